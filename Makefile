@@ -1,0 +1,80 @@
+# `make demo` shows the program at work, `make test` says whether it is right. Both set up .venv first.
+
+SHELL := /bin/bash
+.SHELLFLAGS := -euo pipefail -c
+.DEFAULT_GOAL := help
+.DELETE_ON_ERROR:
+
+PYTHON ?= python3
+# A Python that was asked for is the one that is used; else any that is new enough.
+PYTHONS := $(strip $(PYTHON) $(if $(filter file,$(origin PYTHON)),python3.13 python3.12 python3.11))
+VENV   ?= .venv
+BIN    := $(VENV)/bin
+PIP    := $(BIN)/python -m pip --disable-pip-version-check --no-input install --quiet
+PACKAGE := pyproject.toml syncer/__init__.py
+
+.PHONY: help demo test lint format soak bench pins clean
+
+help: ## say what there is
+	@sed -n 's/^\([a-z]*\):.*## \(.*\)/make \1	\2/p' $(firstword $(MAKEFILE_LIST)) | expand -t 16
+
+demo: $(VENV)/.ready-run ## the whole job against a stand-in for both vendors
+	@$(BIN)/syncer demo
+
+test: lint ## lint, types, import rules, then the tests
+	$(BIN)/python -m pytest -n 2 -m "not soak"
+
+lint: $(VENV)/.ready-dev ## what needs no test to be seen
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports --no-cache --no-logo
+	$(BIN)/deptry syncer
+
+format: $(VENV)/.ready-dev ## lay out the code and mend what can be mended
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+soak: $(VENV)/.ready-dev ## the long runs
+	$(BIN)/python -m pytest -m soak
+
+bench: $(VENV)/.ready-run ## the runnable comparisons
+	$(BIN)/python benchmarks/run.py
+
+# The pins hold for 3.11 to 3.13 and name no index. `uv` is needed for this target alone; delete a line of
+# a .txt file, or the file, to let its version move.
+COMPILE := uv pip compile --quiet --universal --python-version 3.11 --generate-hashes \
+	--custom-compile-command "make pins"
+
+pins: ## write requirements/*.txt anew from requirements/*.in
+	$(COMPILE) requirements/dev.in --output-file requirements/dev.txt
+	$(COMPILE) requirements/run.in --constraint requirements/dev.txt --output-file requirements/run.txt
+	$(COMPILE) requirements/build.in --constraint requirements/dev.txt --output-file requirements/build.txt
+
+clean: ## remove the environment and all caches
+	rm -rf $(VENV) build dist *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +
+
+$(BIN)/python:
+	@for candidate in $(PYTHONS); do \
+	  if "$$candidate" -c 'import sys; sys.exit(sys.version_info < (3, 11))' >/dev/null 2>&1; then \
+	    echo "setting up $(VENV) with $$("$$candidate" --version)"; \
+	    "$$candidate" -m venv --clear $(VENV) || { rm -rf $(VENV); \
+	      echo "$$candidate cannot make environments; install its venv package (Debian: python3-venv)." >&2; exit 1; }; \
+	    exit 0; \
+	  fi; \
+	done; \
+	echo "syncer needs Python 3.11 or newer (tried: $(PYTHONS)); try: make PYTHON=/path/to/python3.12" >&2; \
+	exit 1
+
+$(VENV)/.ready-run: requirements/run.txt requirements/build.txt $(PACKAGE) | $(BIN)/python
+	@echo "installing the pinned packages (once)"
+	@$(PIP) --require-hashes -r requirements/run.txt -r requirements/build.txt
+	@$(PIP) --no-deps --no-build-isolation --editable .
+	@touch $@
+
+$(VENV)/.ready-dev: requirements/dev.txt $(PACKAGE) | $(BIN)/python
+	@echo "installing the pinned packages and the tools (once)"
+	@$(PIP) --require-hashes -r requirements/dev.txt
+	@$(PIP) --no-deps --no-build-isolation --editable .
+	@touch $(VENV)/.ready-run $@

@@ -1,0 +1,100 @@
+"""The config file and its secrets, as frozen settings with every problem told at once.
+
+What the settings mean for a job is left to `cycle`; whether an upstream takes the credentials, to `doctor`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, Final
+
+from syncer.config.settings import (
+    Account,
+    Backup,
+    Database,
+    Http,
+    Job,
+    Monitor,
+    PushJob,
+    Retention,
+    Settings,
+    SmartfloAccount,
+    SmartfloJob,
+    TelecmiAccount,
+    VoicemailJob,
+)
+from syncer.errors import ConfigError
+
+#: Where a service's config lies.
+SYSTEM_CONFIG: Final = Path("/etc/syncer/config.toml")
+
+_PACKAGE: Final = Path(__file__).resolve().parent.parent
+
+
+def find_config(
+    explicit: str | Path | None, environ: Mapping[str, str], cwd: Path, *, system: Path = SYSTEM_CONFIG
+) -> Path:
+    """The config file: `explicit`, else `$SYNCER_CONFIG`, else `syncer.toml` in `cwd`, else the system's.
+
+    What is named stands, even where there is no such file, so that a typing error never picks another
+    config. ConfigError when nothing is named and nothing is found.
+    """
+    named = explicit or environ.get("SYNCER_CONFIG")
+    if named:
+        return cwd / named
+    looked = (cwd / "syncer.toml", system)
+    for path in looked:
+        # Also a dangling link, or a folder: reading it tells what is wrong with it.
+        if path.exists() or path.is_symlink():
+            return path
+    raise ConfigError(
+        [
+            f"No config file was found (looked for --config, $SYNCER_CONFIG, {looked[0]} and {looked[1]}); "
+            "`syncer init` writes one to start from."
+        ]
+    )
+
+
+def load_settings(path: Path, environ: Mapping[str, str]) -> Settings:
+    """Read one config file and its secrets; ConfigError with all problems at once."""
+    # pydantic takes a tenth of a second to import, and half of the commands never come here.
+    from syncer.config.load import read_settings
+
+    return read_settings(path, environ)
+
+
+def settings_from(raw: Mapping[str, Any], folder: Path, environ: Mapping[str, str]) -> Settings:
+    """The same from tables that were never a file (the demo, tests); relative paths count from `folder`."""
+    from syncer.config.load import build_settings
+
+    return build_settings(raw, folder, environ)
+
+
+def example_text() -> str:
+    """The commented example that `syncer init` writes: from the wheel, else from the repository."""
+    shipped = _PACKAGE / "_config.example.toml"
+    path = shipped if shipped.exists() else _PACKAGE.parent / "config.example.toml"
+    return path.read_text(encoding="utf-8")
+
+
+__all__ = [
+    "SYSTEM_CONFIG",
+    "Account",
+    "Backup",
+    "Database",
+    "Http",
+    "Job",
+    "Monitor",
+    "PushJob",
+    "Retention",
+    "Settings",
+    "SmartfloAccount",
+    "SmartfloJob",
+    "TelecmiAccount",
+    "VoicemailJob",
+    "example_text",
+    "find_config",
+    "load_settings",
+    "settings_from",
+]

@@ -1,0 +1,164 @@
+"""The small notations of the config: durations, percentages, web addresses, `host:port`.
+
+Each parser raises ValueError with the rest of a sentence that begins with the key; none repeats what
+was written, since a secret may have been pasted into the wrong line. Files are left to `load`.
+"""
+
+from __future__ import annotations
+
+import ipaddress
+import re
+from contextlib import suppress
+from datetime import UTC, date, datetime, timedelta
+from typing import Final
+from urllib.parse import urlsplit
+
+_DURATION: Final = re.compile(r"([0-9]{1,12})([smhd])")
+_PERCENT: Final = re.compile(r"([0-9]{1,3}(?:\.[0-9]{1,6})?) ?%")
+_SECONDS: Final = {"s": 1, "m": 60, "h": 3600, "d": 86400}
+_LONGEST: Final = timedelta(days=36500)
+
+_HOW_DURATION: Final = 'write a number and a unit, such as "90s", "5m", "24h" or "7d"'
+
+
+def parse_duration(text: object) -> timedelta:
+    """Read `"90s"`, `"5m"`, `"24h"` or `"7d"`: whole, positive, at most 100 years."""
+    match = _DURATION.fullmatch(text) if isinstance(text, str) else None
+    if match is None:
+        raise ValueError(f"is no duration; {_HOW_DURATION}")
+    seconds = int(match[1]) * _SECONDS[match[2]]
+    if seconds == 0:
+        raise ValueError('must be longer than nothing; the least is "1s"')
+    if seconds > _LONGEST.total_seconds():
+        raise ValueError(f'is too long; the most is "{_LONGEST.days}d"')
+    return timedelta(seconds=seconds)
+
+
+def format_duration(span: timedelta) -> str:
+    """Write a duration in the largest unit that fits evenly: the inverse of `parse_duration`."""
+    seconds = int(span.total_seconds())
+    unit = next(unit for unit in "dhms" if seconds % _SECONDS[unit] == 0)
+    return f"{seconds // _SECONDS[unit]}{unit}"
+
+
+def parse_since(value: object) -> timedelta | datetime:
+    """Read a duration, or a date (`2026-01-31`, quoted or not) as its midnight in UTC."""
+    if isinstance(value, str):
+        with suppress(ValueError):  # no date, so it has to be a duration
+            value = date.fromisoformat(value)
+    if isinstance(value, date) and not isinstance(value, datetime):
+        return datetime(value.year, value.month, value.day, tzinfo=UTC)
+    try:
+        return parse_duration(value)
+    except ValueError as error:
+        if str(error).startswith("is no duration"):
+            raise ValueError(
+                'is neither a duration nor a date; write such as "30d" or "2026-01-31"'
+            ) from None
+        raise
+
+
+def parse_percent(text: object) -> float:
+    """Read `"10%"` as 0.1; from 0 to 100."""
+    match = _PERCENT.fullmatch(text) if isinstance(text, str) else None
+    if match is None or float(match[1]) > 100:
+        raise ValueError(
+            'is no percentage; write a number from 0 to 100 and a %-sign in quotes, such as "10%"'
+        )
+    return float(match[1]) / 100
+
+
+def parse_listen(text: object) -> tuple[str, int]:
+    """Read `"127.0.0.1:9464"` or `"[::1]:9464"` as a host and a port."""
+    how = 'write a host and a port from 1 to 65535, such as "127.0.0.1:9464"'
+    if not isinstance(text, str):
+        raise ValueError(f"is no address; {how}")
+    host, colon, port = text.rpartition(":")
+    bare = host.removeprefix("[").removesuffix("]")
+    bracketed = host == f"[{bare}]"
+    if not colon or not bare or re.search(r"[\s/@\[\]]", bare) or (":" in bare) != bracketed:
+        raise ValueError(f"is no address; {how}")
+    if re.fullmatch(r"[0-9]{1,5}", port) is None or not 1 <= int(port) <= 65535:
+        raise ValueError(f"has a bad port; {how}")
+    return bare, int(port)
+
+
+def is_loopback(host: str) -> bool:
+    """Whether a host of a URL is this machine: `localhost`, 127.0.0.0/8 or ::1."""
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return host.lower() == "localhost"
+
+
+def parse_base_url(text: object) -> str:
+    """Check a vendor's address: http(s), a host, nothing after the path; plain http for loopback alone."""
+    how = 'write such as "https://rest.example.com"'
+    if not isinstance(text, str) or re.search(r"[\s\x00-\x1f\x7f\\]", text):
+        raise ValueError(f"is no web address; {how}")
+    try:
+        parts = urlsplit(text)
+        host, port = parts.hostname, parts.port
+    except ValueError:
+        raise ValueError(f"is no web address; {how}") from None
+    if parts.scheme not in ("http", "https") or not host or port == 0:
+        raise ValueError(f"is no web address; {how}")
+    if "?" in text or "#" in text:
+        raise ValueError(f"has a query or a fragment; {how}")
+    if "@" in parts.netloc:
+        raise ValueError("holds a login; give credentials under their own keys")
+    if parts.scheme == "http" and not is_loopback(host):
+        raise ValueError(
+            "is plain http, which would show the credentials to the network; write https:// "
+            "(plain http is taken for 127.0.0.1, ::1 and localhost only)"
+        )
+    return text.rstrip("/")
+
+
+def parse_ping_url(text: object) -> str:
+    """Check an address to call after a good run. A query is fine, and so is http."""
+    how = 'write such as "https://ping.example.com/some-check"'
+    if not isinstance(text, str) or re.search(r"[\s\x00-\x1f\x7f\\]", text):
+        raise ValueError(f"is no web address; {how}")
+    try:
+        parts = urlsplit(text)
+        usable = parts.scheme in ("http", "https") and bool(parts.hostname) and parts.port != 0
+    except ValueError:
+        usable = False
+    if not usable:
+        raise ValueError(f"is no web address; {how}")
+    return text
+
+
+def parse_database_url(text: object) -> str:
+    """Read the path out of `sqlite:///syncer.db` (relative) or `sqlite:////var/lib/x.db` (absolute)."""
+    how = 'write "sqlite:///syncer.db" (beside this file) or "sqlite:////var/lib/syncer/syncer.db"'
+    if not isinstance(text, str) or not text.startswith("sqlite:///"):
+        raise ValueError(f"is no SQLite address; {how}")
+    path = text.removeprefix("sqlite:///")
+    if not path or path.endswith("/") or ":memory:" in path or re.search(r"[\x00-\x1f\x7f]", path):
+        raise ValueError(f"names no file; {how}")
+    if "?" in path or path.startswith("file:"):
+        raise ValueError(f"takes no options; {how}")
+    return path
+
+
+def parse_app_id(value: object) -> int:
+    """Read TeleCMI's app id: a positive whole number, quoted or not."""
+    if isinstance(value, str) and re.fullmatch(r"[0-9]{1,18}", value):
+        value = int(value)
+    if not isinstance(value, int) or isinstance(value, bool) or not 0 < value < 10**18:
+        raise ValueError("is no app id; write the number from the vendor's dashboard, such as 1111113")
+    return value
+
+
+def parse_stamp_format(text: object) -> str:
+    """Check a strftime pattern: it has to tell one second from the next."""
+    usable = False
+    if isinstance(text, str) and text.isascii() and text.isprintable():
+        first = datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC)
+        others = (timedelta(seconds=1), timedelta(hours=1), timedelta(days=1), timedelta(days=31))
+        usable = all(first.strftime(text) != (first + step).strftime(text) for step in others)
+    if not usable or not isinstance(text, str):
+        raise ValueError('is no usable time pattern; write such as "%Y-%m-%d %H:%M:%S"')
+    return text

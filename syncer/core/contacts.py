@@ -1,0 +1,227 @@
+"""What one contact of the directory means for the row that mirrors it.
+
+Pure: takes the row with its base, open changes and intents, and what the directory shows; returns
+the new copies and the moves of the queue. It serves pulls, the look before a push and the reading
+back after one alike, so that evidence is judged in one place. Sending is left to `push.py`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from syncer.core.merge import Clash, dirty_fields, merge
+from syncer.core.model import DirectoryContact, Fields, OnConflict, Operation, State
+from syncer.core.normalise import spelled_alike
+from syncer.core.queue import Event
+
+
+@dataclass(frozen=True, slots=True)
+class Intent:
+    """The exact fields of one request, committed before it went out."""
+
+    id: int
+    change_id: int
+    operation: Operation
+    fields: Mapping[str, str]
+    phone_e164: str | None
+    sent_at: str
+    answer: str | None  #: None, `accepted` or `refused`
+
+
+@dataclass(frozen=True, slots=True)
+class Change:
+    """One row of the queue."""
+
+    id: int
+    account: str
+    contact_row: int
+    operation: Operation
+    state: State
+    fields: Mapping[str, str] | None = None
+    clashes: Mapping[str, Clash] = field(default_factory=dict)
+    attempts: int = 0
+    approved: bool = False
+    found_by: str = "trigger"
+    sent_at: str | None = None
+    created_at: str = ""
+    last_error: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Local:
+    """A contact as the mirror holds it, with all that is known about it."""
+
+    row_id: int
+    contact_id: str | None
+    fields: Fields
+    phone_e164: str | None
+    deleted_at: str | None
+    raw: str | None = None
+    base: Fields | None = None  #: None: never agreed on, or gone
+    source: str = ""  #: of the base: `directory`, `user_list`, `gone` or ""
+    touched: int = 0  #: epoch of the last agreement
+    changes: tuple[Change, ...] = ()  #: open ones
+    intents: tuple[Intent, ...] = ()
+
+    @property
+    def deleted(self) -> bool:
+        """Whether it is a tombstone here: deleted by a person, or gone upstream."""
+        return self.deleted_at is not None
+
+    def open(self, *states: State, delete: bool = False) -> tuple[Change, ...]:
+        """Open changes in one of `states`; deletes, or all but deletes."""
+        return tuple(c for c in self.changes if c.state in states and (c.operation is Operation.DELETE) is delete)
+
+
+@dataclass(frozen=True, slots=True)
+class Move:
+    """One step of one change."""
+
+    change_id: int
+    event: Event
+    note: str | None = None
+    operation: Operation | None = None  #: an add that turned out to be an update
+    clashes: Mapping[str, Clash] | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class NewChange:
+    """A change that the queue lacks."""
+
+    operation: Operation
+    state: State
+    clashes: Mapping[str, Clash] | None = None
+    note: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Absorbed:
+    """What becomes of the row."""
+
+    base: Fields
+    local: Fields
+    deleted: bool
+    taken: Mapping[str, tuple[str, str]] = field(default_factory=dict)  #: upstream's values that won
+    restored: bool = False
+    moves: tuple[Move, ...] = ()
+    new: tuple[NewChange, ...] = ()
+    settled: bool = False  #: the base moved: older intents have done their work
+    blanks: tuple[str, ...] = ()  #: fields that upstream's values would turn blank
+
+
+def absorb(local: Local, remote: DirectoryContact, *, region: str, on_conflict: OnConflict) -> Absorbed:
+    """Judge what the directory shows of a row that the mirror has (by id, or adopted by number)."""
+    if local.deleted:
+        return _absorb_deleted(local, remote, region)
+    return _absorb_living(local, remote, region, on_conflict)
+
+
+def _absorb_deleted(local: Local, remote: DirectoryContact, region: str) -> Absorbed:
+    deletes = local.open(State.QUEUED, State.SENDING, State.UNKNOWN, State.HELD, State.CONFLICT, delete=True)
+    adds = local.open(State.SENDING, State.UNKNOWN)
+    if local.base is None and not deletes:  # it was gone, and is back
+        return Absorbed(remote.fields, remote.fields, deleted=False, restored=True)
+    if local.base is None:  # a lost add, deleted here meanwhile: now there is something to delete
+        moves = tuple(Move(c.id, Event.SHOWN) for c in adds)
+        return Absorbed(remote.fields, local.fields, deleted=True, moves=moves, settled=True)
+    sent = [i.fields for i in local.intents if i.operation is not Operation.DELETE]
+    shown = tuple(
+        Move(c.id, Event.SHOWN) for c in adds if c.fields and _shows(remote.fields, c.fields, region)
+    )
+    changed = [
+        n
+        for n in dirty_fields(local.base, remote.fields, region)
+        if not any(n in s and spelled_alike(n, s[n], remote.fields.get(n), region) for s in sent)
+    ]
+    if not changed:  # the delete stands; upstream is as we left it
+        return Absorbed(remote.fields, local.fields, deleted=True, moves=shown, settled=bool(shown))
+    approved = [c for c in deletes if c.approved or c.state is State.CONFLICT]
+    if approved:
+        clashes = {n: Clash(local.base.get(n), "", remote.fields.get(n)) for n in changed}
+        note = "upstream changed the contact after its delete was approved"
+        moves = tuple(
+            Move(c.id, Event.CLASH, note, clashes=clashes)
+            for c in approved
+            if c.state is not State.SENDING and dict(c.clashes) != clashes
+        )
+        return Absorbed(local.base, local.fields, deleted=True, moves=shown + moves)
+    if any(c.state in (State.SENDING, State.UNKNOWN) for c in deletes):
+        return Absorbed(local.base, local.fields, deleted=True, moves=shown)  # its own answer decides
+    note = "upstream changed the contact meanwhile: an edit beats a delete"
+    moves = shown + tuple(Move(c.id, Event.GIVE_UP, note) for c in deletes)
+    return Absorbed(remote.fields, remote.fields, deleted=False, restored=True, moves=moves, settled=True)
+
+
+def _shows(remote: Fields, fields: Mapping[str, str], region: str) -> bool:
+    return all(spelled_alike(n, v, remote.get(n), region) for n, v in fields.items() if n != "contact_id")
+
+
+def _absorb_living(
+    local: Local, remote: DirectoryContact, region: str, on_conflict: OnConflict
+) -> Absorbed:
+    sent = [i.fields for i in local.intents if i.operation is not Operation.DELETE]
+    result = merge(
+        local.base, local.fields, remote.fields, intents=sent, region=region, on_conflict=on_conflict
+    )
+    moves: list[Move] = []
+    new: list[NewChange] = []
+    free: list[Change] = []  # changes that still stand for the dirty fields
+    for change in local.open(State.QUEUED, State.SENDING, State.UNKNOWN, State.REJECTED):
+        in_flight = change.state in (State.SENDING, State.UNKNOWN)
+        adopted = change.operation is Operation.ADD and local.contact_id is None
+        if in_flight and (adopted or (change.fields and _shows(remote.fields, change.fields, region))):
+            moves.append(Move(change.id, Event.SHOWN))
+        elif not in_flight and not result.dirty and not result.clashes and (adopted or local.base != result.base):
+            moves.append(Move(change.id, Event.SHOWN))  # upstream has it already
+        elif adopted:
+            moves.append(Move(change.id, Event.EDIT, operation=Operation.UPDATE))
+            free.append(change)
+        else:
+            free.append(change)
+    _settle_conflict(local, result.clashes, result.dirty, free, moves, new)
+    if result.dirty and not free and not any(m.event is Event.KEEP_LOCAL for m in moves):
+        new.append(NewChange(Operation.UPDATE, State.QUEUED))
+    base_moved = local.base != result.base
+    return Absorbed(
+        base=result.base,
+        local=result.local,
+        deleted=False,
+        taken=result.taken,
+        moves=tuple(moves),
+        new=tuple(new),
+        settled=base_moved,
+        blanks=tuple(n for n, (old, now) in result.taken.items() if old and not now),
+    )
+
+
+def _settle_conflict(
+    local: Local,
+    clashes: Mapping[str, Clash],
+    dirty: tuple[str, ...],
+    free: list[Change],
+    moves: list[Move],
+    new: list[NewChange],
+) -> None:
+    """Open, update or close the row's conflict; the unlike fields alone belong to it."""
+    conflict = next(iter(local.open(State.CONFLICT)), None)
+    note = f"both sides changed {', '.join(clashes)}"
+    if clashes and conflict is not None:
+        if dict(conflict.clashes) != dict(clashes):
+            moves.append(Move(conflict.id, Event.CLASH, note, clashes=clashes))
+    elif clashes:
+        turned = next((c for c in free if c.state is not State.SENDING), None)
+        if turned is not None and not dirty:
+            moves[:] = [m for m in moves if m.change_id != turned.id]
+            moves.append(Move(turned.id, Event.CLASH, note, clashes=clashes, operation=Operation.UPDATE))
+            free.remove(turned)
+        else:
+            new.append(NewChange(Operation.UPDATE, State.CONFLICT, clashes, note))
+    elif conflict is not None:
+        if not set(conflict.clashes) & set(dirty):
+            moves.append(Move(conflict.id, Event.SHOWN))  # alike again
+        elif free:
+            moves.append(Move(conflict.id, Event.GIVE_UP, f"goes on in change {free[0].id}"))
+        else:
+            moves.append(Move(conflict.id, Event.KEEP_LOCAL))
+            free.append(conflict)

@@ -1,0 +1,41 @@
+"""The cursor of an incremental listing: the greatest stamp the server sent, and what to ask for next.
+
+Pure; stamps are UTC text (`2026-11-21T09:30:00.000Z`), which sorts as time does.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from datetime import UTC, datetime, timedelta
+
+#: `updated_after` may be read in a zone up to this far from UTC (IST is 5 h 30 min), so rows this
+#: much older than asked for do not yet show that the filter is ignored.
+ZONE_SLACK = timedelta(hours=6)
+
+
+def parse(stamp: str) -> datetime:
+    """UTC text to an aware datetime."""
+    return datetime.fromisoformat(stamp.replace("Z", "+00:00"))
+
+
+def advance(cursor: str | None, stamps: Iterable[str | None], server_now: str) -> str | None:
+    """The new cursor: the greatest stamp that is not later than the server's own clock.
+
+    A stamp in the future counts as none, so that one wrong row cannot blind the pull; the cursor
+    never goes back.
+    """
+    best = cursor if cursor is None or cursor <= server_now else server_now
+    for stamp in stamps:
+        if stamp is not None and stamp <= server_now and (best is None or stamp > best):
+            best = stamp
+    return best
+
+
+def ask_after(cursor: str, overlap: timedelta, form: str) -> str:
+    """What to send as `updated_after`: the cursor less the overlap, in UTC wall time."""
+    return (parse(cursor) - overlap).astimezone(UTC).strftime(form)
+
+
+def is_older(stamp: str | None, cursor: str, overlap: timedelta) -> bool:
+    """Whether a row should not have come, had the filter been honoured in any zone."""
+    return stamp is not None and parse(stamp) < parse(cursor) - overlap - ZONE_SLACK

@@ -1,0 +1,242 @@
+"""What a listing proves: walks the pages of one list call and certifies how it ended.
+
+Pure: `Walk` is told what came and says what to ask for next; it holds counts and digests, never
+rows, so that its memory does not grow with the listing. Fetching is left to `cycle`, and what
+follows from a certificate to `limits.py` and the store.
+"""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass
+
+from syncer.core.model import Page, Paging, Position, Verdict
+
+#: A listing ends when this many pages in a row had all come before.
+BARREN_PAGES = 2
+
+#: No listing is longer than this many pages, whatever the vendor says.
+MOST_PAGES = 200_000
+
+
+@dataclass(frozen=True, slots=True)
+class Certificate:
+    """How a listing ended, with the evidence for it."""
+
+    verdict: Verdict
+    reason: str  #: one sentence: why it is not complete; "" when it is
+    pages: int  #: pages read, the closing re-read not counted
+    rows: int  #: rows that came, one that came twice counted twice
+    distinct: int  #: different identities among them
+    unreadable: int  #: rows set aside
+    total_first: int | None  #: the vendor's count on the first page
+    total_last: int | None  #: and on the last page, or on the closing re-read
+    ended_by: str  #: `empty page`, `no cursor`, `same cursor`, `seen cursor`, `repeated page`, ...
+    first_page_same: bool | None  #: the closing re-read of the first page; None: not asked for
+
+    @property
+    def complete(self) -> bool:
+        """Whether absence from this listing may count for anything."""
+        return self.verdict is Verdict.COMPLETE
+
+    def evidence(self) -> dict[str, object]:
+        """All of it, for the record of the run."""
+        return asdict(self) | {"verdict": str(self.verdict)}
+
+
+class Walk:
+    """One listing, page by page.
+
+    `next_position()` says what to ask for (False: nothing more); `feed` takes the answer, `close`
+    the re-read first page, `fail` an error, `certificate` how many different rows the store counted.
+    The ends that a vendor may choose are all proofs here: an empty page, no cursor, the same or an
+    older cursor again, pages repeated. A short page proves nothing: servers cap pages.
+
+    `offset` is the difference between the vendor's total and the rows that two earlier quiet
+    listings both showed; a total that is off by just that is judged as if there were none.
+    """
+
+    def __init__(self, paging: Paging, *, has_total: bool, offset: int | None = None) -> None:
+        self._paging = paging
+        self._has_total = has_total
+        self._offset = offset
+        self._position: Position = 1 if paging is Paging.NUMBERED else None
+        self._cursors: set[str] = set()
+        self._first: Page | None = None
+        self._digests: set[str] = set()
+        self._pages = self._rows = self._unreadable = self._barren = self._repeats = 0
+        self._totals: list[int | None] = []
+        self._per_page = True
+        self._total_moved = False
+        self._keyless = 0
+        self._ended_by = ""
+        self._reread: Page | None = None
+        self._error = ""
+
+    # -- walking
+
+    def next_position(self) -> Position | bool:
+        """What to ask for next; False when the listing has ended."""
+        return False if self._ended_by or self._error else self._position
+
+    @property
+    def rows(self) -> int:
+        """Rows that came so far."""
+        return self._rows
+
+    @property
+    def total(self) -> int | None:
+        """What the vendor last said there is: good for a progress bar, believed by nobody."""
+        return next((total for total in reversed(self._totals) if total is not None), None)
+
+    def feed(self, page: Page) -> None:
+        """Take one page."""
+        self._pages += 1
+        if self._first is None:
+            self._first = page
+        self._note_total(page)
+        if page.size == 0:
+            self._ended_by = "empty page"
+            return
+        if page.digest in self._digests:
+            self._repeats += 1
+            self._barren += 1
+            counted = self.total is not None and self._rows >= self.total
+            if self._barren >= BARREN_PAGES or (counted and self._paging is Paging.NUMBERED):
+                self._ended_by = "repeated page"
+            else:
+                self._advance(page)
+            return
+        self._digests.add(page.digest)
+        self._barren = 0
+        self._rows += page.size
+        self._unreadable += len(page.set_aside)
+        self._keyless += sum(1 for row in page.set_aside if row.key is None)
+        if self._pages >= MOST_PAGES:
+            self._ended_by = "too many pages"
+        else:
+            self._advance(page)
+
+    def past_the_end(self) -> bool:
+        """Whether an error now may be the vendor's way to say that there is no such page."""
+        return (
+            self._paging is Paging.NUMBERED
+            and self._pages > 0
+            and self.total is not None
+            and self._rows >= self.total
+        )
+
+    def refuse_past_end(self) -> None:
+        """The page past the last one was refused: an end, as `past_the_end` allows."""
+        self._ended_by = "refused past the end"
+
+    def fail(self, reason: str) -> None:
+        """The listing broke off; `reason` is a sentence without personal data."""
+        self._error = reason
+
+    @property
+    def failed(self) -> bool:
+        """Whether it broke off."""
+        return bool(self._error)
+
+    @property
+    def wants_reread(self) -> bool:
+        """Whether a closing look at the first page would prove anything (not for a single page)."""
+        return not self._error and self._first is not None and self._first.size > 0 and self._pages > 1
+
+    def close(self, first_page: Page) -> None:
+        """Take the first page, read again after the last one."""
+        self._reread = first_page
+
+    def _note_total(self, page: Page) -> None:
+        if page.size or not self._totals:
+            known = self.total
+            if page.total is not None and known is not None and page.total != known:
+                self._total_moved = True
+            self._per_page = self._per_page and page.total == page.size
+            self._totals.append(page.total)
+
+    def _advance(self, page: Page) -> None:
+        if self._paging is Paging.NUMBERED:
+            assert isinstance(self._position, int)
+            self._position += 1
+        elif not page.cursor:
+            self._ended_by = "no cursor"
+        elif page.cursor == self._position:
+            self._ended_by = "same cursor"
+        elif page.cursor in self._cursors:
+            self._ended_by = "seen cursor"
+        else:
+            self._cursors.add(page.cursor)
+            self._position = page.cursor
+
+    # -- judging
+
+    @property
+    def observed_offset(self) -> int | None:
+        """Total less rows, when the listing was otherwise quiet; None when there is nothing to say."""
+        if self._error or not self._has_total or self._total_moved or self.total is None:
+            return None
+        if self._reread is not None and not self._first_page_same():
+            return None
+        return self.total - self._rows
+
+    def certificate(self, distinct: int) -> Certificate:
+        """Judge what came, `distinct` being how many different rows there were among it."""
+        total_first = self._totals[0] if self._totals else None
+        total_last = self._totals[-1] if self._totals else None
+        if self._reread is not None and self._reread.total is not None:
+            total_last = self._reread.total
+        verdict, reason = self._judge(total_first, total_last, distinct)
+        return Certificate(
+            verdict=verdict,
+            reason=reason,
+            pages=self._pages,
+            rows=self._rows,
+            distinct=distinct,
+            unreadable=self._unreadable,
+            total_first=total_first,
+            total_last=total_last,
+            ended_by=self._ended_by,
+            first_page_same=None if self._reread is None else self._first_page_same(),
+        )
+
+    def _first_page_same(self) -> bool:
+        return (
+            self._first is not None
+            and self._reread is not None
+            and ({row.key for row in self._first.rows} == {row.key for row in self._reread.rows})
+        )
+
+    def _judge(self, total_first: int | None, total_last: int | None, distinct: int) -> tuple[Verdict, str]:
+        if self._error:
+            return Verdict.PARTIAL, self._error
+        if self._ended_by == "too many pages" or not self._ended_by:
+            return Verdict.PARTIAL, "the listing did not come to an end"
+        if self._rows and self._unreadable == self._rows:
+            return Verdict.PARTIAL, "not one row of it could be understood"
+        if self._keyless:
+            return Verdict.DRIFTED, f"{self._keyless} rows without a readable identity were set aside"
+        if distinct < self._rows - self._unreadable:
+            return Verdict.DRIFTED, "rows came twice, so that others may have been passed over"
+        if self._reread is not None and not self._first_page_same():
+            return Verdict.DRIFTED, "the first page had changed when the last one was read"
+        if self.wants_reread and self._reread is None:
+            return Verdict.DRIFTED, "the first page could not be read again"
+        if not self._has_total or total_first is None:
+            return self._judge_without_total()
+        if self._per_page and self._pages > 1:
+            return self._judge_without_total()  # a count of each page's own rows says nothing of the whole
+        if self._total_moved or total_first != total_last:
+            return Verdict.DRIFTED, f"the total moved from {total_first} to {total_last} meanwhile"
+        if total_first != self._rows:
+            if self._rows == 0:
+                return Verdict.PARTIAL, f"the vendor counts {total_first} rows and sent none"
+            if self._offset is not None and total_first - self._rows == self._offset:
+                return self._judge_without_total()
+            return Verdict.DRIFTED, f"the vendor counts {total_first} rows and sent {self._rows}"
+        return Verdict.COMPLETE, ""
+
+    def _judge_without_total(self) -> tuple[Verdict, str]:
+        if self._repeats:
+            return Verdict.DRIFTED, "a page was sent twice, which may hide what follows"
+        return Verdict.COMPLETE, ""

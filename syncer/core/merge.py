@@ -1,0 +1,101 @@
+"""The three-way comparison of one contact: what we agreed on, what people wrote, what upstream says.
+
+Pure: takes the copies, returns the new ones. When it is asked, and what is stored of its answer, is
+left to the store; what is then sent to `core/push.py`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import assert_never
+
+from syncer.core.model import FIELDS, Fields, OnConflict
+from syncer.core.normalise import spelled_alike
+
+
+@dataclass(frozen=True, slots=True)
+class Clash:
+    """One field that both sides changed, unlike."""
+
+    base: str
+    local: str
+    remote: str
+
+
+@dataclass(frozen=True, slots=True)
+class Merge:
+    """What a comparison came to."""
+
+    base: Fields  #: what is agreed from now on
+    local: Fields  #: what the row shows from now on
+    clashes: Mapping[str, Clash] = field(default_factory=dict)  #: by field: for a person
+    taken: Mapping[str, tuple[str, str]] = field(default_factory=dict)  #: (old, new): upstream's won
+    dirty: tuple[str, ...] = ()  #: fields that still differ from base and may be sent
+
+
+def is_dirty(name: str, base: str, local: str, region: str) -> bool:
+    """Whether `local` is an edit of `base`. A phone number is one number however it is typed."""
+    if base == local:
+        return False
+    return name != "phone_no" or not spelled_alike(name, base, local, region)
+
+
+def dirty_fields(base: Fields, local: Fields, region: str) -> tuple[str, ...]:
+    """The fields in which the row differs from what was agreed."""
+    return tuple(n for n in FIELDS if is_dirty(n, base.get(n), local.get(n), region))
+
+
+def merge(
+    base: Fields | None,
+    local: Fields,
+    remote: Fields,
+    *,
+    intents: Sequence[Mapping[str, str]] = (),
+    region: str = "IN",
+    on_conflict: OnConflict = "ask",
+) -> Merge:
+    """Compare field by field.
+
+    `base` is None for a row that upstream and we never agreed on (a new one whose number upstream
+    turns out to hold already): all but the number counts as empty then. `intents` are the fields of
+    every request since base last moved: a remote value that equals one of them is our own.
+    """
+    agreed = base or Fields(phone_no=remote.phone_no)
+    new_base, new_local = agreed.asdict(), local.asdict()
+    clashes: dict[str, Clash] = {}
+    taken: dict[str, tuple[str, str]] = {}
+    for name in FIELDS:
+        b, mine, theirs = agreed.get(name), local.get(name), remote.get(name)
+        edited = is_dirty(name, b, mine, region)
+        sent = [intent[name] for intent in intents if name in intent]
+        ours = next((value for value in reversed(sent) if spelled_alike(name, value, theirs, region)), None)
+        if mine == theirs:  # both alike, whoever came first
+            new_base[name] = theirs
+        elif not is_dirty(name, b, theirs, region):  # upstream stands where we left it
+            new_base[name] = theirs
+            if not edited:
+                new_local[name] = theirs
+        elif ours is not None:  # our own write, perhaps respelled, perhaps edited again meanwhile
+            new_base[name] = theirs
+            if spelled_alike(name, mine, ours, region):
+                new_local[name] = theirs
+        elif not edited:  # only upstream changed
+            new_base[name] = new_local[name] = theirs
+            taken[name] = (mine, theirs)
+        elif spelled_alike(name, mine, theirs, region):  # the same, spelled differently
+            new_base[name] = new_local[name] = theirs
+        else:
+            match on_conflict:
+                case "ask":
+                    clashes[name] = Clash(b, mine, theirs)
+                case "local":
+                    new_base[name] = theirs
+                case "remote":
+                    new_base[name] = new_local[name] = theirs
+                    taken[name] = (mine, theirs)
+                case _:
+                    assert_never(on_conflict)
+    result_base, result_local = Fields.of(new_base), Fields.of(new_local)
+    dirty = tuple(n for n in dirty_fields(result_base, result_local, region) if n not in clashes)
+    return Merge(result_base, result_local, clashes, taken, dirty)

@@ -1,0 +1,146 @@
+"""The words that every room shares: rows, pages, contacts, changes, certificates.
+
+Frozen data only. How it is fetched, stored or decided is left to `remote`, `store` and the other
+modules of `core`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from enum import StrEnum
+from typing import Literal, TypeAlias
+
+#: What a column of a mirrored table may hold.
+Value: TypeAlias = str | int | None
+
+#: The six editable fields of a TeleCMI contact, by the vendor's names (v3 `/contact/add`).
+FIELDS = ("phone_no", "first_name", "last_name", "email_id", "company", "job_title")
+
+#: Where a listing goes on: a page number (from 1) or a cursor; None is the start.
+Position: TypeAlias = int | str | None
+
+
+@dataclass(frozen=True, slots=True)
+class Note:
+    """One note of a user's contact (v2): append-only, known by all of its values."""
+
+    msg: str
+    date: int | None  #: epoch milliseconds, as sent
+    agent: str
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """One row as a vendor sent it, understood."""
+
+    key: str  #: the vendor's identity of it within the account
+    values: Mapping[str, Value]  #: columns of the mirrored table by name, `phone_e164` included
+    raw: str  #: the vendor's JSON of this row, compact, keys in the order they came
+    deleted_at: str | None = None  #: UTC text, when the vendor itself says that the row is gone
+    stamp: str | None = None  #: UTC text of the vendor's "updated at", when it has one
+    notes: tuple[Note, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class SetAside:
+    """A row that could not be understood: kept and counted, never dropped."""
+
+    raw: str  #: its JSON
+    reason: str  #: which field, and what was wrong with it; no personal data
+    key: str | None = None  #: its identity, where at least that could be read
+
+
+@dataclass(frozen=True, slots=True)
+class Page:
+    """One answer of a list call."""
+
+    rows: tuple[Row, ...]
+    set_aside: tuple[SetAside, ...] = ()
+    total: int | None = None  #: the vendor's `count`, believed by nobody alone
+    cursor: str | None = None  #: where the vendor says it goes on; None or "": nowhere
+    server_date: datetime | None = None  #: the answer's HTTP `Date`, UTC
+    digest: str = ""  #: a hash of the page's rows: two pages with one digest are the same page
+
+    @property
+    def size(self) -> int:
+        """How many rows the vendor sent, understood or not."""
+        return len(self.rows) + len(self.set_aside)
+
+
+class Paging(StrEnum):
+    """How a list call goes on."""
+
+    NUMBERED = "numbered"
+    CURSOR = "cursor"
+
+
+class Verdict(StrEnum):
+    """How a listing ended. Only `COMPLETE` may say that something is gone."""
+
+    COMPLETE = "complete"
+    DRIFTED = "drifted"  #: it changed while we read, or its totals do not add up
+    PARTIAL = "partial"  #: failed, cut, refused
+
+
+class Operation(StrEnum):
+    """What a change of the queue asks of upstream."""
+
+    ADD = "add"
+    UPDATE = "update"
+    DELETE = "delete"
+
+
+class State(StrEnum):
+    """Where a change of the queue stands; `core/queue.py` says how it moves."""
+
+    QUEUED = "queued"
+    SENDING = "sending"
+    UNKNOWN = "unknown"
+    DONE = "done"
+    REJECTED = "rejected"
+    CONFLICT = "conflict"
+    HELD = "held"
+    DISCARDED = "discarded"
+
+
+OnConflict: TypeAlias = Literal["ask", "local", "remote"]
+
+
+@dataclass(frozen=True, slots=True)
+class Fields:
+    """The six fields of a contact. NULL and '' are one value here: ''."""
+
+    phone_no: str = ""
+    first_name: str = ""
+    last_name: str = ""
+    email_id: str = ""
+    company: str = ""
+    job_title: str = ""
+
+    @classmethod
+    def of(cls, values: Mapping[str, object]) -> Fields:
+        """Read the six from any mapping; what is missing or NULL is ''."""
+        return cls(**{name: "" if values.get(name) is None else str(values[name]) for name in FIELDS})
+
+    def get(self, name: str) -> str:
+        """One of the six, by name."""
+        value = getattr(self, name)
+        assert isinstance(value, str)
+        return value
+
+    def asdict(self) -> dict[str, str]:
+        """All six, in the vendor's order."""
+        return {name: self.get(name) for name in FIELDS}
+
+
+@dataclass(frozen=True, slots=True)
+class DirectoryContact:
+    """One contact as the organization's directory (v3) shows it."""
+
+    contact_id: str
+    fields: Fields
+    phone_e164: str | None
+    raw: str
+

@@ -1,0 +1,218 @@
+"""Bringing what vendors and people write into one form: phone numbers, names, text, times.
+
+Pure functions that never raise on odd input unless they say so. Which of two unlike values wins
+is left to `merge`; which fields a vendor sends, to `remote`.
+"""
+
+from __future__ import annotations
+
+import re
+import unicodedata
+from datetime import UTC, datetime, timedelta, timezone
+from functools import lru_cache
+
+import phonenumbers
+
+#: Longest text that can be a phone number; longer ones are not looked at.
+_LONGEST_PHONE = 64
+#: What may stand between the digits of a readable number.
+_PHONE = re.compile(r"\+?[\d\s().\-]+")
+#: Signs that are put in the place of a hidden digit.
+_MASK_SIGNS = frozenset("*#?_~•●∙·…×xX")
+#: Blanks and marks that copying out of a chat or a spreadsheet leaves around a number.
+_INVISIBLE = {
+    **dict.fromkeys(map(ord, "\u200b\u200c\u200d\u200e\u200f\u202a\u202b\u202c\u202d\u202e\u2060\ufeff"), ""),
+    **dict.fromkeys(map(ord, "\u2010\u2011\u2012\u2013\u2014\u2212"), "-"),
+    0: "",
+}
+
+_STAMP = re.compile(
+    r"(\d{4})-(\d{2})-(\d{2})"
+    r"(?:[T ](\d{2}):(\d{2})(?::(\d{2})(?:[.,](\d{1,9}))?)?)?"
+    r"\s*(Z|z|UTC|[+-]\d{2}(?::?\d{2})?)?"
+)
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+_DAY_MS = 86_400_000
+#: 2005-01-01 and 2100-01-01, in epoch milliseconds: what a voicemail's time may be.
+_EARLIEST_MS, _LATEST_MS = 1_104_537_600_000, 4_102_444_800_000
+
+
+def to_e164(text: str | int | None, region: str) -> str | None:
+    """The number as `+919200000001`, or None when it is masked, unreadable or not valid anywhere.
+
+    `region` (ISO 3166, "IN") is how a number without a country code is read. A number that is
+    invalid there is tried once more as one that has its country code and lacks the `+`, which is
+    how TeleCMI's v3 calls write all numbers.
+    """
+    if text is None or isinstance(text, bool) or (isinstance(text, int) and not 0 < text < 10**20):
+        return None
+    written = str(text)
+    if len(written) > _LONGEST_PHONE:
+        return None
+    return _to_e164(written, region)
+
+
+@lru_cache(maxsize=1 << 17)
+def _to_e164(text: str, region: str) -> str | None:
+    plain = _plain_phone(text)
+    # phonenumbers reads letters as keypad digits, so a mask would come out as somebody's number.
+    if not _PHONE.fullmatch(plain):
+        return None
+    digits = "".join(sign for sign in plain if sign.isdigit())
+    spellings = [plain]
+    if not plain.startswith("+"):
+        spellings.append("+" + digits)
+        if digits.startswith("0"):
+            spellings.append("+" + digits.lstrip("0"))
+    for spelling in spellings:
+        try:
+            number = phonenumbers.parse(spelling, region)
+        except phonenumbers.NumberParseException:
+            continue
+        if phonenumbers.is_possible_number(number) and phonenumbers.is_valid_number(number):
+            return phonenumbers.format_number(number, phonenumbers.PhoneNumberFormat.E164)
+    return None
+
+
+def _plain_phone(text: str) -> str:
+    plain = unicodedata.normalize("NFKC", text).translate(_INVISIBLE).strip()
+    return plain[4:].strip() if plain[:4].lower() == "tel:" else plain
+
+
+def is_masked(text: str | int | None) -> bool:
+    """Whether digits of the number are hidden (`+91xxxxxx2999`, `98******01`)."""
+    if text is None or isinstance(text, int):
+        return False
+    plain = _plain_phone(text)
+    if any(sign in _MASK_SIGNS for sign in plain) and not any(
+        sign.isalpha() and sign not in "xX" for sign in plain
+    ):
+        return True
+    return any(sign.isdigit() for sign in plain) and any(sign.isalpha() for sign in plain)
+
+
+def phone_digits(e164: str) -> str:
+    """The form in which a number is sent: digits with the country code, no `+`."""
+    return e164.removeprefix("+")
+
+
+def clean(text: str) -> str:
+    """The text without what SQLite or UTF-8 cannot hold: no NUL, lone surrogates replaced."""
+    if "\x00" in text:
+        text = text.replace("\x00", "")
+    if text.isascii():
+        return text
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return text.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
+    return text
+
+
+def collapse(text: str) -> str:
+    """The text in NFC, trimmed, each run of blanks as one space."""
+    return " ".join(unicodedata.normalize("NFC", text).split())
+
+
+def split_name(name: str | None) -> tuple[str, str]:
+    """`(first_name, last_name)` of a name written as one: the last word, and all before it."""
+    first, _, last = collapse(name or "").rpartition(" ")
+    return first, last
+
+
+def same(a: object, b: object) -> bool:
+    """Equal, where NULL and '' are one value (also `first_name IS ''`, which a vendor sends as null)."""
+    return ("" if a is None else a) == ("" if b is None else b)
+
+
+def spelled_alike(field: str, a: str | None, b: str | None, region: str) -> bool:
+    """Whether two values of a contact's field say the same thing in two spellings.
+
+    Phone numbers: the same E.164. Everything else, and numbers that cannot be read: equal but for
+    case, kinds of blanks and composed characters.
+    """
+    if same(a, b):
+        return True
+    if field in {"phone_no", "phone_number", "mobile"}:
+        one, other = to_e164(a, region), to_e164(b, region)
+        if one is not None or other is not None:
+            return one == other
+    return _folded(a) == _folded(b)
+
+
+def _folded(text: str | None) -> str:
+    return unicodedata.normalize("NFC", collapse(text or "").casefold())
+
+
+def voicename_epoch_ms(voicename: str, time_ms: int | None) -> int | None:
+    """When a voicemail was left, by the epoch that its file name begins with; milliseconds.
+
+    `157013743669294846865923_919100000000.mp3` begins with one in milliseconds, other digits
+    follow without a gap (the vendor's sample, doc.telecmi.com/chub/docs/voicemail); seconds are
+    read too. None when there is none, or it lies outside 2005..2100, or further than a day from
+    `time_ms`, the row's own time, where that is known.
+    """
+    found = re.match(r"[0-9]+", voicename)
+    if not found:
+        return None
+    digits = found.group()
+    # Without a time to check against, a date (20231105123000) or a phone number must not pass for one.
+    if time_ms is None and len(digits) not in (10, 13) and len(digits) < 16:
+        return None
+    guesses = [int(digits[:13])] if len(digits) >= 13 else []
+    if len(digits) >= 10:
+        guesses.append(int(digits[:10]) * 1000)
+    for guess in guesses:
+        if _EARLIEST_MS <= guess < _LATEST_MS and (time_ms is None or abs(guess - time_ms) <= _DAY_MS):
+            return guess
+    return None
+
+
+def plausible_ms(value: int | None) -> bool:
+    """Whether a number can be the epoch milliseconds of something that happened (2005..2100)."""
+    return value is not None and _EARLIEST_MS <= value < _LATEST_MS
+
+
+def utc_text(moment: datetime | int) -> str:
+    """`2026-11-21T09:30:00.000Z` of a datetime (naive: taken as UTC) or of epoch milliseconds.
+
+    Raises ValueError outside the years 1..9999.
+    """
+    try:
+        if isinstance(moment, int):
+            moment = _EPOCH + timedelta(milliseconds=moment)
+        elif moment.tzinfo is None:
+            moment = moment.replace(tzinfo=UTC)
+        else:
+            moment = moment.astimezone(UTC)
+    except OverflowError:
+        raise ValueError("a time outside the years 1 to 9999") from None
+    return f"{moment:%Y-%m-%dT%H:%M:%S}.{moment.microsecond // 1000:03d}Z".rjust(24, "0")
+
+
+def parse_stamp(text: str | None) -> str | None:
+    """A vendor's stamp as UTC text, or None when it is none.
+
+    Read are Smartflo's `2024-05-08T12:45:03+0000`, `+05:30`, `Z`, a fraction of a second, a blank
+    for the `T`, and no zone at all, which is taken as UTC.
+    """
+    found = _STAMP.fullmatch(text.strip()) if text else None
+    if not found:
+        return None
+    year, month, day, hour, minute, second, fraction, zone = found.groups()
+    try:
+        local = datetime(
+            int(year), int(month), int(day), int(hour or 0), int(minute or 0), int(second or 0),
+            int((fraction or "0").ljust(6, "0")[:6]), tzinfo=_zone(zone),
+        )  # fmt: skip
+        return utc_text(local)
+    except ValueError:
+        return None
+
+
+def _zone(text: str | None) -> timezone:
+    if text is None or text.upper() in {"Z", "UTC"}:
+        return UTC
+    digits = text[1:].replace(":", "")
+    offset = timedelta(hours=int(digits[:2]), minutes=int(digits[2:] or 0))
+    return timezone(-offset if text[0] == "-" else offset)

@@ -1,0 +1,279 @@
+"""What to do with each change of the queue, once the directory was looked at.
+
+Pure. Looking, sending and writing down are left to `cycle/push.py` and the store; what the look
+itself settled has already happened in `contacts.py`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import TypeAlias
+
+from syncer.core.contacts import Change, Local, Move
+from syncer.core.cursor import parse
+from syncer.core.merge import dirty_fields
+from syncer.core.model import Operation, State, Verdict
+from syncer.core.normalise import is_masked, phone_digits, to_e164
+from syncer.core.queue import Event
+
+#: Most contacts that one write call takes (v3 `/contact/add`, `/update`, `/delete`).
+BATCH = 100
+
+#: A request that upstream accepted and then never shows is told to a person after this long.
+PATIENCE = timedelta(days=1)
+
+#: The same value of a field is not pushed more often than this in a day.
+MOST_PUSHES = 3
+
+#: Tries of an accepted update that the directory goes on not showing, before a person is told,
+#: and the least time since the first of them: reading may lag behind writing.
+MOST_ATTEMPTS = 3
+LAG = timedelta(minutes=10)
+
+#: What an add must bring along (v3 `/contact/add`).
+REQUIRED = ("phone_no", "first_name", "last_name")
+
+
+@dataclass(frozen=True, slots=True)
+class Send:
+    """Goes out; `fields` are exactly what is sent, `contact_id` left out."""
+
+    change: Change
+    operation: Operation
+    contact_id: str | None
+    fields: Mapping[str, str]
+    phone_e164: str | None = None  #: by which a lost add is looked up
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """Moves the change without sending anything."""
+
+    change: Change
+    move: Move
+    revive: bool = False  #: a delete that cannot be: the row returns
+    detach: bool = False  #: upstream lost the contact: the row starts anew as an add
+    show: tuple[str, ...] = ()  #: fields that take upstream's value back
+
+
+@dataclass(frozen=True, slots=True)
+class Wait:
+    """Stays as it is, with the reason a person may read."""
+
+    change: Change
+    why: str
+    look_again: bool = False  #: a second look, two seconds later, may settle it now
+
+
+Decision: TypeAlias = Send | Step | Wait
+
+
+@dataclass(frozen=True, slots=True)
+class Look:
+    """What a look into the directory can prove about one row."""
+
+    listing: Verdict | None  #: of the directory listing that was read, if one was
+    seen: bool  #: the row's contact was shown
+    gone: bool = False  #: proven absent: by a complete listing, and by its own id where that works
+    looks: int = 1  #: complete listings since the last request went out, two seconds apart
+
+
+@dataclass(frozen=True, slots=True)
+class Context:
+    """What else the decision rests on."""
+
+    now: datetime
+    region: str
+    holder: int | None = None  #: another live row of the account with this number
+    pushed: Sequence[Mapping[str, str]] = ()  #: fields of this row's done changes within a day
+    too_many_deletes: bool = False
+
+
+def decide(change: Change, local: Local, look: Look, ctx: Context) -> Decision:
+    """What becomes of one queued or unknown change."""
+    if change.operation is Operation.DELETE:
+        return _decide_delete(change, local, look, ctx)
+    if local.deleted:
+        if change.state is State.UNKNOWN and local.contact_id is None and not look.gone:
+            return Wait(change, "its answer was lost and the contact is deleted here: looking for it upstream")
+        return Step(change, Move(change.id, Event.GIVE_UP, "the contact was deleted"))
+    if local.contact_id is not None and local.base is not None:
+        return _decide_update(change, local, look, ctx)
+    return _decide_add(change, local, look, ctx)
+
+
+def _refuse(change: Change, text: str, **more: bool) -> Step:
+    return Step(change, Move(change.id, Event.REFUSED, text), **more)
+
+
+def _phone_problem(text: str, region: str) -> str:
+    """Why a number cannot be sent, or ''."""
+    if not text.strip():
+        return "phone_no is empty: upstream needs a number"
+    if is_masked(text):
+        return "phone_no is masked: write the full number"
+    if to_e164(text, region) is None:
+        return f"phone_no is no number that can be read in region {region}: write it with its country code"
+    return ""
+
+
+def _wire(name: str, value: str, region: str) -> str:
+    """A field as it is sent: numbers as digits with the country code, whatever was typed."""
+    if name != "phone_no":
+        return value
+    e164 = to_e164(value, region)
+    return phone_digits(e164) if e164 else value
+
+
+def _decide_add(change: Change, local: Local, look: Look, ctx: Context) -> Decision:
+    region = ctx.region
+    if local.base is not None and not dirty_fields(local.base, local.fields, region):
+        return Step(change, Move(change.id, Event.GIVE_UP, "undone before it was sent"))
+    intents = [i for i in local.intents if i.operation is Operation.ADD]
+    unanswered = [i for i in intents if i.answer is None]
+    accepted = [i for i in intents if i.answer == "accepted"]
+    if local.contact_id is not None and not look.gone and not intents:
+        if look.listing is None or look.listing is Verdict.PARTIAL:
+            return Wait(change, "waits for a look into the directory")
+    if accepted:
+        if ctx.now - parse(accepted[-1].sent_at) > PATIENCE:
+            return _refuse(change, "upstream accepted it a day ago and its directory does not show it: retry or discard")
+        return Wait(change, "accepted; waiting for the directory to show it", look_again=look.looks < 2)
+    if look.seen and local.contact_id is None:
+        return Wait(change, "found upstream: taken over at the next look")
+    if unanswered:
+        if look.listing is not Verdict.COMPLETE:
+            return Wait(change, "its answer was lost: waiting for a complete listing to look it up in")
+        if look.looks < 2:
+            return Wait(change, "its answer was lost and it does not show: looking once more", look_again=True)
+    elif look.listing in (None, Verdict.PARTIAL):
+        return Wait(change, "waits for a look into the directory")
+    problem = _phone_problem(local.fields.phone_no, region)
+    if problem:
+        return _refuse(change, problem)
+    for name in REQUIRED[1:]:
+        if not local.fields.get(name).strip():
+            return _refuse(change, f"{name} is empty: upstream takes no contact without it")
+    if ctx.holder is not None:
+        return _refuse(change, f"phone_no: row {ctx.holder} holds this number")
+    fields = {
+        name: _wire(name, value, region)
+        for name, value in local.fields.asdict().items()
+        if value or name in REQUIRED
+    }
+    return Send(change, Operation.ADD, None, fields, to_e164(local.fields.phone_no, region))
+
+
+def _decide_update(change: Change, local: Local, look: Look, ctx: Context) -> Decision:
+    assert local.base is not None
+    if look.gone:
+        return Step(
+            change,
+            Move(change.id, Event.EDIT if change.state is State.QUEUED else Event.NOT_THERE, operation=Operation.ADD),
+            detach=True,
+        )
+    if not look.seen:
+        return Wait(change, "waits for a look into the directory")
+    held_back = {name for c in local.open(State.CONFLICT) for name in c.clashes}
+    dirty = [n for n in dirty_fields(local.base, local.fields, ctx.region) if n not in held_back]
+    if not dirty:
+        conflict = next(iter(local.open(State.CONFLICT)), None)
+        note = "undone before it was sent" if conflict is None else f"part of conflict {conflict.id}"
+        return Step(change, Move(change.id, Event.GIVE_UP, note), show=_respelled(local))
+    problem = _phone_problem(local.fields.phone_no, ctx.region) if "phone_no" in dirty else ""
+    if problem:
+        return _refuse(change, problem)
+    fields = {name: _wire(name, local.fields.get(name), ctx.region) for name in dirty}
+    stubborn = _stubborn(change, local, fields, ctx.now)
+    if stubborn:
+        names = ", ".join(stubborn)
+        text = f"{names}: upstream accepted the change and goes on showing the old value, which stands here again"
+        return Step(change, Move(change.id, Event.REFUSED, text), show=stubborn)
+    for name, value in fields.items():
+        if sum(1 for past in ctx.pushed if past.get(name) == value) >= MOST_PUSHES:
+            text = (
+                f"{name} flips back and forth: the same value was pushed {MOST_PUSHES} times within a day; "
+                "frozen until a person decides (queue retry or discard)"
+            )
+            return _refuse(change, text)
+    return Send(change, Operation.UPDATE, local.contact_id, fields)
+
+
+def _respelled(local: Local) -> tuple[str, ...]:
+    """Fields that differ from base in spelling alone: they show upstream's again."""
+    assert local.base is not None
+    held_back = {name for c in local.open(State.CONFLICT) for name in c.clashes}
+    return tuple(
+        n
+        for n, value in local.fields.asdict().items()
+        if value != local.base.get(n) and n not in held_back and n == "phone_no"
+    )
+
+
+def _stubborn(
+    change: Change, local: Local, fields: Mapping[str, str], now: datetime
+) -> tuple[str, ...]:
+    """Fields that upstream has accepted so often that another try would not help.
+
+    A cleared field that comes back after two accepted tries is taken at upstream's word (the vendor
+    does not say how a field is cleared); any other value after `MOST_ATTEMPTS`.
+    """
+    out = []
+    for name, value in fields.items():
+        tries = [
+            i.sent_at
+            for i in local.intents
+            if i.change_id == change.id and i.answer == "accepted" and i.fields.get(name) == value
+        ]
+        patient = len(tries) >= MOST_ATTEMPTS and now - parse(tries[0]) >= LAG
+        if patient or (value == "" and len(tries) >= 2):
+            out.append(name)
+    return tuple(out)
+
+
+def _decide_delete(change: Change, local: Local, look: Look, ctx: Context) -> Decision:
+    if local.source == "user_list":
+        text = "the contact stands in the user's own list only, and there is no call to delete it there: it returns"
+        return _refuse(change, text, revive=True)
+    if change.state in (State.HELD, State.CONFLICT):
+        if look.gone and local.contact_id is not None:
+            return Step(change, Move(change.id, Event.SHOWN, "upstream no longer has it"))
+        return Wait(change, "waits for a person")
+    if local.contact_id is None:
+        if local.open(State.SENDING, State.UNKNOWN):
+            return Wait(change, "waits until its lost add is settled")
+        return Step(change, Move(change.id, Event.GIVE_UP, "it never reached upstream"))
+    if look.gone:
+        return Step(change, Move(change.id, Event.SHOWN, "upstream no longer has it"))
+    if not look.seen:
+        return Wait(change, "waits for a look into the directory")
+    if not change.approved and (ctx.too_many_deletes or change.found_by == "scan"):
+        why = "more deletes at once than max_deletions allows" if ctx.too_many_deletes else "found by the scan"
+        return Step(change, Move(change.id, Event.HOLD, f"{why}: `syncer queue approve {change.id}` lets it go"))
+    return Send(change, Operation.DELETE, local.contact_id, {})
+
+
+def batches(sends: Sequence[Send], size: int = BATCH) -> list[tuple[Send, ...]]:
+    """Cut into calls: one operation each, updates first, then adds, then deletes."""
+    out: list[tuple[Send, ...]] = []
+    for operation in (Operation.UPDATE, Operation.ADD, Operation.DELETE):
+        group = [s for s in sends if s.operation is operation]
+        out += [tuple(group[i : i + size]) for i in range(0, len(group), size)]
+    return out
+
+
+def halves(batch: Sequence[Send]) -> list[tuple[Send, ...]]:
+    """Cut a refused batch in two, to find the one that is bad."""
+    middle = (len(batch) + 1) // 2
+    return [tuple(batch[:middle]), tuple(batch[middle:])]
+
+
+def payload(send: Send) -> dict[str, str]:
+    """One element of the call's list."""
+    if send.operation is Operation.UPDATE:
+        assert send.contact_id is not None
+        return {"contact_id": send.contact_id, **send.fields}
+    return dict(send.fields)
+

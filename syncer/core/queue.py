@@ -1,0 +1,110 @@
+"""The life of a change: every state, every event, and where each leads.
+
+            edit                 send                    shown
+    (new) ───────▶ queued ───────────────▶ sending ───────────────▶ done
+      │             ▲ ▲ │ ▲                  │ │ │
+      │ hold        │ │ │ └── turned away ───┘ │ └── refused ──▶ rejected
+      ▼    approve  │ │ │                      │ lost                │
+     held ──────────┘ │ │ clash                ▼                     │ retry, edit
+      ▲               │ └────────▶ conflict  unknown ── shown ─▶ done│
+      └── hold ───────┤              │  ▲       │                    │
+                      │ keep local   │  └ clash ┤                    │
+                      └──────────────┘          │ not there          │
+                      └─────────────────────────┴────────────────────┘
+    A restart makes `unknown` of `sending`. `give_up` (a person's discard, an edit that was undone,
+    a delete that an edit beat) leads from every open state but `sending` to `discarded`.
+
+Nothing else moves a change: `advance` refuses whatever is not drawn here. What the events mean for
+the row, and how they are found out, is left to `push.py` and the store.
+"""
+
+from __future__ import annotations
+
+from enum import StrEnum
+
+from syncer.core.model import State
+
+
+class Event(StrEnum):
+    """What can happen to a change."""
+
+    EDIT = "edit"  #: the row was edited again
+    HOLD = "hold"  #: a delete that needs a person first
+    APPROVE = "approve"  #: a person lets a held delete go
+    SEND = "send"  #: its intent was committed, the request goes out
+    SHOWN = "shown"  #: upstream shows it
+    LOST = "lost"  #: sent, and no usable answer or not shown yet
+    RESTART = "restart"  #: found `sending` by a program that did not send it
+    TURNED_AWAY = "turned away"  #: never processed: never arrived, 429, credentials refused
+    NOT_THERE = "not there"  #: looked up by rule, and not applied: to be sent again
+    REFUSED = "refused"  #: upstream said no to this very change, or it can never be taken
+    CLASH = "clash"  #: both sides changed the same field
+    KEEP_LOCAL = "keep local"  #: a person settled a conflict in favour of the local value
+    GIVE_UP = "give up"  #: discarded, undone, or overtaken
+    RETRY = "retry"  #: a person asks for another try
+
+
+_Q, _S, _U, _D = State.QUEUED, State.SENDING, State.UNKNOWN, State.DONE
+_R, _C, _H, _X = State.REJECTED, State.CONFLICT, State.HELD, State.DISCARDED
+
+#: The whole machine: (state, event) -> state.
+MOVES: dict[tuple[State, Event], State] = {
+    (_Q, Event.EDIT): _Q,
+    (_Q, Event.HOLD): _H,
+    (_Q, Event.SEND): _S,
+    (_Q, Event.SHOWN): _D,  # adopted, or agreed, before it was sent
+    (_Q, Event.REFUSED): _R,  # can never be taken: no request was spent on it
+    (_Q, Event.CLASH): _C,
+    (_Q, Event.TURNED_AWAY): _Q,
+    (_Q, Event.RETRY): _Q,
+    (_Q, Event.GIVE_UP): _X,
+    (_S, Event.SHOWN): _D,
+    (_S, Event.LOST): _U,
+    (_S, Event.RESTART): _U,
+    (_S, Event.TURNED_AWAY): _Q,
+    (_S, Event.NOT_THERE): _Q,  # one of a refused batch that was read back
+    (_S, Event.REFUSED): _R,
+    (_S, Event.CLASH): _C,
+    (_U, Event.SHOWN): _D,
+    (_U, Event.LOST): _U,
+    (_U, Event.NOT_THERE): _Q,
+    (_U, Event.REFUSED): _R,
+    (_U, Event.CLASH): _C,
+    (_U, Event.RETRY): _U,
+    (_U, Event.GIVE_UP): _X,
+    (_R, Event.EDIT): _Q,
+    (_R, Event.RETRY): _Q,
+    (_R, Event.SHOWN): _D,
+    (_R, Event.GIVE_UP): _X,
+    (_C, Event.CLASH): _C,
+    (_C, Event.SHOWN): _D,
+    (_C, Event.KEEP_LOCAL): _Q,
+    (_C, Event.GIVE_UP): _X,
+    (_H, Event.APPROVE): _Q,
+    (_H, Event.HOLD): _H,
+    (_H, Event.SHOWN): _D,
+    (_H, Event.CLASH): _C,
+    (_H, Event.REFUSED): _R,
+    (_H, Event.GIVE_UP): _X,
+}
+
+#: Nothing more happens to these.
+SETTLED = frozenset({State.DONE, State.DISCARDED})
+
+#: These still want something: from us, from upstream, or from a person.
+OPEN = frozenset(State) - SETTLED
+
+#: These wait for a person.
+WAITING = frozenset({State.REJECTED, State.CONFLICT, State.HELD})
+
+
+class ForbiddenMoveError(AssertionError):
+    """A bug: something tried to move a change in a way that is not drawn above."""
+
+
+def advance(state: State, event: Event) -> State:
+    """Where `event` leads from `state`; raises ForbiddenMoveError for what is not drawn."""
+    try:
+        return MOVES[state, event]
+    except KeyError:
+        raise ForbiddenMoveError(f"a change cannot go from {state} by '{event}'") from None

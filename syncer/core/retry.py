@@ -1,0 +1,58 @@
+"""How long to wait before asking again, by our own reckoning or as a vendor said.
+
+Arithmetic only: chance and the clock are arguments. The waiting itself is left to `remote`, and
+the pause of a job that failed to `cycle`.
+"""
+
+from __future__ import annotations
+
+import re
+from datetime import UTC, datetime
+from email.utils import parsedate_to_datetime
+
+#: Nothing that a vendor says makes us wait longer than this, in seconds.
+LONGEST_WAIT = 3600.0
+
+
+def backoff(attempt: int, rand: float, base: float = 0.5, cap: float = 30.0) -> float:
+    """Seconds to wait after failed attempt number `attempt` (from 1).
+
+    Doubles from `base` up to `cap`; `rand` in [0, 1) picks a point in the upper half of that, so
+    that many clients do not come back at one moment.
+    """
+    full = cap if attempt > 60 else min(cap, base * 2.0 ** max(0, attempt - 1))
+    return full * (0.5 + 0.5 * rand)
+
+
+def parse_retry_after(header: str | None, now: datetime) -> float | None:
+    """Seconds that a `Retry-After` header asks for (RFC 9110: seconds or an HTTP date), or None.
+
+    `now` is the moment of the answer, best by the server's own `Date`. At least 0, at most an hour.
+    """
+    text = (header or "").strip()
+    if not text:
+        return None
+    if re.fullmatch(r"[0-9]+(\.[0-9]*)?", text):
+        return min(float(text), LONGEST_WAIT)
+    when = parse_http_date(text)
+    return None if when is None else min(max((when - now).total_seconds(), 0.0), LONGEST_WAIT)
+
+
+def parse_http_date(text: str | None) -> datetime | None:
+    """An HTTP `Date` in UTC, or None when it is none."""
+    if not text:
+        return None
+    try:
+        when = parsedate_to_datetime(text)
+        return when.replace(tzinfo=UTC) if when.tzinfo is None else when.astimezone(UTC)
+    except (ValueError, TypeError, IndexError, OverflowError):
+        return None
+
+
+def parse_ist(text: str | None) -> datetime | None:
+    """Smartflo's `retry_after` field (`YYYY-MM-DD HH:MM:SS`, Indian time) in UTC, or None."""
+    try:
+        written = (text or "").strip().replace("T", " ")[:19]
+        return datetime.strptime(written + " +0530", "%Y-%m-%d %H:%M:%S %z").astimezone(UTC)
+    except (ValueError, OverflowError):
+        return None

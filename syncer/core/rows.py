@@ -1,0 +1,144 @@
+"""What to do with one listed row of a plain mirror: add, change, restore, remove, or nothing.
+
+Pure comparison of the stored row with the listed one. Counting against the limits is left to
+`limits.py`, writing to the store.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import TypeAlias
+
+from syncer.core.model import Row, Value
+
+
+@dataclass(frozen=True, slots=True)
+class Stored:
+    """A row as the mirror holds it."""
+
+    id: int
+    values: Mapping[str, Value]  #: content columns
+    raw: str | None
+    deleted: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Same:
+    """Nothing to write."""
+
+    id: int
+
+
+@dataclass(frozen=True, slots=True)
+class Insert:
+    """A row that the mirror did not have."""
+
+
+@dataclass(frozen=True, slots=True)
+class Remove:
+    """The vendor itself says that the row is deleted."""
+
+    id: int
+
+
+@dataclass(frozen=True, slots=True)
+class Change:
+    """A row that differs.
+
+    `changes` by column: (old, new). Without any, only `raw` or a vendor stamp differs: stored, but
+    no change that anybody is told of. `volatile` are vendor fields that alone differ.
+    """
+
+    id: int
+    changes: Mapping[str, tuple[Value, Value]] = field(default_factory=dict)
+    blanks: tuple[str, ...] = ()  #: columns that had a value and would have none
+    restores: bool = False
+    volatile: frozenset[str] = frozenset()
+
+
+Decision: TypeAlias = Same | Insert | Remove | Change
+
+
+def is_blank(value: Value) -> bool:
+    """NULL and '' are one value, and so are empty JSON lists."""
+    return value is None or value == "" or value == "[]"
+
+
+def decide_row(
+    stored: Stored | None,
+    row: Row,
+    *,
+    content: tuple[str, ...],
+    stamps: frozenset[str],
+    ignored: frozenset[str],
+) -> Decision:
+    """Compare one listed row with what is stored.
+
+    `stamps` are columns that are no content of their own; `ignored` vendor fields that were found to
+    change on every read.
+    """
+    if stored is None:
+        return Same(0) if row.deleted_at else Insert()
+    if row.deleted_at:
+        return Same(stored.id) if stored.deleted else Remove(stored.id)
+    if stored.raw == row.raw and not stored.deleted:
+        return Same(stored.id)
+    changes: dict[str, tuple[Value, Value]] = {}
+    stamped: dict[str, tuple[Value, Value]] = {}
+    for column in content:
+        old, new = stored.values.get(column), row.values.get(column)
+        if old == new or (is_blank(old) and is_blank(new)) or column in ignored:
+            continue
+        if column == "phone_e164":
+            continue  # derived: it goes with the number it is derived from
+        (stamped if column in stamps else changes)[column] = (old, new)
+    if stored.deleted:
+        return Change(stored.id, changes | stamped, restores=True)
+    if changes:
+        blanks = tuple(c for c, (old, new) in changes.items() if is_blank(new) and not is_blank(old))
+        return Change(stored.id, changes | stamped, blanks)
+    differing = differing_fields(stored.raw, row.raw)
+    if differing <= ignored:
+        return Same(stored.id)
+    return Change(stored.id, volatile=differing - ignored)
+
+
+def differing_fields(old: str | None, new: str | None) -> frozenset[str]:
+    """Top-level fields in which two JSON rows differ."""
+    if old is None or new is None:
+        return frozenset()
+    left, right = json.loads(old), json.loads(new)
+    if not isinstance(left, dict) or not isinstance(right, dict):
+        return frozenset()
+    missing = object()
+    return frozenset(
+        str(name) for name in left.keys() | right.keys() if left.get(name, missing) != right.get(name, missing)
+    )
+
+
+class Bits:
+    """A set of row ids, one bit each: a listing of a million rows takes 125 kB."""
+
+    def __init__(self) -> None:
+        self._bytes = bytearray()
+        self._count = 0
+
+    def __len__(self) -> int:
+        return self._count
+
+    def __contains__(self, row_id: int) -> bool:
+        at = row_id >> 3
+        return at < len(self._bytes) and bool(self._bytes[at] & (1 << (row_id & 7)))
+
+    def add(self, row_id: int) -> bool:
+        """Add one; True when it was not there yet."""
+        at, bit = row_id >> 3, 1 << (row_id & 7)
+        if at >= len(self._bytes):
+            self._bytes.extend(bytes(at + 1 - len(self._bytes) + 1024))
+        if self._bytes[at] & bit:
+            return False
+        self._bytes[at] |= bit
+        self._count += 1
+        return True

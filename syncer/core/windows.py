@@ -1,0 +1,110 @@
+"""Voicemail windows: which spans of time to read now, from what was verified when.
+
+Pure interval arithmetic over epoch milliseconds. Reading them is left to `cycle`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+HOUR = 3_600_000
+DAY = 24 * HOUR
+
+#: Vendor stamps were seen 5 h 30 min ahead of the time they stand for, so the newest window reaches
+#: this far past now; and no overlap is ever shorter than this.
+AHEAD = 6 * HOUR
+
+#: A window is read again when this much has passed since its end: rows may show up late.
+RECHECKS = (HOUR, DAY, 7 * DAY, 30 * DAY)
+
+
+@dataclass(frozen=True, slots=True)
+class Verified:
+    """A span that was read whole, and when."""
+
+    start: int  #: epoch ms, inclusive
+    end: int  #: epoch ms, exclusive; never later than `at`
+    at: int  #: epoch ms
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class Window:
+    """A span to be read."""
+
+    start: int  #: epoch ms
+    end: int  #: epoch ms
+    why: str = "gap"  #: `new`, `gap` or `recheck`
+
+
+def cells(start: int, end: int, width: int) -> list[tuple[int, int]]:
+    """Cut [start, end) at whole multiples of `width`, so that windows read twice coincide."""
+    out = []
+    while start < end:
+        stop = min(end, (start // width + 1) * width)
+        out.append((start, stop))
+        start = stop
+    return out
+
+
+def union(spans: Iterable[tuple[int, int]]) -> list[tuple[int, int]]:
+    """Merge spans that touch."""
+    out: list[tuple[int, int]] = []
+    for start, end in sorted(spans):
+        if out and start <= out[-1][1]:
+            out[-1] = (out[-1][0], max(end, out[-1][1]))
+        else:
+            out.append((start, end))
+    return out
+
+
+def gaps(since: int, until: int, verified: Iterable[Verified]) -> list[tuple[int, int]]:
+    """What of [since, until) was never read."""
+    out, at = [], since
+    for start, end in union((v.start, v.end) for v in verified):
+        if start > at:
+            out.append((at, min(start, until)))
+        at = max(at, end)
+        if at >= until:
+            return [gap for gap in out if gap[0] < gap[1]]
+    out.append((at, until))
+    return [gap for gap in out if gap[0] < gap[1]]
+
+
+def recheck_due(v: Verified, now: int) -> bool:
+    """Whether the next of `RECHECKS` has passed for this span since it was last read."""
+    read_after, passed = v.at - v.end, now - v.end
+    return any(read_after < step <= passed for step in RECHECKS)
+
+
+def plan(
+    *,
+    now: int,
+    since: int,
+    width: int,
+    overlap: int,
+    verified: Sequence[Verified],
+    rechecks: int,
+    full: bool = False,
+) -> list[Window]:
+    """What to read in this run, newest first: the recent span, then gaps, then re-checks.
+
+    The recent span is `overlap` before now (6 h at least) up to `AHEAD` past it. `rechecks` bounds
+    how many old windows are read again in one run; `full` reads everything since `since` again.
+    """
+    overlap = max(overlap, AHEAD)
+    recent = max(since, now - overlap)
+    windows = [Window(a, b, "new") for a, b in cells(recent, now + AHEAD, width)]
+    older = [(since, recent)] if full else gaps(since, recent, verified)
+    for a, b in older:
+        if a < b:
+            windows += [Window(s, e, "gap") for s, e in cells(a, b, width)]
+    if not full:
+        due = [
+            Window(v.start, v.end, "recheck")
+            for v in sorted(verified, key=lambda v: -v.start)
+            if v.start >= since and v.end <= recent and recheck_due(v, now)
+        ]
+        windows += due[:rechecks]
+    order = {"new": 0, "gap": 1, "recheck": 2}
+    return sorted(windows, key=lambda w: (order[w.why], -w.start))

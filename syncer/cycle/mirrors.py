@@ -1,0 +1,192 @@
+"""Pulls one plain list into its mirror: voicemail windows, a user's contacts, Smartflo's lists.
+
+What a row means is decided in `core`; what is specific to a job is in the modules that call this.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+from syncer.core.listing import Certificate, Walk
+from syncer.core.model import Row, Verdict
+from syncer.cycle.listing import Fetch, walk_pages
+from syncer.cycle.run import Run
+from syncer.cycle.settle import Ask, settle
+from syncer.errors import RemoteError
+from syncer.store import mirror
+from syncer.store.connect import Connection
+from syncer.store.mirror import Tracker
+from syncer.store.tables import Mirror
+
+#: A vendor field that alone changed in most rows on this many reads in a row is left out.
+VOLATILE_READS = 3
+
+
+@dataclass(frozen=True, slots=True)
+class MirrorSubject:
+    """A plain mirror at the end of its listing."""
+
+    mirror: Mirror
+    account: str
+    tracker: Tracker
+
+    @property
+    def table(self) -> str:
+        """The table's name."""
+        return self.mirror.name
+
+    def live(self, conn: Connection) -> int:
+        """Living rows of the account."""
+        return mirror.live_count(conn, self.mirror, self.account)
+
+    def filled(self, conn: Connection, columns: Iterable[str]) -> dict[str, int]:
+        """By column: living rows that have a value."""
+        return mirror.filled_counts(conn, self.mirror, self.account, columns)
+
+    def keys(self, conn: Connection, rows: Iterable[int]) -> dict[int, str]:
+        """The vendor's identities of rows."""
+        return mirror.keys_of(conn, self.mirror, rows)
+
+    def remove(self, conn: Connection, row_id: int, at: str) -> None:
+        """Give a row its tombstone."""
+        mirror.tombstone(conn, self.mirror, row_id, at)
+
+    def blank(self, conn: Connection, allowed: frozenset[tuple[int, str]]) -> None:
+        """Write the rows that were put off, but for the blanks that are not allowed."""
+        mirror.settle_put_off(conn, self.tracker, lambda row, column: (row, column) in allowed)
+
+
+def new_tracker(run: Run, target: Mirror) -> Tracker:
+    """What a listing of `target` keeps count of."""
+    ignored = run.state.notes.get("volatile", {}).get(target.name, [])
+    return Tracker(
+        target, run.account, frozenset(ignored), at=run.at, run=run.id, forgotten=run.env.forgotten
+    )
+
+
+async def read_rows(
+    run: Run, tracker: Tracker, walk: Walk, fetch: Fetch, *, label: str = ""
+) -> tuple[Certificate, RemoteError | None]:
+    """Read a listing into its mirror; nothing is removed or blanked yet."""
+    store = run.env.store
+    already = tracker.rows
+
+    async def consume(rows: Sequence[Row]) -> None:
+        if await store.read(mirror.needs_writing, tracker, rows):
+            await store.write(_take, tracker, rows)
+
+    before = (tracker.distinct, tracker.added, tracker.changed, tracker.quiet)
+    error = await walk_pages(run, walk, fetch, consume, label=label, before=already)
+    run.seen += tracker.rows - already
+    run.added += tracker.added - before[1]
+    run.changed += tracker.changed - before[2]
+    run.quiet += tracker.quiet - before[3]
+    return walk.certificate(tracker.distinct - before[0]), error
+
+
+def _take(conn: Connection, tracker: Tracker, rows: Sequence[Row]) -> None:
+    mirror.begin(conn)
+    mirror.take(conn, tracker, rows)
+
+
+async def put_off_rows(run: Run, tracker: Tracker) -> list[tuple[int, str]]:
+    """The blanks that wait for the listing's end: (row, column)."""
+
+    def load(conn: Connection) -> list[tuple[int, str]]:
+        mirror.begin(conn)
+        return mirror.blanks_put_off(conn, tracker)
+
+    return await run.env.store.write(load) if tracker.waiting else []
+
+
+async def pull(
+    run: Run,
+    target: Mirror,
+    walk: Walk,
+    fetch: Fetch,
+    *,
+    max_deletions: float,
+    whole: bool = True,
+    ask: Ask | None = None,
+) -> Certificate:
+    """Read a whole list (or, with `whole` off, an increment) and settle what it takes away."""
+    tracker = new_tracker(run, target)
+    certificate, error = await read_rows(run, tracker, walk, fetch)
+    if whole:
+        learn_offset(run, target.name, walk)
+    run.judge(certificate)
+    unseen: list[int] = []
+    if whole and certificate.verdict is not Verdict.PARTIAL:
+        unseen = await run.env.store.read(mirror.unseen, target, run.account, tracker.seen)
+    blanks = await put_off_rows(run, tracker)
+    changed = tracker.changed
+    await settle(
+        run,
+        MirrorSubject(target, run.account, tracker),
+        certificate,
+        listed=tracker.distinct,
+        unseen=unseen,
+        shown=lambda row: row in tracker.seen and row not in tracker.vanishing,
+        vanished=tracker.vanishing,
+        blanks=blanks,
+        max_deletions=max_deletions,
+        ask=ask,
+    )
+    if tracker.waiting and not blanks:  # older versions of rows that came twice
+        await run.env.store.write(mirror.settle_put_off, tracker, lambda row, column: False)
+    run.changed += tracker.changed - changed
+    _learn_volatile(run, tracker)
+    if error is not None:
+        raise error
+    return certificate
+
+
+def learn_offset(run: Run, table: str, walk: Walk) -> None:
+    """Notice a total that is off by the same amount in two quiet listings."""
+    offset = walk.observed_offset
+    if offset is None:
+        return
+    notes = run.state.notes.setdefault("offset", {})
+    if offset == 0:
+        notes.pop(table, None)
+    else:
+        known = notes.get(table, {"value": None, "times": 0})
+        times = min(known["times"] + 1, 3) if known["value"] == offset else 1
+        if times == 2 != known["times"]:
+            run.notice(
+                f"the vendor's count differs from its rows by {offset} each time; "
+                "it is left out of the judgement from now on"
+            )
+        notes[table] = {"value": offset, "times": times}
+    if not notes:
+        run.state.notes.pop("offset", None)
+
+
+def known_offset(run: Run, table: str) -> int | None:
+    """The constant by which the vendor's count was seen to be off, from two quiet listings on."""
+    known = run.state.notes.get("offset", {}).get(table)
+    return known["value"] if known and known["times"] >= 1 else None
+
+
+def _learn_volatile(run: Run, tracker: Tracker) -> None:
+    """Name a vendor field that alone changes on every read, once, and leave it out from then on."""
+    notes = run.state.notes
+    table = tracker.mirror.name
+    suspects = notes.get("suspects", {}).get(table, {})
+    fresh: dict[str, int] = {}
+    for name, count in tracker.volatile.items():
+        if 2 * count >= tracker.rows:
+            fresh[name] = suspects.get(name, 0) + 1
+    for name, times in list(fresh.items()):
+        if times >= VOLATILE_READS:
+            ignored = notes.setdefault("volatile", {}).setdefault(table, [])
+            ignored.append(name)
+            del fresh[name]
+            run.notice(f"the vendor's field {name!r} changes on every read; it is left out of the comparison")
+    if fresh:
+        notes.setdefault("suspects", {})[table] = fresh
+    else:
+        notes.get("suspects", {}).pop(table, None)
+        if not notes.get("suspects"):
+            notes.pop("suspects", None)

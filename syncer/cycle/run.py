@@ -1,0 +1,134 @@
+"""The record of one run of one job: begun, counted, ended with an outcome that says what it proved.
+
+Errors become outcomes here; what a run does is left to the modules of each resource.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+from collections.abc import AsyncIterator
+from dataclasses import dataclass, field
+from typing import Any
+
+from syncer.core.listing import Certificate
+from syncer.core.model import Verdict
+from syncer.cycle.env import Env
+from syncer.errors import AuthError, BadAnswerError, RemoteError, StoreError, SyncerError
+from syncer.remote.http import Door
+from syncer.store import runs
+from syncer.store.runs import JobState
+
+
+@dataclass(slots=True)
+class Run:
+    """One run of one job, while it is under way and after."""
+
+    env: Env
+    job: str
+    account: str
+    door: Door
+    full: bool = False  #: a person asked for everything to be read again
+    person: bool = False  #: asked for by a person, not by the schedule
+    id: int = 0
+    at: str = ""  #: when it began
+    state: JobState = field(default_factory=JobState)
+    seen: int = 0
+    added: int = 0
+    changed: int = 0
+    removed: int = 0
+    quiet: int = 0  #: rows of which only what nobody is told of was stored
+    outcome: str = "ok"
+    error: SyncerError | None = None
+    problem: str = ""  #: why it is not `ok`, in words
+    held: int | None = None  #: the number of the hold that it left open
+    certificate: Certificate | None = None
+    plan: list[str] = field(default_factory=list)  #: what a push would send
+    notices: list[str] = field(default_factory=list)  #: worth telling a person, no failure
+    requests: int = 0
+
+    @property
+    def log(self) -> Any:
+        """A logger that says which job and account."""
+        return self.env.log.bind(job=self.job, account=self.account)
+
+    def incomplete(self, why: str) -> None:
+        """The run did what it could and proves less than it should."""
+        if self.outcome == "ok":
+            self.outcome = "incomplete"
+        self.problem = f"{self.problem}; {why}" if self.problem else why
+
+    def judge(self, certificate: Certificate) -> None:
+        """Take over what a listing proved."""
+        self.certificate = certificate
+        if certificate.verdict is Verdict.PARTIAL:
+            self.incomplete(certificate.reason)
+
+    def notice(self, text: str) -> None:
+        """Say something once to a person and to the log."""
+        self.notices.append(text)
+        self.log.warning("notice", text=text)
+
+
+@contextlib.asynccontextmanager
+async def record(
+    env: Env, job: str, account: str, door: Door, *, full: bool = False, person: bool = False
+) -> AsyncIterator[Run]:
+    """Open the record, run the body, close the record. Errors of ours end in it and go no further."""
+    run = Run(env, job, account, door, full=full, person=person)
+    run.at = env.stamp()
+
+    def begin(conn: Any) -> None:
+        runs.close_broken_runs(conn, job, account, run.at)
+        run.id = runs.start_run(conn, job, account, run.at)
+        run.state = runs.load_job(conn, job, account)
+
+    before = door.requests
+    try:
+        await env.store.write(begin)
+        yield run
+    except StoreError as error:
+        run.error, run.outcome, run.problem = error, "failed", str(error)
+        return
+    except RemoteError as error:
+        run.error, run.problem = error, str(error)
+        partly = isinstance(error, BadAnswerError) or (run.seen and not isinstance(error, AuthError))
+        run.outcome = "incomplete" if partly else "failed"
+    except SyncerError as error:
+        run.error, run.outcome, run.problem = error, "failed", str(error)
+    except BaseException:
+        run.outcome, run.problem = "failed", "the run was stopped"
+        run.requests = door.requests - before
+        with contextlib.suppress(StoreError):
+            await env.store.write(_end, run)
+        raise
+    run.requests = door.requests - before
+    try:
+        await env.store.write(_end, run)
+    except StoreError as error:
+        run.error, run.outcome, run.problem = error, "failed", str(error)
+
+
+def _end(conn: Any, run: Run) -> None:
+    at = run.env.stamp()
+    state = run.state
+    if run.outcome == "ok":
+        state.last_ok_at, state.failures, state.paused_until = at, 0, None
+        if run.certificate is None or run.certificate.complete:
+            state.last_complete_at = at
+    else:
+        state.failures += 1
+    runs.save_job(conn, run.job, run.account, state)
+    runs.finish_run(
+        conn,
+        run.id,
+        at,
+        outcome=run.outcome,
+        requests=run.requests,
+        seen=run.seen,
+        added=run.added,
+        changed=run.changed,
+        removed=run.removed,
+        error=run.problem or None,
+        listing=json.dumps(run.certificate.evidence()) if run.certificate else None,
+    )

@@ -1,0 +1,312 @@
+"""Logs for people and machines on stderr, with everything taken out that must not be read there.
+
+What is worth a line is left to the callers. Masked are values under telling keys (names, numbers,
+addresses, secrets), every registered secret wherever it turns up, and whatever looks like a phone number
+or an email address in free text, traces of errors included.
+"""
+
+from __future__ import annotations
+
+import json as jsonlib
+import logging
+import re
+import sys
+import traceback
+from collections.abc import Callable, Hashable, Mapping, MutableMapping
+from datetime import date, timedelta
+from enum import Enum
+from pathlib import PurePath
+from types import TracebackType
+from typing import Any, Final, TextIO, TypeAlias, cast
+from urllib.parse import quote, quote_plus
+
+import structlog
+from structlog.typing import EventDict, ExcInfo, FilteringBoundLogger, Processor
+
+from syncer.core.secret import MASK, Secret
+
+__all__ = [
+    "LEVELS",
+    "Edges",
+    "configure_logs",
+    "get_logger",
+    "register_secret",
+    "scrub",
+    "wants_json",
+]
+
+#: What `--log-level` takes.
+LEVELS: Final = ("debug", "info", "warning", "error")
+
+#: Libraries that tell of every request at INFO, some with whole addresses or arguments.
+_QUIET: Final = (
+    "httpx",
+    "httpcore",
+    "apscheduler",
+    "uvicorn",
+    "alembic",
+    "sqlalchemy",
+    "asyncio",
+    "markdown_it",
+)
+
+#: A value under a key with one of these words in it is masked: `user_password`, `callerPhone`.
+_PRIVATE_WORDS: Final = frozenset(
+    [
+        "secret",
+        "password",
+        "passwd",
+        "token",
+        "authorization",
+        "cookie",
+        "credential",
+        "apikey",
+        "phone",
+        "mobile",
+        "e164",
+        "email",
+        "address",
+        "raw",
+        "msg",
+    ]
+)
+#: So is one under these keys. Other names (`table_name`, `job_name`) are not personal.
+_PRIVATE_KEYS: Final = frozenset(
+    [
+        "name",
+        "first_name",
+        "last_name",
+        "full_name",
+        "caller_name",
+        "contact_name",
+        "display_name",
+        "company",
+        "company_name",
+        "job_title",
+        "from_number",
+        "phone_no",
+        "voicename",
+        "info",
+        "tag",
+    ]
+)
+_PLAIN_KEYS: Final = frozenset({"timestamp", "level", "logger"})
+
+_WORD: Final = re.compile(r"[A-Z]?[a-z0-9]+|[A-Z]+")
+_NUMBER: Final = re.compile(r"(?<![0-9A-Za-z.-])\+?[0-9]{10,15}(?![0-9A-Za-z])")
+_EMAIL: Final = re.compile(r"[\w.+%-]+@[\w-]+(?:\.[\w-]+)+")
+
+#: Shorter ones would blot out ordinary words; no vendor issues such.
+_SHORTEST_SECRET: Final = 4
+
+_secrets: set[str] = set()
+_pattern: re.Pattern[str] | None = None
+
+_Write: TypeAlias = Callable[[str], object]
+
+
+def register_secret(value: Secret | str) -> None:
+    """From now on this text reads `***` in every line, as it is or as it stands in a URL, JSON or a repr."""
+    global _pattern, _secrets
+    text = value.reveal() if isinstance(value, Secret) else value
+    if len(text) < _SHORTEST_SECRET or not text.strip("."):
+        return
+    _secrets |= {text, repr(text)[1:-1], repr(text.encode())[2:-1]}
+    _secrets |= {jsonlib.dumps(text)[1:-1], jsonlib.dumps(text, ensure_ascii=False)[1:-1]}
+    _secrets |= {quote(text), quote(text, safe=""), quote_plus(text)}
+    # The longest first: a secret may hold another one.
+    _pattern = re.compile("|".join(re.escape(one) for one in sorted(_secrets, key=len, reverse=True)))
+
+
+def scrub(text: str) -> str:
+    """Take registered secrets, phone numbers and email addresses out of free text."""
+    if _pattern is not None:
+        text = _pattern.sub(MASK, text)
+    return _NUMBER.sub("[number]", _EMAIL.sub("[email]", text))
+
+
+def wants_json(stream: TextIO, environ: Mapping[str, str]) -> bool:
+    """Whether a machine reads along: anything but a terminal, and the journal of a service."""
+    return "JOURNAL_STREAM" in environ or not stream.isatty()
+
+
+def configure_logs(level: str, *, json: bool, stream: TextIO | None = None) -> None:
+    """Send everything that is logged, by us or by a library, to `stream` (None: the stderr of the moment).
+
+    `level` is one of `LEVELS`, in any case; ValueError otherwise. May be called again.
+    """
+    if level.lower() not in LEVELS:
+        raise ValueError(f"{level!r} is no log level; use one of {', '.join(LEVELS)}")
+    number = logging.getLevelNamesMapping()[level.upper()]
+    _configure_structlog(number, json=json, stream=stream)
+
+    handler = _Handler(_renderer(json=json, stream=stream), _writer(stream))
+    root = logging.getLogger()
+    for old in [old for old in root.handlers if isinstance(old, _Handler)]:
+        root.removeHandler(old)
+    root.addHandler(handler)
+    root.setLevel(number)
+    for name in _QUIET:
+        logging.getLogger(name).setLevel(max(number, logging.WARNING))
+    for name in ("uvicorn", "uvicorn.error", "uvicorn.access"):
+        # uvicorn brings handlers of its own; its access lines hold whole addresses.
+        library = logging.getLogger(name)
+        library.handlers.clear()
+        library.propagate = True
+    for name in ("uvicorn.access", "stamina"):
+        logging.getLogger(name).setLevel(logging.CRITICAL)
+
+
+def get_logger(**bind: object) -> FilteringBoundLogger:
+    """A logger whose every line bears these values; may be made before `configure_logs`."""
+    return cast(FilteringBoundLogger, structlog.get_logger(**bind))
+
+
+class Edges:
+    """Tells that something began to fail and that it recovered, and keeps still in between."""
+
+    def __init__(self) -> None:
+        self._failures: dict[Hashable, int] = {}
+
+    def failing(self, key: Hashable, log: FilteringBoundLogger, event: str, **kw: object) -> bool:
+        """Count a failure of `key`; the first is logged as a warning. Whether it was the first."""
+        count = self._failures.get(key, 0) + 1
+        self._failures[key] = count
+        if count == 1:
+            log.warning(event, **kw)
+        return count == 1
+
+    def recovered(self, key: Hashable, log: FilteringBoundLogger, event: str, **kw: object) -> bool:
+        """Log once that `key` works again, with the number of failures. Whether it had been failing."""
+        failures = self._failures.pop(key, 0)
+        if failures:
+            log.info(event, failures=failures, **kw)
+        return failures > 0
+
+    def is_failing(self, key: Hashable) -> bool:
+        """Whether the last word on `key` was a failure."""
+        return key in self._failures
+
+
+def _configure_structlog(level: int, *, json: bool, stream: TextIO | None) -> None:
+    structlog.configure(
+        processors=[
+            structlog.contextvars.merge_contextvars,
+            _drop_arguments,
+            structlog.processors.add_log_level,
+            *_renderer(json=json, stream=stream),
+        ],
+        wrapper_class=structlog.make_filtering_bound_logger(level),
+        logger_factory=lambda *_: _Logger(_writer(stream)),
+        cache_logger_on_first_use=False,
+    )
+
+
+def _renderer(*, json: bool, stream: TextIO | None) -> list[Processor]:
+    render: Processor
+    if json:
+        render = structlog.processors.JSONRenderer(ensure_ascii=False)
+        stamp = structlog.processors.TimeStamper(fmt="iso", utc=True)
+    else:
+        target = sys.stderr if stream is None else stream
+        # The library's own choice of traceback shows the values of all locals.
+        render = structlog.dev.ConsoleRenderer(
+            colors=target.isatty(), exception_formatter=structlog.dev.plain_traceback, sort_keys=False
+        )
+        stamp = structlog.processors.TimeStamper(fmt="%H:%M:%S", utc=False)
+    return [stamp, structlog.processors.ExceptionRenderer(_trace), _mask, render]
+
+
+def _trace(exc_info: ExcInfo) -> str:
+    kind, error, trace = exc_info
+    return "".join(traceback.format_exception(kind, error, trace)).rstrip()
+
+
+def _drop_arguments(_: object, __: str, event: EventDict) -> EventDict:
+    # stamina tells of each retry with the arguments of the call; `Edges` tells of failures here.
+    if str(event.get("event", "")).startswith("stamina."):
+        raise structlog.DropEvent
+    return event
+
+
+def _mask(_: object, __: str, event: EventDict) -> EventDict:
+    return {key: value if key in _PLAIN_KEYS else _clean(value, key) for key, value in event.items()}
+
+
+def _clean(value: Any, key: str = "") -> Any:
+    if value is None or isinstance(value, bool):
+        return value
+    if _is_private(key):
+        return MASK
+    match value:
+        case int() | float() if not isinstance(value, Enum):
+            return value
+        case str():
+            return scrub(str(value))
+        case Mapping():
+            return {scrub(str(inner)): _clean(one, str(inner)) for inner, one in value.items()}
+        case list() | tuple() | set() | frozenset():
+            return [_clean(one) for one in value]
+        case date() | timedelta() | PurePath() | BaseException():
+            return scrub(str(value))
+        case _:
+            return scrub(repr(value))
+
+
+def _is_private(key: str) -> bool:
+    if not key:
+        return False
+    return key.lower() in _PRIVATE_KEYS or any(word.lower() in _PRIVATE_WORDS for word in _WORD.findall(key))
+
+
+def _writer(stream: TextIO | None) -> _Write:
+    def write(line: str) -> None:
+        target = sys.stderr if stream is None else stream
+        try:
+            target.write(line + "\n")
+            target.flush()
+        except (OSError, ValueError):
+            # The reader is gone, the disk full or the stream closed. Nobody is left to tell, and a
+            # sync must not end for want of a log.
+            return
+
+    return write
+
+
+class _Logger:
+    """The end of structlog's chain: each level writes one finished line."""
+
+    def __init__(self, write: _Write) -> None:
+        self._write = write
+
+    def msg(self, line: str) -> None:
+        self._write(line)
+
+    debug = info = warning = error = critical = exception = fatal = log = msg
+
+
+class _Handler(logging.Handler):
+    """Takes what libraries log with the standard library, and masks and writes it like our own lines."""
+
+    def __init__(self, renderer: list[Processor], write: _Write) -> None:
+        super().__init__()
+        self._renderer = renderer
+        self._write_line = write
+
+    def emit(self, record: logging.LogRecord) -> None:
+        try:
+            text = record.getMessage()
+        except (TypeError, ValueError):
+            text = str(record.msg)  # its arguments do not fit it; they stay out
+        event: Any = {"event": text, "level": record.levelname.lower(), "logger": record.name}
+        info: tuple[type[BaseException], BaseException, TracebackType | None] | None
+        info = cast(Any, record.exc_info) if record.exc_info and record.exc_info[1] else None
+        if info:
+            event["exc_info"] = info
+        for process in self._renderer:
+            event = process(None, record.levelname.lower(), cast(MutableMapping[str, Any], event))
+        self._write_line(str(event))
+
+
+# Until `configure_logs` is called, structlog would print to stdout, locals and all.
+_configure_structlog(logging.INFO, json=False, stream=None)

@@ -1,0 +1,4 @@
+"""HTTP and nothing else: one door for all calls, and one adapter a vendor.
+
+What is done with the rows is left to `cycle`; nothing of httpx leaves this package.
+"""

@@ -1,0 +1,147 @@
+"""Lenient reading of one page of rows: what can be understood is, what cannot is set aside.
+
+Nothing here raises on odd content. Which columns a vendor's row has is left to its adapter, and
+what becomes of rows set aside, to `cycle`.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Callable, Mapping, Sequence
+from datetime import datetime
+from typing import TypeAlias
+
+from syncer.core.model import Page, Row, SetAside
+from syncer.core.normalise import clean, parse_stamp, plausible_ms, utc_text
+from syncer.remote.wire import Json
+
+#: How a vendor's row of one kind is understood: `(row, its raw JSON)`; raises UnreadableRowError.
+ReadRow: TypeAlias = Callable[[Mapping[str, Json], str], Row]
+
+#: The largest integer that SQLite holds.
+_LARGEST = 2**63 - 1
+
+
+class UnreadableRowError(Exception):
+    """A row without an identity that we can read; its text is the reason, free of personal data."""
+
+
+def raw_json(row: Json) -> str:
+    """The vendor's JSON of a row: compact, keys in their order, always storable."""
+    try:
+        return clean(json.dumps(row, ensure_ascii=False, separators=(",", ":")))
+    except RecursionError:
+        return '"(nested too deeply to be kept)"'
+
+
+def text(value: Json) -> str | None:
+    """Any value as text; numbers as their digits, objects as JSON, null as None."""
+    match value:
+        case None:
+            return None
+        case str():
+            return clean(value)
+        case bool():
+            return "true" if value else "false"
+        case int():
+            return str(value)
+        case float():
+            return str(int(value)) if value.is_integer() and abs(value) < 1e18 else repr(value)
+        case _:
+            return raw_json(value)
+
+
+def integer(value: Json) -> int | None:
+    """A number, also one written as text; None when it is none or does not fit SQLite."""
+    number: int | None = None
+    if isinstance(value, int) and not isinstance(value, bool):
+        number = value
+    elif isinstance(value, float) and value.is_integer():
+        number = int(value)
+    elif isinstance(value, str) and len(value) < 40:
+        digits = value.strip()
+        if digits.removeprefix("-").isdecimal():
+            number = int(digits)
+        elif digits.endswith(".0"):
+            number = integer(digits[:-2])
+    return number if number is not None and -_LARGEST <= number <= _LARGEST else None
+
+
+def integer_or_text(value: Json) -> int | str | None:
+    """A number as such when it fits, else what came, as text."""
+    number = integer(value)
+    return text(value) if number is None else number
+
+
+def count(value: Json) -> int | None:
+    """A vendor's total: a number that is not negative, or None."""
+    number = integer(value)
+    return number if number is not None and number >= 0 else None
+
+
+def truthy(value: Json) -> bool:
+    """Whether a flag is set; `"false"`, `"0"`, `"no"`, `"null"` and the empty text are not."""
+    if isinstance(value, str):
+        return value.strip().lower() not in {"", "false", "0", "no", "null", "none"}
+    return bool(value)
+
+
+def stamp(value: Json) -> str | None:
+    """A vendor's stamp as UTC text; epoch seconds and milliseconds are read too."""
+    if isinstance(value, str):
+        read = parse_stamp(value)
+        if read is not None:
+            return read
+    number = integer(value)
+    if number is None:
+        return None
+    for milliseconds in (number, number * 1000):
+        if plausible_ms(milliseconds):
+            return utc_text(milliseconds)
+    return None
+
+
+def identity(row: Mapping[str, Json], field: str) -> str:
+    """The row's key as text; raises UnreadableRowError when there is none, or it is no text or number."""
+    value = row.get(field)
+    if value is None:
+        raise UnreadableRowError(f"{field} is missing")
+    if isinstance(value, (bool, dict, list)) or (isinstance(value, float) and not value.is_integer()):
+        raise UnreadableRowError(f"{field} is neither text nor a whole number")
+    key = (text(value) or "").strip()
+    if not key:
+        raise UnreadableRowError(f"{field} is empty")
+    return key
+
+
+def read_page(
+    rows: Sequence[Json],
+    read: ReadRow,
+    *,
+    total: int | None = None,
+    cursor: str | None = None,
+    server_date: datetime | None = None,
+) -> Page:
+    """One page: the rows that `read` understands, and the others set aside."""
+    understood: list[Row] = []
+    aside: list[SetAside] = []
+    digest = hashlib.sha256()
+    for row in rows:
+        raw = raw_json(row)
+        digest.update(raw.encode() + b"\n")
+        if not isinstance(row, dict):
+            aside.append(SetAside(raw, "the row is no object"))
+            continue
+        try:
+            understood.append(read(row, raw))
+        except UnreadableRowError as why:
+            aside.append(SetAside(raw, str(why)))
+    return Page(
+        rows=tuple(understood),
+        set_aside=tuple(aside),
+        total=total,
+        cursor=cursor,
+        server_date=server_date,
+        digest=digest.hexdigest(),
+    )

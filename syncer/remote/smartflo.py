@@ -1,0 +1,315 @@
+"""Smartflo: its calls, its envelope and its rows (docs.smartflo.tatatelebusiness.com/reference/).
+
+Which pages to ask for and how far the cursor moves is left to `cycle` and `core.cursor`. Repeated
+logins get an account locked out, so this module would rather not log in than do so once too often.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import re
+from collections.abc import Mapping
+from datetime import datetime, timedelta
+
+from syncer.core.model import Page, Row, Value
+from syncer.core.normalise import parse_stamp, to_e164
+from syncer.core.retry import parse_ist
+from syncer.errors import AuthError, BadAnswerError
+from syncer.remote import rows as read
+from syncer.remote.http import Door
+from syncer.remote.judge import judge_status, misshapen, overloaded
+from syncer.remote.tokens import Lockout, Token, TokenStore
+from syncer.remote.wire import Answer, Call, Json, NotJson
+
+LOGIN = "/v1/auth/login"
+CONTACTS = "/v1/contacts"
+GROUPS = "/v1/contact/groups"
+
+#: A token is not used any more this long before it expires, in seconds.
+_MARGIN = 120.0
+#: How long a login that was refused is not tried again; doubles with each refusal in a row.
+_FIRST_PAUSE, _LONGEST_PAUSE = timedelta(minutes=5), timedelta(minutes=60)
+#: A vendor's own `retry_after` is not believed beyond this.
+_LONGEST_LOCKOUT = timedelta(days=1)
+
+#: How a message says that it is the token's fault, and not the request's [seen: "Token has expired"].
+_ABOUT_THE_TOKEN = re.compile(
+    r"token|expire|unauth|authenti|authori[sz]|log ?in|credential|session|jwt|access denied|forbidden"
+)
+_ABOUT_THE_LOGIN = re.compile(r"credential|password|e-?mail|user|locked|attempt|unauth|authenti")
+
+
+class Smartflo:
+    """One Smartflo account, read only. Methods raise RemoteError only.
+
+    A permanent `token` is used first where one is given, and a login (`email`, `password`) when it
+    was refused. `days_left` is set after a login: days until the password expires, where told.
+    """
+
+    def __init__(
+        self,
+        door: Door,
+        *,
+        email: str | None,
+        password: str | None,
+        token: str | None,
+        region: str,
+        tokens: TokenStore,
+        source: str,
+    ) -> None:
+        self.source = source
+        self.days_left: int | None = None
+        self._door = door
+        self._email = email
+        self._password = password
+        self._given = _bare(token) if token else None
+        self._given_refused = False
+        self._region = region
+        self._tokens = tokens
+        self._logging_in = asyncio.Lock()
+
+    def __repr__(self) -> str:
+        return f"Smartflo({self.source})"
+
+    # -- lists -------------------------------------------------------------------------------------
+
+    async def fetch_contacts_page(self, page: int, updated_after: str | None, limit: int = 100) -> Page:
+        """A page (from 1) of contacts, all or those updated after a stamp (any spelling of UTC)."""
+        params = {"page": str(page), "limit": str(limit)}
+        if updated_after:
+            stamp = parse_stamp(updated_after)
+            params["updated_after"] = stamp[:19].replace("T", " ") if stamp else updated_after
+        return await self._list(CONTACTS, params, self._contact_row)
+
+    async def fetch_groups_page(self, page: int, limit: int = 100) -> Page:
+        """A page (from 1) of the contact groups."""
+        return await self._list(GROUPS, {"page": str(page), "limit": str(limit)}, self._group_row)
+
+    async def fetch_contact(self, smartflo_id: str) -> Row | None:
+        """One contact by its id; None is a good answer that lacks it.
+
+        An answer that holds other contacts only proves nothing: BadAnswerError.
+        """
+        page = await self._list(CONTACTS, {"contact_id": smartflo_id}, self._contact_row)
+        for row in page.rows:
+            if row.key == smartflo_id:
+                return row
+        if page.size:
+            text = "asked for one contact, it answered with others only; that proves nothing about this one"
+            raise BadAnswerError(self.source, CONTACTS, text)
+        return None
+
+    async def _list(self, name: str, params: Mapping[str, str], row: read.ReadRow) -> Page:
+        answer = await self._get(name, params)
+        rows = answer.body.get("results") if isinstance(answer.body, dict) else None
+        if not isinstance(rows, list):
+            raise BadAnswerError(self.source, name, "the answer has no list of results; not read as empty")
+        return read.read_page(rows, row, server_date=answer.server_date)
+
+    async def _get(self, name: str, params: Mapping[str, str]) -> Answer:
+        """A call with the account's token; after a refusal one fresh login and one more try."""
+        token = await self._token(name)
+        try:
+            return await self._with_token(name, token, params)
+        except AuthError:
+            token = await self._fresh_token(name, token)
+        try:
+            return await self._with_token(name, token, params)
+        except AuthError as refusal:
+            self._tokens.clear(self.source, refused=token)
+            text = f"{refusal.text}, also right after a fresh login"
+            raise AuthError(self.source, name, text) from None
+
+    async def _with_token(self, name: str, token: str, params: Mapping[str, str]) -> Answer:
+        if not (token.isascii() and token.isprintable()):
+            text = "the token holds characters that cannot be sent; paste it anew"
+            raise AuthError(self.source, name, text)
+        headers = {"Authorization": f"Bearer {token}"}
+        return await self._door.call(Call(name, "GET", name, params=params, headers=headers), self._judge)
+
+    # -- the token ---------------------------------------------------------------------------------
+
+    async def login(self, force: bool = False) -> None:
+        """Make sure of a token; `force` logs in anew even if one is there, but never into a lockout."""
+        if not force:
+            await self._token(LOGIN)
+            return
+        kept = self._tokens.get(self.source, *self._credentials())
+        await self._fresh_token(LOGIN, kept.text if kept else None)
+
+    async def _token(self, name: str) -> str:
+        if self._given and not self._given_refused:
+            return self._given
+        kept = self._tokens.get(self.source, *self._credentials())
+        if kept and kept.usable(self._door.now(), _MARGIN):
+            self.days_left = kept.days_left
+            return kept.text
+        return await self._fresh_token(name, kept.text if kept else None)
+
+    async def _fresh_token(self, name: str, refused: str | None) -> str:
+        """A token other than `refused`: one that was got meanwhile elsewhere, else by a login."""
+        if refused is not None and refused == self._given:
+            self._given_refused = True
+        if not (self._email and self._password):
+            text = "the token was refused" if refused else "there is no token"
+            text += ", and no login to get another: set a valid token, or email and password"
+            raise AuthError(self.source, name, text)
+        async with self._logging_in, self._tokens.turn(self.source, self._door.sleep):
+            kept = self._tokens.get(self.source, *self._credentials())
+            if kept and kept.text != refused and kept.usable(self._door.now(), _MARGIN):
+                self.days_left = kept.days_left
+                return kept.text
+            before = self._check_lockout(name)
+            payload = {"email": self._email, "password": self._password}
+            call = Call(LOGIN, "POST", LOGIN, json=payload, unsure_once=True)
+            try:
+                answer = await self._door.call(call, self._judge_login)
+            except AuthError as refusal:
+                raise self._note_refusal(refusal, before) from None
+            token = self._read_login(answer)
+            self._tokens.put(self.source, token, *self._credentials())
+            self.days_left = token.days_left
+            return token.text
+
+    def _read_login(self, answer: Answer) -> Token:
+        body = answer.body if isinstance(answer.body, dict) else {}
+        text = body.get("access_token")
+        if not isinstance(text, str) or not _bare(text):
+            raise BadAnswerError(
+                self.source, LOGIN, "the login was accepted, but its answer has no access_token"
+            )
+        lives = read.integer(body.get("expires_in"))
+        seconds = 3600 if lives is None or not 0 < lives < 10**9 else lives
+        expires_at = self._door.now() + timedelta(seconds=seconds)
+        return Token(_bare(text), expires_at, read.integer(body.get("number_of_days_left")))
+
+    def _check_lockout(self, name: str) -> int:
+        """How many logins in a row were refused; AuthError while none may be tried."""
+        lockout = self._tokens.lockout(self.source, self._login_name(), self._credentials())
+        if lockout is None:
+            return 0
+        if lockout.until > self._door.now():
+            text = f"no login before {lockout.until:%Y-%m-%d %H:%M:%S} UTC, as the last one was refused"
+            raise AuthError(self.source, name, text, locked_until=lockout.until)
+        return lockout.refusals
+
+    def _note_refusal(self, refusal: AuthError, before: int) -> AuthError:
+        """Remember, for other processes too, until when no login may be tried."""
+        now = self._door.now()
+        until, binding = refusal.locked_until, self._login_name()
+        if until is None or until <= now:
+            # Only our own caution: a corrected password may be tried at once.
+            until, binding = now + _pause(before), self._credentials()
+        until = min(until, now + _LONGEST_LOCKOUT)
+        self._tokens.lock(self.source, Lockout(until, before + 1), binding)
+        text = f"{refusal.text}; no login is tried before {until:%Y-%m-%d %H:%M:%S} UTC"
+        return AuthError(self.source, LOGIN, text, locked_until=until)
+
+    def _login_name(self) -> tuple[str, ...]:
+        return (self._door.base_url, self._email or "")
+
+    def _credentials(self) -> tuple[str, ...]:
+        return (self._door.base_url, self._email or "", self._password or "")
+
+    # -- the envelope ------------------------------------------------------------------------------
+
+    def _judge(self, call: Call, answer: Answer) -> None:
+        """Raise unless all of it says success: 2xx, an object, and no `success` that is false."""
+        body = answer.body
+        said_no = isinstance(body, dict) and _failed(body)
+        if said_no and answer.status < 500:
+            if _overloaded(answer):
+                raise overloaded(self.source, call, answer)
+            if _ABOUT_THE_TOKEN.search(_message(body)):
+                raise AuthError(self.source, call.name, "the token was refused or has expired")
+        judge_status(self.source, call, answer)
+        if not isinstance(body, dict):
+            raise misshapen(self.source, call, "an answer that is no JSON object")
+        if said_no:
+            raise misshapen(self.source, call, f"success is false, with HTTP status {answer.status}")
+
+    def _judge_login(self, call: Call, answer: Answer) -> None:
+        """The login's own: a refusal may come with any HTTP status [not documented]."""
+        body = answer.body
+        if isinstance(body, dict):
+            said_no = _failed(body) or body.get("login_failed_count") is not None
+            locked_until = _locked_until(body)
+            if locked_until is not None and (said_no or not answer.ok):
+                text = "the vendor locked this login out"
+                raise AuthError(self.source, call.name, text, locked_until=locked_until)
+            if _overloaded(answer):
+                raise overloaded(self.source, call, answer)
+            down = answer.status >= 500 or answer.status in (408, 425)
+            if down:  # a refusal may be worded as a server's failure; then it says what it is about
+                said_no = said_no and bool(_ABOUT_THE_LOGIN.search(_message(body)))
+            if said_no or (400 <= answer.status < 500 and not down):
+                raise AuthError(self.source, call.name, "the login was refused")
+        judge_status(self.source, call, answer)
+        if not isinstance(body, dict):
+            raise misshapen(self.source, call, "an answer that is no JSON object")
+
+    # -- rows --------------------------------------------------------------------------------------
+
+    def _contact_row(self, row: Mapping[str, Json], raw: str) -> Row:
+        key = read.identity(row, "id")
+        values: dict[str, Value] = {
+            name: read.text(row.get(name))
+            for name in (
+                "contact_group_id", "contact_group_name", "phone_number", "name", "email_id", "address",
+                "company_name", "created_at", "updated_at",
+            )
+        }  # fmt: skip
+        custom = row.get("custom_fields")
+        values |= {
+            "smartflo_id": key,
+            "phone_e164": to_e164(read.text(row.get("phone_number")), self._region),
+            "custom_fields": None if custom is None else read.raw_json(custom),
+        }
+        return self._stamped(row, Row(key, values, raw))
+
+    def _group_row(self, row: Mapping[str, Json], raw: str) -> Row:
+        key = read.identity(row, "id")
+        values: dict[str, Value] = {
+            "group_id": key,
+            "name": read.text(row.get("name")),
+            "description": read.text(row.get("description")),
+        }
+        return self._stamped(row, Row(key, values, raw))
+
+    def _stamped(self, row: Mapping[str, Json], read_so_far: Row) -> Row:
+        return Row(
+            read_so_far.key,
+            read_so_far.values,
+            read_so_far.raw,
+            deleted_at=read.stamp(row.get("deleted_at")),
+            stamp=read.stamp(row.get("updated_at")),
+        )
+
+
+def _bare(token: str) -> str:
+    """A pasted token without the word in front."""
+    return re.sub(r"^\s*bearer\s+", "", token, flags=re.IGNORECASE).strip()
+
+
+def _failed(body: Mapping[str, Json]) -> bool:
+    """`success` is there and says no; the vendor also writes the text "false"."""
+    return "success" in body and not read.truthy(body["success"])
+
+
+def _message(body: Json | NotJson) -> str:
+    if not isinstance(body, dict):
+        return ""
+    return (read.text(body.get("message") or body.get("msg") or body.get("error")) or "").lower()
+
+
+def _overloaded(answer: Answer) -> bool:
+    return answer.status == 429 or "too many request" in _message(answer.body)
+
+
+def _locked_until(body: Mapping[str, Json]) -> datetime | None:
+    value = body.get("retry_after")
+    return parse_ist(value) if isinstance(value, str) else None
+
+
+def _pause(before: int) -> timedelta:
+    return min(_LONGEST_PAUSE, _FIRST_PAUSE * (1 << min(before, 10)))

@@ -1,0 +1,341 @@
+"""TeleCMI: its calls, its envelope and its rows (facts and sources: doc.telecmi.com/chub/docs/).
+
+Which pages to ask for and what they prove is left to `cycle` and `core.listing`; what of a write
+is known after an OutcomeUnknownError, to the push.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Mapping, Sequence
+from datetime import timedelta
+
+from syncer.core.model import FIELDS, DirectoryContact, Fields, Note, Page, Row, Value
+from syncer.core.normalise import plausible_ms, to_e164, utc_text, voicename_epoch_ms
+from syncer.errors import AuthError, BadAnswerError, RejectedError
+from syncer.remote import rows as read
+from syncer.remote.http import Door
+from syncer.remote.judge import broken, judge_status, misshapen, overloaded
+from syncer.remote.rows import UnreadableRowError
+from syncer.remote.tokens import Token, TokenStore
+from syncer.remote.wire import Answer, Call, Json
+from syncer.remote.wording import named_field, with_vendor_text
+
+LOGIN = "/v2/user/login"
+DIRECTORY = "/v3/contact/get"
+USER_CONTACTS = "/v2/user/contact/get"
+VOICEMAIL = "/v2/voicemail"
+
+#: A token lives 30 days [doc login-token]; it is renewed an hour early.
+_TOKEN_LIFE = timedelta(days=30)
+_MARGIN = 3600.0
+
+#: Codes that mean "bad credential", per call: the same number means other things elsewhere.
+_AUTH_CODES: Mapping[str, frozenset[int]] = {
+    LOGIN: frozenset({400, 404}),
+    USER_CONTACTS: frozenset({404}),
+    DIRECTORY: frozenset({404}),
+    "/v3/contact/add": frozenset({404}),
+    "/v3/contact/update": frozenset({404}),
+    "/v3/contact/delete": frozenset({404}),
+    VOICEMAIL: frozenset({401}),
+    "/v2/play": frozenset({407}),
+}
+_AUTH_ANYWHERE = frozenset({401, 403})
+
+_OURS = {
+    400: "the vendor found the request or a value in it invalid (400)",
+    404: "the vendor knows no such record (404)",
+    409: "the vendor has this already, a duplicate within the organization (409)",
+}
+
+
+class Telecmi:
+    """One TeleCMI account. Methods raise RemoteError only; see `errors` for what to do about which.
+
+    Contact calls use `token` first where one is given, and a login (`user_id`, `password`) when it
+    was refused; voicemail uses `app_id` and `secret`.
+    """
+
+    def __init__(
+        self,
+        door: Door,
+        *,
+        app_id: int | str | None,
+        secret: str | None,
+        user_id: str | None,
+        password: str | None,
+        token: str | None,
+        region: str,
+        tokens: TokenStore,
+        source: str,
+    ) -> None:
+        self.source = source
+        self._door = door
+        self._app_id = read.integer_or_text(app_id)
+        self._secret = secret
+        self._user_id = user_id
+        self._password = password
+        self._given = token or None
+        self._given_refused = False
+        self._region = region
+        self._tokens = tokens
+        self._logging_in = asyncio.Lock()
+
+    def __repr__(self) -> str:
+        return f"Telecmi({self.source})"
+
+    # -- lists -------------------------------------------------------------------------------------
+
+    async def fetch_directory_page(self, cursor: str | None, limit: int = 100) -> Page:
+        """A page of the organization's directory (v3, at most 100 rows); `cursor` None starts."""
+        payload: dict[str, object] = {"limit": limit}
+        if cursor:
+            payload["page_state"] = cursor
+        answer = await self._contact_call(DIRECTORY, payload)
+        body, rows = self._list(answer, DIRECTORY, "contacts")
+        return read.read_page(
+            rows,
+            self._directory_row,
+            total=read.count(body.get("count")),
+            cursor=self._cursor(body.get("page_state")),
+            server_date=answer.server_date,
+        )
+
+    async def fetch_contact(self, contact_id: str) -> DirectoryContact | None:
+        """One contact of the directory by its id; None is a good answer that lacks it.
+
+        An answer that holds other contacts only proves nothing (BadAnswerError). A 404 while a
+        listing shows the token to be good is about the contact: RejectedError with code 404.
+        """
+        answer = await self._contact_call(DIRECTORY, {"contact_id": contact_id}, prove_token=True)
+        _, rows = self._list(answer, DIRECTORY, "contacts")
+        page = read.read_page(rows, self._directory_row)
+        for row in page.rows:
+            if row.key == contact_id:
+                phone = row.values["phone_e164"]
+                return DirectoryContact(
+                    contact_id, Fields.of(row.values), phone if isinstance(phone, str) else None, row.raw
+                )
+        if page.size:
+            text = "asked for one contact, it answered with others only; that proves nothing about this one"
+            raise BadAnswerError(self.source, DIRECTORY, text)
+        return None
+
+    async def fetch_user_contacts_page(self, page: int) -> Page:
+        """A page (from 1) of the user's own list (v2, ten rows)."""
+        answer = await self._contact_call(USER_CONTACTS, {"page": page, "limit": 10})
+        body, rows = self._list(answer, USER_CONTACTS, "contacts")
+        total = read.count(body.get("count"))
+        return read.read_page(rows, self._user_row, total=total, server_date=answer.server_date)
+
+    async def fetch_voicemails_page(self, start_ms: int, end_ms: int, page: int) -> Page:
+        """A page (from 1, ten rows) of the voicemails that the vendor dates from `start_ms` to `end_ms`."""
+        if self._app_id is None or not self._secret:
+            raise AuthError(self.source, VOICEMAIL, "app_id and secret are needed for voicemail; set both")
+        payload = {
+            "appid": self._app_id,
+            "secret": self._secret,
+            "start_date": start_ms,
+            "end_date": end_ms,
+            "page": page,
+        }
+        answer = await self._door.call(Call(VOICEMAIL, "POST", VOICEMAIL, json=payload), self._judge)
+        body, rows = self._list(answer, VOICEMAIL, "voicemail")
+        total = read.count(body.get("count"))
+        return read.read_page(rows, self._voicemail_row, total=total, server_date=answer.server_date)
+
+    # -- writes ------------------------------------------------------------------------------------
+
+    async def add(self, contacts: Sequence[Mapping[str, str]]) -> None:
+        """Add 1..100 contacts (`phone_no`, `first_name`, `last_name` required). No ids come back."""
+        await self._contact_call("/v3/contact/add", {"contacts": [dict(one) for one in contacts]}, write=True)
+
+    async def update(self, contacts: Sequence[Mapping[str, str]]) -> None:
+        """Update 1..100 contacts: each its `contact_id` and the fields that change."""
+        await self._contact_call(
+            "/v3/contact/update", {"contacts": [dict(one) for one in contacts]}, write=True
+        )
+
+    async def delete(self, ids: Sequence[str]) -> None:
+        """Delete 1..100 contacts by `contact_id`."""
+        await self._contact_call("/v3/contact/delete", {"contact_ids": list(ids)}, write=True)
+
+    # -- the token ---------------------------------------------------------------------------------
+
+    async def login(self, force: bool = False) -> None:
+        """Make sure of a token; `force` logs in anew even if one is there. AuthError when refused."""
+        if not force:
+            await self._token(LOGIN)
+            return
+        kept = self._tokens.get(self.source, *self._credentials())
+        await self._fresh_token(LOGIN, kept.text if kept else None)
+
+    async def _contact_call(
+        self, name: str, payload: Mapping[str, object], *, write: bool = False, prove_token: bool = False
+    ) -> Answer:
+        """A call with the user's token; after a refusal one fresh login and one more try.
+
+        A write may be sent again here: refused credentials mean that it was not applied.
+        """
+        token = await self._token(name)
+        try:
+            return await self._with_token(name, token, payload, write)
+        except AuthError:
+            if prove_token and await self._proven(token):
+                raise self._no_such(name) from None
+        token = await self._fresh_token(name, token)
+        try:
+            return await self._with_token(name, token, payload, write)
+        except AuthError as refusal:
+            if prove_token and await self._proven(token):
+                raise self._no_such(name) from None
+            self._tokens.clear(self.source, refused=token)
+            text = f"{refusal.text}, also right after a fresh login"
+            raise AuthError(self.source, name, text) from None
+
+    async def _with_token(self, name: str, token: str, payload: Mapping[str, object], write: bool) -> Answer:
+        call = Call(name, "POST", name, json={"token": token, **payload}, write=write)
+        return await self._door.call(call, self._judge)
+
+    async def _proven(self, token: str) -> bool:
+        """Whether the directory takes this token: the cheapest call that shows it."""
+        try:
+            await self._with_token(DIRECTORY, token, {"limit": 1}, False)
+        except AuthError:
+            return False
+        return True
+
+    def _no_such(self, name: str) -> RejectedError:
+        return RejectedError(self.source, name, _OURS[404], code=404)
+
+    async def _token(self, name: str) -> str:
+        if self._given and not self._given_refused:
+            return self._given
+        kept = self._tokens.get(self.source, *self._credentials())
+        if kept and kept.usable(self._door.now(), _MARGIN):
+            return kept.text
+        return await self._fresh_token(name, kept.text if kept else None)
+
+    async def _fresh_token(self, name: str, refused: str | None) -> str:
+        """A token other than `refused`: one that was got meanwhile elsewhere, else by a login."""
+        if refused is not None and refused == self._given:
+            self._given_refused = True
+        if not (self._user_id and self._password):
+            text = "the token was refused" if refused else "there is no token"
+            text += ", and no login to get another: set a valid token, or user_id and password"
+            raise AuthError(self.source, name, text)
+        async with self._logging_in, self._tokens.turn(self.source, self._door.sleep):
+            kept = self._tokens.get(self.source, *self._credentials())
+            if kept and kept.text != refused and kept.usable(self._door.now(), _MARGIN):
+                return kept.text
+            payload = {"id": self._user_id, "password": self._password}
+            answer = await self._door.call(Call(LOGIN, "POST", LOGIN, json=payload), self._judge)
+            body = answer.body if isinstance(answer.body, dict) else {}
+            token = read.text(body.get("token")) if isinstance(body.get("token"), str) else None
+            if not token:
+                raise BadAnswerError(
+                    self.source, LOGIN, "the login was accepted, but its answer has no token"
+                )
+            fresh = Token(token, self._door.now() + _TOKEN_LIFE)
+            self._tokens.put(self.source, fresh, *self._credentials())
+            return token
+
+    def _credentials(self) -> tuple[str, str, str]:
+        return (self._door.base_url, self._user_id or "", self._password or "")
+
+    # -- the envelope ------------------------------------------------------------------------------
+
+    def _judge(self, call: Call, answer: Answer) -> None:
+        """Raise unless all of it says success: 2xx, an object, `code` 200, no `error` that is set."""
+        body = answer.body
+        if answer.status == 429 or answer.status >= 500 or not isinstance(body, dict):
+            judge_status(self.source, call, answer)
+            raise misshapen(self.source, call, "an answer that is no JSON object")
+        code = read.integer(body.get("code"))
+        if answer.ok and code == 200 and not read.truthy(body.get("error")):
+            return
+        if not answer.ok and (code is None or code < 300):
+            code = answer.status
+        message = body.get("msg") or body.get("message") or body.get("error")
+        if code == 429:
+            raise overloaded(self.source, call, answer)
+        if code is not None and (code >= 500 or code in (408, 425)):
+            text = with_vendor_text(f"the vendor failed ({code})", message)
+            raise broken(self.source, call, text, answer.retry_after)
+        if code is not None and code in _AUTH_ANYWHERE | _AUTH_CODES.get(call.name, frozenset()):
+            what = "the login was refused" if call.name == LOGIN else "the credentials were refused"
+            raise AuthError(self.source, call.name, f"{what} ({code})")
+        if code is not None and 400 <= code < 500:
+            text = with_vendor_text(_OURS.get(code, f"the vendor refused the request ({code})"), message)
+            raise RejectedError(self.source, call.name, text, code=code, field=named_field(message))
+        what = "no code" if code is None else f"code {code}" + (" beside an error" if code == 200 else "")
+        raise misshapen(self.source, call, f"an answer of an unknown shape (HTTP {answer.status}, {what})")
+
+    def _list(self, answer: Answer, name: str, key: str) -> tuple[dict[str, Json], list[Json]]:
+        body = answer.body
+        rows = body.get(key) if isinstance(body, dict) else None
+        if not isinstance(body, dict) or not isinstance(rows, list):
+            raise BadAnswerError(self.source, name, f"the answer has no list of {key}; not read as empty")
+        return body, rows
+
+    def _cursor(self, state: Json) -> str | None:
+        """Absent, null, false and "" all end the listing; an object would be no end that we know."""
+        if state is None or state is False or state == "":
+            return None
+        if isinstance(state, (dict, list, bool)):
+            raise BadAnswerError(self.source, DIRECTORY, "page_state is neither text nor a number")
+        return read.text(state)
+
+    # -- rows --------------------------------------------------------------------------------------
+
+    def _phone(self, value: Json) -> str | None:
+        written = read.text(value) if isinstance(value, (str, int, float)) else None
+        return to_e164(written, self._region)
+
+    def _directory_row(self, row: Mapping[str, Json], raw: str) -> Row:
+        key = read.identity(row, "contact_id")
+        values: dict[str, Value] = {name: read.text(row.get(name)) for name in FIELDS}
+        values |= {"contact_id": key, "phone_e164": self._phone(row.get("phone_no"))}
+        return Row(key, values, raw)
+
+    def _user_row(self, row: Mapping[str, Json], raw: str) -> Row:
+        key = read.identity(row, "mobile")
+        values: dict[str, Value] = {
+            name: read.text(row.get(name))
+            for name in ("agent", "inet_no", "name", "tag", "status", "info", "email")
+        }
+        values |= {
+            "mobile": key,
+            "phone_e164": self._phone(row.get("mobile")),
+            "time": read.integer(row.get("time")),
+            "remindme": read.integer(row.get("remindme")),
+        }
+        return Row(key, values, raw, notes=_notes(row.get("notes")))
+
+    def _voicemail_row(self, row: Mapping[str, Json], raw: str) -> Row:
+        key = read.identity(row, "voicename")
+        if not isinstance(row.get("voicename"), str):
+            raise UnreadableRowError("voicename is no text")
+        time = read.integer(row.get("time"))
+        dated = time if plausible_ms(time) else None
+        epoch = voicename_epoch_ms(key, dated)
+        received = epoch if epoch is not None else dated
+        values: dict[str, Value] = {
+            "voicename": key,
+            "time": time,
+            "from_number": read.text(row.get("from")),
+            "phone_e164": self._phone(row.get("from")),
+            "received_at": None if received is None else utc_text(received),
+        }
+        return Row(key, values, raw)
+
+
+def _notes(value: Json) -> tuple[Note, ...]:
+    """The notes that have a text; an odd one is left to `raw`."""
+    found = []
+    for note in value if isinstance(value, list) else []:
+        if isinstance(note, dict) and note.get("msg") is not None:
+            msg, agent = read.text(note["msg"]), read.text(note.get("agent"))
+            found.append(Note(msg or "", read.integer(note.get("date")), agent or ""))
+    return tuple(found)

@@ -1,0 +1,248 @@
+"""Tokens that outlive a run of the program: a small file of mode 0600, shared by all processes.
+
+When to log in is left to the adapters. No password stands in it: an entry is bound to its
+credentials by a salted hash, so that changed credentials drop the old token.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import fcntl
+import hashlib
+import json
+import os
+import secrets
+import stat
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from pathlib import Path
+
+from syncer.core.normalise import utc_text
+
+_VERSION = 1
+_LOCK_KEYS = frozenset({"lock_bound", "locked_until", "refusals"})
+#: How long to wait for another process that logs in, and how often to look, in seconds.
+_TURN, _LOOK = 40.0, 0.1
+
+
+@dataclass(frozen=True, slots=True)
+class Token:
+    """A token as a login gave it."""
+
+    text: str = field(repr=False)
+    expires_at: datetime | None  #: UTC; None: not known
+    days_left: int | None = None  #: until the password expires (Smartflo), as the login said
+
+    def usable(self, now: datetime, margin: float) -> bool:
+        """Whether it will live for `margin` more seconds."""
+        return self.expires_at is None or (self.expires_at - now).total_seconds() > margin
+
+
+@dataclass(frozen=True, slots=True)
+class Lockout:
+    """No login before `until`; `refusals` have come in a row."""
+
+    until: datetime
+    refusals: int
+
+
+class TokenStore:
+    """Tokens and lockouts by account label. `path` None keeps them in memory only.
+
+    A file that is damaged, or that others could read, is ignored and written anew. When it cannot
+    be written, `problem` says so and the tokens live as long as the process.
+    """
+
+    def __init__(self, path: Path | None) -> None:
+        self.path = path
+        self.problem: str | None = None
+        self._seen: tuple[int, int, int] | None = None
+        self._salt = secrets.token_hex(16)
+        self._entries: dict[str, dict[str, object]] = {}
+        self._hashes: dict[tuple[str, ...], str] = {}
+
+    def __repr__(self) -> str:
+        return f"TokenStore({self.path})"
+
+    def fingerprint(self, *parts: str) -> str:
+        """What binds an entry to the credentials it came from; slow to guess back by design."""
+        self._refresh()
+        asked = (self._salt, *parts)
+        if asked not in self._hashes:
+            secret = json.dumps(parts).encode()
+            hashed = hashlib.scrypt(secret, salt=self._salt.encode(), n=2**13, r=8, p=1, dklen=24)
+            self._hashes[asked] = hashed.hex()
+        return self._hashes[asked]
+
+    def get(self, account: str, *credentials: str) -> Token | None:
+        """The token kept for these credentials, whatever its age."""
+        bound = self.fingerprint(*credentials)
+        entry = self._entries.get(account, {})
+        text = entry.get("token")
+        if entry.get("bound") != bound or not isinstance(text, str) or not text:
+            return None
+        days = entry.get("days_left")
+        return Token(text, _moment(entry.get("expires_at")), days if isinstance(days, int) else None)
+
+    def put(self, account: str, token: Token, *credentials: str) -> None:
+        """Keep a fresh token; the account's lockout is over."""
+        bound = self.fingerprint(*credentials)
+        entry: dict[str, object] = {"bound": bound, "token": token.text}
+        if token.expires_at is not None:
+            entry["expires_at"] = utc_text(token.expires_at)
+        if token.days_left is not None:
+            entry["days_left"] = token.days_left
+        self._write(account, entry)
+
+    def clear(self, account: str, *, refused: str) -> None:
+        """Forget the token `refused`; one that another process put there meanwhile stays."""
+        self._refresh()
+        entry = self._entries.get(account, {})
+        if entry.get("token") == refused:
+            self._write(account, {key: value for key, value in entry.items() if key in _LOCK_KEYS})
+
+    def lockout(self, account: str, *bindings: tuple[str, ...]) -> Lockout | None:
+        """The lockout noted under any of these bindings (see `lock`), also one that is over."""
+        bounds = {self.fingerprint(*binding) for binding in bindings}
+        entry = self._entries.get(account, {})
+        until, refusals = _moment(entry.get("locked_until")), entry.get("refusals")
+        if entry.get("lock_bound") not in bounds or until is None:
+            return None
+        return Lockout(until, refusals if isinstance(refusals, int) else 1)
+
+    def lock(self, account: str, lockout: Lockout, binding: tuple[str, ...]) -> None:
+        """Note that no login may be tried before `lockout.until` by whoever has this binding:
+        the login name where the vendor locked it, name and password where they were refused."""
+        bound = self.fingerprint(*binding)
+        entry = dict(self._entries.get(account, {}))
+        entry |= {
+            "lock_bound": bound,
+            "locked_until": utc_text(lockout.until),
+            "refusals": lockout.refusals,
+        }
+        self._write(account, entry)
+
+    @asynccontextmanager
+    async def turn(self, account: str, sleep: Callable[[float], Awaitable[None]]) -> AsyncIterator[None]:
+        """One login at a time, across processes too; goes on by itself after 40 s."""
+        handle = self._lock_file(account)
+        try:
+            for _ in range(int(_TURN / _LOOK)):
+                if handle is None or _locked(handle):
+                    break
+                await sleep(_LOOK)
+                await asyncio.sleep(0)
+            yield
+        finally:
+            if handle is not None:
+                os.close(handle)
+
+    def _lock_file(self, account: str) -> int | None:
+        if self.path is None:
+            return None
+        infix = "." + hashlib.sha256(account.encode()).hexdigest()[:12] if account else ""
+        try:
+            return os.open(
+                self.path.with_name(f"{self.path.name}{infix}.lock"), os.O_RDWR | os.O_CREAT, 0o600
+            )
+        except OSError as error:
+            self._complain(error)
+            return None
+
+    def _refresh(self) -> None:
+        """Read the file again when it is another one than last time."""
+        if self.path is None:
+            return
+        try:
+            found = self.path.stat()
+            seen = (found.st_ino, found.st_mtime_ns, found.st_size)
+            if seen == self._seen:
+                return
+            content = None if _foreign(found) else json.loads(self.path.read_bytes())
+        except FileNotFoundError:
+            if self._seen is not None:
+                self._entries, self._seen = {}, None
+            return
+        except (OSError, ValueError, RecursionError):
+            content, seen = None, None
+        self._seen = seen
+        if not isinstance(content, dict) or content.get("version") != _VERSION:
+            self._entries = {}
+            return
+        accounts, salt = content.get("accounts"), content.get("salt")
+        if isinstance(accounts, dict) and isinstance(salt, str) and salt:
+            self._salt = salt
+            self._entries = {str(key): value for key, value in accounts.items() if isinstance(value, dict)}
+        else:
+            self._entries = {}
+
+    def _write(self, account: str, entry: dict[str, object]) -> None:
+        """Store one account's entry; others in the file, of other processes too, stay."""
+        if self.path is None:
+            self._entries[account] = entry
+            return
+        guard = self._lock_file("")
+        try:
+            if guard is not None:
+                fcntl.flock(guard, fcntl.LOCK_EX)  # held for milliseconds
+                self._refresh()
+            self._entries = {**self._entries, account: entry}
+            self._replace_file(self.path)
+        finally:
+            if guard is not None:
+                os.close(guard)
+
+    def _replace_file(self, path: Path) -> None:
+        content = {"version": _VERSION, "salt": self._salt, "accounts": self._entries}
+        fresh = path.with_name(f"{path.name}.{os.getpid()}.new")
+        try:
+            fresh.unlink(missing_ok=True)
+            handle = os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+            with os.fdopen(handle, "w", encoding="utf-8") as file:
+                json.dump(content, file)
+                file.flush()
+                os.fsync(file.fileno())
+            fresh.replace(path)
+            _sync_folder(path.parent)
+            found = path.stat()
+        except OSError as error:
+            self._complain(error)
+            return
+        self.problem = None
+        self._seen = (found.st_ino, found.st_mtime_ns, found.st_size)
+
+    def _complain(self, error: OSError) -> None:
+        self.problem = (
+            f"the token file {self.path} cannot be written ({error.strerror}); "
+            "each start of the program has to log in anew. Make its folder writable"
+        )
+
+
+def _foreign(found: os.stat_result) -> bool:
+    """Whether someone else could have read or written it."""
+    return bool(stat.S_IMODE(found.st_mode) & 0o077) or found.st_uid != os.geteuid()
+
+
+def _locked(handle: int) -> bool:
+    try:
+        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError:
+        return False
+    return True
+
+
+def _sync_folder(folder: Path) -> None:
+    handle = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)
+
+
+def _moment(value: object) -> datetime | None:
+    try:
+        return datetime.fromisoformat(value).astimezone(UTC) if isinstance(value, str) else None
+    except (ValueError, OverflowError):
+        return None

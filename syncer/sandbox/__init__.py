@@ -1,0 +1,11 @@
+"""A stand-in for TeleCMI and Smartflo on loopback: their documented APIs, switches and faults.
+
+It imports nothing else of this program, so that it is evidence of its own.
+"""
+
+from syncer.sandbox.app import create_app
+from syncer.sandbox.faults import Dropped, Fault
+from syncer.sandbox.server import running, serve
+from syncer.sandbox.world import World
+
+__all__ = ["Dropped", "Fault", "World", "create_app", "running", "serve"]

@@ -1,0 +1,99 @@
+"""What a call answers, before it becomes HTTP, and how lists are cut into pages.
+
+What stands in an answer is left to the vendors' modules, sending it to `app`.
+"""
+
+from __future__ import annotations
+
+import base64
+import json
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, field
+from typing import Any, TypeVar
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """A status, a body (JSON-able data, or bytes as they are) and headers."""
+
+    body: Any
+    status: int = 200
+    headers: Mapping[str, str] = field(default_factory=dict)
+    media: str = "application/json"
+
+    def rendered(self) -> bytes:
+        """The body as it goes over the wire."""
+        if isinstance(self.body, bytes):
+            return self.body
+        return json.dumps(self.body, ensure_ascii=False, separators=(",", ":")).encode()
+
+
+class Refused(Exception):
+    """A call that ends in an error code of the vendor's."""
+
+    def __init__(self, code: int, text: str) -> None:
+        self.code = code
+        self.text = text
+        super().__init__(f"{code}: {text}")
+
+
+def numbered(
+    rows: Sequence[T],
+    page: int,
+    size: int,
+    *,
+    short_page: float | None,
+    repeat_page: float | None,
+    past_end: str,
+) -> Sequence[T] | None:
+    """The rows of a numbered page (from 1); None when the page is past the end and that is an error."""
+    wanted = page - 1 if repeat_page and page > repeat_page else page
+    start, end = _cut(wanted, size, short_page)
+    if start < len(rows) or wanted == 1:
+        return rows[start:end]
+    match past_end:
+        case "repeat_last" if rows:
+            last = math.ceil(len(rows) / size)
+            if short_page and short_page <= last:
+                last = math.ceil((len(rows) + 1) / size)
+            start, end = _cut(last, size, short_page)
+            return rows[start:end]
+        case "error400":
+            return None
+        case _:
+            return []
+
+
+def _cut(page: int, size: int, short_page: float | None) -> tuple[int, int]:
+    if not short_page or page < short_page or size == 1:
+        return (page - 1) * size, page * size
+    return (page - 1) * size - (page > short_page), page * size - 1
+
+
+@dataclass(frozen=True, slots=True)
+class Cursor:
+    """What a `page_state` holds: where a listing stands."""
+
+    began: int  #: epoch ms of the listing's first page
+    page: int  #: the number of the page that it leads to
+    offset: int  #: how many rows were given before it
+    after: int | None = None  #: `seq` of the last row given, when cursors keep to rows
+    again: bool = False  #: the page before is to be served a second time
+    tail: bool = False  #: it leads to nothing but an empty page
+
+    def text(self) -> str:
+        """As it is handed out: nothing that a client should understand."""
+        packed = json.dumps(list(asdict(self).values()), separators=(",", ":"))
+        return base64.urlsafe_b64encode(packed.encode()).decode()
+
+    @classmethod
+    def read(cls, text: object) -> Cursor:
+        """Back from `text()`; `Refused` when it is none of ours."""
+        try:
+            values = json.loads(base64.urlsafe_b64decode(str(text).encode()))
+            return cls(*values)
+        except (ValueError, TypeError) as problem:
+            raise Refused(400, "page_state is not valid") from problem

@@ -1,0 +1,156 @@
+"""Answers that are broken in transit: cut, slow, dropped, or not the vendor's at all.
+
+Whether a request meets a fault is left to `faults`.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from starlette.responses import Response
+from starlette.types import Receive, Scope, Send
+
+from syncer.sandbox import telecmi
+from syncer.sandbox.answer import Answer
+from syncer.sandbox.faults import Dropped, Fault
+
+#: Where the server puts the function that closes a request's connection (`server.Protocol`).
+DROP = "syncer.sandbox.drop"
+
+_HTML = b"<!DOCTYPE html><html><head><title>%s</title></head><body><h1>%s</h1></body></html>"
+
+
+def canned(fault: Fault, path: str) -> Answer | None:
+    """The answer that a fault always gives; None for those that need the true one, or none at all."""
+    telecmi_side = not path.startswith("/v1/")
+    match fault.kind:
+        case "html200":
+            return Answer(_HTML % ((b"Scheduled maintenance",) * 2), media="text/html; charset=utf-8")
+        case "html502":
+            return Answer(_HTML % ((b"502 Bad Gateway",) * 2), 502, media="text/html")
+        case "empty_body":
+            return Answer(b"")
+        case "junk":
+            return Answer(b"\x00\xff\xfe\x1f\x8b junk \xc3\x28")
+        case "list":
+            return Answer([])
+        case "object":
+            return Answer({})
+        case "null":
+            return Answer(None)
+        case "code_only":
+            return Answer({"code": 200} if telecmi_side else {"success": True})
+        case "zero_rows":
+            if not telecmi_side:
+                return Answer({"page": 1, "size": 0, "limit": 100, "results": []})
+            return Answer({"code": 200, telecmi.ROWS.get(path, "contacts"): [], "count": 0})
+        case "error_flag":
+            return Answer({"code": 200, "success": True, "error": True, "msg": "something went wrong"})
+        case "code":
+            return Answer(_error(fault.code, fault.message, telecmi_side))
+        case "http":
+            return Answer(_error(fault.status, fault.message, telecmi_side), fault.status)
+        case "too_many":
+            return too_many(telecmi_side, fault.retry_after)
+        case _:
+            return None
+
+
+def too_many(telecmi_side: bool, retry_after: float | None) -> Answer:
+    """HTTP 429; Smartflo's with its documented text "false"."""
+    text = "Too many requests."
+    body: dict[str, Any] = (
+        {"code": 429, "msg": text} if telecmi_side else {"success": "false", "message": text}
+    )
+    return Answer(body, 429, {} if retry_after is None else {"Retry-After": f"{retry_after:g}"})
+
+
+def _error(code: int, text: str, telecmi_side: bool) -> dict[str, Any]:
+    return {"code": code, "msg": text} if telecmi_side else {"success": False, "code": code, "message": text}
+
+
+class Dropping(Response):
+    """No answer: the connection closes, after `prefix` bytes of an answer if there are any."""
+
+    def __init__(
+        self, *, reset: bool = False, part: bytes = b"", length: int = 0, headers: Headers = None
+    ) -> None:
+        self.reset = reset
+        self.part = part
+        super().__init__(status_code=200, headers=dict(headers or {}), media_type="application/json")
+        self.headers["content-length"] = str(length)
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Send what there is to send, then close."""
+        if self.part:
+            await send({"type": "http.response.start", "status": 200, "headers": self.raw_headers})
+            await send({"type": "http.response.body", "body": self.part, "more_body": True})
+        await drop(scope, receive, reset=self.reset)
+
+
+class Dripping(Response):
+    """An answer byte by byte; it ends early, with a drop, after `at_most` seconds."""
+
+    def __init__(self, answer: Answer, seconds: float, at_most: float, headers: Headers = None) -> None:
+        self.seconds = seconds
+        self.at_most = at_most
+        super().__init__(answer.rendered(), answer.status, dict(headers or {}), answer.media)
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Send slowly, until the client has had enough."""
+        await send({"type": "http.response.start", "status": self.status_code, "headers": self.raw_headers})
+        body = bytes(self.body)
+        spent = 0.0
+        for n in range(len(body)):
+            await send(
+                {"type": "http.response.body", "body": body[n : n + 1], "more_body": n + 1 < len(body)}
+            )
+            if n + 1 == len(body):
+                return
+            if spent >= self.at_most or await gone_within(receive, self.seconds):
+                break
+            spent += self.seconds
+        await drop(scope, receive)
+
+
+class Hanging(Response):
+    """Silence, and then whatever `then` makes."""
+
+    def __init__(self, seconds: float, then: Callable[[], Response]) -> None:
+        self.seconds = seconds
+        self.then = then
+        super().__init__()
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Wait, unless the client leaves before."""
+        if await gone_within(receive, self.seconds):
+            await drop(scope, receive)
+        else:
+            await self.then()(scope, receive, send)
+
+
+Headers = Mapping[str, str] | None
+
+
+async def gone_within(receive: Receive, seconds: float) -> bool:
+    """Wait so long; whether the client left meanwhile."""
+    try:
+        async with asyncio.timeout(seconds):
+            while (await receive())["type"] != "http.disconnect":
+                pass
+    except TimeoutError:
+        return False
+    return True
+
+
+async def drop(scope: Scope, receive: Receive, *, reset: bool = False) -> None:
+    """Close the request's connection; raises `Dropped` where there is none."""
+    close = scope.get("extensions", {}).get(DROP)
+    if close is None:
+        raise Dropped("the connection was dropped on purpose")
+    close(reset)
+    # The server takes an unanswered request for a crash unless it has seen the connection go.
+    while (await receive())["type"] != "http.disconnect":
+        pass

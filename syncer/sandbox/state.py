@@ -1,0 +1,200 @@
+"""What the two vendors hold, as plain records.
+
+Who may see or change it is left to `telecmi` and `smartflo`; edits from outside to `world`.
+"""
+
+from __future__ import annotations
+
+import functools
+import re
+from dataclasses import dataclass, field
+from typing import Any
+
+#: The six fields of a directory contact, in the vendor's order.
+FIELDS = ("phone_no", "first_name", "last_name", "email_id", "company", "job_title")
+#: Those that every contact must have.
+REQUIRED = ("phone_no", "first_name", "last_name")
+#: What may stand in a row of a user's list (v2), besides `notes`.
+USER_FIELDS = ("agent", "inet_no", "name", "mobile", "email", "info", "tag", "status", "time", "remindme")
+#: What may be set on a Smartflo contact, and on a group.
+SMARTFLO_FIELDS = (
+    "contact_group_id",
+    "contact_group_name",
+    "phone_number",
+    "name",
+    "email_id",
+    "address",
+    "company_name",
+    "custom_fields",
+)
+GROUP_FIELDS = (
+    "name",
+    "list_id",
+    "description",
+    "field_map",
+    "added_by",
+    "created_by",
+    "clone_from_contact",
+    "visible_to",
+)
+
+
+def phone_key(value: object, rule: str = "e164") -> str | None:
+    """What two spellings of one number have in common under a `duplicate_rule`; None: nothing."""
+    if rule == "none":
+        return None
+    return str(value) if rule == "exact" else _last_ten(str(value))
+
+
+@functools.lru_cache(maxsize=200_000)
+def _last_ten(text: str) -> str | None:
+    digits = re.sub(r"\D", "", text)
+    return "91" + digits[-10:] if digits else None
+
+
+@dataclass(slots=True)
+class Contact:
+    """A contact of a directory (v3)."""
+
+    contact_id: str
+    seq: int  #: its place in the order of insertion
+    fields: dict[str, Any]  #: the six; an optional one may be missing
+    visible_at: float = 0.0  #: epoch seconds from which on it shows
+    hidden_lists: int = 0  #: listings that still begin without it
+    gone_at: float | None = None  #: deleted, but shown until then
+    lag: list[tuple[float, dict[str, Any]]] = field(default_factory=list)  #: (until, what shows until then)
+
+    def shown(self, now: float) -> dict[str, Any]:
+        """The fields that a reader gets at that time."""
+        self.lag = [(until, old) for until, old in self.lag if until > now]
+        return self.lag[0][1] if self.lag else self.fields
+
+
+@dataclass(slots=True)
+class User:
+    """A user of TeleCMI: a login, and a contact list (v2) of one's own."""
+
+    user_id: str
+    password: str
+    name: str
+    contacts: list[dict[str, Any]] = field(default_factory=list)
+
+    @property
+    def app_id(self) -> int:
+        """The organization, which the id names after the extension."""
+        return int(self.user_id.rpartition("_")[2])
+
+
+@dataclass(slots=True)
+class Voicemail:
+    """A voicemail of an organization."""
+
+    received_ms: int  #: when it was truly left
+    caller: int | str  #: `from`: a number, or a text when masked
+    voicename: str
+    visible_at: float = 0.0  #: epoch seconds from which on it is listed
+    shift_ms: int | None = None  #: what `time` is late by; None: what the switch says
+
+
+@dataclass(slots=True)
+class Organization:
+    """One TeleCMI app id: credentials, the directory, the users, the voicemails."""
+
+    app_id: int
+    secret: str
+    contacts: dict[str, Contact] = field(default_factory=dict)
+    held_back: dict[str, Contact] = field(default_factory=dict)  #: those that do not show yet
+    gone: list[Contact] = field(default_factory=list)  #: deleted, may still be shown for a while
+    users: dict[str, User] = field(default_factory=dict)
+    voicemails: list[Voicemail] = field(default_factory=list)
+
+    def hold_back(self, contact: Contact, visible_at: float, lists: int) -> None:
+        """Let a new contact show from then on (epoch seconds), and after so many listings without it."""
+        contact.visible_at = visible_at
+        # The listing that begins next counts as the first one without it.
+        contact.hidden_lists = lists + 1 if lists else 0
+        self.held_back[contact.contact_id] = contact
+
+    def begin_listing(self) -> None:
+        """A listing begins: what waits for listings comes one step nearer."""
+        for contact in self.held_back.values():
+            contact.hidden_lists = max(0, contact.hidden_lists - 1)
+
+    def visible(self, now: float, *, listing: bool) -> list[Contact]:
+        """The contacts that show at that time, oldest first."""
+        self.gone = [c for c in self.gone if c.gone_at is not None and c.gone_at > now]
+        self.held_back = {
+            contact_id: c
+            for contact_id, c in self.held_back.items()
+            if contact_id in self.contacts and (c.visible_at > now or c.hidden_lists)
+        }
+        rows = list(self.contacts.values())
+        if self.held_back:
+            rows = [c for c in rows if c.visible_at <= now and not (listing and c.hidden_lists)]
+        return sorted([*rows, *self.gone], key=lambda c: c.seq) if self.gone else rows
+
+
+@dataclass(slots=True)
+class Token:
+    """A token of either vendor."""
+
+    value: str
+    owner: str  #: the user id, or the e-mail
+    expires_at: float  #: epoch seconds; infinite for a permanent one
+    kind: str = "login"  #: or `permanent`
+
+
+@dataclass(slots=True)
+class SmartfloContact:
+    """A contact of Smartflo; stamps are epoch seconds."""
+
+    id: int
+    fields: dict[str, Any]
+    created_at: float
+    updated_at: float
+    deleted_at: float | None = None
+    visible_at: float = 0.0
+
+
+@dataclass(slots=True)
+class SmartfloGroup:
+    """A contact group of Smartflo; stamps are epoch seconds."""
+
+    id: int
+    fields: dict[str, Any]
+    created_at: float
+    updated_at: float
+    deleted_at: float | None = None
+
+
+@dataclass(slots=True)
+class Smartflo:
+    """One Smartflo account."""
+
+    email: str
+    password: str
+    contacts: dict[int, SmartfloContact] = field(default_factory=dict)
+    groups: dict[int, SmartfloGroup] = field(default_factory=dict)
+    failed_logins: int = 0
+    locked_until: float = 0.0
+
+
+@dataclass(slots=True)
+class Request:
+    """One entry of the request journal; secrets are left out of it."""
+
+    n: int
+    at: float
+    method: str
+    path: str
+    body: Any = None  #: the JSON body
+    query: dict[str, str] | None = None
+    auth: str | None = None  #: the scheme of the Authorization header, never its value
+    status: int | None = None  #: HTTP status; None while it runs, or when nothing was answered
+    code: Any = None  #: `code` of the answer's JSON, if it has one
+    fault: str | None = None
+    done_at: float | None = None
+
+    def as_json(self) -> dict[str, Any]:
+        """All of it, fit for JSON."""
+        return {name: getattr(self, name) for name in self.__slots__}

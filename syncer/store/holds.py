@@ -1,0 +1,140 @@
+"""The statements of `held`: what a safety limit stopped, and what a person said to it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from sqlalchemy import Connection, and_, delete, insert, select, update
+
+from syncer.store.queue import chunks
+from syncer.store.tables import absences, held, held_rows
+
+
+@dataclass(frozen=True, slots=True)
+class Decided:
+    """What people said about rows of one table: (row id, column or "")."""
+
+    approved: frozenset[tuple[int, str]]
+    rejected: frozenset[tuple[int, str]]
+
+
+def decided(conn: Connection, job: str, account: str, table: str) -> Decided:
+    """All decisions that may still apply."""
+    query = (
+        select(held.c.decision, held_rows.c.row_id, held_rows.c.field)
+        .join(held_rows, held_rows.c.held_id == held.c.id)
+        .where(
+            held.c.job == job,
+            held.c.account == account,
+            held_rows.c.table_name == table,
+            held.c.decision.in_(["approved", "rejected"]),
+        )
+    )
+    sides: dict[str, set[tuple[int, str]]] = {"approved": set(), "rejected": set()}
+    for decision, row_id, column in conn.execute(query).tuples():
+        sides[str(decision)].add((row_id, column))
+    return Decided(frozenset(sides["approved"]), frozenset(sides["rejected"]))
+
+
+def open_hold(conn: Connection, job: str, account: str) -> int | None:
+    """The number of the hold that waits for a person, if there is one."""
+    return conn.execute(
+        select(held.c.id).where(held.c.job == job, held.c.account == account, held.c.decided_at.is_(None))
+    ).scalar()
+
+
+def save(
+    conn: Connection,
+    job: str,
+    account: str,
+    table: str,
+    reason: str,
+    rows: Iterable[tuple[int, str]],
+    at: str,
+) -> int:
+    """Open a hold, or bring the open one up to date; returns its number."""
+    listed = sorted(set(rows))
+    number = open_hold(conn, job, account)
+    if number is None:
+        result = conn.execute(
+            insert(held)
+            .values(job=job, account=account, reason=reason, rows=len(listed), created_at=at)
+            .returning(held.c.id)
+        )
+        number = int(result.scalar_one())
+    else:
+        known = set(
+            conn.execute(
+                select(held_rows.c.row_id, held_rows.c.field).where(held_rows.c.held_id == number)
+            ).tuples().all()
+        )
+        if known == set(listed):
+            return number
+        conn.execute(delete(held_rows).where(held_rows.c.held_id == number))
+        conn.execute(update(held).where(held.c.id == number).values(reason=reason, rows=len(listed)))
+    for block in chunks(listed):
+        conn.execute(
+            insert(held_rows),
+            [{"held_id": number, "table_name": table, "row_id": r, "field": f} for r, f in block],
+        )
+    return number
+
+
+def supersede(conn: Connection, job: str, account: str, at: str) -> bool:
+    """A later listing no longer needs the hold: close it. True when there was one."""
+    result = conn.execute(
+        update(held)
+        .where(held.c.job == job, held.c.account == account, held.c.decided_at.is_(None))
+        .values(decided_at=at, decision="superseded")
+    )
+    return bool(result.rowcount)
+
+
+def forget_decisions(
+    conn: Connection, job: str, account: str, table: str, settled: Iterable[tuple[int, str]]
+) -> None:
+    """Decisions about rows that the listing shows again, or that were carried out, are used up."""
+    numbers = select(held.c.id).where(
+        held.c.job == job, held.c.account == account, held.c.decision.in_(["approved", "rejected"])
+    )
+    for row_id, column in settled:
+        conn.execute(
+            delete(held_rows).where(
+                held_rows.c.held_id.in_(numbers),
+                held_rows.c.table_name == table,
+                held_rows.c.row_id == row_id,
+                held_rows.c.field == column,
+            )
+        )
+
+
+def decide(conn: Connection, number: int, decision: str, at: str) -> str | None:
+    """Write down what a person said; returns what was decided before, None if nothing, "" if unknown."""
+    row = conn.execute(select(held.c.decided_at, held.c.decision).where(held.c.id == number)).first()
+    if row is None:
+        return ""
+    if row.decided_at is not None:
+        return str(row.decision)
+    conn.execute(update(held).where(held.c.id == number).values(decided_at=at, decision=decision))
+    return None
+
+
+# -- rows that one complete listing did not show ------------------------------------------------------
+
+
+def noted_absences(conn: Connection, table: str) -> set[int]:
+    """Rows of a table that a complete listing missed once."""
+    return set(conn.execute(select(absences.c.row_id).where(absences.c.table_name == table)).scalars())
+
+
+def note_absences(conn: Connection, table: str, rows: Iterable[int], at: str) -> None:
+    """Remember rows that were missing for the first time."""
+    for block in chunks(rows):
+        conn.execute(insert(absences), [{"table_name": table, "row_id": r, "noted_at": at} for r in block])
+
+
+def clear_absences(conn: Connection, table: str, rows: Iterable[int]) -> None:
+    """These showed again, or are settled."""
+    for block in chunks(rows):
+        conn.execute(delete(absences).where(and_(absences.c.table_name == table, absences.c.row_id.in_(block))))

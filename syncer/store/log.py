@@ -1,0 +1,57 @@
+"""The statements of `change_log`: what the mirror saw change, by upstream's hand.
+
+People's own edits are logged by the triggers.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from sqlalchemy import Connection, insert
+
+from syncer.core.model import Value
+from syncer.store.tables import change_log
+
+
+def _text(value: Value) -> str | None:
+    return None if value is None or value == "" else str(value)
+
+
+def inserted(conn: Connection, table: str, row_id: int, at: str, origin: str = "upstream") -> None:
+    """A row came into the mirror."""
+    conn.execute(
+        insert(change_log).values(at=at, table_name=table, row_id=row_id, kind="insert", origin=origin)
+    )
+
+
+def removed(conn: Connection, table: str, row_id: int, at: str, origin: str = "upstream") -> None:
+    """A row got its tombstone."""
+    conn.execute(
+        insert(change_log).values(at=at, table_name=table, row_id=row_id, kind="delete", origin=origin)
+    )
+
+
+def changed(
+    conn: Connection,
+    table: str,
+    row_id: int,
+    changes: Mapping[str, tuple[Value, Value]],
+    at: str,
+    origin: str,
+) -> None:
+    """Fields of a row changed: (old, new) by field."""
+    rows = [
+        {
+            "at": at,
+            "table_name": table,
+            "row_id": row_id,
+            "kind": "update",
+            "field": name,
+            "old": _text(old),
+            "new": _text(new),
+            "origin": origin,
+        }
+        for name, (old, new) in changes.items()
+    ]
+    if rows:
+        conn.execute(insert(change_log), rows)

@@ -1,0 +1,382 @@
+"""The statements of the plain mirrors: rows that only ever come from the vendor.
+
+What is to be done with each row is decided in `core/rows.py`; this module loads, compares in
+batches, and writes only rows that differ.
+"""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from sqlalchemy import Connection, Integer, func, insert, or_, select, text, update
+
+from syncer.core.model import Note, Row, Value
+from syncer.core.rows import Bits, Change, Decision, Insert, Remove, Same, Stored, decide_row
+from syncer.store import log
+from syncer.store.queue import chunks
+from syncer.store.tables import Mirror, telecmi_notes
+
+
+@dataclass(slots=True)
+class Tracker:
+    """What one listing has shown so far of one mirror; bits and counts, no rows."""
+
+    mirror: Mirror
+    account: str
+    ignored: frozenset[str] = frozenset()
+    at: str = ""
+    run: int = 0
+    seen: Bits = field(default_factory=Bits)
+    exact: Bits = field(default_factory=Bits)  #: rows that were shown just as the mirror has them
+    distinct: int = 0
+    rows: int = 0
+    added: int = 0
+    changed: int = 0
+    removed: int = 0
+    volatile: Counter[str] = field(default_factory=Counter)  #: vendor fields that alone differed
+    quiet: int = 0  #: rows of which only `raw` or a stamp was stored
+    waiting: int = 0  #: rows put off until the listing is whole
+    vanishing: set[int] = field(default_factory=set)  #: rows that the vendor says are deleted
+    forgotten: Callable[[str | None], bool] = field(default=lambda _: False)
+
+
+def fit(mirror: Mirror, values: dict[str, Any]) -> dict[str, Value]:
+    """The vendor's values in the types of the columns; a number that is none becomes NULL."""
+    out: dict[str, Value] = {}
+    for column in mirror.content:
+        value = values.get(column)
+        if isinstance(mirror.table.c[column].type, Integer):
+            try:
+                number = None if value is None or value == "" else int(value)
+            except (TypeError, ValueError):
+                number = None
+            out[column] = number if number is None or abs(number) < 2**63 else None
+        else:
+            out[column] = None if value is None else str(value)
+    return out
+
+
+def _load(conn: Connection, mirror: Mirror, account: str, keys: Iterable[str]) -> dict[str, Stored]:
+    table, out = mirror.table, {}
+    columns = [table.c[name] for name in mirror.content]
+    for block in chunks(keys):
+        query = select(
+            table.c.id, table.c[mirror.key].label("key_"), table.c.raw, table.c.deleted_at, *columns
+        ).where(table.c.account == account, table.c[mirror.key].in_(block))
+        for row in conn.execute(query):
+            values = {name: getattr(row, name) for name in mirror.content}
+            out[row.key_] = Stored(row.id, values, row.raw, row.deleted_at is not None)
+    return out
+
+
+def _decide(tracker: Tracker, stored: Stored | None, row: Row) -> Decision:
+    mirror = tracker.mirror
+    fitted = Row(row.key, fit(mirror, dict(row.values)), row.raw, row.deleted_at, row.stamp, row.notes)
+    return decide_row(
+        stored, fitted, content=mirror.content, stamps=mirror.stamps, ignored=tracker.ignored
+    )
+
+
+def needs_writing(conn: Connection, tracker: Tracker, rows: Sequence[Row]) -> bool:
+    """Whether any of these differs from the mirror; if none does, all are marked as seen."""
+    stored = _load(conn, tracker.mirror, tracker.account, [row.key for row in rows])
+    fresh = []
+    for row in rows:
+        there = stored.get(row.key)
+        if there is None or there.id in tracker.seen or not isinstance(_decide(tracker, there, row), Same):
+            if there is None and row.deleted_at:
+                continue
+            return True
+        fresh.append(there.id)
+    if len(set(fresh)) < len(fresh):
+        return True
+    for row_id in fresh:
+        tracker.seen.add(row_id)
+        tracker.exact.add(row_id)
+    tracker.rows += len(rows)
+    tracker.distinct += len(rows)
+    return False
+
+
+def take(conn: Connection, tracker: Tracker, rows: Sequence[Row]) -> None:
+    """Write what is new or differs.
+
+    Put off until the listing is whole are rows that would blank a column, rows that the vendor calls
+    deleted, and older versions of a row that comes twice.
+    """
+    mirror = tracker.mirror
+    stored = _load(conn, mirror, tracker.account, [row.key for row in rows])
+    for row in rows:
+        tracker.rows += 1
+        there = stored.get(row.key)
+        if tracker.forgotten(_phone(row)):
+            tracker.distinct += 1
+            continue
+        decision = _decide(tracker, there, row)
+        if there is not None and not tracker.seen.add(there.id):
+            _take_again(conn, tracker, row, there, decision)
+            stored |= _load(conn, mirror, tracker.account, [row.key])
+            tracker.exact.add(there.id)
+            continue
+        tracker.distinct += 1
+        older = _is_older(mirror, row, there) and isinstance(decision, Change)
+        if older:
+            put_off(conn, tracker, row)
+        else:
+            _carry_out(conn, tracker, row, decision, final=False)
+        if not isinstance(decision, Same):
+            stored |= _load(conn, mirror, tracker.account, [row.key])
+        if row.key in stored:
+            tracker.seen.add(stored[row.key].id)
+            if not older:
+                tracker.exact.add(stored[row.key].id)
+
+
+def _phone(row: Row) -> str | None:
+    phone = row.values.get("phone_e164")
+    return phone if isinstance(phone, str) else None
+
+
+def _is_older(mirror: Mirror, row: Row, there: Stored | None) -> bool:
+    """Whether a row may be the older one of two with the same identity."""
+    if there is None or mirror.newest_by is None or there.deleted:
+        return False
+    mine, theirs = there.values.get(mirror.newest_by), fit(mirror, dict(row.values)).get(mirror.newest_by)
+    return isinstance(mine, int) and (not isinstance(theirs, int) or theirs < mine)
+
+
+def _take_again(conn: Connection, tracker: Tracker, row: Row, there: Stored, decision: Decision) -> None:
+    """An identity that came before in this listing."""
+    if isinstance(decision, Same) and not tracker.exact.add(there.id):
+        return  # the very same row again: it moved while we read
+    if tracker.mirror.newest_by is not None:
+        tracker.distinct += 1  # two rows of one number: both count, the newest shows
+        if _is_older(tracker.mirror, row, there):
+            return
+        conn.execute(
+            text("DELETE FROM temp.put_off WHERE run = :run AND key = :key"),
+            {"run": tracker.run, "key": row.key},
+        )
+    _carry_out(conn, tracker, row, decision, final=False)
+
+
+def _carry_out(conn: Connection, tracker: Tracker, row: Row, decision: Decision, *, final: bool) -> None:
+    mirror, at = tracker.mirror, tracker.at
+    table = mirror.table
+    if isinstance(decision, Insert):
+        values = fit(mirror, dict(row.values))
+        result = conn.execute(
+            insert(table)
+            .values(
+                account=tracker.account,
+                first_seen_at=at,
+                last_changed_at=at,
+                raw=row.raw,
+                **{mirror.key: row.key},
+                **values,
+            )
+            .returning(table.c.id)
+        )
+        row_id = int(result.scalar_one())
+        log.inserted(conn, mirror.name, row_id, at)
+        save_notes(conn, tracker, row_id, row.notes)
+        tracker.added += 1
+    elif isinstance(decision, Remove):
+        tracker.vanishing.add(decision.id)
+    elif isinstance(decision, Change):
+        if decision.blanks and not final:
+            put_off(conn, tracker, row)
+            return
+        values = fit(mirror, dict(row.values)) | {"raw": row.raw}
+        if decision.changes or decision.restores:
+            values |= {"last_changed_at": at, "deleted_at": None}
+            told = dict(decision.changes)
+            if decision.restores:
+                before = conn.execute(select(table.c.deleted_at).where(table.c.id == decision.id)).scalar()
+                told["deleted_at"] = (before, None)
+            log.changed(conn, mirror.name, decision.id, told, at, "upstream")
+            tracker.changed += 1
+        else:
+            tracker.quiet += 1
+            for name in decision.volatile:
+                if len(decision.volatile) == 1:
+                    tracker.volatile[name] += 1
+        conn.execute(update(table).where(table.c.id == decision.id).values(**values))
+        save_notes(conn, tracker, decision.id, row.notes)
+
+
+def save_notes(conn: Connection, tracker: Tracker, row_id: int, notes: Iterable[Note]) -> None:
+    """Append the notes that are not there yet; notes are never taken away."""
+    notes = list(notes)
+    if not notes:
+        return
+    columns = telecmi_notes.c
+    there = {
+        (row.msg, row.date, row.agent)
+        for row in conn.execute(select(telecmi_notes).where(columns.contact_row == row_id))
+    }
+    for note in notes:
+        if (note.msg, note.date, note.agent) in there:
+            continue
+        there.add((note.msg, note.date, note.agent))
+        result = conn.execute(
+            insert(telecmi_notes)
+            .values(
+                account=tracker.account,
+                contact_row=row_id,
+                msg=note.msg,
+                date=note.date,
+                agent=note.agent,
+                first_seen_at=tracker.at,
+            )
+            .returning(columns.id)
+        )
+        log.inserted(conn, "telecmi_notes", int(result.scalar_one()), tracker.at)
+
+
+# -- what waits for the whole listing ---------------------------------------------------------------
+
+
+def begin(conn: Connection) -> None:
+    """Make the scratch table; it lives in a temporary file of this connection alone."""
+    conn.execute(
+        text("CREATE TEMP TABLE IF NOT EXISTS put_off (run INTEGER, key TEXT, payload TEXT, PRIMARY KEY (run, key))")
+    )
+
+
+def put_off(conn: Connection, tracker: Tracker, row: Row) -> None:
+    """Keep a row until the listing is whole."""
+    tracker.waiting += 1
+    payload = json.dumps(
+        {
+            "values": dict(row.values),
+            "raw": row.raw,
+            "stamp": row.stamp,
+            "notes": [[n.msg, n.date, n.agent] for n in row.notes],
+        }
+    )
+    conn.execute(
+        text("INSERT OR REPLACE INTO temp.put_off (run, key, payload) VALUES (:run, :key, :payload)"),
+        {"run": tracker.run, "key": row.key, "payload": payload},
+    )
+
+
+def load_put_off(conn: Connection, run: int) -> list[Row]:
+    """The rows kept back in this run."""
+    out = []
+    for key, payload in conn.execute(
+        text("SELECT key, payload FROM temp.put_off WHERE run = :run ORDER BY key"), {"run": run}
+    ).tuples():
+        kept = json.loads(payload)
+        notes = tuple(Note(*note) for note in kept["notes"])
+        out.append(Row(key, kept["values"], kept["raw"], None, kept["stamp"], notes))
+    return out
+
+
+def blanks_put_off(conn: Connection, tracker: Tracker) -> list[tuple[int, str]]:
+    """What the rows kept back would blank: (row id, column)."""
+    rows = load_put_off(conn, tracker.run)
+    stored = _load(conn, tracker.mirror, tracker.account, [row.key for row in rows])
+    out = []
+    for row in rows:
+        there = stored.get(row.key)
+        decision = _decide(tracker, there, row)
+        if there is not None and isinstance(decision, Change):
+            out += [(there.id, column) for column in decision.blanks]
+    return out
+
+
+def drop_put_off(conn: Connection, run: int) -> None:
+    """Forget what was kept back."""
+    conn.execute(text("DELETE FROM temp.put_off WHERE run = :run"), {"run": run})
+
+
+def settle_put_off(
+    conn: Connection, tracker: Tracker, allowed: Callable[[int, str], bool]
+) -> None:
+    """Write the rows kept back, but for the blanks that are not `allowed` (row id, column)."""
+    mirror = tracker.mirror
+    rows = load_put_off(conn, tracker.run)
+    stored = _load(conn, mirror, tracker.account, [row.key for row in rows])
+    for row in rows:
+        there = stored.get(row.key)
+        decision = _decide(tracker, there, row)
+        if isinstance(decision, Change) and there is not None:
+            refused = [c for c in decision.blanks if not allowed(there.id, c)]
+            if refused:
+                values = dict(row.values) | {c: there.values.get(c) for c in refused}
+                if "phone_number" in refused or "mobile" in refused:
+                    values["phone_e164"] = there.values.get("phone_e164")
+                # raw stays the old one, so that the next listing sees the difference again
+                row = Row(row.key, values, there.raw or row.raw, None, row.stamp, row.notes)
+                decision = _decide(tracker, Stored(there.id, there.values, None, there.deleted), row)
+                if isinstance(decision, Change) and not decision.changes:
+                    continue
+        _carry_out(conn, tracker, row, decision, final=True)
+    drop_put_off(conn, tracker.run)
+
+
+# -- what is gone -----------------------------------------------------------------------------------
+
+
+def live_count(conn: Connection, mirror: Mirror, account: str) -> int:
+    """Living rows of the account."""
+    table = mirror.table
+    return int(
+        conn.execute(
+            select(func.count()).select_from(table).where(
+                table.c.account == account, table.c.deleted_at.is_(None)
+            )
+        ).scalar_one()
+    )
+
+
+def filled_counts(conn: Connection, mirror: Mirror, account: str, columns: Iterable[str]) -> dict[str, int]:
+    """By column: how many living rows have a value in it."""
+    table, out = mirror.table, {}
+    for name in columns:
+        column = table.c[name]
+        out[name] = int(
+            conn.execute(
+                select(func.count())
+                .select_from(table)
+                .where(
+                    table.c.account == account,
+                    table.c.deleted_at.is_(None),
+                    column.is_not(None),
+                    or_(column != "", False) if not isinstance(column.type, Integer) else column.is_not(None),
+                )
+            ).scalar_one()
+        )
+    return out
+
+
+def unseen(conn: Connection, mirror: Mirror, account: str, seen: Bits) -> list[int]:
+    """Living rows that the listing did not show."""
+    table = mirror.table
+    query = select(table.c.id).where(table.c.account == account, table.c.deleted_at.is_(None)).order_by(table.c.id)
+    return [row_id for row_id in conn.execute(query).scalars() if row_id not in seen]
+
+
+def keys_of(conn: Connection, mirror: Mirror, ids: Iterable[int]) -> dict[int, str]:
+    """The vendor's identities of rows."""
+    table, out = mirror.table, {}
+    for block in chunks(ids):
+        query = select(table.c.id, table.c[mirror.key]).where(table.c.id.in_(block))
+        out |= dict(conn.execute(query).tuples().all())
+    return out
+
+
+def tombstone(conn: Connection, mirror: Mirror, row_id: int, at: str) -> None:
+    """The row is gone upstream: it stays, marked."""
+    table = mirror.table
+    conn.execute(
+        update(table)
+        .where(table.c.id == row_id, table.c.deleted_at.is_(None))
+        .values(deleted_at=at, last_changed_at=at)
+    )
+    log.removed(conn, mirror.name, row_id, at)

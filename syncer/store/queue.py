@@ -1,0 +1,295 @@
+"""The statements of the change queue: its rows, the intents, and every move of a change.
+
+Each move goes through `core/queue.advance`; what to move, and why, is decided in `core`.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+from sqlalchemy import Connection, Row, and_, delete, func, insert, or_, select, text, update
+
+from syncer.core.contacts import Change, Intent, Move, NewChange
+from syncer.core.merge import Clash
+from syncer.core.model import Operation, State
+from syncer.core.push import Send
+from syncer.core.queue import OPEN, SETTLED, Event, advance
+from syncer.store.tables import change_log, change_queue, push_intents, sync_guard
+
+#: Most values in one IN list; SQLite's own limit is far higher, its planner likes them short.
+CHUNK = 400
+
+
+def chunks(ids: Iterable[Any], size: int = CHUNK) -> Iterable[list[Any]]:
+    """Cut ids into lists that fit into one statement."""
+    block: list[Any] = []
+    for one in ids:
+        block.append(one)
+        if len(block) == size:
+            yield block
+            block = []
+    if block:
+        yield block
+
+
+def as_change(row: Row[Any]) -> Change:
+    """One queue row as the deciders see it."""
+    clashes = {n: Clash(**c) for n, c in json.loads(row.clashes).items()} if row.clashes else {}
+    return Change(
+        id=row.id,
+        account=row.account,
+        contact_row=row.contact_row,
+        operation=Operation(row.operation),
+        state=State(row.state),
+        fields=json.loads(row.fields) if row.fields else None,
+        clashes=clashes,
+        attempts=row.attempts,
+        approved=bool(row.approved),
+        found_by=row.found_by,
+        sent_at=row.sent_at,
+        created_at=row.created_at,
+        last_error=row.last_error,
+    )
+
+
+def load_open(conn: Connection, rows: Iterable[int]) -> dict[int, list[Change]]:
+    """Open changes by contact row."""
+    out: dict[int, list[Change]] = {}
+    for block in chunks(rows):
+        query = (
+            select(change_queue)
+            .where(change_queue.c.contact_row.in_(block), change_queue.c.state.in_(list(OPEN)))
+            .order_by(change_queue.c.id)
+        )
+        for row in conn.execute(query):
+            out.setdefault(row.contact_row, []).append(as_change(row))
+    return out
+
+
+def load_intents(conn: Connection, rows: Iterable[int]) -> dict[int, list[Intent]]:
+    """Requests since the base last moved, by contact row, oldest first."""
+    out: dict[int, list[Intent]] = {}
+    for block in chunks(rows):
+        query = select(push_intents).where(push_intents.c.row_id.in_(block)).order_by(push_intents.c.id)
+        for row in conn.execute(query):
+            out.setdefault(row.row_id, []).append(
+                Intent(
+                    row.id,
+                    row.change_id,
+                    Operation(row.operation),
+                    json.loads(row.fields),
+                    row.phone_e164,
+                    row.sent_at,
+                    row.answer,
+                )
+            )
+    return out
+
+
+def load_due(conn: Connection, account: str, now: str, *, everything: bool) -> list[Change]:
+    """Changes that the push job has to look at, oldest first.
+
+    `everything` includes those that wait for a retry: a person asked for it. Held deletes and
+    conflicts are looked at only through their rows, never sent.
+    """
+    due = or_(change_queue.c.next_attempt_at.is_(None), change_queue.c.next_attempt_at <= now)
+    query = (
+        select(change_queue)
+        .where(
+            change_queue.c.account == account,
+            change_queue.c.state.in_([State.QUEUED, State.UNKNOWN]),
+            *([] if everything else [due]),
+        )
+        .order_by(change_queue.c.id)
+    )
+    return [as_change(row) for row in conn.execute(query)]
+
+
+def load_change(conn: Connection, change_id: int) -> Change | None:
+    """One change by its number."""
+    row = conn.execute(select(change_queue).where(change_queue.c.id == change_id)).first()
+    return None if row is None else as_change(row)
+
+
+def next_due(conn: Connection, account: str) -> tuple[int, str | None]:
+    """How many changes are to be pushed without waiting, and when the next waiting one is due."""
+    open_ = and_(
+        change_queue.c.account == account, change_queue.c.state.in_([State.QUEUED, State.UNKNOWN])
+    )
+    fresh = conn.execute(
+        select(func.count()).where(open_, change_queue.c.next_attempt_at.is_(None))
+    ).scalar_one()
+    later = conn.execute(select(func.min(change_queue.c.next_attempt_at)).where(open_)).scalar()
+    return int(fresh), later
+
+
+def move(
+    conn: Connection,
+    change_id: int,
+    event: Event,
+    at: str,
+    *,
+    note: str | None = None,
+    **columns: object,
+) -> State | None:
+    """Move one change by `event`; None when it was settled meanwhile and there is nothing to do.
+
+    Raises ForbiddenMoveError for a move that `core/queue.py` does not draw.
+    """
+    row = conn.execute(select(change_queue.c.state).where(change_queue.c.id == change_id)).first()
+    if row is None or State(row.state) in SETTLED:
+        return None
+    state = advance(State(row.state), event)
+    values: dict[str, object] = {"state": state, **columns}
+    if state in SETTLED:
+        values |= {"settled_at": at, "next_attempt_at": None, "last_error": note}
+    elif note is not None:
+        values["last_error"] = note
+    if state is State.QUEUED:
+        values.setdefault("fields", None)
+        values.setdefault("clashes", None)
+    conn.execute(update(change_queue).where(change_queue.c.id == change_id).values(**values))
+    return state
+
+
+def apply_move(conn: Connection, step: Move, at: str) -> None:
+    """Carry out one move that was decided."""
+    columns: dict[str, object] = {}
+    if step.operation is not None:
+        columns["operation"] = step.operation
+    if step.clashes is not None:
+        columns["clashes"] = dump_clashes(step.clashes)
+        columns["fields"] = json.dumps({n: c.local for n, c in step.clashes.items()}, ensure_ascii=False)
+        columns["next_attempt_at"] = None
+    move(conn, step.change_id, step.event, at, note=step.note, **columns)
+
+
+def dump_clashes(clashes: Mapping[str, Clash]) -> str:
+    """Clashes as they are stored."""
+    return json.dumps(
+        {n: {"base": c.base, "local": c.local, "remote": c.remote} for n, c in clashes.items()},
+        ensure_ascii=False,
+    )
+
+
+def add_change(
+    conn: Connection, account: str, contact_row: int, new: NewChange, at: str, *, found_by: str = "trigger"
+) -> int:
+    """Put a change into the queue that no trigger put there."""
+    values: dict[str, object] = {
+        "account": account,
+        "contact_row": contact_row,
+        "operation": new.operation,
+        "state": new.state,
+        "edit_seq": conn.execute(select(func.max(change_log.c.seq))).scalar(),
+        "created_at": at,
+        "last_error": new.note,
+        "found_by": found_by,
+    }
+    if new.clashes is not None:
+        values["clashes"] = dump_clashes(new.clashes)
+        values["fields"] = json.dumps({n: c.local for n, c in new.clashes.items()}, ensure_ascii=False)
+    result = conn.execute(insert(change_queue).values(**values).returning(change_queue.c.id))
+    return int(result.scalar_one())
+
+
+def write_intents(conn: Connection, batch: Sequence[Send], at: str) -> None:
+    """Commit what is about to be sent: the state `sending`, and the exact fields."""
+    for send in batch:
+        change = load_change(conn, send.change.id)
+        if change is None:
+            continue
+        if change.state is State.UNKNOWN:
+            move(conn, send.change.id, Event.NOT_THERE, at)
+        fields = json.dumps(dict(send.fields), ensure_ascii=False)
+        move(
+            conn,
+            send.change.id,
+            Event.SEND,
+            at,
+            operation=send.operation,
+            fields=fields,
+            sent_at=at,
+            attempts=change_queue.c.attempts + 1,
+        )
+        conn.execute(
+            insert(push_intents).values(
+                change_id=send.change.id,
+                row_id=send.change.contact_row,
+                operation=send.operation,
+                fields=fields,
+                phone_e164=send.phone_e164,
+                sent_at=at,
+            )
+        )
+
+
+def answer_intents(conn: Connection, change_ids: Sequence[int], answer: str) -> None:
+    """Note upstream's answer on the newest intent of each change."""
+    for change_id in change_ids:
+        newest = (
+            select(func.max(push_intents.c.id)).where(push_intents.c.change_id == change_id).scalar_subquery()
+        )
+        conn.execute(update(push_intents).where(push_intents.c.id == newest).values(answer=answer))
+
+
+def drop_newest_intent(conn: Connection, change_id: int) -> None:
+    """Forget a request that certainly never reached upstream, or was turned away unread."""
+    newest = (
+        select(func.max(push_intents.c.id)).where(push_intents.c.change_id == change_id).scalar_subquery()
+    )
+    conn.execute(delete(push_intents).where(push_intents.c.id == newest))
+
+
+def drop_intents(conn: Connection, row_id: int) -> None:
+    """The base moved (or a person gave up): what was sent before has done its work.
+
+    Requests that may still be under way are kept.
+    """
+    under_way = select(change_queue.c.id).where(
+        change_queue.c.contact_row == row_id,
+        change_queue.c.state.in_([State.SENDING, State.UNKNOWN]),
+    )
+    conn.execute(
+        delete(push_intents).where(push_intents.c.row_id == row_id, push_intents.c.change_id.not_in(under_way))
+    )
+
+
+def recover(conn: Connection, account: str, at: str) -> int:
+    """After a restart: what was being sent may or may not have arrived. Returns how many."""
+    rows = conn.execute(
+        select(change_queue.c.id).where(
+            change_queue.c.account == account, change_queue.c.state == State.SENDING
+        )
+    ).scalars().all()
+    for change_id in rows:
+        move(conn, change_id, Event.RESTART, at, note="the program stopped before the answer came")
+    return len(rows)
+
+
+def pushed_since(conn: Connection, row_id: int, since: str) -> list[dict[str, str]]:
+    """The fields of this row's changes that arrived upstream since then."""
+    query = select(change_queue.c.fields).where(
+        change_queue.c.contact_row == row_id,
+        change_queue.c.state == State.DONE,
+        change_queue.c.settled_at >= since,
+        change_queue.c.fields.is_not(None),
+    )
+    return [json.loads(fields) for fields in conn.execute(query).scalars()]
+
+
+def epoch(conn: Connection) -> int:
+    """The push epoch: rises whenever an agreement with upstream is written down.
+
+    A page that was asked for in an earlier epoch than a row's `touched` may be older than what is
+    known of that row, and is not believed about it.
+    """
+    return int(conn.execute(select(sync_guard.c.epoch).where(sync_guard.c.id == 1)).scalar() or 0)
+
+
+def tick(conn: Connection) -> int:
+    """Begin a new push epoch and return it."""
+    conn.execute(text("UPDATE sync_guard SET epoch = epoch + 1 WHERE id = 1"))
+    return epoch(conn)

@@ -1,0 +1,207 @@
+"""Bytes to JSON and back: odd numbers, broken text, depth; and rows of any kind."""
+
+from __future__ import annotations
+
+import json
+import math
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from syncer.core.model import Row
+from syncer.remote import rows
+from syncer.remote.wire import NotJson, decode, encode
+from syncer.remote.wording import named_field, safe_text, with_vendor_text
+
+ANY_TEXT = st.text(st.characters(codec=None))
+ANY_JSON = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | ANY_TEXT,
+    lambda inner: st.lists(inner, max_size=4) | st.dictionaries(ANY_TEXT, inner, max_size=4),
+    max_leaves=12,
+)
+
+
+@pytest.mark.parametrize(
+    ("content", "value"),
+    [
+        (b'{"a":1}', {"a": 1}),
+        (b'\xef\xbb\xbf{"a":1}', {"a": 1}),
+        (b'{"a":1,"a":2}', {"a": 2}),
+        (b'{"a":NaN,"b":-Infinity,"c":1e999}', {"a": "NaN", "b": "-Infinity", "c": "1e999"}),
+        (b'{"a":"caf\xe9"}', {"a": "caf\ufffd"}),
+        (b"1" * 5000, "1" * 5000),
+        (b"", NotJson("empty")),
+        (b" \n ", NotJson("empty")),
+        (b"<html></html>", NotJson("HTML")),
+        (b'{"code":200', NotJson("cut JSON")),
+        (b"Bad gateway", NotJson("text")),
+    ],
+)
+def test_bodies(content: bytes, value: object) -> None:
+    assert decode(content) == value
+
+
+@given(st.binary(max_size=200))
+def test_no_bytes_make_decoding_fail(content: bytes) -> None:
+    decode(content)
+
+
+@given(ANY_JSON)
+def test_what_is_stored_as_raw_is_json_for_every_reader(value: object) -> None:
+    read = decode(json.dumps(value).encode())
+    raw = rows.raw_json(read)  # type: ignore[arg-type]
+    raw.encode()
+    assert "\x00" not in raw
+
+    def refuse(name: str) -> None:
+        raise AssertionError(name)
+
+    json.loads(raw, parse_constant=refuse)
+
+
+def test_requests_are_ascii() -> None:
+    assert encode({"name": "Zoë \ud800"}) == b'{"name":"Zo\\u00eb \\ud800"}'
+
+
+def test_raw_is_compact_and_in_order() -> None:
+    assert rows.raw_json({"b": 1, "a": "é\x00", "c": [None, True]}) == '{"b":1,"a":"é\\u0000","c":[null,true]}'
+
+
+@pytest.mark.parametrize(
+    ("value", "as_text", "as_integer"),
+    [
+        (None, None, None),
+        ("", "", None),
+        (" 12 ", " 12 ", 12),
+        ("12.0", "12.0", 12),
+        ("twelve", "twelve", None),
+        (12, "12", 12),
+        (12.0, "12", 12),
+        (1.5, "1.5", None),
+        (True, "true", None),
+        (10**30, "1" + "0" * 30, None),
+        (2**63, str(2**63), None),
+        ({"a": 1}, '{"a":1}', None),
+        ("a\x00b\ud800", "ab\ufffd", None),
+        ("-5", "-5", -5),
+        ("--5", "--5", None),
+        ("٣", "٣", 3),
+        ("²", "²", None),
+        (math.inf, "inf", None),
+        (1e300, "1e+300", None),
+    ],
+)
+def test_lenient_values(value: object, as_text: str | None, as_integer: int | None) -> None:
+    assert rows.text(value) == as_text  # type: ignore[arg-type]
+    assert rows.integer(value) == as_integer  # type: ignore[arg-type]
+
+
+def test_totals() -> None:
+    assert [rows.count(v) for v in (0, "7", 7.0, -1, None, True, [], "x")] == [0, 7, 7, None, None, None, None, None]
+
+
+@pytest.mark.parametrize("value", [False, "false", "False", " FALSE ", "0", 0, "", None, "no", [], {}])
+def test_what_says_no(value: object) -> None:
+    assert not rows.truthy(value)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("value", [True, "true", "1", 1, "expired", ["x"], {"a": None}])
+def test_what_says_yes(value: object) -> None:
+    assert rows.truthy(value)  # type: ignore[arg-type]
+
+
+def test_stamps_as_text_and_as_epochs() -> None:
+    assert rows.stamp("2024-05-08T12:45:03+0000") == "2024-05-08T12:45:03.000Z"
+    assert rows.stamp(1715172303) == rows.stamp("1715172303000") == "2024-05-08T12:45:03.000Z"
+    assert [rows.stamp(v) for v in (None, "", "0000-00-00 00:00:00", 0, 5, True, {})] == [None] * 7
+
+
+def read(row: object, raw: str) -> Row:
+    return Row(rows.identity(row, "id"), {}, raw)  # type: ignore[arg-type]
+
+
+def test_a_row_that_cannot_be_understood_is_set_aside_and_the_others_stay() -> None:
+    odd = [3, None, "x", [], {}, {"id": None}, {"id": ""}, {"id": " "}, {"id": {}}, {"id": True}, {"id": 1.5}]
+    page = rows.read_page([{"id": "a"}, *odd, {"id": 7}, {"id": 8.0}], read)  # type: ignore[list-item]
+    assert [row.key for row in page.rows] == ["a", "7", "8"]
+    assert len(page.set_aside) == len(odd) and page.size == len(odd) + 3
+    assert page.set_aside[0].reason == "the row is no object" and page.set_aside[0].raw == "3"
+    assert {aside.reason for aside in page.set_aside[4:]} == {
+        "id is missing", "id is empty", "id is neither text nor a whole number",
+    }  # fmt: skip
+
+
+@given(st.lists(ANY_JSON, max_size=5))
+def test_no_rows_make_a_page_fail(items: list[object]) -> None:
+    decoded = decode(json.dumps(items).encode())
+    assert isinstance(decoded, list)
+    page = rows.read_page(decoded, read)
+    assert page.size == len(items)
+
+
+def test_two_pages_have_one_digest_exactly_when_their_rows_are_the_same() -> None:
+    one, other = {"id": 1, "n": "x"}, {"id": 2, "n": "y"}
+
+    def digest(*items: object) -> str:
+        return rows.read_page(list(items), read, total=3).digest  # type: ignore[arg-type]
+
+    assert digest(one, other) == digest(dict(one), dict(other))
+    assert len({digest(), digest(one), digest(one, other), digest(other, one)}) == 4
+
+
+@pytest.mark.parametrize(
+    "message",
+    [
+        "Contact Asha Rao already exists",
+        "919200000001 already exists",
+        "asha@example.com is not valid",
+        "phone_no 9200000001 is invalid",
+        'value "x" is invalid',
+        "Token abcdef is invalid",
+        "https://vendor.example is required",
+        {"phone_no": "is invalid"},
+        None,
+        "",
+        "is invalid " * 50,
+    ],
+)
+def test_what_may_be_personal_is_not_repeated(message: object) -> None:
+    assert safe_text(message) is None  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(
+    ("message", "said"),
+    [
+        ("last_name is required.", "last_name is required"),
+        ("Duplicate contact within the organization", "Duplicate contact within the organization"),
+        ("limit must be less than 100", "limit must be less than 100"),
+    ],
+)
+def test_harmless_words_are_repeated(message: str, said: str) -> None:
+    assert with_vendor_text("refused", message) == f'refused: "{said}"'
+
+
+@pytest.mark.parametrize(
+    ("message", "field"),
+    [
+        ("phone_no already exists", "phone_no"),
+        ("Invalid phone number", "phone_no"),
+        ("last_name is required", "last_name"),
+        ("Last name missing", "last_name"),
+        ("bad email_id", "email_id"),
+        ("job title too long", "job_title"),
+        ({"errors": [{"field": "company"}]}, "company"),
+        ("first_name and last_name are required", "first_name"),
+        ("contact exists", None),
+        (None, None),
+    ],
+)
+def test_the_field_that_a_message_names(message: object, field: str | None) -> None:
+    assert named_field(message) == field  # type: ignore[arg-type]
+
+
+@given(ANY_JSON)
+def test_no_message_makes_wording_fail(message: object) -> None:
+    with_vendor_text("refused", message)  # type: ignore[arg-type]
+    named_field(message)  # type: ignore[arg-type]
