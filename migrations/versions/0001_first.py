@@ -40,10 +40,12 @@ STRICT""",
     email_id TEXT DEFAULT '' NOT NULL,
     company TEXT DEFAULT '' NOT NULL,
     job_title TEXT DEFAULT '' NOT NULL,
+    phone_e164 TEXT,
     touched INTEGER DEFAULT '0' NOT NULL,
     PRIMARY KEY (row_id)
 )
 STRICT""",
+    "CREATE INDEX contact_base_phone ON contact_base (account, phone_e164)",
     """CREATE TABLE held (
     id INTEGER NOT NULL PRIMARY KEY AUTOINCREMENT,
     job TEXT NOT NULL,
@@ -119,6 +121,7 @@ STRICT""",
     """CREATE TABLE sync_guard (
     id INTEGER NOT NULL,
     active INTEGER DEFAULT '0' NOT NULL,
+    epoch INTEGER DEFAULT '0' NOT NULL,
     PRIMARY KEY (id)
 )
 STRICT""",

@@ -53,6 +53,7 @@ class Local:
     """A contact as the mirror holds it, with all that is known about it."""
 
     row_id: int
+    account: str
     contact_id: str | None
     fields: Fields
     phone_e164: str | None
@@ -71,7 +72,9 @@ class Local:
 
     def open(self, *states: State, delete: bool = False) -> tuple[Change, ...]:
         """Open changes in one of `states`; deletes, or all but deletes."""
-        return tuple(c for c in self.changes if c.state in states and (c.operation is Operation.DELETE) is delete)
+        return tuple(
+            c for c in self.changes if c.state in states and (c.operation is Operation.DELETE) is delete
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -157,9 +160,7 @@ def _shows(remote: Fields, fields: Mapping[str, str], region: str) -> bool:
     return all(spelled_alike(n, v, remote.get(n), region) for n, v in fields.items() if n != "contact_id")
 
 
-def _absorb_living(
-    local: Local, remote: DirectoryContact, region: str, on_conflict: OnConflict
-) -> Absorbed:
+def _absorb_living(local: Local, remote: DirectoryContact, region: str, on_conflict: OnConflict) -> Absorbed:
     sent = [i.fields for i in local.intents if i.operation is not Operation.DELETE]
     result = merge(
         local.base, local.fields, remote.fields, intents=sent, region=region, on_conflict=on_conflict
@@ -172,7 +173,12 @@ def _absorb_living(
         adopted = change.operation is Operation.ADD and local.contact_id is None
         if in_flight and (adopted or (change.fields and _shows(remote.fields, change.fields, region))):
             moves.append(Move(change.id, Event.SHOWN))
-        elif not in_flight and not result.dirty and not result.clashes and (adopted or local.base != result.base):
+        elif (
+            not in_flight
+            and not result.dirty
+            and not result.clashes
+            and (adopted or local.base != result.base)
+        ):
             moves.append(Move(change.id, Event.SHOWN))  # upstream has it already
         elif adopted:
             moves.append(Move(change.id, Event.EDIT, operation=Operation.UPDATE))

@@ -143,4 +143,3 @@ class DirectoryContact:
     fields: Fields
     phone_e164: str | None
     raw: str
-

@@ -97,15 +97,17 @@ def decide(change: Change, local: Local, look: Look, ctx: Context) -> Decision:
         return _decide_delete(change, local, look, ctx)
     if local.deleted:
         if change.state is State.UNKNOWN and local.contact_id is None and not look.gone:
-            return Wait(change, "its answer was lost and the contact is deleted here: looking for it upstream")
+            return Wait(
+                change, "its answer was lost and the contact is deleted here: looking for it upstream"
+            )
         return Step(change, Move(change.id, Event.GIVE_UP, "the contact was deleted"))
     if local.contact_id is not None and local.base is not None:
         return _decide_update(change, local, look, ctx)
     return _decide_add(change, local, look, ctx)
 
 
-def _refuse(change: Change, text: str, **more: bool) -> Step:
-    return Step(change, Move(change.id, Event.REFUSED, text), **more)
+def _refuse(change: Change, text: str, *, revive: bool = False) -> Step:
+    return Step(change, Move(change.id, Event.REFUSED, text), revive=revive)
 
 
 def _phone_problem(text: str, region: str) -> str:
@@ -134,12 +136,18 @@ def _decide_add(change: Change, local: Local, look: Look, ctx: Context) -> Decis
     intents = [i for i in local.intents if i.operation is Operation.ADD]
     unanswered = [i for i in intents if i.answer is None]
     accepted = [i for i in intents if i.answer == "accepted"]
-    if local.contact_id is not None and not look.gone and not intents:
-        if look.listing is None or look.listing is Verdict.PARTIAL:
-            return Wait(change, "waits for a look into the directory")
+    if (
+        local.contact_id is not None
+        and not look.gone
+        and not intents
+        and look.listing in (None, Verdict.PARTIAL)
+    ):
+        return Wait(change, "waits for a look into the directory")
     if accepted:
         if ctx.now - parse(accepted[-1].sent_at) > PATIENCE:
-            return _refuse(change, "upstream accepted it a day ago and its directory does not show it: retry or discard")
+            return _refuse(
+                change, "upstream accepted it a day ago and its directory does not show it: retry or discard"
+            )
         return Wait(change, "accepted; waiting for the directory to show it", look_again=look.looks < 2)
     if look.seen and local.contact_id is None:
         return Wait(change, "found upstream: taken over at the next look")
@@ -147,7 +155,9 @@ def _decide_add(change: Change, local: Local, look: Look, ctx: Context) -> Decis
         if look.listing is not Verdict.COMPLETE:
             return Wait(change, "its answer was lost: waiting for a complete listing to look it up in")
         if look.looks < 2:
-            return Wait(change, "its answer was lost and it does not show: looking once more", look_again=True)
+            return Wait(
+                change, "its answer was lost and it does not show: looking once more", look_again=True
+            )
     elif look.listing in (None, Verdict.PARTIAL):
         return Wait(change, "waits for a look into the directory")
     problem = _phone_problem(local.fields.phone_no, region)
@@ -171,7 +181,11 @@ def _decide_update(change: Change, local: Local, look: Look, ctx: Context) -> De
     if look.gone:
         return Step(
             change,
-            Move(change.id, Event.EDIT if change.state is State.QUEUED else Event.NOT_THERE, operation=Operation.ADD),
+            Move(
+                change.id,
+                Event.EDIT if change.state is State.QUEUED else Event.NOT_THERE,
+                operation=Operation.ADD,
+            ),
             detach=True,
         )
     if not look.seen:
@@ -192,6 +206,8 @@ def _decide_update(change: Change, local: Local, look: Look, ctx: Context) -> De
         text = f"{names}: upstream accepted the change and goes on showing the old value, which stands here again"
         return Step(change, Move(change.id, Event.REFUSED, text), show=stubborn)
     for name, value in fields.items():
+        if change.approved:
+            break  # a person asked for another try
         if sum(1 for past in ctx.pushed if past.get(name) == value) >= MOST_PUSHES:
             text = (
                 f"{name} flips back and forth: the same value was pushed {MOST_PUSHES} times within a day; "
@@ -212,9 +228,7 @@ def _respelled(local: Local) -> tuple[str, ...]:
     )
 
 
-def _stubborn(
-    change: Change, local: Local, fields: Mapping[str, str], now: datetime
-) -> tuple[str, ...]:
+def _stubborn(change: Change, local: Local, fields: Mapping[str, str], now: datetime) -> tuple[str, ...]:
     """Fields that upstream has accepted so often that another try would not help.
 
     A cleared field that comes back after two accepted tries is taken at upstream's word (the vendor
@@ -250,8 +264,12 @@ def _decide_delete(change: Change, local: Local, look: Look, ctx: Context) -> De
     if not look.seen:
         return Wait(change, "waits for a look into the directory")
     if not change.approved and (ctx.too_many_deletes or change.found_by == "scan"):
-        why = "more deletes at once than max_deletions allows" if ctx.too_many_deletes else "found by the scan"
-        return Step(change, Move(change.id, Event.HOLD, f"{why}: `syncer queue approve {change.id}` lets it go"))
+        why = (
+            "more deletes at once than max_deletions allows" if ctx.too_many_deletes else "found by the scan"
+        )
+        return Step(
+            change, Move(change.id, Event.HOLD, f"{why}: `syncer queue approve {change.id}` lets it go")
+        )
     return Send(change, Operation.DELETE, local.contact_id, {})
 
 
@@ -276,4 +294,3 @@ def payload(send: Send) -> dict[str, str]:
         assert send.contact_id is not None
         return {"contact_id": send.contact_id, **send.fields}
     return dict(send.fields)
-

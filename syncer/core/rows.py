@@ -114,7 +114,9 @@ def differing_fields(old: str | None, new: str | None) -> frozenset[str]:
         return frozenset()
     missing = object()
     return frozenset(
-        str(name) for name in left.keys() | right.keys() if left.get(name, missing) != right.get(name, missing)
+        str(name)
+        for name in left.keys() | right.keys()
+        if left.get(name, missing) != right.get(name, missing)
     )
 
 

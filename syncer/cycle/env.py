@@ -112,8 +112,12 @@ class Env:
 
     async def aclose(self) -> None:
         """Close every connection to a vendor."""
-        for source in (*self.telecmi.values(), *self.smartflo.values()):
-            await source.door.aclose()
+        for door in self.doors():
+            await door.aclose()
+
+    def doors(self) -> list[Door]:
+        """The doors of all accounts."""
+        return [s.door for s in self.telecmi.values()] + [s.door for s in self.smartflo.values()]
 
 
 def build(

@@ -134,7 +134,7 @@ async def pull(
         ask=ask,
     )
     if tracker.waiting and not blanks:  # older versions of rows that came twice
-        await run.env.store.write(mirror.settle_put_off, tracker, lambda row, column: False)
+        await run.env.store.write(mirror.settle_put_off, tracker, mirror.no_blanks)
     run.changed += tracker.changed - changed
     _learn_volatile(run, tracker)
     if error is not None:

@@ -31,7 +31,10 @@ Ask = Callable[[str], Awaitable[bool | None]]
 class Subject(Protocol):
     """A mirrored table, as far as the end of a listing is concerned."""
 
-    table: str
+    @property
+    def table(self) -> str:
+        """Its name."""
+        ...
 
     def live(self, conn: Connection) -> int:
         """Living rows of the account."""

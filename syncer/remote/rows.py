@@ -81,9 +81,9 @@ def count(value: Json) -> int | None:
 
 
 def truthy(value: Json) -> bool:
-    """Whether a flag is set; `"false"`, `"0"`, `"no"`, `"null"` and the empty text are not."""
+    """Whether a flag is set; `"false"`, `"0"`, `"null"` and the empty text are not."""
     if isinstance(value, str):
-        return value.strip().lower() not in {"", "false", "0", "no", "null", "none"}
+        return value.strip().lower() not in {"", "false", "0", "null", "none"}
     return bool(value)
 
 

@@ -12,12 +12,12 @@ from collections.abc import Mapping
 from datetime import datetime, timedelta
 
 from syncer.core.model import Page, Row, Value
-from syncer.core.normalise import parse_stamp, to_e164
+from syncer.core.normalise import to_e164
 from syncer.core.retry import parse_ist
 from syncer.errors import AuthError, BadAnswerError
 from syncer.remote import rows as read
 from syncer.remote.http import Door
-from syncer.remote.judge import judge_status, misshapen, overloaded
+from syncer.remote.judge import broken, judge_status, misshapen, overloaded
 from syncer.remote.tokens import Lockout, Token, TokenStore
 from syncer.remote.wire import Answer, Call, Json, NotJson
 
@@ -35,6 +35,10 @@ _LONGEST_LOCKOUT = timedelta(days=1)
 #: How a message says that it is the token's fault, and not the request's [seen: "Token has expired"].
 _ABOUT_THE_TOKEN = re.compile(
     r"token|expire|unauth|authenti|authori[sz]|log ?in|credential|session|jwt|access denied|forbidden"
+)
+#: How it says that it is the server's own fault, and may pass.
+_ABOUT_THE_SERVER = re.compile(
+    r"server error|unavailable|maintenance|try again|time[d ]?-?out|went wrong|gateway|overload|busy"
 )
 _ABOUT_THE_LOGIN = re.compile(r"credential|password|e-?mail|user|locked|attempt|unauth|authenti")
 
@@ -74,11 +78,10 @@ class Smartflo:
     # -- lists -------------------------------------------------------------------------------------
 
     async def fetch_contacts_page(self, page: int, updated_after: str | None, limit: int = 100) -> Page:
-        """A page (from 1) of contacts, all or those updated after a stamp (any spelling of UTC)."""
+        """A page (from 1) of contacts, all or those updated after a stamp, which is sent as it is given."""
         params = {"page": str(page), "limit": str(limit)}
         if updated_after:
-            stamp = parse_stamp(updated_after)
-            params["updated_after"] = stamp[:19].replace("T", " ") if stamp else updated_after
+            params["updated_after"] = updated_after
         return await self._list(CONTACTS, params, self._contact_row)
 
     async def fetch_groups_page(self, page: int, limit: int = 100) -> Page:
@@ -226,6 +229,8 @@ class Smartflo:
         if not isinstance(body, dict):
             raise misshapen(self.source, call, "an answer that is no JSON object")
         if said_no:
+            if _ABOUT_THE_SERVER.search(_message(body)) or (read.integer(body.get("code")) or 0) >= 500:
+                raise broken(self.source, call, "the vendor says that it failed", answer.retry_after)
             raise misshapen(self.source, call, f"success is false, with HTTP status {answer.status}")
 
     def _judge_login(self, call: Call, answer: Answer) -> None:

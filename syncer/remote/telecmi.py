@@ -41,6 +41,8 @@ _AUTH_CODES: Mapping[str, frozenset[int]] = {
     VOICEMAIL: frozenset({401}),
     "/v2/play": frozenset({407}),
 }
+#: Where an answer may say more about what it refused; not documented.
+_DETAILS = ("error", "errors", "details", "field")
 _AUTH_ANYWHERE = frozenset({401, 403})
 
 _OURS = {
@@ -268,7 +270,8 @@ class Telecmi:
             raise AuthError(self.source, call.name, f"{what} ({code})")
         if code is not None and 400 <= code < 500:
             text = with_vendor_text(_OURS.get(code, f"the vendor refused the request ({code})"), message)
-            raise RejectedError(self.source, call.name, text, code=code, field=named_field(message))
+            field = named_field(message) or named_field([body.get(key) for key in _DETAILS])
+            raise RejectedError(self.source, call.name, text, code=code, field=field)
         what = "no code" if code is None else f"code {code}" + (" beside an error" if code == 200 else "")
         raise misshapen(self.source, call, f"an answer of an unknown shape (HTTP {answer.status}, {what})")
 

@@ -46,9 +46,13 @@ def map_error(error: SQLAlchemyError, path: Path) -> StoreError | UsageError:
     if "full" in low:
         return StoreError(f"the disk that holds the database {name} is full; free some space and try again")
     if "readonly" in low or "read-only" in low:
-        return StoreError(f"the database {name} cannot be written: check the owner and mode of it and its folder")
+        return StoreError(
+            f"the database {name} cannot be written: check the owner and mode of it and its folder"
+        )
     if "unable to open" in low:
-        return StoreError(f"the database {name} cannot be opened: check that its folder exists and may be written")
+        return StoreError(
+            f"the database {name} cannot be opened: check that its folder exists and may be written"
+        )
     if "not a database" in low or "malformed" in low:
         return SchemaError(
             f"the file {name} is no intact SQLite database: restore a backup, or name another file in database.url"
@@ -103,7 +107,9 @@ class Database:
         if create:
             create_private(path, group)
         elif not path.exists():
-            raise StoreError(f"there is no database {path.name} yet: run `syncer sync` or `syncer db upgrade` first")
+            raise StoreError(
+                f"there is no database {path.name} yet: run `syncer sync` or `syncer db upgrade` first"
+            )
         self._immediate = False
         self._engine = create_engine(
             "sqlite+pysqlite://",
@@ -116,7 +122,9 @@ class Database:
             self._conn = self._engine.connect()
 
     def _open(self, busy_timeout: float, checkpoints: bool) -> sqlite3.Connection:
-        conn = sqlite3.connect(self.path, timeout=busy_timeout, check_same_thread=False, cached_statements=512)
+        conn = sqlite3.connect(
+            self.path, timeout=busy_timeout, check_same_thread=False, cached_statements=512
+        )
         conn.isolation_level = None
         conn.text_factory = lambda raw: raw.decode("utf-8", "replace")
         for pragma in (
@@ -172,7 +180,9 @@ class Database:
         """A write of our own: the guard row is set for as long as it lasts, and no longer."""
         with self.edit() as conn:
             conn.execute(
-                text("INSERT INTO sync_guard (id, active) VALUES (1, 1) ON CONFLICT (id) DO UPDATE SET active = 1")
+                text(
+                    "INSERT INTO sync_guard (id, active) VALUES (1, 1) ON CONFLICT (id) DO UPDATE SET active = 1"
+                )
             )
             yield conn
             conn.execute(text("UPDATE sync_guard SET active = 0 WHERE id = 1"))

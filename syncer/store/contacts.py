@@ -48,9 +48,7 @@ class Counts:
 
 def _query() -> Select[Any]:
     base = [getattr(_B, name).label(f"base_{name}") for name in FIELDS]
-    return select(telecmi_contacts, _B.source, _B.touched, *base).outerjoin(
-        contact_base, _B.row_id == _C.id
-    )
+    return select(telecmi_contacts, _B.source, _B.touched, *base).outerjoin(contact_base, _B.row_id == _C.id)
 
 
 def _load(conn: Connection, query: Select[Any]) -> list[Local]:
@@ -60,6 +58,7 @@ def _load(conn: Connection, query: Select[Any]) -> list[Local]:
     return [
         Local(
             row_id=row.id,
+            account=row.account,
             contact_id=row.contact_id,
             fields=Fields(*(getattr(row, name) or "" for name in FIELDS)),
             phone_e164=row.phone_e164,
@@ -82,7 +81,9 @@ def _load(conn: Connection, query: Select[Any]) -> list[Local]:
 def load_rows(conn: Connection, ids: Iterable[int]) -> dict[int, Local]:
     """Contacts by row id."""
     return {
-        one.row_id: one for block in queue.chunks(ids) for one in _load(conn, _query().where(_C.id.in_(block)))
+        one.row_id: one
+        for block in queue.chunks(ids)
+        for one in _load(conn, _query().where(_C.id.in_(block)))
     }
 
 
@@ -190,9 +191,7 @@ def absorb_batch(
         known[row.contact_id] = load_rows(conn, [local.row_id])[local.row_id]
 
 
-def needs_writing(
-    conn: Connection, rows: Sequence[DirectoryContact], account: str, seen: Bits
-) -> bool:
+def needs_writing(conn: Connection, rows: Sequence[DirectoryContact], account: str, seen: Bits) -> bool:
     """Whether any of these differs from the mirror; those that do not are marked as seen."""
     known: dict[str, Any] = {}
     for block in queue.chunks([row.contact_id for row in rows]):
@@ -240,7 +239,7 @@ def _insert(conn: Connection, row: DirectoryContact, account: str, at: str, epoc
         .returning(_C.id)
     )
     row_id = int(result.scalar_one())
-    save_base(conn, row_id, account, row.fields, "directory", row.contact_id, epoch)
+    save_base(conn, row_id, account, row.fields, "directory", row.contact_id, epoch, row.phone_e164)
     log.inserted(conn, TABLE, row_id, at)
     return row_id
 
@@ -253,9 +252,11 @@ def save_base(
     source: str,
     contact_id: str | None,
     epoch: int,
+    phone_e164: str | None,
 ) -> None:
     """Write down what is agreed on from now on."""
     values = {"account": account, "source": source, "contact_id": contact_id, "touched": epoch}
+    values["phone_e164"] = phone_e164
     values |= fields.asdict()
     conn.execute(
         upsert(contact_base)
@@ -267,6 +268,14 @@ def save_base(
 def forget_base(conn: Connection, row_id: int, epoch: int) -> None:
     """Upstream no longer has the contact; when that was learnt stays on record."""
     conn.execute(update(contact_base).where(_B.row_id == row_id).values(source="gone", touched=epoch))
+
+
+def take_over(
+    conn: Connection, local: Local, remote: DirectoryContact, policy: Policy, at: str, epoch: int
+) -> bool:
+    """Absorb one contact; True when people see a change."""
+    outcome = absorb(local, remote, region=policy.region, on_conflict=policy.on_conflict)
+    return _save(conn, local, remote, outcome, policy, at, epoch)
 
 
 def _save(
@@ -306,7 +315,16 @@ def _save(
     if values:
         conn.execute(update(telecmi_contacts).where(_C.id == local.row_id).values(**values))
     if outcome.base != local.base or local.source != "directory" or local.contact_id != row.contact_id:
-        save_base(conn, local.row_id, policy.account, outcome.base, "directory", row.contact_id, epoch)
+        save_base(
+            conn,
+            local.row_id,
+            policy.account,
+            outcome.base,
+            "directory",
+            row.contact_id,
+            epoch,
+            to_e164(outcome.base.phone_no, policy.region),
+        )
     for step in outcome.moves:
         queue.apply_move(conn, step, at)
     for new in outcome.new:
@@ -346,13 +364,16 @@ def show_base(conn: Connection, local: Local, names: Iterable[str], region: str,
     if not values:
         return
     log.changed(
-        conn, TABLE, local.row_id, {n: (local.fields.get(n), local.base.get(n)) for n in values}, at, "upstream"
+        conn,
+        TABLE,
+        local.row_id,
+        {n: (local.fields.get(n), local.base.get(n)) for n in values},
+        at,
+        "upstream",
     )
     if "phone_no" in values:
         values["phone_e164"] = to_e164(values["phone_no"], region)
-    conn.execute(
-        update(telecmi_contacts).where(_C.id == local.row_id).values(last_changed_at=at, **values)
-    )
+    conn.execute(update(telecmi_contacts).where(_C.id == local.row_id).values(last_changed_at=at, **values))
 
 
 def revive(conn: Connection, local: Local, at: str) -> None:
@@ -374,6 +395,25 @@ def live_count(conn: Connection, account: str) -> int:
             .where(_C.account == account, _C.deleted_at.is_(None), _B.source == literal("directory"))
         ).scalar_one()
     )
+
+
+def filled_counts(conn: Connection, account: str, columns: Iterable[str]) -> dict[str, int]:
+    """By column: how many living rows of the directory have a value in it."""
+    out = {}
+    for name in columns:
+        out[name] = int(
+            conn.execute(
+                select(func.count())
+                .select_from(contact_base.join(telecmi_contacts, _B.row_id == _C.id))
+                .where(
+                    _B.account == account,
+                    _B.source == "directory",
+                    _C.deleted_at.is_(None),
+                    getattr(_B, name) != "",
+                )
+            ).scalar_one()
+        )
+    return out
 
 
 def unseen(conn: Connection, account: str, seen: Bits, since_epoch: int) -> tuple[list[int], list[int]]:

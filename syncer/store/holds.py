@@ -65,9 +65,9 @@ def save(
         number = int(result.scalar_one())
     else:
         known = set(
-            conn.execute(
-                select(held_rows.c.row_id, held_rows.c.field).where(held_rows.c.held_id == number)
-            ).tuples().all()
+            conn.execute(select(held_rows.c.row_id, held_rows.c.field).where(held_rows.c.held_id == number))
+            .tuples()
+            .all()
         )
         if known == set(listed):
             return number
@@ -137,4 +137,6 @@ def note_absences(conn: Connection, table: str, rows: Iterable[int], at: str) ->
 def clear_absences(conn: Connection, table: str, rows: Iterable[int]) -> None:
     """These showed again, or are settled."""
     for block in chunks(rows):
-        conn.execute(delete(absences).where(and_(absences.c.table_name == table, absences.c.row_id.in_(block))))
+        conn.execute(
+            delete(absences).where(and_(absences.c.table_name == table, absences.c.row_id.in_(block)))
+        )

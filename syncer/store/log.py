@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from sqlalchemy import Connection, insert
+from sqlalchemy import Connection, insert, select
 
 from syncer.core.model import Value
 from syncer.store.tables import change_log
@@ -55,3 +55,15 @@ def changed(
     ]
     if rows:
         conn.execute(insert(change_log), rows)
+
+
+def newest_value(conn: Connection, table: str, row_id: int, field: str) -> str | None:
+    """What the log last said of a field; None when it never spoke of it."""
+    query = (
+        select(change_log.c.new)
+        .where(change_log.c.table_name == table, change_log.c.row_id == row_id, change_log.c.field == field)
+        .order_by(change_log.c.seq.desc())
+        .limit(1)
+    )
+    row = conn.execute(query).first()
+    return None if row is None else row.new or ""

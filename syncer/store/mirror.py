@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from sqlalchemy import Connection, Integer, func, insert, or_, select, text, update
+from sqlalchemy import Connection, Integer, func, insert, select, text, update
 
 from syncer.core.model import Note, Row, Value
 from syncer.core.rows import Bits, Change, Decision, Insert, Remove, Same, Stored, decide_row
@@ -76,9 +76,7 @@ def _load(conn: Connection, mirror: Mirror, account: str, keys: Iterable[str]) -
 def _decide(tracker: Tracker, stored: Stored | None, row: Row) -> Decision:
     mirror = tracker.mirror
     fitted = Row(row.key, fit(mirror, dict(row.values)), row.raw, row.deleted_at, row.stamp, row.notes)
-    return decide_row(
-        stored, fitted, content=mirror.content, stamps=mirror.stamps, ignored=tracker.ignored
-    )
+    return decide_row(stored, fitted, content=mirror.content, stamps=mirror.stamps, ignored=tracker.ignored)
 
 
 def needs_writing(conn: Connection, tracker: Tracker, rows: Sequence[Row]) -> bool:
@@ -244,7 +242,9 @@ def save_notes(conn: Connection, tracker: Tracker, row_id: int, notes: Iterable[
 def begin(conn: Connection) -> None:
     """Make the scratch table; it lives in a temporary file of this connection alone."""
     conn.execute(
-        text("CREATE TEMP TABLE IF NOT EXISTS put_off (run INTEGER, key TEXT, payload TEXT, PRIMARY KEY (run, key))")
+        text(
+            "CREATE TEMP TABLE IF NOT EXISTS put_off (run INTEGER, key TEXT, payload TEXT, PRIMARY KEY (run, key))"
+        )
     )
 
 
@@ -295,9 +295,7 @@ def drop_put_off(conn: Connection, run: int) -> None:
     conn.execute(text("DELETE FROM temp.put_off WHERE run = :run"), {"run": run})
 
 
-def settle_put_off(
-    conn: Connection, tracker: Tracker, allowed: Callable[[int, str], bool]
-) -> None:
+def settle_put_off(conn: Connection, tracker: Tracker, allowed: Callable[[int, str], bool]) -> None:
     """Write the rows kept back, but for the blanks that are not `allowed` (row id, column)."""
     mirror = tracker.mirror
     rows = load_put_off(conn, tracker.run)
@@ -320,6 +318,12 @@ def settle_put_off(
     drop_put_off(conn, tracker.run)
 
 
+def no_blanks(row_id: int, column: str) -> bool:
+    """Nothing may turn blank."""
+    del row_id, column
+    return False
+
+
 # -- what is gone -----------------------------------------------------------------------------------
 
 
@@ -328,9 +332,9 @@ def live_count(conn: Connection, mirror: Mirror, account: str) -> int:
     table = mirror.table
     return int(
         conn.execute(
-            select(func.count()).select_from(table).where(
-                table.c.account == account, table.c.deleted_at.is_(None)
-            )
+            select(func.count())
+            .select_from(table)
+            .where(table.c.account == account, table.c.deleted_at.is_(None))
         ).scalar_one()
     )
 
@@ -348,7 +352,7 @@ def filled_counts(conn: Connection, mirror: Mirror, account: str, columns: Itera
                     table.c.account == account,
                     table.c.deleted_at.is_(None),
                     column.is_not(None),
-                    or_(column != "", False) if not isinstance(column.type, Integer) else column.is_not(None),
+                    *([] if isinstance(column.type, Integer) else [column != ""]),
                 )
             ).scalar_one()
         )
@@ -358,13 +362,18 @@ def filled_counts(conn: Connection, mirror: Mirror, account: str, columns: Itera
 def unseen(conn: Connection, mirror: Mirror, account: str, seen: Bits) -> list[int]:
     """Living rows that the listing did not show."""
     table = mirror.table
-    query = select(table.c.id).where(table.c.account == account, table.c.deleted_at.is_(None)).order_by(table.c.id)
+    query = (
+        select(table.c.id)
+        .where(table.c.account == account, table.c.deleted_at.is_(None))
+        .order_by(table.c.id)
+    )
     return [row_id for row_id in conn.execute(query).scalars() if row_id not in seen]
 
 
 def keys_of(conn: Connection, mirror: Mirror, ids: Iterable[int]) -> dict[int, str]:
     """The vendor's identities of rows."""
-    table, out = mirror.table, {}
+    table = mirror.table
+    out: dict[int, str] = {}
     for block in chunks(ids):
         query = select(table.c.id, table.c[mirror.key]).where(table.c.id.in_(block))
         out |= dict(conn.execute(query).tuples().all())

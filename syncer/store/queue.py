@@ -11,7 +11,7 @@ from typing import Any
 
 from sqlalchemy import Connection, Row, and_, delete, func, insert, or_, select, text, update
 
-from syncer.core.contacts import Change, Intent, Move, NewChange
+from syncer.core.contacts import Change, Intent, Local, Move, NewChange
 from syncer.core.merge import Clash
 from syncer.core.model import Operation, State
 from syncer.core.push import Send
@@ -115,9 +115,7 @@ def load_change(conn: Connection, change_id: int) -> Change | None:
 
 def next_due(conn: Connection, account: str) -> tuple[int, str | None]:
     """How many changes are to be pushed without waiting, and when the next waiting one is due."""
-    open_ = and_(
-        change_queue.c.account == account, change_queue.c.state.in_([State.QUEUED, State.UNKNOWN])
-    )
+    open_ = and_(change_queue.c.account == account, change_queue.c.state.in_([State.QUEUED, State.UNKNOWN]))
     fresh = conn.execute(
         select(func.count()).where(open_, change_queue.c.next_attempt_at.is_(None))
     ).scalar_one()
@@ -253,17 +251,23 @@ def drop_intents(conn: Connection, row_id: int) -> None:
         change_queue.c.state.in_([State.SENDING, State.UNKNOWN]),
     )
     conn.execute(
-        delete(push_intents).where(push_intents.c.row_id == row_id, push_intents.c.change_id.not_in(under_way))
+        delete(push_intents).where(
+            push_intents.c.row_id == row_id, push_intents.c.change_id.not_in(under_way)
+        )
     )
 
 
 def recover(conn: Connection, account: str, at: str) -> int:
     """After a restart: what was being sent may or may not have arrived. Returns how many."""
-    rows = conn.execute(
-        select(change_queue.c.id).where(
-            change_queue.c.account == account, change_queue.c.state == State.SENDING
+    rows = (
+        conn.execute(
+            select(change_queue.c.id).where(
+                change_queue.c.account == account, change_queue.c.state == State.SENDING
+            )
         )
-    ).scalars().all()
+        .scalars()
+        .all()
+    )
     for change_id in rows:
         move(conn, change_id, Event.RESTART, at, note="the program stopped before the answer came")
     return len(rows)
@@ -278,6 +282,25 @@ def pushed_since(conn: Connection, row_id: int, since: str) -> list[dict[str, st
         change_queue.c.fields.is_not(None),
     )
     return [json.loads(fields) for fields in conn.execute(query).scalars()]
+
+
+def begin_anew(conn: Connection, local: Local, at: str) -> None:
+    """Upstream lost a contact that was edited here: its changes become one that adds it again."""
+    chosen: int | None = None
+    for change in local.changes:
+        if change.state is State.SENDING or change.operation is Operation.DELETE:
+            continue
+        if chosen is not None:
+            move(conn, change.id, Event.GIVE_UP, at, note=f"goes on in change {chosen}")
+            continue
+        event = {
+            State.UNKNOWN: Event.NOT_THERE,
+            State.CONFLICT: Event.KEEP_LOCAL,
+        }.get(change.state, Event.EDIT)
+        move(conn, change.id, event, at, operation=Operation.ADD, next_attempt_at=None, attempts=0)
+        chosen = change.id
+    if chosen is None:
+        add_change(conn, local.account, local.row_id, NewChange(Operation.ADD, State.QUEUED), at)
 
 
 def epoch(conn: Connection) -> int:

@@ -43,9 +43,7 @@ class JobState:
     notes: dict[str, Any] = field(default_factory=dict)
 
 
-def register(
-    conn: Connection, jobs: Sequence[JobRow], accounts: Sequence[tuple[str, bool, bool]]
-) -> None:
+def register(conn: Connection, jobs: Sequence[JobRow], accounts: Sequence[tuple[str, bool, bool]]) -> None:
     """Write down the jobs and TeleCMI accounts (name, mirrors the directory, may delete) of the config.
 
     What was noted of a job before is kept; a job that the config no longer has is switched off.
@@ -171,7 +169,9 @@ def save_set_aside(conn: Connection, job: str, account: str, rows: Iterable[SetA
                     last_seen_at=at,
                 )
             )
-        elif there.last_seen_at[:13] != at[:13]:  # by the hour: a row that stays must not cost a write each time
+        elif (
+            there.last_seen_at[:13] != at[:13]
+        ):  # by the hour: a row that stays must not cost a write each time
             conn.execute(update(set_aside).where(set_aside.c.id == there.id).values(last_seen_at=at))
     return new
 

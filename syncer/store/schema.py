@@ -99,9 +99,13 @@ def heal(db: Database) -> list[str]:
     with db.edit() as conn:
         mended = triggers.ensure(conn) + views.ensure(conn)
         conn.execute(
-            text("INSERT INTO sync_guard (id, active) VALUES (1, 0) ON CONFLICT (id) DO UPDATE SET active = 0")
+            text(
+                "INSERT INTO sync_guard (id, active) VALUES (1, 0) ON CONFLICT (id) DO UPDATE SET active = 0"
+            )
         )
-    return [f"put back: {name}" for name in mended] + (["the write guard stood open: closed"] if guard else [])
+    return [f"put back: {name}" for name in mended] + (
+        ["the write guard stood open: closed"] if guard else []
+    )
 
 
 def _sql_of(conn: Connection, name: str) -> str | None:

@@ -241,7 +241,9 @@ contact_base = _table(
     _text("email_id", null=False, default=""),
     _text("company", null=False, default=""),
     _text("job_title", null=False, default=""),
+    _text("phone_e164"),
     _int("touched", null=False, default="0"),  # push epoch of the last agreement
+    Index("contact_base_phone", "account", "phone_e164"),
     autoincrement=False,
 )
 

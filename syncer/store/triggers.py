@@ -109,7 +109,7 @@ def _contacts_triggers() -> dict[str, str]:
             "(SELECT name FROM telecmi_accounts WHERE contacts = 1 lists them)",
         ),
     ]
-    out = {
+    return {
         "telecmi_contacts_before_insert": f"""
 CREATE TRIGGER telecmi_contacts_before_insert BEFORE INSERT ON telecmi_contacts WHEN {PEOPLE}
 BEGIN
@@ -189,7 +189,6 @@ BEGIN
     SELECT RAISE(IGNORE);
 END""",
     }
-    return out
 
 
 #: What the refusal of a direct write to each table says after "NAME is read-only: ".
@@ -231,7 +230,9 @@ def expected() -> dict[str, str]:
 
 def missing(conn: Connection) -> list[str]:
     """Names of triggers that are absent or differ from what they should be."""
-    there = dict(conn.exec_driver_sql("SELECT name, sql FROM sqlite_master WHERE type = 'trigger'").tuples().all())
+    there: dict[str, str] = dict(
+        conn.exec_driver_sql("SELECT name, sql FROM sqlite_master WHERE type = 'trigger'").tuples().all()
+    )
     return [name for name, sql in expected().items() if there.get(name) != sql]
 
 

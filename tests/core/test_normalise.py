@@ -16,8 +16,8 @@ from syncer.core.normalise import (
     phone_digits,
     plausible_ms,
     same,
-    split_name,
     spelled_alike,
+    split_name,
     to_e164,
     utc_text,
     voicename_epoch_ms,
@@ -56,7 +56,15 @@ def test_a_number_of_another_country_without_its_plus() -> None:
 
 @pytest.mark.parametrize(
     "written",
-    ["+91xxxxxx2999", "+91XXXXXX2999", "98******01", "+9192•••••001", "xxxxxxxxxx", "**********", "92000NNN01"],
+    [
+        "+91xxxxxx2999",
+        "+91XXXXXX2999",
+        "98******01",
+        "+9192•••••001",
+        "xxxxxxxxxx",
+        "**********",
+        "92000NNN01",
+    ],
 )
 def test_a_masked_number_is_none_at_all(written: str) -> None:
     assert is_masked(written)
@@ -64,7 +72,8 @@ def test_a_masked_number_is_none_at_all(written: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "written", [None, "", " ", "+", "unknown", "Anonymous", "12345", "9200000001, 9200000002", True, 0, -9200000001]
+    "written",
+    [None, "", " ", "+", "unknown", "Anonymous", "12345", "9200000001, 9200000002", True, 0, -9200000001],
 )
 def test_what_is_no_number(written: str | int | None) -> None:
     assert to_e164(written, "IN") is None

@@ -65,7 +65,9 @@ def test_requests_are_ascii() -> None:
 
 
 def test_raw_is_compact_and_in_order() -> None:
-    assert rows.raw_json({"b": 1, "a": "é\x00", "c": [None, True]}) == '{"b":1,"a":"é\\u0000","c":[null,true]}'
+    assert (
+        rows.raw_json({"b": 1, "a": "é\x00", "c": [None, True]}) == '{"b":1,"a":"é\\u0000","c":[null,true]}'
+    )
 
 
 @pytest.mark.parametrize(
@@ -98,15 +100,24 @@ def test_lenient_values(value: object, as_text: str | None, as_integer: int | No
 
 
 def test_totals() -> None:
-    assert [rows.count(v) for v in (0, "7", 7.0, -1, None, True, [], "x")] == [0, 7, 7, None, None, None, None, None]
+    assert [rows.count(v) for v in (0, "7", 7.0, -1, None, True, [], "x")] == [
+        0,
+        7,
+        7,
+        None,
+        None,
+        None,
+        None,
+        None,
+    ]
 
 
-@pytest.mark.parametrize("value", [False, "false", "False", " FALSE ", "0", 0, "", None, "no", [], {}])
+@pytest.mark.parametrize("value", [False, "false", "False", " FALSE ", "0", 0, "", None, "null", [], {}])
 def test_what_says_no(value: object) -> None:
     assert not rows.truthy(value)  # type: ignore[arg-type]
 
 
-@pytest.mark.parametrize("value", [True, "true", "1", 1, "expired", ["x"], {"a": None}])
+@pytest.mark.parametrize("value", [True, "true", "1", 1, "expired", "no", ["x"], {"a": None}])
 def test_what_says_yes(value: object) -> None:
     assert rows.truthy(value)  # type: ignore[arg-type]
 

@@ -1,0 +1,287 @@
+"""What all commands share: the config and the database of a call, tables, JSON, times, progress.
+
+What is shown is left to each command. Nothing slow is imported before it is needed.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import sys
+import unicodedata
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+if TYPE_CHECKING:
+    from syncer.config import Settings, TelecmiAccount
+    from syncer.store.connect import Database
+
+#: The greatest row number that SQLite knows.
+LARGEST_ID = 2**63 - 1
+
+
+@dataclass(slots=True)
+class App:
+    """One call of the program: what stood before the command, and what follows from it."""
+
+    config: Path | None = None
+    log_level: str | None = None
+
+    @property
+    def environ(self) -> Mapping[str, str]:
+        """The environment of the process."""
+        return os.environ
+
+    def config_path(self) -> Path:
+        """The config file that counts; ConfigError when there is none."""
+        from syncer.config import find_config
+
+        return find_config(self.config, self.environ, Path.cwd())
+
+    def settings(self, level: str = "error") -> Settings:
+        """Load the config and set up the logs (at `level`, unless the person said another)."""
+        from syncer.config import load_settings
+        from syncer.logs import configure_logs, register_secret, wants_json
+
+        settings = load_settings(self.config_path(), self.environ)
+        for secret in settings.secrets():
+            register_secret(secret)
+        configure_logs(self.log_level or level, json=wants_json(sys.stderr, self.environ))
+        return settings
+
+    def now(self) -> datetime:
+        """The wall clock, UTC."""
+        from syncer.clock import SystemClock
+
+        return SystemClock().now()
+
+    def stamp(self) -> str:
+        """The wall clock as it is stored."""
+        from syncer.core.normalise import utc_text
+
+        return utc_text(self.now())
+
+    @contextlib.contextmanager
+    def reading(self, settings: Settings) -> Iterator[Database]:
+        """The database, to look at. It is migrated if it is older, and not created if there is none."""
+        from syncer.store import schema
+        from syncer.store.connect import Database
+
+        db = Database(settings.database.path, group=settings.database.group, create=False)
+        try:
+            current = schema.is_current(db)
+            if current:
+                yield db
+        finally:
+            db.close()
+        if not current:
+            with self.writing(settings) as upgraded:
+                yield upgraded
+
+    @contextlib.contextmanager
+    def writing(self, settings: Settings) -> Iterator[Database]:
+        """The database, to write to: created, migrated, with the accounts of the config in it."""
+        from syncer.cycle import jobs
+
+        db = jobs.open_database(settings)
+        try:
+            yield db
+        finally:
+            db.close()
+
+
+pass_app = click.make_pass_decorator(App)
+
+
+def example(*lines: str) -> str:
+    """The end of a command's help."""
+    return "\b\nExample:\n" + "\n".join(f"  {line}" for line in lines)
+
+
+class Words(click.ParamType):
+    """Text from the command line that can be stored: no line breaks, no control characters, UTF-8."""
+
+    name = "text"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> str:
+        """The text, trimmed; click tells what is wrong with it."""
+        text = str(value).strip()
+        if any("\ud800" <= sign <= "\udfff" for sign in text):
+            self.fail("is not UTF-8 text", param, ctx)
+        if any(unicodedata.category(sign) == "Cc" for sign in text):
+            self.fail("has a line break or a control character in it", param, ctx)
+        return text
+
+
+WORDS = Words()
+
+json_option = click.option("--json", "as_json", is_flag=True, help="For programs: JSON on stdout.")
+account_option = click.option(
+    "--account", metavar="A", type=WORDS, help="An account's name (main), or with its vendor (telecmi.main)."
+)
+limit_option = click.option("--limit", metavar="N", type=click.IntRange(min=1), help="At most so many.")
+
+
+def account_names(settings: Settings, word: str | None, kind: str) -> tuple[str, ...]:
+    """The names of the accounts at one vendor (`telecmi`, `smartflo`) that `--account` means."""
+    from syncer.errors import UsageError
+
+    if word is None:
+        return tuple(account.name for account in settings.accounts if account.kind == kind)
+    try:
+        found = settings.accounts_named(word)
+    except UsageError as error:
+        raise click.UsageError(str(error)) from None
+    return tuple(account.name for account in found if account.kind == kind)
+
+
+def telecmi_accounts(settings: Settings, word: str | None) -> dict[str, TelecmiAccount]:
+    """The TeleCMI accounts that `--account` means, by name; click tells when there is none."""
+    names = account_names(settings, word, "telecmi")
+    if not names:
+        where = f"--account {word} means no TeleCMI account" if word else "the config has no TeleCMI account"
+        raise click.UsageError(f"{where}; only TeleCMI contacts can be looked up and edited this way")
+    return {account.name: account for account in settings.telecmi if account.name in names}
+
+
+def region_of(settings: Settings, account: str) -> str:
+    """How numbers of a TeleCMI account are read; one that left the config is read as the default."""
+    return next((one.region for one in settings.telecmi if one.name == account), "IN")
+
+
+# -- output --------------------------------------------------------------------------------------------
+
+
+def emit_json(value: object) -> None:
+    """One JSON document on stdout, in UTF-8 where stdout can take that."""
+    text = json.dumps(value, ensure_ascii=False, indent=2)
+    encoding = getattr(sys.stdout, "encoding", None) or "utf-8"
+    try:
+        text.encode(encoding)
+    except UnicodeEncodeError:
+        text = json.dumps(value, indent=2)
+    click.echo(text)
+
+
+def plain(value: object) -> str:
+    """A value on one line, without what could steer a terminal. None is a dash."""
+    if value is None or value == "":
+        return "-"
+    out = []
+    for sign in str(value):
+        kind = unicodedata.category(sign)
+        # Cc: control characters; the others write from right to left, or end lines.
+        steers = kind in ("Cc", "Cs", "Zl", "Zp") or "\u202a" <= sign <= "\u202e" or "\u2066" <= sign <= "\u2069"
+        out.append(" " if sign in "\n\r\t" else "\ufffd" if steers else sign)
+    return "".join(out)
+
+
+def say(text: str = "", *, err: bool = False) -> None:
+    """One line for people, without what could steer a terminal."""
+    clean = plain(text) if text else ""
+    stream = sys.stderr if err else sys.stdout
+    encoding = getattr(stream, "encoding", None) or "utf-8"
+    click.echo(clean.encode(encoding, "replace").decode(encoding), err=err)
+
+
+def _width(text: str) -> int:
+    """Columns on a terminal: marks take none, wide letters two."""
+    return sum(
+        0 if unicodedata.combining(sign) or unicodedata.category(sign) in ("Mn", "Me", "Cf")
+        else 2 if unicodedata.east_asian_width(sign) in "WF"
+        else 1
+        for sign in text
+    )  # fmt: skip
+
+
+def show_table(headers: Sequence[str], rows: Iterable[Sequence[object]], *, err: bool = False) -> None:
+    """Rows for people: a rich table on a terminal, aligned text elsewhere."""
+    cells = [[plain(value) for value in row] for row in rows]
+    if (sys.stderr if err else sys.stdout).isatty():
+        from rich.box import SIMPLE_HEAD
+        from rich.console import Console
+        from rich.table import Table
+        from rich.text import Text
+
+        table = Table(box=SIMPLE_HEAD, pad_edge=False)
+        for header in headers:
+            table.add_column(header, overflow="fold")
+        for row in cells:
+            table.add_row(*(Text(value) for value in row))
+        Console(stderr=err, highlight=False).print(table)
+        return
+    lines = [list(headers), *cells]
+    widths = [max(_width(line[n]) for line in lines) for n in range(len(headers))]
+    for line in lines:
+        padded = (value + " " * (width - _width(value)) for value, width in zip(line, widths, strict=True))
+        say("  ".join(padded).rstrip(), err=err)
+
+
+def show_fields(pairs: Iterable[tuple[str, object]]) -> None:
+    """A record for people: a name and a value a line."""
+    listed = [(name, plain(value)) for name, value in pairs]
+    width = max((len(name) for name, _ in listed), default=0)
+    for name, value in listed:
+        say(f"{name:<{width}}  {value}")
+
+
+def span(seconds: float) -> str:
+    """A length of time in one unit: `45 s`, `12 min`, `3 h`, `9 d`."""
+    seconds = abs(seconds)
+    for unit, size, least in (("d", 86_400, 172_800), ("h", 3_600, 5_400), ("min", 60, 90)):
+        if seconds >= least:
+            return f"{seconds / size:.0f} {unit}"
+    return f"{seconds:.0f} s"
+
+
+def seconds_since(stamp: str, now: datetime) -> float | None:
+    """How long ago a stored time was; None when it is none."""
+    try:
+        moment = datetime.fromisoformat(stamp)
+    except ValueError:
+        return None
+    return (now - (moment if moment.tzinfo else moment.replace(tzinfo=UTC))).total_seconds()
+
+
+def when(stamp: str | None, now: datetime) -> str:
+    """A stored time for people, relative and exact: `2 h ago (2026-11-21 09:30:00 UTC)`."""
+    if not stamp:
+        return "never"
+    seconds = seconds_since(stamp, now)
+    if seconds is None:
+        return stamp
+    relative = f"{span(seconds)} ago" if seconds >= 0 else f"in {span(seconds)}"
+    return f"{relative} ({stamp[:19].replace('T', ' ')} UTC)"
+
+
+def count(number: int, noun: str, plural: str | None = None) -> str:
+    """`1 row`, `2 rows`."""
+    return f"{number:,} {noun if number == 1 else plural or noun + 's'}"
+
+
+@contextlib.contextmanager
+def progress_bars() -> Iterator[Callable[[str, str, int, int | None], None]]:
+    """Bars on stderr, one a job and account, while a sync runs; nothing where stderr is no terminal."""
+    if not sys.stderr.isatty():
+        yield lambda job, account, done, total: None
+        return
+    from rich.console import Console
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn
+
+    tasks: dict[tuple[str, str], TaskID] = {}
+    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn())
+    with Progress(*columns, console=Console(stderr=True), transient=True) as bars:
+
+        def tell(job: str, account: str, done: int, total: int | None) -> None:
+            key = (job, account)
+            if key not in tasks:
+                tasks[key] = bars.add_task(f"{job} {account}", total=total)
+            bars.update(tasks[key], completed=done, total=total)
+
+        yield tell

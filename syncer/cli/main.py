@@ -1,0 +1,186 @@
+"""The command `syncer`: finds the subcommand, and turns every error into one sentence and an exit code.
+
+What a subcommand does is left to the module of its group, which is imported only when it is asked for.
+"""
+
+from __future__ import annotations
+
+import importlib
+import os
+import sys
+from pathlib import Path
+from typing import Any, Final, NoReturn
+
+import click
+
+from syncer import __version__
+from syncer.cli.common import App, example
+from syncer.errors import (
+    AuthError,
+    ConfigError,
+    LockedError,
+    SchemaError,
+    StoreBusyError,
+    SyncerError,
+)
+
+#: Exit codes (README, "Commands").
+FAILED, USAGE, BUSY, CREDENTIALS, CONFIG = 1, 2, 75, 77, 78
+INTERRUPTED, READER_GONE = 130, 141
+
+#: What `--log-level` takes; the same as `syncer.logs.LEVELS`, which takes longer to import.
+LEVELS: Final = ("debug", "info", "warning", "error")
+
+#: Name -> where it is, and what it does: so that help and completion import none of them.
+COMMANDS: Final = {
+    "init": ("syncer.cli.setup:init", "Write a commented config to start from."),
+    "doctor": ("syncer.cli.doctor:doctor", "Check config, credentials, database, clock and upstream."),
+    "sync": ("syncer.cli.sync:sync", "One pass now: all jobs, or the named ones."),
+    "run": ("syncer.cli.sync:run", "The daemon: all jobs on their schedule, until SIGTERM."),
+    "status": ("syncer.cli.status:status", "How fresh every job is, and what waits."),
+    "contacts": ("syncer.cli.contacts:contacts", "Look at and edit the contacts of the mirror."),
+    "voicemails": ("syncer.cli.voicemails:voicemails", "Look at voicemails, with the callers' names."),
+    "queue": ("syncer.cli.queue:queue", "The change queue: what goes upstream, and what waits for you."),
+    "held": ("syncer.cli.held:held", "What a safety limit stopped in a pull."),
+    "db": ("syncer.cli.db:db", "The database: upgrade, check, backup."),
+    "sandbox": ("syncer.cli.sandbox:sandbox", "A stand-in for both vendors on loopback."),
+    "demo": ("syncer.cli.demo:demo", "The whole job against the sandbox, narrated."),
+}
+
+
+class ReaderGoneError(Exception):
+    """Whoever read our output has stopped reading."""
+
+
+class LazyGroup(click.Group):
+    """A group whose subcommands are imported when they are called."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        """The names, in the order in which a person needs them."""
+        return list(COMMANDS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        """The subcommand itself; imports its module."""
+        if cmd_name not in COMMANDS:
+            return None
+        module, _, attribute = COMMANDS[cmd_name][0].partition(":")
+        command = getattr(importlib.import_module(module), attribute)
+        assert isinstance(command, click.Command)
+        return command
+
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        """The subcommand, or a refusal that names those that look alike."""
+        if args and args[0] not in COMMANDS and not args[0].startswith("-"):
+            raise click.exceptions.NoSuchCommand(args[0], possibilities=list(COMMANDS), ctx=ctx)
+        return super().resolve_command(ctx, args)
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """The list of subcommands, without importing them."""
+        with formatter.section("Commands"):
+            formatter.write_dl([(name, text) for name, (_, text) in COMMANDS.items()])
+
+    def invoke(self, ctx: click.Context) -> Any:
+        """Run it; click itself would make a failure of a reader that went away."""
+        try:
+            return super().invoke(ctx)
+        except BrokenPipeError as error:
+            raise ReaderGoneError from error
+
+
+@click.group(
+    cls=LazyGroup,
+    context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
+    epilog=example("syncer --config /etc/syncer/config.toml sync telecmi-contacts"),
+)
+@click.option(
+    "--config",
+    metavar="PATH",
+    type=click.Path(path_type=Path),
+    help="The config file; else $SYNCER_CONFIG, ./syncer.toml, /etc/syncer/config.toml.",
+)
+@click.option(
+    "--log-level",
+    type=click.Choice(LEVELS, case_sensitive=False),
+    help="How much is logged to stderr.",
+)
+@click.version_option(__version__, message="syncer %(version)s")
+@click.pass_obj
+def cli(app: App, config: Path | None, log_level: str | None) -> None:
+    """A local mirror of TeleCMI and Smartflo in SQLite, kept in step both ways."""
+    app.config = config
+    app.log_level = log_level.lower() if log_level else None
+
+
+def exit_code(error: SyncerError) -> int:
+    """The exit code of an error that ends a command."""
+    match error:
+        case ConfigError() | SchemaError():
+            return CONFIG
+        case AuthError():
+            return CREDENTIALS
+        case LockedError() | StoreBusyError():
+            return BUSY
+        case _:
+            return FAILED
+
+
+def run(args: list[str] | None = None) -> int:
+    """Run one command line; the exit code. Never raises, whatever was typed and whatever breaks."""
+    app = App()
+    try:
+        code = cli.main(args, prog_name="syncer", standalone_mode=False, obj=app)
+        sys.stdout.flush()
+        return code if isinstance(code, int) else 0
+    except click.ClickException as error:
+        error.show()
+        return error.exit_code
+    except (click.Abort, KeyboardInterrupt):
+        return INTERRUPTED
+    except (ReaderGoneError, BrokenPipeError):
+        # What is still buffered would fail once more when Python exits.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
+        return READER_GONE
+    except ConfigError as error:
+        for problem in error.problems:
+            _complain(problem)
+        return CONFIG
+    except SyncerError as error:
+        _complain(str(error))
+        return exit_code(error)
+    except OSError as error:
+        where = f"{error.filename}: " if error.filename else "the output could not be written: "
+        _complain(f"{where}{error.strerror or type(error).__name__}")
+        if not error.filename:
+            os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
+        return FAILED
+    except Exception as error:
+        _bug(app, error)
+        return FAILED
+
+
+def _complain(text: str) -> None:
+    click.echo(f"syncer: {text}", err=True)
+
+
+def _bug(app: App, error: Exception) -> None:
+    """Say that it is our fault, where, and nothing of what was being worked on."""
+    import traceback
+
+    frames = traceback.extract_tb(error.__traceback__)
+    ours = [frame for frame in frames if f"{os.sep}syncer{os.sep}" in frame.filename] or frames
+    where = f" ({Path(ours[-1].filename).name}, line {ours[-1].lineno})" if ours else ""
+    _complain(
+        f"this is a bug in syncer: {type(error).__name__}{where}; "
+        "run the same with --log-level debug before the command to see where it comes from"
+    )
+    if app.log_level == "debug":
+        from syncer.logs import scrub
+
+        click.echo(scrub("".join(traceback.format_exception(error))).rstrip(), err=True)
+
+
+def main() -> NoReturn:
+    """The entry point."""
+    sys.exit(run())

@@ -1,0 +1,224 @@
+"""Pulls the organization's directory (TeleCMI v3) into the contacts that people edit.
+
+What a listed contact means is `core/contacts.py`; what is missing from the listing `settle.py`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field, replace
+
+from syncer.core.contacts import Local
+from syncer.core.listing import Certificate, Walk
+from syncer.core.merge import dirty_fields
+from syncer.core.model import DirectoryContact, Fields, Page, Paging, Position, Row, State, Verdict
+from syncer.core.queue import Event
+from syncer.core.rows import Bits
+from syncer.cycle.env import TelecmiSource
+from syncer.cycle.listing import walk_pages
+from syncer.cycle.mirrors import known_offset, learn_offset
+from syncer.cycle.run import Run
+from syncer.cycle.settle import Ask, settle
+from syncer.errors import BadAnswerError, RejectedError, RemoteError
+from syncer.store import contacts, queue
+from syncer.store.connect import Connection
+from syncer.store.contacts import Counts, Policy
+from syncer.store.tables import telecmi_contacts
+
+JOB = "telecmi-contacts"
+TABLE = telecmi_contacts.name
+
+
+def policy_of(source: TelecmiSource) -> Policy:
+    """How rows of an account are judged."""
+    account = source.account
+    return Policy(account.name, account.region, account.push.on_conflict)
+
+
+def as_contact(row: Row) -> DirectoryContact:
+    """A listed row as a contact."""
+    phone = row.values.get("phone_e164")
+    return DirectoryContact(
+        row.key, Fields.of(row.values), phone if isinstance(phone, str) else None, row.raw
+    )
+
+
+@dataclass(slots=True)
+class Reading:
+    """A walk through the directory under way: what it showed, and what it put off."""
+
+    run: Run
+    source: TelecmiSource
+    began_in: int  #: the push epoch when it began
+    blanks_wait: bool = True  #: off for a push, which takes the rows it looks at as they are
+    seen: Bits = field(default_factory=Bits)
+    counts: Counts = field(default_factory=Counts)
+    put_off: dict[str, DirectoryContact] = field(default_factory=dict)
+    error: RemoteError | None = None
+
+
+async def read_directory(
+    run: Run, source: TelecmiSource, *, blanks_wait: bool, label: str = ""
+) -> tuple[Reading, Certificate, Walk]:
+    """Walk the whole directory, taking over what it shows as it comes."""
+    env = run.env
+    reading = Reading(run, source, await env.store.read(queue.epoch), blanks_wait)
+    walk = Walk(Paging.CURSOR, has_total=True, offset=known_offset(run, TABLE))
+    asked_in = reading.began_in
+
+    async def consume(rows: Sequence[Row]) -> None:
+        nonlocal asked_in
+        batch = [as_contact(row) for row in rows]
+        await absorb(reading, batch, asked_in)
+        asked_in = await env.store.read(queue.epoch)
+
+    async def fetch(position: Position) -> Page:
+        return await source.client.fetch_directory_page(position if isinstance(position, str) else None)
+
+    reading.error = await walk_pages(run, walk, fetch, consume, label=label)
+    return reading, walk.certificate(len(reading.seen)), walk
+
+
+async def absorb(reading: Reading, batch: Sequence[DirectoryContact], asked_in: int) -> None:
+    """Take over a batch that was asked for in the epoch `asked_in`."""
+    run, store = reading.run, reading.run.env.store
+    policy = policy_of(reading.source)
+    if await store.read(contacts.needs_writing, batch, policy.account, reading.seen):
+        at = run.env.stamp()
+
+        def keep(row: DirectoryContact) -> None:
+            reading.put_off[row.contact_id] = row
+
+        await store.write(
+            contacts.absorb_batch,
+            batch,
+            policy,
+            asked_in=asked_in,
+            at=at,
+            seen=reading.seen,
+            counts=reading.counts,
+            put_off=keep if reading.blanks_wait else None,
+            forgotten=run.env.forgotten,
+        )
+    else:
+        reading.counts.seen += len(batch)
+
+
+@dataclass(slots=True)
+class ContactSubject:
+    """The contacts at the end of a directory listing."""
+
+    reading: Reading
+    table: str = TABLE
+
+    @property
+    def _policy(self) -> Policy:
+        return policy_of(self.reading.source)
+
+    def live(self, conn: Connection) -> int:
+        """Living rows that the directory knows."""
+        return contacts.live_count(conn, self._policy.account)
+
+    def filled(self, conn: Connection, columns: Iterable[str]) -> dict[str, int]:
+        """By column: living rows that have a value."""
+        return contacts.filled_counts(conn, self._policy.account, columns)
+
+    def keys(self, conn: Connection, rows: Iterable[int]) -> dict[int, str]:
+        """The directory's ids of rows."""
+        return {row: local.contact_id or "" for row, local in contacts.load_rows(conn, rows).items()}
+
+    def remove(self, conn: Connection, row_id: int, at: str) -> None:
+        """The directory lost the contact: a tombstone, but for one that was edited here."""
+        local = contacts.load_rows(conn, [row_id]).get(row_id)
+        if local is not None:
+            lose(conn, local, self._policy, at)
+
+    def blank(self, conn: Connection, allowed: frozenset[tuple[int, str]]) -> None:
+        """Take over the rows that were put off, but for the blanks that are not allowed."""
+        reading, policy = self.reading, self._policy
+        known = contacts.load_by_contact_id(conn, policy.account, list(reading.put_off))
+        batch = []
+        for contact_id, remote in reading.put_off.items():
+            local = known.get(contact_id)
+            if local is None:
+                continue
+            refused = {
+                name: local.base.get(name)
+                for row, name in reading.counts.blanks
+                if row == local.row_id and (row, name) not in allowed and local.base is not None
+            }
+            if refused:  # raw stays the old one, so that the next listing sees the difference again
+                remote = replace(
+                    remote, fields=replace(remote.fields, **refused), raw=local.raw or remote.raw
+                )
+            batch.append((local, remote))
+        for local, remote in batch:
+            if contacts.take_over(conn, local, remote, policy, reading.run.at, queue.tick(conn)):
+                reading.counts.changed += 1
+
+
+def lose(conn: Connection, local: Local, policy: Policy, at: str) -> None:
+    """A contact is proven gone from the directory."""
+    deletes = local.open(State.QUEUED, State.SENDING, State.UNKNOWN, State.HELD, State.CONFLICT, delete=True)
+    if local.deleted:
+        for change in deletes:
+            queue.move(conn, change.id, Event.SHOWN, at, note="upstream no longer has it")
+        contacts.forget_base(conn, local.row_id, queue.tick(conn))
+        return
+    if local.base is not None and dirty_fields(local.base, local.fields, policy.region):
+        contacts.detach(conn, local.row_id, at)  # an edit beats a delete: it is added again
+        queue.begin_anew(conn, local, at)
+        return
+    for change in local.changes:
+        if change.state is not State.SENDING:
+            queue.move(conn, change.id, Event.GIVE_UP, at, note="the contact is gone upstream")
+    contacts.tombstone(conn, local.row_id, at)
+
+
+async def pull_directory(run: Run, source: TelecmiSource) -> None:
+    """One pull: take over what the directory shows, then settle what it no longer shows."""
+    store, account = run.env.store, source.account
+    await store.write(contacts.fill_phones, account.name, account.region)
+    reading, certificate, walk = await read_directory(run, source, blanks_wait=True)
+    learn_offset(run, TABLE, walk)
+    counts = reading.counts
+    run.seen, run.added, run.changed = counts.seen, counts.added, counts.changed
+    run.judge(certificate)
+    living: list[int] = []
+    deleted: list[int] = []
+    if certificate.verdict is not Verdict.PARTIAL:
+        living, deleted = await store.read(contacts.unseen, account.name, reading.seen, reading.began_in)
+    if certificate.complete and deleted and certificate.rows:
+        await store.write(_settle_deleted, deleted, policy_of(source), run.env.stamp())
+    await settle(
+        run,
+        ContactSubject(reading),
+        certificate,
+        listed=len(reading.seen),
+        unseen=living,
+        shown=lambda row: row in reading.seen,
+        vanished=(),
+        blanks=counts.blanks,
+        max_deletions=account.max_deletions,
+        ask=asker(source),
+    )
+    run.changed = counts.changed
+    if reading.error is not None:
+        raise reading.error
+
+
+def _settle_deleted(conn: Connection, rows: list[int], policy: Policy, at: str) -> None:
+    for local in contacts.load_rows(conn, rows).values():
+        lose(conn, local, policy, at)
+
+
+def asker(source: TelecmiSource) -> Ask:
+    """Asks the directory for one contact by its id; see `settle.Ask`."""
+
+    async def ask(contact_id: str) -> bool | None:
+        try:
+            return await source.client.fetch_contact(contact_id) is not None
+        except (BadAnswerError, RejectedError):
+            return None
+
+    return ask

@@ -1,0 +1,379 @@
+"""Pushes local edits: look, decide, commit the intent, send, commit the answer, read back.
+
+Never a transaction across HTTP, never a write without a look right before it. What becomes of each
+change is decided in `core/push.py` and `core/contacts.py`. The window that the vendor's API leaves
+open is the time between the look and the write: an edit made upstream within it is overwritten if
+it touches the very same field.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from datetime import timedelta
+
+from syncer.core.contacts import Change, Local
+from syncer.core.limits import Tally, check
+from syncer.core.model import Operation, State, Verdict
+from syncer.core.normalise import utc_text
+from syncer.core.push import Decision, Look, Send, Step, Wait, batches, halves, payload
+from syncer.core.retry import backoff
+from syncer.cycle import directory
+from syncer.cycle.directory import Reading
+from syncer.cycle.env import TelecmiSource
+from syncer.cycle.run import Run
+from syncer.errors import (
+    AuthError,
+    BadAnswerError,
+    OutcomeUnknownError,
+    RejectedError,
+    RemoteError,
+    TransientError,
+)
+from syncer.store import contacts, pushing, queue
+from syncer.store.connect import Connection
+
+JOB = "telecmi-push"
+
+#: Between two looks for an add whose answer was lost, in seconds.
+SECOND_LOOK = 2.0
+
+#: Rounds of one run: a change that upstream lost becomes an add, which goes out in the next round.
+ROUNDS = 3
+
+#: The longest wait before a change is tried again, in seconds.
+LONGEST_WAIT = 3600.0
+
+
+@dataclass(slots=True)
+class Push:
+    """One push run under way."""
+
+    run: Run
+    source: TelecmiSource
+    by_id: bool = True  #: the vendor answers for one contact by its id
+    listings: int = 0
+    lost: list[int] = field(default_factory=list)  #: changes whose answer did not come
+    accepted: set[int] = field(default_factory=set)  #: changes that upstream accepted in this run
+
+    @property
+    def account(self) -> str:
+        return self.source.account.name
+
+    def retry_at(self, attempts: int) -> str:
+        """When a change is tried again, by how often it was."""
+        pause = backoff(attempts, self.run.env.clock.rand(), base=5.0, cap=LONGEST_WAIT)
+        return utc_text(self.run.env.now() + timedelta(seconds=pause))
+
+
+async def push_changes(run: Run, source: TelecmiSource) -> None:
+    """Everything that is due, or with `run.person` everything that is open."""
+    push = Push(run, source)
+    store, account = run.env.store, source.account
+    push.by_id = not run.state.notes.get("by_id_ignored", False)
+    await store.write(_prepare, account.name, account.region, run.at)
+    run.env.step("push: prepared")
+    held_up: RemoteError | None = None
+    for round_ in range(ROUNDS):
+        now = run.env.stamp()
+        pairs = await store.read(pushing.in_play, account.name, now, everything=run.person and round_ == 0)
+        if round_:
+            pairs = [pair for pair in pairs if pair[0].state is State.QUEUED]
+        if not pairs:
+            break
+        run.seen = max(run.seen, len(pairs))
+        looks = await _look(push, [local for _, local in pairs], pairs)
+        decisions = await _decide(push, pairs, looks)
+        if any(isinstance(d, Wait) and d.look_again for d in decisions) and not run.env.plan_only:
+            await run.env.clock.sleep(SECOND_LOOK)
+            looks = await _look(push, [local for _, local in pairs], pairs, again=True)
+            decisions = await _decide(push, pairs, looks)
+        if run.env.plan_only:
+            run.plan = [_in_words(decision) for decision in decisions]
+            return
+        rest = [d for d in decisions if not isinstance(d, Send)]
+        policy = directory.policy_of(source)
+        moved = await store.write(pushing.carry_out, rest, policy, run.env.stamp(), push.retry_at)
+        run.env.step("push: decided")
+        sends = [d for d in decisions if isinstance(d, Send)]
+        try:
+            for batch in batches(sends):
+                await _send(push, list(batch))
+        except (TransientError, OutcomeUnknownError) as error:
+            held_up = error
+            break
+        if not sends and not moved:
+            break
+    if held_up is not None:
+        raise held_up
+    if push.lost:
+        numbers = ", ".join(str(n) for n in push.lost[:5])
+        run.incomplete(f"the outcome of change {numbers} is not known yet; it is looked up at the next push")
+
+
+def _prepare(conn: Connection, account: str, region: str, at: str) -> None:
+    queue.recover(conn, account, at)
+    contacts.fill_phones(conn, account, region)
+    pushing.forget_overtaken(conn, account, at)
+
+
+# -- looking ------------------------------------------------------------------------------------------
+
+
+async def _look(
+    push: Push, rows: Sequence[Local], pairs: Sequence[tuple[Change, Local]], *, again: bool = False
+) -> dict[int, Look]:
+    """Look at every contact in play: one by one when that takes fewer calls, else by a listing.
+
+    What is seen is taken over at once, which may already settle changes.
+    """
+    adds = [c for c, local in pairs if local.contact_id is None or local.base is None]
+    known = {local.row_id: local for local in rows if local.contact_id is not None and local.base is not None}
+    listing = bool([c for c in adds if c.state is not State.HELD])
+    if not listing:
+        pages = 2 + await push.run.env.store.read(contacts.live_count, push.account) // 100
+        listing = len(known) > pages or not push.by_id
+    if not listing:
+        looks = await _look_by_id(push, list(known.values()))
+        if all(look.seen for look in looks.values()):
+            return looks
+    return await _look_by_listing(push, rows, again=again)
+
+
+async def _look_by_id(push: Push, rows: Sequence[Local]) -> dict[int, Look]:
+    """Ask for each contact by its id. What is not shown is not proven gone: a listing has to say so."""
+    looks: dict[int, Look] = {}
+    store = push.run.env.store
+    reading = Reading(push.run, push.source, 0, blanks_wait=False)
+    for local in rows:
+        assert local.contact_id is not None
+        asked_in = await store.read(queue.epoch)
+        try:
+            found = await push.source.client.fetch_contact(local.contact_id)
+        except BadAnswerError:
+            push.by_id = False
+            push.run.state.notes["by_id_ignored"] = True
+            push.run.notice(
+                "the directory does not answer for one contact by its id; listings are read instead"
+            )
+            return {one.row_id: Look(None, seen=False) for one in rows}
+        except RejectedError:
+            found = None
+        if found is not None:
+            await directory.absorb(reading, [found], asked_in)
+        looks[local.row_id] = Look(None, seen=found is not None)
+    return looks
+
+
+async def _look_by_listing(push: Push, rows: Sequence[Local], *, again: bool = False) -> dict[int, Look]:
+    """Walk the directory. Only a whole listing that misses no more than it may proves absence."""
+    run, store = push.run, push.run.env.store
+    reading, certificate, _ = await directory.read_directory(
+        run, push.source, blanks_wait=True, label=f"{JOB} look"
+    )
+    if reading.error is not None and certificate.rows == 0:
+        raise reading.error
+    push.listings = push.listings + 1 if certificate.complete and again else int(certificate.complete)
+    verdict = certificate.verdict
+    living, _ = await store.read(contacts.unseen, push.account, reading.seen, reading.began_in)
+    live = await store.read(contacts.live_count, push.account)
+    blanked = Counter(name for _, name in reading.counts.blanks)
+    filled = await store.read(contacts.filled_counts, push.account, sorted(blanked))
+    breach = check(
+        Tally(live, len(reading.seen), len(living), blanked, filled), push.source.account.max_deletions
+    )
+    if breach.removal:
+        verdict = Verdict.PARTIAL  # it misses so much that it proves nothing
+    doubtful = {row for row, name in reading.counts.blanks if name in breach.blanks}
+    wanted = {local.contact_id for local in rows if local.row_id not in doubtful}
+    waiting = [remote for remote in reading.put_off.values() if remote.contact_id in wanted]
+    if waiting:  # blanks of rows that a person edited, within the limit: taken over as they are
+        reading.blanks_wait = False
+        await directory.absorb(reading, waiting, reading.began_in)
+    looks = {}
+    for local in rows:
+        seen = local.row_id in reading.seen and local.row_id not in doubtful
+        gone = False
+        if not seen and local.contact_id is not None and verdict is Verdict.COMPLETE:
+            gone = await _confirm_gone(push, local)
+        looks[local.row_id] = Look(verdict, seen, gone, push.listings)
+    return looks
+
+
+async def _confirm_gone(push: Push, local: Local) -> bool:
+    """A contact that a whole listing misses is asked for by its id, where that works."""
+    assert local.contact_id is not None
+    if not push.by_id:
+        return True
+    try:
+        return await push.source.client.fetch_contact(local.contact_id) is None
+    except BadAnswerError:
+        return True  # the vendor has no such call: the listing alone decides
+    except RejectedError:
+        return True
+
+
+async def _decide(
+    push: Push, pairs: Sequence[tuple[Change, Local]], looks: dict[int, Look]
+) -> list[Decision]:
+    """Decide on what stands now: the look may have settled, adopted or changed anything."""
+    run, store = push.run, push.run.env.store
+    policy = directory.policy_of(push.source)
+
+    def work(conn: Connection) -> list[Decision]:
+        rows = contacts.load_rows(conn, {local.row_id for _, local in pairs})
+        fresh: list[tuple[Change, Local]] = []
+        for change, _ in pairs:
+            now = queue.load_change(conn, change.id)
+            waits = now is not None and now.state in (State.QUEUED, State.UNKNOWN, State.HELD)
+            if now is not None and waits and now.contact_row in rows:
+                fresh.append((now, rows[now.contact_row]))
+        return pushing.decide_all(
+            conn, fresh, looks, policy, run.env.now(), push.source.account.max_deletions
+        )
+
+    return await store.read(work)
+
+
+# -- sending ------------------------------------------------------------------------------------------
+
+
+async def _send(push: Push, batch: list[Send]) -> None:
+    """One call, and its halves if it is refused."""
+    run, store = push.run, push.run.env.store
+    batch = await store.write(pushing.begin_sending, batch, run.env.stamp())
+    if not batch:
+        return
+    run.env.step("push: intent")
+    try:
+        await _call(push, batch)
+    except AuthError as error:
+        await store.write(
+            pushing.turned_away, batch, run.env.stamp(), "the credentials were refused", None, spent=False
+        )
+        raise error
+    except TransientError as error:
+        next_at = push.retry_at(batch[0].change.attempts + 1)
+        await store.write(
+            pushing.turned_away, batch, run.env.stamp(), f"turned away: {error.text}", next_at, spent=True
+        )
+        raise
+    except OutcomeUnknownError as error:
+        run.env.step("push: lost")
+        await _read_back(
+            push,
+            batch,
+            f"no usable answer came ({error.text}); it is looked up before anything is sent again",
+        )
+        return
+    except RejectedError as refusal:
+        run.env.step("push: refused")
+        await _refused(push, batch, refusal)
+        return
+    run.env.step("push: answered")
+    await store.write(queue.answer_intents, [s.change.id for s in batch], "accepted")
+    run.env.step("push: noted")
+    await _read_back(push, batch, "accepted; the directory does not show it yet")
+
+
+async def _call(push: Push, batch: Sequence[Send]) -> None:
+    client = push.source.client
+    match batch[0].operation:
+        case Operation.ADD:
+            await client.add([payload(send) for send in batch])
+        case Operation.UPDATE:
+            await client.update([payload(send) for send in batch])
+        case Operation.DELETE:
+            await client.delete([send.contact_id or "" for send in batch])
+
+
+async def _read_back(push: Push, batch: Sequence[Send], note: str) -> list[Send]:
+    """Look at what was sent; what upstream shows is settled by that, the rest stays unknown."""
+    run, store = push.run, push.run.env.store
+    try:
+        await _look_after(push, batch)
+    except RemoteError as error:
+        run.log.info("what was sent could not be read back", call=error.call)
+    lost = await store.write(pushing.unsettled, batch, run.env.stamp(), note, push.retry_at)
+    run.env.step("push: settled")
+    push.lost += lost
+    run.changed += len(batch) - len(lost)
+    return [send for send in batch if send.change.id in set(lost)]
+
+
+async def _look_after(push: Push, batch: Sequence[Send]) -> bool:
+    """Read back what a call may have changed; whether absence from it counts as proof."""
+    store = push.run.env.store
+    rows = list((await store.read(contacts.load_rows, [s.change.contact_row for s in batch])).values())
+    known = [local for local in rows if local.contact_id is not None]
+    deletes = batch[0].operation is Operation.DELETE
+    pages = 2 + await store.read(contacts.live_count, push.account) // 100
+    if len(known) == len(rows) and push.by_id and len(known) <= pages:
+        looks = await _look_by_id(push, known)
+        proven: bool = push.by_id
+    else:
+        looks = await _look_by_listing(push, rows)
+        proven = all(look.listing is Verdict.COMPLETE for look in looks.values())
+    if deletes and proven:
+        gone = [s for s in batch if not looks[s.change.contact_row].seen]
+        await store.write(pushing.accepted_alone, gone, push.run.env.stamp(), "")
+    return proven
+
+
+async def _refused(push: Push, batch: list[Send], refusal: RejectedError) -> None:
+    """A refusal says nothing about its members: read back, then send what is not there in halves."""
+    run, store = push.run, push.run.env.store
+    try:
+        proven = await _look_after(push, batch)
+        if batch[0].operation is Operation.ADD and proven and refusal.code != 400:
+            await run.env.clock.sleep(SECOND_LOOK)  # an add may show late, also one of a refused batch
+            proven = await _look_after(push, batch)
+    except RemoteError as error:
+        run.log.info("a refused call could not be read back", call=error.call)
+        proven = False
+    if not proven:
+        push.lost += await store.write(
+            pushing.unsettled,
+            batch,
+            run.env.stamp(),
+            f"refused ({refusal.text}), and not read back yet",
+            push.retry_at,
+        )
+        return
+    if len(batch) == 1:
+        await store.write(pushing.refuse, batch[0], run.env.stamp(), _refusal_in_words(batch[0], refusal))
+        run.env.step("push: rejected")
+        return
+    left = await store.write(pushing.back_to_queue, batch, run.env.stamp())
+    run.changed += len(batch) - len(left)
+    run.env.step("push: bisect")
+    parts = [tuple(left)] if len(left) == 1 else halves(left)
+    for part in parts:
+        if part:
+            await _send(push, list(part))
+
+
+def _refusal_in_words(send: Send, refusal: RejectedError) -> str:
+    """Why upstream refused, with the field that it means as far as that can be told."""
+    field_ = refusal.field
+    if field_ is None and refusal.code == 409:
+        field_ = "phone_no"
+    if field_ is None and len(send.fields) == 1:
+        field_ = next(iter(send.fields))
+    named = f"{field_}: " if field_ else f"one of {', '.join(send.fields)}: " if send.fields else ""
+    return f"{named}upstream refused it with code {refusal.code} ({refusal.text}); correct the row, or retry or discard"
+
+
+def _in_words(decision: Decision) -> str:
+    """What a push would do, for `sync --dry-run`."""
+    change = decision.change
+    row = f"contact row {change.contact_row} (change {change.id})"
+    match decision:
+        case Send():
+            names = ", ".join(decision.fields)
+            return f"would {decision.operation} {row}" + (f": {names}" if names else "")
+        case Wait():
+            return f"would wait with {row}: {decision.why}"
+        case Step():
+            return f"would settle {row} without sending: {decision.move.note or decision.move.event}"

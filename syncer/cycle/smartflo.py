@@ -1,0 +1,133 @@
+"""Pulls Smartflo's contact groups and contacts: increments by `updated_after`, a full listing daily."""
+
+from __future__ import annotations
+
+from syncer.core import cursor
+from syncer.core.listing import Walk
+from syncer.core.model import Page, Paging, Position, Verdict
+from syncer.core.normalise import utc_text
+from syncer.cycle import mirrors
+from syncer.cycle.env import SmartfloSource
+from syncer.cycle.run import Run
+from syncer.cycle.settle import Ask
+from syncer.errors import BadAnswerError, RejectedError
+from syncer.store import holds
+from syncer.store.connect import Connection
+from syncer.store.tables import SMARTFLO_CONTACTS, SMARTFLO_GROUPS
+
+JOB = "smartflo-contacts"
+
+#: A password that expires within so many days is told.
+DAYS_LEFT = 14
+
+#: Increments in a row that held rows older than asked for, before the filter counts as ignored.
+IGNORED_READS = 2
+
+
+async def pull_smartflo(run: Run, source: SmartfloSource) -> None:
+    """Groups first, then contacts."""
+    await _pull_groups(run, source)
+    await _pull_contacts(run, source)
+    _warn_of_password(run, source)
+
+
+async def _pull_groups(run: Run, source: SmartfloSource) -> None:
+    async def fetch(position: Position) -> Page:
+        assert isinstance(position, int)
+        return await source.client.fetch_groups_page(position)
+
+    walk = Walk(Paging.NUMBERED, has_total=False)
+    await mirrors.pull(run, SMARTFLO_GROUPS, walk, fetch, max_deletions=source.account.max_deletions)
+
+
+async def _pull_contacts(run: Run, source: SmartfloSource) -> None:
+    account, job, state = source.account, source.account.contacts, run.state
+    full_due = state.cursor is None or state.last_full_at is None or await _approved(run)
+    if state.last_full_at is not None:
+        full_due = full_due or run.env.now() - cursor.parse(state.last_full_at) >= job.full_every
+    whole = run.full or full_due
+    after = None
+    if not whole and state.cursor is not None:
+        after = cursor.ask_after(state.cursor, job.overlap, account.updated_after_format)
+    asked_from = state.cursor
+    stamps: list[str] = []
+    older = 0
+    server_now = ""
+
+    async def fetch(position: Position) -> Page:
+        nonlocal older, server_now
+        assert isinstance(position, int)
+        page = await source.client.fetch_contacts_page(position, after)
+        if page.server_date is not None:
+            server_now = utc_text(page.server_date)
+        limit = server_now or utc_text(run.env.now())
+        best = cursor.advance(None, (row.stamp for row in page.rows), limit)
+        if best is not None:
+            stamps[:] = [max([best, *stamps])]
+        if after is not None and asked_from is not None:
+            older += sum(cursor.is_older(row.stamp, asked_from, job.overlap) for row in page.rows)
+        return page
+
+    walk = Walk(Paging.NUMBERED, has_total=False)
+    certificate = await mirrors.pull(
+        run,
+        SMARTFLO_CONTACTS,
+        walk,
+        fetch,
+        max_deletions=account.max_deletions,
+        whole=whole,
+        ask=_asker(source),
+    )
+    if after is not None:
+        _learn_filter(run, older)
+    if run.full and not full_due:
+        return  # a one-off reading moves neither the cursor nor the date of the next full one
+    if certificate.verdict is not Verdict.PARTIAL:
+        state.cursor = cursor.advance(state.cursor, stamps, server_now or utc_text(run.env.now()))
+        if whole:
+            state.last_full_at = run.at
+
+
+async def _approved(run: Run) -> bool:
+    """Whether a person let rows go that only a full listing can still show so."""
+
+    def ask(conn: Connection) -> bool:
+        return any(
+            holds.decided(conn, JOB, run.account, mirror.name).approved
+            for mirror in (SMARTFLO_CONTACTS, SMARTFLO_GROUPS)
+        )
+
+    return await run.env.store.read(ask)
+
+
+def _learn_filter(run: Run, older: int) -> None:
+    """Rows that should not have come: say once that the vendor ignores `updated_after`."""
+    notes = run.state.notes
+    if not older:
+        notes.pop("filter_ignored", None)
+        return
+    times = int(notes.get("filter_ignored", 0)) + 1
+    notes["filter_ignored"] = min(times, IGNORED_READS + 1)
+    if times == IGNORED_READS:
+        run.notice("the vendor ignores updated_after: each increment is a whole listing")
+
+
+def _warn_of_password(run: Run, source: SmartfloSource) -> None:
+    days = source.client.days_left
+    told = run.state.notes.get("password_days")
+    if days is None or days > DAYS_LEFT:
+        run.state.notes.pop("password_days", None)
+    elif told != days:
+        run.state.notes["password_days"] = days
+        run.notice(f"the Smartflo password of this login expires in {days} days: change it in the portal")
+
+
+def _asker(source: SmartfloSource) -> Ask:
+    async def ask(smartflo_id: str) -> bool | None:
+        try:
+            row = await source.client.fetch_contact(smartflo_id)
+        except (BadAnswerError, RejectedError):
+            return None
+        return row is not None and row.deleted_at is None
+
+    return ask
