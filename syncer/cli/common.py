@@ -104,7 +104,7 @@ def example(*lines: str) -> str:
     return "\b\nExample:\n" + "\n".join(f"  {line}" for line in lines)
 
 
-class Words(click.ParamType):
+class Words(click.ParamType[str]):
     """Text from the command line that can be stored: no line breaks, no control characters, UTF-8."""
 
     name = "text"
@@ -177,7 +177,9 @@ def plain(value: object) -> str:
     for sign in str(value):
         kind = unicodedata.category(sign)
         # Cc: control characters; the others write from right to left, or end lines.
-        steers = kind in ("Cc", "Cs", "Zl", "Zp") or "\u202a" <= sign <= "\u202e" or "\u2066" <= sign <= "\u2069"
+        steers = (
+            kind in ("Cc", "Cs", "Zl", "Zp") or "\u202a" <= sign <= "\u202e" or "\u2066" <= sign <= "\u2069"
+        )
         out.append(" " if sign in "\n\r\t" else "\ufffd" if steers else sign)
     return "".join(out)
 
@@ -232,11 +234,12 @@ def show_fields(pairs: Iterable[tuple[str, object]]) -> None:
 
 
 def span(seconds: float) -> str:
-    """A length of time in one unit: `45 s`, `12 min`, `3 h`, `9 d`."""
+    """A length of time in one unit: `45 s`, `12 min`, `1.5 h`, `9 d`."""
     seconds = abs(seconds)
-    for unit, size, least in (("d", 86_400, 172_800), ("h", 3_600, 5_400), ("min", 60, 90)):
-        if seconds >= least:
-            return f"{seconds / size:.0f} {unit}"
+    for unit, size in (("d", 86_400), ("h", 3_600), ("min", 60)):
+        if seconds >= size:
+            number = seconds / size
+            return f"{number:.0f} {unit}" if number >= 10 else f"{round(number, 1):g} {unit}"
     return f"{seconds:.0f} s"
 
 
@@ -269,7 +272,7 @@ def count(number: int, noun: str, plural: str | None = None) -> str:
 def progress_bars() -> Iterator[Callable[[str, str, int, int | None], None]]:
     """Bars on stderr, one a job and account, while a sync runs; nothing where stderr is no terminal."""
     if not sys.stderr.isatty():
-        yield lambda job, account, done, total: None
+        yield lambda *_: None
         return
     from rich.console import Console
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn

@@ -5,6 +5,7 @@ What a subcommand does is left to the module of its group, which is imported onl
 
 from __future__ import annotations
 
+import errno
 import importlib
 import os
 import sys
@@ -55,11 +56,11 @@ class ReaderGoneError(Exception):
 class LazyGroup(click.Group):
     """A group whose subcommands are imported when they are called."""
 
-    def list_commands(self, ctx: click.Context) -> list[str]:
+    def list_commands(self, ctx: click.Context) -> list[str]:  # noqa: ARG002 - click's signature
         """The names, in the order in which a person needs them."""
         return list(COMMANDS)
 
-    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:  # noqa: ARG002 - likewise
         """The subcommand itself; imports its module."""
         if cmd_name not in COMMANDS:
             return None
@@ -76,7 +77,7 @@ class LazyGroup(click.Group):
             raise click.exceptions.NoSuchCommand(args[0], possibilities=list(COMMANDS), ctx=ctx)
         return super().resolve_command(ctx, args)
 
-    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:  # noqa: ARG002
         """The list of subcommands, without importing them."""
         with formatter.section("Commands"):
             formatter.write_dl([(name, text) for name, (_, text) in COMMANDS.items()])
@@ -130,6 +131,7 @@ def run(args: list[str] | None = None) -> int:
     """Run one command line; the exit code. Never raises, whatever was typed and whatever breaks."""
     app = App()
     try:
+        _open_standard_streams()
         code = cli.main(args, prog_name="syncer", standalone_mode=False, obj=app)
         sys.stdout.flush()
         return code if isinstance(code, int) else 0
@@ -150,14 +152,30 @@ def run(args: list[str] | None = None) -> int:
         _complain(str(error))
         return exit_code(error)
     except OSError as error:
-        where = f"{error.filename}: " if error.filename else "the output could not be written: "
-        _complain(f"{where}{error.strerror or type(error).__name__}")
-        if not error.filename:
+        if error.filename:
+            _complain(f"{error.filename}: {error.strerror}")
+        elif error.errno in (errno.ENOSPC, errno.EIO, errno.EBADF, errno.EDQUOT):
+            _complain(f"the output could not be written: {error.strerror}")
             os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
+        else:
+            _bug(app, error)
         return FAILED
-    except Exception as error:
+    except Exception as error:  # noqa: BLE001 - the end of the program: told as what it is, a bug
         _bug(app, error)
         return FAILED
+
+
+def _open_standard_streams() -> None:
+    """Where a parent closed stdout, the database must not be opened in its place and printed into."""
+    for number in (0, 1, 2):
+        try:
+            os.fstat(number)
+        except OSError:
+            os.open(os.devnull, os.O_RDWR)
+    if sys.stdout is None:
+        sys.stdout = Path(os.devnull).open("w", encoding="utf-8")  # noqa: SIM115 - lives as long as we do
+    if sys.stderr is None:
+        sys.stderr = Path(os.devnull).open("w", encoding="utf-8")  # noqa: SIM115 - lives as long as we do
 
 
 def _complain(text: str) -> None:

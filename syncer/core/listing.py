@@ -7,11 +7,13 @@ follows from a certificate to `limits.py` and the store.
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import asdict, dataclass
+from hashlib import blake2b
 
 from syncer.core.model import Page, Paging, Position, Verdict
 
-#: A listing ends when this many pages in a row had all come before.
+#: A listing ends when this many pages in a row brought nothing that had not come before.
 BARREN_PAGES = 2
 
 #: No listing is longer than this many pages, whatever the vendor says.
@@ -43,13 +45,40 @@ class Certificate:
         return asdict(self) | {"verdict": str(self.verdict)}
 
 
+class Known:
+    """Which identities have come: a fixed megabyte of bits, whatever the length of the listing.
+
+    It may take a new identity for a known one, once in very many; never the other way round.
+    """
+
+    _BITS = 1 << 23
+
+    def __init__(self) -> None:
+        self._bits: bytearray | None = None
+
+    def add(self, keys: Iterable[str]) -> bool:
+        """Add these; True when one of them had not come before."""
+        if self._bits is None:
+            self._bits = bytearray(self._BITS >> 3)
+        bits, fresh = self._bits, False
+        for key in keys:
+            digest = blake2b(key.encode("utf-8", "surrogatepass"), digest_size=16).digest()
+            for at in range(0, 16, 4):
+                bit = int.from_bytes(digest[at : at + 4], "little") % self._BITS
+                if not bits[bit >> 3] & (1 << (bit & 7)):
+                    bits[bit >> 3] |= 1 << (bit & 7)
+                    fresh = True
+        return fresh
+
+
 class Walk:
     """One listing, page by page.
 
     `next_position()` says what to ask for (False: nothing more); `feed` takes the answer, `close`
     the re-read first page, `fail` an error, `certificate` how many different rows the store counted.
     The ends that a vendor may choose are all proofs here: an empty page, no cursor, the same or an
-    older cursor again, pages repeated. A short page proves nothing: servers cap pages.
+    older cursor again, pages repeated. A short page proves nothing: servers cap pages. Two pages with
+    the same identities are the same page, whatever else the vendor stamps on its rows.
 
     `offset` is the difference between the vendor's total and the rows that two earlier quiet
     listings both showed; a total that is off by just that is judged as if there were none.
@@ -62,8 +91,11 @@ class Walk:
         self._position: Position = 1 if paging is Paging.NUMBERED else None
         self._cursors: set[str] = set()
         self._first: Page | None = None
-        self._digests: set[str] = set()
+        self._digests: set[bytes] = set()
+        self._known = Known()
         self._pages = self._rows = self._unreadable = self._barren = self._repeats = 0
+        self._largest = self._last_size = 0
+        self._emptied = False
         self._totals: list[int | None] = []
         self._per_page = True
         self._total_moved = False
@@ -96,34 +128,39 @@ class Walk:
         self._note_total(page)
         if page.size == 0:
             self._ended_by = "empty page"
+            self._emptied = page.total == 0 and bool(self.total) and not self._per_page
             return
-        if page.digest in self._digests:
+        self._last_size, self._largest = page.size, max(self._largest, page.size)
+        identities = _identities(page)
+        digest = blake2b("\n".join(sorted(identities)).encode("utf-8", "surrogatepass")).digest()
+        fresh = self._known.add(identities)
+        self._barren = 0 if fresh else self._barren + 1
+        if digest in self._digests:
             self._repeats += 1
-            self._barren += 1
-            counted = self.total is not None and self._rows >= self.total
-            if self._barren >= BARREN_PAGES or (counted and self._paging is Paging.NUMBERED):
-                self._ended_by = "repeated page"
-            else:
-                self._advance(page)
-            return
-        self._digests.add(page.digest)
-        self._barren = 0
-        self._rows += page.size
-        self._unreadable += len(page.set_aside)
-        self._keyless += sum(1 for row in page.set_aside if row.key is None)
-        if self._pages >= MOST_PAGES:
+        else:
+            self._digests.add(digest)
+            self._rows += page.size
+            self._unreadable += len(page.set_aside)
+            self._keyless += sum(1 for row in page.set_aside if row.key is None)
+        counted = self.total is not None and self._rows >= self.total
+        if self._barren >= BARREN_PAGES or (self._barren and counted and self._paging is Paging.NUMBERED):
+            self._ended_by = "repeated page"
+        elif self._pages >= MOST_PAGES:
             self._ended_by = "too many pages"
         else:
             self._advance(page)
 
     def past_the_end(self) -> bool:
-        """Whether an error now may be the vendor's way to say that there is no such page."""
-        return (
-            self._paging is Paging.NUMBERED
-            and self._pages > 0
-            and self.total is not None
-            and self._rows >= self.total
-        )
+        """Whether an error now may be the vendor's way to say that there is no such page.
+
+        It may when as many rows have come as a total promised that is not just each page's own size,
+        or, with no total, after a page shorter than others.
+        """
+        if self._paging is not Paging.NUMBERED or self._pages == 0:
+            return False
+        if not self.total or self._total_moved or (self._per_page and self._pages > 1):
+            return self._last_size < self._largest
+        return self._rows >= self.total
 
     def refuse_past_end(self) -> None:
         """The page past the last one was refused: an end, as `past_the_end` allows."""
@@ -176,6 +213,8 @@ class Walk:
         """Total less rows, when the listing was otherwise quiet; None when there is nothing to say."""
         if self._error or not self._has_total or self._total_moved or self.total is None:
             return None
+        if self._ended_by == "refused past the end" or self._emptied:
+            return None
         if self._reread is not None and not self._first_page_same():
             return None
         return self.total - self._rows
@@ -214,6 +253,8 @@ class Walk:
             return Verdict.PARTIAL, "the listing did not come to an end"
         if self._rows and self._unreadable == self._rows:
             return Verdict.PARTIAL, "not one row of it could be understood"
+        if self._emptied:
+            return Verdict.PARTIAL, f"after {self._rows} rows the vendor suddenly counted none"
         if self._keyless:
             return Verdict.DRIFTED, f"{self._keyless} rows without a readable identity were set aside"
         if distinct < self._rows - self._unreadable:
@@ -233,10 +274,19 @@ class Walk:
                 return Verdict.PARTIAL, f"the vendor counts {total_first} rows and sent none"
             if self._offset is not None and total_first - self._rows == self._offset:
                 return self._judge_without_total()
+            if total_first - self._rows >= self._largest and self._ended_by == "empty page":
+                text = f"the vendor counts {total_first} rows and sent an empty page after {self._rows}"
+                return Verdict.PARTIAL, text
             return Verdict.DRIFTED, f"the vendor counts {total_first} rows and sent {self._rows}"
         return Verdict.COMPLETE, ""
 
     def _judge_without_total(self) -> tuple[Verdict, str]:
         if self._repeats:
             return Verdict.DRIFTED, "a page was sent twice, which may hide what follows"
+        if self._ended_by == "refused past the end":
+            return Verdict.DRIFTED, "the page after a short one was refused, which proves no end"
         return Verdict.COMPLETE, ""
+
+
+def _identities(page: Page) -> list[str]:
+    return [row.key for row in page.rows] + [row.key or row.raw for row in page.set_aside]

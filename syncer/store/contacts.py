@@ -426,7 +426,7 @@ def unseen(conn: Connection, account: str, seen: Bits, since_epoch: int) -> tupl
     )
     living: list[int] = []
     deleted: list[int] = []
-    for row_id, deleted_at in conn.execute(query).tuples():
+    for row_id, deleted_at in conn.execute(query):
         if row_id not in seen:
             (living if deleted_at is None else deleted).append(row_id)
     return living, deleted

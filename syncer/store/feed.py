@@ -17,7 +17,7 @@ def summary(conn: Connection, after: int) -> list[str]:
     c = change_log.c
     query = select(c.table_name, c.kind, c.row_id).where(c.seq > after).distinct().order_by(c.row_id)
     rows: dict[tuple[str, str], list[int]] = {}
-    for table, kind, row_id in conn.execute(query).tuples():
+    for table, kind, row_id in conn.execute(query):
         rows.setdefault((table, kind), []).append(row_id)
     words = {"insert": "add", "update": "change", "delete": "remove"}
     out = []

@@ -32,7 +32,7 @@ def decided(conn: Connection, job: str, account: str, table: str) -> Decided:
         )
     )
     sides: dict[str, set[tuple[int, str]]] = {"approved": set(), "rejected": set()}
-    for decision, row_id, column in conn.execute(query).tuples():
+    for decision, row_id, column in conn.execute(query):
         sides[str(decision)].add((row_id, column))
     return Decided(frozenset(sides["approved"]), frozenset(sides["rejected"]))
 
@@ -66,7 +66,7 @@ def save(
     else:
         known = set(
             conn.execute(select(held_rows.c.row_id, held_rows.c.field).where(held_rows.c.held_id == number))
-            .tuples()
+            
             .all()
         )
         if known == set(listed):

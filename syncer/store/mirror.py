@@ -270,7 +270,7 @@ def load_put_off(conn: Connection, run: int) -> list[Row]:
     out = []
     for key, payload in conn.execute(
         text("SELECT key, payload FROM temp.put_off WHERE run = :run ORDER BY key"), {"run": run}
-    ).tuples():
+    ):
         kept = json.loads(payload)
         notes = tuple(Note(*note) for note in kept["notes"])
         out.append(Row(key, kept["values"], kept["raw"], None, kept["stamp"], notes))
@@ -376,7 +376,7 @@ def keys_of(conn: Connection, mirror: Mirror, ids: Iterable[int]) -> dict[int, s
     out: dict[int, str] = {}
     for block in chunks(ids):
         query = select(table.c.id, table.c[mirror.key]).where(table.c.id.in_(block))
-        out |= dict(conn.execute(query).tuples().all())
+        out |= dict(conn.execute(query).all())
     return out
 
 

@@ -206,7 +206,7 @@ def states_of(conn: Connection, ids: Iterable[int]) -> dict[int, State]:
     out: dict[int, State] = {}
     for block in queue.chunks(ids):
         query = select(_Q.id, _Q.state).where(_Q.id.in_(block))
-        out |= {number: State(state) for number, state in conn.execute(query).tuples()}
+        out |= {number: State(state) for number, state in conn.execute(query)}
     return out
 
 

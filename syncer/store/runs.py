@@ -65,7 +65,7 @@ def register(conn: Connection, jobs: Sequence[JobRow], accounts: Sequence[tuple[
             .values(enabled=0)
         )
     wanted = {(name, int(contacts), int(deletes)) for name, contacts, deletes in accounts}
-    if wanted != set(conn.execute(select(telecmi_accounts)).tuples().all()):
+    if wanted != set(conn.execute(select(telecmi_accounts)).all()):
         conn.execute(delete(telecmi_accounts))
         if wanted:
             conn.execute(
@@ -83,7 +83,7 @@ def is_registered(
         for row in conn.execute(select(sync_jobs))
     }
     wanted = {(j.job, j.account, j.provider, j.enabled, j.every_s) for j in jobs}
-    known = {(n, bool(c), bool(d)) for n, c, d in conn.execute(select(telecmi_accounts)).tuples()}
+    known = {(n, bool(c), bool(d)) for n, c, d in conn.execute(select(telecmi_accounts))}
     gone = {one for one in there - wanted if one[3]}
     return wanted <= there and not gone and known == set(accounts)
 

@@ -231,7 +231,7 @@ def expected() -> dict[str, str]:
 def missing(conn: Connection) -> list[str]:
     """Names of triggers that are absent or differ from what they should be."""
     there: dict[str, str] = dict(
-        conn.exec_driver_sql("SELECT name, sql FROM sqlite_master WHERE type = 'trigger'").tuples().all()
+        conn.exec_driver_sql("SELECT name, sql FROM sqlite_master WHERE type = 'trigger'").all()
     )
     return [name for name, sql in expected().items() if there.get(name) != sql]
 

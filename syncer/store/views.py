@@ -79,7 +79,7 @@ def expected() -> dict[str, str]:
 def ensure(conn: Connection) -> list[str]:
     """Create what is missing or differs; returns the names that had to be mended."""
     there: dict[str, str] = dict(
-        conn.exec_driver_sql("SELECT name, sql FROM sqlite_master WHERE type = 'view'").tuples().all()
+        conn.exec_driver_sql("SELECT name, sql FROM sqlite_master WHERE type = 'view'").all()
     )
     lost = [name for name, sql in expected().items() if there.get(name) != sql]
     for name in lost:

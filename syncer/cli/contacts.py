@@ -1,0 +1,268 @@
+"""`syncer contacts`: look at and edit the contacts of the mirror.
+
+An edit is plain SQL that the triggers catch, as they do any client's; it goes upstream with the push.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import click
+
+from syncer.cli.common import (
+    WORDS,
+    App,
+    account_names,
+    account_option,
+    count,
+    emit_json,
+    example,
+    json_option,
+    limit_option,
+    pass_app,
+    say,
+    show_fields,
+    show_table,
+    telecmi_accounts,
+    when,
+)
+from syncer.cli.editing import (
+    OPTIONS,
+    REQUIRED,
+    SWITCH,
+    adding_account,
+    alive,
+    fill_in,
+    nobody_holds,
+    pick,
+    readable,
+    say_what_follows,
+)
+from syncer.errors import UsageError
+
+
+def field_options(command: Callable[..., Any]) -> Callable[..., Any]:
+    """The six options that `add` and `edit` take."""
+    helps = {"phone": "In any usual spelling.", "email": "An empty text clears it; so with the next two."}
+    for option in reversed(OPTIONS):
+        switch = SWITCH[OPTIONS[option]]
+        command = click.option(switch, option, metavar="TEXT", type=WORDS, help=helps.get(option))(command)
+    return command
+
+
+@click.group()
+def contacts() -> None:
+    """Look at and edit the contacts of the mirror."""
+
+
+@contacts.command("list", epilog=example("syncer contacts list --search acme", "syncer contacts list --json"))
+@account_option
+@click.option(
+    "--provider", type=click.Choice(["telecmi", "smartflo", "any"]), help="Whose; TeleCMI's by default."
+)
+@click.option("--search", metavar="TEXT", type=WORDS, help="Words or digits that stand in any field.")
+@click.option("--all", "everything", is_flag=True, help="Deleted ones (tombstones), too.")
+@limit_option
+@json_option
+@pass_app
+def list_(
+    app: App,
+    account: str | None,
+    provider: str | None,
+    search: str | None,
+    everything: bool,
+    limit: int | None,
+    as_json: bool,
+) -> None:
+    """The contacts, by name."""
+    from syncer.store import people
+
+    settings = app.settings()
+    telecmi = account_names(settings, account, "telecmi")
+    smartflo = account_names(settings, account, "smartflo")
+    if provider is None:
+        provider = "telecmi" if telecmi or not smartflo else "smartflo"
+    if provider == "any" and everything:
+        raise click.UsageError("--all goes with one provider: the view of all providers has no tombstones")
+    with app.reading(settings) as db, db.read() as conn:
+        match provider:
+            case "telecmi":
+                rows = people.list_telecmi(conn, telecmi, search=search, tombstones=everything, limit=limit)
+            case "smartflo":
+                rows = people.list_smartflo(conn, smartflo, search=search, tombstones=everything, limit=limit)
+            case _:
+                rows = people.list_any(conn, telecmi, smartflo, search=search, limit=limit)
+    if as_json:
+        emit_json(rows)
+        return
+    if not rows:
+        say("There is no such contact in the mirror.")
+        return
+    _LISTS[provider](rows)
+    say()
+    say(f"{count(len(rows), 'contact')}.")
+
+
+@contacts.command(epilog=example("syncer contacts show +919200000000", "syncer contacts show 12 --json"))
+@click.argument("who", type=WORDS)
+@account_option
+@json_option
+@pass_app
+def show(app: App, who: str, account: str | None, as_json: bool) -> None:
+    """One contact, with its open changes. WHO is a phone number, a contact_id or a row id."""
+    from syncer.cli.queue import tell_change, touched_fields
+    from syncer.store import report
+
+    settings = app.settings()
+    accounts = telecmi_accounts(settings, account)
+    with app.reading(settings) as db, db.read() as conn:
+        row = pick(conn, who, accounts)
+        changes = report.list_changes(conn, contact=row["id"])
+        touched = [touched_fields(conn, change, settings) for change in changes]
+    if as_json:
+        emit_json(row | {"changes": [report.queue_columns(change) for change in changes]})
+        return
+    now = app.now()
+    show_fields(
+        (name, when(value, now) if name.endswith("_at") and value else value)
+        for name, value in row.items()
+        if name != "raw" and (name != "deleted_at" or value)
+    )
+    for change, fields in zip(changes, touched, strict=True):
+        say()
+        tell_change(change, fields, now)
+
+
+@contacts.command(
+    epilog=example('syncer contacts add --phone "92000 00001" --first-name Asha --last-name Example')
+)
+@field_options
+@account_option
+@pass_app
+def add(app: App, /, account: str | None, **given: str | None) -> None:
+    """Add a contact; phone, first and last name are needed."""
+    from syncer.core.normalise import phone_digits
+    from syncer.store import people
+
+    settings = app.settings()
+    target = adding_account(settings, account)
+    fields = {column: given[option] or "" for option, column in OPTIONS.items()}
+    missing = [SWITCH[name] for name in REQUIRED if not fields[name]]
+    if missing:
+        raise UsageError(
+            f"upstream takes no contact without {' and '.join(missing)}: add it; nothing was changed"
+        )
+    number = readable(fields["phone_no"], target.region)
+    with app.writing(settings) as db:
+        with db.edit() as conn:
+            nobody_holds(conn, target, number)
+            row_id = people.add_contact(conn, target.name, fields | {"phone_no": phone_digits(number)})
+        fill_in(db, target)
+        say(f"Contact row {row_id} was added to account {target.name}.")
+        say_what_follows(db, settings, target, row_id)
+
+
+@contacts.command(epilog=example('syncer contacts edit +919200000000 --company "Acme"'))
+@click.argument("who", type=WORDS)
+@field_options
+@account_option
+@pass_app
+def edit(app: App, /, who: str, account: str | None, **given: str | None) -> None:
+    """Change fields of a contact. WHO is a phone number, a contact_id or a row id."""
+    from syncer.core.normalise import phone_digits, same, spelled_alike
+    from syncer.store import people
+
+    wanted = {OPTIONS[option]: value for option, value in given.items() if value is not None}
+    if not wanted:
+        raise click.UsageError(f"nothing to change was given; say one of {', '.join(SWITCH.values())}")
+    settings = app.settings()
+    accounts = telecmi_accounts(settings, account)
+    empty = [SWITCH[name] for name in REQUIRED if wanted.get(name) == ""]
+    if empty:
+        raise UsageError(f"upstream takes no contact without {' and '.join(empty)}; nothing was changed")
+    with app.writing(settings) as db:
+        with db.edit() as conn:
+            row = pick(conn, who, accounts)
+            target = accounts[row["account"]]
+            alive(conn, row)
+            if "phone_no" in wanted:
+                number = readable(wanted["phone_no"], target.region)
+                if spelled_alike("phone_no", row["phone_no"], number, target.region):
+                    wanted["phone_no"] = row["phone_no"]
+                else:
+                    nobody_holds(conn, target, number, but=row["id"])
+                    wanted["phone_no"] = phone_digits(number)
+            changed = {name: value for name, value in wanted.items() if not same(row[name], value)}
+            if changed:
+                people.edit_contact(conn, row["id"], changed)
+        if not changed:
+            say(f"Contact row {row['id']} says so already: nothing was changed.")
+            return
+        fill_in(db, target)
+        say(f"Contact row {row['id']} was changed: {', '.join(changed)}.")
+        say_what_follows(db, settings, target, row["id"])
+
+
+@contacts.command(epilog=example("syncer contacts delete +919200000000"))
+@click.argument("who", type=WORDS)
+@account_option
+@pass_app
+def delete(app: App, who: str, account: str | None) -> None:
+    """Delete a contact. WHO is a phone number, a contact_id or a row id."""
+    from syncer.store import people
+
+    settings = app.settings()
+    accounts = telecmi_accounts(settings, account)
+    with app.writing(settings) as db:
+        with db.edit() as conn:
+            row = pick(conn, who, accounts)
+            alive(conn, row)
+            base = people.upstream_values(conn, row["id"])
+            if base is not None and base["source"] == "user_list":
+                raise UsageError(
+                    f"contact row {row['id']} stands in the user's own list only, and TeleCMI has no call to "
+                    "delete it there: remove it in TeleCMI; nothing was changed"
+                )
+            people.delete_contact(conn, row["id"])
+        say(f"Contact row {row['id']} is deleted here.")
+        say_what_follows(db, settings, accounts[row["account"]], row["id"])
+
+
+# -- lists ---------------------------------------------------------------------------------------------
+
+
+def _list_telecmi(rows: list[dict[str, Any]]) -> None:
+    show_table(
+        ("row id", "account", "name", "phone", "email", "company", "job title", ""),
+        (
+            (
+                row["id"],
+                row["account"],
+                f"{row['first_name'] or ''} {row['last_name'] or ''}".strip(),
+                row["phone_e164"] or row["phone_no"],
+                row["email_id"],
+                row["company"],
+                row["job_title"],
+                "deleted" if row["deleted_at"] else " ",
+            )
+            for row in rows
+        ),
+    )
+
+
+def _list_smartflo(rows: list[dict[str, Any]]) -> None:
+    columns = ("id", "account", "name", "phone_e164", "email_id", "company_name", "contact_group_name")
+    show_table(
+        ("row id", "account", "name", "phone", "email", "company", "group", ""),
+        ((*(row[name] for name in columns), "deleted" if row["deleted_at"] else " ") for row in rows),
+    )
+
+
+def _list_any(rows: list[dict[str, Any]]) -> None:
+    columns = ("provider", "account", "name", "phone_e164", "email", "company", "source_table", "source_id")
+    headers = ("provider", "account", "name", "phone", "email", "company", "table", "row id")
+    show_table(headers, ([row[name] for name in columns] for row in rows))
+
+
+_LISTS = {"telecmi": _list_telecmi, "smartflo": _list_smartflo, "any": _list_any}

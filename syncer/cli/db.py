@@ -1,0 +1,80 @@
+"""`syncer db`: upgrade, check and backup of the database. What a sound one is, is left to `store`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from syncer.cli.common import App, count, emit_json, example, json_option, pass_app, say
+from syncer.errors import SchemaError
+
+
+@click.group()
+def db() -> None:
+    """The database: upgrade, check, backup."""
+
+
+@db.command(epilog=example("syncer db upgrade"))
+@pass_app
+def upgrade(app: App) -> None:
+    """Bring the database to this version; the daemon and `sync` do so themselves when they start.
+
+    A backup is put beside an older database first. Triggers and views that are missing are put back.
+    """
+    from syncer.cycle import jobs
+    from syncer.store import schema
+    from syncer.store.connect import Database
+
+    settings = app.settings()
+    with Database(settings.database.path, group=settings.database.group) as opened:
+        done = schema.upgrade(opened)
+        jobs.register(opened, settings)
+    for line in done:
+        say(f"{line[:1].upper()}{line[1:]}.")
+    say(f"The database {settings.database.path} is at schema {schema.HEAD}.")
+
+
+@db.command(epilog=example("syncer db check"))
+@json_option
+@pass_app
+@click.pass_context
+def check(ctx: click.Context, app: App, as_json: bool) -> None:
+    """Look at everything that can be wrong with the file; exit 1 if something is."""
+    from syncer.store import report, schema
+    from syncer.store.connect import Database
+
+    settings = app.settings()
+    path = settings.database.path
+    with Database(path, group=settings.database.group, create=False) as opened:
+        if not schema.is_current(opened):
+            findings = ["its schema is older than this version: `syncer db upgrade`"]
+        else:
+            try:
+                findings = report.integrity_problems(opened)
+            except SchemaError as error:
+                findings = [str(error)]
+    if as_json:
+        emit_json({"database": str(path), "ok": not findings, "findings": findings})
+    elif findings:
+        say(f"The database {path} has {count(len(findings), 'problem')}:")
+        for finding in findings:
+            say(f"  {finding}")
+    else:
+        say(f"The database {path} is sound.")
+    ctx.exit(1 if findings else 0)
+
+
+@db.command(epilog=example("syncer db backup /var/backups/syncer-monday.db"))
+@click.argument("path", type=click.Path(path_type=Path))
+@pass_app
+def backup(app: App, path: Path) -> None:
+    """Copy the database to PATH while it is in use, never over an existing file."""
+    from syncer.store import schema
+    from syncer.store.connect import Database
+
+    settings = app.settings()
+    with Database(settings.database.path, group=settings.database.group, create=False) as opened:
+        schema.is_current(opened)  # one from a newer version is refused here, too
+        schema.backup(opened, path)
+    say(f"Copied {settings.database.path} to {path} ({path.stat().st_size:,} bytes).")

@@ -1,0 +1,242 @@
+"""`syncer doctor`: looks at everything a sync needs, says what is wrong and how to mend it.
+
+It changes nothing, neither here nor upstream. What was synced is left to `status`.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import shutil
+import stat
+import tempfile
+from collections.abc import Container, Sequence
+from dataclasses import asdict
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from syncer.cli.common import App, emit_json, example, json_option, pass_app, say
+from syncer.cli.findings import Finding, Level
+from syncer.errors import StoreBusyError, StoreError
+
+if TYPE_CHECKING:
+    from syncer.config import Settings
+
+#: Free space below which nothing can be relied on, and below which it gets tight, in bytes.
+NO_SPACE, LITTLE_SPACE = 50 * 1024**2, 500 * 1024**2
+
+#: SQLite versions in between may corrupt a database in WAL mode when two connections checkpoint at
+#: once (sqlite.org, release notes of 3.51.3).
+WAL_BUG_FROM, WAL_BUG_FIXED = (3, 7, 0), (3, 51, 3)
+
+
+@click.command(epilog=example("syncer doctor"))
+@json_option
+@pass_app
+@click.pass_context
+def doctor(ctx: click.Context, app: App, as_json: bool) -> None:
+    """Check config, credentials, database, clock, permissions and upstream answers.
+
+    Exit 0 when all is well (warnings included), 1 with a problem, 77 when credentials were refused,
+    78 when the config is wrong.
+    """
+    settings = app.settings()
+    findings = [
+        *check_config(settings),
+        *check_secrets(settings),
+        *check_folder(settings.database.path),
+        *check_database(settings),
+        *check_sqlite(),
+    ]
+    if not as_json:
+        for finding in findings:
+            _show(finding)
+    placeholders = {one.about for one in findings if one.credentials}
+    upstream = asyncio.run(check_upstream(app, settings, placeholders))
+    if as_json:
+        emit_json({"findings": [asdict(one) for one in (*findings, *upstream)]})
+    else:
+        for finding in upstream:
+            _show(finding)
+        _conclude([*findings, *upstream])
+    ctx.exit(_code([*findings, *upstream]))
+
+
+def _show(finding: Finding) -> None:
+    say(f"{finding.level:<8} {finding.about}: {finding.text}")
+    if finding.mend:
+        say(f"         {finding.mend}")
+
+
+def _conclude(findings: Sequence[Finding]) -> None:
+    problems = sum(one.level == "problem" for one in findings)
+    warnings = sum(one.level == "warning" for one in findings)
+    say()
+    if problems:
+        say(f"{problems} to mend" + (f", {warnings} to look at." if warnings else "."))
+    else:
+        say("All is well" + (f", but for {warnings} to look at." if warnings else "."))
+
+
+def _code(findings: Sequence[Finding]) -> int:
+    if any(one.credentials for one in findings):
+        return 77
+    return 1 if any(one.level == "problem" for one in findings) else 0
+
+
+# -- this machine --------------------------------------------------------------------------------------
+
+
+def check_config(settings: Settings) -> list[Finding]:
+    """Who may read the config file."""
+    path = settings.path
+    assert path is not None  # loaded from a file
+    labels = ", ".join(account.label for account in settings.accounts)
+    found = [Finding("ok", "config", f"{path}, with {labels}")]
+    mode = stat.S_IMODE(path.stat().st_mode)
+    if mode & stat.S_IROTH:
+        text = f"{path} may be read by everybody on this machine (mode {mode:o}), secrets included"
+        found.append(
+            Finding("warning", "config", text, f"chmod 600 {path} (or 640, with the group of the service)")
+        )
+    return found
+
+
+def check_secrets(settings: Settings) -> list[Finding]:
+    """Which credentials each account has, and whether they are still placeholders."""
+    out = []
+    for account in settings.accounts:
+        names = ("secret", "password", "token") if account.kind == "telecmi" else ("password", "token")
+        given = {name: value for name in names if (value := getattr(account, name)) is not None}
+        blanks = [name for name, value in given.items() if not value.reveal().strip(".")]
+        if blanks:
+            text = f"{' and '.join(blanks)} still {'is' if len(blanks) == 1 else 'are'} the placeholder of the example"
+            mend = f"write the real one below [{account.label}], or remove the key"
+            out.append(Finding("problem", account.label, text, mend, credentials=True))
+        else:
+            out.append(
+                Finding("ok", account.label, f"credentials are set: {', '.join(given) or 'none are needed'}")
+            )
+    return out
+
+
+def check_folder(path: Path) -> list[Finding]:
+    """Whether the database can live where the config puts it."""
+    folder = path.parent
+    if not folder.is_dir():
+        if folder.exists():
+            return [
+                Finding("problem", "database", f"{folder} is no folder", "mend database.url in the config")
+            ]
+        above = next(one for one in folder.parents if one.exists())
+        if os.access(above, os.W_OK | os.X_OK):
+            return [Finding("ok", "database", f"the folder {folder} will be made by the first sync")]
+        mend = f"make it, owned by the user that runs syncer: mkdir -p {folder}"
+        return [Finding("problem", "database", f"there is no folder {folder}, and it cannot be made", mend)]
+    out = []
+    if not os.access(folder, os.W_OK | os.X_OK):
+        text = (
+            f"the folder {folder} cannot be written by this user, and SQLite needs files beside the database"
+        )
+        out.append(
+            Finding("problem", "database", text, "give the folder to the user that runs syncer (chown)")
+        )
+    free = shutil.disk_usage(folder).free
+    size = f"{free / 1024**2:,.0f} MiB are free on the disk of {folder}"
+    if free < LITTLE_SPACE:
+        level: Level = "problem" if free < NO_SPACE else "warning"
+        out.append(Finding(level, "database", size, "free some space: a full disk stops every sync"))
+    else:
+        out.append(Finding("ok", "database", size))
+    return out
+
+
+def check_database(settings: Settings) -> list[Finding]:
+    """Whether the database itself is sound, and who may read it."""
+    from syncer.store import report, schema
+    from syncer.store.connect import Database
+
+    path = settings.database.path
+    if not path.exists():
+        return [Finding("ok", "database", f"{path.name} does not exist yet; the first sync makes it")]
+    out = []
+    mode = stat.S_IMODE(path.stat().st_mode)
+    allowed = 0o660 if settings.database.group else 0o600
+    if mode & ~allowed:
+        text = f"{path.name} may be read by others (mode {mode:o}): it holds people's names and numbers"
+        out.append(Finding("warning", "database", text, f"chmod {allowed:o} {path}"))
+    if not os.access(path, os.R_OK | os.W_OK):
+        text = f"{path.name} cannot be read and written by this user"
+        return [
+            *out,
+            Finding("problem", "database", text, f"give it to the user that runs syncer: chown USER {path}"),
+        ]
+    try:
+        with Database(path, group=settings.database.group, create=False) as db:
+            if not schema.is_current(db):
+                text = f"{path.name} is older than this version"
+                return [
+                    *out,
+                    Finding("warning", "database", text, "`syncer db upgrade`, or the next sync, mends it"),
+                ]
+            damage = report.quick_problems(db)
+            if damage:
+                text = f"{path.name} is damaged: {damage[0]}"
+                return [*out, Finding("problem", "database", text, "stop the daemon and restore a backup")]
+            with db.read() as conn:
+                guards = report.guard_problems(conn)
+    except StoreBusyError as error:
+        return [*out, Finding("warning", "database", str(error))]
+    except StoreError as error:
+        return [*out, Finding("problem", "database", str(error))]
+    out += [Finding("problem", "database", text) for text in guards]
+    if not guards:
+        out.append(
+            Finding("ok", "database", f"{path.name} is sound, schema {schema.HEAD}, triggers in place")
+        )
+    return out
+
+
+def check_sqlite() -> list[Finding]:
+    """Whether the SQLite that this Python links has a bug that matters here."""
+    from syncer.store.report import sqlite_version
+
+    version = sqlite_version()
+    number = tuple(int(part) for part in version.split("."))
+    if not WAL_BUG_FROM <= number < WAL_BUG_FIXED:
+        return [Finding("ok", "sqlite", f"version {version}")]
+    text = (
+        f"version {version} lies in the range of SQLite's WAL-reset bug (fixed in 3.51.3): rare, and kept away "
+        "here by letting one connection checkpoint"
+    )
+    return [
+        Finding("note", "sqlite", text, "switch on [backup] in the config; a newer SQLite ends the matter")
+    ]
+
+
+# -- upstream ------------------------------------------------------------------------------------------
+
+
+async def check_upstream(app: App, settings: Settings, without: Container[str]) -> list[Finding]:
+    """A login and one cheap list call per list of every account but those `without`, all at once."""
+    from syncer.cli.upstream import check_smartflo, check_telecmi
+    from syncer.clock import SystemClock
+    from syncer.cycle.env import build
+    from syncer.store.connect import Database
+
+    # The clients come with a database; none of these calls needs the real one.
+    with (
+        tempfile.TemporaryDirectory(prefix="syncer-doctor-") as folder,
+        Database(Path(folder) / "none.db") as db,
+    ):
+        env = build(settings, db, SystemClock())
+        try:
+            found = await asyncio.gather(
+                *(check_telecmi(source, app.now) for source in env.telecmi.values() if source.account.label not in without),
+                *(check_smartflo(source, app.now) for source in env.smartflo.values() if source.account.label not in without),
+            )
+        finally:
+            await env.aclose()
+    return [finding for findings in found for finding in findings]

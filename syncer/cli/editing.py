@@ -1,0 +1,170 @@
+"""Whom a command means, whether an edit may be written, and what follows from it.
+
+The commands themselves are `contacts.py`; the writing is `store/people.py`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from syncer.cli.common import say, show_table, telecmi_accounts
+from syncer.core.model import FIELDS
+from syncer.errors import UsageError
+
+if TYPE_CHECKING:
+    from syncer.config import Settings, TelecmiAccount
+    from syncer.store.connect import Connection, Database
+
+#: Option -> the column that it sets, in the vendor's order.
+OPTIONS = dict(
+    zip(("phone", "first_name", "last_name", "email", "company", "job_title"), FIELDS, strict=True)
+)
+
+#: What upstream takes no contact without.
+REQUIRED = ("phone_no", "first_name", "last_name")
+
+SWITCH = {column: f"--{option.replace('_', '-')}" for option, column in OPTIONS.items()}
+
+
+# -- who is meant --------------------------------------------------------------------------------------
+
+
+def pick(conn: Connection, who: str, accounts: Mapping[str, TelecmiAccount]) -> dict[str, Any]:
+    """The one contact that `who` means; UsageError, after showing what was found, when it is not one."""
+    from syncer.store import people
+
+    if not who:
+        raise click.UsageError("WHO is empty; give a phone number, a contact_id or a row id")
+    found = people.find_contacts(conn, who, {name: one.region for name, one in accounts.items()})
+    if len(found) == 1:
+        return found[0]
+    if found:
+        show_table(("row id", "account", "name", "deleted"), map(_brief, found), err=True)
+        raise UsageError(
+            f"{len(found)} contacts may be meant: name one by its row id (id:{found[0]['id']}), "
+            "or narrow it down with --account; nothing was changed"
+        )
+    alike = people.list_any(conn, list(accounts), list(accounts), search=who, limit=5)
+    if alike:
+        rows = ((row["source_table"], row["source_id"], row["account"], row["name"]) for row in alike)
+        show_table(("table", "row id", "account", "name"), rows, err=True)
+        raise UsageError(
+            "no contact of telecmi_contacts has this phone number, contact_id or row id; "
+            "what was found beside is listed above"
+        )
+    raise UsageError(
+        "no contact has this phone number, contact_id or row id: `syncer contacts list` shows all"
+    )
+
+
+def _brief(row: Mapping[str, Any]) -> tuple[object, ...]:
+    name = f"{row['first_name'] or ''} {row['last_name'] or ''}".strip()
+    return (row["id"], row["account"], name, "deleted" if row["deleted_at"] else None)
+
+
+def adding_account(settings: Settings, word: str | None) -> TelecmiAccount:
+    """The account that a new contact goes to: the named one, else the only one."""
+    mirrored = {name: one for name, one in telecmi_accounts(settings, word).items() if one.contacts.enabled}
+    if not mirrored:
+        raise UsageError(
+            "contacts are switched off for this account in the config; nothing can be added to it"
+        )
+    if len(mirrored) > 1:
+        raise click.UsageError(f"--account is needed: there are {', '.join(mirrored)}")
+    return next(iter(mirrored.values()))
+
+
+# -- what may be written -------------------------------------------------------------------------------
+
+
+def readable(number: str, region: str) -> str:
+    """The number in E.164; UsageError when it is masked or cannot be read."""
+    from syncer.core.normalise import is_masked, to_e164
+
+    if is_masked(number):
+        raise UsageError("the phone number is masked or has letters in it: write the full number")
+    e164 = to_e164(number, region)
+    if e164 is None:
+        raise UsageError(
+            f"the phone number cannot be read in region {region}: write all of it, with its country code "
+            "(such as +91...)"
+        )
+    return e164
+
+
+def nobody_holds(conn: Connection, account: TelecmiAccount, number: str, *, but: int | None = None) -> None:
+    """Refuse a number (E.164) that another living row of the account has."""
+    from syncer.store import people
+
+    found = people.holders(conn, account.name, number, account.region, but=but)
+    if found:
+        show_table(("row id", "account", "name", "deleted"), map(_brief, found), err=True)
+        raise UsageError(
+            f"contact row {found[0]['id']} of account {account.name} holds this number already: edit that one "
+            f"(`syncer contacts edit {found[0]['id']} ...`); nothing was changed"
+        )
+
+
+def alive(conn: Connection, row: Mapping[str, Any]) -> None:
+    """Refuse to touch a tombstone, and say how it comes back."""
+    from syncer.store import report
+
+    if row["deleted_at"] is None:
+        return
+    number = row["id"]
+    for change in report.list_changes(conn, contact=number):
+        if change["operation"] == "delete":
+            raise UsageError(
+                f"contact row {number} is deleted here, as change {change['id']} ({change['state']}): "
+                f"`syncer queue discard {change['id']}` takes that back"
+            )
+    raise UsageError(
+        f"contact row {number} is deleted: to bring it back, set its deleted_at in telecmi_contacts to NULL "
+        "with any SQLite client"
+    )
+
+
+def fill_in(db: Database, account: TelecmiAccount) -> None:
+    """The number was read a moment ago: `phone_e164` need not wait for the daemon."""
+    from syncer.store.contacts import fill_phones
+
+    with db.write() as conn:
+        fill_phones(conn, account.name, account.region)
+
+
+# -- what follows from it ------------------------------------------------------------------------------
+
+
+def say_what_follows(db: Database, settings: Settings, account: TelecmiAccount, row_id: int) -> None:
+    """Say what becomes of an edit that was written: which change it is, and what it waits for."""
+    from syncer.cli.queue import touched_fields
+    from syncer.store import report
+
+    with db.read() as conn:
+        changes = report.list_changes(conn, contact=row_id)
+        touched = {change["id"]: touched_fields(conn, change, settings) for change in changes}
+    if not changes:
+        say("It was never sent: upstream hears nothing of it.")
+    for change in changes:
+        number = change["id"]
+        match change["state"]:
+            case "held":
+                say(
+                    f"The delete is held as change {number}: `syncer queue approve {number}` lets it go upstream,"
+                )
+                say(f"`syncer queue discard {number}` takes it back.")
+            case "conflict":
+                say(f"Change {number} is a conflict: `syncer queue resolve {number} --keep local|remote`.")
+            case "queued" if change["operation"] == "update" and not touched[number]:
+                say(f"That is what upstream has: change {number} is dropped at the next push.")
+            case "queued" if not (account.push.enabled and account.contacts.enabled):
+                say(f"Queued as change {number}; it waits, since push is switched off for {account.label}.")
+            case "queued":
+                say(
+                    f"Queued as change {number}: it goes upstream with the next push (`syncer sync` does it now)."
+                )
+            case state:
+                say(f"Change {number} of it is {state}: `syncer queue show {number}`.")

@@ -1,0 +1,138 @@
+"""`syncer held`: what a safety limit stopped in a pull, and what a person says to it.
+
+What a decision leads to is left to the next listing.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, Literal
+
+import click
+
+from syncer.cli.common import (
+    LARGEST_ID,
+    App,
+    count,
+    emit_json,
+    example,
+    json_option,
+    pass_app,
+    plain,
+    say,
+    when,
+)
+from syncer.errors import UsageError
+
+#: How many rows of a hold are shown in a list.
+EXAMPLES = 5
+
+
+@click.group()
+def held() -> None:
+    """What a safety limit stopped in a pull."""
+
+
+@held.command("list", epilog=example("syncer held list"))
+@click.option("--all", "everything", is_flag=True, help="Those that were decided, too.")
+@json_option
+@pass_app
+def list_(app: App, everything: bool, as_json: bool) -> None:
+    """What is held now, with some of the rows."""
+    from syncer.store import report
+
+    settings = app.settings()
+    with app.reading(settings) as db, db.read() as conn:
+        holds = report.list_holds(conn, decided=everything)
+        rows = {hold["id"]: report.hold_rows(conn, hold["id"], EXAMPLES) for hold in holds}
+    if as_json:
+        emit_json(holds)
+        return
+    if not holds:
+        say("Nothing is held.")
+    for hold in holds:
+        _show(app, hold, rows[hold["id"]])
+        say()
+
+
+@held.command(epilog=example("syncer held show 3"))
+@click.argument("number", type=int)
+@json_option
+@pass_app
+def show(app: App, number: int, as_json: bool) -> None:
+    """One of them, with all of its rows."""
+    from syncer.store import report
+
+    settings = app.settings()
+    with app.reading(settings) as db, db.read() as conn:
+        holds = report.list_holds(conn, number=number) if 0 < number <= LARGEST_ID else []
+        if not holds:
+            raise UsageError(_unknown(number))
+        rows = report.hold_rows(conn, number)
+    if as_json:
+        emit_json(holds[0] | {"listed": rows})
+        return
+    _show(app, holds[0], rows)
+
+
+@held.command(epilog=example("syncer held approve 3"))
+@click.argument("numbers", metavar="N...", nargs=-1, required=True, type=int)
+@pass_app
+def approve(app: App, numbers: tuple[int, ...]) -> None:
+    """Let exactly the listed rows go, at the next listing that still shows them so."""
+    _decide(app, numbers, "approved")
+
+
+@held.command(epilog=example("syncer held reject 3"))
+@click.argument("numbers", metavar="N...", nargs=-1, required=True, type=int)
+@pass_app
+def reject(app: App, numbers: tuple[int, ...]) -> None:
+    """Keep the listed rows as they are."""
+    _decide(app, numbers, "rejected")
+
+
+def _decide(app: App, numbers: Sequence[int], decision: Literal["approved", "rejected"]) -> None:
+    from syncer.store import holds, report
+
+    settings = app.settings()
+    said = {
+        "approved": "goes at the next listing that still shows it so (`syncer sync`)",
+        "rejected": "stays as it is here",
+    }
+    with app.reading(settings) as db:
+        for number in numbers:
+            if not 0 < number <= LARGEST_ID:
+                raise UsageError(_unknown(number))
+            with db.write() as conn:
+                before = holds.decide(conn, number, decision, app.stamp())
+                hold = report.list_holds(conn, number=number)
+            if before == "":
+                raise UsageError(_unknown(number))
+            if before is not None:
+                raise UsageError(f"number {number} is {before} already; a decision stands")
+            rows = count(hold[0]["rows"], "row")
+            say(f"Held {number} is {decision}: what it lists ({rows}) {said[decision]}.")
+
+
+def _unknown(number: int) -> str:
+    return f"nothing is held under the number {number}: `syncer held list` shows what is"
+
+
+def _show(app: App, hold: dict[str, Any], rows: Sequence[dict[str, Any]]) -> None:
+    number = hold["id"]
+    say(f"Held {number}: {hold['job']} of {hold['account']}, {when(hold['created_at'], app.now())}")
+    say(f"  {hold['reason']}")
+    for row in rows:
+        say(f"  {describe(row)}")
+    if hold["rows"] > len(rows):
+        say(f"  ... and {hold['rows'] - len(rows):,} more; `syncer held show {number}` lists all")
+    if hold["decided_at"]:
+        say(f"  {hold['decision']} {when(hold['decided_at'], app.now())}")
+    else:
+        say(f"  Right? `syncer held approve {number}`. Wrong? `syncer held reject {number}`.")
+
+
+def describe(row: dict[str, Any]) -> str:
+    """One held row for people."""
+    what = f"{row['field']} would turn blank" if row["field"] else "would be removed"
+    return f"{row['table_name']} row {row['row_id']} ({plain(row['name'])}): {what}"

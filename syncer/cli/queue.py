@@ -1,0 +1,256 @@
+"""`syncer queue`: the changes on their way upstream, in plain words, and what a person says to them.
+
+What a decision means is left to `store/decisions.py`, the sending to the push.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Sequence
+from datetime import datetime
+from typing import TYPE_CHECKING, Any, Literal, assert_never
+
+import click
+
+from syncer.cli.common import (
+    LARGEST_ID,
+    App,
+    account_option,
+    emit_json,
+    example,
+    json_option,
+    limit_option,
+    pass_app,
+    plain,
+    region_of,
+    say,
+    show_fields,
+    show_table,
+    telecmi_accounts,
+    when,
+)
+from syncer.core.model import FIELDS, State
+from syncer.errors import UsageError
+
+if TYPE_CHECKING:
+    from syncer.config import Settings
+    from syncer.store.connect import Connection
+
+numbers_argument = click.argument("numbers", metavar="N...", nargs=-1, required=True, type=int)
+
+
+@click.group()
+def queue() -> None:
+    """The change queue: what goes upstream, and what waits for you."""
+
+
+@queue.command("list", epilog=example("syncer queue list", "syncer queue list --all --limit 20"))
+@click.option("--all", "everything", is_flag=True, help="Settled ones, too.")
+@account_option
+@limit_option
+@json_option
+@pass_app
+def list_(app: App, everything: bool, account: str | None, limit: int | None, as_json: bool) -> None:
+    """What each change is, why it waits, and what to do. Open changes only, unless --all is given."""
+    from syncer.store import report
+
+    settings = app.settings()
+    names = list(telecmi_accounts(settings, account)) if account else None
+    with app.reading(settings) as db, db.read() as conn:
+        changes = report.list_changes(conn, names, settled=everything, limit=limit)
+        touched = {change["id"]: touched_fields(conn, change, settings) for change in changes}
+    if as_json:
+        emit_json([report.queue_columns(change) for change in changes])
+        return
+    if not changes:
+        say("The queue is empty." if everything else "No change is open: upstream has everything.")
+    for change in changes:
+        tell_change(change, touched[change["id"]], app.now())
+
+
+@queue.command(epilog=example("syncer queue show 7"))
+@click.argument("number", metavar="N", type=int)
+@json_option
+@pass_app
+def show(app: App, number: int, as_json: bool) -> None:
+    """One change: its fields here and upstream; of a conflict all three sides."""
+    from syncer.store import people, report
+
+    settings = app.settings()
+    with app.reading(settings) as db, db.read() as conn:
+        change = report.load_change(conn, number) if 0 < number <= LARGEST_ID else None
+        if change is None:
+            raise UsageError(f"there is no change {number}: `syncer queue list --all` shows them")
+        contact = people.load_contact(conn, change["contact_row"])
+        base = people.upstream_values(conn, change["contact_row"])
+        touched = touched_fields(conn, change, settings)
+    sides = report.clashes_of(change)
+    if as_json:
+        emit_json(report.queue_columns(change) | {"contact": contact, "sides": sides})
+        return
+    now = app.now()
+    tell_change(change, touched, now)
+    say()
+    show_fields(
+        (name, when(change[name], now) if name.endswith("_at") else change[name])
+        for name in (
+            "account",
+            "attempts",
+            "created_at",
+            "sent_at",
+            "next_attempt_at",
+            "settled_at",
+            "last_error",
+        )
+        if change[name] is not None
+    )
+    say()
+    if sides:
+        rows = [(name, side["base"], side["local"], side["remote"]) for name, side in sides.items()]
+        show_table(("field", "agreed on before", "here (local)", "upstream (remote)"), rows)
+    elif contact is not None:
+        sent = json.loads(change["fields"]) if change["fields"] else {}
+        values = [(name, (base or {}).get(name), contact[name], sent.get(name)) for name in FIELDS]
+        show_table(("field", "upstream, last seen", "here", "sent"), values)
+
+
+@queue.command(epilog=example("syncer queue approve 7"))
+@numbers_argument
+@pass_app
+def approve(app: App, numbers: tuple[int, ...]) -> None:
+    """Let held deletes go upstream."""
+    from syncer.store import decisions
+
+    _settle(app, numbers, lambda conn, number, _: decisions.approve(conn, number, app.stamp()))
+
+
+@queue.command(epilog=example("syncer queue retry 7"))
+@numbers_argument
+@pass_app
+def retry(app: App, numbers: tuple[int, ...]) -> None:
+    """Try rejected or waiting changes again, now."""
+    from syncer.store import decisions
+
+    _settle(app, numbers, lambda conn, number, _: decisions.retry(conn, number, app.stamp()))
+
+
+@queue.command(epilog=example("syncer queue discard 7"))
+@numbers_argument
+@pass_app
+def discard(app: App, numbers: tuple[int, ...]) -> None:
+    """Give changes up: the contacts show upstream's values again."""
+    from syncer.store import decisions
+
+    _settle(app, numbers, lambda conn, number, region: decisions.discard(conn, number, app.stamp(), region))
+
+
+@queue.command(epilog=example("syncer queue resolve 7 --keep local"))
+@numbers_argument
+@click.option(
+    "--keep",
+    required=True,
+    type=click.Choice(["local", "remote"]),
+    help="local: what stands here goes upstream. remote: what upstream has is taken over.",
+)
+@pass_app
+def resolve(app: App, numbers: tuple[int, ...], keep: Literal["local", "remote"]) -> None:
+    """Settle conflicts, by the values that `queue show` shows."""
+    from syncer.store import decisions
+
+    _settle(
+        app, numbers, lambda conn, number, region: decisions.resolve(conn, number, keep, app.stamp(), region)
+    )
+
+
+def _settle(app: App, numbers: Sequence[int], decide: Callable[[Connection, int, str], str]) -> None:
+    """Carry out one decision a number, each in a transaction of its own; the first refusal ends it."""
+    from syncer.store import report
+
+    settings = app.settings()
+    with app.reading(settings) as db:
+        for number in numbers:
+            if not 0 < number <= LARGEST_ID:
+                raise UsageError(f"there is no change {number}: `syncer queue list --all` shows them")
+            with db.write() as conn:
+                change = report.load_change(conn, number)
+                account = change["account"] if change else ""
+                sentence = decide(conn, number, region_of(settings, account))
+            say(f"{sentence[:1].upper()}{sentence[1:]}.")
+
+
+# -- in plain words ------------------------------------------------------------------------------------
+
+
+def touched_fields(conn: Connection, change: dict[str, Any], settings: Settings) -> list[str]:
+    """The fields that a change is about, as far as is known before it is sent."""
+    from syncer.core.merge import dirty_fields
+    from syncer.core.model import Fields
+    from syncer.store import people
+
+    if change["fields"]:
+        return [name for name in FIELDS if name in json.loads(change["fields"])]
+    if change["operation"] != "update":
+        return []
+    contact = people.load_contact(conn, change["contact_row"])
+    base = people.upstream_values(conn, change["contact_row"])
+    if contact is None or base is None:
+        return []
+    region = region_of(settings, change["account"])
+    return list(dirty_fields(Fields.of(base), Fields.of(contact), region))
+
+
+def tell_change(change: dict[str, Any], touched: Sequence[str], now: datetime) -> None:
+    """A change for people: what it is, why it stands where it stands, what to do."""
+    name = f" ({plain(change['contact_name'])})" if change["contact_name"] else ""
+    fields = f" of {', '.join(touched)}" if touched and change["operation"] == "update" else ""
+    say(
+        f"{change['id']}  {change['state']}: {change['operation']}{fields} for contact row "
+        f"{change['contact_row']}{name}, account {change['account']}, made {when(change['created_at'], now)}"
+    )
+    why, what = explain(change, now)
+    say(f"   {why}")
+    if what:
+        say(f"   {what}")
+
+
+def explain(change: dict[str, Any], now: datetime) -> tuple[str, str]:
+    """Why a change stands where it stands, and what a person can do; '' when there is nothing to do."""
+    number, error = change["id"], change["last_error"]
+    state = State(change["state"])
+    later = change["next_attempt_at"]
+    match state:
+        case State.QUEUED if later and error:
+            return f"It waits for another try, {when(later, now)}: {error}", "`syncer sync` tries it now."
+        case State.QUEUED:
+            return f"It goes upstream with the next push.{f' {error}' if error else ''}", ""
+        case State.SENDING:
+            return "It is being sent, or was when the program stopped; then the next push finds out.", ""
+        case State.UNKNOWN:
+            return (
+                f"It was sent, and no usable answer came{f' ({error})' if error else ''}: "
+                "the next push looks whether upstream has it.",
+                "",
+            )
+        case State.REJECTED:
+            return (
+                f"Upstream did not take it: {error or 'no reason was given'}",
+                f"Mend the contact (`syncer contacts edit {change['contact_row']} ...`), or "
+                f"`syncer queue retry {number}`, or `syncer queue discard {number}`.",
+            )
+        case State.CONFLICT:
+            return (
+                f"{(error or 'both sides changed the same field')[:1].upper()}"
+                f"{(error or 'both sides changed the same field')[1:]}.",
+                f"See `syncer queue show {number}`, then `syncer queue resolve {number} --keep local|remote`.",
+            )
+        case State.HELD:
+            return (
+                f"A delete waits for you{f': {error}' if error else '.'}",
+                f"`syncer queue approve {number}` lets it go, `syncer queue discard {number}` takes it back.",
+            )
+        case State.DONE:
+            return f"Upstream shows it, settled {when(change['settled_at'], now)}.", ""
+        case State.DISCARDED:
+            return f"Given up {when(change['settled_at'], now)}{f': {error}' if error else '.'}", ""
+        case _:
+            assert_never(state)

@@ -1,0 +1,65 @@
+"""`syncer sandbox`: serves a stand-in for both vendors, and prints a config for it.
+
+What it answers is left to `syncer.sandbox`; the demo starts one of its own.
+"""
+
+from __future__ import annotations
+
+import click
+
+from syncer.cli.common import example, say
+from syncer.errors import UsageError
+
+#: A config for a sandbox at that address. The credentials are the sandbox's own, and good nowhere else.
+CONFIG = """\
+[database]
+url = "sqlite:///sandbox.db"
+
+[telecmi.main]
+base_url = "{url}"
+app_id = 1111113
+secret = "sandbox-secret"
+user_id = "101_1111113"
+password = "sandbox-password"
+requests_per_second = 200.0
+
+[smartflo.main]
+base_url = "{url}"
+token = "sandbox-token"
+requests_per_second = 200.0
+"""
+
+counted = click.IntRange(min=0)
+
+
+@click.command(epilog=example("syncer sandbox --port 9999 > sandbox.txt"))
+@click.option("--port", type=click.IntRange(0, 65535), default=0, help="0 (the default) takes any free one.")
+@click.option("--contacts", type=counted, default=250, show_default=True, help="In TeleCMI's directory.")
+@click.option("--voicemails", type=counted, default=60, show_default=True)
+@click.option("--smartflo", type=counted, default=60, show_default=True, help="Contacts of Smartflo.")
+@click.option("--user-contacts", type=counted, default=40, show_default=True, help="In the user's own list.")
+@click.option("--seed", type=int, default=7, show_default=True, help="Another one invents other people.")
+def sandbox(port: int, contacts: int, voicemails: int, smartflo: int, user_contacts: int, seed: int) -> None:
+    """A stand-in for TeleCMI and Smartflo on 127.0.0.1, until ctrl-c.
+
+    Prints its address on the first line, then a config to copy. Its people are invented. What it
+    holds and was asked can be seen, and its faults switched, under the path /_sandbox/.
+    """
+    from syncer.sandbox import World, serve
+
+    world = World()
+    world.seed(contacts, voicemails, smartflo, user_contacts, seed)
+    try:
+        serve(port, world, on_ready=_announce)
+    except OSError as error:
+        raise UsageError(f"port {port} cannot be used: {error.strerror}; try another, or 0 for any") from None
+
+
+def _announce(port: int) -> None:
+    url = f"http://127.0.0.1:{port}"
+    say(url)
+    say()
+    for line in CONFIG.format(url=url).splitlines():
+        say(line)
+    say()
+    say("# Look at it: /_sandbox/state, /_sandbox/requests. Stop it with ctrl-c.")

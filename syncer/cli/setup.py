@@ -1,0 +1,38 @@
+"""`syncer init`: a config to start from. Whether it works is left to `doctor`."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import click
+
+from syncer.cli.common import App, example, pass_app, say
+from syncer.errors import UsageError
+
+
+@click.command(epilog=example("syncer init", "syncer init /etc/syncer/config.toml"))
+@click.argument("path", required=False, type=click.Path(path_type=Path))
+@pass_app
+def init(app: App, path: Path | None) -> None:
+    """Write a commented config, never over an existing file.
+
+    Without PATH it goes to --config, else to ./syncer.toml. Nobody else may read it (mode 0600).
+    """
+    from syncer.config import example_text
+
+    target = path or app.config or Path("syncer.toml")
+    try:
+        handle = os.open(target, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+    except FileExistsError:
+        what = "is a folder; name a file in it" if target.is_dir() else "exists already; it was left as it is"
+        raise UsageError(f"{target} {what}") from None
+    except FileNotFoundError:
+        raise UsageError(f"there is no folder {target.parent} to write {target.name} into") from None
+    except OSError as error:
+        raise UsageError(f"{target} cannot be written: {error.strerror}") from None
+    with os.fdopen(handle, "w", encoding="utf-8") as file:
+        file.write(example_text())
+    option = f"--config {target} " if target != Path("syncer.toml") else ""
+    say(f"Wrote {target}.")
+    say(f'Put your credentials in the place of "...", then: syncer {option}doctor')

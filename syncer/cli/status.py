@@ -1,0 +1,284 @@
+"""`syncer status`: how fresh every job is, what waits, and whether requirements hold.
+
+Read from the database alone, so that it tells the truth about a daemon that died.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from syncer.cli.common import (
+    WORDS,
+    App,
+    count,
+    emit_json,
+    example,
+    json_option,
+    pass_app,
+    say,
+    seconds_since,
+    show_table,
+    span,
+    when,
+)
+
+if TYPE_CHECKING:
+    from syncer.config import Settings
+    from syncer.cycle.jobs import JobSpec
+    from syncer.store.connect import Connection
+
+#: A job is stale when its last good run is older than so many times its rhythm.
+STALE_AFTER = 3
+
+_REQUIREMENT = re.compile(r"([a-z][a-z-]*)(?:\.([^<\s]+))?\s*<\s*(\S+)")
+
+
+@dataclass(frozen=True, slots=True)
+class Requirement:
+    """`telecmi-voicemails<15m`: the last good run of these jobs is younger than that."""
+
+    text: str
+    specs: tuple[JobSpec, ...]
+    within: timedelta
+
+
+@click.command(epilog=example("syncer status", "syncer status --require 'telecmi-voicemails<15m'"))
+@json_option
+@click.option(
+    "--require",
+    "required",
+    metavar="'JOB<AGE'",
+    multiple=True,
+    type=WORDS,
+    help="Exit 1 unless the last good run of JOB (or JOB.ACCOUNT) is younger than AGE. Repeatable.",
+)
+@pass_app
+@click.pass_context
+def status(ctx: click.Context, app: App, as_json: bool, required: tuple[str, ...]) -> None:
+    """How fresh every job is, and what waits for you."""
+    from syncer.cycle import jobs
+
+    settings = app.settings()
+    specs = jobs.specs(settings)
+    requirements = [parse_requirement(text, specs, jobs.JOBS) for text in required]
+    now = app.now()
+    found = gather(app, settings, specs, now)
+    broken = [
+        (requirement.text, why)
+        for requirement in requirements
+        if (why := failing(requirement, found["jobs"])) is not None
+    ]
+    if as_json:
+        listed = [
+            {"require": r.text, "holds": r.text not in dict(broken), "why": dict(broken).get(r.text)}
+            for r in requirements
+        ]
+        emit_json(found | ({"requirements": listed} if listed else {}))
+    else:
+        _show(found, now)
+    for text, why in broken:
+        say(f"syncer: {text} does not hold: {why}", err=True)
+    ctx.exit(1 if broken else 0)
+
+
+# -- requirements --------------------------------------------------------------------------------------
+
+
+def parse_requirement(text: str, specs: Sequence[JobSpec], known: Sequence[str]) -> Requirement:
+    """Read one `--require`; click tells what is wrong with it."""
+    from syncer.config.units import parse_duration
+
+    match = _REQUIREMENT.fullmatch(text)
+    if match is None:
+        raise click.UsageError(
+            f"--require {text!r} cannot be read; write a job, '<' and a span, such as 'telecmi-voicemails<15m'"
+        )
+    job, account, within = match.groups()
+    if job not in known:
+        raise click.UsageError(f"--require: there is no job {job!r}; the jobs are {', '.join(known)}")
+    if account is not None and not any(account in (spec.account, spec.label) for spec in specs):
+        labels = ", ".join(dict.fromkeys(spec.label for spec in specs))
+        raise click.UsageError(f"--require: there is no account {account!r}; the config has {labels}")
+    try:
+        age = parse_duration(within)
+    except ValueError as error:
+        raise click.UsageError(f"--require: {within!r} {error}") from None
+    chosen = tuple(
+        spec
+        for spec in specs
+        if spec.job == job and (account is None or account in (spec.account, spec.label))
+    )
+    return Requirement(text, chosen, age)
+
+
+def failing(requirement: Requirement, jobs: Sequence[dict[str, Any]]) -> str | None:
+    """Why a requirement does not hold; None when it does."""
+    enabled = [spec for spec in requirement.specs if spec.enabled]
+    if not enabled:
+        return "the config has no such job, or switches it off"
+    ages = {(job["job"], job["account"]): job["age_s"] for job in jobs}
+    for spec in enabled:
+        age = ages[spec.job, spec.account]
+        if age is None:
+            return f"{spec.job} of {spec.account} never had a good run"
+        if age >= requirement.within.total_seconds():
+            return f"the last good run of {spec.job} of {spec.account} was {span(age)} ago"
+    return None
+
+
+# -- what is known -------------------------------------------------------------------------------------
+
+
+def gather(app: App, settings: Settings, specs: Sequence[JobSpec], now: datetime) -> dict[str, Any]:
+    """All of the status, fit for JSON. A database that does not exist yet is no error: nothing ran."""
+    path = settings.database.path
+    if not path.exists() or path.stat().st_size == 0:
+        return _summary(settings, None, specs, now, {}, [], [], {}, [])
+    from syncer.store import report, schema
+
+    with app.reading(settings) as db, db.read() as conn:
+        return _summary(
+            settings,
+            schema.current(conn),
+            specs,
+            now,
+            report.queue_counts(conn),
+            report.list_holds(conn),
+            _waiting(conn),
+            report.jobs(conn),
+            report.set_aside_counts(conn),
+        )
+
+
+def _waiting(conn: Connection) -> list[dict[str, Any]]:
+    from syncer.store import report
+
+    people = ("conflict", "rejected", "held")
+    open_changes = report.list_changes(conn)
+    return [report.queue_columns(change) for change in open_changes if change["state"] in people]
+
+
+def _summary(
+    settings: Settings,
+    revision: str | None,
+    specs: Sequence[JobSpec],
+    now: datetime,
+    queue: dict[str, int],
+    holds: list[dict[str, Any]],
+    waiting: list[dict[str, Any]],
+    known: dict[tuple[str, str], dict[str, Any]],
+    aside: list[dict[str, Any]],
+) -> dict[str, Any]:
+    from syncer.core.model import State
+
+    jobs = [_job(spec, known.get((spec.job, spec.account), {}), now) for spec in specs if spec.enabled]
+    return {
+        "database": str(settings.database.path),
+        "schema": revision,
+        "jobs": jobs,
+        "queue": {state.value: queue.get(state.value, 0) for state in State},
+        "conflicts": queue.get("conflict", 0),
+        "rejected": queue.get("rejected", 0),
+        "held_deletes": queue.get("held", 0),
+        "waiting": waiting,
+        "held": holds,
+        "set_aside": sum(row["rows"] for row in aside),
+        "set_aside_by_job": aside,
+    }
+
+
+def _job(spec: JobSpec, row: dict[str, Any], now: datetime) -> dict[str, Any]:
+    last_ok = row.get("last_ok_at")
+    age = seconds_since(last_ok, now) if last_ok else None
+    every = spec.every.total_seconds()
+    paused = row.get("paused_until")
+    return {
+        "job": spec.job,
+        "account": spec.account,
+        "last_ok_at": last_ok,
+        "age_s": None if age is None else int(age),
+        "every_s": int(every),
+        "stale": age is None or age > STALE_AFTER * every,
+        "last_complete_at": row.get("last_complete_at"),
+        "outcome": row.get("outcome"),
+        "error": row.get("error"),
+        "failures": row.get("failures", 0),
+        "paused_until": paused if paused and (seconds_since(paused, now) or 0) < 0 else None,
+        "running_since": row.get("running_since"),
+    }
+
+
+# -- for people ----------------------------------------------------------------------------------------
+
+
+def _show(found: dict[str, Any], now: datetime) -> None:
+    if found["schema"] is None:
+        say(f"The database {found['database']} does not exist yet: `syncer sync` makes and fills it.")
+    else:
+        say(f"The database {found['database']}, schema {found['schema']}.")
+    say()
+    show_table(
+        ("job", "account", "freshness", "last good run", "every", "last outcome"),
+        (
+            (
+                job["job"],
+                job["account"],
+                "never" if job["age_s"] is None else "stale" if job["stale"] else "fresh",
+                when(job["last_ok_at"], now),
+                span(job["every_s"]),
+                job["outcome"],
+            )
+            for job in found["jobs"]
+        ),
+    )
+    for job in found["jobs"]:
+        _show_trouble(job, now)
+    say()
+    depth = [f"{number} {state}" for state, number in found["queue"].items() if state != "done" and number]
+    say(f"Queue: {', '.join(depth) or 'nothing waits'}; {found['queue']['done']} done.")
+    for change in found["waiting"]:
+        say(f"  {_settle(change)}")
+    for hold in found["held"]:
+        say()
+        say(
+            f"Held {hold['id']}: {hold['job']} of {hold['account']}, {count(hold['rows'], 'row')}: {hold['reason']}"
+        )
+        say(
+            f"  `syncer held show {hold['id']}`, then `syncer held approve {hold['id']}` or `reject {hold['id']}`"
+        )
+    for aside in found["set_aside_by_job"]:
+        say()
+        say(
+            f"{aside['job']} of {aside['account']}: {count(aside['rows'], 'row')} could not be understood and "
+            f"stands in the table set_aside ({aside['reason']})."
+        )
+
+
+def _show_trouble(job: dict[str, Any], now: datetime) -> None:
+    name = f"{job['job']} of {job['account']}"
+    if job["outcome"] not in (None, "ok"):
+        times = f", {count(job['failures'], 'time')} in a row" if job["failures"] > 1 else ""
+        say(f"  {name}: {job['outcome']}{times}: {job['error'] or 'no reason was noted'}")
+    if job["paused_until"]:
+        say(
+            f"  {name} pauses until {when(job['paused_until'], now)}; `syncer sync {job['job']}` tries it now."
+        )
+
+
+def _settle(change: dict[str, Any]) -> str:
+    number, error = change["id"], change["last_error"]
+    match change["state"]:
+        case "conflict":
+            what = f"`syncer queue resolve {number} --keep local|remote`"
+        case "rejected":
+            what = f"`syncer queue retry {number}` or `syncer queue discard {number}`"
+        case _:
+            what = f"`syncer queue approve {number}` or `syncer queue discard {number}`"
+    why = f" ({error})" if error else ""
+    return f"change {number}, {change['state']}: {change['operation']} of contact row {change['contact_row']}{why}: {what}"

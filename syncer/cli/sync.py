@@ -1,0 +1,207 @@
+"""`syncer sync` and `syncer run`: one pass now, and the daemon. What a job does is left to `cycle`."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from syncer.cli.common import (
+    WORDS,
+    App,
+    account_option,
+    count,
+    emit_json,
+    example,
+    json_option,
+    pass_app,
+    progress_bars,
+    say,
+    show_table,
+)
+from syncer.errors import AuthError, RemoteError, TransientError, UsageError
+
+if TYPE_CHECKING:
+    from syncer.config import Settings
+    from syncer.cycle.jobs import JobSpec, Planned
+    from syncer.cycle.run import Run
+
+
+@click.command(
+    epilog=example(
+        "syncer sync",
+        "syncer sync telecmi-contacts telecmi-push --account main",
+        "syncer sync --dry-run",
+    )
+)
+@click.argument("jobs", nargs=-1, metavar="[JOB]...", type=WORDS)
+@account_option
+@click.option("--full", is_flag=True, help="Read everything anew, not only what changed lately.")
+@click.option("--dry-run", is_flag=True, help="Say what would change, and change nothing on either side.")
+@json_option
+@pass_app
+@click.pass_context
+def sync(
+    ctx: click.Context,
+    app: App,
+    jobs: tuple[str, ...],
+    account: str | None,
+    full: bool,
+    dry_run: bool,
+    as_json: bool,
+) -> None:
+    """One pass now: all jobs, or the named ones.
+
+    The jobs are telecmi-voicemails, telecmi-contacts, telecmi-user-contacts, telecmi-push and
+    smartflo-contacts. Safe beside a running daemon. Changes that wait for a retry are tried now.
+    """
+    settings = app.settings()
+    chosen = choose(settings, jobs, account)
+    if dry_run:
+        ctx.exit(_dry_run(settings, chosen, full, as_json))
+    ctx.exit(_sync(settings, chosen, full, as_json))
+
+
+@click.command(epilog=example("syncer --config /etc/syncer/config.toml --log-level info run"))
+@pass_app
+@click.pass_context
+def run(ctx: click.Context, app: App) -> None:
+    """The daemon: all jobs on their schedule, until SIGTERM or ctrl-c."""
+    from syncer import daemon
+
+    ctx.exit(daemon.main(app.config_path(), app.environ, app.log_level))
+
+
+def choose(settings: Settings, names: Sequence[str], account: str | None) -> tuple[JobSpec, ...]:
+    """The jobs that a person named; what is unknown is wrong usage."""
+    from syncer.cycle import jobs
+
+    try:
+        return jobs.select(jobs.specs(settings), names, account)
+    except UsageError as error:
+        raise click.UsageError(str(error)) from None
+
+
+def _sync(settings: Settings, chosen: Sequence[JobSpec], full: bool, as_json: bool) -> int:
+    from syncer.cycle import jobs
+
+    with progress_bars() as progress:
+        runs = asyncio.run(jobs.sync(settings, chosen, who="syncer sync", full=full, progress=progress))
+    seconds = durations(settings, runs)
+    code = jobs.exit_code(runs)
+    if as_json:
+        emit_json({"runs": [_as_json(run, seconds) for run in runs], "exit_code": code})
+        return code
+    show_runs(runs, seconds)
+    if not runs:
+        say("No job is switched on here; see `enabled` in the config.")
+    return code
+
+
+def show_runs(runs: Sequence[Run], seconds: Mapping[int, float]) -> None:
+    """A line for each run, then what went wrong and what to do about it."""
+    headers = ("job", "account", "outcome", "seen", "added", "changed", "removed", "requests", "seconds")
+    rows = [
+        (run.job, run.account, run.outcome, run.seen, run.added, run.changed, run.removed, run.requests)
+        + ((f"{seconds[run.id]:.1f}",) if run.id in seconds else ("-",))
+        for run in runs
+    ]
+    if rows:
+        show_table(headers, rows)
+    told: set[str] = set()
+    for run in runs:
+        if run.problem:
+            say()
+            say(f"{run.job} of {run.account} is {run.outcome}: {run.problem}")
+            advice = advise(run.error, _label(run))
+            if advice and advice not in told:
+                say(f"  {advice}")
+                told.add(advice)
+        for notice in run.notices:
+            say()
+            say(f"{run.job} of {run.account}: {notice}")
+
+
+def advise(error: Exception | None, label: str) -> str:
+    """What a person can do about an error of a run; '' where the message says it already."""
+    match error:
+        case AuthError():
+            return f"What to do: check the credentials below [{label}] in the config, then `syncer doctor`."
+        case TransientError():
+            return "What to do: nothing was lost; the next pass tries again. `syncer doctor` looks closer."
+        case RemoteError():
+            return f"What to do: nothing was removed; `syncer doctor` shows what {label} answers."
+        case _:
+            return ""
+
+
+def _label(run: Run | Planned) -> str:
+    return f"{run.job.partition('-')[0]}.{run.account}"
+
+
+def durations(settings: Settings, runs: Sequence[Run]) -> dict[int, float]:
+    """How long each run took, in seconds, as its record says."""
+    from syncer.core.cursor import parse
+    from syncer.store import report
+    from syncer.store.connect import Database
+
+    ids = [run.id for run in runs if run.id]
+    if not ids:
+        return {}
+    with Database(settings.database.path, create=False) as db, db.read() as conn:
+        times = report.run_times(conn, ids)
+    return {run: (parse(end) - parse(begin)).total_seconds() for run, (begin, end) in times.items()}
+
+
+def _as_json(run: Run, seconds: Mapping[int, float]) -> dict[str, Any]:
+    return {
+        "id": run.id,
+        "job": run.job,
+        "account": run.account,
+        "outcome": run.outcome,
+        "seen": run.seen,
+        "added": run.added,
+        "changed": run.changed,
+        "removed": run.removed,
+        "requests": run.requests,
+        "seconds": seconds.get(run.id),
+        "error": run.problem or None,
+        "held": run.held,
+        "notices": list(run.notices),
+    }
+
+
+def _dry_run(settings: Settings, chosen: Sequence[JobSpec], full: bool, as_json: bool) -> int:
+    from syncer.cycle import jobs
+
+    with progress_bars() as progress:
+        plans = asyncio.run(jobs.dry_run(settings, chosen, full=full, progress=progress))
+    code = jobs.exit_code(plans)
+    if as_json:
+        listed = [
+            {
+                "job": plan.job,
+                "account": plan.account,
+                "outcome": plan.outcome,
+                "error": plan.problem or None,
+                "lines": list(plan.lines),
+            }
+            for plan in plans
+        ]
+        emit_json({"dry_run": True, "plans": listed, "exit_code": code})
+        return code
+    for plan in plans:
+        head = "nothing would change" if not plan.lines else f"would do {count(len(plan.lines), 'thing')}"
+        if plan.outcome != "ok":
+            head += f"; {plan.outcome}: {plan.problem}"
+        say(f"{plan.job} of {plan.account}: {head}")
+        for line in plan.lines:
+            say(f"  {line}")
+        advice = advise(plan.error, _label(plan))
+        if advice:
+            say(f"  {advice}")
+    say()
+    say("This was a dry run: nothing was changed, neither here nor upstream.")
+    return code

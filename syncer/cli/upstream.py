@@ -1,0 +1,139 @@
+"""What `doctor` asks the vendors: a login, one cheap page of each list that is switched on.
+
+The same clients as in a sync, so that what works here works there; what is read is thrown away.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import TYPE_CHECKING
+
+from syncer.cli.common import count, span
+from syncer.cli.findings import Finding, Level
+from syncer.errors import AuthError, BadAnswerError, RejectedError, RemoteError, TransientError
+
+if TYPE_CHECKING:
+    from syncer.core.model import Page
+    from syncer.cycle.env import SmartfloSource, TelecmiSource
+
+#: How long one account may take in all, in seconds.
+PATIENCE = 20.0
+
+#: A clock that is off by more is worth a word, or has to be set, in seconds.
+SKEWED, WRONG = 60, 3600
+
+#: Days before a Smartflo password expires at which to say so.
+FEW_DAYS = 14
+
+Now = Callable[[], datetime]
+
+
+@dataclass(slots=True)
+class _Account:
+    """An account under examination."""
+
+    label: str
+    base_url: str
+    now: Now
+    findings: list[Finding] = field(default_factory=list)
+    skewed: bool = False
+    given_up: bool = False  #: nobody answers: nothing more is asked
+
+    def say(self, level: Level, text: str, mend: str = "", *, credentials: bool = False) -> None:
+        """Note a finding."""
+        self.findings.append(Finding(level, self.label, text, mend, credentials))
+
+    async def ask(self, what: str, call: Callable[[], Awaitable[Page | None]]) -> None:
+        """Make one call and judge its answer; errors become findings."""
+        if self.given_up:
+            return
+        try:
+            page = await call()
+        except AuthError as error:
+            mend = f"check the credentials below [{self.label}] in the config"
+            if error.locked_until is not None:
+                mend += f"; no login before {error.locked_until:%Y-%m-%d %H:%M:%S} UTC"
+            self.say("problem", f"{what}: {error.call}: {error.text}", mend, credentials=True)
+        except RemoteError as error:
+            self.say(
+                "problem", f"{what}: {error.call}: {error.text}", _mend(error, self.base_url, self.label)
+            )
+            self.given_up = isinstance(error, TransientError)
+        else:
+            if page is not None:
+                self._judge(what, page)
+            else:
+                self.say("ok", what)
+
+    def _judge(self, what: str, page: Page) -> None:
+        if page.set_aside:
+            reasons = sorted({row.reason for row in page.set_aside})
+            text = f"{what}: {count(len(page.set_aside), 'row')} of {page.size} cannot be understood ({reasons[0]})"
+            self.say("warning", text, "they are kept in the table set_aside, and the others are synced")
+        else:
+            of = f" of {page.total:,}" if page.total is not None else ""
+            self.say("ok", f"{what}: answers as expected, {count(page.size, 'row')}{of} on its first page")
+        if page.server_date is None or self.skewed:
+            return
+        skew = (self.now() - page.server_date).total_seconds()
+        if abs(skew) > SKEWED:
+            self.skewed = True
+            side = "ahead of" if skew > 0 else "behind"
+            text = f"the clock of this machine is {span(skew)} {side} the vendor's"
+            self.say(
+                "problem" if abs(skew) > WRONG else "warning", text, "switch on NTP: timedatectl set-ntp true"
+            )
+
+
+def _mend(error: RemoteError, base_url: str, label: str) -> str:
+    match error:
+        case TransientError():
+            return f"is {base_url} reachable from here? Try: curl -v {base_url}"
+        case BadAnswerError():
+            return (
+                f"does base_url below [{label}] lead to the vendor, and not to a proxy's or provider's page?"
+            )
+        case RejectedError():
+            return f"compare what stands below [{label}] with the vendor's dashboard"
+        case _:
+            return ""
+
+
+async def check_telecmi(source: TelecmiSource, now: Now) -> list[Finding]:
+    """Log in, then read the first page of each list that is switched on."""
+    account, client = source.account, source.client
+    asked = _Account(account.label, account.base_url, now)
+    async with source.door.deadline(PATIENCE):
+        if account.contacts.enabled or account.user_contacts.enabled or account.push.enabled:
+            if account.user_id and account.password:
+                await asked.ask("login", lambda: _nothing(client.login(force=True)))
+            refused = any(one.credentials for one in asked.findings)
+            if not refused and (account.contacts.enabled or account.push.enabled):
+                await asked.ask("directory", lambda: client.fetch_directory_page(None, limit=1))
+            if not refused and account.user_contacts.enabled:
+                await asked.ask("user contacts", lambda: client.fetch_user_contacts_page(1))
+        if account.voicemails.enabled:
+            end = int(now().timestamp() * 1000)
+            begin = end - int(min(account.voicemails.window.total_seconds(), 86_400) * 1000)
+            await asked.ask("voicemails", lambda: client.fetch_voicemails_page(begin, end, 1))
+    return asked.findings
+
+
+async def check_smartflo(source: SmartfloSource, now: Now) -> list[Finding]:
+    """Read one contact; a login happens only where it must, since repeated ones lock the account out."""
+    account, client = source.account, source.client
+    asked = _Account(account.label, account.base_url, now)
+    if not account.contacts.enabled:
+        return asked.findings
+    async with source.door.deadline(PATIENCE):
+        await asked.ask("contacts", lambda: client.fetch_contacts_page(1, None, limit=1))
+    if client.days_left is not None and client.days_left <= FEW_DAYS:
+        text = f"the password expires in {count(client.days_left, 'day')}"
+        asked.say("warning", text, "set a new one in Smartflo's portal, then in the config")
+    return asked.findings
+
+
+async def _nothing(call: Awaitable[None]) -> None:
+    await call

@@ -1,0 +1,15 @@
+"""The daemon: all jobs on their schedule until a signal ends it. What a job does is left to `cycle`."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+
+__all__ = ["main"]
+
+
+def main(config_path: Path, environ: Mapping[str, str], log_level: str | None = None) -> int:
+    """Run the daemon until SIGTERM or SIGINT; returns its exit code. See `service.main`."""
+    from syncer.daemon import service  # late: it brings the scheduler and the web server along
+
+    return service.main(config_path, environ, log_level)

@@ -1,0 +1,218 @@
+"""All workers of one configuration: made, woken by alarms and by edits, and brought to an end.
+
+A new configuration gets a new crew; what outlives it (the database, the pages) is left to `service`.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from collections.abc import Awaitable, Callable
+from datetime import timedelta
+from functools import partial
+from typing import Any
+
+from syncer.core.cursor import parse
+from syncer.core.normalise import utc_text
+from syncer.cycle import jobs, push, voicemails
+from syncer.cycle.env import Env
+from syncer.cycle.jobs import JobSpec
+from syncer.cycle.run import Run
+from syncer.daemon import pace
+from syncer.daemon.schedule import Monotonic, Schedule
+from syncer.daemon.worker import Credentials, Surroundings, Worker
+from syncer.errors import StoreError
+from syncer.locks import Locks
+from syncer.logs import Edges
+from syncer.store import queue, runs
+from syncer.store.connect import Connection
+
+#: How long a run may go on after the end was asked for, and how long it may take to stop, in seconds.
+GRACE, STOPPING = 3.0, 3.0
+
+RunJob = Callable[[Env, JobSpec], Awaitable[Run]]
+
+
+class Crew:
+    """The enabled jobs of one configuration, at work."""
+
+    def __init__(
+        self,
+        env: Env,
+        locks: Locks,
+        edges: Edges,
+        *,
+        mono: Monotonic,
+        finished: Callable[[Worker], Awaitable[None]],
+        chatty: bool = False,
+        run_job: RunJob = jobs.run_job,
+    ) -> None:
+        self.env = env
+        self.schedule = Schedule(env.clock, mono)
+        self.edges = edges
+        self._due: dict[str, str | None] = {}  #: account -> when its next waiting change is due
+        self._tasks: list[asyncio.Task[None]] = []
+        around = Surroundings(
+            locks=locks,
+            edges=edges,
+            log=env.log,
+            mono=mono,
+            now=env.now,
+            rand=env.clock.rand,
+            put_off=self.schedule.put_off,
+            finished=finished,
+            save_pause=self._save_pause,
+            load_pause=self._load_pause,
+            chatty=chatty,
+        )
+        logins: dict[str, Credentials] = {}
+        self.workers = [
+            _worker(env, spec, around, logins, run_job) for spec in jobs.specs(env.settings) if spec.enabled
+        ]
+        self._pushes = {worker.spec.account: worker for worker in self.workers if worker.push}
+        env.progress = self._progress
+        for worker in self.workers:
+            self.schedule.add(worker.name, worker.spec.every.total_seconds(), worker.ring)
+
+    def start(self) -> None:
+        """Put everybody to work; each job runs at once."""
+        self._tasks = [asyncio.create_task(w.work(), name=w.name) for w in self.workers]
+        self.schedule.start()
+
+    @property
+    def tasks(self) -> list[asyncio.Task[None]]:
+        """What has to go on for ever: one that ends is a bug."""
+        return self._tasks
+
+    @property
+    def idle(self) -> bool:
+        """Whether no run is under way."""
+        return not any(worker.running for worker in self.workers)
+
+    async def stop(self, grace: float = GRACE) -> bool:
+        """End: running jobs get `grace` seconds, then they stop at their next wait. Whether all did."""
+        self.schedule.stop()
+        for worker, task in zip(self.workers, self._tasks, strict=False):
+            worker.close()
+            if not worker.running:
+                task.cancel()
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(grace):
+                for worker in self.workers:
+                    await worker.at_rest.wait()
+        for task in self._tasks:
+            task.cancel()
+        if self._tasks:
+            await asyncio.wait(self._tasks, timeout=STOPPING)
+        return all(task.done() for task in self._tasks)
+
+    async def look(self, *, start: bool = True) -> None:
+        """See what is to be pushed: start it (unless told not to), note when the next waiting change is due.
+
+        Raises StoreError.
+        """
+        for account, worker in self._pushes.items():
+            fresh, self._due[account] = await self.env.store.read(queue.next_due, account)
+            if fresh and start:
+                worker.edited()
+        for worker in self.workers:
+            if worker.paused and await self._load_pause(worker.spec) == 0:
+                worker.resume()
+
+    def ring_due(self) -> None:
+        """Start the push of every account with a waiting change whose time has come."""
+        now = self.env.stamp()
+        for account, due in self._due.items():
+            if due is not None and due <= now:
+                self._due[account] = None  # once; after the run `look` says what is next
+                self._pushes[account].edited()
+
+    def _progress(self, label: str, account: str, done: int, total: int | None) -> None:
+        del done, total
+        for worker in self.workers:
+            if worker.spec.account == account and label.startswith(worker.spec.job):
+                worker.progress()
+
+    async def _save_pause(self, specs: list[JobSpec], seconds: float) -> None:
+        until = utc_text(self.env.now() + timedelta(seconds=seconds))
+
+        def save(conn: Connection) -> None:
+            for spec in specs:
+                state = runs.load_job(conn, spec.job, spec.account)
+                state.paused_until = until
+                runs.save_job(conn, spec.job, spec.account, state)
+
+        await self.env.store.write(save)
+
+    async def _load_pause(self, spec: JobSpec) -> float:
+        state = await self.env.store.read(runs.load_job, spec.job, spec.account)
+        if state.paused_until is None:
+            return 0.0
+        left = (parse(state.paused_until) - self.env.now()).total_seconds()
+        return left if 0 < left <= pace.LONGEST_PAUSE else 0.0  # a longer one is a clock that was set
+
+
+def _worker(
+    env: Env, spec: JobSpec, around: Surroundings, logins: dict[str, Credentials], run_job: RunJob
+) -> Worker:
+    source: Any = (env.telecmi if spec.provider == "telecmi" else env.smartflo)[spec.account]
+    # TeleCMI's voicemail has credentials of its own; whatever else an account does shares its login.
+    key = f"{spec.label} {'secret' if spec.job == voicemails.JOB else 'login'}"
+    return Worker(
+        spec,
+        around,
+        lock=jobs.lock_name(spec),
+        run_job=partial(_call, run_job, env, spec),
+        deadline=source.door.deadline,
+        credentials=logins.setdefault(key, Credentials(key)),
+        push=spec.job == push.JOB,
+    )
+
+
+async def _call(run_job: RunJob, env: Env, spec: JobSpec) -> Run:
+    return await run_job(env, spec)
+
+
+class Watch:
+    """Notices what nobody tells us: a commit by another program, a clock that was set, a change now due.
+
+    It is also the proof of life: `answered` moves only while the loop runs and the database answers.
+    """
+
+    #: Between two looks, in seconds.
+    STEP = 0.25
+
+    def __init__(self, mono: Monotonic, edges: Edges, log: Any) -> None:
+        self.answered = mono()  #: when the database's thread last answered
+        self._mono = mono
+        self._edges = edges
+        self._log = log
+        self._version: int | None = None
+
+    async def watch(self, crew: Callable[[], Crew]) -> None:
+        """Look, for ever, on behalf of whichever crew is at work."""
+        while True:
+            await asyncio.sleep(self.STEP)
+            await self.look(crew())
+
+    def look_again(self) -> None:
+        """Look at the database as if it had changed: there is a new crew."""
+        self._version = None
+
+    async def look(self, crew: Crew) -> None:
+        """Look once. A database in trouble is told once, and looked at again."""
+        if jump := crew.schedule.check_clock():
+            self._log.info("the clock was set; the schedule goes on", seconds=round(jump))
+        store = crew.env.store
+        try:
+            version = await store.call(store.db.data_version)
+            self.answered = self._mono()
+            if version != self._version:
+                await crew.look()
+                self._version = version
+            crew.ring_due()
+        except StoreError as error:
+            self.answered = self._mono()
+            self._edges.failing("database", self._log, "the database is in trouble", problem=str(error))
+        else:
+            self._edges.recovered("database", self._log, "the database works again")

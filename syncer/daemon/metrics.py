@@ -1,0 +1,136 @@
+"""The figures in the words of Prometheus. What they are is read in `figures`, served by `web`.
+
+A registry of its own for each scrape: nothing is kept between two, and nothing of the libraries' own
+metrics is shown.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+
+from prometheus_client import CollectorRegistry, generate_latest
+from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
+from prometheus_client.registry import Collector
+
+from syncer import __version__
+from syncer.core.model import State
+from syncer.daemon.figures import Figures, Totals
+
+
+@dataclass(frozen=True, slots=True)
+class Live:
+    """What only the running daemon knows."""
+
+    started: float  #: epoch seconds
+    budget_waits: dict[tuple[str, str], float]  #: (provider, account) -> seconds
+    sizes: Sequence[tuple[str, str, float]]  #: metric, what it is, bytes
+    last_backup: float | None  #: epoch seconds; None: there is none
+    backups: bool  #: whether the config asks for them
+
+
+class _Families(Collector):
+    def __init__(self, families: Iterable[Metric]) -> None:
+        self._families = list(families)
+
+    def collect(self) -> Iterable[Metric]:
+        """What was gathered before."""
+        return self._families
+
+
+def render(figures: Figures, totals: Totals, live: Live) -> bytes:
+    """The whole page, in Prometheus' text format."""
+    registry = CollectorRegistry(auto_describe=False)
+    registry.register(_Families([*_jobs(figures, totals), *_queue(figures), *_live(live)]))
+    return generate_latest(registry)
+
+
+def _gauge(name: str, text: str, labels: Sequence[str] = ()) -> GaugeMetricFamily:
+    return GaugeMetricFamily(f"syncer_{name}", text, labels=labels)
+
+
+def _counter(name: str, text: str, labels: Sequence[str]) -> CounterMetricFamily:
+    return CounterMetricFamily(f"syncer_{name}", text, labels=labels)
+
+
+def _jobs(figures: Figures, totals: Totals) -> Iterator[Metric]:
+    who = ("job", "account")
+    success = _gauge("last_success_timestamp_seconds", "When the job was last well; 0: never", who)
+    every = _gauge("job_every_seconds", "How often the job is due", who)
+    stale = _gauge("job_stale", "1 when the job was not well for three times its every", who)
+    failures = _gauge("job_failures", "Runs in a row that were not well", who)
+    paused = _gauge("job_paused", "1 while the job pauses after refused credentials", who)
+    duration = _gauge("run_duration_seconds", "How long the last run took", who)
+    for job in figures.jobs:
+        key = (job.job, job.account)
+        success.add_metric(key, job.last_ok or 0)
+        every.add_metric(key, job.every_s)
+        stale.add_metric(key, job.stale)
+        failures.add_metric(key, job.failures)
+        paused.add_metric(key, job.paused)
+        if key in totals.last:
+            duration.add_metric(key, totals.last[key][1])
+    yield from (success, every, stale, failures, paused, duration)
+
+    enabled = {(job.job, job.account) for job in figures.jobs}
+    ended = _counter("runs", "Runs that ended, by outcome", (*who, "outcome"))
+    for (job_name, account, outcome), count in sorted(totals.outcomes.items()):
+        if (job_name, account) in enabled:
+            ended.add_metric((job_name, account, outcome), count)
+    rows = _counter("rows", "Rows that runs have seen, added, changed, removed", (*who, "kind"))
+    requests: dict[tuple[str, str], int] = {}
+    for job in figures.jobs:
+        sums = totals.sums.get((job.job, job.account), {})
+        for kind in ("seen", "added", "changed", "removed"):
+            rows.add_metric((job.job, job.account, kind), sums.get(kind, 0))
+        account_key = (job.provider, job.account)
+        requests[account_key] = requests.get(account_key, 0) + sums.get("requests", 0)
+    calls = _counter("requests", "Requests to the vendor, repeated ones too", ("provider", "account"))
+    for key, count in requests.items():
+        calls.add_metric(key, count)
+    yield from (ended, rows, calls)
+
+    held = _gauge("held", "Rows that a safety limit holds for a person", who)
+    for key, count in figures.held.items():
+        held.add_metric(key, count)
+    aside = _gauge("set_aside_rows", "Rows from the vendor that could not be understood", who)
+    for key, count in figures.set_aside.items():
+        aside.add_metric(key, count)
+    yield from (held, aside)
+
+
+def _queue(figures: Figures) -> Iterator[Metric]:
+    changes = _gauge("queue_changes", "Changes in the queue, by state", ("account", "state"))
+    conflicts = _gauge(
+        "conflicts", "Changes that wait for a person: both sides changed a field", ("account",)
+    )
+    for (account, state), count in figures.queue.items():
+        changes.add_metric((account, state), count)
+        if state == State.CONFLICT:
+            conflicts.add_metric((account,), count)
+    oldest = _gauge("queue_oldest_seconds", "Age of the oldest change still to be sent", ("account",))
+    for account, age in figures.oldest.items():
+        oldest.add_metric((account,), age)
+    yield from (changes, conflicts, oldest)
+
+
+def _live(live: Live) -> Iterator[Metric]:
+    waits = _counter(
+        "budget_wait_seconds", "Time spent waiting for the request budget", ("provider", "account")
+    )
+    for key, seconds in live.budget_waits.items():
+        waits.add_metric(key, seconds)
+    yield waits
+    for name, text, size in live.sizes:
+        yield GaugeMetricFamily(f"syncer_{name}", text, value=size)
+    if live.backups:
+        yield GaugeMetricFamily(
+            "syncer_last_backup_timestamp_seconds",
+            "When the newest backup was made; 0: there is none",
+            value=live.last_backup or 0,
+        )
+    yield GaugeMetricFamily("syncer_up", "1: the daemon answers", value=1)
+    yield GaugeMetricFamily("syncer_start_time_seconds", "When the daemon started", value=live.started)
+    build = _gauge("build_info", "1, with the version", ("version",))
+    build.add_metric((__version__,), 1)
+    yield build

@@ -1,0 +1,69 @@
+"""Tells systemd how the daemon is: ready, reloading, stopping, in plain words, and still alive.
+
+When to say what is left to `service`. Outside of systemd there is nobody to tell, and nothing is sent.
+"""
+
+from __future__ import annotations
+
+import os
+import socket
+import time
+from collections.abc import Mapping
+
+from syncer.logs import scrub
+
+
+class Notifier:
+    """The socket that systemd named in `$NOTIFY_SOCKET` (sd_notify(3)); abstract ones begin with `@`."""
+
+    def __init__(self, environ: Mapping[str, str]) -> None:
+        address = environ.get("NOTIFY_SOCKET", "")
+        self._address = "\0" + address[1:] if address.startswith("@") else address
+        self._status = ""
+        self.watchdog = _watchdog(environ)  #: seconds between signs of life that systemd asks for; None: none
+
+    def send(self, *lines: str) -> bool:
+        """Send these assignments in one message; whether somebody took it."""
+        if not self._address:
+            return False
+        try:
+            with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM | socket.SOCK_CLOEXEC) as channel:
+                channel.setblocking(False)  # a manager that is stuck must not make us stuck
+                channel.sendto("\n".join(lines).encode(), self._address)
+        except OSError:
+            return False
+        return True
+
+    def status(self, text: str) -> None:
+        """What `systemctl status` shows; said again only when it changed."""
+        if text != self._status:
+            self._status = text
+            self.send(f"STATUS={_line(text)}")
+
+    def ready(self) -> None:
+        """Start-up, or a reload, is over."""
+        self.send("READY=1", f"STATUS={_line(self._status)}")
+
+    def reloading(self) -> None:
+        """A new config is being taken."""
+        self.send("RELOADING=1", f"MONOTONIC_USEC={time.monotonic_ns() // 1000}")
+
+    def stopping(self) -> None:
+        """The end began."""
+        self.send("STOPPING=1", "STATUS=stopping: running jobs come to a safe point")
+
+    def alive(self) -> None:
+        """One sign of life."""
+        self.send("WATCHDOG=1")
+
+
+def _line(text: str) -> str:
+    return scrub(text).replace("\n", " ")
+
+
+def _watchdog(environ: Mapping[str, str]) -> float | None:
+    """How often systemd wants a sign of life, halved, as sd_watchdog_enabled(3) advises."""
+    text, owner = environ.get("WATCHDOG_USEC", ""), environ.get("WATCHDOG_PID", "")
+    if not text.isdecimal() or int(text) == 0 or (owner and owner != str(os.getpid())):
+        return None
+    return int(text) / 1_000_000 / 2

@@ -1,0 +1,84 @@
+"""What the two pages say, put together for whoever asks, and the server that says it while it runs.
+
+The figures are read in `figures`, put into words in `metrics`, carried by `web`.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+from collections.abc import Callable
+from datetime import datetime
+from typing import Any
+
+from syncer.config import Http
+from syncer.cycle.env import Env
+from syncer.daemon import care, figures, metrics, web
+
+Waits = dict[tuple[str, str], float]
+
+
+class Pages:
+    """The pages of the daemon; `env` gives the one in force."""
+
+    def __init__(self, env: Callable[[], Env], started: datetime, log: Any) -> None:
+        self.task: asyncio.Task[None] | None = None  #: the server, while it runs
+        self._env = env
+        self._started = started
+        self._log = log
+        self._totals = figures.Totals()
+        self._waits: Waits = {}
+        self._server: web.Server | None = None
+
+    def serve(self, listener: socket.socket, http: Http) -> None:
+        """Answer on this socket from now on."""
+        self._server = web.Server(web.create_app(self.health, self.metrics))
+        self.task = asyncio.create_task(self._server.serve(sockets=[listener]), name="pages")
+        self._log.info("serving /healthz and /metrics", host=http.host, port=http.port)
+
+    async def close(self) -> None:
+        """Answer no more."""
+        server, task = self._server, self.task
+        self._server = self.task = None
+        if server is not None and task is not None:
+            server.finish()
+            await asyncio.wait([task], timeout=2.0)
+            task.cancel()
+
+    def keep_waits(self, env: Env) -> None:
+        """The doors of this one are about to close: what they counted stays counted."""
+        self._waits = self._budget_waits(env)
+
+    async def health(self) -> tuple[bool, dict[str, Any]]:
+        """Whether every enabled job was well within three times its `every`, and what to say of it."""
+        found = await self._env().store.read(figures.read_jobs)
+        reasons = figures.stale_reasons(found)
+        body = {
+            "status": "failing" if reasons else "ok",
+            "reasons": reasons,
+            "jobs": [figures.as_json(job) for job in found],
+        }
+        return not reasons, body
+
+    async def metrics(self) -> bytes:
+        """The page for Prometheus."""
+        env = self._env()
+        config, path = env.settings.backup, env.settings.database.path
+        read = await env.store.read(figures.read_figures, self._totals)
+        made = care.backups(config.path, path) if config.enabled else []
+        live = metrics.Live(
+            started=self._started.timestamp(),
+            budget_waits=self._budget_waits(env),
+            sizes=list(figures.file_sizes(path)),
+            last_backup=made[-1][0].timestamp() if made else None,
+            backups=config.enabled,
+        )
+        return metrics.render(read, self._totals, live)
+
+    def _budget_waits(self, env: Env) -> Waits:
+        out = dict(self._waits)
+        for name, telecmi in env.telecmi.items():
+            out["telecmi", name] = self._waits.get(("telecmi", name), 0.0) + telecmi.door.waits
+        for name, smartflo in env.smartflo.items():
+            out["smartflo", name] = self._waits.get(("smartflo", name), 0.0) + smartflo.door.waits
+        return out

@@ -1,0 +1,116 @@
+"""The alarm clock of the daemon: when each job is due next, whatever the wall clock is set to.
+
+What happens when an alarm rings is left to the workers, and so is how far off the next one is.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from datetime import UTC, datetime, timedelta
+
+from apscheduler.schedulers.asyncio import AsyncIOScheduler
+from apscheduler.triggers.base import BaseTrigger
+
+from syncer.clock import Clock
+
+#: The wall clock was set by somebody when it moved this much against the monotonic one, in seconds.
+JUMP = 2.0
+
+#: A time as it may be reckoned with: seconds that only ever grow.
+Monotonic = Callable[[], float]
+
+
+class Alarm(BaseTrigger):  # type: ignore[misc]  # the library ships no types
+    """Rings every `every` seconds, counted on the monotonic clock.
+
+    It names one time, the next, and that lies after now: the library's own interval computes every
+    time that a clock set a year ahead has passed over.
+    """
+
+    def __init__(self, every: float, first: float, mono: Monotonic) -> None:
+        self._every = every
+        self._mono = mono
+        self._due = mono() + first
+
+    @property
+    def remaining(self) -> float:
+        """Seconds until it rings; 0 when it should have rung."""
+        return max(0.0, self._due - self._mono())
+
+    def put_off(self, seconds: float) -> None:
+        """Ring in so many seconds instead."""
+        self._due = self._mono() + seconds
+
+    def get_next_fire_time(self, previous: datetime | None, now: datetime) -> datetime:
+        """The one next time on the wall clock. With `previous`, it has just rung."""
+        if previous is not None:
+            self._due = self._mono() + self._every
+        return now + timedelta(seconds=self.remaining)
+
+
+class Schedule:
+    """Alarms by name. Actions are coroutine functions that end soon: they only wake somebody."""
+
+    def __init__(self, clock: Clock, mono: Monotonic) -> None:
+        self._clock = clock
+        self._mono = mono
+        self._alarms: dict[str, Alarm] = {}
+        self._offset = self._gap()
+        self._scheduler = AsyncIOScheduler(
+            timezone=UTC,  # not the machine's: its days with 23 and 25 hours are nobody's business here
+            job_defaults={"misfire_grace_time": None, "coalesce": True, "max_instances": 1},
+        )
+
+    def add(
+        self, name: str, every: float, action: Callable[[], Awaitable[None]], *, first: float = 0.0
+    ) -> None:
+        """Call `action` in `first` seconds and then every `every` seconds."""
+        alarm = Alarm(every, first, self._mono)
+        self._alarms[name] = alarm
+        self._scheduler.add_job(
+            action, trigger=alarm, id=name, next_run_time=self._clock.now() + timedelta(seconds=first)
+        )
+
+    def start(self) -> None:
+        """Let the alarms ring, in the running event loop."""
+        self._scheduler.start()
+
+    def put_off(self, name: str, seconds: float) -> None:
+        """Let this alarm ring in so many seconds instead."""
+        alarm = self._alarms[name]
+        alarm.put_off(seconds)
+        self._set(name, alarm)
+
+    def remaining(self, name: str) -> float:
+        """Seconds until this alarm rings."""
+        return self._alarms[name].remaining
+
+    def check_clock(self) -> float:
+        """See whether the wall clock was set, and mend what that does to the alarms.
+
+        Returns by how many seconds, 0 when it was not. After a jump forward (the machine slept)
+        whatever is due by the wall clock rings once, now; after a jump back each alarm rings when
+        it would have rung.
+        """
+        jump = self._gap() - self._offset
+        if abs(jump) < JUMP:
+            return 0.0
+        self._offset += jump
+        if jump < 0:
+            for name, alarm in self._alarms.items():
+                self._set(name, alarm)
+        elif self._scheduler.running:
+            self._scheduler.wakeup()
+        return jump
+
+    def stop(self) -> None:
+        """No alarm rings any more. Whoever was woken before ends by himself."""
+        if self._scheduler.running:
+            self._scheduler.shutdown(wait=False)
+
+    def _set(self, name: str, alarm: Alarm) -> None:
+        when = self._clock.now() + timedelta(seconds=alarm.remaining)
+        self._scheduler.modify_job(name, next_run_time=when)
+
+    def _gap(self) -> float:
+        return self._clock.now().timestamp() - self._mono()

@@ -1,0 +1,302 @@
+"""`syncer run`: starts everything in order, takes signals, and ends at a safe point.
+
+What a job does is left to `cycle`, when it runs to `crew`, how the world watches to `pages`.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import os
+import signal
+import socket
+import sys
+import time
+from collections.abc import Mapping
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+from syncer.clock import Clock, SystemClock
+from syncer.config import Settings, load_settings
+from syncer.cycle import env as environment
+from syncer.cycle import jobs
+from syncer.daemon import web
+from syncer.daemon.chores import Chores
+from syncer.daemon.crew import Crew, Watch
+from syncer.daemon.notify import Notifier
+from syncer.daemon.pages import Pages
+from syncer.daemon.worker import Worker
+from syncer.errors import ConfigError, LockedError, SchemaError, StoreBusyError, StoreError, SyncerError
+from syncer.locks import Locks
+from syncer.logs import Edges, configure_logs, get_logger, wants_json
+from syncer.store.connect import Database
+
+#: Exit codes (README, "Commands").
+DONE, FAILED, BUSY, CONFIG = 0, 1, 75, 78
+
+#: The lock of which there is one for a daemon.
+LOCK = "daemon"
+
+#: The database's thread may be silent for so long before the watchdog is let go, in seconds.
+SILENCE = 60.0
+
+#: Seconds between signs of life at most.
+PULSE = 30.0
+
+#: Seconds from the signal to the end at most; systemd and people are promised 10.
+END_BY = 8.5
+
+
+def main(config_path: Path, environ: Mapping[str, str], log_level: str | None = None) -> int:
+    """Run the daemon until SIGTERM or SIGINT; the exit code.
+
+    78: the config is wrong, or the database is a newer version's; 75: another daemon or a migration
+    has the database; 1: it could not be used, or a port is taken; 0: ended as asked.
+    """
+    configure_logs(log_level or "info", json=wants_json(sys.stderr, environ))
+    log = get_logger()
+    try:
+        settings = load_settings(config_path, environ)
+        return asyncio.run(Service(config_path, environ, settings).run())
+    except ConfigError as error:
+        for problem in error.problems:
+            log.error(problem)
+        return CONFIG
+    except SchemaError as error:
+        log.error(str(error))
+        return CONFIG
+    except (LockedError, StoreBusyError) as error:
+        log.error(str(error))
+        return BUSY
+    except (SyncerError, web.ListenError) as error:
+        log.error(str(error))
+        return FAILED
+
+
+class Service:
+    """One daemon: what outlives a change of the config, and the crew of the config in force."""
+
+    def __init__(
+        self, config_path: Path, environ: Mapping[str, str], settings: Settings, clock: Clock | None = None
+    ) -> None:
+        self._config_path = config_path
+        self._environ = environ
+        self._settings = settings
+        self._clock = clock or SystemClock()
+        self._notify = Notifier(environ)
+        self._log = get_logger()
+        self._edges = Edges()
+        self._locks = Locks(settings.database.path, "the daemon (syncer run)")
+        self._executor = ThreadPoolExecutor(1, thread_name_prefix="database")
+        self._stop = asyncio.Event()
+        self._reload = asyncio.Event()
+        self._watch = Watch(time.monotonic, self._edges, self._log)
+        self._pages = Pages(lambda: self._crew.env, self._clock.now(), self._log)
+        self._db: Database
+        self._crew: Crew
+        self._chores: Chores
+
+    async def run(self) -> int:
+        """From the first lock to the last."""
+        loop = asyncio.get_running_loop()
+        for number in (signal.SIGTERM, signal.SIGINT):
+            loop.add_signal_handler(number, self._stop.set)
+        loop.add_signal_handler(signal.SIGHUP, self._reload.set)
+        handle = self._locks.try_acquire(LOCK)
+        if handle is None:
+            raise LockedError("a daemon of this database", self._locks.holder(LOCK))
+        try:
+            return await self._with_database()
+        finally:
+            self._locks.release(handle)
+
+    async def _with_database(self) -> int:
+        self._notify.status("starting: preparing the database")
+        http = self._settings.http
+        listener = web.listen(http) if http else None
+        try:
+            # One after the other with a `sync` that starts at this moment.
+            async with self._locks.hold([jobs.SCHEMA_LOCK]):
+                self._db = await asyncio.get_running_loop().run_in_executor(
+                    self._executor, jobs.open_database, self._settings
+                )
+            try:
+                self._crew, self._chores = self._assemble(self._settings)
+                return await self._work(listener)
+            finally:
+                await asyncio.get_running_loop().run_in_executor(self._executor, self._db.close)
+        finally:
+            if listener is not None:
+                listener.close()
+            self._executor.shutdown()
+
+    def _assemble(self, settings: Settings) -> tuple[Crew, Chores]:
+        """A crew for this config, not yet at work. ConfigError when something it names cannot be used."""
+        env = environment.build(settings, self._db, self._clock, executor=self._executor)
+        crew = Crew(
+            env,
+            self._locks,
+            self._edges,
+            mono=time.monotonic,
+            finished=self._after_run,
+            chatty=sys.stderr.isatty(),
+        )
+        return crew, Chores(crew, self._locks, self._edges, self._log, time.monotonic)
+
+    async def _work(self, listener: socket.socket | None) -> int:
+        """The long middle."""
+        self._begin()
+        if listener is not None and self._settings.http is not None:
+            self._pages.serve(listener, self._settings.http)
+        forever = [
+            asyncio.create_task(self._watch.watch(lambda: self._crew), name="watch"),
+            asyncio.create_task(self._signs_of_life(), name="signs of life"),
+        ]
+        self._log.info("started", jobs=len(self._crew.workers))
+        self._notify.ready()
+        code = FAILED
+        try:
+            code = await self._until_the_end(forever)
+        finally:
+            self._log.info("stopping")
+            self._notify.stopping()
+            self._last_resort(code)
+            for task in forever:
+                task.cancel()
+            await self._dismiss()
+            await self._pages.close()
+            self._log.info("stopped")
+        return code
+
+    async def _until_the_end(self, forever: list[asyncio.Task[None]]) -> int:
+        stop = asyncio.create_task(self._stop.wait())
+        while True:
+            reload = asyncio.create_task(self._reload.wait())
+            lasting = [*forever, *self._crew.tasks, *([self._pages.task] if self._pages.task else [])]
+            await asyncio.wait([stop, reload, *lasting], return_when=asyncio.FIRST_COMPLETED)
+            if stop.done():
+                reload.cancel()
+                return DONE
+            ended = [task for task in lasting if task.done()]
+            if ended:
+                for task in (stop, reload):
+                    task.cancel()
+                self._tell_of_bugs(ended)
+                return FAILED
+            self._reload.clear()
+            await self._take_new_config()
+
+    def _tell_of_bugs(self, ended: list[asyncio.Task[None]]) -> None:
+        for task in ended:
+            error = None if task.cancelled() else task.exception()
+            self._log.error(
+                "a bug ended the daemon; please report these lines", part=task.get_name(), exc_info=error
+            )
+
+    def _begin(self) -> None:
+        """The first schedule: every job runs at once."""
+        self._chores.enlist()
+        self._crew.start()
+        self._watch.look_again()
+        self._tell_status()
+
+    async def _dismiss(self) -> None:
+        """Bring what is under way to a safe point; a transaction is never cut."""
+        if not await self._crew.stop():
+            self._log.warning("a run did not stop in time")
+        await self._chores.close()
+        self._pages.keep_waits(self._crew.env)
+        await self._crew.env.aclose()
+
+    # -- a new config ------------------------------------------------------------------------------
+
+    async def _take_new_config(self) -> None:
+        """SIGHUP: read the config again; one that cannot be used is told, and the old one stays."""
+        self._notify.reloading()
+        try:
+            settings = load_settings(self._config_path, self._environ)
+            await self._change_to(settings)
+            self._log.info("reload: the config was read again and is in force", jobs=len(self._crew.workers))
+        except ConfigError as error:
+            for problem in error.problems:
+                self._log.error("reload: the old config stays, the new one is wrong", problem=problem)
+        except (SyncerError, web.ListenError) as error:
+            self._log.error("reload: the old config stays", problem=str(error))
+        self._tell_status()
+        self._notify.ready()
+
+    async def _change_to(self, settings: Settings) -> None:
+        """Whatever may be wrong with the new config shows before the old crew ends."""
+        if settings.database != self._settings.database:
+            raise ConfigError(
+                ["[database] cannot change while the daemon runs; restart it to use another file."]
+            )
+        moved = settings.http != self._settings.http
+        listener = web.listen(settings.http) if moved and settings.http else None
+        try:
+            crew, chores = self._assemble(settings)
+            await crew.env.store.call(lambda: jobs.register(self._db, settings))
+        except BaseException:
+            if listener is not None:
+                listener.close()
+            raise
+        await self._dismiss()
+        self._crew, self._chores, self._settings = crew, chores, settings
+        if moved:
+            await self._pages.close()
+            if listener is not None and settings.http is not None:
+                self._pages.serve(listener, settings.http)
+        self._begin()
+
+    # -- what the world is told ----------------------------------------------------------------------
+
+    async def _after_run(self, worker: Worker) -> None:
+        self._tell_status()
+        with contextlib.suppress(StoreError):  # the watch meets it too, and tells of it
+            # A pull may have found something to push; after a push, only the next retry is of interest.
+            await self._crew.look(start=not worker.push)
+            await self._chores.ping()
+
+    def _tell_status(self) -> None:
+        workers = self._crew.workers
+        wrong = [f"{w.spec.job} of {w.spec.label}: {w.problem}" for w in workers if w.problem]
+        if wrong:
+            more = f" (and {len(wrong) - 1} more)" if len(wrong) > 1 else ""
+            self._notify.status(f"not well: {wrong[0]}{more}")
+        elif all(worker.runs for worker in workers):
+            self._notify.status(f"all {len(workers)} jobs are well")
+        else:
+            self._notify.status(f"{len(workers)} jobs at work, the first round is under way")
+
+    async def _signs_of_life(self) -> None:
+        """Tell systemd that work goes on: the loop turns, the database answers, no run is overdue."""
+        every = min(self._notify.watchdog or PULSE, PULSE)
+        while True:
+            silent = time.monotonic() - self._watch.answered
+            late = [worker.name for worker in self._crew.workers if worker.late]
+            if silent > SILENCE or late:
+                self._edges.failing(
+                    "life",
+                    self._log,
+                    "something hangs, so systemd is given no sign of life",
+                    late=late,
+                    database_silent_s=round(silent),
+                )
+            else:
+                self._edges.recovered("life", self._log, "nothing hangs any more")
+                self._notify.alive()
+            await asyncio.sleep(every)
+
+    def _last_resort(self, code: int) -> None:
+        """End the process when its end takes too long.
+
+        The database's thread may be waiting for another program's lock, or a name server for its
+        answer. Nothing of ours is half done then: SQLite takes back what was not committed, and the
+        next start closes the records.
+        """
+
+        def leave() -> None:
+            self._log.warning("something did not end in time; leaving without it")
+            os._exit(code)
+
+        asyncio.get_running_loop().call_later(END_BY, leave)

@@ -1,0 +1,50 @@
+"""Calls the address that a monitoring service gave: a sign of life, whose absence raises the alarm.
+
+When all is well enough to call is left to the daemon.
+"""
+
+from __future__ import annotations
+
+from urllib.parse import urlsplit
+
+from syncer.core.secret import Secret
+from syncer.errors import BadAnswerError, TransientError
+from syncer.remote.http import Door
+from syncer.remote.wire import Answer, Call
+
+#: Seconds for one try.
+TIMEOUT = 10.0
+
+
+class Pinger:
+    """One address. It often holds a key, so no message repeats any of it."""
+
+    def __init__(self, url: Secret) -> None:
+        parts = urlsplit(url.reveal())
+        path = parts.path or "/"
+        self._call = Call(
+            name="ping_url", method="GET", path=f"{path}?{parts.query}" if parts.query else path
+        )
+        self._door = Door(
+            source="monitor",
+            base_url=f"{parts.scheme}://{parts.netloc}",
+            requests_per_second=1.0,
+            concurrency=1,
+            timeout=TIMEOUT,
+        )
+
+    async def ping(self) -> None:
+        """Call it; any 2xx is an answer. Raises RemoteError."""
+        await self._door.call(self._call, self._judge)
+
+    async def aclose(self) -> None:
+        """Close the connection."""
+        await self._door.aclose()
+
+    def _judge(self, call: Call, answer: Answer) -> None:
+        if answer.ok:
+            return
+        text = f"the monitoring service answered HTTP {answer.status}"
+        if answer.status >= 500 or answer.status in (408, 425, 429):
+            raise TransientError("monitor", call.name, text, retry_after=answer.retry_after, sent=True)
+        raise BadAnswerError("monitor", call.name, f"{text}; check monitor.ping_url")

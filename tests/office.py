@@ -1,0 +1,233 @@
+"""A whole installation in one process: settings, a real SQLite file, the sandbox's vendors, virtual time.
+
+Tests of the cycles live in it: they edit as people do, misbehave as vendors do, and look at what came
+of it. HTTP is real httpx against the sandbox's app (`ASGITransport`); only sockets are left out.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import dataclasses
+import json
+import math
+import sqlite3
+from collections.abc import Sequence
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import httpx
+
+from syncer.config import Settings, settings_from
+from syncer.cycle import jobs
+from syncer.cycle.env import Env, build
+from syncer.cycle.run import Run
+from syncer.remote.tokens import TokenStore
+from syncer.sandbox import Fault, World, create_app
+
+NOON = datetime(2026, 11, 21, 12, 0, tzinfo=UTC)
+
+
+class VirtualClock:
+    """Time that passes only when somebody waits, or a test says so."""
+
+    def __init__(self, start: datetime = NOON) -> None:
+        self.at = start
+        self.slept: list[float] = []
+
+    def now(self) -> datetime:
+        """Now."""
+        return self.at
+
+    async def sleep(self, seconds: float) -> None:
+        """Let time pass at once."""
+        self.slept.append(seconds)
+        self.at += timedelta(seconds=seconds)
+        await asyncio.sleep(0)
+
+    def rand(self) -> float:
+        """No chance."""
+        return 0.5
+
+    def pass_(self, **span: float) -> None:
+        """Let time pass."""
+        self.at += timedelta(**span)
+
+
+class Office:
+    """One business: `world` is what the vendors hold, `sql` what any SQLite client sees and does."""
+
+    def __init__(
+        self,
+        folder: Path,
+        *,
+        telecmi: dict[str, Any] | None = None,
+        smartflo: dict[str, Any] | None = None,
+        only: Sequence[str] = (),
+        clock: VirtualClock | None = None,
+        world: World | None = None,
+    ) -> None:
+        self.clock = clock or VirtualClock()
+        self.world = world or World(clock=lambda: self.clock.now().timestamp())
+        self.only = tuple(only)
+        raw: dict[str, Any] = {
+            "database": {"url": "sqlite:///mirror.db"},
+            "telecmi": {
+                "main": {
+                    "base_url": "http://127.0.0.1:1",
+                    "app_id": 1111113,
+                    "secret": "sandbox-secret",
+                    "user_id": "101_1111113",
+                    "password": "sandbox-password",
+                    **(telecmi or {}),
+                }
+            },
+            "smartflo": {
+                "main": {"base_url": "http://127.0.0.1:1", "token": "sandbox-token", **(smartflo or {})}
+            },
+        }
+        self.settings = unpaced(settings_from(raw, folder, {}))
+        self.path = self.settings.database.path
+        self.tokens = TokenStore(None)
+        self.db = jobs.open_database(self.settings)
+        self.dropped: list[str] = []
+
+    # -- running
+
+    def env(self) -> Env:
+        """A fresh environment, as a new process would have."""
+        transport = httpx.ASGITransport(create_app(self.world))
+        return build(self.settings, self.db, self.clock, transport=transport, tokens=self.tokens)
+
+    def run(self, *names: str, full: bool = False, person: bool = True) -> list[Run]:
+        """Run jobs (all, or by name) once, as `syncer sync` does."""
+        chosen = jobs.select(jobs.specs(self.settings), names or self.only, None)
+
+        async def work() -> list[Run]:
+            env = self.env()
+            try:
+                return await jobs.run_all(env, chosen, full=full, person=person)
+            finally:
+                await env.aclose()
+
+        return asyncio.run(work())
+
+    def contacts(self, *, full: bool = False) -> Run:
+        """Pull the directory once."""
+        return self.run("telecmi-contacts", full=full)[0]
+
+    def push(self, *, person: bool = True) -> Run:
+        """Push once."""
+        return self.run("telecmi-push", person=person)[0]
+
+    def restart(self) -> None:
+        """End the process and begin a new one on the same file."""
+        self.db.close()
+        self.db = jobs.open_database(self.settings)
+
+    # -- people
+
+    def sql(self, statement: str, *values: object) -> list[tuple[Any, ...]]:
+        """What a person types into any SQLite client: another connection, with its defaults."""
+        conn = sqlite3.connect(self.path, timeout=5)
+        try:
+            rows = conn.execute(statement, values).fetchall()
+            conn.commit()
+        finally:
+            conn.close()
+        return rows
+
+    def one(self, statement: str, *values: object) -> Any:
+        """The first column of the first row, or None."""
+        rows = self.sql(statement, *values)
+        return rows[0][0] if rows else None
+
+    def row(self, row_id: int) -> dict[str, Any]:
+        """A contact by its row id."""
+        conn = sqlite3.connect(self.path)
+        conn.row_factory = sqlite3.Row
+        try:
+            found = conn.execute("SELECT * FROM telecmi_contacts WHERE id = ?", (row_id,)).fetchone()
+        finally:
+            conn.close()
+        return dict(found) if found else {}
+
+    def row_of(self, contact_id: str) -> int:
+        """The row id of a directory contact."""
+        return int(self.one("SELECT id FROM telecmi_contacts WHERE contact_id = ?", contact_id))
+
+    def change(self, number: int) -> dict[str, Any]:
+        """A change of the queue by its number."""
+        conn = sqlite3.connect(self.path)
+        conn.row_factory = sqlite3.Row
+        try:
+            found = conn.execute("SELECT * FROM change_queue WHERE id = ?", (number,)).fetchone()
+        finally:
+            conn.close()
+        assert found is not None, f"no change {number}"
+        return dict(found)
+
+    def states(self) -> list[str]:
+        """The states of all changes, in order."""
+        return [row[0] for row in self.sql("SELECT state FROM change_queue ORDER BY id")]
+
+    # -- vendors
+
+    def directory(self) -> dict[str, dict[str, Any]]:
+        """What the directory holds, by contact_id."""
+        contacts = self.world.snapshot()["telecmi"]["1111113"]["contacts"]
+        return {one["contact_id"]: one for one in contacts}
+
+    def writes(self, after: int = 0) -> list[tuple[str, Any]]:
+        """The write calls that reached the vendor: (operation, body)."""
+        return [
+            (request.path.rsplit("/", 1)[1], request.body)
+            for request in self.world.requests(after)
+            if request.path.startswith("/v3/contact/") and not request.path.endswith("/get")
+        ]
+
+    def calls(self, after: int = 0) -> list[str]:
+        """The paths of all calls that reached a vendor."""
+        return [request.path for request in self.world.requests(after)]
+
+    def mark(self) -> int:
+        """The number of the newest request."""
+        requests = self.world.requests()
+        return requests[-1].n if requests else 0
+
+    def fault(self, path: str, kind: str, *, times: int | None = 1, applied: str = "before", **more: Any) -> None:
+        """Let a vendor fail on purpose; see `syncer.sandbox.faults`."""
+        match = {"path": path, **more.pop("match", {})}
+        self.world.faults.add({"match": match, "times": times, "kind": kind, "applied": applied, **more})
+
+    # -- what must always hold
+
+    def log_size(self) -> int:
+        """How many entries the change log has."""
+        return int(self.one("SELECT coalesce(max(seq), 0) FROM change_log"))
+
+    def everything(self) -> dict[str, list[tuple[Any, ...]]]:
+        """All that people can see, but for the record of runs."""
+        tables = (
+            "telecmi_contacts", "telecmi_user_contacts", "telecmi_notes", "telecmi_voicemails",
+            "smartflo_contacts", "smartflo_contact_groups", "change_queue", "change_log", "held",
+        )  # fmt: skip
+        return {name: self.sql(f"SELECT * FROM {name} ORDER BY 1") for name in tables}
+
+    def close(self) -> None:
+        """Close the file."""
+        self.db.close()
+
+
+def unpaced(settings: Settings) -> Settings:
+    """The same settings without a request budget, which would take real time."""
+    accounts = tuple(dataclasses.replace(a, requests_per_second=math.inf) for a in settings.accounts)
+    return dataclasses.replace(settings, accounts=accounts)
+
+
+def fields_of(row: dict[str, Any]) -> str:
+    """The fields of a queue row as text."""
+    return json.dumps(json.loads(row["fields"]), sort_keys=True) if row["fields"] else ""
+
+
+__all__ = ["NOON", "Fault", "Office", "VirtualClock", "fields_of", "unpaced"]
