@@ -120,6 +120,18 @@ class Office:
         """Push once."""
         return self.run("telecmi-push", person=person)[0]
 
+    def scan(self) -> int:
+        """The reconciliation scan, as every start of the program makes it."""
+
+        async def work() -> int:
+            env = self.env()
+            try:
+                return await jobs.scan(env)
+            finally:
+                await env.aclose()
+
+        return asyncio.run(work())
+
     def restart(self) -> None:
         """End the process and begin a new one on the same file."""
         self.db.close()

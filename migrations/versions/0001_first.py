@@ -24,7 +24,9 @@ STRICT""",
     field TEXT,
     old TEXT,
     new TEXT,
-    origin TEXT NOT NULL
+    origin TEXT NOT NULL,
+    CHECK (kind IN ('insert', 'update', 'delete')),
+    CHECK (origin IN ('upstream', 'local'))
 )
 STRICT""",
     "CREATE INDEX change_log_at ON change_log (at)",
@@ -42,7 +44,8 @@ STRICT""",
     job_title TEXT DEFAULT '' NOT NULL,
     phone_e164 TEXT,
     touched INTEGER DEFAULT '0' NOT NULL,
-    PRIMARY KEY (row_id)
+    PRIMARY KEY (row_id),
+    CHECK (source IN ('directory', 'user_list', 'gone'))
 )
 STRICT""",
     "CREATE INDEX contact_base_phone ON contact_base (account, phone_e164)",
@@ -54,9 +57,12 @@ STRICT""",
     rows INTEGER NOT NULL,
     created_at TEXT NOT NULL,
     decided_at TEXT,
-    decision TEXT
+    decision TEXT,
+    CHECK (decision IN ('approved', 'rejected', 'superseded')),
+    CHECK ((decided_at IS NULL) = (decision IS NULL))
 )
 STRICT""",
+    "CREATE UNIQUE INDEX held_open ON held (job, account) WHERE decided_at IS NULL",
     """CREATE TABLE push_intents (
     id INTEGER NOT NULL PRIMARY KEY AUTOINCREMENT,
     change_id INTEGER NOT NULL,
@@ -65,9 +71,12 @@ STRICT""",
     fields TEXT NOT NULL,
     phone_e164 TEXT,
     sent_at TEXT NOT NULL,
-    answer TEXT
+    answer TEXT,
+    CHECK (operation IN ('add', 'update', 'delete')),
+    CHECK (answer IN ('accepted', 'refused'))
 )
 STRICT""",
+    "CREATE INDEX push_intents_change ON push_intents (change_id)",
     "CREATE INDEX push_intents_row ON push_intents (row_id)",
     """CREATE TABLE set_aside (
     id INTEGER NOT NULL PRIMARY KEY AUTOINCREMENT,
@@ -122,7 +131,9 @@ STRICT""",
     id INTEGER NOT NULL,
     active INTEGER DEFAULT '0' NOT NULL,
     epoch INTEGER DEFAULT '0' NOT NULL,
-    PRIMARY KEY (id)
+    PRIMARY KEY (id),
+    CHECK (id = 1),
+    CHECK (active IN (0, 1))
 )
 STRICT""",
     """CREATE TABLE sync_jobs (
@@ -154,7 +165,8 @@ STRICT""",
     changed INTEGER DEFAULT '0' NOT NULL,
     removed INTEGER DEFAULT '0' NOT NULL,
     error TEXT,
-    listing TEXT
+    listing TEXT,
+    CHECK (outcome IN ('ok', 'incomplete', 'failed'))
 )
 STRICT""",
     "CREATE INDEX sync_runs_job ON sync_runs (job, account, id)",
@@ -162,7 +174,9 @@ STRICT""",
     name TEXT NOT NULL,
     contacts INTEGER NOT NULL,
     deletes INTEGER NOT NULL,
-    PRIMARY KEY (name)
+    PRIMARY KEY (name),
+    CHECK (contacts IN (0, 1)),
+    CHECK (deletes IN (0, 1))
 )
 STRICT""",
     """CREATE TABLE telecmi_contacts (
@@ -180,6 +194,7 @@ STRICT""",
     last_changed_at TEXT,
     deleted_at TEXT,
     raw TEXT,
+    CHECK (id > 0),
     UNIQUE (account, contact_id)
 )
 STRICT""",
@@ -253,6 +268,10 @@ STRICT""",
     clashes TEXT,
     approved INTEGER DEFAULT '0' NOT NULL,
     found_by TEXT DEFAULT 'trigger' NOT NULL,
+    CHECK (operation IN ('add', 'update', 'delete')),
+    CHECK (state IN ('queued', 'sending', 'unknown', 'done', 'rejected', 'conflict', 'held', 'discarded')),
+    CHECK (approved IN (0, 1)),
+    CHECK (found_by IN ('trigger', 'scan')),
     FOREIGN KEY(contact_row) REFERENCES telecmi_contacts (id)
 )
 STRICT""",
@@ -285,3 +304,4 @@ STRICT""",
 def upgrade() -> None:
     for statement in STATEMENTS:
         op.execute(statement)
+    op.execute("INSERT INTO sync_guard (id, active, epoch) VALUES (1, 0, 0)")

@@ -234,8 +234,16 @@ async def check_upstream(app: App, settings: Settings, without: Container[str]) 
         env = build(settings, db, SystemClock())
         try:
             found = await asyncio.gather(
-                *(check_telecmi(source, app.now) for source in env.telecmi.values() if source.account.label not in without),
-                *(check_smartflo(source, app.now) for source in env.smartflo.values() if source.account.label not in without),
+                *(
+                    check_telecmi(source, app.now)
+                    for source in env.telecmi.values()
+                    if source.account.label not in without
+                ),
+                *(
+                    check_smartflo(source, app.now)
+                    for source in env.smartflo.values()
+                    if source.account.label not in without
+                ),
             )
         finally:
             await env.aclose()

@@ -12,7 +12,6 @@ from syncer.cli.common import (
     WORDS,
     App,
     account_option,
-    count,
     emit_json,
     example,
     json_option,
@@ -193,10 +192,9 @@ def _dry_run(settings: Settings, chosen: Sequence[JobSpec], full: bool, as_json:
         emit_json({"dry_run": True, "plans": listed, "exit_code": code})
         return code
     for plan in plans:
-        head = "nothing would change" if not plan.lines else f"would do {count(len(plan.lines), 'thing')}"
-        if plan.outcome != "ok":
-            head += f"; {plan.outcome}: {plan.problem}"
-        say(f"{plan.job} of {plan.account}: {head}")
+        head = [] if plan.outcome == "ok" else [f"{plan.outcome}: {plan.problem}"]
+        head += [] if plan.lines else ["nothing would change"]
+        say(f"{plan.job} of {plan.account}: {'; '.join(head)}".rstrip(": "))
         for line in plan.lines:
             say(f"  {line}")
         advice = advise(plan.error, _label(plan))

@@ -32,8 +32,11 @@ def advance(cursor: str | None, stamps: Iterable[str | None], server_now: str) -
 
 
 def ask_after(cursor: str, overlap: timedelta, form: str) -> str:
-    """What to send as `updated_after`: the cursor less the overlap, in UTC wall time."""
-    return (parse(cursor) - overlap).astimezone(UTC).strftime(form)
+    """What to send as `updated_after`: the cursor less the overlap, in UTC wall time.
+
+    A second more, because stamps are cut to whole seconds and it may mean "later than".
+    """
+    return (parse(cursor) - overlap - timedelta(seconds=1)).astimezone(UTC).strftime(form)
 
 
 def is_older(stamp: str | None, cursor: str, overlap: timedelta) -> bool:

@@ -81,10 +81,12 @@ class Walk:
     the same identities are the same page, whatever else the vendor stamps on its rows.
 
     `offset` is the difference between the vendor's total and the rows that two earlier quiet
-    listings both showed; a total that is off by just that is judged as if there were none.
+    listings both showed; a total that is off by just that is judged as if there were none. `asked` is
+    how many rows a page was asked for.
     """
 
-    def __init__(self, paging: Paging, *, has_total: bool, offset: int | None = None) -> None:
+    def __init__(self, paging: Paging, *, has_total: bool, offset: int | None = None, asked: int = 0) -> None:
+        self._asked = asked
         self._paging = paging
         self._has_total = has_total
         self._offset = offset
@@ -142,8 +144,8 @@ class Walk:
             self._rows += page.size
             self._unreadable += len(page.set_aside)
             self._keyless += sum(1 for row in page.set_aside if row.key is None)
-        counted = self.total is not None and self._rows >= self.total
-        if self._barren >= BARREN_PAGES or (self._barren and counted and self._paging is Paging.NUMBERED):
+        counted = self._paging is Paging.NUMBERED and self._counted()
+        if self._barren >= BARREN_PAGES or (self._barren and counted):
             self._ended_by = "repeated page"
         elif self._pages >= MOST_PAGES:
             self._ended_by = "too many pages"
@@ -153,13 +155,20 @@ class Walk:
     def past_the_end(self) -> bool:
         """Whether an error now may be the vendor's way to say that there is no such page.
 
-        It may when as many rows have come as a total promised that is not just each page's own size,
-        or, with no total, after a page shorter than others.
+        It may when as many rows have come as a total promised, or, with no total, after a page that
+        is shorter than others, or than was asked for.
         """
         if self._paging is not Paging.NUMBERED or self._pages == 0:
             return False
         if not self.total or self._total_moved or (self._per_page and self._pages > 1):
-            return self._last_size < self._largest
+            least = self._largest if self._pages > 1 else self._asked
+            return self._last_size < least
+        return self._rows >= self.total
+
+    def _counted(self) -> bool:
+        """Whether all rows came that a total promised which is not just each page's own size."""
+        if not self.total or (self._per_page and self._pages > 1):
+            return False
         return self._rows >= self.total
 
     def refuse_past_end(self) -> None:

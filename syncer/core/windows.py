@@ -24,8 +24,8 @@ class Verified:
     """A span that was read whole, and when."""
 
     start: int  #: epoch ms, inclusive
-    end: int  #: epoch ms, exclusive; never later than `at`
-    at: int  #: epoch ms
+    end: int  #: epoch ms, exclusive
+    at: int  #: epoch ms of the last reading of the whole of it; its end may have been read again since
 
 
 @dataclass(frozen=True, slots=True, order=True)
@@ -90,7 +90,8 @@ def plan(
     """What to read in this run, newest first: the recent span, then gaps, then re-checks.
 
     The recent span is `overlap` before now (6 h at least) up to `AHEAD` past it. `rechecks` bounds
-    how many old windows are read again in one run; `full` reads everything since `since` again.
+    how many old windows are read again in one run; `full` reads everything since `since` again. What
+    was verified once is read again as planned even when `since` has moved past it.
     """
     overlap = max(overlap, AHEAD)
     recent = max(since, now - overlap)
@@ -103,8 +104,37 @@ def plan(
         due = [
             Window(v.start, v.end, "recheck")
             for v in sorted(verified, key=lambda v: -v.start)
-            if v.start >= since and v.end <= recent and recheck_due(v, now)
+            if v.end <= recent and recheck_due(v, now)
         ]
         windows += due[:rechecks]
     order = {"new": 0, "gap": 1, "recheck": 2}
     return sorted(windows, key=lambda w: (order[w.why], -w.start))
+
+
+def note(
+    verified: Iterable[Verified], window: Window, began: int, width: int
+) -> tuple[Verified, tuple[int, ...]] | None:
+    """What to write down when `window` was read whole from `began` on: the span, and the starts it replaces.
+
+    A span never reaches past the moment of its reading. One that goes on from another in the same
+    cell is joined to it, so that a recent window that slides leaves one span a cell, not one a run.
+    None: the window lies in the future, and nothing of it can be known.
+    """
+    start, end, at = window.start, min(window.end, began), began
+    if end <= start:
+        return None
+    replaced = []
+    cell = start // width
+    for old in sorted(verified, key=lambda v: v.start):
+        if start <= old.start and old.end <= end:
+            replaced.append(old.start)
+        elif old.start // width == cell and old.start < start <= old.end and old.end <= end:
+            replaced.append(old.start)
+            start, at = old.start, min(at, old.at)
+    return Verified(start, end, at), tuple(s for s in replaced if s != start)
+
+
+def halves(window: Window) -> tuple[Window, Window]:
+    """The window cut in two, the newer half first."""
+    middle = (window.start + window.end) // 2
+    return Window(middle, window.end, window.why), Window(window.start, middle, window.why)

@@ -16,13 +16,14 @@ from syncer.core.queue import Event
 from syncer.core.rows import Bits
 from syncer.cycle.env import TelecmiSource
 from syncer.cycle.listing import walk_pages
-from syncer.cycle.mirrors import known_offset, learn_offset
+from syncer.cycle.mirrors import known_offset, learn_offset, learn_volatile
 from syncer.cycle.run import Run
 from syncer.cycle.settle import Ask, settle
 from syncer.errors import BadAnswerError, RejectedError, RemoteError
-from syncer.store import contacts, queue
+from syncer.store import absorbing, contacts, queue
+from syncer.store.absorbing import Absorbing, Counts
 from syncer.store.connect import Connection
-from syncer.store.contacts import Counts, Policy
+from syncer.store.contacts import Policy
 from syncer.store.tables import telecmi_contacts
 
 JOB = "telecmi-contacts"
@@ -47,61 +48,59 @@ def as_contact(row: Row) -> DirectoryContact:
 class Reading:
     """A walk through the directory under way: what it showed, and what it put off."""
 
-    run: Run
-    source: TelecmiSource
-    began_in: int  #: the push epoch when it began
-    blanks_wait: bool = True  #: off for a push, which takes the rows it looks at as they are
-    seen: Bits = field(default_factory=Bits)
-    counts: Counts = field(default_factory=Counts)
+    work: Absorbing
+    began_in: int = 0  #: the push epoch when it began
     put_off: dict[str, DirectoryContact] = field(default_factory=dict)
     error: RemoteError | None = None
 
+    @property
+    def seen(self) -> Bits:
+        """The rows that were shown."""
+        return self.work.seen
+
+    @property
+    def counts(self) -> Counts:
+        """What was taken over."""
+        return self.work.counts
+
+
+def new_reading(run: Run, source: TelecmiSource, *, blanks_wait: bool) -> Reading:
+    """Begin to take over; with `blanks_wait`, fields that would turn blank wait for the listing's end."""
+    ignored = frozenset(run.state.notes.get("volatile", {}).get(TABLE, []))
+    work = Absorbing(policy_of(source), ignored=ignored, forgotten=run.env.forgotten)
+    reading = Reading(work)
+    if blanks_wait:
+        work.put_off = lambda row: reading.put_off.update({row.contact_id: row})
+    return reading
+
 
 async def read_directory(
-    run: Run, source: TelecmiSource, *, blanks_wait: bool, label: str = ""
+    run: Run, source: TelecmiSource, *, label: str = ""
 ) -> tuple[Reading, Certificate, Walk]:
     """Walk the whole directory, taking over what it shows as it comes."""
-    env = run.env
-    reading = Reading(run, source, await env.store.read(queue.epoch), blanks_wait)
+    store = run.env.store
+    reading = new_reading(run, source, blanks_wait=True)
+    reading.began_in = asked_in = await store.read(queue.epoch)
     walk = Walk(Paging.CURSOR, has_total=True, offset=known_offset(run, TABLE))
-    asked_in = reading.began_in
 
     async def consume(rows: Sequence[Row]) -> None:
         nonlocal asked_in
-        batch = [as_contact(row) for row in rows]
-        await absorb(reading, batch, asked_in)
-        asked_in = await env.store.read(queue.epoch)
+        await absorb(run, reading, [as_contact(row) for row in rows], asked_in)
+        asked_in = await store.read(queue.epoch)
 
     async def fetch(position: Position) -> Page:
         return await source.client.fetch_directory_page(position if isinstance(position, str) else None)
 
     reading.error = await walk_pages(run, walk, fetch, consume, label=label)
-    return reading, walk.certificate(len(reading.seen)), walk
+    return reading, walk.certificate(len(reading.seen) + reading.counts.forgotten), walk
 
 
-async def absorb(reading: Reading, batch: Sequence[DirectoryContact], asked_in: int) -> None:
+async def absorb(run: Run, reading: Reading, batch: Sequence[DirectoryContact], asked_in: int) -> None:
     """Take over a batch that was asked for in the epoch `asked_in`."""
-    run, store = reading.run, reading.run.env.store
-    policy = policy_of(reading.source)
-    if await store.read(contacts.needs_writing, batch, policy.account, reading.seen):
-        at = run.env.stamp()
-
-        def keep(row: DirectoryContact) -> None:
-            reading.put_off[row.contact_id] = row
-
-        await store.write(
-            contacts.absorb_batch,
-            batch,
-            policy,
-            asked_in=asked_in,
-            at=at,
-            seen=reading.seen,
-            counts=reading.counts,
-            put_off=keep if reading.blanks_wait else None,
-            forgotten=run.env.forgotten,
-        )
-    else:
-        reading.counts.seen += len(batch)
+    work, store = reading.work, run.env.store
+    if await store.read(absorbing.needs_writing, work, batch):
+        work.asked_in, work.at = asked_in, run.env.stamp()
+        await store.write(absorbing.absorb_batch, work, batch)
 
 
 @dataclass(slots=True)
@@ -109,11 +108,12 @@ class ContactSubject:
     """The contacts at the end of a directory listing."""
 
     reading: Reading
+    at: str  #: when the run began
     table: str = TABLE
 
     @property
     def _policy(self) -> Policy:
-        return policy_of(self.reading.source)
+        return self.reading.work.policy
 
     def live(self, conn: Connection) -> int:
         """Living rows that the directory knows."""
@@ -153,7 +153,7 @@ class ContactSubject:
                 )
             batch.append((local, remote))
         for local, remote in batch:
-            if contacts.take_over(conn, local, remote, policy, reading.run.at, queue.tick(conn)):
+            if absorbing.take_over(conn, local, remote, policy, self.at, queue.tick(conn)):
                 reading.counts.changed += 1
 
 
@@ -179,8 +179,7 @@ async def pull_directory(run: Run, source: TelecmiSource) -> None:
     """One pull: take over what the directory shows, then settle what it no longer shows."""
     store, account = run.env.store, source.account
     await store.write(contacts.fill_phones, account.name, account.region)
-    reading, certificate, walk = await read_directory(run, source, blanks_wait=True)
-    learn_offset(run, TABLE, walk)
+    reading, certificate, walk = await read_directory(run, source)
     counts = reading.counts
     run.seen, run.added, run.changed = counts.seen, counts.added, counts.changed
     run.judge(certificate)
@@ -188,11 +187,14 @@ async def pull_directory(run: Run, source: TelecmiSource) -> None:
     deleted: list[int] = []
     if certificate.verdict is not Verdict.PARTIAL:
         living, deleted = await store.read(contacts.unseen, account.name, reading.seen, reading.began_in)
+        learn_offset(run, TABLE, walk, len(living))
+    learn_volatile(run, TABLE, counts.volatile, counts.seen)
+    run.quiet = counts.quiet
     if certificate.complete and deleted and certificate.rows:
         await store.write(_settle_deleted, deleted, policy_of(source), run.env.stamp())
     await settle(
         run,
-        ContactSubject(reading),
+        ContactSubject(reading, run.at),
         certificate,
         listed=len(reading.seen),
         unseen=living,

@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 from datetime import timedelta
 from functools import partial
 from pathlib import Path
+from typing import TypeVar
 
 from syncer.clock import Clock, SystemClock
 from syncer.config import Settings
@@ -20,12 +21,14 @@ from syncer.core.cursor import parse
 from syncer.cycle import directory, push, smartflo, userlist, voicemails
 from syncer.cycle.env import Env, Progress, SmartfloSource, TelecmiSource, build, no_progress
 from syncer.cycle.run import Run, record
-from syncer.errors import AuthError, UsageError
+from syncer.errors import AuthError, TransientError, UsageError
 from syncer.locks import Locks
 from syncer.store import feed, runs, schema
 from syncer.store import scan as scanning
 from syncer.store.connect import Database
 from syncer.store.runs import JobRow
+
+T = TypeVar("T")
 
 #: In the order in which one `sync` runs them, per account.
 JOBS = (voicemails.JOB, directory.JOB, userlist.JOB, push.JOB, smartflo.JOB)
@@ -134,10 +137,17 @@ def register(db: Database, settings: Settings) -> None:
             runs.register(conn, jobs, accounts)
 
 
-async def run_job(env: Env, spec: JobSpec, *, full: bool = False, person: bool = False) -> Run:
-    """Run one job of one account once; its errors end in the run's record, and go no further."""
+async def run_job(
+    env: Env, spec: JobSpec, *, full: bool = False, person: bool = False, refuse: str = ""
+) -> Run:
+    """Run one job of one account once; its errors end in the run's record, and go no further.
+
+    `refuse` records a run that is not tried at all, and why.
+    """
     source = (env.telecmi if spec.provider == "telecmi" else env.smartflo)[spec.account]
     async with record(env, spec.job, spec.account, source.door, full=full, person=person) as run:
+        if refuse:
+            raise TransientError(spec.label, spec.job, refuse)
         if isinstance(source, TelecmiSource):
             await _TELECMI_RUNS[spec.job](run, source)
         else:
@@ -167,9 +177,31 @@ async def scan(env: Env) -> int:
 
 
 async def run_all(env: Env, chosen: Sequence[JobSpec], *, full: bool, person: bool) -> list[Run]:
-    """Run jobs one after the other; refused credentials end the other runs that would use them too."""
+    """Run jobs one after the other.
+
+    For a person: failing reads may take `PATIENCE` in all, whatever the number of accounts. Once it
+    is used up, an account that has just failed is not asked again in this pass.
+    """
     await scan(env)
-    return [await run_job(env, spec, full=full, person=person) for spec in chosen]
+    done: list[Run] = []
+    patience = PATIENCE
+    failed: set[str] = set()
+    for spec in chosen:
+        source = (env.telecmi if spec.provider == "telecmi" else env.smartflo)[spec.account]
+        if person and patience <= 0 and spec.label in failed:
+            why = "not tried: the vendor fails, and this pass has waited long enough for it"
+            done.append(await run_job(env, spec, person=True, refuse=why))
+            continue
+        if person:
+            source.door.set_patience(max(patience, 0.0))
+        run = await run_job(env, spec, full=full, person=person)
+        left = source.door.patience
+        if person and left is not None:
+            patience -= max(patience, 0.0) - left
+        if isinstance(run.error, TransientError):
+            failed.add(spec.label)
+        done.append(run)
+    return done
 
 
 async def sync(
@@ -190,18 +222,11 @@ async def sync(
             env = build(settings, db, clock or SystemClock())
             env.progress = progress
             try:
-                return await _within_limits(env, chosen, full=full)
+                return await run_all(env, chosen, full=full, person=True)
             finally:
                 await env.aclose()
         finally:
             db.close()
-
-
-async def _within_limits(env: Env, chosen: Sequence[JobSpec], *, full: bool) -> list[Run]:
-    """A failing upstream must not hold a person up: its reads have so much patience in all."""
-    for door in env.doors():
-        door.set_patience(PATIENCE)
-    return await run_all(env, chosen, full=full, person=True)
 
 
 @dataclass(frozen=True, slots=True)
@@ -226,10 +251,27 @@ async def dry_run(
 ) -> list[Planned]:
     """Say what a `sync` would change, and change nothing on either side.
 
-    The pulls run for real, into a copy of the database that is thrown away; what changed there is
-    what would change. The push looks and decides, and sends nothing.
+    The pulls run for real, into the copy; what changed there is what would change. The push looks
+    and decides, and sends nothing.
     """
-    folder = Path(tempfile.mkdtemp(prefix="syncer-dry-run-"))
+
+    async def work(env: Env) -> list[Planned]:
+        env.plan_only = True
+        await scan(env)
+        return [await _plan(env, spec, full=full) for spec in chosen]
+
+    return await on_a_copy(settings, work, progress=progress, clock=clock)
+
+
+async def on_a_copy(
+    settings: Settings,
+    work: Callable[[Env], Awaitable[T]],
+    *,
+    progress: Progress,
+    clock: Clock | None,
+) -> T:
+    """Do `work` on a copy of the database that is thrown away afterwards."""
+    folder = Path(tempfile.mkdtemp(prefix="syncer-copy-"))
     try:
         copy = folder / "copy.db"
         if settings.database.path.exists():
@@ -239,12 +281,10 @@ async def dry_run(
         try:
             env = build(settings, db, clock or SystemClock())
             env.progress = progress
-            env.plan_only = True
             for door in env.doors():
                 door.set_patience(PATIENCE)
             try:
-                await scan(env)
-                return [await _plan(env, spec, full=full) for spec in chosen]
+                return await work(env)
             finally:
                 await env.aclose()
         finally:

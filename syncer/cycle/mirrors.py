@@ -5,6 +5,7 @@ What a row means is decided in `core`; what is specific to a job is in the modul
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
@@ -113,18 +114,18 @@ async def pull(
     """Read a whole list (or, with `whole` off, an increment) and settle what it takes away."""
     tracker = new_tracker(run, target)
     certificate, error = await read_rows(run, tracker, walk, fetch)
-    if whole:
-        learn_offset(run, target.name, walk)
     run.judge(certificate)
     unseen: list[int] = []
     if whole and certificate.verdict is not Verdict.PARTIAL:
         unseen = await run.env.store.read(mirror.unseen, target, run.account, tracker.seen)
+        learn_offset(run, target.name, walk, len(unseen))
     blanks = await put_off_rows(run, tracker)
     changed = tracker.changed
     await settle(
         run,
         MirrorSubject(target, run.account, tracker),
         certificate,
+        whole=whole,
         listed=tracker.distinct,
         unseen=unseen,
         shown=lambda row: row in tracker.seen and row not in tracker.vanishing,
@@ -136,22 +137,24 @@ async def pull(
     if tracker.waiting and not blanks:  # older versions of rows that came twice
         await run.env.store.write(mirror.settle_put_off, tracker, mirror.no_blanks)
     run.changed += tracker.changed - changed
-    _learn_volatile(run, tracker)
+    learn_volatile(run, target.name, tracker.volatile, tracker.rows)
     if error is not None:
         raise error
     return certificate
 
 
-def learn_offset(run: Run, table: str, walk: Walk) -> None:
-    """Notice a total that is off by the same amount in two quiet listings."""
+def learn_offset(run: Run, table: str, walk: Walk, missing: int) -> None:
+    """Notice a total that is off by the same amount in two quiet listings.
+
+    Not when it is off by just the rows that the listing lacks (`missing`) all of a sudden: then the
+    vendor counts rows that it does not show, and the mirror is right.
+    """
     offset = walk.observed_offset
-    if offset is None:
-        return
     notes = run.state.notes.setdefault("offset", {})
+    known = notes.get(table, {"value": None, "times": 0})
     if offset == 0:
         notes.pop(table, None)
-    else:
-        known = notes.get(table, {"value": None, "times": 0})
+    elif offset is not None and (offset == known["value"] or offset != missing):
         times = min(known["times"] + 1, 3) if known["value"] == offset else 1
         if times == 2 != known["times"]:
             run.notice(
@@ -164,29 +167,28 @@ def learn_offset(run: Run, table: str, walk: Walk) -> None:
 
 
 def known_offset(run: Run, table: str) -> int | None:
-    """The constant by which the vendor's count was seen to be off, from two quiet listings on."""
+    """The constant by which the vendor's count was off in the last quiet listing: once more proves it."""
     known = run.state.notes.get("offset", {}).get(table)
     return known["value"] if known and known["times"] >= 1 else None
 
 
-def _learn_volatile(run: Run, tracker: Tracker) -> None:
-    """Name a vendor field that alone changes on every read, once, and leave it out from then on."""
+def learn_volatile(run: Run, table: str, counted: Counter[str], rows: int) -> None:
+    """Name a vendor field that alone changes on every read, once, and leave it out from then on.
+
+    `counted` says of how many of the `rows` a field alone differed.
+    """
+    if rows == 0:
+        return
     notes = run.state.notes
-    table = tracker.mirror.name
     suspects = notes.get("suspects", {}).get(table, {})
-    fresh: dict[str, int] = {}
-    for name, count in tracker.volatile.items():
-        if 2 * count >= tracker.rows:
-            fresh[name] = suspects.get(name, 0) + 1
-    for name, times in list(fresh.items()):
-        if times >= VOLATILE_READS:
-            ignored = notes.setdefault("volatile", {}).setdefault(table, [])
-            ignored.append(name)
-            del fresh[name]
-            run.notice(f"the vendor's field {name!r} changes on every read; it is left out of the comparison")
+    fresh = {name: suspects.get(name, 0) + 1 for name, count in counted.items() if 2 * count >= rows}
+    for name in [name for name, times in fresh.items() if times >= VOLATILE_READS]:
+        notes.setdefault("volatile", {}).setdefault(table, []).append(name)
+        del fresh[name]
+        run.notice(f"the vendor's field {name!r} changes on every read; it is left out of the comparison")
     if fresh:
         notes.setdefault("suspects", {})[table] = fresh
-    else:
-        notes.get("suspects", {}).pop(table, None)
-        if not notes.get("suspects"):
-            notes.pop("suspects", None)
+    elif table in notes.get("suspects", {}):
+        del notes["suspects"][table]
+        if not notes["suspects"]:
+            del notes["suspects"]

@@ -20,7 +20,6 @@ from syncer.core.normalise import utc_text
 from syncer.core.push import Decision, Look, Send, Step, Wait, batches, halves, payload
 from syncer.core.retry import backoff
 from syncer.cycle import directory
-from syncer.cycle.directory import Reading
 from syncer.cycle.env import TelecmiSource
 from syncer.cycle.run import Run
 from syncer.errors import (
@@ -145,7 +144,7 @@ async def _look_by_id(push: Push, rows: Sequence[Local]) -> dict[int, Look]:
     """Ask for each contact by its id. What is not shown is not proven gone: a listing has to say so."""
     looks: dict[int, Look] = {}
     store = push.run.env.store
-    reading = Reading(push.run, push.source, 0, blanks_wait=False)
+    reading = directory.new_reading(push.run, push.source, blanks_wait=False)
     for local in rows:
         assert local.contact_id is not None
         asked_in = await store.read(queue.epoch)
@@ -161,7 +160,7 @@ async def _look_by_id(push: Push, rows: Sequence[Local]) -> dict[int, Look]:
         except RejectedError:
             found = None
         if found is not None:
-            await directory.absorb(reading, [found], asked_in)
+            await directory.absorb(push.run, reading, [found], asked_in)
         looks[local.row_id] = Look(None, seen=found is not None)
     return looks
 
@@ -169,9 +168,7 @@ async def _look_by_id(push: Push, rows: Sequence[Local]) -> dict[int, Look]:
 async def _look_by_listing(push: Push, rows: Sequence[Local], *, again: bool = False) -> dict[int, Look]:
     """Walk the directory. Only a whole listing that misses no more than it may proves absence."""
     run, store = push.run, push.run.env.store
-    reading, certificate, _ = await directory.read_directory(
-        run, push.source, blanks_wait=True, label=f"{JOB} look"
-    )
+    reading, certificate, _ = await directory.read_directory(run, push.source, label=f"{JOB} look")
     if reading.error is not None and certificate.rows == 0:
         raise reading.error
     push.listings = push.listings + 1 if certificate.complete and again else int(certificate.complete)
@@ -189,8 +186,8 @@ async def _look_by_listing(push: Push, rows: Sequence[Local], *, again: bool = F
     wanted = {local.contact_id for local in rows if local.row_id not in doubtful}
     waiting = [remote for remote in reading.put_off.values() if remote.contact_id in wanted]
     if waiting:  # blanks of rows that a person edited, within the limit: taken over as they are
-        reading.blanks_wait = False
-        await directory.absorb(reading, waiting, reading.began_in)
+        reading.work.put_off = None
+        await directory.absorb(run, reading, waiting, reading.began_in)
     looks = {}
     for local in rows:
         seen = local.row_id in reading.seen and local.row_id not in doubtful

@@ -20,6 +20,9 @@ from syncer.store.connect import Connection
 #: Most rows that one run asks for by their own id before removing them; the rest waits for the next.
 MOST_ASKED = 200
 
+#: Rows missing for the first time that are asked for at once, as a sample.
+MOST_SAMPLED = 3
+
 #: Most rows missing from a listing that did not hold still which are asked for one by one.
 MOST_DOUBTED = 50
 
@@ -69,29 +72,38 @@ async def settle(
     blanks: list[tuple[int, str]],
     max_deletions: float,
     ask: Ask | None,
+    whole: bool = True,
 ) -> None:
     """Judge and carry out what a listing takes away.
 
-    `unseen` are living rows that it did not show (empty for an incremental listing), `vanished` rows
-    that the vendor itself calls deleted, `shown` tells whether a row was in it.
+    `unseen` are living rows that it did not show (empty for an incremental listing, which is not
+    `whole`), `vanished` rows that the vendor itself calls deleted, `shown` tells whether a row was in
+    it. A listing that broke off was not counted whole: it takes nothing away but what a person
+    approved to turn blank. What is held stays so until a whole, complete listing says otherwise, or
+    the row shows again.
     """
     store, job, account, table = run.env.store, run.job, run.account, subject.table
-    vanished = set(vanished)
+    partial = certificate.verdict is Verdict.PARTIAL
+    vanished = set() if partial else set(vanished)
     noted = await store.read(holds.noted_absences, table)
-    gone = await _proven(run, subject, certificate, unseen, ask)
+    gone = set(await _proven(run, subject, certificate, unseen, noted, ask)) | vanished
     decided = await store.read(holds.decided, job, account, table)
-    open_number = await store.read(holds.open_hold, job, account)
+    waiting = await store.read(holds.open_rows, job, account, table)
     back = [row for row in noted if shown(row)]
-    used_up = [one for one in decided.approved | decided.rejected if one[1] == "" and shown(one[0])]
-    if not (gone or vanished or blanks or back or used_up or open_number):
+    turned = set(blanks)
+    used_up = [one for one in decided.approved | decided.rejected if shown(one[0]) and one not in turned]
+    if not (gone or blanks or back or used_up or waiting):
         return
+    kept: set[tuple[int, str]] = set()
+    if not (whole and certificate.complete):
+        kept = {one for one in waiting if one in turned or not shown(one[0])}
     live = await store.read(subject.live)
     filled = await store.read(subject.filled, sorted({column for _, column in blanks}))
     verdict = limits.judge(
         live=live,
         listed=listed,
-        gone=sorted(vanished | set(gone)),
-        blanks=blanks,
+        gone=sorted(row for row in gone if (row, "") not in kept),
+        blanks=[one for one in blanks if one not in kept and (not partial or one in decided.approved)],
         filled=filled,
         approved=decided.approved,
         rejected=decided.rejected,
@@ -100,27 +112,23 @@ async def settle(
     ready = [row for row in verdict.remove if row in noted or row in vanished or row in verdict.at_once]
     first_time = [row for row in verdict.remove if row not in noted and row not in ready]
     ready = await _still_absent(run, subject, ready, vanished | verdict.at_once, ask)
-    partial = certificate.verdict is Verdict.PARTIAL
 
-    def finish(conn: Connection) -> None:
+    def finish(conn: Connection) -> str:
         holds.clear_absences(conn, table, [*back, *ready])
-        holds.note_absences(conn, table, [row for row in first_time if row not in noted], run.at)
+        holds.note_absences(conn, table, first_time, run.at)
         for row in ready:
             subject.remove(conn, row, run.at)
         subject.blank(conn, verdict.blanks)
         done = [(row, "") for row in ready] + [one for one in verdict.blanks if one in decided.approved]
         holds.forget_decisions(conn, job, account, table, done + used_up)
-        if verdict.hold:
-            run.held = holds.save(conn, job, account, table, verdict.reason, verdict.hold, run.at)
-        elif open_number is not None and not partial and certificate.complete:
-            holds.supersede(conn, job, account, run.at)
+        now_held = kept.union(verdict.hold)
+        number = holds.update_open(conn, job, account, table, now_held, verdict.reason, run.at)
+        run.held = number if number is not None else run.held
+        return "" if number is None else holds.reason_of(conn, number)
 
-    await store.write(finish)
+    reason = await store.write(finish)
     run.removed += len(ready)
-    if run.held is None and open_number is not None and not certificate.complete:
-        run.held = open_number
-    if run.held is not None:
-        reason = verdict.reason or "an earlier listing is held"
+    if reason:
         run.incomplete(
             f"held for a person: {reason}; see `syncer held list`, then "
             f"`syncer held approve {run.held}` or `syncer held reject {run.held}`"
@@ -128,17 +136,31 @@ async def settle(
 
 
 async def _proven(
-    run: Run, subject: Subject, certificate: Certificate, unseen: list[int], ask: Ask | None
+    run: Run,
+    subject: Subject,
+    certificate: Certificate,
+    unseen: list[int],
+    noted: set[int],
+    ask: Ask | None,
 ) -> list[int]:
-    """Of the rows that a listing did not show, those that it proves absent."""
+    """Of the rows that a listing did not show, those that it proves absent.
+
+    Some that are missing for the first time are asked for even of a complete one: where they are
+    there, it was cut short in a way that nothing else could show.
+    """
     if certificate.complete:
+        fresh = [row for row in unseen if row not in noted][:MOST_SAMPLED]
+        answers = await _answers(run, subject, fresh, ask)
+        if True in answers.values():
+            _lacks_rows(run)
+            return []
         return unseen
-    if certificate.verdict is Verdict.PARTIAL or ask is None or not 0 < len(unseen) <= MOST_DOUBTED:
+    if certificate.verdict is Verdict.PARTIAL or not 0 < len(unseen) <= MOST_DOUBTED:
         return []
     if certificate.rows == 0:
         return []
-    keys = await run.env.store.read(subject.keys, unseen)
-    return [row for row in unseen if await _ask(run, ask, keys.get(row)) is False]
+    answers = await _answers(run, subject, unseen, ask)
+    return [row for row in unseen if answers.get(row) is False]
 
 
 async def _still_absent(
@@ -148,13 +170,26 @@ async def _still_absent(
     doubtful = [row for row in ready if row not in certain]
     if ask is None or not doubtful:
         return ready
-    keys = await run.env.store.read(subject.keys, doubtful)
-    kept: set[int] = set(doubtful[MOST_ASKED:])
-    for row in doubtful[:MOST_ASKED]:
-        if await _ask(run, ask, keys.get(row)) is True:
-            kept.add(row)
-            run.log.info("a row that the listing lacks is there when asked for by its id", row=row)
+    answers = await _answers(run, subject, doubtful[:MOST_ASKED], ask)
+    kept = {row for row, there in answers.items() if there}
+    if kept:
+        _lacks_rows(run)
+    kept.update(doubtful[MOST_ASKED:])
     return [row for row in ready if row not in kept]
+
+
+def _lacks_rows(run: Run) -> None:
+    run.incomplete("the listing lacks rows that are there when asked for by their id; they are kept")
+
+
+async def _answers(
+    run: Run, subject: Subject, rows: Iterable[int], ask: Ask | None
+) -> dict[int, bool | None]:
+    if ask is None:
+        return {}
+    rows = list(rows)
+    keys = await run.env.store.read(subject.keys, rows)
+    return {row: await _ask(run, ask, keys.get(row)) for row in rows}
 
 
 async def _ask(run: Run, ask: Ask, key: str | None) -> bool | None:

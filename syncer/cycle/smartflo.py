@@ -20,6 +20,9 @@ JOB = "smartflo-contacts"
 #: A password that expires within so many days is told.
 DAYS_LEFT = 14
 
+#: Listings in a row that did not hold still, before the cursor moves all the same.
+MOST_DRIFTED = 3
+
 #: Increments in a row that held rows older than asked for, before the filter counts as ignored.
 IGNORED_READS = 2
 
@@ -36,16 +39,16 @@ async def _pull_groups(run: Run, source: SmartfloSource) -> None:
         assert isinstance(position, int)
         return await source.client.fetch_groups_page(position)
 
-    walk = Walk(Paging.NUMBERED, has_total=False)
+    walk = Walk(Paging.NUMBERED, has_total=False, asked=100)
     await mirrors.pull(run, SMARTFLO_GROUPS, walk, fetch, max_deletions=source.account.max_deletions)
 
 
 async def _pull_contacts(run: Run, source: SmartfloSource) -> None:
     account, job, state = source.account, source.account.contacts, run.state
-    full_due = state.cursor is None or state.last_full_at is None or await _approved(run)
+    full_due = state.cursor is None or state.last_full_at is None
     if state.last_full_at is not None:
         full_due = full_due or run.env.now() - cursor.parse(state.last_full_at) >= job.full_every
-    whole = run.full or full_due
+    whole = run.full or full_due or await _held_or_approved(run)
     after = None
     if not whole and state.cursor is not None:
         after = cursor.ask_after(state.cursor, job.overlap, account.updated_after_format)
@@ -68,7 +71,7 @@ async def _pull_contacts(run: Run, source: SmartfloSource) -> None:
             older += sum(cursor.is_older(row.stamp, asked_from, job.overlap) for row in page.rows)
         return page
 
-    walk = Walk(Paging.NUMBERED, has_total=False)
+    walk = Walk(Paging.NUMBERED, has_total=False, asked=100)
     certificate = await mirrors.pull(
         run,
         SMARTFLO_CONTACTS,
@@ -82,20 +85,29 @@ async def _pull_contacts(run: Run, source: SmartfloSource) -> None:
         _learn_filter(run, older)
     if run.full and not full_due:
         return  # a one-off reading moves neither the cursor nor the date of the next full one
+    if certificate.verdict is Verdict.DRIFTED and not _drifted_enough(run):
+        return  # rows that moved while we read may lie before the new cursor: ask from the old one again
     if certificate.verdict is not Verdict.PARTIAL:
+        state.notes.pop("drifted", None)
         state.cursor = cursor.advance(state.cursor, stamps, server_now or utc_text(run.env.now()))
         if whole:
             state.last_full_at = run.at
 
 
-async def _approved(run: Run) -> bool:
-    """Whether a person let rows go that only a full listing can still show so."""
+def _drifted_enough(run: Run) -> bool:
+    """Whether listings never hold still here, so that waiting for one that does is in vain."""
+    times = int(run.state.notes.get("drifted", 0)) + 1
+    run.state.notes["drifted"] = times
+    return times >= MOST_DRIFTED
+
+
+async def _held_or_approved(run: Run) -> bool:
+    """Whether contacts wait for a person, or were let go by one: only a whole listing shows them so."""
 
     def ask(conn: Connection) -> bool:
-        return any(
-            holds.decided(conn, JOB, run.account, mirror.name).approved
-            for mirror in (SMARTFLO_CONTACTS, SMARTFLO_GROUPS)
-        )
+        table = SMARTFLO_CONTACTS.name
+        decided = holds.decided(conn, JOB, run.account, table)
+        return bool(decided.approved or holds.open_rows(conn, JOB, run.account, table))
 
     return await run.env.store.read(ask)
 

@@ -21,7 +21,8 @@ async def pull_user_contacts(run: Run, source: TelecmiSource) -> None:
         assert isinstance(position, int)
         return await source.client.fetch_user_contacts_page(position)
 
-    walk = Walk(Paging.NUMBERED, has_total=True, offset=mirrors.known_offset(run, USER_CONTACTS.name))
+    offset = mirrors.known_offset(run, USER_CONTACTS.name)
+    walk = Walk(Paging.NUMBERED, has_total=True, offset=offset, asked=10)
     began = run.env.stamp()
     certificate = await mirrors.pull(run, USER_CONTACTS, walk, fetch, max_deletions=account.max_deletions)
     known = await store.read(runs.load_job, directory.JOB, account.name)

@@ -30,7 +30,7 @@ def until_next(
     when a run takes longer. After `failures` in a row it is `every`, twice, then four times that, and
     never sooner than the vendor asked (`retry_after`).
     """
-    wait = every * min(4.0, 2.0 ** (failures - 1)) if failures else max(every - took, every / 10)
+    wait = every * 2.0 ** min(failures - 1, 2) if failures else max(every - took, every / 10)
     wait *= 1 + JITTER * rand
     return wait if retry_after is None else max(wait, min(retry_after, LONGEST_PAUSE))
 

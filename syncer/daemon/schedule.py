@@ -85,6 +85,12 @@ class Schedule:
         """Seconds until this alarm rings."""
         return self._alarms[name].remaining
 
+    def when(self, name: str) -> datetime:
+        """The time on the wall clock at which this alarm rings."""
+        when = self._scheduler.get_job(name).next_run_time
+        assert isinstance(when, datetime)
+        return when
+
     def check_clock(self) -> float:
         """See whether the wall clock was set, and mend what that does to the alarms.
 

@@ -12,9 +12,11 @@ import signal
 import socket
 import sys
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from pathlib import Path
+from typing import TypeVar
 
 from syncer.clock import Clock, SystemClock
 from syncer.config import Settings, load_settings
@@ -29,7 +31,10 @@ from syncer.daemon.worker import Worker
 from syncer.errors import ConfigError, LockedError, SchemaError, StoreBusyError, StoreError, SyncerError
 from syncer.locks import Locks
 from syncer.logs import Edges, configure_logs, get_logger, wants_json
+from syncer.store import schema
 from syncer.store.connect import Database
+
+T = TypeVar("T")
 
 #: Exit codes (README, "Commands").
 DONE, FAILED, BUSY, CONFIG = 0, 1, 75, 78
@@ -115,20 +120,44 @@ class Service:
         http = self._settings.http
         listener = web.listen(http) if http else None
         try:
+            await self._migrate()
             # One after the other with a `sync` that starts at this moment.
             async with self._locks.hold([jobs.SCHEMA_LOCK]):
-                self._db = await asyncio.get_running_loop().run_in_executor(
-                    self._executor, jobs.open_database, self._settings
-                )
+                self._db = await self._on_database_thread(partial(jobs.open_database, self._settings))
             try:
                 self._crew, self._chores = self._assemble(self._settings)
                 return await self._work(listener)
             finally:
-                await asyncio.get_running_loop().run_in_executor(self._executor, self._db.close)
+                await self._on_database_thread(self._db.close)
         finally:
             if listener is not None:
                 listener.close()
             self._executor.shutdown()
+
+    async def _migrate(self) -> None:
+        """Bring an older database to this version, in a process of its own.
+
+        The migration tool takes 8 MB that would never be given back. Where that fails, what comes
+        next does it again, and tells why it cannot.
+        """
+
+        def is_current() -> bool:
+            with jobs.open_database(self._settings, migrate=False) as db:
+                return schema.is_current(db)
+
+        if await self._on_database_thread(is_current):
+            return
+        child = await asyncio.create_subprocess_exec(
+            *(sys.executable, "-m", "syncer", "--config", str(self._config_path), "db", "upgrade"),
+            env=dict(self._environ),
+            stdin=asyncio.subprocess.DEVNULL,
+            stdout=asyncio.subprocess.DEVNULL,
+            stderr=asyncio.subprocess.DEVNULL,
+        )
+        await child.wait()
+
+    async def _on_database_thread(self, work: Callable[[], T]) -> T:
+        return await asyncio.get_running_loop().run_in_executor(self._executor, work)
 
     def _assemble(self, settings: Settings) -> tuple[Crew, Chores]:
         """A crew for this config, not yet at work. ConfigError when something it names cannot be used."""

@@ -56,6 +56,10 @@ class Surroundings:
     #: Seconds that the record says this job pauses; 0 when it does not.
     load_pause: Callable[[JobSpec], Awaitable[float]]
     chatty: bool = False  #: somebody reads along on a terminal
+    #: Of a job's `every`, and whether it is a push: the longest run, the longest silence in it.
+    limits: Callable[..., tuple[float, float]] = pace.run_limits
+    lock_step: float = LOCK_STEP
+    late: float = LATE
 
 
 class Worker:
@@ -119,7 +123,7 @@ class Worker:
     def late(self) -> bool:
         """Whether a run is under way that should have ended long ago."""
         limit = self._limit.when() if self._limit is not None else None
-        return limit is not None and asyncio.get_running_loop().time() > limit + LATE
+        return limit is not None and asyncio.get_running_loop().time() > limit + self._around.late
 
     @property
     def paused(self) -> bool:
@@ -166,6 +170,7 @@ class Worker:
             except SyncerError as error:  # what `run_job` could not put into its record: locks, the disk
                 self._failed(error, str(error))
                 self._rest_after(0.0)
+                await self._around.finished(self)
 
     async def _turn(self) -> None:
         if not self._fresh and (left := await self._around.load_pause(self.spec)) > 0:
@@ -198,12 +203,12 @@ class Worker:
             if not told:
                 self._log.debug("waiting for another process", holder=locks.holder(self.name))
                 told = True
-            await asyncio.sleep(LOCK_STEP * (0.5 + self._around.rand()))
+            await asyncio.sleep(self._around.lock_step * (0.5 + self._around.rand()))
         return handle
 
     async def _run_once(self) -> Run | None:
         """One run within its limits; None when it was ended, or ended itself by a bug."""
-        whole, self._silence = pace.run_limits(self.spec.every.total_seconds(), push=self.push)
+        whole, self._silence = self._around.limits(self.spec.every.total_seconds(), push=self.push)
         now = asyncio.get_running_loop().time()
         # The calls of a run end first, which lets it close its record; being cancelled comes after.
         self._ends_by = now + whole + self._silence / 10

@@ -151,6 +151,11 @@ class Door:
         """
         self._patience = seconds
 
+    @property
+    def patience(self) -> float | None:
+        """What is left of the patience; None when there is no limit."""
+        return self._patience
+
     async def call(self, call: Call, judge: Judge | None = None) -> Answer:
         """Make the call and give back its answer, which `judge` has found good.
 

@@ -9,23 +9,54 @@ import contextlib
 import grp
 import os
 import sqlite3
+import stat
 from collections.abc import Iterator
 from pathlib import Path
 
 from sqlalchemy import Connection, create_engine, event, text
-from sqlalchemy.exc import (
-    DBAPIError,
-    IntegrityError,
-    SQLAlchemyError,
-)
+from sqlalchemy.exc import DBAPIError, SQLAlchemyError
 from sqlalchemy.pool import NullPool
 
 from syncer.errors import SchemaError, StoreBusyError, StoreError, UsageError
+from syncer.store.tables import metadata
 
 __all__ = ["BUSY_TIMEOUT", "Connection", "Database", "create_private", "map_error"]
 
 #: How long a statement waits for somebody else's write transaction, in seconds.
 BUSY_TIMEOUT = 10.0
+
+_BUSY = "the database {name} is held by another program; try again in a moment"
+_UNWRITABLE = "the database {name} cannot be written: check the owner and mode of it and its folder"
+_BROKEN = (
+    "the file {name} is no intact SQLite database: restore a backup, or name another file in database.url"
+)
+
+#: How every refusal begins that our own triggers write.
+_OUR_TABLES = tuple(metadata.tables)
+
+
+#: SQLite's primary result codes (https://sqlite.org/rescode.html) -> the error, and what to tell a person.
+_CODES: dict[int, tuple[type[StoreError], str]] = {
+    sqlite3.SQLITE_PERM: (StoreError, _UNWRITABLE),
+    sqlite3.SQLITE_BUSY: (StoreBusyError, _BUSY),
+    sqlite3.SQLITE_LOCKED: (StoreBusyError, _BUSY),
+    sqlite3.SQLITE_READONLY: (StoreError, _UNWRITABLE),
+    sqlite3.SQLITE_IOERR: (
+        StoreError,
+        "the disk did not take or give what the database {name} needs: check the disk and its free space",
+    ),
+    sqlite3.SQLITE_CORRUPT: (SchemaError, _BROKEN),
+    sqlite3.SQLITE_FULL: (
+        StoreError,
+        "the disk that holds the database {name} is full; free some space and try again",
+    ),
+    sqlite3.SQLITE_CANTOPEN: (
+        StoreError,
+        "the database {name} cannot be opened: check that its folder exists and may be written",
+    ),
+    sqlite3.SQLITE_TOOBIG: (StoreError, "a value is too long for the database {name}"),
+    sqlite3.SQLITE_NOTADB: (SchemaError, _BROKEN),
+}
 
 
 def map_error(error: SQLAlchemyError, path: Path) -> StoreError | UsageError:
@@ -34,55 +65,86 @@ def map_error(error: SQLAlchemyError, path: Path) -> StoreError | UsageError:
     The original text may quote values, so only refusals written by our own triggers are passed on.
     """
     original = error.orig if isinstance(error, DBAPIError) else None
-    message = str(original) if original is not None else ""
-    low = message.lower()
     name = path.name
-    if isinstance(error, IntegrityError) and "read-only" in low:
-        return UsageError(message)
-    if isinstance(error, IntegrityError) and message.startswith("telecmi_contacts"):
-        return UsageError(message)
-    if "locked" in low or "busy" in low:
-        return StoreBusyError(f"the database {name} is held by another program; try again in a moment")
-    if "full" in low:
-        return StoreError(f"the disk that holds the database {name} is full; free some space and try again")
-    if "readonly" in low or "read-only" in low:
-        return StoreError(
-            f"the database {name} cannot be written: check the owner and mode of it and its folder"
-        )
-    if "unable to open" in low:
-        return StoreError(
-            f"the database {name} cannot be opened: check that its folder exists and may be written"
-        )
-    if "not a database" in low or "malformed" in low:
-        return SchemaError(
-            f"the file {name} is no intact SQLite database: restore a backup, or name another file in database.url"
-        )
+    code = getattr(original, "sqlite_errorcode", None)
+    if code == sqlite3.SQLITE_CONSTRAINT_TRIGGER and str(original).startswith(_OUR_TABLES):
+        return UsageError(str(original))
+    known = _CODES.get(code & 0xFF) if isinstance(code, int) else None
+    if known is not None:
+        kind, sentence = known
+        return kind(sentence.format(name=name))
     if isinstance(original, sqlite3.Error):
         return StoreError(f"the database {name} refused a statement ({type(original).__name__})")
     return StoreError(f"the database {name} could not be used ({type(error).__name__})")
 
 
+def _settle_mode(handle: int, group: str | None) -> None:
+    """Take from others what they may not have, where the file is ours to change."""
+    there = os.fstat(handle)
+    mode = stat.S_IMODE(there.st_mode)
+    if group is None:
+        if there.st_uid == os.geteuid() and mode & 0o077:
+            os.fchmod(handle, 0o600)
+        return
+    gid = grp.getgrnam(group).gr_gid
+    if os.geteuid() not in (0, there.st_uid):
+        return  # one of the group: the owner has set it up
+    if there.st_gid != gid:
+        os.fchown(handle, -1, gid)
+    if mode != 0o660:
+        os.fchmod(handle, 0o660)
+
+
+def _is_sqlite(handle: int) -> bool:
+    """Whether the file is empty or begins as SQLite's do; a file of another kind is left as it is."""
+    head = os.pread(handle, 16, 0)
+    return head in (b"", b"SQLite format 3\x00")
+
+
 def create_private(path: Path, group: str | None) -> None:
-    """Create an empty database file that nobody else may read (0660 for `group`, else 0600)."""
-    mode = 0o660 if group else 0o600
+    """Create an empty database file that nobody else may read (0660 for `group`, else 0600).
+
+    An existing one, with its -wal and -shm, is brought to that mode. Raises StoreError.
+    """
     try:
-        path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-        handle = os.open(path, os.O_RDWR | os.O_CREAT, mode)
+        if not path.parent.is_dir():
+            path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+            if group:  # whoever may write the database has to make its -wal there
+                os.chown(path.parent, -1, grp.getgrnam(group).gr_gid)
+                path.parent.chmod(0o770)
+        handle = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    except KeyError:
+        raise _no_group(path, group) from None
     except OSError as error:
         raise StoreError(
-            f"the database {path.name} cannot be created ({error.strerror}): "
-            "check that its folder exists and may be written"
+            f"the database {path.name} cannot be opened for writing ({error.strerror}): "
+            "check the owner and mode of it and its folder"
         ) from None
     try:
-        if group:
-            os.fchown(handle, -1, grp.getgrnam(group).gr_gid)
-            os.fchmod(handle, mode)
-        elif os.fstat(handle).st_uid == os.geteuid() and os.fstat(handle).st_mode & 0o077:
-            os.fchmod(handle, mode)
-    except (OSError, KeyError) as error:
-        raise StoreError(f"the database {path.name} cannot be given to group {group}: {error}") from None
+        if not _is_sqlite(handle):
+            return
+        _settle_mode(handle, group)
+        for suffix in ("-wal", "-shm"):
+            with contextlib.suppress(FileNotFoundError):
+                beside = os.open(f"{path}{suffix}", os.O_RDWR | os.O_CLOEXEC)
+                try:
+                    _settle_mode(beside, group)
+                finally:
+                    os.close(beside)
+    except KeyError:
+        raise _no_group(path, group) from None
+    except OSError as error:
+        raise StoreError(
+            f"the database {path.name} cannot be given to group {group or 'nobody'} ({error.strerror})"
+        ) from None
     finally:
         os.close(handle)
+
+
+def _no_group(path: Path, group: str | None) -> StoreError:
+    return StoreError(
+        f"the database {path.name} cannot be given to group {group}: there is no such group on this machine"
+    )
 
 
 class Database:
@@ -102,11 +164,17 @@ class Database:
         checkpoints: bool = True,
     ) -> None:
         self.path = path
-        if path.is_dir():
+        try:
+            folder, there = path.is_dir(), path.exists()
+        except OSError as error:
+            raise StoreError(
+                f"the database {path.name} cannot be reached ({error.strerror}): check the mode of its folder"
+            ) from None
+        if folder:
             raise StoreError(f"database.url names a folder ({path.name}); name a file in it")
         if create:
             create_private(path, group)
-        elif not path.exists():
+        elif not there:
             raise StoreError(
                 f"there is no database {path.name} yet: run `syncer sync` or `syncer db upgrade` first"
             )
@@ -150,6 +218,9 @@ class Database:
             raise map_error(error, self.path) from None
         except sqlite3.Error as error:
             raise map_error(DBAPIError("", None, error), self.path) from None
+        except UnicodeEncodeError:
+            # Half of a surrogate pair: an argument that was typed in another encoding, say.
+            raise UsageError("a value is no UTF-8 text, so that the database cannot hold it") from None
 
     @contextlib.contextmanager
     def read(self) -> Iterator[Connection]:
@@ -170,22 +241,29 @@ class Database:
             transaction = self._conn.begin()
             try:
                 yield self._conn
+                transaction.commit()
             except BaseException:
                 transaction.rollback()
+                self._end_transaction()
                 raise
-            transaction.commit()
 
     @contextlib.contextmanager
     def write(self) -> Iterator[Connection]:
         """A write of our own: the guard row is set for as long as it lasts, and no longer."""
         with self.edit() as conn:
-            conn.execute(
-                text(
-                    "INSERT INTO sync_guard (id, active) VALUES (1, 1) ON CONFLICT (id) DO UPDATE SET active = 1"
+            if conn.execute(text("UPDATE sync_guard SET active = 1 WHERE id = 1")).rowcount == 0:
+                raise SchemaError(
+                    f"the write guard of the database {self.path.name} is missing: "
+                    "`syncer db upgrade` puts it back"
                 )
-            )
             yield conn
             conn.execute(text("UPDATE sync_guard SET active = 0 WHERE id = 1"))
+
+    def _end_transaction(self) -> None:
+        """After a commit that failed SQLAlchemy thinks that it is over; SQLite may think otherwise."""
+        raw = self._conn.connection.dbapi_connection
+        assert raw is not None
+        raw.rollback()  # does nothing where SQLite has ended it itself
 
     def data_version(self) -> int:
         """A number that changes when another connection has committed."""

@@ -6,15 +6,15 @@ batches inside one write transaction.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import Connection, Select, delete, func, insert, literal, or_, select, update
+from sqlalchemy import Connection, Select, delete, func, literal, or_, select, update
 from sqlalchemy.dialects.sqlite import insert as upsert
 
-from syncer.core.contacts import Absorbed, Local, absorb
-from syncer.core.model import FIELDS, DirectoryContact, Fields, OnConflict, Operation
+from syncer.core.contacts import Local
+from syncer.core.model import FIELDS, Fields, OnConflict, Operation
 from syncer.core.normalise import to_e164
 from syncer.core.rows import Bits
 from syncer.store import log, queue
@@ -33,17 +33,6 @@ class Policy:
     account: str
     region: str
     on_conflict: OnConflict
-
-
-@dataclass(slots=True)
-class Counts:
-    """What a batch, or a run, came to."""
-
-    seen: int = 0
-    added: int = 0
-    changed: int = 0
-    removed: int = 0
-    blanks: list[tuple[int, str]] = field(default_factory=list)  #: (row, field) put off
 
 
 def _query() -> Select[Any]:
@@ -96,23 +85,31 @@ def load_by_contact_id(conn: Connection, account: str, ids: Sequence[str]) -> di
     return found
 
 
-def find_adopters(conn: Connection, account: str, phone: str) -> Local | None:
-    """The row without `contact_id` that a directory contact with this number belongs to.
+def load_adopters(conn: Connection, account: str, phones: Iterable[str]) -> dict[str, Local]:
+    """Rows without `contact_id` to which a directory contact with a number belongs, by number.
 
     First rows that sent an add with this number (whatever they say now), then living rows that
     hold it; the oldest of them.
     """
-    senders = (
-        select(push_intents.c.row_id)
-        .where(push_intents.c.operation == Operation.ADD, push_intents.c.phone_e164 == phone)
-        .scalar_subquery()
-    )
-    nobody = _C.contact_id.is_(None)
-    for condition in (_C.id.in_(senders), (_C.phone_e164 == phone) & _C.deleted_at.is_(None)):
-        found = _load(conn, _query().where(_C.account == account, nobody, condition).order_by(_C.id).limit(1))
-        if found:
-            return found[0]
-    return None
+    out: dict[str, Local] = {}
+    for block in queue.chunks(phones):
+        senders = select(push_intents.c.phone_e164, push_intents.c.row_id).where(
+            push_intents.c.operation == Operation.ADD, push_intents.c.phone_e164.in_(block)
+        )
+        sent = [(phone, row_id) for phone, row_id in conn.execute(senders.order_by(push_intents.c.row_id))]
+        nobody = (_C.account == account) & _C.contact_id.is_(None)
+        holders = _load(
+            conn,
+            _query().where(nobody, _C.phone_e164.in_(block), _C.deleted_at.is_(None)).order_by(_C.id),
+        )
+        rows = load_rows(conn, {row_id for _, row_id in sent}) if sent else {}
+        for phone, row_id in sent:
+            local = rows.get(row_id)
+            if local is not None and local.account == account and local.contact_id is None:
+                out.setdefault(phone, local)
+        for local in holders:
+            out.setdefault(local.phone_e164 or "", local)
+    return out
 
 
 def holder_of(conn: Connection, account: str, phone: str, row_id: int) -> int | None:
@@ -144,106 +141,6 @@ def fill_phones(conn: Connection, account: str, region: str) -> int:
     return filled
 
 
-def absorb_batch(
-    conn: Connection,
-    rows: Sequence[DirectoryContact],
-    policy: Policy,
-    *,
-    asked_in: int,
-    at: str,
-    seen: Bits,
-    counts: Counts,
-    put_off: Callable[[DirectoryContact], None] | None = None,
-    forgotten: Callable[[str | None], bool] = lambda _: False,
-) -> None:
-    """Write down what the directory showed; `asked_in` is the epoch in which it was asked.
-
-    With `put_off`, a contact of which upstream would turn a field blank is handed back instead: that
-    has to be counted over the whole listing first. `seen` takes the ids of all rows shown.
-    """
-    known = load_by_contact_id(conn, policy.account, [row.contact_id for row in rows])
-    epoch = 0
-    for row in rows:
-        counts.seen += 1
-        if forgotten(row.phone_e164):
-            continue
-        local = known.get(row.contact_id)
-        if local is None and row.phone_e164 is not None:
-            local = find_adopters(conn, policy.account, row.phone_e164)
-        if local is None:
-            row_id = _insert(conn, row, policy.account, at, epoch or (epoch := queue.tick(conn)))
-            known[row.contact_id] = load_rows(conn, [row_id])[row_id]
-            counts.added += 1
-            seen.add(row_id)
-            continue
-        if seen_before := local.row_id in seen:
-            pass  # a page that moved while it was read; the later value stands
-        seen.add(local.row_id)
-        if _unchanged(local, row) or (local.touched > asked_in and not seen_before):
-            continue
-        outcome = absorb(local, row, region=policy.region, on_conflict=policy.on_conflict)
-        if put_off is not None and outcome.blanks:
-            counts.blanks += [(local.row_id, name) for name in outcome.blanks]
-            put_off(row)
-            continue
-        if _save(conn, local, row, outcome, policy, at, epoch or (epoch := queue.tick(conn))):
-            counts.changed += 1
-        known[row.contact_id] = load_rows(conn, [local.row_id])[local.row_id]
-
-
-def needs_writing(conn: Connection, rows: Sequence[DirectoryContact], account: str, seen: Bits) -> bool:
-    """Whether any of these differs from the mirror; those that do not are marked as seen."""
-    known: dict[str, Any] = {}
-    for block in queue.chunks([row.contact_id for row in rows]):
-        query = (
-            select(_C.id, _C.contact_id, _C.raw, _C.deleted_at, _B.source)
-            .outerjoin(contact_base, _B.row_id == _C.id)
-            .where(_C.account == account, _C.contact_id.in_(block))
-        )
-        known |= {row.contact_id: row for row in conn.execute(query)}
-    busy = queue.load_open(conn, [row.id for row in known.values()])
-    for row in rows:
-        there = known.get(row.contact_id)
-        if there is None or there.raw != row.raw or there.id in busy:
-            return True
-        if there.deleted_at is not None or there.source != "directory":
-            return True
-    for row in rows:
-        seen.add(known[row.contact_id].id)
-    return False
-
-
-def _unchanged(local: Local, row: DirectoryContact) -> bool:
-    return (
-        local.raw == row.raw
-        and local.contact_id == row.contact_id
-        and not local.deleted
-        and local.source == "directory"
-        and not local.changes
-    )
-
-
-def _insert(conn: Connection, row: DirectoryContact, account: str, at: str, epoch: int) -> int:
-    values = {name: row.fields.get(name) or None for name in FIELDS}
-    result = conn.execute(
-        insert(telecmi_contacts)
-        .values(
-            account=account,
-            contact_id=row.contact_id,
-            phone_e164=row.phone_e164,
-            first_seen_at=at,
-            last_changed_at=at,
-            raw=row.raw,
-            **values,
-        )
-        .returning(_C.id)
-    )
-    row_id = int(result.scalar_one())
-    save_base(conn, row_id, account, row.fields, "directory", row.contact_id, epoch, row.phone_e164)
-    log.inserted(conn, TABLE, row_id, at)
-    return row_id
-
-
 def save_base(
     conn: Connection,
     row_id: int,
@@ -268,70 +165,6 @@ def save_base(
 def forget_base(conn: Connection, row_id: int, epoch: int) -> None:
     """Upstream no longer has the contact; when that was learnt stays on record."""
     conn.execute(update(contact_base).where(_B.row_id == row_id).values(source="gone", touched=epoch))
-
-
-def take_over(
-    conn: Connection, local: Local, remote: DirectoryContact, policy: Policy, at: str, epoch: int
-) -> bool:
-    """Absorb one contact; True when people see a change."""
-    outcome = absorb(local, remote, region=policy.region, on_conflict=policy.on_conflict)
-    return _save(conn, local, remote, outcome, policy, at, epoch)
-
-
-def _save(
-    conn: Connection,
-    local: Local,
-    row: DirectoryContact,
-    outcome: Absorbed,
-    policy: Policy,
-    at: str,
-    epoch: int,
-) -> bool:
-    """Carry out what was decided; True when people see a change."""
-    values: dict[str, Any] = {}
-    for name in FIELDS:
-        if outcome.local.get(name) != local.fields.get(name):
-            values[name] = outcome.local.get(name) or None
-    if "phone_no" in values or local.phone_e164 is None:
-        e164 = to_e164(outcome.local.phone_no, policy.region)
-        if e164 != local.phone_e164:
-            values["phone_e164"] = e164
-    told = bool(outcome.taken) or outcome.restored
-    if outcome.restored:
-        values["deleted_at"] = None
-        log.changed(conn, TABLE, local.row_id, {"deleted_at": (local.deleted_at, None)}, at, "upstream")
-    changes = (
-        {n: (local.fields.get(n), outcome.local.get(n)) for n in FIELDS if n in values}
-        if outcome.restored
-        else dict(outcome.taken)
-    )
-    log.changed(conn, TABLE, local.row_id, changes, at, "upstream")
-    if local.raw != row.raw:
-        values["raw"] = row.raw
-    if local.contact_id != row.contact_id:
-        values["contact_id"] = row.contact_id
-    if told:
-        values["last_changed_at"] = at
-    if values:
-        conn.execute(update(telecmi_contacts).where(_C.id == local.row_id).values(**values))
-    if outcome.base != local.base or local.source != "directory" or local.contact_id != row.contact_id:
-        save_base(
-            conn,
-            local.row_id,
-            policy.account,
-            outcome.base,
-            "directory",
-            row.contact_id,
-            epoch,
-            to_e164(outcome.base.phone_no, policy.region),
-        )
-    for step in outcome.moves:
-        queue.apply_move(conn, step, at)
-    for new in outcome.new:
-        queue.add_change(conn, policy.account, local.row_id, new, at)
-    if outcome.settled:
-        queue.drop_intents(conn, local.row_id)
-    return told
 
 
 def tombstone(conn: Connection, row_id: int, at: str, *, origin: str = "upstream") -> None:

@@ -2,9 +2,27 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 from sqlalchemy import Connection, func, select
 
-from syncer.store.tables import change_log
+from syncer.core.queue import SETTLED
+from syncer.store.tables import change_log, change_queue
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """One entry of the log, as the table has it."""
+
+    seq: int
+    at: str
+    table_name: str
+    row_id: int
+    kind: str
+    field: str | None
+    old: str | None
+    new: str | None
+    origin: str
 
 
 def last_seq(conn: Connection) -> int:
@@ -26,3 +44,17 @@ def summary(conn: Connection, after: int) -> list[str]:
         named = "" if kind == "insert" else f" (row {some})"
         out.append(f"would {words[kind]} {len(ids)} {'row' if len(ids) == 1 else 'rows'} of {table}{named}")
     return out
+
+
+def entries(conn: Connection, after: int, limit: int | None = None) -> list[Entry]:
+    """The entries after a number, in order."""
+    query = select(change_log).where(change_log.c.seq > after).order_by(change_log.c.seq)
+    return [Entry(*row) for row in conn.execute(query if limit is None else query.limit(limit))]
+
+
+def pending(conn: Connection, account: str) -> int:
+    """Local changes of an account that are not upstream yet, whatever they wait for."""
+    query = select(func.count()).where(
+        change_queue.c.account == account, change_queue.c.state.not_in(list(SETTLED))
+    )
+    return int(conn.execute(query).scalar_one())

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from sqlalchemy import Connection, and_, delete, insert, select, update
+from sqlalchemy import Connection, and_, delete, func, insert, select, update
 
 from syncer.store.queue import chunks
 from syncer.store.tables import absences, held, held_rows
@@ -44,51 +44,76 @@ def open_hold(conn: Connection, job: str, account: str) -> int | None:
     ).scalar()
 
 
-def save(
+def open_rows(conn: Connection, job: str, account: str, table: str) -> frozenset[tuple[int, str]]:
+    """What of a table the open hold is about: (row id, column or "")."""
+    query = (
+        select(held_rows.c.row_id, held_rows.c.field)
+        .join(held, held_rows.c.held_id == held.c.id)
+        .where(
+            held.c.job == job,
+            held.c.account == account,
+            held.c.decided_at.is_(None),
+            held_rows.c.table_name == table,
+        )
+    )
+    return frozenset((row.row_id, row.field) for row in conn.execute(query))
+
+
+def update_open(
     conn: Connection,
     job: str,
     account: str,
     table: str,
-    reason: str,
     rows: Iterable[tuple[int, str]],
+    reason: str,
     at: str,
-) -> int:
-    """Open a hold, or bring the open one up to date; returns its number."""
+) -> int | None:
+    """Let the open hold be about just these rows of a table; what it says of other tables stays.
+
+    One is opened where there is none, and one that is about nothing any more is closed. Returns its
+    number; None when these rows are none. `reason` "" leaves the reason that stands.
+    """
     listed = sorted(set(rows))
     number = open_hold(conn, job, account)
+    if number is None and not listed:
+        return None
+    if number is not None and open_rows(conn, job, account, table) == set(listed):
+        return number if listed else None
+    mine = held_rows.c.table_name == table
     if number is None:
-        result = conn.execute(
-            insert(held)
-            .values(job=job, account=account, reason=reason, rows=len(listed), created_at=at)
-            .returning(held.c.id)
+        number, others = (
+            int(
+                conn.execute(
+                    insert(held)
+                    .values(job=job, account=account, reason=reason, rows=len(listed), created_at=at)
+                    .returning(held.c.id)
+                ).scalar_one()
+            ),
+            0,
         )
-        number = int(result.scalar_one())
     else:
-        known = set(
-            conn.execute(select(held_rows.c.row_id, held_rows.c.field).where(held_rows.c.held_id == number))
-            
-            .all()
-        )
-        if known == set(listed):
-            return number
-        conn.execute(delete(held_rows).where(held_rows.c.held_id == number))
-        conn.execute(update(held).where(held.c.id == number).values(reason=reason, rows=len(listed)))
+        count = select(func.count()).select_from(held_rows).where(held_rows.c.held_id == number, ~mine)
+        others = int(conn.execute(count).scalar_one())
+    if not listed and not others:  # what it was about stays on record with it
+        conn.execute(update(held).where(held.c.id == number).values(decided_at=at, decision="superseded"))
+        return None
+    conn.execute(delete(held_rows).where(held_rows.c.held_id == number, mine))
     for block in chunks(listed):
         conn.execute(
             insert(held_rows),
             [{"held_id": number, "table_name": table, "row_id": r, "field": f} for r, f in block],
         )
-    return number
+    values: dict[str, object] = {"rows": others + len(listed)}
+    if reason:
+        before = reason_of(conn, number)
+        values["reason"] = f"{before}; {reason}" if others and reason not in before else reason
+    conn.execute(update(held).where(held.c.id == number).values(**values))
+    return number if listed else None
 
 
-def supersede(conn: Connection, job: str, account: str, at: str) -> bool:
-    """A later listing no longer needs the hold: close it. True when there was one."""
-    result = conn.execute(
-        update(held)
-        .where(held.c.job == job, held.c.account == account, held.c.decided_at.is_(None))
-        .values(decided_at=at, decision="superseded")
-    )
-    return bool(result.rowcount)
+def reason_of(conn: Connection, number: int) -> str:
+    """Why a hold waits."""
+    return str(conn.execute(select(held.c.reason).where(held.c.id == number)).scalar_one())
 
 
 def forget_decisions(

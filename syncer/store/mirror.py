@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from sqlalchemy import Connection, Integer, func, insert, select, text, update
+from sqlalchemy import Connection, Integer, Table, func, insert, select, text, update
 
 from syncer.core.model import Note, Row, Value
 from syncer.core.rows import Bits, Change, Decision, Insert, Remove, Same, Stored, decide_row
@@ -339,6 +339,23 @@ def live_count(conn: Connection, mirror: Mirror, account: str) -> int:
     )
 
 
+def count_between(conn: Connection, mirror: Mirror, account: str, column: str, low: int, high: int) -> int:
+    """Living rows of the account whose `column` lies in [low, high)."""
+    table = mirror.table
+    return int(
+        conn.execute(
+            select(func.count())
+            .select_from(table)
+            .where(
+                table.c.account == account,
+                table.c.deleted_at.is_(None),
+                table.c[column] >= low,
+                table.c[column] < high,
+            )
+        ).scalar_one()
+    )
+
+
 def filled_counts(conn: Connection, mirror: Mirror, account: str, columns: Iterable[str]) -> dict[str, int]:
     """By column: how many living rows have a value in it."""
     table, out = mirror.table, {}
@@ -376,6 +393,17 @@ def keys_of(conn: Connection, mirror: Mirror, ids: Iterable[int]) -> dict[int, s
     out: dict[int, str] = {}
     for block in chunks(ids):
         query = select(table.c.id, table.c[mirror.key]).where(table.c.id.in_(block))
+        out |= dict(conn.execute(query).all())
+    return out
+
+
+def raws(
+    conn: Connection, table: Table, key: str, account: str, keys: Iterable[str]
+) -> dict[str, str | None]:
+    """The vendor's own JSON as it is stored, by identity."""
+    out: dict[str, str | None] = {}
+    for block in chunks(keys):
+        query = select(table.c[key], table.c.raw).where(table.c.account == account, table.c[key].in_(block))
         out |= dict(conn.execute(query).all())
     return out
 

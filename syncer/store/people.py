@@ -246,11 +246,11 @@ def list_voicemails(
 # -- the demo ----------------------------------------------------------------------------------------
 
 
-def as_any_client(path: Path, statement: str) -> list[tuple[Any, ...]]:
+def as_any_client(path: Path, statement: str, *values: object) -> list[tuple[Any, ...]]:
     """Run one statement as any SQLite client would: a connection of its own, nothing of ours in between."""
     conn = sqlite3.connect(path, timeout=10)
     try:
         with conn:
-            return conn.execute(statement).fetchall()
+            return conn.execute(statement, values).fetchall()
     finally:
         conn.close()

@@ -187,7 +187,7 @@ def sqlite_version() -> str:
 
 def quick_problems(db: Database) -> list[str]:
     """What a look at the file's structure finds; empty when it is sound."""
-    return [str(row[0]) for row in db.pragma(f"quick_check({_MOST})") if row[0] != "ok"]
+    return [str(row[0]) for row in db.pragma(f"PRAGMA quick_check({_MOST})") if row[0] != "ok"]
 
 
 def guard_problems(conn: Connection) -> list[str]:
@@ -245,11 +245,11 @@ _SANE = {
 def integrity_problems(db: Database) -> list[str]:
     """All that a full look at the database finds, in words; empty when it is sound."""
     out = [
-        f"the file is damaged: {row[0]}" for row in db.pragma(f"integrity_check({_MOST})") if row[0] != "ok"
+        f"the file is damaged: {row[0]}" for row in db.pragma(f"PRAGMA integrity_check({_MOST})") if row[0] != "ok"
     ]
     if out:
         return [*out, "restore a backup, or `sqlite3 FILE .recover` into a new file"]
-    orphans = db.pragma("foreign_key_check")
+    orphans = db.pragma("PRAGMA foreign_key_check")
     for table, row_id, parent, _ in orphans[:_MOST]:
         out.append(f"row {row_id} of {table} points to a row of {parent} that does not exist")
     if len(orphans) > _MOST:

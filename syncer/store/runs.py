@@ -185,17 +185,12 @@ def load_windows(conn: Connection, account: str) -> list[Verified]:
     ]
 
 
-def save_window(conn: Connection, account: str, window: Verified, rows: int) -> None:
-    """Note that a span was read whole; spans that lie inside it are told by it from now on."""
+def save_window(conn: Connection, account: str, window: Verified, replaces: Iterable[int], rows: int) -> None:
+    """Note that a span was read whole; the spans that begin at `replaces` are told by it from now on."""
     table = voicemail_windows
-    conn.execute(
-        delete(table).where(
-            table.c.account == account,
-            table.c.start_ms >= window.start,
-            table.c.end_ms <= window.end,
-            table.c.start_ms != window.start,
-        )
-    )
+    gone = list(replaces)
+    if gone:
+        conn.execute(delete(table).where(table.c.account == account, table.c.start_ms.in_(gone)))
     values = {"end_ms": window.end, "verified_ms": window.at, "rows": rows}
     conn.execute(
         upsert(table)

@@ -14,7 +14,7 @@ from sqlalchemy import ColumnElement, Connection, Select, and_, exists, func, in
 from syncer.core.contacts import Local, NewChange
 from syncer.core.merge import dirty_fields
 from syncer.core.model import FIELDS, Operation, State
-from syncer.core.queue import OPEN
+from syncer.core.queue import OPEN, Event
 from syncer.store import contacts, log, queue
 from syncer.store.contacts import TABLE, Policy
 from syncer.store.tables import change_queue, contact_base, telecmi_contacts
@@ -42,8 +42,9 @@ def scan(conn: Connection, policy: Policy, at: str, *, only_account: bool) -> Fo
     if only_account:
         nameless = func.coalesce(_C.account, "") == ""
         conn.execute(update(telecmi_contacts).where(nameless).values(account=policy.account))
+        conn.execute(update(change_queue).where(_Q.account == "").values(account=policy.account))
     contacts.fill_phones(conn, policy.account, policy.region)
-    deletes = _vanished(conn, policy, at) + _tombstones(conn, policy, at)
+    deletes = _vanished(conn, policy, at) + _tombstones(conn, policy, at) + _orphans(conn, policy, at)
     return Found(_edits(conn, policy, at), _inserts(conn, policy, at), deletes)
 
 
@@ -52,6 +53,7 @@ def needed(conn: Connection, policy: Policy, *, only_account: bool) -> bool:
     queries = [
         _vanished_query(policy),
         _tombstone_query(policy),
+        _orphan_query(policy),
         _dirty_query(policy),
         _insert_query(policy),
         select(_C.id).where(
@@ -62,6 +64,7 @@ def needed(conn: Connection, policy: Policy, *, only_account: bool) -> bool:
     ]
     if only_account:
         queries.append(select(_C.id).where(func.coalesce(_C.account, "") == ""))
+        queries.append(select(_Q.id).where(_Q.account == ""))
     return any(conn.execute(query.limit(1)).first() is not None for query in queries)
 
 
@@ -109,6 +112,24 @@ def _tombstones(conn: Connection, policy: Policy, at: str) -> int:
     rows = conn.execute(_tombstone_query(policy)).scalars().all()
     for row_id in rows:
         _hold_delete(conn, policy, row_id, at)
+    return len(rows)
+
+
+def _orphan_query(policy: Policy) -> Select[Any]:
+    there = exists().where(_C.id == _Q.contact_row)
+    known = exists().where(_B.row_id == _Q.contact_row, _B.source != "gone")
+    settleable = [state for state in OPEN if state is not State.SENDING]
+    return select(_Q.id, _Q.contact_row).where(
+        _Q.account == policy.account, _Q.state.in_(settleable), ~there, ~known
+    )
+
+
+def _orphans(conn: Connection, policy: Policy, at: str) -> int:
+    """Changes of rows that upstream never had, deleted for good while the trigger was missing."""
+    rows = conn.execute(_orphan_query(policy)).all()
+    for row in rows:
+        queue.move(conn, row.id, Event.GIVE_UP, at, note="the contact was deleted")
+        log.removed(conn, TABLE, row.contact_row, at, "local")
     return len(rows)
 
 

@@ -6,14 +6,16 @@ transaction, since rebuilding a table drops its triggers without a word.
 
 from __future__ import annotations
 
+import os
 from datetime import UTC, datetime
 from pathlib import Path
 
 from sqlalchemy import Connection, text
 
-from syncer.errors import SchemaError
+from syncer.errors import SchemaError, StoreError
 from syncer.store import triggers, views
 from syncer.store.connect import Database
+from syncer.store.tables import metadata
 
 #: The newest revision in `migrations/versions`; a test holds it to them.
 HEAD = "0001"
@@ -30,14 +32,29 @@ def migrations_folder() -> Path:
 
 
 def current(conn: Connection) -> str | None:
-    """The revision of the database; None for an empty file."""
-    tables = set(conn.execute(text("SELECT name FROM sqlite_master WHERE type = 'table'")).scalars())
-    if "alembic_version" in tables:
+    """The revision of the database; None for a file that has nothing of ours.
+
+    Raises SchemaError when it holds tables or views of somebody else under our names.
+    """
+    query = text("SELECT name, type FROM sqlite_master WHERE type IN ('table', 'view')")
+    there = {str(name).lower(): str(kind) for name, kind in conn.execute(query)}
+    ours = set(metadata.tables) | set(views.expected())
+    clashing = sorted(ours & set(there))
+    if "alembic_version" in there and {"sync_guard", "change_queue", "contact_base"} & set(there):
+        kinds = dict.fromkeys(metadata.tables, "table") | dict.fromkeys(views.expected(), "view")
+        foreign = [name for name in clashing if there[name] != kinds[name]]
+        if foreign:
+            raise SchemaError(
+                f"the database has a {there[foreign[0]]} {foreign[0]} that syncer did not make: rename or drop it"
+            )
         revision = conn.execute(text("SELECT version_num FROM alembic_version")).scalar()
-        return None if revision is None else str(revision)
-    if "telecmi_contacts" in tables:
+        if revision is not None:
+            return str(revision)
+    if clashing or "alembic_version" in there:
+        name = clashing[0] if clashing else "alembic_version"
         raise SchemaError(
-            "the database has a table telecmi_contacts that syncer did not make: name another file in database.url"
+            f"the database has a {there[name]} {name} that syncer did not make: "
+            "name another file in database.url"
         )
     return None
 
@@ -89,28 +106,38 @@ def upgrade(db: Database) -> list[str]:
 
 
 def heal(db: Database) -> list[str]:
-    """Put back triggers and views that are missing or differ, and a guard left on by hand."""
+    """Put back triggers and views that are missing or differ, and the guard as it has to be.
+
+    Raises SchemaError when a table is missing: what stood in it only a backup has.
+    """
     with db.read() as conn:
-        lost = triggers.missing(conn)
-        stale = [n for n, sql in views.expected().items() if n not in lost and _sql_of(conn, n) != sql]
-        guard = conn.execute(text("SELECT active FROM sync_guard WHERE id = 1")).scalar()
-    if not lost and not stale and not guard:
-        return []
+        tables = set(conn.execute(text("SELECT name FROM sqlite_master WHERE type = 'table'")).scalars())
+        gone = sorted(set(metadata.tables) - tables)
+        if gone:
+            raise SchemaError(f"the database {db.path.name} lacks the table {gone[0]}: restore a backup")
+        current(conn)
+        guard = conn.execute(_GUARD).scalar()
+        if guard == 0 and not triggers.missing(conn) and not views.missing(conn):
+            return []
     with db.edit() as conn:
-        mended = triggers.ensure(conn) + views.ensure(conn)
-        conn.execute(
-            text(
-                "INSERT INTO sync_guard (id, active) VALUES (1, 0) ON CONFLICT (id) DO UPDATE SET active = 0"
+        mended = [f"put back: {name}" for name in triggers.ensure(conn) + views.ensure(conn)]
+        guard = conn.execute(_GUARD).scalar()
+        if guard is None:
+            # No page that was asked for earlier may be believed about a row that was agreed on since.
+            conn.execute(
+                text(
+                    "INSERT INTO sync_guard (id, active, epoch) "
+                    "SELECT 1, 0, 1 + COALESCE(max(touched), 0) FROM contact_base"
+                )
             )
-        )
-    return [f"put back: {name}" for name in mended] + (
-        ["the write guard stood open: closed"] if guard else []
-    )
+            mended.append("put back: the write guard")
+        elif guard:
+            conn.execute(text("UPDATE sync_guard SET active = 0 WHERE id = 1"))
+            mended.append("the write guard stood open: closed")
+    return mended
 
 
-def _sql_of(conn: Connection, name: str) -> str | None:
-    found = conn.execute(text("SELECT sql FROM sqlite_master WHERE name = :name"), {"name": name}).scalar()
-    return None if found is None else str(found)
+_GUARD = text("SELECT active FROM sync_guard WHERE id = 1")
 
 
 def _run_alembic(conn: Connection) -> None:
@@ -124,23 +151,37 @@ def _run_alembic(conn: Connection) -> None:
 
 
 def backup(db: Database, target: Path) -> None:
-    """Copy the database while it is in use (VACUUM INTO), never over an existing file.
+    """Copy the database while it is in use (VACUUM INTO), never over an existing file; mode 0600.
 
-    Raises StoreError when the target exists or cannot be written.
+    The copy is made under another name, so that `target` is whole or empty, whatever happens. Raises
+    StoreError when it exists or cannot be written.
     """
-    import os
-
-    from syncer.errors import StoreError
-
+    part = target.with_name(f"{target.name}.part-{os.getpid()}")
     try:
-        handle = os.open(target, os.O_RDWR | os.O_CREAT | os.O_EXCL, 0o600)
+        os.close(os.open(target, os.O_RDWR | os.O_CREAT | os.O_EXCL, 0o600))
     except FileExistsError:
         raise StoreError(f"{target} exists already: name a file that does not") from None
     except OSError as error:
         raise StoreError(f"{target} cannot be written: {error.strerror}") from None
-    os.close(handle)
     try:
-        db.pragma(f"VACUUM INTO '{str(target).replace(chr(39), chr(39) * 2)}'")
-    except BaseException:
+        part.unlink(missing_ok=True)  # of a killed process that had our number
+        os.close(os.open(part, os.O_RDWR | os.O_CREAT | os.O_EXCL, 0o600))
+        db.pragma(f"VACUUM INTO '{str(part).replace(chr(39), chr(39) * 2)}'")
+        _to_disk(part)
+        part.replace(target)
+        _to_disk(target.parent)
+    except BaseException as error:
+        part.unlink(missing_ok=True)
         target.unlink(missing_ok=True)
+        if isinstance(error, OSError):
+            raise StoreError(f"{target} cannot be written: {error.strerror}") from None
         raise
+
+
+def _to_disk(path: Path) -> None:
+    """VACUUM INTO leaves its file to the system's cache."""
+    handle = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)

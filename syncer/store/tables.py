@@ -1,19 +1,36 @@
 """The tables, as SQLAlchemy sees them, and which of them mirror which vendor list.
 
 The names are a contract (README, "Tables"). How they come into being is left to the migrations,
-how they are guarded to `triggers.py`.
+how they are guarded to `triggers.py`. The CHECKs are the last line: what a stray write may not leave behind.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 
-from sqlalchemy import Column, ForeignKey, Index, Integer, MetaData, Table, Text, UniqueConstraint
+from sqlalchemy import (
+    CheckConstraint,
+    Column,
+    ForeignKey,
+    Index,
+    Integer,
+    MetaData,
+    Table,
+    Text,
+    UniqueConstraint,
+    text,
+)
+
+from syncer.core.model import Operation, State
 
 metadata = MetaData()
 
 
-def _table(name: str, *parts: Column[object] | UniqueConstraint | Index, autoincrement: bool = True) -> Table:
+def _table(
+    name: str,
+    *parts: Column[object] | UniqueConstraint | CheckConstraint | Index,
+    autoincrement: bool = True,
+) -> Table:
     return Table(name, metadata, *parts, sqlite_autoincrement=autoincrement, sqlite_strict=True)
 
 
@@ -27,6 +44,16 @@ def _text(name: str, *, null: bool = True, default: str | None = None) -> Column
 
 def _int(name: str, *, null: bool = True, default: str | None = None) -> Column[object]:
     return Column(name, Integer, nullable=null, server_default=default)
+
+
+def _one_of(column: str, *words: str) -> CheckConstraint:
+    """Nothing but these words, or NULL where the column allows it."""
+    listed = ", ".join(f"'{word}'" for word in words)
+    return CheckConstraint(f"{column} IN ({listed})")
+
+
+def _yes_no(column: str) -> CheckConstraint:
+    return CheckConstraint(f"{column} IN (0, 1)")
 
 
 def _mirror_columns() -> list[Column[object]]:
@@ -53,6 +80,7 @@ telecmi_contacts = _table(
     _text("company"),
     _text("job_title"),
     *_mirror_columns(),
+    CheckConstraint("id > 0"),  # triggers read an id that an INSERT leaves out as -1
     UniqueConstraint("account", "contact_id"),
     Index("telecmi_contacts_phone", "phone_e164"),
     Index("telecmi_contacts_last_name", "last_name"),
@@ -159,6 +187,10 @@ change_queue = _table(
     _text("clashes"),  # JSON: field -> {base, local, remote}, while in conflict
     _int("approved", null=False, default="0"),  # a person let this delete go
     _text("found_by", null=False, default="trigger"),  # or "scan"
+    _one_of("operation", *(one.value for one in Operation)),
+    _one_of("state", *(one.value for one in State)),
+    _yes_no("approved"),
+    _one_of("found_by", "trigger", "scan"),
     Index("change_queue_row", "contact_row"),
     Index("change_queue_state", "state", "account"),
 )
@@ -174,6 +206,8 @@ change_log = _table(
     _text("old"),
     _text("new"),
     _text("origin", null=False),
+    _one_of("kind", "insert", "update", "delete"),
+    _one_of("origin", "upstream", "local"),
     Index("change_log_row", "table_name", "row_id"),
     Index("change_log_at", "at"),
 )
@@ -188,6 +222,9 @@ held = _table(
     _text("created_at", null=False),
     _text("decided_at"),
     _text("decision"),
+    _one_of("decision", "approved", "rejected", "superseded"),
+    CheckConstraint("(decided_at IS NULL) = (decision IS NULL)"),
+    Index("held_open", "job", "account", unique=True, sqlite_where=text("decided_at IS NULL")),
 )
 
 sync_runs = _table(
@@ -205,6 +242,7 @@ sync_runs = _table(
     _int("removed", null=False, default="0"),
     _text("error"),
     _text("listing"),  # JSON: the certificate of its listing
+    _one_of("outcome", "ok", "incomplete", "failed"),
     Index("sync_runs_job", "job", "account", "id"),
 )
 
@@ -216,6 +254,8 @@ sync_guard = _table(
     _id(),
     _int("active", null=False, default="0"),
     _int("epoch", null=False, default="0"),  # rises with every agreement (store/queue.py)
+    CheckConstraint("id = 1"),
+    _yes_no("active"),
     autoincrement=False,
 )
 
@@ -225,6 +265,8 @@ telecmi_accounts = _table(
     Column("name", Text, primary_key=True, nullable=False),
     _int("contacts", null=False),  # 1: its directory is mirrored, so contacts may be added to it
     _int("deletes", null=False),  # 1: push.deletes
+    _yes_no("contacts"),
+    _yes_no("deletes"),
     autoincrement=False,
 )
 
@@ -233,7 +275,7 @@ contact_base = _table(
     "contact_base",
     Column("row_id", Integer, primary_key=True),
     _text("account", null=False),
-    _text("source", null=False),  # directory | user_list
+    _text("source", null=False),
     _text("contact_id"),
     _text("phone_no", null=False, default=""),
     _text("first_name", null=False, default=""),
@@ -243,6 +285,7 @@ contact_base = _table(
     _text("job_title", null=False, default=""),
     _text("phone_e164"),
     _int("touched", null=False, default="0"),  # push epoch of the last agreement
+    _one_of("source", "directory", "user_list", "gone"),
     Index("contact_base_phone", "account", "phone_e164"),
     autoincrement=False,
 )
@@ -257,7 +300,10 @@ push_intents = _table(
     _text("fields", null=False),
     _text("phone_e164"),
     _text("sent_at", null=False),
-    _text("answer"),  # NULL: none yet; accepted | refused
+    _text("answer"),  # NULL: none yet
+    _one_of("operation", *(one.value for one in Operation)),
+    _one_of("answer", "accepted", "refused"),
+    Index("push_intents_change", "change_id"),
     Index("push_intents_row", "row_id"),
 )
 

@@ -11,14 +11,15 @@ from __future__ import annotations
 from sqlalchemy import Connection
 
 from syncer.core.model import FIELDS
-from syncer.store.tables import MIRRORS, metadata
+from syncer.store.tables import MIRRORS, metadata, telecmi_contacts
 
 #: The clock of triggers, in the form of every stamp in this database.
 NOW = "strftime('%Y-%m-%dT%H:%M:%fZ','now')"
 
 PEOPLE = "COALESCE((SELECT active FROM sync_guard WHERE id = 1), 0) = 0"
 
-_ENTER = "INSERT INTO sync_guard (id, active) VALUES (1, 1) ON CONFLICT (id) DO UPDATE SET active = 1;"
+# Plain UPDATEs: an outer OR REPLACE would turn an upsert in here into REPLACE, and the epoch would be lost.
+_ENTER = "UPDATE sync_guard SET active = 1 WHERE id = 1;"
 _LEAVE = "UPDATE sync_guard SET active = 0 WHERE id = 1;"
 
 _ADVICE = (
@@ -28,7 +29,6 @@ _ADVICE = (
 
 #: The column a person may not touch -> what the refusal says.
 _FIXED = {
-    "id": f"telecmi_contacts.id is read-only; {_ADVICE}",
     "account": f"telecmi_contacts.account is read-only once the row exists; {_ADVICE}",
     "contact_id": f"telecmi_contacts.contact_id is read-only, the directory gives it; {_ADVICE}",
     "phone_e164": f"telecmi_contacts.phone_e164 is read-only, edit phone_no instead; {_ADVICE}",
@@ -37,7 +37,15 @@ _FIXED = {
     "raw": f"telecmi_contacts.raw is read-only; {_ADVICE}",
 }
 
-_QUEUED = "contact_row = NEW.id AND operation <> 'delete' AND state = 'queued'"
+#: Columns that are NULL where there is nothing: a client's '' in one of them is made NULL again.
+_NULLABLE = ("contact_id", "phone_e164", "first_seen_at", "last_changed_at", "deleted_at", "raw")
+
+#: How far a person's own id may lie beyond the greatest: one at the end of the numbers would stop all inserts.
+_ID_ROOM = 1_000_000
+
+#: Matches what SQLite reads bytes as that are no UTF-8, and the control characters of Latin-1.
+_NO_TEXT = "'*[' || char(128) || '-' || char(159) || char(65533) || ']*'"
+
 _LAST_SEQ = "(SELECT max(seq) FROM change_log)"
 
 
@@ -46,18 +54,25 @@ def _refuse(condition: str, message: str) -> str:
     return f"SELECT RAISE(ABORT, '{quoted}') WHERE {condition};"
 
 
+def _set(value: str) -> str:
+    """NULL and '' are one value."""
+    return f"COALESCE({value}, '') <> ''"
+
+
 def _differs(column: str) -> str:
     return f"COALESCE(NEW.{column}, '') <> COALESCE(OLD.{column}, '')"
 
 
 _EDITED = "(" + " OR ".join(_differs(name) for name in FIELDS) + ")"
-_REVIVED = "(OLD.deleted_at IS NOT NULL AND NEW.deleted_at IS NULL)"
+_REVIVED = f"(OLD.deleted_at IS NOT NULL AND NOT {_set('NEW.deleted_at')})"
+_PASSED_OVER = f"(OLD.deleted_at IS NOT NULL AND {_set('NEW.deleted_at')})"
 
 _KNOWN = "EXISTS (SELECT 1 FROM contact_base b WHERE b.row_id = NEW.id AND b.source = 'directory')"
 
 _ENQUEUE = f"""
     UPDATE change_queue SET state = 'queued', fields = NULL, edit_seq = {_LAST_SEQ},
       attempts = CASE state WHEN 'queued' THEN attempts ELSE 0 END,
+      approved = CASE state WHEN 'queued' THEN approved ELSE 0 END,
       next_attempt_at = NULL, last_error = NULL, settled_at = NULL
     WHERE id = (
       SELECT id FROM change_queue
@@ -66,86 +81,134 @@ _ENQUEUE = f"""
     INSERT INTO change_queue (account, contact_row, operation, state, edit_seq, created_at)
     SELECT (SELECT account FROM telecmi_contacts WHERE id = NEW.id), NEW.id,
       CASE WHEN {_KNOWN} THEN 'update' ELSE 'add' END, 'queued', {_LAST_SEQ}, {NOW}
-    WHERE NOT EXISTS (SELECT 1 FROM change_queue WHERE {_QUEUED});"""
+    WHERE NOT EXISTS (
+      SELECT 1 FROM change_queue
+      WHERE contact_row = NEW.id AND operation <> 'delete' AND state = 'queued');"""
 
 
 def _log_field(name: str) -> str:
     return f"""
     INSERT INTO change_log (at, table_name, row_id, kind, field, old, new, origin)
-    SELECT {NOW}, 'telecmi_contacts', NEW.id, 'update', '{name}', OLD.{name}, NEW.{name}, 'local'
+    SELECT {NOW}, 'telecmi_contacts', NEW.id, 'update', '{name}', NULLIF(OLD.{name}, ''),
+      NULLIF(NEW.{name}, ''), 'local'
     WHERE {_differs(name)};"""
 
 
-def _contacts_triggers() -> dict[str, str]:
-    inserted_by_hand = ("phone_e164", "first_seen_at", "last_changed_at", "deleted_at", "raw")
-    one_account = "(SELECT count(*) FROM telecmi_accounts WHERE contacts = 1)"
-    left_out = "COALESCE(NEW.account, '') = ''"
-    checks = [
+def _log_row(kind: str, row: str) -> str:
+    return f"""
+    INSERT INTO change_log (at, table_name, row_id, kind, origin)
+    VALUES ({NOW}, 'telecmi_contacts', {row}.id, '{kind}', 'local');"""
+
+
+def _no_text(name: str, condition: str = "") -> str:
+    return _refuse(
+        f"{condition}(instr(NEW.{name}, char(0)) > 0 OR NEW.{name} GLOB {_NO_TEXT})",
+        f"telecmi_contacts.{name}: the value is no UTF-8 text (a control character, or another encoding)",
+    )
+
+
+def _empty_to_null() -> str:
+    return ", ".join(f"{name} = NULLIF({name}, '')" for name in _NULLABLE)
+
+
+def _insert_checks() -> list[str]:
+    accounts = "(SELECT count(*) FROM telecmi_accounts WHERE contacts = 1)"
+    listed = "(SELECT name FROM telecmi_accounts WHERE contacts = 1 lists them)"
+    filled_in = [name for name in _NULLABLE if name != "contact_id"]
+    left_out = f"NOT {_set('NEW.account')}"
+    return [
         _refuse(
-            "EXISTS (SELECT 1 FROM telecmi_contacts WHERE id = NEW.id)",
-            "telecmi_contacts: a row with this id exists; change it with UPDATE, "
+            "EXISTS (SELECT 1 FROM telecmi_contacts WHERE id = NEW.id) "
+            "OR EXISTS (SELECT 1 FROM contact_base WHERE row_id = NEW.id)",
+            "telecmi_contacts.id is taken: a row with this id exists; change it with UPDATE, "
             "and leave id out of an INSERT (REPLACE is refused, too)",
         ),
         _refuse(
-            "NEW.contact_id IS NOT NULL",
+            f"NEW.id > {_ID_ROOM} + (SELECT COALESCE(max(id), 0) FROM telecmi_contacts)",
+            "telecmi_contacts.id is far beyond the greatest one: leave id out of an INSERT",
+        ),
+        _refuse(
+            _set("NEW.contact_id"),
             "telecmi_contacts.contact_id is read-only: leave it out, the directory gives it",
         ),
         *(
             _refuse(
-                f"NEW.{name} IS NOT NULL",
+                _set(f"NEW.{name}"),
                 f"telecmi_contacts.{name} is read-only: leave it out of an INSERT, it is filled in",
             )
-            for name in inserted_by_hand
+            for name in filled_in
         ),
         _refuse(
-            f"{left_out} AND {one_account} <> 1",
-            "telecmi_contacts.account is needed: there is not just one account to take "
-            "(SELECT name FROM telecmi_accounts WHERE contacts = 1 lists them)",
+            f"{left_out} AND {accounts} = 0",
+            "telecmi_contacts: no TeleCMI account with contacts is known yet, so there is none to add to: "
+            "switch contacts on in the config and run `syncer sync`",
         ),
         _refuse(
-            f"NOT {left_out} AND NOT EXISTS "
+            f"{left_out} AND {accounts} > 1",
+            f"telecmi_contacts.account is needed: there is more than one account to take {listed}",
+        ),
+        _refuse(
+            f"{_set('NEW.account')} AND NOT EXISTS "
             "(SELECT 1 FROM telecmi_accounts WHERE name = NEW.account AND contacts = 1)",
-            "telecmi_contacts.account names no account whose directory is mirrored "
-            "(SELECT name FROM telecmi_accounts WHERE contacts = 1 lists them)",
+            f"telecmi_contacts.account names no account whose directory is mirrored {listed}",
         ),
+        *(_no_text(name) for name in FIELDS),
     ]
+
+
+def _update_checks() -> list[str]:
+    return [
+        _refuse("NEW.id IS NOT OLD.id", f"telecmi_contacts.id is read-only; {_ADVICE}"),
+        *(_refuse(_differs(column), text) for column, text in _FIXED.items()),
+        _refuse(
+            f"OLD.deleted_at IS NULL AND {_set('NEW.deleted_at')}",
+            "telecmi_contacts.deleted_at is read-only but for setting it back to NULL: "
+            "use DELETE to remove a contact",
+        ),
+        *(_no_text(name, f"{_differs(name)} AND ") for name in FIELDS),
+    ]
+
+
+def _tombstone() -> str:
+    """Puts a deleted row back as a tombstone: a client sees its DELETE count, and nothing is lost."""
+    stamped = {"deleted_at": NOW, "last_changed_at": NOW}
+    columns = [column.name for column in telecmi_contacts.columns]
+    values = [stamped.get(name, f"OLD.{name}") for name in columns]
+    return f"INSERT INTO telecmi_contacts ({', '.join(columns)})\n    VALUES ({', '.join(values)});"
+
+
+def _contacts_triggers() -> dict[str, str]:
+    only_account = "(SELECT name FROM telecmi_accounts WHERE contacts = 1)"
+    untidy = f"'' IN ({', '.join(f'NEW.{name}' for name in _NULLABLE)})"
     return {
         "telecmi_contacts_before_insert": f"""
 CREATE TRIGGER telecmi_contacts_before_insert BEFORE INSERT ON telecmi_contacts WHEN {PEOPLE}
 BEGIN
-    {" ".join(checks)}
+    {" ".join(_insert_checks())}
 END""",
         "telecmi_contacts_after_insert": f"""
 CREATE TRIGGER telecmi_contacts_after_insert AFTER INSERT ON telecmi_contacts WHEN {PEOPLE}
 BEGIN
     {_ENTER}
+    UPDATE telecmi_contacts SET {_empty_to_null()} WHERE id = NEW.id;
     UPDATE telecmi_contacts SET first_seen_at = {NOW}, last_changed_at = {NOW},
-      account = CASE WHEN {left_out} THEN (SELECT name FROM telecmi_accounts WHERE contacts = 1)
-        ELSE NEW.account END
+      account = CASE WHEN {_set("NEW.account")} THEN NEW.account ELSE {only_account} END
     WHERE id = NEW.id;
-    INSERT INTO change_log (at, table_name, row_id, kind, origin)
-    VALUES ({NOW}, 'telecmi_contacts', NEW.id, 'insert', 'local');
+    {_log_row("insert", "NEW")}
     {_ENQUEUE}
     {_LEAVE}
 END""",
         "telecmi_contacts_passed_over": f"""
 CREATE TRIGGER telecmi_contacts_passed_over BEFORE UPDATE ON telecmi_contacts
-WHEN {PEOPLE} AND OLD.deleted_at IS NOT NULL AND NEW.deleted_at IS NOT NULL
+WHEN {PEOPLE} AND {_PASSED_OVER}
 BEGIN
     SELECT RAISE(IGNORE);
 END""",
         "telecmi_contacts_before_update": f"""
 CREATE TRIGGER telecmi_contacts_before_update BEFORE UPDATE ON telecmi_contacts
-WHEN {PEOPLE} AND NOT (OLD.deleted_at IS NOT NULL AND NEW.deleted_at IS NOT NULL)
+WHEN {PEOPLE} AND NOT {_PASSED_OVER}
 BEGIN
-    {" ".join(_refuse(f"NEW.{column} IS NOT OLD.{column}", text) for column, text in _FIXED.items())}
-    {
-            _refuse(
-                "OLD.deleted_at IS NULL AND NEW.deleted_at IS NOT NULL",
-                "telecmi_contacts.deleted_at is read-only but for setting it back to NULL: "
-                "use DELETE to remove a contact",
-            )
-        }
+    {" ".join(_update_checks())}
 END""",
         "telecmi_contacts_after_update": f"""
 CREATE TRIGGER telecmi_contacts_after_update AFTER UPDATE ON telecmi_contacts
@@ -166,27 +229,36 @@ BEGIN
     {_ENQUEUE}
     {_LEAVE}
 END""",
-        "telecmi_contacts_before_delete": f"""
-CREATE TRIGGER telecmi_contacts_before_delete BEFORE DELETE ON telecmi_contacts WHEN {PEOPLE}
+        "telecmi_contacts_tidied": f"""
+CREATE TRIGGER telecmi_contacts_tidied AFTER UPDATE ON telecmi_contacts WHEN {PEOPLE} AND {untidy}
 BEGIN
     {_ENTER}
-    INSERT INTO change_log (at, table_name, row_id, kind, origin)
-    SELECT {NOW}, 'telecmi_contacts', OLD.id, 'delete', 'local' WHERE OLD.deleted_at IS NULL;
-    UPDATE change_queue SET state = 'discarded', settled_at = {NOW}, last_error = 'the contact was deleted'
-    WHERE OLD.deleted_at IS NULL AND contact_row = OLD.id AND operation <> 'delete'
-      AND state IN ('queued', 'rejected', 'conflict');
+    UPDATE telecmi_contacts SET {_empty_to_null()} WHERE id = NEW.id;
+    {_LEAVE}
+END""",
+        "telecmi_contacts_before_delete": f"""
+CREATE TRIGGER telecmi_contacts_before_delete BEFORE DELETE ON telecmi_contacts
+WHEN {PEOPLE} AND OLD.deleted_at IS NOT NULL
+BEGIN
+    SELECT RAISE(IGNORE);
+END""",
+        "telecmi_contacts_after_delete": f"""
+CREATE TRIGGER telecmi_contacts_after_delete AFTER DELETE ON telecmi_contacts WHEN {PEOPLE}
+BEGIN
+    {_ENTER}
+    {_tombstone()}
+    {_log_row("delete", "OLD")}
+    UPDATE change_queue SET state = 'discarded', settled_at = {NOW}, next_attempt_at = NULL,
+      last_error = 'the contact was deleted'
+    WHERE contact_row = OLD.id AND operation <> 'delete' AND state IN ('queued', 'rejected', 'conflict');
     INSERT INTO change_queue (account, contact_row, operation, state, edit_seq, created_at)
     SELECT OLD.account, OLD.id, 'delete',
       CASE WHEN (SELECT deletes FROM telecmi_accounts WHERE name = OLD.account) = 1
         THEN 'queued' ELSE 'held' END,
       {_LAST_SEQ}, {NOW}
-    WHERE OLD.deleted_at IS NULL AND (
-      EXISTS (SELECT 1 FROM contact_base b WHERE b.row_id = OLD.id)
-      OR EXISTS (SELECT 1 FROM push_intents i WHERE i.row_id = OLD.id));
-    UPDATE telecmi_contacts SET deleted_at = {NOW}, last_changed_at = {NOW}
-    WHERE id = OLD.id AND deleted_at IS NULL;
+    WHERE EXISTS (SELECT 1 FROM contact_base b WHERE b.row_id = OLD.id AND b.source <> 'gone')
+      OR EXISTS (SELECT 1 FROM push_intents i WHERE i.row_id = OLD.id);
     {_LEAVE}
-    SELECT RAISE(IGNORE);
 END""",
     }
 
@@ -223,9 +295,28 @@ def _read_only_triggers() -> dict[str, str]:
     return out
 
 
+def _guard_triggers() -> dict[str, str]:
+    """The guard row is there, once, and people leave it alone; only opening and closing it is left."""
+    quoted = "sync_guard is read-only: it is kept by syncer; edit contacts in telecmi_contacts instead"
+    moved = "NEW.id IS NOT OLD.id OR NEW.epoch IS NOT OLD.epoch OR NEW.active IS OLD.active"
+    when = {
+        "INSERT": "EXISTS (SELECT 1 FROM sync_guard)",
+        "UPDATE": f"OLD.active = 0 AND ({moved})",
+        "DELETE": "1",
+    }
+    return {
+        f"sync_guard_read_only_{verb.lower()}": (
+            f"CREATE TRIGGER sync_guard_read_only_{verb.lower()} BEFORE {verb} ON sync_guard WHEN {condition}\n"
+            f"BEGIN\n    SELECT RAISE(ABORT, '{quoted}');\nEND"
+        )
+        for verb, condition in when.items()
+    }
+
+
 def expected() -> dict[str, str]:
     """Every trigger that belongs into the database: name -> SQL."""
-    return {name: sql.strip() for name, sql in {**_contacts_triggers(), **_read_only_triggers()}.items()}
+    every = {**_contacts_triggers(), **_read_only_triggers(), **_guard_triggers()}
+    return {name: sql.strip() for name, sql in every.items()}
 
 
 def missing(conn: Connection) -> list[str]:

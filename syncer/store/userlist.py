@@ -56,13 +56,15 @@ def _missing(policy: Policy) -> Select[Any]:
     return (
         select(telecmi_user_contacts)
         .where(_U.account == policy.account, _U.deleted_at.is_(None), ~in_directory, ~here)
-        .order_by(_U.id)
+        .order_by(_U.time.desc(), _U.id)
     )
 
 
 def _add(conn: Connection, policy: Policy, at: str) -> int:
-    rows = conn.execute(_missing(policy)).all()
-    for row in rows:
+    rows: dict[str, Row[Any]] = {}
+    for row in conn.execute(_missing(policy)):  # one number in two spellings: the newest counts
+        rows.setdefault(row.phone_e164 or row.mobile, row)
+    for row in rows.values():
         fields = derived(row.name, row.mobile, row.email)
         values = {name: fields.get(name) or None for name in FIELDS}
         row_id = int(
@@ -94,7 +96,9 @@ def _followers(conn: Connection, policy: Policy) -> list[tuple[Local, Row[Any] |
     )
     listed: dict[str, Row[Any]] = {}
     for row in conn.execute(
-        select(telecmi_user_contacts).where(_U.account == policy.account, _U.deleted_at.is_(None))
+        select(telecmi_user_contacts)
+        .where(_U.account == policy.account, _U.deleted_at.is_(None))
+        .order_by(_U.time, _U.id.desc())
     ):
         listed[row.phone_e164 or row.mobile] = row
     out: list[tuple[Local, Row[Any] | None]] = []

@@ -14,27 +14,31 @@ def _caller(column: str) -> str:
     """The caller's `column` (`name` or `company`), by the fixed order of sources.
 
     First the directory of the same account, then the user's own list, then other TeleCMI accounts,
-    then Smartflo; within a source the oldest row.
+    then Smartflo; within a source the oldest row that has one. What one source leaves empty, the next
+    may tell: a company can come from Smartflo where the name comes from the directory.
     """
-    name = column == "name"
-    contact = _FULL_NAME.format("c") if name else "c.company"
-    user = "u.name" if name else "NULL"
-    flo = "s.name" if name else "s.company_name"
-    live = "phone_e164 = v.phone_e164 AND {0}.deleted_at IS NULL"
-    return f"""COALESCE(
-      (SELECT NULLIF({contact}, '') FROM telecmi_contacts c
-        WHERE c.{live.format("c")} AND c.account = v.account ORDER BY c.id LIMIT 1),
-      (SELECT NULLIF({user}, '') FROM telecmi_user_contacts u
-        WHERE u.{live.format("u")} AND u.account = v.account ORDER BY u.id LIMIT 1),
-      (SELECT NULLIF({contact}, '') FROM telecmi_contacts c
-        WHERE c.{live.format("c")} AND c.account <> v.account ORDER BY c.id LIMIT 1),
-      (SELECT NULLIF({user}, '') FROM telecmi_user_contacts u
-        WHERE u.{live.format("u")} AND u.account <> v.account ORDER BY u.id LIMIT 1),
-      (SELECT NULLIF({flo}, '') FROM smartflo_contacts s
-        WHERE s.{live.format("s")} ORDER BY s.id LIMIT 1))"""
+    contact = _FULL_NAME.format("c") if column == "name" else "c.company"
+    flo = "s.name" if column == "name" else "s.company_name"
 
+    def first(value: str, table: str, row: str, account: str = "") -> str:
+        return f"""(SELECT {value} FROM {table} {row}
+        WHERE {row}.phone_e164 = v.phone_e164 AND {row}.deleted_at IS NULL{account} AND {value} <> ''
+        ORDER BY {row}.id LIMIT 1)"""
+
+    sources = []
+    for same in ("=", "<>"):
+        sources.append(first(contact, "telecmi_contacts", "c", f" AND c.account {same} v.account"))
+        if column == "name":
+            sources.append(first("u.name", "telecmi_user_contacts", "u", f" AND u.account {same} v.account"))
+    sources.append(first(flo, "smartflo_contacts", "s"))
+    return "COALESCE(\n      " + ",\n      ".join(sources) + ")"
+
+
+_AGE = "(julianday('now') - julianday(j.last_ok_at)) * 86400"
 
 _VIEWS = {
+    # A contact of the user's list that also stands in telecmi_contacts is one contact: by its number,
+    # and by the one that was agreed on, which a local edit of the number leaves as it was.
     "contacts": f"""
 CREATE VIEW contacts AS
 SELECT 'telecmi' AS provider, c.account AS account, {_FULL_NAME.format("c")} AS name,
@@ -47,6 +51,10 @@ FROM telecmi_user_contacts u
 WHERE u.deleted_at IS NULL AND NOT EXISTS (
     SELECT 1 FROM telecmi_contacts c
     WHERE c.phone_e164 = u.phone_e164 AND c.account = u.account AND c.deleted_at IS NULL)
+  AND NOT EXISTS (
+    SELECT 1 FROM contact_base b JOIN telecmi_contacts c ON c.id = b.row_id
+    WHERE b.account = u.account AND b.phone_e164 IS u.phone_e164 AND b.source <> 'gone'
+      AND (u.phone_e164 IS NOT NULL OR b.phone_no = u.mobile) AND c.deleted_at IS NULL)
 UNION ALL
 SELECT 'smartflo', s.account, s.name, s.phone_e164, s.email_id, s.company_name, 'smartflo_contacts', s.id
 FROM smartflo_contacts s WHERE s.deleted_at IS NULL""",
@@ -57,15 +65,13 @@ SELECT v.id AS id, v.account AS account, v.voicename AS voicename, v.received_at
     {_caller("name")} AS caller_name,
     {_caller("company")} AS caller_company,
     v.time AS time, v.first_seen_at AS first_seen_at
-FROM telecmi_voicemails v WHERE v.deleted_at IS NULL""",
-    "sync_health": """
+FROM telecmi_voicemails v""",
+    # A stamp from the future (a clock that was wrong) proves no freshness either.
+    "sync_health": f"""
 CREATE VIEW sync_health AS
 SELECT j.job AS job, j.account AS account, j.last_ok_at AS last_ok_at,
-    CAST((julianday('now') - julianday(j.last_ok_at)) * 86400 AS INTEGER) AS age_s,
-    j.every_s AS every_s,
-    CASE WHEN j.last_ok_at IS NULL THEN 1
-        WHEN (julianday('now') - julianday(j.last_ok_at)) * 86400 > 3 * j.every_s THEN 1
-        ELSE 0 END AS stale,
+    CAST({_AGE} AS INTEGER) AS age_s, j.every_s AS every_s,
+    CASE WHEN abs({_AGE}) <= 3 * j.every_s THEN 0 ELSE 1 END AS stale,
     j.last_complete_at AS last_complete_at, j.failures AS failures, j.paused_until AS paused_until
 FROM sync_jobs j WHERE j.enabled = 1""",
 }
@@ -76,12 +82,17 @@ def expected() -> dict[str, str]:
     return {name: sql.strip() for name, sql in _VIEWS.items()}
 
 
-def ensure(conn: Connection) -> list[str]:
-    """Create what is missing or differs; returns the names that had to be mended."""
+def missing(conn: Connection) -> list[str]:
+    """Names of views that are absent or differ from what they should be."""
     there: dict[str, str] = dict(
         conn.exec_driver_sql("SELECT name, sql FROM sqlite_master WHERE type = 'view'").all()
     )
-    lost = [name for name, sql in expected().items() if there.get(name) != sql]
+    return [name for name, sql in expected().items() if there.get(name) != sql]
+
+
+def ensure(conn: Connection) -> list[str]:
+    """Create what is missing or differs; returns the names that had to be mended."""
+    lost = missing(conn)
     for name in lost:
         conn.exec_driver_sql(f"DROP VIEW IF EXISTS {name}")
         conn.exec_driver_sql(expected()[name])

@@ -270,6 +270,7 @@ class Both(RuleBasedStateMachine):
         conn.commit()
         conn.close()
         self.office.restart()
+        self.office.scan()  # as every start does
 
     @precondition(lambda self: self.backup is None)
     @rule()

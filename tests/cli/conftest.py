@@ -1,0 +1,191 @@
+"""A sandbox in a process of its own for the whole session, a mirror of it for each test, and `syncer` to call."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import sqlite3
+import subprocess
+import sys
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from syncer.cli.main import run
+from syncer.sandbox import World, running
+
+ROOT = Path(__file__).resolve().parents[2]
+
+CONFIG = """\
+[database]
+url = "sqlite:///mirror.db"
+
+[telecmi.main]
+base_url = "{url}"
+app_id = 1111113
+secret = "sandbox-secret"
+user_id = "101_1111113"
+password = "sandbox-password"
+requests_per_second = 500.0
+voicemails = {{ since = "3d" }}
+
+[smartflo.main]
+base_url = "{url}"
+token = "sandbox-token"
+requests_per_second = 500.0
+"""
+
+
+@dataclass(frozen=True)
+class Done:
+    """What came of a command."""
+
+    code: int
+    out: str
+    err: str
+
+    @property
+    def json(self) -> Any:
+        return json.loads(self.out)
+
+
+@dataclass
+class Syncer:
+    """The command `syncer` with a config of its own: in this process, or as a real one."""
+
+    folder: Path
+    capsys: pytest.CaptureFixture[str]
+    url: str = ""
+    env: dict[str, str] = field(default_factory=dict)
+
+    @property
+    def config(self) -> Path:
+        return self.folder / "syncer.toml"
+
+    @property
+    def database(self) -> Path:
+        return self.folder / "mirror.db"
+
+    def write_config(self, old: str = "", new: str = "") -> None:
+        """The sandbox's config, with one thing said differently; nobody else may read it."""
+        text = CONFIG.format(url=self.url)
+        assert old in text
+        self.config.write_text(text.replace(old, new) if old else text)
+        self.config.chmod(0o600)
+
+    def __call__(self, *args: str) -> Done:
+        self.capsys.readouterr()
+        code = run(["--config", str(self.config), *args])
+        out, err = self.capsys.readouterr()
+        return Done(code, out, err)
+
+    def ok(self, *args: str) -> Done:
+        done = self(*args)
+        assert done.code == 0, (done.out, done.err)
+        return done
+
+    def start(self, *args: str, config: bool = True, **more: Any) -> subprocess.Popen[str]:
+        """A real process."""
+        head = ["--config", str(self.config)] if config else []
+        kept = {name: value for name, value in os.environ.items() if not name.startswith("SYNCER_")}
+        environ = kept | {"PYTHONPATH": str(ROOT), "LC_ALL": "C.UTF-8"} | self.env
+        more = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True, "cwd": self.folder} | more
+        return subprocess.Popen([sys.executable, "-m", "syncer", *head, *args], env=environ, **more)
+
+    def process(self, *args: str, config: bool = True, **more: Any) -> Done:
+        process = self.start(*args, config=config, **more)
+        out, err = process.communicate(timeout=60)
+        return Done(process.returncode, out or "", err or "")
+
+    def sql(self, statement: str, *values: object) -> list[tuple[Any, ...]]:
+        """As any SQLite client."""
+        conn = sqlite3.connect(self.database, timeout=5)
+        try:
+            with conn:
+                return conn.execute(statement, values).fetchall()
+        finally:
+            conn.close()
+
+    def one(self, statement: str, *values: object) -> Any:
+        return self.sql(statement, *values)[0][0]
+
+
+@pytest.fixture(scope="session")
+def sandbox() -> Iterator[str]:
+    """The base URL of a sandbox in a process of its own; tests that change upstream use `upstream`."""
+    sizes = ["--contacts", "30", "--voicemails", "12", "--smartflo", "9", "--user-contacts", "6"]
+    command = [sys.executable, "-m", "syncer.sandbox", "--port", "0", *sizes]
+    process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True, cwd=ROOT)
+    assert process.stdout is not None
+    yield process.stdout.readline().strip()
+    process.terminate()
+    process.wait(10)
+    process.stdout.close()
+
+
+@pytest.fixture(scope="session")
+def template(sandbox: str, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with a config and a mirror that was filled once."""
+    folder = tmp_path_factory.mktemp("template")
+    config = folder / "syncer.toml"
+    config.write_text(CONFIG.format(url=sandbox))
+    config.chmod(0o600)
+    assert run(["--config", str(config), "sync"]) == 0
+    return folder
+
+
+@pytest.fixture
+def syncer(
+    template: Path, sandbox: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> Syncer:
+    """`syncer` with a filled mirror."""
+    folder = tmp_path / "filled"
+    shutil.copytree(template, folder)
+    return Syncer(folder, capsys, sandbox)
+
+
+@pytest.fixture
+def empty(sandbox: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> Syncer:
+    """`syncer` with a config, before anything was synced."""
+    folder = tmp_path / "empty"
+    folder.mkdir()
+    made = Syncer(folder, capsys, sandbox)
+    made.write_config()
+    return made
+
+
+@dataclass
+class Upstream:
+    """A world of this test's own, and `syncer` with a mirror of it."""
+
+    world: World
+    syncer: Syncer
+
+    def contact(self, row: int) -> dict[str, Any]:
+        """What the directory says about a contact of the mirror; {} when it lacks it."""
+        contact_id = self.syncer.one("SELECT contact_id FROM telecmi_contacts WHERE id = ?", row)
+        found = self.world.org().contacts.get(contact_id)
+        return dict(found.fields) if found else {}
+
+    def edit(self, row: int, **fields: str) -> None:
+        """Somebody upstream edits a contact."""
+        contact_id = self.syncer.one("SELECT contact_id FROM telecmi_contacts WHERE id = ?", row)
+        self.world.contact_update(contact_id, fields)
+
+
+@pytest.fixture
+def upstream(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> Iterator[Upstream]:
+    """A small world that a test may change, filled into a mirror."""
+    world = World()
+    world.seed(contacts=20, voicemails=4, smartflo=3, user_contacts=4)
+    folder = tmp_path / "own"
+    folder.mkdir()
+    with running(world) as url:
+        made = Syncer(folder, capsys, url)
+        made.write_config()
+        made.ok("sync")
+        yield Upstream(world, made)

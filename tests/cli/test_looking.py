@@ -1,0 +1,237 @@
+"""`status`, `voicemails`, `db`, `doctor` and `init`: what they say, and with which exit code."""
+
+from __future__ import annotations
+
+import os
+import stat
+from pathlib import Path
+
+import pytest
+
+from syncer.config import example_text
+from tests.cli.conftest import Syncer, Upstream
+
+# -- status --------------------------------------------------------------------------------------------
+
+
+def test_status_before_anything_ran(empty: Syncer) -> None:
+    status = empty.ok("status", "--json").json
+    assert [job["outcome"] for job in status["jobs"]] == [None] * 5
+    assert all(job["stale"] and job["age_s"] is None for job in status["jobs"])
+    assert status["schema"] is None and set(status["queue"].values()) == {0}
+    assert "never" in empty.ok("status").out
+    assert not empty.database.exists()
+
+
+def test_status_after_a_sync(syncer: Syncer) -> None:
+    done = syncer.process("status", "--json")
+    assert done.code == 0 and done.err == ""
+    status = done.json
+    assert status["database"] == str(syncer.database) and status["schema"]
+    wanted = {"job", "account", "last_ok_at", "age_s", "every_s", "stale", "last_complete_at", "outcome"}
+    assert all(wanted | {"error", "failures", "paused_until"} <= set(job) for job in status["jobs"])
+    assert {job["outcome"] for job in status["jobs"]} == {"ok"}
+    assert status["held"] == [] and status["conflicts"] == 0
+    assert "ago (" in syncer.ok("status").out
+
+
+@pytest.mark.parametrize(
+    ("requirement", "holds"),
+    [
+        ("telecmi-voicemails<1h", True),
+        ("telecmi-voicemails < 1h", True),
+        ("telecmi-push.main<1h", True),
+        ("telecmi-push.telecmi.main<1h", True),
+        ("smartflo-contacts<1d", True),
+        ("telecmi-contacts<1s", False),
+    ],
+)
+def test_requirements(syncer: Syncer, requirement: str, holds: bool) -> None:
+    with_ages = syncer.sql("SELECT last_ok_at FROM sync_jobs WHERE job = 'telecmi-contacts'")
+    assert with_ages
+    if not holds:
+        guarded(syncer, "UPDATE sync_jobs SET last_ok_at = '2026-01-01T00:00:00.000Z' WHERE job = 'telecmi-contacts'")
+    done = syncer("status", "--json", "--require", requirement, "--require", "telecmi-voicemails<1h")
+    assert done.code == (0 if holds else 1)
+    assert done.json["requirements"][0]["holds"] is holds
+    assert (requirement in done.err) is not holds
+
+
+def test_a_requirement_on_what_never_ran_does_not_hold(empty: Syncer) -> None:
+    done = empty("status", "--require", "telecmi-voicemails<15m")
+    assert done.code == 1 and "never had a good run" in done.err
+    empty.write_config('voicemails = { since = "3d" }', "voicemails = { enabled = false }")
+    done = empty("status", "--require", "telecmi-voicemails<15m")
+    assert done.code == 1 and "switches it off" in done.err
+
+
+def guarded(syncer: Syncer, statement: str) -> None:
+    """A write that no person may make: by dropping what refuses it."""
+    for (name,) in syncer.sql("SELECT name FROM sqlite_master WHERE type = 'trigger' AND tbl_name = 'sync_jobs'"):
+        syncer.sql(f"DROP TRIGGER {name}")
+    syncer.sql(statement)
+
+
+def test_a_job_that_fails_or_pauses_is_told(syncer: Syncer) -> None:
+    syncer.write_config('secret = "sandbox-secret"', 'secret = "wrong"')
+    assert syncer("sync", "telecmi-voicemails").code == 77
+    guarded(syncer, "UPDATE sync_jobs SET paused_until = '2999-01-01T00:00:00.000Z' WHERE job = 'telecmi-push'")
+    out = syncer.ok("status").out
+    assert "telecmi-voicemails of main: failed" in out and "pauses" in out
+    jobs = {job["job"]: job for job in syncer.ok("status", "--json").json["jobs"]}
+    assert jobs["telecmi-voicemails"]["outcome"] == "failed" and jobs["telecmi-voicemails"]["failures"] == 1
+    assert jobs["telecmi-push"]["paused_until"] == "2999-01-01T00:00:00.000Z"
+
+
+# -- voicemails ----------------------------------------------------------------------------------------
+
+
+def test_voicemails_bear_the_callers_name(syncer: Syncer) -> None:
+    listed = syncer.ok("voicemails", "list", "--json").json
+    columns = {name for _, name, *_ in syncer.sql("PRAGMA table_info(telecmi_voicemails)")}
+    assert len(listed) == syncer.one("SELECT count(*) FROM telecmi_voicemails")
+    assert all(set(one) == columns | {"caller_name", "caller_company"} for one in listed)
+    stamps = [one["received_at"] for one in listed]
+    assert stamps == sorted(stamps, reverse=True)
+    unknown = syncer.ok("voicemails", "list", "--json", "--unknown").json
+    assert [one["id"] for one in unknown] == [one["id"] for one in listed if one["caller_name"] is None]
+    assert len(syncer.ok("voicemails", "list", "--json", "--limit", "1").json) == min(1, len(listed))
+    assert syncer.ok("voicemails", "list", "--json", "--since", "1s").json == []
+    assert syncer.ok("voicemails", "list", "--json", "--since", "2020-01-01").json == listed
+    assert "voicemail" in syncer.ok("voicemails", "list").out
+    assert syncer("voicemails", "list", "--account", "smartflo.main").code == 2
+
+
+# -- db ------------------------------------------------------------------------------------------------
+
+
+def test_upgrade_makes_a_sound_database(empty: Syncer) -> None:
+    assert "schema" in empty.ok("db", "upgrade").out
+    assert "is sound" in empty.ok("db", "check").out
+    assert stat.S_IMODE(empty.database.stat().st_mode) == 0o600
+    assert empty.ok("db", "check", "--json").json["findings"] == []
+
+
+def test_check_finds_what_is_wrong_and_upgrade_mends_triggers(syncer: Syncer) -> None:
+    syncer.sql("DROP TRIGGER telecmi_contacts_after_update")
+    syncer.sql("DROP VIEW voicemails")
+    done = syncer("db", "check")
+    assert done.code == 1 and "telecmi_contacts_after_update" in done.out and "voicemails" in done.out
+    syncer.ok("db", "upgrade")
+    syncer.ok("db", "check")
+    for (name,) in syncer.sql("SELECT name FROM sqlite_master WHERE type = 'trigger' AND tbl_name = 'contact_base'"):
+        syncer.sql(f"DROP TRIGGER {name}")
+    syncer.sql("DELETE FROM contact_base WHERE row_id = 3")
+    syncer.sql("INSERT INTO contact_base (row_id, account, source) VALUES (9999, 'main', 'directory')")
+    findings = syncer("db", "check", "--json").json["findings"]
+    assert any("without a base copy" in one and "(3)" in one for one in findings)
+    assert any("9999" in one for one in findings)
+
+
+def test_check_of_a_damaged_file(syncer: Syncer) -> None:
+    syncer.sql("PRAGMA wal_checkpoint(TRUNCATE)")
+    whole = bytearray(syncer.database.read_bytes())
+    whole[8192:40960] = b"\x5a" * (40960 - 8192)
+    syncer.database.write_bytes(whole)
+    done = syncer("db", "check")
+    assert done.code in (1, 78) and "Traceback" not in done.err
+
+
+def test_backup_is_a_whole_copy_and_never_overwrites(syncer: Syncer, tmp_path: Path) -> None:
+    target = tmp_path / "it's a copy.db"
+    syncer.ok("db", "backup", str(target))
+    assert stat.S_IMODE(target.stat().st_mode) == 0o600
+    again = syncer("db", "backup", str(target))
+    assert again.code == 1 and "exists already" in again.err
+    assert syncer("db", "backup", str(syncer.database)).code == 1
+    copied = Syncer(syncer.folder, syncer.capsys, syncer.url)
+    copied.write_config("mirror.db", str(target))
+    copied.ok("db", "check")
+
+
+# -- init ----------------------------------------------------------------------------------------------
+
+
+def test_init_writes_a_private_config_and_never_overwrites(empty: Syncer) -> None:
+    done = empty.process("init", "new.toml", config=False)
+    new = empty.folder / "new.toml"
+    assert done.code == 0 and new.read_text() == example_text()
+    assert stat.S_IMODE(new.stat().st_mode) == 0o600
+    before = empty.config.read_text()
+    again = empty.process("init", config=False)
+    assert again.code == 1 and "exists already" in again.err and empty.config.read_text() == before
+    empty.config.unlink()
+    assert empty.process("init", config=False).code == 0 and empty.config.exists()
+
+
+# -- doctor --------------------------------------------------------------------------------------------
+
+
+def test_doctor_with_all_well(syncer: Syncer) -> None:
+    done = syncer.process("doctor")
+    assert done.code == 0 and done.err == "", done.out
+    assert "problem" not in done.out and "All is well" in done.out
+    for word in ("config", "sqlite", "triggers in place", "login", "directory", "user contacts", "voicemails"):
+        assert word in done.out
+    before = syncer.one("SELECT count(*) FROM sync_runs")
+    assert before == 5  # it runs nothing
+
+
+def test_doctor_before_anything_ran_makes_nothing(empty: Syncer) -> None:
+    empty.ok("doctor")
+    assert not empty.database.exists()
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "account"),
+    [
+        ('secret = "sandbox-secret"', 'secret = "wrong"', "telecmi.main"),
+        ('password = "sandbox-password"', 'password = "wrong"', "telecmi.main"),
+        ('token = "sandbox-token"', 'token = "wrong"', "smartflo.main"),
+        ('password = "sandbox-password"', 'password = "..."', "telecmi.main"),
+    ],
+)
+def test_doctor_exits_77_for_credentials(empty: Syncer, old: str, new: str, account: str) -> None:
+    empty.write_config(old, new)
+    done = empty("doctor")
+    assert done.code == 77
+    assert f"problem  {account}" in done.out and "wrong" not in done.out
+    other = "smartflo.main" if account == "telecmi.main" else "telecmi.main"
+    assert f"problem  {other}" not in done.out
+
+
+def test_doctor_finds_what_is_wrong_here(syncer: Syncer) -> None:
+    syncer.config.chmod(0o644)
+    syncer.sql("DROP TRIGGER telecmi_contacts_after_update")
+    done = syncer("doctor")
+    assert done.code == 1
+    assert "warning  config" in done.out and "chmod 600" in done.out
+    assert "syncer db upgrade" in done.out
+    levels = {one["level"] for one in syncer("doctor", "--json").json["findings"]}
+    assert {"ok", "warning", "problem"} <= levels
+
+
+@pytest.mark.skipif(os.geteuid() == 0, reason="root may write everywhere")
+def test_doctor_finds_a_folder_that_cannot_be_written(empty: Syncer) -> None:
+    empty.folder.chmod(0o500)
+    done = empty("doctor")
+    empty.folder.chmod(0o700)
+    assert done.code == 1 and "cannot be written" in done.out
+
+
+def test_doctor_notices_a_clock_and_odd_answers(upstream: Upstream) -> None:
+    world, syncer = upstream.world, upstream.syncer
+    world.settings.change({"telecmi.date_header": 300.0})
+    done = syncer.ok("doctor")
+    assert "warning  telecmi.main: the clock of this machine is 5 min behind the vendor's" in done.out
+    world.faults.add({"path": "/v3/contact/get", "kind": "html"}, {"path": "/v1/contacts", "kind": "status", "code": 503})
+    done = syncer("doctor")
+    assert done.code == 1
+    assert "proxy's" in done.out
+
+
+def test_doctor_of_a_vendor_that_is_not_there(empty: Syncer) -> None:
+    empty.url = "http://127.0.0.1:9"
+    empty.write_config()
+    done = empty("doctor")
+    assert done.code == 1 and "is http://127.0.0.1:9 reachable from here?" in done.out

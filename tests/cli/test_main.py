@@ -1,0 +1,341 @@
+"""The command line itself: help, exit codes, one sentence for whatever goes wrong."""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import signal
+import sqlite3
+import subprocess
+import sys
+from pathlib import Path
+
+import click
+import pytest
+
+from syncer import __version__, logs
+from syncer.cli import main
+from syncer.cli.main import COMMANDS, cli, exit_code
+from syncer.errors import (
+    AuthError,
+    BadAnswerError,
+    ConfigError,
+    DeletionLimitError,
+    LockedError,
+    SchemaError,
+    StoreBusyError,
+    StoreError,
+    UsageError,
+)
+from tests.cli.conftest import ROOT, Syncer
+
+
+def commands() -> list[tuple[str, ...]]:
+    """Every command, with its group."""
+    context = click.Context(cli, info_name="syncer")
+    out: list[tuple[str, ...]] = []
+    for name in COMMANDS:
+        command = cli.get_command(context, name)
+        assert command is not None
+        if isinstance(command, click.Group):
+            out += [(name, one) for one in command.commands]
+        else:
+            out.append((name,))
+    return out
+
+
+def one_sentence(err: str) -> str:
+    lines = err.strip().splitlines()
+    assert len(lines) == 1, err
+    assert lines[0].startswith("syncer: ") and "Traceback" not in err
+    return lines[0]
+
+
+def test_the_commands_are_those_of_the_contract() -> None:
+    assert set(commands()) >= {
+        ("init",), ("run",), ("sync",), ("status",), ("doctor",), ("sandbox",), ("demo",),
+        *(("contacts", one) for one in ("list", "show", "add", "edit", "delete")),
+        ("voicemails", "list"),
+        *(("queue", one) for one in ("list", "show", "approve", "retry", "discard", "resolve")),
+        *(("held", one) for one in ("list", "approve", "reject")),
+        *(("db", one) for one in ("upgrade", "check", "backup")),
+    }  # fmt: skip
+
+
+@pytest.mark.parametrize("path", commands(), ids=" ".join)
+def test_each_help_shows_an_example(path: tuple[str, ...], empty: Syncer) -> None:
+    done = empty.ok(*path, "--help")
+    assert f"\n    syncer {' '.join(path)}" in done.out or path == ("run",), done.out
+    assert "Example:" in done.out
+
+
+def test_the_list_of_commands_says_what_they_say_themselves() -> None:
+    context = click.Context(cli)
+    for name, (_, text) in COMMANDS.items():
+        command = cli.get_command(context, name)
+        assert command is not None and command.name == name
+        if isinstance(command, click.Group):
+            assert command.help == text
+
+
+def test_log_levels_are_those_of_the_logs() -> None:
+    assert main.LEVELS == logs.LEVELS
+
+
+def test_help_imports_nothing_slow() -> None:
+    code = "import sys, syncer.cli.main as m; m.run(['--help']); print(*sys.modules, file=sys.stderr)"
+    done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True)
+    loaded = {name.split(".")[0] for name in done.stderr.split()}
+    assert not loaded & {"sqlalchemy", "pydantic", "rich", "httpx", "starlette", "asyncio", "structlog"}
+    assert "doctor" in done.stdout
+
+
+def test_version(empty: Syncer) -> None:
+    done = empty.process("--version", config=False)
+    assert (done.code, done.out, done.err) == (0, f"syncer {__version__}\n", "")
+
+
+@pytest.mark.parametrize(
+    ("error", "code"),
+    [
+        (ConfigError(["a", "b"]), 78),
+        (SchemaError("x"), 78),
+        (AuthError("telecmi.main", "/x", "refused"), 77),
+        (LockedError("telecmi-push.main", "somebody"), 75),
+        (StoreBusyError("x"), 75),
+        (StoreError("x"), 1),
+        (UsageError("x"), 1),
+        (DeletionLimitError("x"), 1),
+        (BadAnswerError("telecmi.main", "/x", "odd"), 1),
+    ],
+)
+def test_each_error_has_its_exit_code(error: Exception, code: int) -> None:
+    assert exit_code(error) == code  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(
+    "args",
+    [
+        ["nosuch"],
+        ["--nosuch"],
+        ["--log-level", "loud", "status"],
+        ["status", "--nosuch"],
+        ["status", "extra"],
+        ["contacts", "nosuch"],
+        ["contacts", "show"],
+        ["contacts", "show", ""],
+        ["contacts", "show", "   "],
+        ["contacts", "list", "--limit", "0"],
+        ["contacts", "list", "--limit", "many"],
+        ["contacts", "list", "--provider", "acme"],
+        ["contacts", "list", "--provider", "any", "--all"],
+        ["contacts", "list", "--account", "nosuch"],
+        ["contacts", "edit", "1"],
+        ["contacts", "edit", "1", "--company", "two\nlines"],
+        ["contacts", "edit", "1", "--company", "bell\x07"],
+        ["contacts", "edit", "1", "--company", "\udcff"],
+        ["contacts", "edit", "1", "--account", "smartflo.main", "--company", "x"],
+        ["voicemails", "list", "--since", "soon"],
+        ["voicemails", "list", "--since", "0s"],
+        ["voicemails", "list", "--since", "99999d"],
+        ["queue", "show", "one"],
+        ["queue", "approve"],
+        ["queue", "resolve", "1"],
+        ["queue", "resolve", "1", "--keep", "both"],
+        ["held", "approve", "x"],
+        ["sync", "nosuch-job"],
+        ["sync", "--account", "nosuch"],
+        ["sync", "telecmi-push", "--account", "smartflo.main"],
+        ["status", "--require", "telecmi-voicemails"],
+        ["status", "--require", "telecmi-voicemails<"],
+        ["status", "--require", "telecmi-voicemails<soon"],
+        ["status", "--require", "telecmi-voicemails<-5m"],
+        ["status", "--require", "nosuch<15m"],
+        ["status", "--require", "telecmi-voicemails.nosuch<15m"],
+        ["status", "--require", ""],
+        ["sandbox", "--port", "70000"],
+        ["sandbox", "--port", "http"],
+        ["sandbox", "--contacts", "-1"],
+        ["db"],
+        ["db", "backup"],
+    ],
+    ids=lambda args: ascii(" ".join(args)),
+)
+def test_wrong_usage_is_told_and_exits_2(syncer: Syncer, args: list[str]) -> None:
+    done = syncer(*args)
+    assert done.code == 2, (done.out, done.err)
+    assert done.out == "" and "Usage: syncer" in done.err and "Traceback" not in done.err
+
+
+@pytest.mark.parametrize(
+    "args",
+    [
+        ["contacts", "show", "999"],
+        ["contacts", "show", "9" * 30],
+        ["contacts", "show", "id:99"],
+        ["contacts", "show", "nobody at all"],
+        ["contacts", "show", "'; DROP TABLE telecmi_contacts; --"],
+        ["contacts", "show", "+91xxxxxx2999"],
+        ["contacts", "edit", "999", "--company", "x"],
+        ["contacts", "edit", "1", "--phone", "+91xxxxxx2999"],
+        ["contacts", "edit", "1", "--phone", "98******01"],
+        ["contacts", "edit", "1", "--phone", "123"],
+        ["contacts", "edit", "1", "--phone", "call me"],
+        ["contacts", "edit", "1", "--phone", "9" * 100],
+        ["contacts", "edit", "1", "--phone", ""],
+        ["contacts", "edit", "1", "--last-name", ""],
+        ["contacts", "edit", "1", "--last-name", "   "],
+        ["contacts", "delete", "999"],
+        ["contacts", "add"],
+        ["contacts", "add", "--phone", "9200000001", "--first-name", "Asha"],
+        ["contacts", "add", "--phone", "", "--first-name", "Asha", "--last-name", "Example"],
+        ["contacts", "add", "--phone", "+91xxxxxx2999", "--first-name", "Asha", "--last-name", "Example"],
+        ["contacts", "add", "--phone", "12", "--first-name", "Asha", "--last-name", "Example"],
+        ["queue", "show", "999"],
+        ["queue", "show", "0"],
+        ["queue", "show", "9" * 30],
+        ["queue", "approve", "999"],
+        ["queue", "retry", "9" * 30],
+        ["queue", "discard", "999"],
+        ["queue", "resolve", "999", "--keep", "local"],
+        ["held", "approve", "999"],
+        ["held", "reject", "9" * 30],
+        ["held", "show", "999"],
+        ["db", "backup", "."],
+        ["db", "backup", ""],
+        ["db", "backup", "no/such/folder/x.db"],
+        ["init", "no/such/folder/x.toml"],
+        ["init", "."],
+    ],
+    ids=lambda args: ascii(" ".join(args))[:60],
+)
+def test_what_cannot_be_done_is_one_sentence_and_exits_1(syncer: Syncer, args: list[str]) -> None:
+    before = list(syncer.sql("SELECT * FROM change_queue"))
+    done = syncer(*args)
+    assert done.code == 1, (done.out, done.err)
+    assert done.out == ""
+    one_sentence(done.err)
+    assert syncer.sql("SELECT * FROM change_queue") == before
+
+
+# -- as real processes -----------------------------------------------------------------------------------
+
+
+def test_without_a_config_it_says_where_it_looked(empty: Syncer) -> None:
+    empty.config.unlink()
+    done = empty.process("status", config=False)
+    assert done.code == 78 and done.out == ""
+    assert "syncer init" in one_sentence(done.err)
+    assert empty.process("status").code == 78
+
+
+def test_all_problems_of_a_config_stand_one_a_line(empty: Syncer) -> None:
+    empty.config.write_text('[telecmi.main]\nregion = "Mars"\ntypo = 1\n[database]\nurl = "postgres://x"\n')
+    done = empty.process("contacts", "list", "--json")
+    assert done.code == 78 and done.out == ""
+    lines = done.err.splitlines()
+    assert len(lines) >= 3 and all(line.startswith("syncer: ") for line in lines)
+    assert any("typo" in line for line in lines) and any("database.url" in line for line in lines)
+
+
+def test_the_config_may_be_named_by_the_environment(empty: Syncer) -> None:
+    empty.env["SYNCER_CONFIG"] = str(empty.config)
+    assert empty.process("status", config=False).code == 0
+    assert not empty.database.exists()
+
+
+def test_refused_credentials_exit_77(empty: Syncer) -> None:
+    empty.write_config('secret = "sandbox-secret"', 'secret = "wrong-secret"')
+    done = empty.process("sync", "telecmi-voicemails")
+    assert done.code == 77
+    assert "credentials" in done.out and "wrong-secret" not in done.out + done.err
+
+
+@pytest.mark.parametrize("args", [["status"], ["sync"], ["contacts", "list"], ["db", "check"], ["db", "upgrade"]])
+def test_a_database_from_a_newer_version_is_refused(syncer: Syncer, args: list[str]) -> None:
+    syncer.sql("UPDATE alembic_version SET version_num = '9999'")
+    done = syncer(*args)
+    assert done.code == 78 and "newer version" in one_sentence(done.err)
+
+
+def test_a_file_that_is_no_database_is_refused(empty: Syncer) -> None:
+    empty.database.write_text("this is a letter, not a database; " * 100)
+    for args in (["contacts", "list"], ["status"], ["db", "check"], ["sync"]):
+        done = empty(*args)
+        assert done.code == 78 and "no intact SQLite database" in one_sentence(done.err)
+
+
+@pytest.mark.parametrize(
+    "args", [["contacts", "list"], ["queue", "list"], ["held", "list"], ["db", "check"], ["db", "backup", "x.db"]]
+)
+def test_looking_makes_no_database(empty: Syncer, args: list[str]) -> None:
+    done = empty(*args)
+    assert done.code == 1 and "syncer sync" in one_sentence(done.err)
+    assert list(empty.folder.iterdir()) == [empty.config]
+
+
+def test_whoever_waits_in_vain_exits_75(syncer: Syncer) -> None:
+    """Two waits of ten seconds, at the same time: for a job's lock, and for the database."""
+    locks = syncer.folder / "mirror.db.locks"
+    locks.mkdir(exist_ok=True)
+    (folder := syncer.folder / "other").mkdir()
+    for name in ("syncer.toml", "mirror.db"):
+        (folder / name).write_bytes((syncer.folder / name).read_bytes())
+    other = Syncer(folder, syncer.capsys, syncer.url)
+    holder = sqlite3.connect(other.database, isolation_level=None)
+    with (locks / "telecmi-push.main.lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        holder.execute("BEGIN IMMEDIATE")
+        waiting = [syncer.start("sync"), other.start("contacts", "edit", "1", "--company", "Acme")]
+        done = [process.communicate(timeout=60) for process in waiting]
+    holder.close()
+    assert [process.returncode for process in waiting] == [75, 75]
+    assert "telecmi-push.main is running elsewhere" in one_sentence(done[0][1])
+    assert "held by another program" in one_sentence(done[1][1])
+    assert syncer.one("SELECT count(*) FROM sync_runs") == 5  # having done nothing
+
+
+def test_a_reader_that_goes_away_is_no_error(syncer: Syncer) -> None:
+    reader, writer = os.pipe()
+    os.close(reader)
+    done = syncer.process("contacts", "list", "--json", stdout=writer)
+    os.close(writer)
+    assert done.code == 141 and done.err == ""
+
+
+def test_a_full_disk_under_the_output_is_told(syncer: Syncer) -> None:
+    with Path("/dev/full").open("w") as full:
+        done = syncer.process("contacts", "list", "--json", stdout=full)
+    assert done.code == 1 and "No space left" in one_sentence(done.err)
+
+
+def test_a_closed_stdout_never_ends_up_in_the_database(syncer: Syncer) -> None:
+    done = syncer.process("contacts", "list", stdout=None, preexec_fn=lambda: os.close(1))
+    assert done.code == 0 and done.err == ""
+    assert syncer.ok("db", "check").out
+
+
+def test_ctrl_c_ends_quietly(empty: Syncer) -> None:
+    process = empty.start("sandbox")
+    assert process.stdout is not None and process.stdout.readline().startswith("http://127.0.0.1:")
+    process.send_signal(signal.SIGINT)
+    _, err = process.communicate(timeout=20)
+    assert process.returncode in (0, 130) and "Traceback" not in err
+
+
+def test_a_bug_is_told_without_what_was_being_worked_on(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main.run([object()]) == 1  # type: ignore[list-item] # nobody can type this
+    err = capsys.readouterr().err
+    assert "this is a bug in syncer: " in one_sentence(err)
+
+
+def test_a_bug_shows_its_traceback_at_debug_alone(capsys: pytest.CaptureFixture[str]) -> None:
+    try:
+        raise ValueError("call +919200000001 or asha@example.com")
+    except ValueError as error:
+        main._bug(main.App(log_level="debug"), error)
+        debug = capsys.readouterr().err
+        main._bug(main.App(), error)
+        usual = capsys.readouterr().err
+    assert "Traceback" in debug and "9200000001" not in debug and "asha@" not in debug
+    assert "Traceback" not in usual and "ValueError" in usual and "call" not in usual

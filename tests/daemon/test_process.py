@@ -1,0 +1,271 @@
+"""The daemon as a process: readiness, edits, signals, a second one, a kill, a new config."""
+
+from __future__ import annotations
+
+import os
+import signal
+import socket
+import sqlite3
+import time
+import uuid
+from pathlib import Path
+
+import httpx
+import pytest
+
+from tests.daemon.conftest import Daemon, Manager, Sandbox, free_port, until
+
+CONTACT = "SELECT contact_id FROM telecmi_contacts WHERE id = ?"
+
+
+def test_ready_works_and_ends_well(daemon: Daemon, sandbox: Sandbox, manager: Manager) -> None:
+    process = daemon.start(NOTIFY_SOCKET=manager.address, WATCHDOG_USEC="2000000")
+    until(lambda: manager.heard("READY=1"), f"READY=1\n{daemon.text()}")
+    # Only now: the tables are there, the jobs are written down.
+    assert len(daemon.query("SELECT * FROM sync_jobs")) == 5
+    daemon.wait_for_first_round()
+    assert set(daemon.outcomes().values()) == {"ok"}, daemon.text()
+    until(lambda: manager.heard("STATUS=all 5 jobs are well"), "a status in plain words")
+    assert len(daemon.query("SELECT * FROM telecmi_contacts WHERE contact_id IS NOT NULL")) == len(
+        sandbox.contacts()
+    )
+
+    contact = daemon.query(CONTACT, 3)[0][0]
+    sandbox.calm()
+    daemon.edit("UPDATE telecmi_contacts SET company = 'X Traders' WHERE id = 3")
+    began = time.monotonic()
+    until(lambda: sandbox.company(contact) == "X Traders", f"the edit upstream\n{daemon.text()}", 5.0)
+    assert time.monotonic() - began < 5.0
+    assert len(sandbox.calls("/v3/contact/update")) == 1
+    until(lambda: daemon.query("SELECT state FROM change_queue") == [("done",)], "the change done")
+
+    beats = len(manager.heard("WATCHDOG=1"))
+    until(lambda: len(manager.heard("WATCHDOG=1")) > beats + 1, "signs of life")
+
+    code, seconds = daemon.end(process)
+    assert code == 0, daemon.text()
+    assert seconds < 10
+    assert manager.heard("STOPPING=1") == ["STOPPING=1"]
+    assert daemon.query("SELECT count(*) FROM sync_runs WHERE finished_at IS NULL") == [(0,)]
+    assert daemon.query("PRAGMA integrity_check") == [("ok",)]
+    assert [one for one in daemon.events() if one["level"] in ("error", "warning")] == []
+    for secret in ("sandbox-secret", "sandbox-password", "sandbox-token", "sandbox-user-token"):
+        assert secret not in daemon.text()
+
+
+def test_a_second_daemon_is_refused_and_told_who_is_there(daemon: Daemon) -> None:
+    first = daemon.start()
+    until(lambda: daemon.said("started"), "the first")
+    second = daemon.start()
+    assert second.wait(15) == 75
+    refusal = next(one for one in daemon.events() if one["level"] == "error")["event"]
+    assert f"process {first.pid}" in refusal
+    assert "the daemon" in refusal
+    assert first.poll() is None
+    assert daemon.end(first, signal.SIGINT)[0] == 0
+
+
+def test_a_kill_leaves_nothing_that_the_next_start_does_not_mend(daemon: Daemon, sandbox: Sandbox) -> None:
+    sandbox.fault(kind="hang", seconds=20, match={"path": "/v3/contact/update"}, applied="after")
+    process = daemon.start()
+    daemon.wait_for_first_round()
+    contact = daemon.query(CONTACT, 5)[0][0]
+    daemon.edit("UPDATE telecmi_contacts SET company = 'Y Stores' WHERE id = 5")
+    until(lambda: daemon.query("SELECT state FROM change_queue") == [("sending",)], "a push under way")
+    process.kill()
+    process.wait(10)
+    assert daemon.query("PRAGMA integrity_check") == [("ok",)]
+    sandbox.calm()
+    # A lock of a dead process is nobody's: the next start needs no help.
+    process = daemon.start()
+    until(lambda: daemon.query("SELECT state FROM change_queue") == [("done",)], f"mended\n{daemon.text()}")
+    assert sandbox.company(contact) == "Y Stores"
+    assert daemon.query("SELECT count(*) FROM sync_runs WHERE error LIKE '%stopped before%'")[0][0] >= 1
+    assert daemon.end(process)[0] == 0
+
+
+def test_sigterm_does_not_wait_for_a_vendor_that_hangs(daemon: Daemon, sandbox: Sandbox) -> None:
+    sandbox.fault(kind="hang", seconds=30, times=100)
+    process = daemon.start()
+    until(lambda: daemon.query("SELECT * FROM sync_runs WHERE finished_at IS NULL"), "a run under way")
+    code, seconds = daemon.end(process)
+    assert code == 0, daemon.text()
+    assert seconds < 10
+    assert daemon.query("SELECT count(*) FROM sync_runs WHERE finished_at IS NULL") == [(0,)]
+
+
+def test_sigterm_does_not_wait_for_a_program_that_holds_the_database(daemon: Daemon) -> None:
+    process = daemon.start()
+    daemon.wait_for_first_round()
+    with sqlite3.connect(daemon.database, isolation_level=None) as other:
+        other.execute("BEGIN IMMEDIATE")
+        code, seconds = daemon.end(process)
+        other.execute("ROLLBACK")
+    other.close()
+    assert code == 0
+    assert seconds < 10
+    assert daemon.query("PRAGMA integrity_check") == [("ok",)]
+
+
+def test_sighup_takes_a_good_config_and_keeps_the_old_one_from_a_bad_one(
+    daemon: Daemon, manager: Manager
+) -> None:
+    port = free_port()
+    process = daemon.start(NOTIFY_SOCKET=manager.address)
+    until(lambda: manager.heard("READY=1"), "READY=1")
+
+    daemon.config.write_text(daemon.config.read_text() + "\n[https]\nlisten = 5\n")
+    process.send_signal(signal.SIGHUP)
+    bad = until(lambda: daemon.said("the old config stays"), "the bad config told")
+    assert "https" in bad[0]["problem"]
+    until(lambda: len(manager.heard("READY=1")) == 2, "READY=1 again")
+    reloading, stamp = manager.heard("RELOADING=1"), manager.heard("MONOTONIC_USEC=")
+    assert len(reloading) == len(stamp) == 1
+    assert abs(int(stamp[0].partition("=")[2]) / 1e6 - time.monotonic()) < 30
+    assert process.poll() is None
+
+    daemon.configure(extra=f'[http]\nlisten = "127.0.0.1:{port}"\n', push_every="7m")
+    process.send_signal(signal.SIGHUP)
+    until(lambda: daemon.said("is in force"), f"the good config\n{daemon.text()}")
+    assert daemon.query("SELECT every_s FROM sync_jobs WHERE job = 'telecmi-push'") == [(420,)]
+    until(lambda: httpx.get(f"http://127.0.0.1:{port}/healthz").status_code == 200, "well on the new page")
+
+    daemon.configure(push_every="9m")
+    with daemon.config.open("a") as config:
+        config.write('[backup]\npath = "elsewhere"\n')
+    text = daemon.config.read_text().replace("syncer.db", "other.db")
+    daemon.config.write_text(text)
+    process.send_signal(signal.SIGHUP)
+    until(lambda: daemon.said("the old config stays")[1:], "another database is no reload")
+    assert httpx.get(f"http://127.0.0.1:{port}/healthz").status_code == 200
+    assert daemon.end(process)[0] == 0
+
+
+def test_healthz_and_metrics(daemon: Daemon, sandbox: Sandbox) -> None:
+    port = free_port()
+    daemon.configure(extra=f'[http]\nlisten = "127.0.0.1:{port}"\n')
+    sandbox.fault(kind="http", status=503, times=1000, match={"path": "/v1/contacts"})
+    process = daemon.start()
+    base = f"http://127.0.0.1:{port}"
+    until(lambda: daemon.said("serving"), f"the pages\n{daemon.text()}")
+    until(lambda: daemon.outcomes().get("smartflo-contacts") == "failed", f"a failure\n{daemon.text()}")
+    until(lambda: len(daemon.outcomes()) == 5, "the others")
+    sick = httpx.get(f"{base}/healthz")
+    assert sick.status_code == 503
+    assert sick.json()["reasons"] == ["smartflo-contacts of smartflo.main has not been well yet"]
+    sandbox.calm()
+    daemon.end(process)
+    process = daemon.start()
+    well = until(lambda: (r := _get(f"{base}/healthz")) and r.status_code == 200 and r, daemon.text())
+    assert well.json()["status"] == "ok"
+    assert len(well.json()["jobs"]) == 5
+
+    page = httpx.get(f"{base}/metrics").text
+    found = {
+        line.rpartition(" ")[0]: float(line.rpartition(" ")[2])
+        for line in page.splitlines()
+        if line[0] != "#"
+    }
+    assert found['syncer_last_success_timestamp_seconds{account="main",job="telecmi-contacts"}'] > 1.7e9
+    # True after a restart: the rows of the run before it are in here.
+    assert found['syncer_rows_total{account="main",job="telecmi-contacts",kind="added"}'] >= 40
+    assert found['syncer_queue_changes{account="main",state="queued"}'] == 0
+    assert found['syncer_requests_total{account="main",provider="telecmi"}'] > 0
+    assert found['syncer_budget_wait_seconds_total{account="main",provider="telecmi"}'] >= 0
+    assert found['syncer_held{account="main",job="telecmi-contacts"}'] == 0
+    for name in ("wal_bytes", "database_bytes", "disk_free_bytes", "up"):
+        assert found[f"syncer_{name}"] > 0, name
+    names = {contact["first_name"] for contact in sandbox.contacts()} - {""}
+    assert not any(f'"{name}"' in page or name in well.text for name in names)
+    assert httpx.get(f"{base}/nothing").status_code == 404
+
+    # uvicorn did not take the signals over.
+    assert daemon.end(process)[0] == 0
+
+
+def _get(url: str) -> httpx.Response | None:
+    try:
+        return httpx.get(url)
+    except httpx.TransportError:
+        return None
+
+
+def test_a_port_that_is_taken_is_told(daemon: Daemon) -> None:
+    with socket.socket() as other:
+        other.bind(("127.0.0.1", 0))
+        other.listen()
+        port = other.getsockname()[1]
+        daemon.configure(extra=f'[http]\nlisten = "127.0.0.1:{port}"\n')
+        assert daemon.start().wait(15) == 1
+    assert "cannot be used (Address already in use)" in daemon.events()[-1]["event"]
+
+
+def test_a_wrong_config_ends_at_once_with_every_problem(daemon: Daemon) -> None:
+    daemon.configure(extra="[nonsense]\nkey = 1\n")
+    daemon.config.write_text(daemon.config.read_text().replace("500.0", '"many"'))
+    assert daemon.start().wait(15) == 78
+    text = daemon.text()
+    assert "nonsense" in text
+    assert "telecmi.main.requests_per_second" in text
+    assert "Traceback" not in text
+
+
+def test_refused_credentials_pause_the_login_and_nothing_else(daemon: Daemon, sandbox: Sandbox) -> None:
+    daemon.configure(password="wrong-password")
+    process = daemon.start()
+    until(lambda: daemon.outcomes().get("telecmi-voicemails") == "ok", "voicemails: another credential")
+    until(lambda: daemon.said("the credentials were refused"), f"told\n{daemon.text()}")
+    until(
+        lambda: daemon.query("SELECT count(*) FROM sync_jobs WHERE paused_until IS NOT NULL") == [(3,)],
+        "the pause in the record",
+    )
+    assert len(daemon.said("the credentials were refused")) == 1
+    assert "wrong-password" not in daemon.text()
+    # Corrected and reloaded: no waiting for the pause to end.
+    daemon.configure()
+    process.send_signal(signal.SIGHUP)
+    until(lambda: daemon.outcomes().get("telecmi-contacts") == "ok", f"well again\n{daemon.text()}")
+    until(lambda: daemon.said("the credentials are taken again"), "told")
+    assert daemon.end(process)[0] == 0
+
+
+def test_an_edit_that_waits_for_a_retry_goes_out_when_it_is_due(daemon: Daemon, sandbox: Sandbox) -> None:
+    """Row 15: no new edit, no schedule within minutes; the time of the retry is enough."""
+    process = daemon.start()
+    daemon.wait_for_first_round()
+    contact = daemon.query(CONTACT, 7)[0][0]
+    sandbox.fault(kind="too_many", match={"path": "/v3/contact/update"}, retry_after=None)
+    daemon.edit("UPDATE telecmi_contacts SET company = 'Z Works' WHERE id = 7")
+    until(lambda: daemon.query("SELECT next_attempt_at FROM change_queue WHERE attempts > 0"), "a first try")
+    until(lambda: sandbox.company(contact) == "Z Works", f"the retry\n{daemon.text()}", 20.0)
+    assert daemon.end(process)[0] == 0
+
+
+def test_a_sync_beside_the_daemon_is_waited_for(daemon: Daemon) -> None:
+    """A job whose lock a person's `sync` holds is run a little later."""
+    from syncer.locks import Locks
+
+    locks = Locks(daemon.database, "a test")
+    handle = locks.try_acquire("telecmi-push.main")
+    assert handle is not None
+    process = daemon.start()
+    until(lambda: len(daemon.outcomes()) == 4, f"the other jobs\n{daemon.text()}")
+    assert "telecmi-push" not in daemon.outcomes()
+    locks.release(handle)
+    until(lambda: "telecmi-push" in daemon.outcomes(), "the push, once the lock is free")
+    assert daemon.end(process)[0] == 0
+
+
+def test_abstract_sockets_are_spoken_to(daemon: Daemon) -> None:
+    manager = Manager(f"@syncer-test-{uuid.uuid4()}")
+    process = daemon.start(NOTIFY_SOCKET=manager.address)
+    until(lambda: manager.heard("READY=1"), "READY=1")
+    assert daemon.end(process)[0] == 0
+    manager.channel.close()
+
+
+@pytest.mark.skipif(os.geteuid() == 0, reason="root may write everywhere")
+def test_a_folder_that_cannot_be_written_is_told(daemon: Daemon, tmp_path: Path) -> None:
+    tmp_path.chmod(0o500)
+    assert daemon.start().wait(15) == 1
+    tmp_path.chmod(0o700)
