@@ -207,7 +207,9 @@ class Office:
         requests = self.world.requests()
         return requests[-1].n if requests else 0
 
-    def fault(self, path: str, kind: str, *, times: int | None = 1, applied: str = "before", **more: Any) -> None:
+    def fault(
+        self, path: str, kind: str, *, times: int | None = 1, applied: str = "before", **more: Any
+    ) -> None:
         """Let a vendor fail on purpose; see `syncer.sandbox.faults`."""
         match = {"path": path, **more.pop("match", {})}
         self.world.faults.add({"match": match, "times": times, "kind": kind, "applied": applied, **more})

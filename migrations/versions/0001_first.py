@@ -49,6 +49,12 @@ STRICT""",
 )
 STRICT""",
     "CREATE INDEX contact_base_phone ON contact_base (account, phone_e164)",
+    """CREATE TABLE forgotten (
+    digest TEXT NOT NULL,
+    at TEXT NOT NULL,
+    PRIMARY KEY (digest)
+)
+STRICT""",
     """CREATE TABLE held (
     id INTEGER NOT NULL PRIMARY KEY AUTOINCREMENT,
     job TEXT NOT NULL,

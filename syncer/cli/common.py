@@ -14,7 +14,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
@@ -22,8 +22,13 @@ if TYPE_CHECKING:
     from syncer.config import Settings, TelecmiAccount
     from syncer.store.connect import Database
 
+T = TypeVar("T")
+
 #: The greatest row number that SQLite knows.
 LARGEST_ID = 2**63 - 1
+
+#: Columns of a table are not folded to less than this.
+_SHORT = 14
 
 
 @dataclass(slots=True)
@@ -89,11 +94,25 @@ class App:
         """The database, to write to: created, migrated, with the accounts of the config in it."""
         from syncer.cycle import jobs
 
-        db = jobs.open_database(settings)
+        db = under_schema_lock(settings, lambda: jobs.open_database(settings))
         try:
             yield db
         finally:
             db.close()
+
+
+def under_schema_lock(settings: Settings, work: Callable[[], T]) -> T:
+    """Do what may migrate the database; LockedError when somebody else is at it for too long."""
+    import asyncio
+
+    from syncer.cycle.jobs import SCHEMA_LOCK
+    from syncer.locks import Locks
+
+    async def locked() -> T:
+        async with Locks(settings.database.path, "syncer").hold([SCHEMA_LOCK]):
+            return work()
+
+    return asyncio.run(locked())
 
 
 pass_app = click.make_pass_decorator(App)
@@ -205,24 +224,36 @@ def _width(text: str) -> int:
 def show_table(headers: Sequence[str], rows: Iterable[Sequence[object]], *, err: bool = False) -> None:
     """Rows for people: a rich table on a terminal, aligned text elsewhere."""
     cells = [[plain(value) for value in row] for row in rows]
-    if (sys.stderr if err else sys.stdout).isatty():
-        from rich.box import SIMPLE_HEAD
-        from rich.console import Console
-        from rich.table import Table
-        from rich.text import Text
-
-        table = Table(box=SIMPLE_HEAD, pad_edge=False)
-        for header in headers:
-            table.add_column(header, overflow="fold")
-        for row in cells:
-            table.add_row(*(Text(value) for value in row))
-        Console(stderr=err, highlight=False).print(table)
-        return
     lines = [list(headers), *cells]
     widths = [max(_width(line[n]) for line in lines) for n in range(len(headers))]
+    if (sys.stderr if err else sys.stdout).isatty() and _rich_table(headers, cells, widths, err):
+        return
     for line in lines:
         padded = (value + " " * (width - _width(value)) for value, width in zip(line, widths, strict=True))
         say("  ".join(padded).rstrip(), err=err)
+
+
+def _rich_table(
+    headers: Sequence[str], rows: Sequence[Sequence[str]], widths: Sequence[int], err: bool
+) -> bool:
+    """A table for a terminal, long texts folded; False where it is too narrow even so."""
+    from rich.console import Console
+    from rich.table import Table
+    from rich.text import Text
+
+    console = Console(stderr=err, highlight=False)
+    gaps = len(widths) - 1
+    room = console.width - sum(widths)
+    if console.width < sum(min(width, _SHORT) for width in widths) + gaps:
+        return False
+    table = Table(box=None, padding=(0, 2 if room >= 2 * gaps else 1, 0, 0), pad_edge=False)
+    for header, width in zip(headers, widths, strict=True):
+        whole = room >= gaps or width <= _SHORT
+        table.add_column(header, overflow="fold", no_wrap=whole, min_width=width if whole else _SHORT)
+    for row in rows:
+        table.add_row(*(Text(value) for value in row))
+    console.print(table)
+    return True
 
 
 def show_fields(pairs: Iterable[tuple[str, object]]) -> None:

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import click
 
-from syncer.cli.common import App, count, emit_json, example, json_option, pass_app, say
+from syncer.cli.common import App, count, emit_json, example, json_option, pass_app, say, under_schema_lock
 from syncer.errors import SchemaError
 
 
@@ -27,10 +27,14 @@ def upgrade(app: App) -> None:
     from syncer.store.connect import Database
 
     settings = app.settings()
-    with Database(settings.database.path, group=settings.database.group) as opened:
-        done = schema.upgrade(opened)
-        jobs.register(opened, settings)
-    for line in done:
+
+    def work() -> list[str]:
+        with Database(settings.database.path, group=settings.database.group) as opened:
+            done = schema.upgrade(opened)
+            jobs.register(opened, settings)
+        return done
+
+    for line in under_schema_lock(settings, work):
         say(f"{line[:1].upper()}{line[1:]}.")
     say(f"The database {settings.database.path} is at schema {schema.HEAD}.")
 

@@ -20,7 +20,7 @@ from syncer.cli.common import (
     say,
     show_table,
 )
-from syncer.errors import AuthError, RemoteError, TransientError, UsageError
+from syncer.errors import AuthError, RemoteError, StoreError, TransientError, UsageError
 
 if TYPE_CHECKING:
     from syncer.config import Settings
@@ -101,10 +101,10 @@ def _sync(settings: Settings, chosen: Sequence[JobSpec], full: bool, as_json: bo
 
 def show_runs(runs: Sequence[Run], seconds: Mapping[int, float]) -> None:
     """A line for each run, then what went wrong and what to do about it."""
-    headers = ("job", "account", "outcome", "seen", "added", "changed", "removed", "requests", "seconds")
+    headers = ("job", "account", "outcome", "seen", "added", "changed", "removed", "requests", "took")
     rows = [
         (run.job, run.account, run.outcome, run.seen, run.added, run.changed, run.removed, run.requests)
-        + ((f"{seconds[run.id]:.1f}",) if run.id in seconds else ("-",))
+        + ((f"{seconds[run.id]:.1f} s",) if run.id in seconds else ("-",))
         for run in runs
     ]
     if rows:
@@ -149,8 +149,11 @@ def durations(settings: Settings, runs: Sequence[Run]) -> dict[int, float]:
     ids = [run.id for run in runs if run.id]
     if not ids:
         return {}
-    with Database(settings.database.path, create=False) as db, db.read() as conn:
-        times = report.run_times(conn, ids)
+    try:
+        with Database(settings.database.path, create=False) as db, db.read() as conn:
+            times = report.run_times(conn, ids)
+    except StoreError:
+        return {}  # the runs themselves tell what is wrong with the database
     return {run: (parse(end) - parse(begin)).total_seconds() for run, (begin, end) in times.items()}
 
 

@@ -100,6 +100,7 @@ class Env:
     plan_only: bool = False
     #: Called with a name at every commit and every HTTP edge of a push: where a test may kill us.
     step: Callable[[str], None] = field(default=lambda _: None)
+    #: Whether a number belongs to somebody who is to be kept out; read anew at each run.
     forgotten: Callable[[str | None], bool] = field(default=lambda _: False)
 
     def now(self) -> datetime:

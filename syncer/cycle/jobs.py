@@ -20,12 +20,13 @@ from syncer.config import Settings
 from syncer.core.cursor import parse
 from syncer.cycle import directory, push, smartflo, userlist, voicemails
 from syncer.cycle.env import Env, Progress, SmartfloSource, TelecmiSource, build, no_progress
-from syncer.cycle.run import Run, record
+from syncer.cycle.run import Run, perform
 from syncer.errors import AuthError, TransientError, UsageError
 from syncer.locks import Locks
 from syncer.store import feed, runs, schema
 from syncer.store import scan as scanning
 from syncer.store.connect import Database
+from syncer.store.forget import copy_key
 from syncer.store.runs import JobRow
 
 T = TypeVar("T")
@@ -145,14 +146,17 @@ async def run_job(
     `refuse` records a run that is not tried at all, and why.
     """
     source = (env.telecmi if spec.provider == "telecmi" else env.smartflo)[spec.account]
-    async with record(env, spec.job, spec.account, source.door, full=full, person=person) as run:
+
+    async def body(run: Run) -> None:
         if refuse:
             raise TransientError(spec.label, spec.job, refuse)
         if isinstance(source, TelecmiSource):
             await _TELECMI_RUNS[spec.job](run, source)
         else:
             await _SMARTFLO_RUNS[spec.job](run, source)
-    return run
+
+    run = Run(env, spec.job, spec.account, source.door, full=full, person=person)
+    return await perform(run, body)
 
 
 async def scan(env: Env) -> int:
@@ -277,6 +281,7 @@ async def on_a_copy(
         if settings.database.path.exists():
             with Database(settings.database.path, create=False, checkpoints=False) as original:
                 schema.backup(original, copy)
+            copy_key(settings.database.path, copy)
         db = open_database(settings, path=copy)
         try:
             env = build(settings, db, clock or SystemClock())

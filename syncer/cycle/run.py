@@ -5,9 +5,8 @@ Errors become outcomes here; what a run does is left to the modules of each reso
 
 from __future__ import annotations
 
-import contextlib
 import json
-from collections.abc import AsyncIterator
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -17,6 +16,7 @@ from syncer.cycle.env import Env
 from syncer.errors import AuthError, BadAnswerError, RemoteError, StoreError, SyncerError
 from syncer.remote.http import Door
 from syncer.store import runs
+from syncer.store.forget import keeper
 from syncer.store.runs import JobState
 
 
@@ -69,44 +69,46 @@ class Run:
         self.notices.append(text)
         self.log.warning("notice", text=text)
 
+    def fail(self, error: SyncerError) -> None:
+        """An error of ours ended the run: it decides on the outcome."""
+        partly = isinstance(error, BadAnswerError) or (self.seen and not isinstance(error, AuthError))
+        self.outcome = "incomplete" if isinstance(error, RemoteError) and partly else "failed"
+        self.error, self.problem = error, str(error)
 
-@contextlib.asynccontextmanager
-async def record(
-    env: Env, job: str, account: str, door: Door, *, full: bool = False, person: bool = False
-) -> AsyncIterator[Run]:
-    """Open the record, run the body, close the record. Errors of ours end in it and go no further."""
-    run = Run(env, job, account, door, full=full, person=person)
-    run.at = env.stamp()
 
-    def begin(conn: Any) -> None:
-        runs.close_broken_runs(conn, job, account, run.at)
-        run.id = runs.start_run(conn, job, account, run.at)
-        run.state = runs.load_job(conn, job, account)
-
-    before = door.requests
+async def perform(run: Run, body: Callable[[Run], Awaitable[None]]) -> Run:
+    """Open the record, do the work, close the record. Errors of ours end in it and go no further."""
+    env = run.env
+    before = run.door.requests
     try:
-        await env.store.write(begin)
-        yield run
-    except StoreError as error:
-        run.error, run.outcome, run.problem = error, "failed", str(error)
-        return
-    except RemoteError as error:
-        run.error, run.problem = error, str(error)
-        partly = isinstance(error, BadAnswerError) or (run.seen and not isinstance(error, AuthError))
-        run.outcome = "incomplete" if partly else "failed"
+        run.at = env.stamp()
+        env.forgotten = await env.store.call(lambda: keeper(env.store.db))
+        await env.store.write(_begin, run)
+        await body(run)
     except SyncerError as error:
-        run.error, run.outcome, run.problem = error, "failed", str(error)
+        run.fail(error)
     except BaseException:
         run.outcome, run.problem = "failed", "the run was stopped"
-        run.requests = door.requests - before
-        with contextlib.suppress(StoreError):
-            await env.store.write(_end, run)
+        await _close(run, before)
         raise
-    run.requests = door.requests - before
+    await _close(run, before)
+    return run
+
+
+async def _close(run: Run, before: int) -> None:
+    run.requests = run.door.requests - before
+    if not run.id:
+        return
     try:
-        await env.store.write(_end, run)
+        await run.env.store.write(_end, run)
     except StoreError as error:
-        run.error, run.outcome, run.problem = error, "failed", str(error)
+        run.fail(error)
+
+
+def _begin(conn: Any, run: Run) -> None:
+    runs.close_broken_runs(conn, run.job, run.account, run.at)
+    run.id = runs.start_run(conn, run.job, run.account, run.at)
+    run.state = runs.load_job(conn, run.job, run.account)
 
 
 def _end(conn: Any, run: Run) -> None:

@@ -86,7 +86,8 @@ async def settle(
     partial = certificate.verdict is Verdict.PARTIAL
     vanished = set() if partial else set(vanished)
     noted = await store.read(holds.noted_absences, table)
-    gone = set(await _proven(run, subject, certificate, unseen, noted, ask)) | vanished
+    proven = await _proven(run, subject, certificate, unseen, noted, ask)
+    gone = set(proven or ()) | vanished
     decided = await store.read(holds.decided, job, account, table)
     waiting = await store.read(holds.open_rows, job, account, table)
     back = [row for row in noted if shown(row)]
@@ -95,7 +96,7 @@ async def settle(
     if not (gone or blanks or back or used_up or waiting):
         return
     kept: set[tuple[int, str]] = set()
-    if not (whole and certificate.complete):
+    if not (whole and certificate.complete and proven is not None):
         kept = {one for one in waiting if one in turned or not shown(one[0])}
     live = await store.read(subject.live)
     filled = await store.read(subject.filled, sorted({column for _, column in blanks}))
@@ -142,8 +143,8 @@ async def _proven(
     unseen: list[int],
     noted: set[int],
     ask: Ask | None,
-) -> list[int]:
-    """Of the rows that a listing did not show, those that it proves absent.
+) -> list[int] | None:
+    """Of the rows that a listing did not show, those that it proves absent; None: it proves nothing.
 
     Some that are missing for the first time are asked for even of a complete one: where they are
     there, it was cut short in a way that nothing else could show.
@@ -153,12 +154,10 @@ async def _proven(
         answers = await _answers(run, subject, fresh, ask)
         if True in answers.values():
             _lacks_rows(run)
-            return []
+            return None
         return unseen
-    if certificate.verdict is Verdict.PARTIAL or not 0 < len(unseen) <= MOST_DOUBTED:
-        return []
-    if certificate.rows == 0:
-        return []
+    if certificate.verdict is Verdict.PARTIAL or certificate.rows == 0 or len(unseen) > MOST_DOUBTED:
+        return None
     answers = await _answers(run, subject, unseen, ask)
     return [row for row in unseen if answers.get(row) is False]
 

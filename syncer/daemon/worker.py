@@ -251,6 +251,10 @@ class Worker:
                 retry_after = error.retry_after if isinstance(error, TransientError) else None
                 self._failed(error, run.problem or str(error))
                 self._rest_after(took, retry_after)
+        left = self._credentials.until - self._around.mono()
+        if left > 0:  # also where this run began before the pause did: its end wrote over the record
+            self.rest(left, edits_wait=left)
+            await self._around.save_pause([self.spec], left)
 
     def _tell(self, run: Run, took: float) -> None:
         changed = run.added or run.changed or run.removed
@@ -292,9 +296,7 @@ class Worker:
     async def _pause(self, refusal: AuthError) -> None:
         """Leave the login alone for a while: all jobs that use it."""
         around, shared = self._around, self._credentials
-        left = shared.until - around.mono()
-        if left > 0:  # another job of this login was refused while this one was under way
-            self.rest(left, edits_wait=left)
+        if shared.until > around.mono():  # another job of this login was refused while this was under way
             return
         shared.refusals += 1
         locked_for = None
@@ -309,8 +311,8 @@ class Worker:
             problem=str(refusal),
             minutes=round(seconds / 60),
         )
+        shared.saved = False
         for worker in shared.members:
             worker.rest(seconds, edits_wait=seconds)
-        shared.saved = False
         await around.save_pause([worker.spec for worker in shared.members], seconds)
         shared.saved = True

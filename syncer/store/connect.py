@@ -32,7 +32,7 @@ _BROKEN = (
 )
 
 #: How every refusal begins that our own triggers write.
-_OUR_TABLES = tuple(metadata.tables)
+_OURS = (*metadata.tables, "contacts", "voicemails", "sync_health")
 
 
 #: SQLite's primary result codes (https://sqlite.org/rescode.html) -> the error, and what to tell a person.
@@ -67,7 +67,7 @@ def map_error(error: SQLAlchemyError, path: Path) -> StoreError | UsageError:
     original = error.orig if isinstance(error, DBAPIError) else None
     name = path.name
     code = getattr(original, "sqlite_errorcode", None)
-    if code == sqlite3.SQLITE_CONSTRAINT_TRIGGER and str(original).startswith(_OUR_TABLES):
+    if code == sqlite3.SQLITE_CONSTRAINT_TRIGGER and str(original).startswith(_OURS):
         return UsageError(str(original))
     known = _CODES.get(code & 0xFF) if isinstance(code, int) else None
     if known is not None:
@@ -96,7 +96,7 @@ def _settle_mode(handle: int, group: str | None) -> None:
 
 
 def _is_sqlite(handle: int) -> bool:
-    """Whether the file is empty or begins as SQLite's do; a file of another kind is left as it is."""
+    """Whether the file is empty or begins as SQLite's do."""
     head = os.pread(handle, 16, 0)
     return head in (b"", b"SQLite format 3\x00")
 
@@ -104,7 +104,8 @@ def _is_sqlite(handle: int) -> bool:
 def create_private(path: Path, group: str | None) -> None:
     """Create an empty database file that nobody else may read (0660 for `group`, else 0600).
 
-    An existing one, with its -wal and -shm, is brought to that mode. Raises StoreError.
+    An existing one, with its -wal and -shm, is brought to that mode. Raises StoreError, and
+    SchemaError for a file of another kind, which is left as it is.
     """
     try:
         if not path.parent.is_dir():
@@ -121,8 +122,8 @@ def create_private(path: Path, group: str | None) -> None:
             "check the owner and mode of it and its folder"
         ) from None
     try:
-        if not _is_sqlite(handle):
-            return
+        if not _is_sqlite(handle):  # SQLite itself takes a file of one byte for an empty database
+            raise SchemaError(_BROKEN.format(name=path.name))
         _settle_mode(handle, group)
         for suffix in ("-wal", "-shm"):
             with contextlib.suppress(FileNotFoundError):

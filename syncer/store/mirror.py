@@ -297,6 +297,8 @@ def drop_put_off(conn: Connection, run: int) -> None:
 
 def settle_put_off(conn: Connection, tracker: Tracker, allowed: Callable[[int, str], bool]) -> None:
     """Write the rows kept back, but for the blanks that are not `allowed` (row id, column)."""
+    if not tracker.waiting:
+        return  # not even the scratch table is there, where nothing had to be written
     mirror = tracker.mirror
     rows = load_put_off(conn, tracker.run)
     stored = _load(conn, mirror, tracker.account, [row.key for row in rows])

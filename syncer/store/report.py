@@ -245,7 +245,9 @@ _SANE = {
 def integrity_problems(db: Database) -> list[str]:
     """All that a full look at the database finds, in words; empty when it is sound."""
     out = [
-        f"the file is damaged: {row[0]}" for row in db.pragma(f"PRAGMA integrity_check({_MOST})") if row[0] != "ok"
+        f"the file is damaged: {row[0]}"
+        for row in db.pragma(f"PRAGMA integrity_check({_MOST})")
+        if row[0] != "ok"
     ]
     if out:
         return [*out, "restore a backup, or `sqlite3 FILE .recover` into a new file"]

@@ -99,8 +99,8 @@ def upgrade(db: Database) -> list[str]:
             before = current(conn)
             if before != HEAD:
                 _run_alembic(conn)
-                triggers.ensure(conn)
                 views.ensure(conn)
+                triggers.ensure(conn)
                 done.append(f"schema upgraded from {before or 'nothing'} to {HEAD}")
     return done + heal(db)
 
@@ -120,7 +120,7 @@ def heal(db: Database) -> list[str]:
         if guard == 0 and not triggers.missing(conn) and not views.missing(conn):
             return []
     with db.edit() as conn:
-        mended = [f"put back: {name}" for name in triggers.ensure(conn) + views.ensure(conn)]
+        mended = [f"put back: {name}" for name in views.ensure(conn) + triggers.ensure(conn)]
         guard = conn.execute(_GUARD).scalar()
         if guard is None:
             # No page that was asked for earlier may be believed about a row that was agreed on since.

@@ -369,6 +369,14 @@ held_rows = _table(
     autoincrement=False,
 )
 
+#: People who are to be kept out: a keyed hash of each number, never the number.
+forgotten = _table(
+    "forgotten",
+    Column("digest", Text, primary_key=True, nullable=False),
+    _text("at", null=False),
+    autoincrement=False,
+)
+
 
 @dataclass(frozen=True, slots=True)
 class Mirror:

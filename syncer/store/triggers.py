@@ -278,6 +278,7 @@ _READ_ONLY = {
     "voicemail_windows": "it is kept by syncer",
     "set_aside": "it is kept by syncer",
     "absences": "it is kept by syncer",
+    "forgotten": "it is kept by syncer; `syncer forget` adds to it",
     "held_rows": "decide with `syncer held approve` or `syncer held reject`",
 }
 
@@ -313,9 +314,30 @@ def _guard_triggers() -> dict[str, str]:
     }
 
 
+#: The same for the views, which nobody can write at all.
+_VIEWS_READ_ONLY = {
+    "contacts": "it is a view; edit telecmi_contacts instead (Smartflo's contacts in Smartflo's portal)",
+    "voicemails": "it is a view; a caller's name is edited in telecmi_contacts",
+    "sync_health": "it is a view of how the jobs do",
+}
+
+
+def _view_triggers() -> dict[str, str]:
+    out = {}
+    for view, advice in _VIEWS_READ_ONLY.items():
+        quoted = f"{view} is read-only: {advice}".replace("'", "''")
+        for verb in ("INSERT", "UPDATE", "DELETE"):
+            name = f"{view}_read_only_{verb.lower()}"
+            out[name] = (
+                f"CREATE TRIGGER {name} INSTEAD OF {verb} ON {view}\n"
+                f"BEGIN\n    SELECT RAISE(ABORT, '{quoted}');\nEND"
+            )
+    return out
+
+
 def expected() -> dict[str, str]:
     """Every trigger that belongs into the database: name -> SQL."""
-    every = {**_contacts_triggers(), **_read_only_triggers(), **_guard_triggers()}
+    every = {**_contacts_triggers(), **_read_only_triggers(), **_guard_triggers(), **_view_triggers()}
     return {name: sql.strip() for name, sql in every.items()}
 
 

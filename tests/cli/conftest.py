@@ -93,8 +93,9 @@ class Syncer:
         head = ["--config", str(self.config)] if config else []
         kept = {name: value for name, value in os.environ.items() if not name.startswith("SYNCER_")}
         environ = kept | {"PYTHONPATH": str(ROOT), "LC_ALL": "C.UTF-8"} | self.env
-        more = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True, "cwd": self.folder} | more
-        return subprocess.Popen([sys.executable, "-m", "syncer", *head, *args], env=environ, **more)
+        more = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "cwd": self.folder} | more
+        command = [sys.executable, "-m", "syncer", *head, *args]
+        return subprocess.Popen(command, env=environ, text=True, **more)
 
     def process(self, *args: str, config: bool = True, **more: Any) -> Done:
         process = self.start(*args, config=config, **more)
@@ -139,9 +140,7 @@ def template(sandbox: str, tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture
-def syncer(
-    template: Path, sandbox: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> Syncer:
+def syncer(template: Path, sandbox: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> Syncer:
     """`syncer` with a filled mirror."""
     folder = tmp_path / "filled"
     shutil.copytree(template, folder)

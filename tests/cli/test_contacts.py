@@ -14,7 +14,8 @@ ADD = ["contacts", "add", "--first-name", "Asha", "--last-name", "Example"]
 
 def row(syncer: Syncer, row_id: int) -> dict[str, Any]:
     names = ("id", "account", "contact_id", "phone_no", "phone_e164", "first_name", "last_name", "company")
-    return dict(zip(names, syncer.sql(f"SELECT {', '.join(names)} FROM telecmi_contacts WHERE id = ?", row_id)[0]))
+    found = syncer.sql(f"SELECT {', '.join(names)} FROM telecmi_contacts WHERE id = ?", row_id)
+    return dict(zip(names, found[0], strict=True))
 
 
 def change(syncer: Syncer, row_id: int) -> tuple[Any, ...]:
@@ -65,7 +66,9 @@ def test_what_is_not_ascii_is_printed_as_it_is(syncer: Syncer) -> None:
 
 
 def test_a_name_cannot_steer_the_terminal(syncer: Syncer) -> None:
-    syncer.sql("UPDATE telecmi_contacts SET first_name = ?, company = ? WHERE id = 3", "A\x1b[2Jsha", "two\nlines")
+    syncer.sql(
+        "UPDATE telecmi_contacts SET first_name = ?, company = ? WHERE id = 3", "A\x1b[2Jsha", "two\nlines"
+    )
     for args in (["list"], ["show", "3"]):
         out = syncer.ok("contacts", *args).out
         assert "\x1b" not in out and "two lines" in out
@@ -78,7 +81,9 @@ def test_tombstones_are_listed_only_when_asked_for(syncer: Syncer) -> None:
     assert 3 in [one["id"] for one in syncer.ok("contacts", "list", "--json", "--all").json]
 
 
-@pytest.mark.parametrize("spelling", ["{}", "+{}", "00{}", "{10}", "0{10}", "+91 {5} {-5}", "+91-{10}", "tel:+{}"])
+@pytest.mark.parametrize(
+    "spelling", ["{}", "+{}", "00{}", "{10}", "0{10}", "+91 {5} {-5}", "+91-{10}", "tel:+{}"]
+)
 def test_a_contact_is_known_by_any_usual_spelling_of_its_number(syncer: Syncer, spelling: str) -> None:
     digits = row(syncer, 3)["phone_no"]
     text = spelling.replace("{}", digits).replace("{10}", digits[2:])

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import os
 import stat
 from pathlib import Path
 
 import pytest
 
+from syncer.cli.doctor import check_folder
 from syncer.config import example_text
 from tests.cli.conftest import Syncer, Upstream
 
@@ -50,7 +50,10 @@ def test_requirements(syncer: Syncer, requirement: str, holds: bool) -> None:
     with_ages = syncer.sql("SELECT last_ok_at FROM sync_jobs WHERE job = 'telecmi-contacts'")
     assert with_ages
     if not holds:
-        guarded(syncer, "UPDATE sync_jobs SET last_ok_at = '2026-01-01T00:00:00.000Z' WHERE job = 'telecmi-contacts'")
+        guarded(
+            syncer,
+            "UPDATE sync_jobs SET last_ok_at = '2026-01-01T00:00:00.000Z' WHERE job = 'telecmi-contacts'",
+        )
     done = syncer("status", "--json", "--require", requirement, "--require", "telecmi-voicemails<1h")
     assert done.code == (0 if holds else 1)
     assert done.json["requirements"][0]["holds"] is holds
@@ -67,7 +70,9 @@ def test_a_requirement_on_what_never_ran_does_not_hold(empty: Syncer) -> None:
 
 def guarded(syncer: Syncer, statement: str) -> None:
     """A write that no person may make: by dropping what refuses it."""
-    for (name,) in syncer.sql("SELECT name FROM sqlite_master WHERE type = 'trigger' AND tbl_name = 'sync_jobs'"):
+    for (name,) in syncer.sql(
+        "SELECT name FROM sqlite_master WHERE type = 'trigger' AND tbl_name = 'sync_jobs'"
+    ):
         syncer.sql(f"DROP TRIGGER {name}")
     syncer.sql(statement)
 
@@ -75,7 +80,9 @@ def guarded(syncer: Syncer, statement: str) -> None:
 def test_a_job_that_fails_or_pauses_is_told(syncer: Syncer) -> None:
     syncer.write_config('secret = "sandbox-secret"', 'secret = "wrong"')
     assert syncer("sync", "telecmi-voicemails").code == 77
-    guarded(syncer, "UPDATE sync_jobs SET paused_until = '2999-01-01T00:00:00.000Z' WHERE job = 'telecmi-push'")
+    guarded(
+        syncer, "UPDATE sync_jobs SET paused_until = '2999-01-01T00:00:00.000Z' WHERE job = 'telecmi-push'"
+    )
     out = syncer.ok("status").out
     assert "telecmi-voicemails of main: failed" in out and "pauses" in out
     jobs = {job["job"]: job for job in syncer.ok("status", "--json").json["jobs"]}
@@ -119,7 +126,9 @@ def test_check_finds_what_is_wrong_and_upgrade_mends_triggers(syncer: Syncer) ->
     assert done.code == 1 and "telecmi_contacts_after_update" in done.out and "voicemails" in done.out
     syncer.ok("db", "upgrade")
     syncer.ok("db", "check")
-    for (name,) in syncer.sql("SELECT name FROM sqlite_master WHERE type = 'trigger' AND tbl_name = 'contact_base'"):
+    for (name,) in syncer.sql(
+        "SELECT name FROM sqlite_master WHERE type = 'trigger' AND tbl_name = 'contact_base'"
+    ):
         syncer.sql(f"DROP TRIGGER {name}")
     syncer.sql("DELETE FROM contact_base WHERE row_id = 3")
     syncer.sql("INSERT INTO contact_base (row_id, account, source) VALUES (9999, 'main', 'directory')")
@@ -171,7 +180,15 @@ def test_doctor_with_all_well(syncer: Syncer) -> None:
     done = syncer.process("doctor")
     assert done.code == 0 and done.err == "", done.out
     assert "problem" not in done.out and "All is well" in done.out
-    for word in ("config", "sqlite", "triggers in place", "login", "directory", "user contacts", "voicemails"):
+    for word in (
+        "config",
+        "sqlite",
+        "triggers in place",
+        "login",
+        "directory",
+        "user contacts",
+        "voicemails",
+    ):
         assert word in done.out
     before = syncer.one("SELECT count(*) FROM sync_runs")
     assert before == 5  # it runs nothing
@@ -211,12 +228,11 @@ def test_doctor_finds_what_is_wrong_here(syncer: Syncer) -> None:
     assert {"ok", "warning", "problem"} <= levels
 
 
-@pytest.mark.skipif(os.geteuid() == 0, reason="root may write everywhere")
-def test_doctor_finds_a_folder_that_cannot_be_written(empty: Syncer) -> None:
-    empty.folder.chmod(0o500)
-    done = empty("doctor")
-    empty.folder.chmod(0o700)
-    assert done.code == 1 and "cannot be written" in done.out
+def test_doctor_looks_at_the_folder_of_the_database(tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    assert [one.level for one in check_folder(tmp_path / "x.db")] == ["ok"]
+    assert [one.level for one in check_folder(tmp_path / "new" / "sub" / "x.db")] == ["ok"]
+    assert [one.level for one in check_folder(tmp_path / "file" / "x.db")] == ["problem"]
 
 
 def test_doctor_notices_a_clock_and_odd_answers(upstream: Upstream) -> None:
@@ -224,7 +240,7 @@ def test_doctor_notices_a_clock_and_odd_answers(upstream: Upstream) -> None:
     world.settings.change({"telecmi.date_header": 300.0})
     done = syncer.ok("doctor")
     assert "warning  telecmi.main: the clock of this machine is 5 min behind the vendor's" in done.out
-    world.faults.add({"path": "/v3/contact/get", "kind": "html"}, {"path": "/v1/contacts", "kind": "status", "code": 503})
+    world.faults.add({"path": "/v3/contact/get", "kind": "html200", "times": 100})
     done = syncer("doctor")
     assert done.code == 1
     assert "proxy's" in done.out

@@ -15,6 +15,7 @@ import pytest
 
 from syncer import __version__, logs
 from syncer.cli import main
+from syncer.cli.common import App
 from syncer.cli.main import COMMANDS, cli, exit_code
 from syncer.errors import (
     AuthError,
@@ -226,12 +227,12 @@ def test_without_a_config_it_says_where_it_looked(empty: Syncer) -> None:
     done = empty.process("status", config=False)
     assert done.code == 78 and done.out == ""
     assert "syncer init" in one_sentence(done.err)
-    assert empty.process("status").code == 78
+    assert empty("status").code == 78
 
 
 def test_all_problems_of_a_config_stand_one_a_line(empty: Syncer) -> None:
     empty.config.write_text('[telecmi.main]\nregion = "Mars"\ntypo = 1\n[database]\nurl = "postgres://x"\n')
-    done = empty.process("contacts", "list", "--json")
+    done = empty("contacts", "list", "--json")
     assert done.code == 78 and done.out == ""
     lines = done.err.splitlines()
     assert len(lines) >= 3 and all(line.startswith("syncer: ") for line in lines)
@@ -247,11 +248,12 @@ def test_the_config_may_be_named_by_the_environment(empty: Syncer) -> None:
 def test_refused_credentials_exit_77(empty: Syncer) -> None:
     empty.write_config('secret = "sandbox-secret"', 'secret = "wrong-secret"')
     done = empty.process("sync", "telecmi-voicemails")
-    assert done.code == 77
-    assert "credentials" in done.out and "wrong-secret" not in done.out + done.err
+    assert done.code == 77 and "credentials" in done.out and "wrong-secret" not in done.out + done.err
 
 
-@pytest.mark.parametrize("args", [["status"], ["sync"], ["contacts", "list"], ["db", "check"], ["db", "upgrade"]])
+@pytest.mark.parametrize(
+    "args", [["status"], ["sync"], ["contacts", "list"], ["db", "check"], ["db", "upgrade"]]
+)
 def test_a_database_from_a_newer_version_is_refused(syncer: Syncer, args: list[str]) -> None:
     syncer.sql("UPDATE alembic_version SET version_num = '9999'")
     done = syncer(*args)
@@ -266,7 +268,8 @@ def test_a_file_that_is_no_database_is_refused(empty: Syncer) -> None:
 
 
 @pytest.mark.parametrize(
-    "args", [["contacts", "list"], ["queue", "list"], ["held", "list"], ["db", "check"], ["db", "backup", "x.db"]]
+    "args",
+    [["contacts", "list"], ["queue", "list"], ["held", "list"], ["db", "check"], ["db", "backup", "x.db"]],
 )
 def test_looking_makes_no_database(empty: Syncer, args: list[str]) -> None:
     done = empty(*args)
@@ -333,9 +336,9 @@ def test_a_bug_shows_its_traceback_at_debug_alone(capsys: pytest.CaptureFixture[
     try:
         raise ValueError("call +919200000001 or asha@example.com")
     except ValueError as error:
-        main._bug(main.App(log_level="debug"), error)
+        main._bug(App(log_level="debug"), error)
         debug = capsys.readouterr().err
-        main._bug(main.App(), error)
+        main._bug(App(), error)
         usual = capsys.readouterr().err
     assert "Traceback" in debug and "9200000001" not in debug and "asha@" not in debug
     assert "Traceback" not in usual and "ValueError" in usual and "call" not in usual

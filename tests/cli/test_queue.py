@@ -31,7 +31,10 @@ def test_list_says_what_why_and_what_to_do(upstream: Upstream) -> None:
     syncer.ok("sync", "telecmi-push")
     syncer.sql("UPDATE telecmi_contacts SET job_title = 'Owner' WHERE id = 5")
     out = syncer.ok("queue", "list").out
-    rejected, held = number(syncer, syncer.one("SELECT max(id) FROM telecmi_contacts"), "rejected"), number(syncer, 4, "held")
+    rejected, held = (
+        number(syncer, syncer.one("SELECT max(id) FROM telecmi_contacts"), "rejected"),
+        number(syncer, 4, "held"),
+    )
     assert f"`syncer queue resolve {clash} --keep local|remote`" in out and "company" in out
     assert f"`syncer queue approve {held}`" in out
     assert f"`syncer queue retry {rejected}`" in out and "last_name" in out
@@ -136,6 +139,8 @@ def test_names_of_held_rows_are_shown(upstream: Upstream) -> None:
     out = syncer.ok("held", "list").out
     assert "company would turn blank" in out
     listed = syncer.ok("held", "show", "1", "--json").json["listed"]
-    names = {first for (first,) in syncer.sql("SELECT trim(first_name || ' ' || last_name) FROM telecmi_contacts")}
+    names = {
+        first for (first,) in syncer.sql("SELECT trim(first_name || ' ' || last_name) FROM telecmi_contacts")
+    }
     assert {one["name"] for one in listed} <= names
     assert json.dumps(listed)

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import os
+import pty
 import re
 import tomllib
 import urllib.request
 from pathlib import Path
+
+import pytest
 
 from tests.cli.conftest import Syncer, Upstream
 
@@ -14,9 +18,15 @@ def test_sync_tells_each_job_in_a_line(syncer: Syncer) -> None:
     done = syncer.process("sync")
     assert done.code == 0 and done.err == ""  # no progress where nobody watches
     lines = done.out.splitlines()
-    jobs = ["telecmi-voicemails", "telecmi-contacts", "telecmi-user-contacts", "telecmi-push", "smartflo-contacts"]
+    jobs = [
+        "telecmi-voicemails",
+        "telecmi-contacts",
+        "telecmi-user-contacts",
+        "telecmi-push",
+        "smartflo-contacts",
+    ]
     assert [line.split()[0] for line in lines] == ["job", *jobs]
-    assert lines[0].split()[2:] == ["outcome", "seen", "added", "changed", "removed", "requests", "seconds"]
+    assert lines[0].split()[2:] == ["outcome", "seen", "added", "changed", "removed", "requests", "took"]
     assert [line.split()[4:7] for line in lines[1:]] == [["0", "0", "0"]] * 5
 
 
@@ -42,12 +52,15 @@ def test_a_dry_run_changes_nothing(upstream: Upstream) -> None:
     assert re.search(r"1 row of telecmi_contacts|change 1 row", done.out)
     plans = syncer.ok("sync", "--dry-run", "--json").json["plans"]
     assert {plan["job"]: bool(plan["lines"]) for plan in plans}["telecmi-push"]
-    assert (syncer.one("SELECT count(*) FROM sync_runs"), syncer.one("SELECT max(seq) FROM change_log")) == before
+    assert (
+        syncer.one("SELECT count(*) FROM sync_runs"),
+        syncer.one("SELECT max(seq) FROM change_log"),
+    ) == before
     assert upstream.contact(3)["company"] != "Acme"
 
 
 def test_what_failed_is_told_with_what_to_do(upstream: Upstream) -> None:
-    upstream.world.faults.add({"path": "/v2/voicemail", "kind": "html", "times": 100})
+    upstream.world.faults.add({"path": "/v2/voicemail", "kind": "html200", "times": 100})
     done = upstream.syncer("sync", "telecmi-voicemails")
     assert done.code == 1
     assert "telecmi-voicemails of main is " in done.out and "What to do" in done.out
@@ -65,14 +78,16 @@ def test_the_sandbox_prints_its_address_and_a_config_that_works(empty: Syncer) -
     assert process.stdout is not None
     url = process.stdout.readline().strip()
     assert re.fullmatch(r"http://127\.0\.0\.1:\d+", url)
-    with urllib.request.build_opener(urllib.request.ProxyHandler({})).open(f"{url}/_sandbox/", timeout=5) as answer:
+    with urllib.request.build_opener(urllib.request.ProxyHandler({})).open(
+        f"{url}/_sandbox/", timeout=5
+    ) as answer:
         assert answer.status == 200
     port = url.rpartition(":")[2]
     taken = empty.process("sandbox", "--port", port, config=False)
     assert taken.code == 1 and f"port {port} cannot be used" in taken.err and len(taken.err.splitlines()) == 1
     process.terminate()
-    rest, err = process.communicate(timeout=20)
-    assert process.returncode == 0 and err == ""
+    rest = process.stdout.read()
+    assert process.wait(20) == 0
     config = tomllib.loads(rest)
     assert config["telecmi"]["main"]["base_url"] == url
     empty.config.write_text(rest)
@@ -101,3 +116,47 @@ def test_the_demo_tells_its_story(empty: Syncer) -> None:
     except OSError:
         return
     raise AssertionError("the sandbox still runs")
+
+
+def test_run_is_the_daemon_until_sigterm(syncer: Syncer) -> None:
+    process = syncer.start("--log-level", "info", "run")
+    assert process.stderr is not None
+    assert process.stderr.readline()  # it logs to stderr as soon as it is up
+    process.terminate()
+    out, err = process.communicate(timeout=40)
+    assert process.returncode == 0 and out == "" and "Traceback" not in err
+
+
+def test_run_with_a_wrong_config_exits_78(empty: Syncer) -> None:
+    empty.config.write_text("[telecmi.main]\n")
+    done = empty.process("run")
+    assert done.code == 78 and "telecmi.main" in done.err
+
+
+def on_a_terminal(syncer: Syncer, *args: str) -> str:
+    """What a person sees: stdout and stderr are one terminal."""
+    ours, theirs = pty.openpty()
+    process = syncer.start(*args, stdout=theirs, stderr=theirs)
+    os.close(theirs)
+    seen = b""
+    try:
+        while part := os.read(ours, 4096):
+            seen += part
+    except OSError:  # Linux ends the reading of a terminal that nobody writes to any more so
+        assert process.wait(20) == 0
+    os.close(ours)
+    return seen.decode()
+
+
+def test_on_a_terminal_there_are_progress_bars(upstream: Upstream) -> None:
+    upstream.syncer.env |= {"TERM": "xterm", "COLUMNS": "120"}
+    seen = on_a_terminal(upstream.syncer, "sync")
+    assert "20/20" in seen and "outcome" in seen
+    assert "telecmi-user-contacts" in seen
+
+
+@pytest.mark.parametrize("columns", ["120", "80", "40"])
+def test_a_table_loses_nothing_on_a_narrow_terminal(syncer: Syncer, columns: str) -> None:
+    syncer.env |= {"TERM": "xterm", "COLUMNS": columns}
+    seen = re.sub(r"\x1b\[[0-9;]*m|\s", "", on_a_terminal(syncer, "sync", "telecmi-push"))
+    assert "telecmi-push" in seen and "removed" in seen and "requests" in seen

@@ -241,7 +241,11 @@ class Both(RuleBasedStateMachine):
             conn.exec_driver_sql("UPDATE change_queue SET state = 'sending' WHERE state = 'unknown'")
         self.office.restart()
 
-    @rule(pick=st.integers(0, 9), name=st.sampled_from(FIELDS), what=st.sampled_from(["edit", "insert", "delete"]))
+    @rule(
+        pick=st.integers(0, 9),
+        name=st.sampled_from(FIELDS),
+        what=st.sampled_from(["edit", "insert", "delete"]),
+    )
     def lose_triggers(self, pick: int, name: str, what: str) -> None:
         conn = sqlite3.connect(self.office.path)
         for (trigger,) in conn.execute(
@@ -253,6 +257,12 @@ class Both(RuleBasedStateMachine):
             row, phone = rows[pick % len(rows)]
             if what == "edit":
                 value = self.value("L")
+                written = self.ledger.get((phone, name))
+                current = conn.execute(
+                    f"SELECT {name} FROM telecmi_contacts WHERE id = ?", (row,)
+                ).fetchone()[0]
+                if written is not None:  # overwritten by the same hand, with nobody there to see it
+                    written.local = [entry for entry in written.local if entry[1] != current]
                 conn.execute(f"UPDATE telecmi_contacts SET {name} = ? WHERE id = ?", (value, row))
                 self.note(phone, name, value, local=True)
             elif what == "delete" and not phone.endswith("0001"):
@@ -336,7 +346,8 @@ class Both(RuleBasedStateMachine):
             for tick, value in written.local:
                 if value and phone not in self.deleted_anywhere:
                     inserted = self.office.one(
-                        "SELECT count(*) FROM telecmi_contacts WHERE coalesce(phone_e164, '+' || phone_no) = ?", phone
+                        "SELECT count(*) FROM telecmi_contacts WHERE coalesce(phone_e164, '+' || phone_no) = ?",
+                        phone,
                     )
                     assert value in found or not inserted, (phone, name, tick, value)
 
@@ -355,12 +366,9 @@ class Both(RuleBasedStateMachine):
         assert office.everything() == before, "changed after all had settled"
         self.nobody_is_there_twice()
         self.every_value_is_on_record()
-        open_rows = {
-            row: state
-            for row, state in office.sql(
-                "SELECT contact_row, state FROM change_queue WHERE state NOT IN ('done', 'discarded')"
-            )
-        }
+        open_rows = dict(
+            office.sql("SELECT contact_row, state FROM change_queue WHERE state NOT IN ('done', 'discarded')")
+        )
         queue = office.sql("SELECT id, contact_row, operation, state, last_error, fields FROM change_queue")
         assert not set(open_rows.values()) & {"queued", "sending", "unknown"}, queue
         self.both_sides_agree(set(open_rows))
@@ -414,7 +422,11 @@ class Both(RuleBasedStateMachine):
                 if since is not None:  # what reached upstream before the backup came back stays there
                     allowed |= {w[1] for w in before}
                 assert value in allowed, (phone, name, value, allowed)
-                if local and since is None and local[-1][0] > (written.remote[-1][0] if written.remote else -1):
+                if (
+                    local
+                    and since is None
+                    and local[-1][0] > (written.remote[-1][0] if written.remote else -1)
+                ):
                     resolved_or_newer = {local[-1][1]}
                     conflict_words = self.office.sql(
                         "SELECT count(*) FROM change_queue WHERE contact_row = ? AND state = 'discarded' "

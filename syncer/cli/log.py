@@ -1,0 +1,81 @@
+"""`syncer log`: the feed of everything that the mirror saw change, for people and for programs."""
+
+from __future__ import annotations
+
+import json
+import time
+from dataclasses import asdict
+from typing import TYPE_CHECKING
+
+import click
+
+from syncer.cli.common import App, example, json_option, pass_app, say
+
+if TYPE_CHECKING:
+    from syncer.store.feed import Entry
+
+#: Seconds between two looks of `--follow`, and entries taken at once.
+STEP = 0.5
+BATCH = 1000
+
+#: Entries shown when nobody says from where.
+LATEST = 20
+
+
+@click.command(epilog=example("syncer log", "syncer log --follow --json --after 1200"))
+@click.option("--after", metavar="SEQ", type=click.IntRange(min=0), help="Only entries after this number.")
+@click.option("--limit", metavar="N", type=click.IntRange(min=1), help="At most so many.")
+@click.option("--follow", is_flag=True, help="Go on with new entries until ctrl-c.")
+@json_option
+@pass_app
+def log(app: App, after: int | None, limit: int | None, follow: bool, as_json: bool) -> None:
+    """What changed, from either side, in order; the newest entries, or those --after a number.
+
+    With --json an object a line, with the column names of change_log: remember the last `seq`, and
+    go on from it.
+    """
+    from syncer.store import feed
+
+    settings = app.settings()
+    if not settings.database.path.exists() and not follow:
+        say("There is no database yet: `syncer sync` makes it.", err=True)
+        return
+    with app.writing(settings) if follow else app.reading(settings) as db:
+        at = after
+        if at is None:
+            with db.read() as conn:
+                at = max(0, feed.last_seq(conn) - (limit or LATEST))
+        left = limit
+        seen = -1
+        while True:
+            with db.read() as conn:
+                entries = feed.entries(conn, at, min(left or BATCH, BATCH))
+            for entry in entries:
+                _show(entry, as_json)
+                at = entry.seq
+            if left is not None:
+                left -= len(entries)
+                if left <= 0:
+                    return
+            if entries:
+                continue
+            if not follow:
+                return
+            while (version := db.data_version()) == seen:
+                time.sleep(STEP)
+            seen = version
+
+
+def _show(entry: Entry, as_json: bool) -> None:
+    if as_json:
+        say(json.dumps(asdict(entry), ensure_ascii=False))
+        return
+    who = "upstream" if entry.origin == "upstream" else "here"
+    what = {"insert": "added", "delete": "removed"}.get(entry.kind)
+    if what is None:
+        what = f"{entry.field}: {_quoted(entry.old)} -> {_quoted(entry.new)}"
+    say(f"{entry.seq:>8}  {entry.at}  {who:<8}  {entry.table_name} row {entry.row_id}  {what}")
+
+
+def _quoted(value: str | None) -> str:
+    return "(empty)" if value is None or value == "" else repr(value)

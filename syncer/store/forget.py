@@ -1,0 +1,178 @@
+"""Removes a person from every table, raw and log included, and keeps them out.
+
+Who is kept out is known by a keyed hash of the number: the key lies in a file beside the database,
+so that the database alone gives no number away.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import hmac
+import os
+import secrets
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+
+from sqlalchemy import Connection, Table, delete, or_, select
+from sqlalchemy.dialects.sqlite import insert as upsert
+
+from syncer.core.normalise import phone_digits
+from syncer.errors import StoreError, UsageError
+from syncer.store.connect import Database
+from syncer.store.queue import chunks
+from syncer.store.tables import (
+    absences,
+    change_log,
+    change_queue,
+    contact_base,
+    forgotten,
+    held_rows,
+    push_intents,
+    set_aside,
+    smartflo_contacts,
+    telecmi_contacts,
+    telecmi_notes,
+    telecmi_user_contacts,
+    telecmi_voicemails,
+)
+
+_PEOPLE = (telecmi_contacts, telecmi_user_contacts, telecmi_voicemails, smartflo_contacts)
+
+#: Digits by which a number is looked for in rows that could not be understood.
+_TELLING = 10
+
+
+def key_path(database: Path) -> Path:
+    """Where the key of the hashes lies."""
+    return database.with_name(f"{database.name}.forget-key")
+
+
+def load_key(database: Path, *, create: bool) -> bytes | None:
+    """The key, made on first use (0600); None when there is none."""
+    path = key_path(database)
+    try:
+        return bytes.fromhex(path.read_text().strip())
+    except FileNotFoundError:
+        if not create:
+            return None
+    except (OSError, ValueError):
+        raise StoreError(
+            f"the key file {path.name} cannot be read: restore it from a backup, "
+            "else people who were forgotten come back"
+        ) from None
+    key = secrets.token_bytes(32)
+    try:
+        handle = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+    except OSError as error:
+        raise StoreError(f"the key file {path.name} cannot be written: {error.strerror}") from None
+    with os.fdopen(handle, "w") as file:
+        file.write(key.hex())
+        file.flush()
+        os.fsync(file.fileno())
+    return key
+
+
+def copy_key(original: Path, copy: Path) -> None:
+    """Let a copy of the database keep the same people out; the copy's folder is private."""
+    if key_path(original).exists():
+        shutil.copy(key_path(original), key_path(copy))
+
+
+def _digest(key: bytes, e164: str) -> str:
+    return hmac.new(key, e164.encode(), hashlib.sha256).hexdigest()
+
+
+def keeper(db: Database) -> Callable[[str | None], bool]:
+    """Tells whether a number (E.164) is to be kept out.
+
+    Raises StoreError when people were forgotten and the key is lost: to go on would bring them back.
+    """
+    with db.read() as conn:
+        digests = frozenset(conn.execute(select(forgotten.c.digest)).scalars())
+    if not digests:
+        return lambda _: False
+    key = load_key(db.path, create=False)
+    if key is None:
+        raise StoreError(
+            f"people were forgotten, and the key file {key_path(db.path).name} is missing: restore it "
+            "from a backup, else they would come back"
+        )
+    return lambda e164: e164 is not None and _digest(key, e164) in digests
+
+
+def forget(db: Database, e164: str, at: str) -> dict[str, int]:
+    """Remove everybody with this number; returns how many rows went, by table.
+
+    Raises UsageError while a change of theirs is being sent.
+    """
+    key = load_key(db.path, create=True)
+    assert key is not None
+    db.pragma("PRAGMA secure_delete = ON")
+    with db.write() as conn:
+        gone = _remove(conn, e164)
+        conn.execute(upsert(forgotten).values(digest=_digest(key, e164), at=at).on_conflict_do_nothing())
+    db.pragma("PRAGMA wal_checkpoint(TRUNCATE)")
+    db.pragma("PRAGMA secure_delete = OFF")
+    return {table: count for table, count in gone.items() if count}
+
+
+def _remove(conn: Connection, e164: str) -> dict[str, int]:
+    gone: dict[str, int] = {}
+
+    def drop(table: Table, *conditions: object) -> None:
+        result = conn.execute(delete(table).where(*conditions))  # type: ignore[arg-type]
+        gone[table.name] = gone.get(table.name, 0) + int(result.rowcount or 0)
+
+    for table in _PEOPLE:
+        ids = set(conn.execute(select(table.c.id).where(table.c.phone_e164 == e164)).scalars())
+        if table is telecmi_contacts:
+            ids |= _contact_rows(conn, e164)
+        for block in chunks(sorted(ids)):
+            if table is telecmi_contacts:
+                busy = conn.execute(
+                    select(change_queue.c.id).where(
+                        change_queue.c.contact_row.in_(block), change_queue.c.state == "sending"
+                    )
+                ).scalar()
+                if busy is not None:
+                    raise UsageError(
+                        f"change {busy} of this person is being sent right now: try again in a moment"
+                    )
+                drop(push_intents, push_intents.c.row_id.in_(block))
+                drop(change_queue, change_queue.c.contact_row.in_(block))
+                drop(contact_base, contact_base.c.row_id.in_(block))
+            if table is telecmi_user_contacts:
+                notes = list(
+                    conn.execute(
+                        select(telecmi_notes.c.id).where(telecmi_notes.c.contact_row.in_(block))
+                    ).scalars()
+                )
+                drop(
+                    change_log, change_log.c.table_name == telecmi_notes.name, change_log.c.row_id.in_(notes)
+                )
+                drop(telecmi_notes, telecmi_notes.c.contact_row.in_(block))
+            for around in (change_log, absences, held_rows):
+                drop(around, around.c.table_name == table.name, around.c.row_id.in_(block))
+            drop(table, table.c.id.in_(block))
+    telling = phone_digits(e164)[-_TELLING:]
+    drop(set_aside, set_aside.c.raw.contains(telling))
+    drop(telecmi_voicemails, telecmi_voicemails.c.voicename.contains(telling))
+    return gone
+
+
+def _contact_rows(conn: Connection, e164: str) -> set[int]:
+    """Contacts that bear, bore or sent this number."""
+    queries = (
+        select(contact_base.c.row_id).where(contact_base.c.phone_e164 == e164),
+        select(push_intents.c.row_id).where(push_intents.c.phone_e164 == e164),
+        select(change_log.c.row_id).where(
+            change_log.c.table_name == telecmi_contacts.name,
+            change_log.c.field == "phone_no",
+            or_(
+                change_log.c.old.contains(phone_digits(e164)[-_TELLING:]),
+                change_log.c.new.contains(phone_digits(e164)[-_TELLING:]),
+            ),
+        ),
+    )
+    return {row_id for query in queries for row_id in conn.execute(query).scalars()}

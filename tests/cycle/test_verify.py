@@ -1,0 +1,159 @@
+"""`verify` and `sync --dry-run`: they read upstream, and write to neither side."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import re
+import sqlite3
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from syncer.config import settings_from
+from syncer.cycle import jobs
+from syncer.cycle.verify import Verified, verify
+from syncer.errors import StoreError
+from syncer.sandbox import World, running
+from syncer.store import forget
+from tests.office import Office, unpaced
+
+PHONE = "+919200000003"
+
+
+def settings_for(url: str, folder: Path) -> Any:
+    raw = {
+        "database": {"url": "sqlite:///mirror.db"},
+        "telecmi": {
+            "main": {
+                "base_url": url,
+                "app_id": 1111113,
+                "secret": "sandbox-secret",
+                "user_id": "101_1111113",
+                "password": "sandbox-password",
+            }
+        },
+    }
+    return unpaced(settings_from(raw, folder, {}))
+
+
+@pytest.fixture
+def installed(tmp_path: Path) -> Any:
+    """A mirror of a small world over real HTTP: (settings, world, verify)."""
+    world = World()
+    world.seed(contacts=30, voicemails=12, smartflo=0, user_contacts=9, seed=3)
+    with running(world) as url:
+        settings = settings_for(url, tmp_path)
+        chosen = [s for s in jobs.specs(settings) if s.enabled]
+        asyncio.run(jobs.sync(settings, chosen))
+
+        def check() -> dict[str, Verified]:
+            return {one.job: one for one in asyncio.run(verify(settings, chosen))}
+
+        yield settings, world, check
+
+
+def dump(path: Path) -> list[str]:
+    conn = sqlite3.connect(path)
+    try:
+        return list(conn.iterdump())
+    finally:
+        conn.close()
+
+
+def test_verify_says_nothing_differs_and_writes_nothing(installed: Any) -> None:
+    settings, world, check = installed
+    before, mark = dump(settings.database.path), len(world.requests())
+    found = check()
+    assert all(one.outcome == "ok" and not one.differences for one in found.values())
+    assert found["telecmi-contacts"].rows == 30
+    assert "telecmi-push" not in found
+    assert dump(settings.database.path) == before
+    assert not [r for r in world.requests()[mark:] if r.path.endswith(("/add", "/update", "/delete"))]
+
+
+def test_verify_names_each_row_that_differs(installed: Any) -> None:
+    settings, world, check = installed
+    ids = sorted(world.snapshot()["telecmi"]["1111113"]["contacts"], key=lambda c: c["contact_id"])
+    changed, gone = ids[0]["contact_id"], ids[1]["contact_id"]
+    world.contact_update(changed, {"company": "Elsewhere Traders"})
+    world.contact_delete(gone)
+    world.contact_insert({"phone_no": "919200099991", "first_name": "New", "last_name": "Person"})
+    rows = dict(
+        sqlite3.connect(settings.database.path).execute("SELECT contact_id, id FROM telecmi_contacts")
+    )
+    entries = check()["telecmi-contacts"].differences
+    told = {(e.kind, e.row_id, e.field, e.new) for e in entries}
+    assert ("update", rows[changed], "company", "Elsewhere Traders") in told
+    assert ("delete", rows[gone], None, None) in told
+    assert sum(1 for e in entries if e.kind == "insert") == 1
+    assert len(entries) == 3
+
+
+def test_verify_tells_waiting_edits_apart(installed: Any) -> None:
+    settings, _, check = installed
+    conn = sqlite3.connect(settings.database.path)
+    conn.execute("UPDATE telecmi_contacts SET company = 'Here Only' WHERE id = 1")
+    conn.commit()
+    conn.close()
+    found = check()["telecmi-contacts"]
+    assert not found.differences
+    assert found.pending == 1
+
+
+def test_verify_of_a_failing_vendor_proves_nothing(installed: Any) -> None:
+    _, world, check = installed
+    world.faults.add({"match": {"path": "/v3/contact/get"}, "times": None, "kind": "html200"})
+    found = check()["telecmi-contacts"]
+    assert found.outcome != "ok"
+    assert not found.differences
+
+
+def test_dry_run_changes_neither_side(installed: Any) -> None:
+    settings, world, _ = installed
+    conn = sqlite3.connect(settings.database.path)
+    conn.execute("UPDATE telecmi_contacts SET company = 'Here Only' WHERE id = 1")
+    conn.execute("DELETE FROM telecmi_contacts WHERE id = 2")
+    conn.commit()
+    conn.close()
+    world.contact_insert({"phone_no": "919200099991", "first_name": "New", "last_name": "Person"})
+    before, upstream = dump(settings.database.path), json.dumps(world.snapshot(), sort_keys=True)
+    chosen = [s for s in jobs.specs(settings) if s.enabled]
+    plans = {plan.job: plan for plan in asyncio.run(jobs.dry_run(settings, chosen))}
+    assert dump(settings.database.path) == before
+    assert json.dumps(world.snapshot(), sort_keys=True) == upstream
+    assert plans["telecmi-contacts"].lines == ["would add 1 row of telecmi_contacts"]
+    assert "would update contact row 1" in plans["telecmi-push"].lines[0]
+
+
+def test_a_forgotten_person_is_nowhere_and_stays_out(office: Office) -> None:
+    office.sql("UPDATE telecmi_contacts SET company = 'Secret Affairs' WHERE phone_e164 = ?", PHONE)
+    gone = forget.forget(office.db, PHONE, "2026-11-21T12:00:00.000Z")
+    assert gone["telecmi_contacts"] == 1
+    assert gone["change_queue"] == 1
+    for _ in range(3):
+        runs = office.run()
+        assert [run.outcome for run in runs] == ["ok"] * 3, [run.problem for run in runs]
+    everything = "\n".join(dump(office.path))
+    assert not re.search("9200000003|Secret Affairs|Rao3", everything)
+    assert office.one("SELECT count(*) FROM telecmi_contacts WHERE deleted_at IS NULL") == 11
+    assert len(office.directory()) == 12  # upstream is none of our business
+
+
+def test_a_quiet_cycle_with_a_forgotten_person_writes_nothing(office: Office) -> None:
+    forget.forget(office.db, PHONE, "2026-11-21T12:00:00.000Z")
+    office.run()
+    before = office.everything()
+    office.run()
+    assert office.everything() == before
+
+
+def test_a_lost_key_stops_the_pulls_instead_of_bringing_people_back(office: Office) -> None:
+    forget.forget(office.db, PHONE, "2026-11-21T12:00:00.000Z")
+    forget.key_path(office.path).unlink()
+    run = office.contacts()
+    assert run.outcome == "failed"
+    assert isinstance(run.error, StoreError)
+    assert "forget-key" in run.problem
+    assert office.one("SELECT count(*) FROM telecmi_contacts WHERE phone_e164 = ?", PHONE) == 0
