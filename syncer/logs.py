@@ -153,8 +153,7 @@ def configure_logs(level: str, *, json: bool, stream: TextIO | None = None) -> N
         library = logging.getLogger(name)
         library.handlers.clear()
         library.propagate = True
-    for name in ("uvicorn.access", "stamina"):
-        logging.getLogger(name).setLevel(logging.CRITICAL)
+    logging.getLogger("uvicorn.access").setLevel(logging.CRITICAL)
 
 
 def get_logger(**bind: object) -> FilteringBoundLogger:
@@ -192,7 +191,6 @@ def _configure_structlog(level: int, *, json: bool, stream: TextIO | None) -> No
     structlog.configure(
         processors=[
             structlog.contextvars.merge_contextvars,
-            _drop_arguments,
             structlog.processors.add_log_level,
             *_renderer(json=json, stream=stream),
         ],
@@ -220,13 +218,6 @@ def _renderer(*, json: bool, stream: TextIO | None) -> list[Processor]:
 def _trace(exc_info: ExcInfo) -> str:
     kind, error, trace = exc_info
     return "".join(traceback.format_exception(kind, error, trace)).rstrip()
-
-
-def _drop_arguments(_: object, __: str, event: EventDict) -> EventDict:
-    # stamina tells of each retry with the arguments of the call; `Edges` tells of failures here.
-    if str(event.get("event", "")).startswith("stamina."):
-        raise structlog.DropEvent
-    return event
 
 
 def _mask(_: object, __: str, event: EventDict) -> EventDict:

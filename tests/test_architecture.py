@@ -23,7 +23,6 @@ HOMES = {
     "httpx": ("syncer/remote/",),
     "httpcore": ("syncer/remote/",),
     "aiolimiter": ("syncer/remote/",),
-    "stamina": ("syncer/remote/",),
     "sqlalchemy": ("syncer/store/", "migrations/"),
     "alembic": ("syncer/store/", "migrations/"),
     "sqlite3": ("syncer/store/",),

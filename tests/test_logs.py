@@ -13,7 +13,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-import stamina
 import structlog
 
 from syncer import logs
@@ -151,7 +150,7 @@ def test_a_trace_shows_no_secret_and_no_locals(stream: io.StringIO, as_json: boo
 
 def test_libraries_are_masked_and_quiet(stream: io.StringIO) -> None:
     for name in ("httpx", "httpcore.http11", "apscheduler.scheduler", "uvicorn.access", "uvicorn", "alembic.x",
-                 "sqlalchemy.engine.Engine", "stamina"):  # fmt: skip
+                 "sqlalchemy.engine.Engine"):  # fmt: skip
         logging.getLogger(name).info("HTTP Request: GET https://x/v2/play?secret=1")
     assert stream.getvalue() == ""
     logging.getLogger("uvicorn.access").warning("GET /?token=1")
@@ -167,20 +166,6 @@ def test_a_record_whose_arguments_do_not_fit_still_makes_a_line(stream: io.Strin
     (handler,) = [one for one in logging.getLogger().handlers if isinstance(one, logs._Handler)]
     handler.handle(logging.LogRecord("library", logging.WARNING, __file__, 1, "%d rows", (SECRET,), None))
     assert last(stream)["event"] == "%d rows"
-
-
-def test_retries_of_stamina_are_not_told_with_their_arguments(stream: io.StringIO) -> None:
-    calls: list[str] = []
-
-    @stamina.retry(on=ValueError, attempts=2, wait_initial=0.0, wait_max=0.0, wait_jitter=0.0)
-    def call(secret: str) -> None:
-        calls.append(secret)
-        if len(calls) == 1:
-            raise ValueError("once")
-
-    call("an-argument")
-    assert len(calls) == 2
-    assert stream.getvalue() == ""
 
 
 def test_setting_up_twice_writes_once(stream: io.StringIO) -> None:

@@ -198,7 +198,7 @@ requests_per_second = 500.0
         return dict(rows)
 
     def wait_for_first_round(self) -> None:
-        until(lambda: len(self.outcomes()) == 5, f"a first round\n{self.text()}")
+        until(lambda: len(self.outcomes()) == 5, "a first round")
 
     def events(self) -> list[dict[str, Any]]:
         """What the log says."""
@@ -229,6 +229,7 @@ def daemon(tmp_path: Path, sandbox: Sandbox, empty_database: Path) -> Iterator[D
         if process.poll() is None:
             process.kill()
         process.wait(10)
+    print(made.text())  # shown where the test failed
 
 
 @pytest.fixture

@@ -212,7 +212,7 @@ def test_a_closed_folder_is_told(open_folder: Path) -> None:
 
 def test_a_folder_in_which_a_file_stands_is_told(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("x")
-    with pytest.raises(StoreError, match="Not a directory"):
+    with pytest.raises(StoreError, match="cannot be opened for writing"):
         Database(tmp_path / "file" / "m.db")
 
 

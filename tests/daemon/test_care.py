@@ -1,0 +1,273 @@
+"""Care of the file: what is deleted and what stays, the write-ahead log, backups, and the figures."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import sqlite3
+from collections.abc import Iterator
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from syncer.config import Backup, Retention, Settings
+from syncer.core.normalise import utc_text
+from syncer.cycle import jobs
+from syncer.cycle.env import Store
+from syncer.daemon import care, figures, metrics
+from syncer.errors import StoreError
+from syncer.locks import Locks
+from syncer.store.connect import Connection, Database
+
+NOW = datetime(2026, 11, 21, 9, 30, tzinfo=UTC)
+
+
+@pytest.fixture
+def db(settings: Settings) -> Iterator[Database]:
+    with jobs.open_database(settings) as opened:
+        yield opened
+
+
+def add_runs(db: Database, job: str, count: int, at: datetime, **counts: int) -> None:
+    counted = {"requests": 0, "seen": 0, "added": 0, "changed": 0, "removed": 0} | counts
+    with db.write() as conn:
+        for n in range(count):
+            began = utc_text(at + timedelta(seconds=n))
+            ended = utc_text(at + timedelta(seconds=n + 2))
+            conn.exec_driver_sql(
+                "INSERT INTO sync_runs (job, account, started_at, finished_at, outcome, requests, seen, added, "
+                "changed, removed) VALUES (?, 'main', ?, ?, 'ok', ?, ?, ?, ?, ?)",
+                (job, began, ended, *counted.values()),
+            )
+
+
+def forget(db: Database, settings: Settings, retention: Retention) -> tuple[int, int]:
+    locks = Locks(db.path, "a test")
+    return asyncio.run(care.forget(Store(db), locks, retention, NOW, jobs.specs(settings)))
+
+
+def count(db: Database, table: str) -> int:
+    with db.read() as conn:
+        return int(conn.exec_driver_sql(f"SELECT count(*) FROM {table}").scalar_one())
+
+
+def totals_of(db: Database) -> figures.Totals:
+    totals = figures.Totals()
+    with db.read() as conn:
+        totals.read(conn)
+    return totals
+
+
+def test_old_runs_go_but_the_last_hundred_of_each_job_stay(db: Database, settings: Settings) -> None:
+    old = NOW - timedelta(days=100)
+    add_runs(db, "telecmi-push", 1300, old, seen=2)
+    add_runs(db, "telecmi-contacts", 60, old)
+    add_runs(db, "telecmi-push", 30, NOW)
+    before = totals_of(db).sums["telecmi-push", "main"]
+    assert forget(db, settings, Retention()) == (1230, 0)
+    assert count(db, "sync_runs WHERE job = 'telecmi-push'") == 100
+    assert count(db, "sync_runs WHERE job = 'telecmi-contacts'") == 60
+    assert forget(db, settings, Retention()) == (0, 0)
+    # A counter that shrinks would be read as a restart, and counted twice.
+    assert totals_of(db).sums["telecmi-push", "main"] == before
+    assert totals_of(db).outcomes["telecmi-push", "main", "ok"] == 1330
+
+
+def test_a_run_under_way_keeps_its_record_and_its_job_is_left_alone(db: Database, settings: Settings) -> None:
+    add_runs(db, "telecmi-push", 300, NOW - timedelta(days=100))
+    locks = Locks(db.path, "a run")
+    handle = locks.try_acquire("telecmi-push.main")
+    assert handle is not None
+    assert forget(db, settings, Retention()) == (0, 0)
+    locks.release(handle)
+    assert forget(db, settings, Retention()) == (200, 0)
+
+
+def test_old_log_entries_go(db: Database, settings: Settings) -> None:
+    with db.write() as conn:
+        for at, number in ((NOW - timedelta(days=800), 1200), (NOW, 5)):
+            for _ in range(number):
+                conn.exec_driver_sql(
+                    "INSERT INTO change_log (at, table_name, row_id, kind, origin) "
+                    "VALUES (?, 'telecmi_contacts', 1, 'insert', 'upstream')",
+                    (utc_text(at),),
+                )
+    assert forget(db, settings, Retention()) == (0, 1200)
+    assert count(db, "change_log") == 5
+
+
+def test_totals_wait_for_runs_under_way(db: Database) -> None:
+    add_runs(db, "telecmi-push", 2, NOW, added=1)
+    with db.write() as conn:
+        conn.exec_driver_sql(
+            "INSERT INTO sync_runs (job, account, started_at) VALUES ('telecmi-contacts', 'main', ?)",
+            (utc_text(NOW),),
+        )
+    add_runs(db, "telecmi-push", 2, NOW, added=1)
+    totals = totals_of(db)
+    assert totals.sums["telecmi-push", "main"]["added"] == 2
+    with db.write() as conn:
+        conn.exec_driver_sql(
+            "UPDATE sync_runs SET finished_at = started_at, outcome = 'ok' WHERE finished_at IS NULL"
+        )
+    for _ in range(2):
+        with db.read() as conn:
+            totals.read(conn)
+        assert totals.sums["telecmi-push", "main"]["added"] == 4
+        assert totals.outcomes["telecmi-contacts", "main", "ok"] == 1
+
+
+def grow_wal(db: Database) -> None:
+    """More than `LARGE_WAL` of it, in few statements, as a reader that stays open makes it grow."""
+    with contextlib.closing(sqlite3.connect(db.path, isolation_level=None)) as other:
+        other.execute("PRAGMA wal_autocheckpoint = 0")
+        other.execute("CREATE TABLE ballast (x)")
+        for _ in range(20):
+            other.execute("INSERT INTO ballast VALUES (zeroblob(1000000))")
+        other.execute("DROP TABLE ballast")
+
+
+def test_a_large_log_is_written_back_and_cut(db: Database) -> None:
+    with contextlib.closing(sqlite3.connect(db.path)) as keeps_it_open:
+        keeps_it_open.execute("SELECT 1 FROM sqlite_master").fetchall()
+        grow_wal(db)
+        assert care.wal_size(db) > care.LARGE_WAL
+        assert care.shrink_wal(db)
+        assert care.wal_size(db) == 0
+        assert db.pragma("PRAGMA busy_timeout") == [(10_000,)]
+
+
+def test_a_long_reader_costs_neither_the_log_nor_the_writers_their_patience(db: Database) -> None:
+    """Row 23: a reader held open."""
+    with contextlib.closing(sqlite3.connect(db.path, isolation_level=None)) as reader:
+        reader.execute("BEGIN")
+        reader.execute("SELECT count(*) FROM sync_runs").fetchall()
+        grow_wal(db)
+        assert not care.shrink_wal(db)
+        reader.execute("ROLLBACK")
+        assert care.shrink_wal(db)
+
+
+def test_statistics_are_renewed(db: Database) -> None:
+    care.optimize(db)
+
+
+def test_backups_are_whole_private_and_no_more_than_asked_for(db: Database, tmp_path: Path) -> None:
+    config = Backup(True, timedelta(days=1), 3, tmp_path / "backups")
+    assert care.backup_due(config, db.path, NOW)
+    (tmp_path / "backups").mkdir()
+    (tmp_path / "backups" / "syncer-20200101T000000Z.db.part").write_text("half of one")
+    (tmp_path / "backups" / "somebody-elses.db").write_text("not ours")
+    made = []
+    for day in range(5):
+        made.append(care.make_backup(config, db.path, NOW + timedelta(days=day)))
+    assert [path for _, path in care.backups(config.path, db.path)] == made[2:]
+    assert sorted(path.name for path in config.path.iterdir()) == sorted(
+        ["somebody-elses.db", *(path.name for path in made[2:])]
+    )
+    assert made[-1].stat().st_mode & 0o777 == 0o600
+    with contextlib.closing(sqlite3.connect(made[-1])) as copy:
+        assert copy.execute("PRAGMA integrity_check").fetchall() == [("ok",)]
+        assert copy.execute("SELECT count(*) FROM sync_jobs").fetchone() == (5,)
+    last = NOW + timedelta(days=4)
+    assert not care.backup_due(config, db.path, last + timedelta(hours=23))
+    assert care.backup_due(config, db.path, last + timedelta(hours=24))
+    assert care.backup_due(config, db.path, last - timedelta(days=300))  # the clock was set back
+
+
+def test_a_backup_that_cannot_be_written_is_told(db: Database, tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    with pytest.raises(StoreError, match=r"backup\.path"):
+        care.make_backup(Backup(True, timedelta(days=1), 3, tmp_path / "file" / "x"), db.path, NOW)
+
+
+@pytest.mark.anyio
+async def test_work_in_the_background_gives_its_value_or_its_error() -> None:
+    assert await care.in_background(lambda: 3) == 3
+
+    def fail() -> None:
+        raise StoreError("no")
+
+    with pytest.raises(StoreError):
+        await care.in_background(fail)
+
+
+# -- the figures ---------------------------------------------------------------------------------------
+
+
+def sample(page: bytes) -> dict[str, float]:
+    lines = [line for line in page.decode().splitlines() if not line.startswith("#")]
+    return {line.rpartition(" ")[0]: float(line.rpartition(" ")[2]) for line in lines}
+
+
+def page_of(db: Database) -> dict[str, float]:
+    totals = figures.Totals()
+    with db.read() as conn:
+        read = figures.read_figures(conn, totals)
+    live = metrics.Live(
+        NOW.timestamp(), {("telecmi", "main"): 1.5}, [("wal_bytes", "its size", 10)], None, True
+    )
+    return sample(metrics.render(read, totals, live))
+
+
+def test_an_empty_mirror_has_all_its_figures(db: Database) -> None:
+    found = page_of(db)
+    assert found['syncer_last_success_timestamp_seconds{account="main",job="telecmi-push"}'] == 0
+    assert found['syncer_job_stale{account="main",job="telecmi-push"}'] == 1
+    states = [key for key in found if key.startswith("syncer_queue_changes")]
+    assert len(states) == 8
+    assert found['syncer_conflicts{account="main"}'] == 0
+    assert found['syncer_queue_oldest_seconds{account="main"}'] == 0
+    assert found["syncer_last_backup_timestamp_seconds"] == 0
+    assert found['syncer_budget_wait_seconds_total{account="main",provider="telecmi"}'] == 1.5
+
+
+def test_what_waits_for_a_person_is_counted(db: Database) -> None:
+    def put(conn: Connection) -> None:
+        conn.exec_driver_sql(
+            "INSERT INTO telecmi_contacts (id, account, phone_no) VALUES (1, 'main', '919200000000')"
+        )
+        for state, at in (("conflict", "2020"), ("queued", "2026-11-20"), ("held", "2019"), ("done", "2018")):
+            conn.exec_driver_sql(
+                "INSERT INTO change_queue (account, contact_row, operation, state, created_at) "
+                "VALUES ('main', 1, 'update', ?, ?)",
+                (state, f"{at}-01-01T00:00:00.000Z" if len(at) == 4 else f"{at}T00:00:00.000Z"),
+            )
+        conn.exec_driver_sql(
+            "INSERT INTO held (job, account, reason, rows, created_at) "
+            "VALUES ('telecmi-contacts', 'main', 'many', 12, '2026-11-20T00:00:00.000Z')"
+        )
+
+    with db.write() as conn:
+        put(conn)
+    found = page_of(db)
+    assert found['syncer_conflicts{account="main"}'] == 1
+    assert found['syncer_queue_changes{account="main",state="held"}'] == 1
+    assert found['syncer_held{account="main",job="telecmi-contacts"}'] == 12
+    # The oldest that is still to be sent; what waits for a person has a figure of its own.
+    assert found['syncer_queue_oldest_seconds{account="main"}'] < 86400 * 365
+
+
+def test_health_names_each_job_that_is_stale(db: Database, settings: Settings) -> None:
+    with db.write() as conn:
+        conn.exec_driver_sql(
+            "UPDATE sync_jobs SET last_ok_at = strftime('%Y-%m-%dT%H:%M:%fZ', 'now', '-200 seconds')"
+        )
+    with db.read() as conn:
+        found = figures.read_jobs(conn)
+    reasons = figures.stale_reasons(found)
+    assert len(reasons) == 1
+    assert reasons[0].startswith("telecmi-push of telecmi.main was last well 20")
+    push_off = replace(settings.telecmi[0], push=replace(settings.telecmi[0].push, enabled=False))
+    jobs.register(db, replace(settings, accounts=(push_off, *settings.smartflo)))
+    with db.read() as conn:
+        assert figures.stale_reasons(figures.read_jobs(conn)) == []
+
+
+def test_sizes_are_those_of_the_files(db: Database) -> None:
+    sizes: dict[str, Any] = {name: size for name, _, size in figures.file_sizes(db.path)}
+    assert sizes["database_bytes"] == db.path.stat().st_size
+    assert sizes["disk_free_bytes"] > 0

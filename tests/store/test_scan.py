@@ -1,0 +1,122 @@
+"""The scan: what it finds when a trigger was lost, and that it leaves a sound mirror alone."""
+
+from __future__ import annotations
+
+import pytest
+
+from syncer.store import scan, schema, triggers
+from syncer.store.contacts import Policy
+from syncer.store.scan import Found
+from tests.store.conftest import BEFORE, Mirror
+
+POLICY = Policy("main", "IN", "ask")
+NOW = "2026-11-21T12:00:00.000Z"
+
+
+def run(mirror: Mirror, *, only_account: bool = True) -> Found:
+    """Heal and scan, as at a start; a second scan must find nothing more."""
+    schema.heal(mirror.db)
+    with mirror.db.read() as conn:
+        needed = scan.needed(conn, POLICY, only_account=only_account)
+    with mirror.db.write() as conn:
+        found = scan.scan(conn, POLICY, NOW, only_account=only_account)
+    assert needed or not found, "the scan mended what the look before it did not see"
+    before = mirror.everything()
+    with mirror.db.write() as conn:
+        assert scan.scan(conn, POLICY, NOW, only_account=only_account) == Found()
+    assert mirror.everything() == before
+    return found
+
+
+@pytest.fixture
+def unguarded(mirror: Mirror) -> Mirror:
+    """A mirror whose triggers somebody dropped."""
+    for name in triggers.expected():
+        mirror.sql(f"DROP TRIGGER {name}")
+    return mirror
+
+
+def test_a_sound_mirror_is_left_alone(mirror: Mirror) -> None:
+    mirror.contact()
+    mirror.contact("919200000002", contact_id="c-2", deleted_at=BEFORE, source="gone")
+    mirror.sql("UPDATE telecmi_contacts SET company = 'X'")  # caught by its trigger
+    mirror.sql("INSERT INTO telecmi_contacts (phone_no, last_name) VALUES ('919200000003', 'Rao')")
+    mirror.sql("DELETE FROM telecmi_contacts WHERE id = 1")
+    mirror.own("UPDATE telecmi_contacts SET phone_e164 = '+919200000003' WHERE id = 3")
+    before = mirror.everything()
+    assert run(mirror) == Found()
+    assert mirror.everything() == before
+
+
+def test_an_edit_that_no_trigger_caught(unguarded: Mirror) -> None:
+    row_id = unguarded.contact()
+    unguarded.sql("UPDATE telecmi_contacts SET company = 'X'")
+    assert run(unguarded) == Found(edits=1)
+    assert unguarded.queue() == [(row_id, "update", "queued")]
+    assert unguarded.log() == [(row_id, "update", "company", None, "X", "local")]
+    assert unguarded.one("SELECT found_by FROM change_queue") == "scan"
+    assert unguarded.row(row_id)["last_changed_at"] == NOW
+
+
+def test_an_insert_that_no_trigger_caught(unguarded: Mirror) -> None:
+    unguarded.sql("INSERT INTO telecmi_contacts (phone_no, last_name) VALUES ('9200000005', 'Rao')")
+    assert run(unguarded) == Found(inserts=1)
+    row = unguarded.row(1)
+    assert row["account"] == "main" and row["phone_e164"] == "+919200000005" and row["first_seen_at"] == NOW
+    assert unguarded.queue() == [(1, "add", "queued")] and unguarded.log()[0][1] == "insert"
+
+
+def test_a_delete_that_no_trigger_caught_is_held_whatever_the_config_says(unguarded: Mirror) -> None:
+    unguarded.accounts(("main", True, True))
+    row_id = unguarded.contact(company="X")
+    unguarded.sql("DELETE FROM telecmi_contacts")
+    assert run(unguarded) == Found(deletes=1)
+    row = unguarded.row(row_id)
+    assert row["deleted_at"] == NOW and row["company"] == "X" and row["contact_id"] == "c-1"
+    assert unguarded.queue() == [(row_id, "delete", "held")]
+
+
+def test_a_tombstone_that_no_trigger_made_is_held(unguarded: Mirror) -> None:
+    row_id = unguarded.contact()
+    unguarded.sql("UPDATE telecmi_contacts SET deleted_at = 'today'")
+    assert run(unguarded) == Found(deletes=1)
+    assert unguarded.queue() == [(row_id, "delete", "held")]
+
+
+def test_a_number_edited_while_the_triggers_were_gone(unguarded: Mirror) -> None:
+    row_id = unguarded.contact()
+    unguarded.sql("UPDATE telecmi_contacts SET phone_no = '9200000009'")
+    assert run(unguarded) == Found(edits=1)
+    assert unguarded.queue() == [(row_id, "update", "queued")]
+    assert unguarded.row(row_id)["phone_e164"] == "+919200000009"
+
+
+def test_edits_while_the_guard_stood_open(mirror: Mirror) -> None:
+    row_id = mirror.contact()
+    mirror.sql("UPDATE sync_guard SET active = 1")
+    mirror.sql("UPDATE telecmi_contacts SET company = 'X'")
+    assert mirror.queue() == []
+    assert run(mirror) == Found(edits=1)
+    assert mirror.queue() == [(row_id, "update", "queued")]
+
+
+@pytest.mark.parametrize("state", ["queued", "sending", "unknown", "rejected", "conflict"])
+def test_what_a_change_already_says_is_not_said_twice(mirror: Mirror, state: str) -> None:
+    row_id = mirror.contact()
+    mirror.change(row_id, "update", state)
+    mirror.own("UPDATE telecmi_contacts SET company = 'X'")
+    assert run(mirror) == Found()
+    assert mirror.queue() == [(row_id, "update", state)]
+
+
+def test_other_accounts_are_left_alone(mirror: Mirror) -> None:
+    row_id = mirror.contact(account="north")
+    mirror.own("UPDATE telecmi_contacts SET company = 'X' WHERE id = ?", row_id)
+    assert run(mirror) == Found()
+
+
+def test_a_number_that_cannot_be_read_needs_no_scan_for_ever(mirror: Mirror) -> None:
+    mirror.sql("INSERT INTO telecmi_contacts (phone_no, last_name) VALUES ('+91xxxxxx2999', 'Rao')")
+    run(mirror)
+    with mirror.db.read() as conn:
+        assert not scan.needed(conn, POLICY, only_account=True)
