@@ -155,15 +155,13 @@ class Walk:
     def past_the_end(self) -> bool:
         """Whether an error now may be the vendor's way to say that there is no such page.
 
-        It may when as many rows have come as a total promised, or, with no total, after a page that
-        is shorter than others, or than was asked for.
+        It may when as many rows have come as a total promised, or after a page that is shorter than
+        others, or than was asked for; the latter proves no end.
         """
         if self._paging is not Paging.NUMBERED or self._pages == 0:
             return False
-        if not self.total or self._total_moved or (self._per_page and self._pages > 1):
-            least = self._largest if self._pages > 1 else self._asked
-            return self._last_size < least
-        return self._rows >= self.total
+        least = self._largest if self._pages > 1 else self._asked
+        return self._last_size < least or (self._counted() and not self._total_moved)
 
     def _counted(self) -> bool:
         """Whether all rows came that a total promised which is not just each page's own size."""
@@ -279,10 +277,10 @@ class Walk:
         if self._total_moved or total_first != total_last:
             return Verdict.DRIFTED, f"the total moved from {total_first} to {total_last} meanwhile"
         if total_first != self._rows:
-            if self._rows == 0:
-                return Verdict.PARTIAL, f"the vendor counts {total_first} rows and sent none"
             if self._offset is not None and total_first - self._rows == self._offset:
                 return self._judge_without_total()
+            if self._rows == 0:
+                return Verdict.PARTIAL, f"the vendor counts {total_first} rows and sent none"
             if total_first - self._rows >= self._largest and self._ended_by == "empty page":
                 text = f"the vendor counts {total_first} rows and sent an empty page after {self._rows}"
                 return Verdict.PARTIAL, text

@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from typing import TypeAlias
 
 from syncer.core.model import Row, Value
+from syncer.core.normalise import parse_stamp
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,6 +92,8 @@ def decide_row(
         old, new = stored.values.get(column), row.values.get(column)
         if old == new or (is_blank(old) and is_blank(new)) or column in ignored:
             continue
+        if column.endswith("_at") and _same_moment(old, new):
+            continue
         if column == "phone_e164":
             continue  # derived: it goes with the number it is derived from
         (stamped if column in stamps else changes)[column] = (old, new)
@@ -103,6 +106,12 @@ def decide_row(
     if differing <= ignored:
         return Same(stored.id)
     return Change(stored.id, volatile=differing - ignored)
+
+
+def _same_moment(old: Value, new: Value) -> bool:
+    """Whether two stamps are one moment, written with another offset."""
+    moment = parse_stamp(old) if isinstance(old, str) else None
+    return moment is not None and isinstance(new, str) and parse_stamp(new) == moment
 
 
 def differing_fields(old: str | None, new: str | None) -> frozenset[str]:

@@ -36,7 +36,7 @@ JOBS = (voicemails.JOB, directory.JOB, userlist.JOB, push.JOB, smartflo.JOB)
 
 #: How long failing reads may hold up a `sync` in all, in seconds, so that it ends
 #: within 45 whatever the vendor does.
-PATIENCE = 30.0
+PATIENCE = 26.0
 
 #: The lock under which the schema is changed.
 SCHEMA_LOCK = "schema"

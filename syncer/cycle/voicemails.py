@@ -91,17 +91,17 @@ async def pull_voicemails(run: Run, source: TelecmiSource) -> None:
 async def _read_window(reading: _Reading, window: Window) -> None:
     """Read one window; one whose count and rows disagree is read again, and told.
 
-    A count that is off by the same in two readings is judged as if there were none; readings that
-    have shown as many voicemails as the vendor counts, taken together, have shown them all. A window
-    that the vendor refuses (nobody says how wide one may be) is read in halves.
+    Two readings that agree in all they say have shown what there is, and so have several that showed
+    as many voicemails as the vendor counts, taken together. A window that the vendor refuses (nobody
+    says how wide one may be) is read in halves.
     """
     run = reading.run
-    offset: int | None = None
     names: set[str] = set()
-    for attempt in range(1, MOST_READS + 1):
-        before = len(names)
+    before: tuple[int, int | None, int | None] | None = None
+    for _ in range(MOST_READS):
         began = _ms(run.env.now())
         tracker = mirrors.new_tracker(run, VOICEMAILS)
+        offset = mirrors.known_offset(run, VOICEMAILS.name)
         walk = Walk(Paging.NUMBERED, has_total=True, offset=offset, asked=10)
         fetch = partial(_fetch, reading.source, window, names)
         certificate, error = await mirrors.read_rows(run, tracker, walk, fetch)
@@ -110,16 +110,19 @@ async def _read_window(reading: _Reading, window: Window) -> None:
                 await _read_window(reading, half)
             _note_widest(reading, window)
             return
-        if certificate.verdict is Verdict.DRIFTED and _all_shown(certificate, names):
+        said = (certificate.distinct, certificate.total_first, certificate.total_last)
+        agreed = said == before and certificate.distinct == len(names)
+        if certificate.verdict is Verdict.DRIFTED and (agreed or _all_shown(certificate, names)):
             certificate = replace(certificate, verdict=Verdict.COMPLETE, reason="")
+            _learn_offset(run, certificate)
         reading.volatile.update(tracker.volatile)
         reading.rows += tracker.rows
         if tracker.waiting:
             # a voicemail never turns blank: what was known of it stays
             await run.env.store.write(mirror.settle_put_off, tracker, mirror.no_blanks)
-        if certificate.verdict is not Verdict.DRIFTED or (attempt > 1 and len(names) == before):
+        if certificate.verdict is not Verdict.DRIFTED:
             break
-        offset = walk.observed_offset
+        before = said
     if reading.worst is None or _ORDER.index(certificate.verdict) > _ORDER.index(reading.worst.verdict):
         reading.worst = certificate
     if error is not None:
@@ -147,6 +150,15 @@ async def _fetch(source: TelecmiSource, window: Window, names: set[str], positio
     page = await source.client.fetch_voicemails_page(max(0, window.start - 1), window.end, position)
     names.update(row.key for row in page.rows)
     return page
+
+
+def _learn_offset(run: Run, certificate: Certificate) -> None:
+    """The vendor counts more than there is, steadily: so an empty window is believed to be empty."""
+    over = (certificate.total_first or 0) - certificate.distinct
+    if over <= 0 or mirrors.known_offset(run, VOICEMAILS.name) is not None:
+        return
+    run.state.notes.setdefault("offset", {})[VOICEMAILS.name] = {"value": over, "times": 2}
+    run.notice(f"the vendor counts {over} more voicemails than it lists; its count is left out from now on")
 
 
 def _all_shown(certificate: Certificate, names: set[str]) -> bool:

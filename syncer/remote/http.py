@@ -144,9 +144,9 @@ class Door:
             _deadline.reset(token)
 
     def set_patience(self, seconds: float | None) -> None:
-        """How long failing reads may hold up a run in total; None: each read its own 40 s.
+        """How long failing calls may hold up a run in total; None: each read its own 40 s.
 
-        Once it is used up a read has one try of a few seconds: a path that works still does, and
+        Once it is used up a call has one try of a few seconds: a path that works still does, and
         five jobs against a hanging vendor do not wait five times as long as one.
         """
         self._patience = seconds
@@ -179,8 +179,9 @@ class Door:
             pause = self._pause(attempt, got.error)
             lost = _clock() - began
             last = not got.again or attempt >= tries or pause is None
-            if not call.write and self._patience is not None:
+            if self._patience is not None:
                 self._patience -= lost if last or pause is None else lost + pause
+                last = last or self._patience <= 0
             if last or pause is None or spent + lost + pause >= self._give_up_after:
                 raise got.error from None
             spent += lost + pause
@@ -188,9 +189,7 @@ class Door:
             attempt += 1
 
     def _limit(self, call: Call, spent: float) -> float:
-        if call.write:
-            return self.timeout
-        limit = min(self.timeout, self._give_up_after - spent)
+        limit = self.timeout if call.write else min(self.timeout, self._give_up_after - spent)
         return limit if self._patience is None else min(limit, max(self._patience, LAST_CHANCE))
 
     def _pause(self, attempt: int, error: RemoteError) -> float | None:
