@@ -3,6 +3,7 @@
 # May be run again at any time: the config, the credentials and the database are left as they are.
 # With DESTDIR=/some/folder everything goes below that folder, and no user, no systemd is touched.
 set -eu
+umask 022
 
 usage() {
     cat <<'TEXT'
@@ -117,7 +118,6 @@ if [ "$REAL" = yes ] && ! getent passwd syncer >/dev/null; then
         --shell /usr/sbin/nologin syncer
 fi
 
-umask 022
 mkdir -p "$CONFIG" "$CONFIG/credentials" "$STATE" "$UNITS" "$DESTDIR/usr/local/bin"
 chmod 0750 "$CONFIG"
 owned root:syncer "$CONFIG"

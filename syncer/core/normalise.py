@@ -16,6 +16,8 @@ import phonenumbers
 #: Longest text that can be a phone number; longer ones are not looked at.
 _LONGEST_PHONE = 64
 #: What may stand between the digits of a readable number.
+#: A country code in brackets: `(+91) 92000 00001`.
+_LEADING = re.compile(r"^\(\+(\d{1,3})\)")
 _PHONE = re.compile(r"\+?[\d\s().\-]+")
 #: Signs that are put in the place of a hidden digit.
 _MASK_SIGNS = frozenset("*#?_~•●∙·…×xX")
@@ -54,7 +56,7 @@ def to_e164(text: str | int | None, region: str) -> str | None:
 
 @lru_cache(maxsize=1 << 17)
 def _to_e164(text: str, region: str) -> str | None:
-    plain = _plain_phone(text)
+    plain = _LEADING.sub(r"+\1 ", _plain_phone(text))
     # phonenumbers reads letters as keypad digits, so a mask would come out as somebody's number.
     if not _PHONE.fullmatch(plain):
         return None

@@ -9,12 +9,12 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import TypeAlias
+from typing import TypeAlias, assert_never
 
-from syncer.core.contacts import Change, Local, Move
+from syncer.core.contacts import Change, Intent, Local, Move
 from syncer.core.cursor import parse
 from syncer.core.merge import dirty_fields
-from syncer.core.model import Operation, State, Verdict
+from syncer.core.model import Fields, Operation, State, Verdict
 from syncer.core.normalise import is_masked, phone_digits, to_e164
 from syncer.core.queue import Event
 
@@ -45,6 +45,7 @@ class Send:
     contact_id: str | None
     fields: Mapping[str, str]
     phone_e164: str | None = None  #: by which a lost add is looked up
+    stood: Fields | None = None  #: what the row said when this was decided
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,18 +97,34 @@ def decide(change: Change, local: Local, look: Look, ctx: Context) -> Decision:
     if change.operation is Operation.DELETE:
         return _decide_delete(change, local, look, ctx)
     if local.deleted:
-        if change.state is State.UNKNOWN and local.contact_id is None and not look.gone:
-            return Wait(
-                change, "its answer was lost and the contact is deleted here: looking for it upstream"
-            )
-        return Step(change, Move(change.id, Event.GIVE_UP, "the contact was deleted"))
+        return _decide_overtaken(change, local, look, ctx)
     if local.contact_id is not None and local.base is not None:
         return _decide_update(change, local, look, ctx)
     return _decide_add(change, local, look, ctx)
 
 
+def _decide_overtaken(change: Change, local: Local, look: Look, ctx: Context) -> Decision:
+    """An add or update of a contact that was deleted here meanwhile."""
+    if change.state is not State.UNKNOWN or local.contact_id is not None:
+        return Step(change, Move(change.id, Event.GIVE_UP, "the contact was deleted"))
+    why = "its answer was lost and the contact is deleted here: looking for it upstream"
+    accepted = [i for i in local.intents if i.operation is Operation.ADD and i.answer == "accepted"]
+    if look.listing is not Verdict.COMPLETE or look.seen:
+        return Wait(change, why)
+    if accepted and ctx.now - parse(accepted[-1].sent_at) <= PATIENCE:
+        return Wait(change, why)
+    if look.looks < 2:
+        return Wait(change, why, look_again=True)
+    return Step(change, Move(change.id, Event.GIVE_UP, "the contact was deleted, and never reached upstream"))
+
+
 def _refuse(change: Change, text: str, *, revive: bool = False) -> Step:
     return Step(change, Move(change.id, Event.REFUSED, text), revive=revive)
+
+
+def _begin_anew(change: Change) -> Step:
+    event = Event.EDIT if change.state is State.QUEUED else Event.NOT_THERE
+    return Step(change, Move(change.id, event, operation=Operation.ADD), detach=True)
 
 
 def _phone_problem(text: str, region: str) -> str:
@@ -136,13 +153,10 @@ def _decide_add(change: Change, local: Local, look: Look, ctx: Context) -> Decis
     intents = [i for i in local.intents if i.operation is Operation.ADD]
     unanswered = [i for i in intents if i.answer is None]
     accepted = [i for i in intents if i.answer == "accepted"]
-    if (
-        local.contact_id is not None
-        and not look.gone
-        and not intents
-        and look.listing in (None, Verdict.PARTIAL)
-    ):
-        return Wait(change, "waits for a look into the directory")
+    if local.contact_id is not None:  # brought back after upstream had lost it: its old id is worth nothing
+        if look.seen or look.listing in (None, Verdict.PARTIAL):
+            return Wait(change, "waits for a look into the directory")
+        return _begin_anew(change)
     if accepted:
         if ctx.now - parse(accepted[-1].sent_at) > PATIENCE:
             return _refuse(
@@ -173,21 +187,13 @@ def _decide_add(change: Change, local: Local, look: Look, ctx: Context) -> Decis
         for name, value in local.fields.asdict().items()
         if value or name in REQUIRED
     }
-    return Send(change, Operation.ADD, None, fields, to_e164(local.fields.phone_no, region))
+    return Send(change, Operation.ADD, None, fields, to_e164(local.fields.phone_no, region), local.fields)
 
 
 def _decide_update(change: Change, local: Local, look: Look, ctx: Context) -> Decision:
     assert local.base is not None
     if look.gone:
-        return Step(
-            change,
-            Move(
-                change.id,
-                Event.EDIT if change.state is State.QUEUED else Event.NOT_THERE,
-                operation=Operation.ADD,
-            ),
-            detach=True,
-        )
+        return _begin_anew(change)
     if not look.seen:
         return Wait(change, "waits for a look into the directory")
     held_back = {name for c in local.open(State.CONFLICT) for name in c.clashes}
@@ -214,7 +220,7 @@ def _decide_update(change: Change, local: Local, look: Look, ctx: Context) -> De
                 "frozen until a person decides (queue retry or discard)"
             )
             return _refuse(change, text)
-    return Send(change, Operation.UPDATE, local.contact_id, fields)
+    return Send(change, Operation.UPDATE, local.contact_id, fields, stood=local.fields)
 
 
 def _respelled(local: Local) -> tuple[str, ...]:
@@ -263,6 +269,11 @@ def _decide_delete(change: Change, local: Local, look: Look, ctx: Context) -> De
         return Step(change, Move(change.id, Event.SHOWN, "upstream no longer has it"))
     if not look.seen:
         return Wait(change, "waits for a look into the directory")
+    if not local.deleted:
+        return Step(change, Move(change.id, Event.GIVE_UP, "the contact was brought back"))
+    accepted = [i for i in local.intents if i.operation is Operation.DELETE and i.answer == "accepted"]
+    if accepted and ctx.now - parse(accepted[-1].sent_at) < LAG:
+        return Wait(change, "accepted; waiting for the directory to stop showing it")
     if not change.approved and (ctx.too_many_deletes or change.found_by == "scan"):
         why = (
             "more deletes at once than max_deletions allows" if ctx.too_many_deletes else "found by the scan"
@@ -271,6 +282,48 @@ def _decide_delete(change: Change, local: Local, look: Look, ctx: Context) -> De
             change, Move(change.id, Event.HOLD, f"{why}: `syncer queue approve {change.id}` lets it go")
         )
     return Send(change, Operation.DELETE, local.contact_id, {})
+
+
+def one_a_row(decisions: Sequence[Decision]) -> list[Decision]:
+    """Let only the newest change of a row act: what is sent holds all that the row says by then.
+
+    Two of them stand beside each other when a row was edited while the outcome of an earlier change
+    was unknown. Deletes stand for themselves.
+    """
+    acting = [d for d in decisions if not isinstance(d, Wait) and d.change.operation is not Operation.DELETE]
+    newest = {d.change.contact_row: d.change.id for d in sorted(acting, key=lambda d: d.change.id)}
+    out: list[Decision] = []
+    for decision in decisions:
+        change = decision.change
+        heir = newest.get(change.contact_row, change.id)
+        if change.operation is Operation.DELETE or change.id >= heir:
+            out.append(decision)
+        elif isinstance(decision, Step) and decision.move.event is Event.GIVE_UP:
+            out.append(decision)
+        else:
+            out.append(Step(change, Move(change.id, Event.GIVE_UP, f"goes on in change {heir}")))
+    return out
+
+
+def may_be_ours(send: Send, intents: Sequence[Intent], code: int, now: datetime) -> bool:
+    """Whether a refusal may only say that an earlier call, whose answer was lost, had been applied.
+
+    `intents` are the row's earlier requests. A duplicate (409) is waited for as long as an add that
+    was accepted, a contact that cannot be deleted for as long as reading may lag behind writing.
+    """
+    earlier = [i for i in intents if i.operation is send.operation and i.answer != "refused"]
+    if not earlier:
+        return False
+    age = now - parse(earlier[0].sent_at)
+    match send.operation:
+        case Operation.ADD:
+            return code == 409 and age < PATIENCE
+        case Operation.DELETE:
+            return age < LAG
+        case Operation.UPDATE:
+            return False
+        case _:
+            assert_never(send.operation)
 
 
 def batches(sends: Sequence[Send], size: int = BATCH) -> list[tuple[Send, ...]]:

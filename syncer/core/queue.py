@@ -75,6 +75,7 @@ MOVES: dict[tuple[State, Event], State] = {
     (_R, Event.EDIT): _Q,
     (_R, Event.RETRY): _Q,
     (_R, Event.SHOWN): _D,
+    (_R, Event.CLASH): _C,  # refused here, and upstream changed the same field since
     (_R, Event.GIVE_UP): _X,
     (_C, Event.CLASH): _C,
     (_C, Event.SHOWN): _D,

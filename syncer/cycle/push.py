@@ -14,6 +14,7 @@ from dataclasses import dataclass, field
 from datetime import timedelta
 
 from syncer.core.contacts import Change, Local
+from syncer.core.cursor import parse
 from syncer.core.limits import Tally, check
 from syncer.core.model import Operation, State, Verdict
 from syncer.core.normalise import utc_text
@@ -30,13 +31,16 @@ from syncer.errors import (
     RemoteError,
     TransientError,
 )
-from syncer.store import contacts, pushing, queue
+from syncer.store import contacts, pushing, queue, runs
 from syncer.store.connect import Connection
 
 JOB = "telecmi-push"
 
 #: Between two looks for an add whose answer was lost, in seconds.
 SECOND_LOOK = 2.0
+
+#: A vendor that failed when asked for one contact, and not for a listing, is not asked so for this long.
+ASK_AGAIN = timedelta(days=1)
 
 #: Rounds of one run: a change that upstream lost becomes an add, which goes out in the next round.
 ROUNDS = 3
@@ -53,12 +57,17 @@ class Push:
     source: TelecmiSource
     by_id: bool = True  #: the vendor answers for one contact by its id
     listings: int = 0
+    doubted: bool = False  #: asking by id has just failed
     lost: list[int] = field(default_factory=list)  #: changes whose answer did not come
-    accepted: set[int] = field(default_factory=set)  #: changes that upstream accepted in this run
 
     @property
     def account(self) -> str:
         return self.source.account.name
+
+    def doubt_by_id(self) -> None:
+        """Asking for one contact failed: a listing has to do. If that works, it will for a day."""
+        self.by_id = False
+        self.doubted = True
 
     def retry_at(self, attempts: int) -> str:
         """When a change is tried again, by how often it was."""
@@ -70,7 +79,7 @@ async def push_changes(run: Run, source: TelecmiSource) -> None:
     """Everything that is due, or with `run.person` everything that is open."""
     push = Push(run, source)
     store, account = run.env.store, source.account
-    push.by_id = not run.state.notes.get("by_id_ignored", False)
+    await _recall(push)
     await store.write(_prepare, account.name, account.region, run.at)
     run.env.step("push: prepared")
     held_up: RemoteError | None = None
@@ -109,6 +118,20 @@ async def push_changes(run: Run, source: TelecmiSource) -> None:
     if push.lost:
         numbers = ", ".join(str(n) for n in push.lost[:5])
         run.incomplete(f"the outcome of change {numbers} is not known yet; it is looked up at the next push")
+
+
+async def _recall(push: Push) -> None:
+    """What is known of the vendor: from the pulls of the directory, and from earlier pushes."""
+    run, notes = push.run, push.run.state.notes
+    known = await run.env.store.read(runs.load_job, directory.JOB, push.account)
+    for name in ("offset", "volatile"):
+        notes.pop(name, None)
+        if name in known.notes:
+            notes[name] = known.notes[name]
+    failed_at = notes.get("by_id_failed_at")
+    if failed_at is not None and run.env.now() - parse(failed_at) >= ASK_AGAIN:
+        del notes["by_id_failed_at"]
+    push.by_id = not ("by_id_ignored" in notes or "by_id_failed_at" in notes)
 
 
 def _prepare(conn: Connection, account: str, region: str, at: str) -> None:
@@ -159,6 +182,9 @@ async def _look_by_id(push: Push, rows: Sequence[Local]) -> dict[int, Look]:
             return {one.row_id: Look(None, seen=False) for one in rows}
         except RejectedError:
             found = None
+        except TransientError:
+            push.doubt_by_id()
+            return {one.row_id: Look(None, seen=False) for one in rows}
         if found is not None:
             await directory.absorb(push.run, reading, [found], asked_in)
         looks[local.row_id] = Look(None, seen=found is not None)
@@ -171,6 +197,9 @@ async def _look_by_listing(push: Push, rows: Sequence[Local], *, again: bool = F
     reading, certificate, _ = await directory.read_directory(run, push.source, label=f"{JOB} look")
     if reading.error is not None and certificate.rows == 0:
         raise reading.error
+    if push.doubted and reading.error is None:
+        push.doubted = False
+        run.state.notes["by_id_failed_at"] = run.env.stamp()
     push.listings = push.listings + 1 if certificate.complete and again else int(certificate.complete)
     verdict = certificate.verdict
     living, _ = await store.read(contacts.unseen, push.account, reading.seen, reading.began_in)
@@ -205,10 +234,11 @@ async def _confirm_gone(push: Push, local: Local) -> bool:
         return True
     try:
         return await push.source.client.fetch_contact(local.contact_id) is None
-    except BadAnswerError:
+    except (BadAnswerError, RejectedError):
         return True  # the vendor has no such call: the listing alone decides
-    except RejectedError:
-        return True
+    except TransientError:
+        push.doubt_by_id()
+        return False
 
 
 async def _decide(
@@ -306,10 +336,12 @@ async def _look_after(push: Push, batch: Sequence[Send]) -> bool:
     known = [local for local in rows if local.contact_id is not None]
     deletes = batch[0].operation is Operation.DELETE
     pages = 2 + await store.read(contacts.live_count, push.account) // 100
+    looks: dict[int, Look] = {}
+    proven = False
     if len(known) == len(rows) and push.by_id and len(known) <= pages:
         looks = await _look_by_id(push, known)
-        proven: bool = push.by_id
-    else:
+        proven = push.by_id
+    if not proven:
         looks = await _look_by_listing(push, rows)
         proven = all(look.listing is Verdict.COMPLETE for look in looks.values())
     if deletes and proven:
@@ -339,7 +371,9 @@ async def _refused(push: Push, batch: list[Send], refusal: RejectedError) -> Non
         )
         return
     if len(batch) == 1:
-        await store.write(pushing.refuse, batch[0], run.env.stamp(), _refusal_in_words(batch[0], refusal))
+        send, text = batch[0], _refusal_in_words(batch[0], refusal)
+        if not await store.write(pushing.refuse, send, refusal.code, run.env.now(), text, push.retry_at):
+            push.lost.append(send.change.id)
         run.env.step("push: rejected")
         return
     left = await store.write(pushing.back_to_queue, batch, run.env.stamp())

@@ -14,7 +14,7 @@ from syncer.core.listing import Certificate
 from syncer.core.model import Verdict
 from syncer.cycle.env import Env
 from syncer.errors import AuthError, BadAnswerError, RemoteError, StoreError, SyncerError
-from syncer.remote.http import Door
+from syncer.remote.http import Door, counted
 from syncer.store import runs
 from syncer.store.forget import keeper
 from syncer.store.runs import JobState
@@ -79,24 +79,27 @@ class Run:
 async def perform(run: Run, body: Callable[[Run], Awaitable[None]]) -> Run:
     """Open the record, do the work, close the record. Errors of ours end in it and go no further."""
     env = run.env
-    before = run.door.requests
+    outer = counted.set([0])
     try:
-        run.at = env.stamp()
-        env.forgotten = await env.store.call(lambda: keeper(env.store.db))
-        await env.store.write(_begin, run)
-        await body(run)
-    except SyncerError as error:
-        run.fail(error)
-    except BaseException:
-        run.outcome, run.problem = "failed", "the run was stopped"
-        await _close(run, before)
-        raise
-    await _close(run, before)
+        try:
+            run.at = env.stamp()
+            env.forgotten = await env.store.call(lambda: keeper(env.store.db))
+            await env.store.write(_begin, run)
+            await body(run)
+        except SyncerError as error:
+            run.fail(error)
+        except BaseException:
+            run.outcome, run.problem = "failed", "the run was stopped"
+            raise
+        finally:
+            await _close(run)
+    finally:
+        counted.reset(outer)
     return run
 
 
-async def _close(run: Run, before: int) -> None:
-    run.requests = run.door.requests - before
+async def _close(run: Run) -> None:
+    run.requests = sum(counted.get() or ())
     if not run.id:
         return
     try:

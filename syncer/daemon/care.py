@@ -20,11 +20,11 @@ from syncer.core.normalise import utc_text
 from syncer.cycle import jobs
 from syncer.cycle.env import Store
 from syncer.cycle.jobs import JobSpec
-from syncer.daemon.figures import COUNTED, FORGOTTEN
 from syncer.errors import SchemaError, StoreBusyError, StoreError
 from syncer.locks import Locks
 from syncer.store import runs, schema
 from syncer.store.connect import Connection, Database
+from syncer.store.figures import COUNTED, FORGOTTEN
 
 T = TypeVar("T")
 

@@ -11,13 +11,13 @@ from collections.abc import Awaitable, Callable
 from typing import Any
 
 from syncer.cycle import jobs
-from syncer.daemon import care, figures
+from syncer.daemon import care
 from syncer.daemon.crew import Crew
 from syncer.errors import StoreError, SyncerError
 from syncer.locks import Locks
 from syncer.logs import Edges
 from syncer.remote.ping import Pinger
-from syncer.store import schema
+from syncer.store import figures, schema
 
 #: The scan for edits that no trigger caught, and the deleting of old records, in seconds.
 DAILY = 86400.0

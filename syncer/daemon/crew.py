@@ -6,7 +6,6 @@ A new configuration gets a new crew; what outlives it (the database, the pages) 
 from __future__ import annotations
 
 import asyncio
-import contextlib
 from collections.abc import Awaitable, Callable
 from datetime import timedelta
 from functools import partial
@@ -22,7 +21,7 @@ from syncer.cycle.run import Run
 from syncer.daemon import pace
 from syncer.daemon.schedule import Monotonic, Schedule
 from syncer.daemon.worker import Credentials, Surroundings, Worker
-from syncer.errors import StoreError
+from syncer.errors import SyncerError
 from syncer.locks import Locks
 from syncer.logs import Edges
 from syncer.store import queue, runs
@@ -90,22 +89,28 @@ class Crew:
         """Whether no run is under way."""
         return not any(worker.running for worker in self.workers)
 
-    async def stop(self, grace: float = GRACE) -> bool:
-        """End: running jobs get `grace` seconds, then they stop at their next wait. Whether all did."""
+    async def stop(self, hurry: asyncio.Event | None = None) -> bool:
+        """End: running jobs get `GRACE` seconds, or until `hurry`; then they stop at their next wait.
+
+        Whether all did.
+        """
         self.schedule.stop()
-        for worker, task in zip(self.workers, self._tasks, strict=False):
+        for worker in self.workers:
             worker.close()
-            if not worker.running:
-                task.cancel()
-        with contextlib.suppress(TimeoutError):
-            async with asyncio.timeout(grace):
-                for worker in self.workers:
-                    await worker.at_rest.wait()
-        for task in self._tasks:
+        waits = {asyncio.create_task(self._at_rest())}
+        if hurry is not None:
+            waits.add(asyncio.create_task(hurry.wait()))
+        await asyncio.wait(waits, timeout=GRACE, return_when=asyncio.FIRST_COMPLETED)
+        for task in (*waits, *self._tasks):
             task.cancel()
         if self._tasks:
             await asyncio.wait(self._tasks, timeout=STOPPING)
         return all(task.done() for task in self._tasks)
+
+    async def _at_rest(self) -> bool:
+        for worker in self.workers:
+            await worker.at_rest.wait()
+        return True
 
     async def look(self, *, start: bool = True) -> None:
         """See what is to be pushed: start it (unless told not to), note when the next waiting change is due.
@@ -224,7 +229,7 @@ class Watch:
                 self._version = version
             self._stamp = stamp
             crew.ring_due()
-        except StoreError as error:
+        except SyncerError as error:
             self.answered = self._mono()
             self._edges.failing("database", self._log, "the database is in trouble", problem=str(error))
         else:

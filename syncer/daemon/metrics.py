@@ -15,7 +15,7 @@ from prometheus_client.registry import Collector
 
 from syncer import __version__
 from syncer.core.model import State
-from syncer.daemon.figures import Figures, Totals
+from syncer.store.figures import Figures, Totals
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,7 +23,7 @@ class Live:
     """What only the running daemon knows."""
 
     started: float  #: epoch seconds
-    budget_waits: dict[tuple[str, str], float]  #: (provider, account) -> seconds
+    spent: dict[tuple[str, str], tuple[int, float]]  #: (provider, account) -> requests, seconds of waiting
     sizes: Sequence[tuple[str, str, float]]  #: metric, what it is, bytes
     last_backup: float | None  #: epoch seconds; None: there is none
     backups: bool  #: whether the config asks for them
@@ -78,17 +78,11 @@ def _jobs(figures: Figures, totals: Totals) -> Iterator[Metric]:
         if (job_name, account) in enabled:
             ended.add_metric((job_name, account, outcome), count)
     rows = _counter("rows", "Rows that runs have seen, added, changed, removed", (*who, "kind"))
-    requests: dict[tuple[str, str], int] = {}
     for job in figures.jobs:
         sums = totals.sums.get((job.job, job.account), {})
         for kind in ("seen", "added", "changed", "removed"):
             rows.add_metric((job.job, job.account, kind), sums.get(kind, 0))
-        account_key = (job.provider, job.account)
-        requests[account_key] = requests.get(account_key, 0) + sums.get("requests", 0)
-    calls = _counter("requests", "Requests to the vendor, repeated ones too", ("provider", "account"))
-    for key, count in requests.items():
-        calls.add_metric(key, count)
-    yield from (ended, rows, calls)
+    yield from (ended, rows)
 
     held = _gauge("held", "Rows that a safety limit holds for a person", who)
     for key, count in figures.held.items():
@@ -115,12 +109,13 @@ def _queue(figures: Figures) -> Iterator[Metric]:
 
 
 def _live(live: Live) -> Iterator[Metric]:
-    waits = _counter(
-        "budget_wait_seconds", "Time spent waiting for the request budget", ("provider", "account")
-    )
-    for key, seconds in live.budget_waits.items():
+    who = ("provider", "account")
+    calls = _counter("requests", "Requests to the vendor by this daemon, repeated ones too", who)
+    waits = _counter("budget_wait_seconds", "Time spent waiting for the request budget", who)
+    for key, (requests, seconds) in live.spent.items():
+        calls.add_metric(key, requests)
         waits.add_metric(key, seconds)
-    yield waits
+    yield from (calls, waits)
     for name, text, size in live.sizes:
         yield GaugeMetricFamily(f"syncer_{name}", text, value=size)
     if live.backups:

@@ -13,9 +13,11 @@ from typing import Any
 
 from syncer.config import Http
 from syncer.cycle.env import Env
-from syncer.daemon import care, figures, metrics, web
+from syncer.daemon import care, metrics, web
+from syncer.store import figures
 
-Waits = dict[tuple[str, str], float]
+#: (provider, account) -> requests made, seconds waited for the budget, since the daemon started.
+Spent = dict[tuple[str, str], tuple[int, float]]
 
 
 class Pages:
@@ -27,7 +29,7 @@ class Pages:
         self._started = started
         self._log = log
         self._totals = figures.Totals()
-        self._waits: Waits = {}
+        self._spent: Spent = {}
         self._server: web.Server | None = None
 
     def serve(self, listener: socket.socket, http: Http) -> None:
@@ -45,9 +47,9 @@ class Pages:
             await asyncio.wait([task], timeout=2.0)
             task.cancel()
 
-    def keep_waits(self, env: Env) -> None:
+    def keep(self, env: Env) -> None:
         """The doors of this one are about to close: what they counted stays counted."""
-        self._waits = self._budget_waits(env)
+        self._spent = self._by_account(env)
 
     async def health(self) -> tuple[bool, dict[str, Any]]:
         """Whether every enabled job was well within three times its `every`, and what to say of it."""
@@ -68,17 +70,18 @@ class Pages:
         made = care.backups(config.path, path) if config.enabled else []
         live = metrics.Live(
             started=self._started.timestamp(),
-            budget_waits=self._budget_waits(env),
+            spent=self._by_account(env),
             sizes=list(figures.file_sizes(path)),
             last_backup=made[-1][0].timestamp() if made else None,
             backups=config.enabled,
         )
         return metrics.render(read, self._totals, live)
 
-    def _budget_waits(self, env: Env) -> Waits:
-        out = dict(self._waits)
-        for name, telecmi in env.telecmi.items():
-            out["telecmi", name] = self._waits.get(("telecmi", name), 0.0) + telecmi.door.waits
-        for name, smartflo in env.smartflo.items():
-            out["smartflo", name] = self._waits.get(("smartflo", name), 0.0) + smartflo.door.waits
+    def _by_account(self, env: Env) -> Spent:
+        doors = {("telecmi", name): source.door for name, source in env.telecmi.items()}
+        doors |= {("smartflo", name): source.door for name, source in env.smartflo.items()}
+        out = dict(self._spent)
+        for key, door in doors.items():
+            requests, waits = out.get(key, (0, 0.0))
+            out[key] = (requests + door.requests, waits + door.waits)
         return out

@@ -122,7 +122,7 @@ class Service:
         try:
             await self._migrate()
             # One after the other with a `sync` that starts at this moment.
-            async with self._locks.hold([jobs.SCHEMA_LOCK]):
+            async with self._locks.hold([jobs.SCHEMA_LOCK], END_BY):
                 self._db = await self._on_database_thread(partial(jobs.open_database, self._settings))
             try:
                 self._crew, self._chores = self._assemble(self._settings)
@@ -229,12 +229,12 @@ class Service:
         self._watch.look_again()
         self._tell_status()
 
-    async def _dismiss(self) -> None:
+    async def _dismiss(self, hurry: asyncio.Event | None = None) -> None:
         """Bring what is under way to a safe point; a transaction is never cut."""
-        if not await self._crew.stop():
+        if not await self._crew.stop(hurry):
             self._log.warning("a run did not stop in time")
         await self._chores.close()
-        self._pages.keep_waits(self._crew.env)
+        self._pages.keep(self._crew.env)
         await self._crew.env.aclose()
 
     # -- a new config ------------------------------------------------------------------------------
@@ -269,7 +269,7 @@ class Service:
             if listener is not None:
                 listener.close()
             raise
-        await self._dismiss()
+        await self._dismiss(hurry=self._stop)
         self._crew, self._chores, self._settings = crew, chores, settings
         if moved:
             await self._pages.close()

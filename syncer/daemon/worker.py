@@ -240,7 +240,8 @@ class Worker:
             case None:
                 self.failures = 0
                 if run.outcome == "ok":
-                    self._well(proven=run.requests > 0)
+                    # A push of nothing asks nobody. (`run.requests` counts those of the whole account.)
+                    self._well(proven=not self.push or run.seen > 0)
                 else:
                     self._failed(None, run.problem)
                 self._rest_after(took)
@@ -271,7 +272,7 @@ class Worker:
         )
 
     def _well(self, *, proven: bool) -> None:
-        """It went through; `proven` if the vendor was asked at all (a push of nothing asks nobody)."""
+        """It went through; `proven` if the vendor was asked for it, and so took the credentials."""
         self.problem = ""
         edges = self._around.edges
         for kind in ("failed", "incomplete"):

@@ -40,6 +40,9 @@ LONGEST_PAUSE = 20.0
 LAST_CHANCE = 3.0
 
 #: The monotonic moment at which the run that this task belongs to has to end.
+#: Counts the requests of one run, and of the tasks that it starts; jobs of an account share its door.
+counted: ContextVar[list[int] | None] = ContextVar("counted", default=None)
+
 _deadline: ContextVar[float | None] = ContextVar("syncer_deadline", default=None)
 
 #: Failures after which the vendor certainly saw nothing.
@@ -238,6 +241,9 @@ class Door:
         if limit <= 0:
             return _Failed(self._out_of_time(call), again=False)
         self.requests += 1
+        counter = counted.get()
+        if counter is not None:
+            counter[0] += 1
         if self._on_request is not None:
             self._on_request()
         connecting = False

@@ -89,7 +89,8 @@ def _same_raw(old: str | None, new: str, ignored: frozenset[str]) -> bool:
 def absorb_batch(conn: Connection, work: Absorbing, rows: Sequence[DirectoryContact]) -> None:
     """Write down what the directory showed."""
     policy, counts, seen = work.policy, work.counts, work.seen
-    known = load_by_contact_id(conn, policy.account, [row.contact_id for row in rows])
+    ids = Counter(row.contact_id for row in rows)
+    known = load_by_contact_id(conn, policy.account, list(ids))
     new_phones = {row.phone_e164 for row in rows if row.contact_id not in known and row.phone_e164}
     adopters = load_adopters(conn, policy.account, new_phones)
     epoch = queue.tick(conn)
@@ -105,7 +106,7 @@ def absorb_batch(conn: Connection, work: Absorbing, rows: Sequence[DirectoryCont
         if local is None:
             fresh[row.contact_id] = row  # one that came twice: the later value stands
             continue
-        if _take(conn, work, local, row, epoch):
+        if _take(conn, work, local, row, epoch) and ids[row.contact_id] > 1:
             known[row.contact_id] = load_rows(conn, [local.row_id])[local.row_id]
     for row_id in _insert(conn, list(fresh.values()), policy.account, work.at, epoch):
         seen.add(row_id)

@@ -11,7 +11,7 @@ from syncer.core.contacts import Change, Local
 from syncer.core.limits import too_many_deletes
 from syncer.core.model import Operation, State
 from syncer.core.normalise import to_e164, utc_text
-from syncer.core.push import Context, Decision, Look, Send, Step, Wait, decide
+from syncer.core.push import Context, Decision, Look, Send, Step, Wait, decide, may_be_ours, one_a_row
 from syncer.core.queue import Event
 from syncer.store import contacts, queue
 from syncer.store.contacts import Policy
@@ -76,7 +76,7 @@ def decide_all(
         )
         look = looks.get(local.row_id, Look(None, seen=False))
         out.append(decide(change, local, look, context))
-    return out
+    return one_a_row(out)
 
 
 def carry_out(
@@ -121,7 +121,10 @@ def note_waiting(conn: Connection, change: Change, why: str, next_at: str) -> No
 
 
 def still_wanted(conn: Connection, batch: Sequence[Send]) -> list[Send]:
-    """Of what was decided, what is still so: nobody settled it, nor edited the row, meanwhile."""
+    """Of what was decided, what is still so: nobody settled it, nor edited the row, meanwhile.
+
+    A row that was edited is decided on anew: what a person has just undone must not go out.
+    """
     out = []
     rows = contacts.load_rows(conn, {s.change.contact_row for s in batch})
     for send in batch:
@@ -132,7 +135,7 @@ def still_wanted(conn: Connection, batch: Sequence[Send]) -> list[Send]:
         if send.operation is Operation.DELETE:
             if local.deleted:
                 out.append(send)
-        elif not local.deleted:
+        elif not local.deleted and local.fields == send.stood and local.contact_id == send.contact_id:
             out.append(send)
     return out
 
@@ -180,13 +183,25 @@ def accepted_alone(conn: Connection, batch: Sequence[Send], at: str, note: str) 
             queue.drop_intents(conn, change.contact_row)
 
 
-def refuse(conn: Connection, send: Send, at: str, text: str) -> None:
-    """Upstream said no to this very change, and reading back shows that it was not applied."""
-    change = queue.load_change(conn, send.change.id)
-    if change is not None and change.state is State.SENDING:
-        queue.answer_intents(conn, [change.id], "refused")
-        queue.move(conn, change.id, Event.REFUSED, at, note=text)
-        queue.drop_newest_intent(conn, change.id)
+def refuse(
+    conn: Connection, send: Send, code: int, now: datetime, text: str, retry_at: Callable[[int], str]
+) -> bool:
+    """Upstream said no to this very change, and reading back shows that it was not applied.
+
+    False: it may have been by an earlier call whose answer was lost. That is waited for, not told.
+    """
+    change, at = queue.load_change(conn, send.change.id), utc_text(now)
+    if change is None or change.state is not State.SENDING:
+        return True
+    queue.drop_newest_intent(conn, change.id)
+    earlier = queue.load_intents(conn, [change.contact_row]).get(change.contact_row, [])
+    if may_be_ours(send, earlier, code, now):
+        queue.accept_intents(conn, change.contact_row, send.operation)
+        why = f"refused with code {code}, perhaps because an earlier call had been applied: looked up again"
+        queue.move(conn, change.id, Event.LOST, at, note=why, next_attempt_at=retry_at(change.attempts))
+        return False
+    queue.move(conn, change.id, Event.REFUSED, at, note=text)
+    return True
 
 
 def back_to_queue(conn: Connection, batch: Sequence[Send], at: str) -> list[Send]:

@@ -233,6 +233,19 @@ def answer_intents(conn: Connection, change_ids: Sequence[int], answer: str) -> 
         conn.execute(update(push_intents).where(push_intents.c.id == newest).values(answer=answer))
 
 
+def accept_intents(conn: Connection, row_id: int, operation: Operation) -> None:
+    """A refusal showed that an earlier request of this kind, which was not answered, had been applied."""
+    conn.execute(
+        update(push_intents)
+        .where(
+            push_intents.c.row_id == row_id,
+            push_intents.c.operation == operation,
+            push_intents.c.answer.is_(None),
+        )
+        .values(answer="accepted")
+    )
+
+
 def drop_newest_intent(conn: Connection, change_id: int) -> None:
     """Forget a request that certainly never reached upstream, or was turned away unread."""
     newest = (

@@ -14,6 +14,7 @@ from sqlalchemy import ColumnElement, Connection, Select, and_, exists, func, in
 from syncer.core.contacts import Local, NewChange
 from syncer.core.merge import dirty_fields
 from syncer.core.model import FIELDS, Operation, State
+from syncer.core.normalise import to_e164
 from syncer.core.queue import OPEN, Event
 from syncer.store import contacts, log, queue
 from syncer.store.contacts import TABLE, Policy
@@ -56,16 +57,16 @@ def needed(conn: Connection, policy: Policy, *, only_account: bool) -> bool:
         _orphan_query(policy),
         _dirty_query(policy),
         _insert_query(policy),
-        select(_C.id).where(
-            _C.account == policy.account,
-            _C.phone_e164.is_(None),
-            func.coalesce(_C.phone_no, "") != "",
-        ),
     ]
     if only_account:
         queries.append(select(_C.id).where(func.coalesce(_C.account, "") == ""))
         queries.append(select(_Q.id).where(_Q.account == ""))
-    return any(conn.execute(query.limit(1)).first() is not None for query in queries)
+    if any(conn.execute(query.limit(1)).first() is not None for query in queries):
+        return True
+    unread = select(_C.phone_no).where(
+        _C.account == policy.account, _C.phone_e164.is_(None), func.coalesce(_C.phone_no, "") != ""
+    )
+    return any(to_e164(phone, policy.region) is not None for phone in conn.execute(unread).scalars())
 
 
 def _no_open_change(*, delete: bool) -> ColumnElement[bool]:
@@ -140,13 +141,7 @@ def _hold_delete(conn: Connection, policy: Policy, row_id: int, at: str) -> None
 
 
 def _dirty_query(policy: Policy) -> Select[Any]:
-    differs = or_(
-        *(func.coalesce(getattr(_C, name), "") != getattr(_B, name) for name in FIELDS if name != "phone_no"),
-        and_(
-            func.coalesce(_C.phone_no, "") != _B.phone_no,
-            func.coalesce(_C.phone_e164, "") != func.coalesce(_B.phone_e164, ""),
-        ),
-    )
+    differs = or_(*(func.coalesce(getattr(_C, name), "") != getattr(_B, name) for name in FIELDS))
     return (
         select(_C.id)
         .join(contact_base, and_(_B.row_id == _C.id, _B.source != "gone"))
@@ -165,6 +160,9 @@ def _edits(conn: Connection, policy: Policy, at: str) -> int:
             continue
         found += 1
         _log_edit(conn, local, dirty, at)
+        if "phone_no" in dirty:  # only the trigger would have noticed
+            e164 = to_e164(local.fields.phone_no, policy.region)
+            conn.execute(update(telecmi_contacts).where(_C.id == local.row_id).values(phone_e164=e164))
         operation = Operation.UPDATE if local.source == "directory" else Operation.ADD
         new = NewChange(operation, State.QUEUED)
         queue.add_change(conn, policy.account, local.row_id, new, at, found_by="scan")

@@ -135,6 +135,16 @@ class Bench(Office):
         """Set switches of the sandbox's TeleCMI side."""
         self.world.settings.change({"telecmi": switches})
 
+    def blind_after(self, path: str, times: int = 8) -> None:
+        """From the next call of `path` on the directory cannot be read, `times` times."""
+
+        def begin(called: str, _: Any) -> None:
+            if called == path:
+                self.before_call.remove(begin)
+                self.fault(READ, "drop", times=times)
+
+        self.before_call.append(begin)
+
     def upstream(self, row: int) -> dict[str, Any]:
         """What the directory holds of a row's contact."""
         return self.directory()[self.row(row)["contact_id"]]

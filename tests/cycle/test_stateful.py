@@ -25,8 +25,8 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, pr
 from tests.office import Office
 
 FIELDS = ("company", "job_title", "email_id")
-EXAMPLES = int(os.environ.get("SYNCER_EXAMPLES", "60"))
-STEPS = int(os.environ.get("SYNCER_STEPS", "18"))
+EXAMPLES = int(os.environ.get("SYNCER_EXAMPLES", "200"))
+STEPS = int(os.environ.get("SYNCER_STEPS", "10"))
 
 #: Shrinking a sequence takes minutes: `SYNCER_SHRINK=1` asks for it.
 PHASES = tuple(p for p in Phase if p is not Phase.shrink or os.environ.get("SYNCER_SHRINK"))

@@ -17,9 +17,10 @@ from syncer.config import Backup, Retention, Settings
 from syncer.core.normalise import utc_text
 from syncer.cycle import jobs
 from syncer.cycle.env import Store
-from syncer.daemon import care, figures, metrics
+from syncer.daemon import care, metrics
 from syncer.errors import StoreError
 from syncer.locks import Locks
+from syncer.store import figures
 from syncer.store.connect import Connection, Database
 
 NOW = datetime(2026, 11, 21, 9, 30, tzinfo=UTC)
@@ -208,7 +209,7 @@ def page_of(db: Database) -> dict[str, float]:
     with db.read() as conn:
         read = figures.read_figures(conn, totals)
     live = metrics.Live(
-        NOW.timestamp(), {("telecmi", "main"): 1.5}, [("wal_bytes", "its size", 10)], None, True
+        NOW.timestamp(), {("telecmi", "main"): (7, 1.5)}, [("wal_bytes", "its size", 10)], None, True
     )
     return sample(metrics.render(read, totals, live))
 
@@ -223,6 +224,7 @@ def test_an_empty_mirror_has_all_its_figures(db: Database) -> None:
     assert found['syncer_queue_oldest_seconds{account="main"}'] == 0
     assert found["syncer_last_backup_timestamp_seconds"] == 0
     assert found['syncer_budget_wait_seconds_total{account="main",provider="telecmi"}'] == 1.5
+    assert found['syncer_requests_total{account="main",provider="telecmi"}'] == 7
 
 
 def test_what_waits_for_a_person_is_counted(db: Database) -> None:

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import http.server
 import os
 import signal
 import socket
 import sqlite3
+import threading
 import time
 import uuid
+from collections.abc import Iterator
 from pathlib import Path
+from typing import ClassVar
 
 import httpx
 import pytest
@@ -89,6 +93,7 @@ def test_sigterm_does_not_wait_for_a_vendor_that_hangs(daemon: Daemon, sandbox: 
     sandbox.fault(kind="hang", seconds=30, times=100)
     process = daemon.start()
     until(lambda: daemon.query("SELECT * FROM sync_runs WHERE finished_at IS NULL"), "a run under way")
+    process.send_signal(signal.SIGHUP)  # nor for a reload that waits for it
     code, seconds = daemon.end(process)
     assert code == 0, daemon.text()
     assert seconds < 10
@@ -142,9 +147,33 @@ def test_sighup_takes_a_good_config_and_keeps_the_old_one_from_a_bad_one(
     assert daemon.end(process)[0] == 0
 
 
-def test_healthz_and_metrics(daemon: Daemon, sandbox: Sandbox) -> None:
+class Calls(http.server.BaseHTTPRequestHandler):
+    """A monitoring service that notes who calls."""
+
+    seen: ClassVar[list[str]] = []
+
+    def do_GET(self) -> None:
+        self.seen.append(self.path)
+        self.send_response(200)
+        self.end_headers()
+
+    def log_message(self, *_: object) -> None:
+        return
+
+
+@pytest.fixture
+def monitor() -> Iterator[str]:
+    Calls.seen.clear()
+    server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Calls)
+    threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.05}, daemon=True).start()
+    yield f"http://127.0.0.1:{server.server_address[1]}/invented-key"
+    server.shutdown()
+    server.server_close()
+
+
+def test_healthz_metrics_and_the_ping(daemon: Daemon, sandbox: Sandbox, monitor: str) -> None:
     port = free_port()
-    daemon.configure(extra=f'[http]\nlisten = "127.0.0.1:{port}"\n')
+    daemon.configure(extra=f'[http]\nlisten = "127.0.0.1:{port}"\n[monitor]\nping_url = "{monitor}"\n')
     sandbox.fault(kind="http", status=400, times=1000, match={"path": "/v1/contacts"})
     process = daemon.start()
     base = f"http://127.0.0.1:{port}"
@@ -154,9 +183,12 @@ def test_healthz_and_metrics(daemon: Daemon, sandbox: Sandbox) -> None:
     sick = httpx.get(f"{base}/healthz")
     assert sick.status_code == 503
     assert sick.json()["reasons"] == ["smartflo-contacts of smartflo.main has not been well yet"]
+    assert Calls.seen == []  # one of five is not well: silence, which is the alarm
     sandbox.calm()
     daemon.end(process)
     process = daemon.start()
+    until(lambda: Calls.seen == ["/invented-key"], "the ping")
+    assert "invented-key" not in daemon.text()
     well = until(lambda: (r := _get(f"{base}/healthz")) and r.status_code == 200 and r, "all well")
     assert well.json()["status"] == "ok"
     assert len(well.json()["jobs"]) == 5

@@ -128,9 +128,8 @@ async def stage(tmp_path: Path) -> Any:
     await asyncio.wait(made.tasks)
 
 
-def run_of(error: SyncerError | None = None, outcome: str = "ok", requests: int = 1, **counts: int) -> Run:
+def run_of(error: SyncerError | None = None, outcome: str = "ok", **counts: int) -> Run:
     made = Run(cast(Any, None), "telecmi-push", "main", cast(Any, None), **counts)
-    made.requests = requests
     made.error, made.outcome = error, outcome
     made.problem = str(error) if error else ("" if outcome == "ok" else "held for a person")
     return made
@@ -259,7 +258,7 @@ async def test_what_a_person_has_to_decide_does_not_slow_a_job_down(stage: Stage
 async def test_refused_credentials_pause_every_job_of_the_login_and_are_told_once(stage: Stage) -> None:
     refusal = AuthError("telecmi.main", "/v2/user/login", "the login was refused")
     shared = Credentials("telecmi.main login")
-    pull, push = Script(run_of(refusal, "failed")), Script(run_of(requests=0))
+    pull, push = Script(run_of(refusal, "failed")), Script(run_of())
     puller = stage.worker(pull, job="telecmi-contacts", credentials=shared, push=False)
     pusher = stage.worker(push, credentials=shared)
     await puller.ring()
@@ -313,7 +312,7 @@ async def test_a_lockout_is_waited_for(stage: Stage) -> None:
 
 async def test_a_persons_sync_that_succeeds_ends_the_pause(stage: Stage) -> None:
     refusal = AuthError("telecmi.main", "/v2/user/login", "the login was refused")
-    script = Script(run_of(refusal, "failed"), run_of())
+    script = Script(run_of(refusal, "failed"), run_of(seen=1))
     worker = stage.worker(script)
     await worker.ring()
     await stage.until(lambda: stage.finished == 1)

@@ -99,7 +99,7 @@ async def test_pages_are_served_without_delay_and_end_when_told() -> None:
 
 @pytest.mark.parametrize("host", ["no such host", "192.0.2.1"])
 def test_an_address_that_is_not_ours_is_told(host: str) -> None:
-    with pytest.raises(web.ListenError, match="http.listen"):
+    with pytest.raises(web.ListenError, match=r"http\.listen"):
         web.listen(Http(host, free_port()))
 
 

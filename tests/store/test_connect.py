@@ -114,6 +114,7 @@ def test_one_of_the_group_opens_the_file_without_owning_it(open_folder: Path) ->
     group = grp.getgrgid(65534).gr_name
     with Database(path, group=group) as db:
         schema.upgrade(db)
+        path.chmod(0o666)  # the owner's to mend, at its next start
         old = os.getegid()
         os.setegid(65534)
         try:

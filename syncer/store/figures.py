@@ -17,8 +17,8 @@ from typing import Any
 from syncer.core.model import State
 from syncer.store.connect import Connection
 
-#: What a run counts.
-COUNTED = ("requests", "seen", "added", "changed", "removed")
+#: What a run counts of rows.
+COUNTED = ("seen", "added", "changed", "removed")
 
 #: Below which key of a job's notes the sums of its deleted runs stand.
 FORGOTTEN = "forgotten_runs"
@@ -64,7 +64,7 @@ class Totals:
         end = running or (conn.exec_driver_sql("SELECT max(id) FROM sync_runs").scalar() or 0) + 1
         columns = ", ".join(COUNTED)
         rows = conn.exec_driver_sql(
-            f"SELECT job, account, outcome, {columns}, "  # noqa: S608 - our own column names
+            f"SELECT job, account, outcome, {columns}, "
             "(julianday(finished_at) - julianday(started_at)) * 86400 AS seconds "
             "FROM sync_runs WHERE id > ? AND id < ? ORDER BY id",
             (self._upto, end),
@@ -103,7 +103,7 @@ class Figures:
 def read_jobs(conn: Connection) -> tuple[JobHealth, ...]:
     """Every enabled job."""
     rows = conn.exec_driver_sql(
-        f"SELECT h.job, h.account, j.provider, {_EPOCH.format('h.last_ok_at')} AS last_ok, "  # noqa: S608 - a constant
+        f"SELECT h.job, h.account, j.provider, {_EPOCH.format('h.last_ok_at')} AS last_ok, "
         "h.age_s, h.every_s, h.stale, h.failures, "
         "h.paused_until > strftime('%Y-%m-%dT%H:%M:%fZ', 'now') AS paused "
         "FROM sync_health h JOIN sync_jobs j ON j.job = h.job AND j.account = h.account "
