@@ -121,10 +121,10 @@ class DeletionLimitError(SafetyError):
 class LockedError(SyncerError):
     """Another process runs this job; `holder` says who, in words."""
 
-    def __init__(self, what: str, holder: str) -> None:
+    def __init__(self, what: str, holder: str, advice: str = "try again when it has finished") -> None:
         self.what = what
         self.holder = holder
-        super().__init__(f"{what} is running elsewhere ({holder}); try again when it has finished")
+        super().__init__(f"{what} is running elsewhere ({holder}); {advice}")
 
 
 class UsageError(SyncerError):

@@ -113,7 +113,9 @@ def test_each_command_and_option_that_is_shown_exists(page: Path) -> None:
     for call, said in shown(page):
         words = re.sub(OUTER, "", call).replace("|", " ").split()[1:]
         path = resolve(words)
-        if not path and words and not words[0].startswith("-"):
+        rest = words[len(path) :]
+        group = any(other[:-1] == path for other in commands() if other)
+        if group and rest and re.fullmatch(r"[a-z-]+", rest[0]) and not rest[0].startswith("-"):
             wrong.append(f"there is no command: {call}")
         if said == call:
             wrong += [
@@ -328,7 +330,8 @@ def sentences() -> Iterator[tuple[str, str]]:
             called = node.func.attr if isinstance(node.func, ast.Attribute) else getattr(node.func, "id", "")
             if called not in TELLING | RAISED:
                 continue
-            for argument in node.args:
+            # What is refused stands behind the condition, or the change, that it is about.
+            for argument in node.args[-1:] if called == "_refuse" else node.args:
                 longest = max(pieces(argument), key=len, default="")
                 if len(longest) >= TELLING_LENGTH and " " in longest.strip():
                     yield f"{file.relative_to(ROOT)}:{node.lineno}", longest

@@ -176,7 +176,9 @@ def check_database(settings: Settings) -> list[Finding]:
     try:
         with Database(path, group=settings.database.group, create=False) as db:
             if not schema.is_current(db):
-                text = f"{path.name} is older than this version"
+                with db.read() as conn:
+                    empty = schema.current(conn) is None
+                text = f"{path.name} is {'empty' if empty else 'older than this version'}"
                 return [
                     *out,
                     Finding("warning", "database", text, "`syncer db upgrade`, or the next sync, mends it"),

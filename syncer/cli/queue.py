@@ -233,7 +233,8 @@ def explain(change: dict[str, Any], now: datetime) -> tuple[str, str]:
             )
         case State.REJECTED:
             return (
-                f"Upstream did not take it: {error or 'no reason was given'}",
+                f"{'Upstream did not take it' if change['sent_at'] else 'It was not sent'}: "
+                f"{error or 'no reason was given'}",
                 f"Mend the contact (`syncer contacts edit {change['contact_row']} ...`), or "
                 f"`syncer queue retry {number}`, or `syncer queue discard {number}`.",
             )

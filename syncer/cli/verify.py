@@ -12,6 +12,7 @@ from syncer.cli.common import (
     WORDS,
     App,
     account_option,
+    count,
     emit_json,
     example,
     json_option,
@@ -46,7 +47,7 @@ def verify(ctx: click.Context, app: App, jobs: tuple[str, ...], account: str | N
     chosen = choose(settings, jobs, account)
     with progress_bars() as progress:
         found = asyncio.run(hold_against(settings, chosen, progress=progress))
-    same = all(one.outcome == "ok" and not one.differences for one in found)
+    same = all(one.outcome == "ok" and not one.differences and not one.kept for one in found)
     code = 77 if any(isinstance(one.error, AuthError) for one in found) else (0 if same else 1)
     if as_json:
         emit_json({"same": same, "jobs": [_as_json(one) for one in found], "exit_code": code})
@@ -64,9 +65,13 @@ def _show(one: Verified) -> None:
         if advice:
             say(f"  {advice}")
     elif one.differences:
-        say(f"{head}; {len(one.differences)} differences: `syncer sync {one.job}` takes them over")
-    else:
+        say(
+            f"{head}; {count(len(one.differences), 'difference')}: `syncer sync {one.job}` brings the mirror in line"
+        )
+    elif not one.kept:
         say(f"{head}; the mirror shows the same")
+    else:
+        say(f"{head}; the mirror shows more")
     for entry in one.differences[:MOST_SHOWN]:
         match entry.kind:
             case "insert":
@@ -78,8 +83,14 @@ def _show(one: Verified) -> None:
         say(f"  {entry.table_name} row {entry.row_id}: {text}")
     if len(one.differences) > MOST_SHOWN:
         say(f"  ... and {len(one.differences) - MOST_SHOWN} more; --json shows all")
+    if one.kept:
+        say(
+            f"  {count(one.kept, 'row')} that upstream no longer has stay here, as a person said (held reject)"
+        )
     if one.pending:
-        say(f"  {one.pending} changes made here are not upstream yet: `syncer queue list` shows them")
+        say(
+            f"  {count(one.pending, 'change')} made here is not upstream yet: `syncer queue list` shows what waits"
+        )
 
 
 def _as_json(one: Verified) -> dict[str, object]:
@@ -90,5 +101,6 @@ def _as_json(one: Verified) -> dict[str, object]:
         "error": one.problem or None,
         "rows": one.rows,
         "pending": one.pending,
+        "kept": one.kept,
         "differences": [asdict(entry) for entry in one.differences],
     }

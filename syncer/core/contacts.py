@@ -106,6 +106,7 @@ class Absorbed:
     local: Fields
     deleted: bool
     taken: Mapping[str, tuple[str, str]] = field(default_factory=dict)  #: upstream's values that won
+    overruled: Mapping[str, tuple[str, str]] = field(default_factory=dict)  #: those that lost, with ours
     restored: bool = False
     moves: tuple[Move, ...] = ()
     new: tuple[NewChange, ...] = ()
@@ -194,6 +195,7 @@ def _absorb_living(local: Local, remote: DirectoryContact, region: str, on_confl
         local=result.local,
         deleted=False,
         taken=result.taken,
+        overruled=result.overruled,
         moves=tuple(moves),
         new=tuple(new),
         settled=base_moved,

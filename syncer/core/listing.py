@@ -85,8 +85,17 @@ class Walk:
     how many rows a page was asked for.
     """
 
-    def __init__(self, paging: Paging, *, has_total: bool, offset: int | None = None, asked: int = 0) -> None:
+    def __init__(
+        self,
+        paging: Paging,
+        *,
+        has_total: bool,
+        offset: int | None = None,
+        asked: int = 0,
+        most_pages: int = MOST_PAGES,
+    ) -> None:
         self._asked = asked
+        self._most_pages = most_pages
         self._paging = paging
         self._has_total = has_total
         self._offset = offset
@@ -147,7 +156,7 @@ class Walk:
         counted = self._paging is Paging.NUMBERED and self._counted()
         if self._barren >= BARREN_PAGES or (self._barren and counted):
             self._ended_by = "repeated page"
-        elif self._pages >= MOST_PAGES:
+        elif self._pages >= self._most_pages:
             self._ended_by = "too many pages"
         else:
             self._advance(page)
@@ -165,7 +174,7 @@ class Walk:
 
     def _counted(self) -> bool:
         """Whether all rows came that a total promised which is not just each page's own size."""
-        if not self.total or (self._per_page and self._pages > 1):
+        if not self.total or self._counts_pages:
             return False
         return self._rows >= self.total
 
@@ -198,6 +207,11 @@ class Walk:
                 self._total_moved = True
             self._per_page = self._per_page and page.total == page.size
             self._totals.append(page.total)
+
+    @property
+    def _counts_pages(self) -> bool:
+        """Whether each of several pages came with a total that was just its own size."""
+        return self._per_page and len(self._digests) > 1
 
     def _advance(self, page: Page) -> None:
         if self._paging is Paging.NUMBERED:
@@ -272,7 +286,7 @@ class Walk:
             return Verdict.DRIFTED, "the first page could not be read again"
         if not self._has_total or total_first is None:
             return self._judge_without_total()
-        if self._per_page and self._pages > 1:
+        if self._counts_pages:
             return self._judge_without_total()  # a count of each page's own rows says nothing of the whole
         if self._total_moved or total_first != total_last:
             return Verdict.DRIFTED, f"the total moved from {total_first} to {total_last} meanwhile"

@@ -31,6 +31,7 @@ class Merge:
     local: Fields  #: what the row shows from now on
     clashes: Mapping[str, Clash] = field(default_factory=dict)  #: by field: for a person
     taken: Mapping[str, tuple[str, str]] = field(default_factory=dict)  #: (old, new): upstream's won
+    overruled: Mapping[str, tuple[str, str]] = field(default_factory=dict)  #: (theirs, ours): ours won
     dirty: tuple[str, ...] = ()  #: fields that still differ from base and may be sent
 
 
@@ -65,6 +66,7 @@ def merge(
     new_base, new_local = agreed.asdict(), local.asdict()
     clashes: dict[str, Clash] = {}
     taken: dict[str, tuple[str, str]] = {}
+    overruled: dict[str, tuple[str, str]] = {}
     for name in FIELDS:
         b, mine, theirs = agreed.get(name), local.get(name), remote.get(name)
         edited = is_dirty(name, b, mine, region)
@@ -91,6 +93,7 @@ def merge(
                     clashes[name] = Clash(b, mine, theirs)
                 case "local":
                     new_base[name] = theirs
+                    overruled[name] = (theirs, mine)
                 case "remote":
                     new_base[name] = new_local[name] = theirs
                     taken[name] = (mine, theirs)
@@ -98,4 +101,4 @@ def merge(
                     assert_never(on_conflict)
     result_base, result_local = Fields.of(new_base), Fields.of(new_local)
     dirty = tuple(n for n in dirty_fields(result_base, result_local, region) if n not in clashes)
-    return Merge(result_base, result_local, clashes, taken, dirty)
+    return Merge(result_base, result_local, clashes, taken, overruled, dirty)

@@ -296,9 +296,11 @@ def one_a_row(decisions: Sequence[Decision]) -> list[Decision]:
     for decision in decisions:
         change = decision.change
         heir = newest.get(change.contact_row, change.id)
-        if change.operation is Operation.DELETE or change.id >= heir:
-            out.append(decision)
-        elif isinstance(decision, Step) and decision.move.event is Event.GIVE_UP:
+        if (
+            change.operation is Operation.DELETE
+            or change.id >= heir
+            or (isinstance(decision, Step) and decision.move.event is Event.GIVE_UP)
+        ):
             out.append(decision)
         else:
             out.append(Step(change, Move(change.id, Event.GIVE_UP, f"goes on in change {heir}")))

@@ -118,10 +118,12 @@ def note(
 
     A span never reaches past the moment of its reading. One that goes on from another in the same
     cell is joined to it, so that a recent window that slides leaves one span a cell, not one a run.
-    None: the window lies in the future, and nothing of it can be known.
+    None: there is nothing to note, as the window lies in the future or within a longer span.
     """
     start, end, at = window.start, min(window.end, began), began
-    if end <= start:
+    verified = list(verified)
+    longer = any(v.start <= start and end <= v.end and end - start < v.end - v.start for v in verified)
+    if end <= start or longer:
         return None
     replaced = []
     cell = start // width

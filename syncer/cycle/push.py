@@ -31,7 +31,7 @@ from syncer.errors import (
     RemoteError,
     TransientError,
 )
-from syncer.store import contacts, pushing, queue, runs
+from syncer.store import contacts, holds, pushing, queue, runs
 from syncer.store.connect import Connection
 
 JOB = "telecmi-push"
@@ -203,14 +203,18 @@ async def _look_by_listing(push: Push, rows: Sequence[Local], *, again: bool = F
     push.listings = push.listings + 1 if certificate.complete and again else int(certificate.complete)
     verdict = certificate.verdict
     living, _ = await store.read(contacts.unseen, push.account, reading.seen, reading.began_in)
+    decided = await store.read(holds.decided, directory.JOB, push.account, directory.TABLE)
+    settled = {row for row, name in decided.approved | decided.rejected if not name}
+    missing = [row for row in living if row not in settled]
     live = await store.read(contacts.live_count, push.account)
     blanked = Counter(name for _, name in reading.counts.blanks)
     filled = await store.read(contacts.filled_counts, push.account, sorted(blanked))
     breach = check(
-        Tally(live, len(reading.seen), len(living), blanked, filled), push.source.account.max_deletions
+        Tally(live, len(reading.seen), len(missing), blanked, filled), push.source.account.max_deletions
     )
-    if breach.removal:
-        verdict = Verdict.PARTIAL  # it misses so much that it proves nothing
+    if breach.removal and verdict is Verdict.COMPLETE:
+        # it misses so much that it proves no absence; of an empty one nothing at all is believed
+        verdict = Verdict.DRIFTED if certificate.rows else Verdict.PARTIAL
     doubtful = {row for row, name in reading.counts.blanks if name in breach.blanks}
     wanted = {local.contact_id for local in rows if local.row_id not in doubtful}
     waiting = [remote for remote in reading.put_off.values() if remote.contact_id in wanted]
@@ -329,8 +333,11 @@ async def _read_back(push: Push, batch: Sequence[Send], note: str) -> list[Send]
     return [send for send in batch if send.change.id in set(lost)]
 
 
-async def _look_after(push: Push, batch: Sequence[Send]) -> bool:
-    """Read back what a call may have changed; whether absence from it counts as proof."""
+async def _look_after(push: Push, batch: Sequence[Send]) -> tuple[bool, list[Send]]:
+    """Read back what a call may have changed.
+
+    Returns whether absence counts as proof, and what of the batch was not shown.
+    """
     store = push.run.env.store
     rows = list((await store.read(contacts.load_rows, [s.change.contact_row for s in batch])).values())
     known = [local for local in rows if local.contact_id is not None]
@@ -344,23 +351,23 @@ async def _look_after(push: Push, batch: Sequence[Send]) -> bool:
     if not proven:
         looks = await _look_by_listing(push, rows)
         proven = all(look.listing is Verdict.COMPLETE for look in looks.values())
+    missing = [s for s in batch if not looks[s.change.contact_row].seen]
     if deletes and proven:
-        gone = [s for s in batch if not looks[s.change.contact_row].seen]
-        await store.write(pushing.accepted_alone, gone, push.run.env.stamp(), "")
-    return proven
+        await store.write(pushing.accepted_alone, missing, push.run.env.stamp(), "")
+    return proven, missing
 
 
 async def _refused(push: Push, batch: list[Send], refusal: RejectedError) -> None:
     """A refusal says nothing about its members: read back, then send what is not there in halves."""
     run, store = push.run, push.run.env.store
     try:
-        proven = await _look_after(push, batch)
+        proven, missing = await _look_after(push, batch)
         if batch[0].operation is Operation.ADD and proven and refusal.code != 400:
             await run.env.clock.sleep(SECOND_LOOK)  # an add may show late, also one of a refused batch
-            proven = await _look_after(push, batch)
+            proven, _ = await _look_after(push, batch)
     except RemoteError as error:
         run.log.info("a refused call could not be read back", call=error.call)
-        proven = False
+        proven, missing = False, []
     if not proven:
         push.lost += await store.write(
             pushing.unsettled,
@@ -370,6 +377,9 @@ async def _refused(push: Push, batch: list[Send], refusal: RejectedError) -> Non
             push.retry_at,
         )
         return
+    if batch[0].operation is Operation.UPDATE and missing:  # upstream lost them: the next round decides
+        await store.write(pushing.back_to_queue, missing, run.env.stamp())
+        batch = [send for send in batch if send not in missing]
     if len(batch) == 1:
         send, text = batch[0], _refusal_in_words(batch[0], refusal)
         if not await store.write(pushing.refuse, send, refusal.code, run.env.now(), text, push.retry_at):

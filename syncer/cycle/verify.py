@@ -11,11 +11,11 @@ from dataclasses import dataclass, field
 
 from syncer.clock import Clock
 from syncer.config import Settings
-from syncer.cycle import push
+from syncer.cycle import directory, push
 from syncer.cycle.env import Env, Progress, no_progress
 from syncer.cycle.jobs import JobSpec, on_a_copy, run_job
 from syncer.cycle.run import Run
-from syncer.store import feed
+from syncer.store import feed, holds
 from syncer.store.feed import Entry
 
 #: A deletion is believed by the second complete listing, so each list is read twice.
@@ -33,6 +33,7 @@ class Verified:
     rows: int  #: rows that upstream showed
     differences: list[Entry] = field(default_factory=list)
     pending: int = 0  #: local changes that are not upstream yet
+    kept: int = 0  #: rows that upstream no longer has and that stay by a person's decision
     error: Exception | None = None
 
 
@@ -60,7 +61,8 @@ async def _verify(env: Env, spec: JobSpec) -> Verified:
             break
     assert run is not None
     differences = await env.store.read(feed.entries, before)
-    pending = await env.store.read(feed.pending, spec.account) if "contacts" in spec.job else 0
+    pending = await env.store.read(feed.pending, spec.account) if spec.job == directory.JOB else 0
+    kept = await env.store.read(holds.kept, spec.job, spec.account)
     return Verified(
-        spec.job, spec.account, run.outcome, run.problem, run.seen, differences, pending, run.error
+        spec.job, spec.account, run.outcome, run.problem, run.seen, differences, pending, kept, run.error
     )

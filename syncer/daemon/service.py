@@ -109,7 +109,11 @@ class Service:
         loop.add_signal_handler(signal.SIGHUP, self._reload.set)
         handle = self._locks.try_acquire(LOCK)
         if handle is None:
-            raise LockedError("a daemon of this database", self._locks.holder(LOCK))
+            raise LockedError(
+                "a daemon of this database",
+                self._locks.holder(LOCK),
+                "one is enough: stop it first to replace it",
+            )
         try:
             return await self._with_database()
         finally:

@@ -213,6 +213,7 @@ def save(
         else dict(outcome.taken)
     )
     log.changed(conn, TABLE, local.row_id, changes, at, "upstream")
+    log.changed(conn, TABLE, local.row_id, outcome.overruled, at, "local")  # what lost stays on record
     if local.raw != row.raw:
         values["raw"] = row.raw
     if local.contact_id != row.contact_id:

@@ -110,6 +110,8 @@ def resolve(conn: Connection, number: int, keep: Literal["local", "remote"], at:
         queue.move(conn, number, Event.KEEP_LOCAL, at, approved=1, last_error=None)
         return f"the delete of contact row {local.row_id} goes upstream at the next push"
     queue.move(conn, number, Event.KEEP_LOCAL, at, last_error=None, next_attempt_at=None, attempts=0)
+    lost = {name: (clash.remote, local.fields.get(name)) for name, clash in change.clashes.items()}
+    log.changed(conn, TABLE, local.row_id, lost, at, "local")
     for other in local.open(State.QUEUED, State.REJECTED):
         queue.move(conn, other.id, Event.GIVE_UP, at, note=f"goes on in change {number}")
     return f"the local {names} of contact row {local.row_id} goes upstream at the next push"

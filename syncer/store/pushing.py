@@ -162,14 +162,23 @@ def turned_away(
 def unsettled(
     conn: Connection, batch: Sequence[Send], at: str, note: str, retry_at: Callable[[int], str]
 ) -> list[int]:
-    """What is still `sending` after the reading back: its outcome stays unknown. Returns their numbers."""
+    """What is still `sending` after the reading back: its outcome stays unknown. Returns their numbers.
+
+    A change of which every field came back as a conflict goes on in that.
+    """
     out = []
+    rows = contacts.load_rows(conn, {s.change.contact_row for s in batch})
     for send in batch:
         change = queue.load_change(conn, send.change.id)
         if change is None or change.state is not State.SENDING:
             continue
         queue.move(conn, change.id, Event.LOST, at, note=note, next_attempt_at=retry_at(change.attempts))
-        out.append(change.id)
+        conflicts = rows[change.contact_row].open(State.CONFLICT) if change.contact_row in rows else ()
+        heir = next((c for c in conflicts if set(send.fields) <= set(c.clashes)), None)
+        if heir is not None and send.operation is Operation.UPDATE:
+            queue.move(conn, change.id, Event.GIVE_UP, at, note=f"goes on in conflict {heir.id}")
+        else:
+            out.append(change.id)
     return out
 
 

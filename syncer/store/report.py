@@ -200,7 +200,7 @@ def guard_problems(conn: Connection) -> list[str]:
     lost = triggers.missing(conn)
     if lost:
         out.append(
-            f"{len(lost)} triggers are missing or altered ({', '.join(lost[:3])}{', ...' if len(lost) > 3 else ''}), "
+            f"{'1 trigger is' if len(lost) == 1 else f'{len(lost)} triggers are'} missing or altered ({', '.join(lost[:3])}{', ...' if len(lost) > 3 else ''}), "
             "so that edits may go unnoticed: `syncer db upgrade` puts them back"
         )
     query = text("SELECT name, sql FROM sqlite_master WHERE type = 'view'")

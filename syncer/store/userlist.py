@@ -88,7 +88,10 @@ def _add(conn: Connection, policy: Policy, at: str) -> int:
 
 
 def _followers(conn: Connection, policy: Policy) -> list[tuple[Local, Row[Any] | None]]:
-    """Rows that stand for the list alone and differ from it: with the list's row, or without."""
+    """Rows that stand for the list alone and differ from it: with the list's row, or without.
+
+    Without one are those that the list dropped, and those whose number the directory shows again.
+    """
     rows = (
         conn.execute(select(_B.row_id).where(_B.account == policy.account, _B.source == "user_list"))
         .scalars()
@@ -101,10 +104,21 @@ def _followers(conn: Connection, policy: Policy) -> list[tuple[Local, Row[Any] |
         .order_by(_U.time, _U.id.desc())
     ):
         listed[row.phone_e164 or row.mobile] = row
+    directory = contact_base.alias()
+    shown = {
+        row_id
+        for (row_id,) in conn.execute(
+            select(_B.row_id)
+            .join(directory, (directory.c.account == _B.account) & (directory.c.phone_e164 == _B.phone_e164))
+            .where(_B.account == policy.account, _B.source == "user_list", directory.c.source == "directory")
+        )
+    }
     out: list[tuple[Local, Row[Any] | None]] = []
     for local in contacts.load_rows(conn, rows).values():
         assert local.base is not None
         there = listed.get(_base_phone(conn, local.row_id) or local.base.phone_no)
+        if local.row_id in shown:
+            there = None
         if there is None:
             if local.deleted or not dirty_fields(local.base, local.fields, policy.region):
                 out.append((local, None))

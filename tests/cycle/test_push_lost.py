@@ -503,3 +503,19 @@ def test_an_update_to_a_number_that_upstream_has_hidden_is_rejected_with_its_fie
     assert bench.states() == ["rejected"]
     assert "phone_no" in bench.change(1)["last_error"]
     bench.quiet()
+
+
+@pytest.mark.parametrize("mode", ["prefix", "others"])
+def test_a_refused_batch_of_which_a_part_was_applied_and_shows_late(bench: Bench, mode: str) -> None:
+    bench.switch(batch_on_refusal=mode, visible_after_s=60)
+    rows = [bench.insert(**newcomer(n)) for n in range(8)]
+    bench.fault(ADD, "code", code=400, message="validation failed", applied="after")
+    bench.push()
+    for _ in range(3):
+        bench.clock.pass_(minutes=30)
+        bench.run()
+    phones = Counter(bench.phones())
+    assert all(phones[newcomer(n)["phone_no"]] == 1 for n in range(8)) and phones.total() == 14
+    assert bench.states() == ["done"] * 8
+    assert all(bench.row(row)["contact_id"] for row in rows)
+    bench.quiet()

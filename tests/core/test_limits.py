@@ -1,0 +1,118 @@
+"""The safety limits: what may go by itself, and what waits."""
+
+from __future__ import annotations
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from syncer.core.limits import Tally, check, judge, too_many_deletes
+
+
+def tally(live: int, gone: int, listed: int | None = None, **columns: tuple[int, int]) -> Tally:
+    """Columns are (would turn blank, filled now)."""
+    return Tally(
+        live,
+        live - gone if listed is None else listed,
+        gone,
+        {name: blanked for name, (blanked, _) in columns.items()},
+        {name: filled for name, (_, filled) in columns.items()},
+    )
+
+
+@pytest.mark.parametrize(
+    "live, gone, held",
+    [
+        (120, 0, False),
+        (120, 1, False),
+        (120, 12, False),  # ten of a hundred, just
+        (120, 13, True),
+        (120, 62, True),
+        (120, 120, True),
+        (8, 5, False),  # five rows may always go
+        (8, 6, True),
+        (3, 3, True),  # but never all
+        (1, 1, True),
+        (0, 0, False),  # an account that is empty from the start
+    ],
+)
+def test_rows_that_would_go(live: int, gone: int, held: bool) -> None:
+    assert bool(check(tally(live, gone), 0.10)) is held
+
+
+def test_all_rows_may_be_replaced_by_others_when_they_are_few() -> None:
+    assert not check(tally(3, 3, listed=4), 0.10)
+
+
+@pytest.mark.parametrize(
+    "live, blanked, filled, held",
+    [
+        (120, 1, 120, False),
+        (120, 12, 120, False),
+        (120, 13, 120, True),
+        (120, 120, 120, True),
+        (120, 3, 3, False),  # three of 120, though all that there were
+        (20, 3, 3, True),
+        (20, 3, 20, False),
+        (20, 2, 2, False),
+        (1, 1, 1, False),  # one person clearing one company
+    ],
+)
+def test_columns_that_would_turn_blank(live: int, blanked: int, filled: int, held: bool) -> None:
+    breach = check(tally(live, 0, name=(blanked, filled)), 0.10)
+    assert bool(breach) is held
+    assert not held or "name would turn blank" in breach.reason
+
+
+def test_deletes_of_our_own() -> None:
+    assert not too_many_deletes(5, 5, 0.1)
+    assert too_many_deletes(6, 50, 0.1)
+    assert not too_many_deletes(6, 60, 0.1)
+
+
+def test_what_was_approved_goes_and_what_was_rejected_stays() -> None:
+    verdict = judge(
+        live=100,
+        listed=60,
+        gone=range(40),
+        blanks=[(50, "name"), (51, "name"), (52, "name")],
+        filled={"name": 100},
+        approved=frozenset({(n, "") for n in range(30)} | {(50, "name")}),
+        rejected=frozenset({(n, "") for n in range(30, 38)} | {(51, "name")}),
+        max_deletions=0.1,
+    )
+    assert set(verdict.remove) == {*range(30), 38, 39}
+    assert verdict.at_once == set(range(30))
+    assert verdict.blanks == {(50, "name"), (52, "name")}
+    assert verdict.hold == () and verdict.reason == ""
+
+
+@given(
+    live=st.integers(0, 200),
+    share=st.floats(0, 1),
+    limit=st.sampled_from([0.0, 0.1, 0.5, 1.0]),
+    approved=st.sets(st.integers(0, 199)),
+    rejected=st.sets(st.integers(0, 199)),
+)
+def test_each_row_that_is_gone_goes_waits_or_was_rejected(
+    live: int, share: float, limit: float, approved: set[int], rejected: set[int]
+) -> None:
+    gone = list(range(round(live * share)))
+    rejected -= approved
+    verdict = judge(
+        live=live,
+        listed=live - len(gone),
+        gone=gone,
+        blanks=[],
+        filled={},
+        approved=frozenset((n, "") for n in approved),
+        rejected=frozenset((n, "") for n in rejected),
+        max_deletions=limit,
+    )
+    held = {row for row, _ in verdict.hold}
+    assert set(verdict.remove) | held | (rejected & set(gone)) == set(gone)
+    assert not set(verdict.remove) & held
+    assert set(verdict.remove) >= approved & set(gone)
+    unasked = set(verdict.remove) - approved
+    assert len(unasked) <= max(5, limit * live)
+    assert not live or len(gone) < live or set(gone) <= approved | rejected or held

@@ -1,0 +1,220 @@
+"""What a listing proves: certificates of every kind of end."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from syncer.core.listing import Certificate, Known, Walk
+from syncer.core.model import Page, Paging, Row, SetAside, Verdict
+
+
+def page(*keys: object, total: int | None = None, cursor: str | None = None, aside: int = 0) -> Page:
+    """A page of rows with these keys; `aside` of them unreadable."""
+    return Page(
+        rows=tuple(Row(str(key), {}, f'{{"id":"{key}"}}') for key in keys),
+        set_aside=tuple(SetAside(f"[{keys},{n}]", "no identity") for n in range(aside)),
+        total=total,
+        cursor=cursor,
+        digest="never looked at",
+    )
+
+
+def certify(walk: Walk, *pages: Page, reread: Page | None = None, distinct: int | None = None) -> Certificate:
+    """Feed pages until the walk has enough, then certify."""
+    keys: set[str] = set()
+    first: Page | None = None
+    for one in pages:
+        if walk.next_position() is False:
+            break
+        first = first or one
+        keys |= {row.key for row in one.rows}
+        walk.feed(one)
+    if walk.wants_reread and first is not None:
+        walk.close(reread or first)
+    return walk.certificate(len(keys) if distinct is None else distinct)
+
+
+def numbered(**more: Any) -> Walk:
+    """A list with a total, by page numbers."""
+    return Walk(Paging.NUMBERED, **{"has_total": True, **more})
+
+
+def test_a_numbered_list_ends_with_an_empty_page() -> None:
+    walk = numbered()
+    assert walk.next_position() == 1
+    walk.feed(page(1, 2, total=3))
+    assert walk.next_position() == 2
+    walk.feed(page(3, total=3))
+    assert walk.next_position() == 3, "a short page proves nothing"
+    walk.feed(page(total=3))
+    assert walk.next_position() is False
+    walk.close(page(1, 2, total=3))
+    certificate = walk.certificate(3)
+    assert certificate.complete and certificate.ended_by == "empty page"
+    assert certificate.evidence()["verdict"] == "complete"
+    assert (certificate.pages, certificate.rows, certificate.first_page_same) == (3, 3, True)
+
+
+def test_an_empty_list_is_complete() -> None:
+    assert certify(numbered(), page(total=0)).complete
+    assert certify(Walk(Paging.CURSOR, has_total=True), page(total=0)).complete
+
+
+@pytest.mark.parametrize("end", [None, ""])
+def test_no_cursor_ends_a_list(end: str | None) -> None:
+    walk = Walk(Paging.CURSOR, has_total=True)
+    certificate = certify(walk, page(1, total=2, cursor="a"), page(2, total=2, cursor=end))
+    assert certificate.complete and certificate.ended_by == "no cursor"
+
+
+def test_the_same_cursor_and_one_seen_before_end_a_list() -> None:
+    same = certify(
+        Walk(Paging.CURSOR, has_total=True), page(1, total=2, cursor="a"), page(2, total=2, cursor="a")
+    )
+    assert same.complete and same.ended_by == "same cursor"
+    seen = certify(
+        Walk(Paging.CURSOR, has_total=True),
+        *(page(n, total=3, cursor=c) for n, c in enumerate(["a", "b", "a"])),
+    )
+    assert seen.complete and seen.ended_by == "seen cursor"
+
+
+def test_fresh_cursors_for_old_rows_end_a_list() -> None:
+    walk = Walk(Paging.CURSOR, has_total=False)
+    pages = [page(1, 2, cursor="a"), page(3, 4, cursor="b"), *(page(3, 4, cursor=f"x{n}") for n in range(99))]
+    certificate = certify(walk, *pages)
+    assert certificate.pages == 4 and certificate.verdict is Verdict.DRIFTED
+
+
+def test_pages_of_old_rows_in_new_company_end_a_list() -> None:
+    """Each page differs from all before, but nothing new comes: a shuffled list without an end."""
+    walk = numbered(has_total=False)
+    orders = [(1, 2, 3), (3, 4, 5), (1, 3, 5), (2, 4, 5), (1, 2, 4), (2, 3, 4)]
+    certificate = certify(walk, *(page(*order) for order in orders))
+    assert certificate.pages == 4 and certificate.verdict is Verdict.DRIFTED
+
+
+def test_a_page_is_known_by_its_identities_whatever_is_stamped_on_it() -> None:
+    walk = numbered()
+    walk.feed(page(1, 2, total=2))
+    again = Page(rows=tuple(Row(k, {}, f'{{"id":{k},"at":9}}') for k in "12"), total=2)
+    walk.feed(again)
+    assert walk.next_position() is False
+
+
+def test_a_list_is_never_longer_than_the_longest() -> None:
+    walk = numbered(has_total=False, most_pages=50)
+    certificate = certify(walk, *(page(n) for n in range(99)))
+    assert certificate.pages == 50 and certificate.verdict is Verdict.PARTIAL
+
+
+@pytest.mark.parametrize(
+    "pages, verdict",
+    [
+        ([page(1, 2, total=3), page(3, total=4), page(total=4)], Verdict.DRIFTED),  # the total moved
+        ([page(1, 2, total=4), page(3, total=4), page(total=4)], Verdict.DRIFTED),  # fewer than counted
+        ([page(1, 2, total=2), page(3, total=2), page(total=2)], Verdict.DRIFTED),  # more than counted
+        ([page(1, 2, total=4), page(2, 3, total=4), page(total=4)], Verdict.DRIFTED),  # one came twice
+        ([page(1, 2, total=6), page(total=6)], Verdict.PARTIAL),  # whole pages are missing
+        ([page(1, 2, total=3), page(total=0)], Verdict.PARTIAL),  # the total fell to nothing
+        ([page(total=3)], Verdict.PARTIAL),  # counted, and none sent
+        ([page(1, total=2, aside=1), page(total=2)], Verdict.DRIFTED),  # one without an identity
+        ([page(total=2, aside=2), page(total=2)], Verdict.PARTIAL),  # nothing could be understood
+        ([page(1, 2, total=2), page(3, total=1), page(total=0)], Verdict.COMPLETE),  # each page's own count
+        ([page(1, 2), page(3), page()], Verdict.COMPLETE),  # no count at all
+    ],
+)
+def test_totals(pages: list[Page], verdict: Verdict) -> None:
+    certificate = certify(numbered(), *pages)
+    assert certificate.verdict is verdict
+    assert bool(certificate.reason) is (verdict is not Verdict.COMPLETE)
+
+
+def test_a_first_page_that_changed_is_drift() -> None:
+    pages = [page(1, 2, total=3), page(3, total=3), page(total=3)]
+    assert certify(numbered(), *pages, reread=page(9, 1, total=3)).verdict is Verdict.DRIFTED
+    assert certify(numbered(), *pages, reread=page(2, 1, total=3)).complete, "in another order"
+    assert certify(numbered(), *pages, reread=page(1, 2, total=4)).verdict is Verdict.DRIFTED
+    walk = numbered()
+    for one in pages:
+        walk.feed(one)
+    assert walk.certificate(3).verdict is Verdict.DRIFTED, "it could not be read again"
+
+
+def test_a_broken_list_is_partial_whatever_came() -> None:
+    walk = numbered()
+    walk.feed(page(1, total=1))
+    walk.fail("no answer")
+    assert walk.next_position() is False and walk.failed and not walk.wants_reread
+    certificate = walk.certificate(1)
+    assert (certificate.verdict, certificate.reason) == (Verdict.PARTIAL, "no answer")
+    assert numbered().certificate(0).verdict is Verdict.PARTIAL, "nothing was read"
+
+
+def test_a_total_that_is_always_off_by_the_same() -> None:
+    pages = [page(1, 2, total=4), page(3, total=4), page(total=4)]
+    first = numbered()
+    assert certify(first, *pages).verdict is Verdict.DRIFTED
+    assert first.observed_offset == 1
+    assert certify(numbered(offset=1), *pages).complete
+    assert certify(numbered(offset=2), *pages).verdict is Verdict.DRIFTED
+    assert certify(numbered(offset=1), page(total=1)).complete, "none, and one too many counted"
+
+
+@pytest.mark.parametrize(
+    "pages",
+    [
+        [page(1, total=1), page(2, total=2), page(total=2)],  # it moved
+        [page(1), page()],  # there is none
+        [page(1, total=9), page(total=0)],  # it fell to nothing
+    ],
+)
+def test_no_offset_is_learned_from_a_list_that_is_not_quiet(pages: list[Page]) -> None:
+    walk = numbered()
+    certify(walk, *pages)
+    assert walk.observed_offset is None
+
+
+@pytest.mark.parametrize(
+    "pages, asked, allowed",
+    [
+        ([], 0, False),
+        ([page(1, 2, total=2)], 0, True),
+        ([page(1, 2, total=3)], 0, False),
+        ([page(1, 2, total=0)], 0, False),  # a total that counts nothing promises nothing
+        ([page(1, 2, total=2), page(3, 4, total=2)], 0, False),  # each page's own count
+        ([page(1, 2, total=3), page(3, 4, total=4)], 0, False),  # it moved
+        ([page(1, 2)], 10, True),  # shorter than asked for
+        ([page(1, 2)], 2, False),
+        ([page(1, 2), page(3)], 10, True),  # shorter than another
+        ([page(1, 2), page(3, 4)], 10, False),  # the server caps its pages
+    ],
+)
+def test_when_a_refusal_may_be_an_end(pages: list[Page], asked: int, allowed: bool) -> None:
+    walk = numbered(asked=asked)
+    for one in pages:
+        walk.feed(one)
+    assert walk.past_the_end() is allowed
+
+
+def test_a_refused_page_proves_no_end_by_itself() -> None:
+    counted = numbered()
+    counted.feed(page(1, total=1))
+    counted.refuse_past_end()
+    assert counted.certificate(1).complete
+    short = numbered(has_total=False, asked=10)
+    short.feed(page(1))
+    short.refuse_past_end()
+    assert short.certificate(1).verdict is Verdict.DRIFTED
+    assert short.observed_offset is None
+
+
+def test_known_identities() -> None:
+    known = Known()
+    assert known.add(["a", "b"])
+    assert known.add(["b", "c"])
+    assert not known.add(["c", "a"])
+    assert not known.add([])
+    assert sum(known.add([f"row {n}"]) for n in range(20_000)) == 20_000
