@@ -10,6 +10,7 @@ import asyncio
 import contextlib
 import fcntl
 import os
+import stat
 from collections.abc import AsyncIterator, Iterable, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
@@ -27,6 +28,7 @@ class Locks:
     """The locks of one database; `who` is what others read of the holder."""
 
     def __init__(self, database: Path, who: str) -> None:
+        self._database = database
         self._folder = database.with_name(f"{database.name}.locks")
         self._who = who
 
@@ -37,8 +39,13 @@ class Locks:
         """Take one lock without waiting; None when another process (or run) has it."""
         path = self._path(name)
         try:
-            self._folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+            if not self._folder.is_dir():
+                self._folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+                self._share(self._folder, folder=True)
+            new = not path.exists()
             handle = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+            if new:
+                self._share(path, folder=False)
         except OSError as error:
             raise StoreError(
                 f"the lock {path.name} cannot be taken ({error.strerror}): "
@@ -53,6 +60,17 @@ class Locks:
         os.ftruncate(handle, 0)
         os.pwrite(handle, f"{self._who}, process {os.getpid()}, since {since} UTC".encode(), 0)
         return handle
+
+    def _share(self, path: Path, *, folder: bool) -> None:
+        """Whoever may write the database may lock it: the same owner, group and mode."""
+        try:
+            found = self._database.stat()
+        except FileNotFoundError:
+            return
+        mode = stat.S_IMODE(found.st_mode) & 0o660
+        with contextlib.suppress(PermissionError):  # a member of the group cannot give files away
+            os.chown(path, found.st_uid if os.geteuid() == 0 else -1, found.st_gid)
+        os.chmod(path, mode | (mode & 0o440) >> 2 if folder else mode)
 
     def release(self, handle: int) -> None:
         """Give a lock back."""

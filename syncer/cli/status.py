@@ -32,6 +32,7 @@ if TYPE_CHECKING:
     from syncer.config import Settings
     from syncer.cycle.jobs import JobSpec
     from syncer.store.connect import Connection
+    from syncer.store.facts import Facts
 
 #: A job is stale when its last good run is older than so many times its rhythm.
 STALE_AFTER = 3
@@ -139,8 +140,8 @@ def gather(app: App, settings: Settings, specs: Sequence[JobSpec], now: datetime
     """All of the status, fit for JSON. A database that does not exist yet is no error: nothing ran."""
     path = settings.database.path
     if not path.exists() or path.stat().st_size == 0:
-        return _summary(settings, None, specs, now, {}, [], [], {}, [])
-    from syncer.store import report, schema
+        return _summary(settings, None, specs, now, {}, [], [], {}, [], {})
+    from syncer.store import facts, report, schema
 
     with app.reading(settings) as db, db.read() as conn:
         return _summary(
@@ -153,6 +154,7 @@ def gather(app: App, settings: Settings, specs: Sequence[JobSpec], now: datetime
             _waiting(conn),
             report.jobs(conn),
             report.set_aside_counts(conn),
+            facts.load(conn),
         )
 
 
@@ -174,10 +176,15 @@ def _summary(
     waiting: list[dict[str, Any]],
     known: dict[tuple[str, str], dict[str, Any]],
     aside: list[dict[str, Any]],
+    facts: dict[tuple[str, str], Facts],
 ) -> dict[str, Any]:
     from syncer.core.model import State
 
-    jobs = [_job(spec, known.get((spec.job, spec.account), {}), now) for spec in specs if spec.enabled]
+    jobs = [
+        _job(spec, known.get((spec.job, spec.account), {}), now) | _proof(facts.get((spec.job, spec.account)))
+        for spec in specs
+        if spec.enabled
+    ]
     return {
         "database": str(settings.database.path),
         "schema": revision,
@@ -188,9 +195,25 @@ def _summary(
         "held_deletes": queue.get("held", 0),
         "waiting": waiting,
         "held": holds,
+        "quiescence_violations": sum(one.quiescence_violations for one in facts.values()),
         "set_aside": sum(row["rows"] for row in aside),
         "set_aside_by_job": aside,
     }
+
+
+def _proof(facts: Facts | None) -> dict[str, Any]:
+    """How a job knows what it knows, and what was noticed about its vendor."""
+    if facts is None:
+        return {"listing": None, "notes": []}
+    out: dict[str, Any] = {"listing": facts.listing, "notes": facts.notes}
+    if facts.covered_from is not None:
+        out |= {
+            "covered_from": facts.covered_from,
+            "covered_to": facts.covered_to,
+            "gaps": [list(gap) for gap in facts.gaps],
+            "time_shift_minutes": facts.time_shift_minutes,
+        }
+    return out
 
 
 def _job(spec: JobSpec, row: dict[str, Any], now: datetime) -> dict[str, Any]:
@@ -239,6 +262,7 @@ def _show(found: dict[str, Any], now: datetime) -> None:
     )
     for job in found["jobs"]:
         _show_trouble(job, now)
+        _show_proof(job)
     say()
     depth = [f"{number} {state}" for state, number in found["queue"].items() if state != "done" and number]
     say(f"Queue: {', '.join(depth) or 'nothing waits'}; {found['queue']['done']} done.")
@@ -258,6 +282,16 @@ def _show(found: dict[str, Any], now: datetime) -> None:
             f"{aside['job']} of {aside['account']}: {count(aside['rows'], 'row')} could not be understood and "
             f"stands in the table set_aside ({aside['reason']})."
         )
+
+
+def _show_proof(job: dict[str, Any]) -> None:
+    name = f"{job['job']} of {job['account']}"
+    for note in job["notes"]:
+        say(f"  {name}: {note}")
+    if job.get("covered_from"):
+        say(f"  {name}: read whole from {job['covered_from'][:10]} to {job['covered_to'][:16]}Z")
+    for start, end in job.get("gaps", [])[:3]:
+        say(f"  {name}: not read yet: {start[:16]}Z to {end[:16]}Z")
 
 
 def _show_trouble(job: dict[str, Any], now: datetime) -> None:

@@ -103,6 +103,7 @@ class Walk:
         self._cursors: set[str] = set()
         self._first: Page | None = None
         self._digests: set[bytes] = set()
+        self._print = 0
         self._known = Known()
         self._pages = self._rows = self._unreadable = self._barren = self._repeats = 0
         self._largest = self._last_size = 0
@@ -137,6 +138,7 @@ class Walk:
         if self._first is None:
             self._first = page
         self._note_total(page)
+        self._print = (self._print + int.from_bytes(blake2b(page.digest.encode()).digest()[:16])) % 2**128
         if page.size == 0:
             self._ended_by = "empty page"
             self._emptied = page.total == 0 and bool(self.total) and not self._per_page
@@ -226,6 +228,11 @@ class Walk:
         else:
             self._cursors.add(page.cursor)
             self._position = page.cursor
+
+    @property
+    def fingerprint(self) -> str:
+        """The same for two listings that showed the same pages, in whatever order."""
+        return f"{self._pages}:{self._print:x}"
 
     # -- judging
 

@@ -16,11 +16,11 @@ from syncer.core.queue import Event
 from syncer.core.rows import Bits
 from syncer.cycle.env import TelecmiSource
 from syncer.cycle.listing import walk_pages
-from syncer.cycle.mirrors import known_offset, learn_offset, learn_volatile
+from syncer.cycle.mirrors import known_offset, learn_offset, learn_volatile, watch_quiescence
 from syncer.cycle.run import Run
 from syncer.cycle.settle import Ask, settle
 from syncer.errors import BadAnswerError, RejectedError, RemoteError
-from syncer.store import absorbing, contacts, queue
+from syncer.store import absorbing, contacts, feed, queue
 from syncer.store.absorbing import Absorbing, Counts
 from syncer.store.connect import Connection
 from syncer.store.contacts import Policy
@@ -179,6 +179,7 @@ async def pull_directory(run: Run, source: TelecmiSource) -> None:
     """One pull: take over what the directory shows, then settle what it no longer shows."""
     store, account = run.env.store, source.account
     await store.write(contacts.fill_phones, account.name, account.region)
+    pending = await store.read(feed.pending, account.name)  # a push may be under way beside this pull
     reading, certificate, walk = await read_directory(run, source)
     counts = reading.counts
     run.seen, run.added, run.changed = counts.seen, counts.added, counts.changed
@@ -205,6 +206,9 @@ async def pull_directory(run: Run, source: TelecmiSource) -> None:
         ask=asker(source),
     )
     run.changed = counts.changed
+    if certificate.complete and not pending:
+        wrote = counts.added + counts.changed + counts.quiet
+        await watch_quiescence(run, TABLE, walk.fingerprint, wrote)
     if reading.error is not None:
         raise reading.error
 

@@ -15,7 +15,7 @@ from syncer.cycle.listing import Fetch, walk_pages
 from syncer.cycle.run import Run
 from syncer.cycle.settle import Ask, settle
 from syncer.errors import RemoteError
-from syncer.store import mirror
+from syncer.store import feed, mirror
 from syncer.store.connect import Connection
 from syncer.store.mirror import Tracker
 from syncer.store.tables import Mirror
@@ -137,10 +137,27 @@ async def pull(
     if tracker.waiting and not blanks:  # older versions of rows that came twice
         await run.env.store.write(mirror.settle_put_off, tracker, mirror.no_blanks)
     run.changed += tracker.changed - changed
+    if certificate.complete:
+        wrote = tracker.added + tracker.changed + tracker.quiet
+        await watch_quiescence(run, target.name, walk.fingerprint, wrote)
     learn_volatile(run, target.name, tracker.volatile, tracker.rows)
     if error is not None:
         raise error
     return certificate
+
+
+async def watch_quiescence(run: Run, table: str, fingerprint: str, wrote: int) -> None:
+    """Count a cycle that wrote although upstream sent the same as before and nobody edited.
+
+    Nothing else than a bug of ours can do that, so it is counted, and told.
+    """
+    seq = await run.env.store.read(feed.last_seq)
+    prints = run.state.notes.setdefault("prints", {})
+    if wrote and prints.get(table) == [fingerprint, run.log_seq]:
+        count = int(run.state.notes.get("quiescence_violations", 0)) + 1
+        run.state.notes["quiescence_violations"] = count
+        run.log.error("a cycle wrote although nothing had changed on either side", table=table, rows=wrote)
+    prints[table] = [fingerprint, seq]
 
 
 def learn_offset(run: Run, table: str, walk: Walk, missing: int) -> None:

@@ -15,7 +15,7 @@ from syncer.core.model import Verdict
 from syncer.cycle.env import Env
 from syncer.errors import AuthError, BadAnswerError, RemoteError, StoreError, SyncerError
 from syncer.remote.http import Door, counted
-from syncer.store import runs
+from syncer.store import feed, runs
 from syncer.store.forget import keeper
 from syncer.store.runs import JobState
 
@@ -46,6 +46,7 @@ class Run:
     plan: list[str] = field(default_factory=list)  #: what a push would send
     notices: list[str] = field(default_factory=list)  #: worth telling a person, no failure
     requests: int = 0
+    log_seq: int = 0  #: the newest entry of the log when it began
 
     @property
     def log(self) -> Any:
@@ -112,6 +113,7 @@ def _begin(conn: Any, run: Run) -> None:
     runs.close_broken_runs(conn, run.job, run.account, run.at)
     run.id = runs.start_run(conn, run.job, run.account, run.at)
     run.state = runs.load_job(conn, run.job, run.account)
+    run.log_seq = feed.last_seq(conn)
 
 
 def _end(conn: Any, run: Run) -> None:

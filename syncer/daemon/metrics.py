@@ -90,7 +90,10 @@ def _jobs(figures: Figures, totals: Totals) -> Iterator[Metric]:
     aside = _gauge("set_aside_rows", "Rows from the vendor that could not be understood", who)
     for key, count in figures.set_aside.items():
         aside.add_metric(key, count)
-    yield from (held, aside)
+    restless = _gauge("quiescence_violations", "Cycles that wrote although nothing had changed", who)
+    for key, count in figures.violations.items():
+        restless.add_metric(key, count)
+    yield from (held, aside, restless)
 
 
 def _queue(figures: Figures) -> Iterator[Metric]:

@@ -98,6 +98,7 @@ class Figures:
     oldest: dict[str, float]  #: account -> age of its oldest change that is still to be sent, seconds
     held: dict[tuple[str, str], int]  #: (job, account) -> rows that wait for a person
     set_aside: dict[tuple[str, str], int]  #: (job, account) -> rows that could not be understood
+    violations: dict[tuple[str, str], int]  #: (job, account) -> quiet cycles that wrote all the same
 
 
 def read_jobs(conn: Connection) -> tuple[JobHealth, ...]:
@@ -144,7 +145,11 @@ def read_figures(conn: Connection, totals: Totals) -> Figures:
         conn, "SELECT job, account, sum(rows) FROM held WHERE decided_at IS NULL GROUP BY job, account"
     )
     aside = none | _counts(conn, "SELECT job, account, count(*) FROM set_aside GROUP BY job, account")
-    return Figures(jobs, counts, oldest, held, aside)
+    violations = dict(none)
+    for job, account, notes in conn.exec_driver_sql("SELECT job, account, notes FROM sync_jobs"):
+        if (job, account) in none and notes:
+            violations[job, account] = int(json.loads(notes).get("quiescence_violations", 0))
+    return Figures(jobs, counts, oldest, held, aside, violations)
 
 
 def _counts(conn: Connection, query: str) -> dict[tuple[str, str], int]:
