@@ -39,13 +39,10 @@ class Locks:
         """Take one lock without waiting; None when another process (or run) has it."""
         path = self._path(name)
         try:
-            if not self._folder.is_dir():
-                self._folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-                self._share(self._folder, folder=True)
-            new = not path.exists()
+            self._folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+            self._share(self._folder, folder=True)
             handle = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
-            if new:
-                self._share(path, folder=False)
+            self._share(path, folder=False)
         except OSError as error:
             raise StoreError(
                 f"the lock {path.name} cannot be taken ({error.strerror}): "
@@ -68,9 +65,13 @@ class Locks:
         except FileNotFoundError:
             return
         mode = stat.S_IMODE(found.st_mode) & 0o660
-        with contextlib.suppress(PermissionError):  # a member of the group cannot give files away
+        mode |= (mode & 0o440) >> 2 if folder else 0
+        mine = path.stat()
+        if (stat.S_IMODE(mine.st_mode), mine.st_gid) == (mode, found.st_gid):
+            return
+        with contextlib.suppress(PermissionError):  # only the owner can share it
+            path.chmod(mode)
             os.chown(path, found.st_uid if os.geteuid() == 0 else -1, found.st_gid)
-        os.chmod(path, mode | (mode & 0o440) >> 2 if folder else mode)
 
     def release(self, handle: int) -> None:
         """Give a lock back."""
