@@ -86,7 +86,7 @@ def needs_writing(conn: Connection, tracker: Tracker, rows: Sequence[Row]) -> bo
     for row in rows:
         there = stored.get(row.key)
         if there is None or there.id in tracker.seen or not isinstance(_decide(tracker, there, row), Same):
-            if there is None and row.deleted_at:
+            if there is None and (row.deleted_at or tracker.forgotten(_phone(row))):
                 continue
             return True
         fresh.append(there.id)
@@ -108,7 +108,10 @@ def take(conn: Connection, tracker: Tracker, rows: Sequence[Row]) -> None:
     """
     mirror = tracker.mirror
     stored = _load(conn, mirror, tracker.account, [row.key for row in rows])
+    inserted = _insert_new(conn, tracker, rows, stored)
     for row in rows:
+        if row.key in inserted:
+            continue
         tracker.rows += 1
         there = stored.get(row.key)
         if tracker.forgotten(_phone(row)):
@@ -132,6 +135,49 @@ def take(conn: Connection, tracker: Tracker, rows: Sequence[Row]) -> None:
             tracker.seen.add(stored[row.key].id)
             if not older:
                 tracker.exact.add(stored[row.key].id)
+
+
+def _insert_new(
+    conn: Connection, tracker: Tracker, rows: Sequence[Row], stored: dict[str, Stored]
+) -> set[str]:
+    """Write the plain new rows of a batch, most of a first pull, at once; returns their identities."""
+    mirror, at = tracker.mirror, tracker.at
+    times = Counter(row.key for row in rows)
+    new = [
+        row
+        for row in rows
+        if row.key not in stored and times[row.key] == 1 and not row.deleted_at and not row.notes
+        if not tracker.forgotten(_phone(row))
+    ]
+    if not new:
+        return set()
+    values = [
+        fit(mirror, dict(row.values))
+        | {"account": tracker.account, "first_seen_at": at, "last_changed_at": at, "raw": row.raw}
+        | {mirror.key: row.key}
+        for row in new
+    ]
+    conn.execute(insert(mirror.table), values)
+    ids = _load_ids(conn, mirror, tracker.account, [row.key for row in new])
+    log.inserted_many(conn, mirror.name, sorted(ids), at)
+    for row_id in ids:
+        tracker.seen.add(row_id)
+        tracker.exact.add(row_id)
+    tracker.rows += len(new)
+    tracker.distinct += len(new)
+    tracker.added += len(new)
+    return {row.key for row in new}
+
+
+def _load_ids(conn: Connection, mirror: Mirror, account: str, keys: Iterable[str]) -> list[int]:
+    table = mirror.table
+    return [
+        row_id
+        for block in chunks(keys)
+        for row_id in conn.execute(
+            select(table.c.id).where(table.c.account == account, table.c[mirror.key].in_(block))
+        ).scalars()
+    ]
 
 
 def _phone(row: Row) -> str | None:

@@ -453,21 +453,60 @@ def test_one_person_clearing_one_company_is_applied(bench: Bench) -> None:
     assert (run.outcome, run.changed, bench.blanks()) == ("ok", 1, 1)
 
 
-def test_failures_26_blanks_of_a_listing_that_broke_off_wait(bench: Bench) -> None:
+def test_failures_26_blanks_of_a_listing_that_broke_off_wait(large: Bench) -> None:
     """Ten of 120 are within the limit, but nobody knows what the rest would have said."""
-    bench.office.world.settings.change({"telecmi.page_cap": 10, "smartflo.page_cap": 10})
+    large.office.world.settings.change({"telecmi.page_cap": 10, "smartflo.page_cap": 10})
     path = {
         "telecmi_contacts": "/v3/contact/get",
         "telecmi_user_contacts": "/v2/user/contact/get",
         "smartflo_contacts": "/v1/contacts",
         "smartflo_contact_groups": "/v1/contact/groups",
-    }[bench.kind.table]
-    bench.blank(bench.keys)
+    }[large.kind.table]
+    large.blank(large.keys)
     for page in (2, 3):
-        bench.office.fault(path, "html502", times=None, match={"page": page})
+        large.office.fault(path, "html502", times=None, match={"page": page})
+        assert large.pull().outcome != "ok"
+        assert large.blanks() == 0
+        large.office.world.faults.clear()
+
+
+@pytest.mark.parametrize("kind", ["v3", "v2", "smartflo"])
+def test_a_hold_outlives_listings_that_prove_less(benches: Benches, kind: str) -> None:
+    """Broken off, or moving while it is read: what is held stays held, neither gone nor forgotten."""
+    bench = benches.make(kind)
+    office = bench.office
+    bench.take(20)
+    bench.blank(bench.keys[:10])
+    assert bench.pull().outcome == "incomplete"
+    ((number, rows),) = bench.held()
+    assert rows == 30
+    office.world.settings.change({"telecmi.page_cap": 9, "smartflo.page_cap": 9})
+    office.fault("/v*/contact*", "html502", times=None, match={"page": 3})
+    for _ in range(2):
         assert bench.pull().outcome != "ok"
-        assert bench.blanks() == 0
-        bench.office.world.faults.clear()
+        assert bench.held() == [(number, 30)]
+    office.world.faults.clear()
+    office.world.settings.change({"telecmi.order": "shuffled", "smartflo.order": "shuffled"})
+    for _ in range(2):
+        assert bench.pull().outcome == "incomplete"
+        ((still, rows),) = bench.held()
+        assert still == number and 20 <= rows <= 30
+        assert not bench.gone() and bench.blanks() == 0
+
+
+def test_a_row_that_is_there_when_asked_for_the_second_time_is_kept(benches: Benches) -> None:
+    """Nothing could be asked when it was first missed; the second time it can be, and it is there."""
+    bench = benches.make("v3", 20)
+    world = bench.office.world
+    contact = world.org().contacts[bench.keys[4]]
+    world.settings.change({"telecmi.by_id": "500"})
+    world.org().hold_back(contact, 0.0, 50)
+    assert bench.pull().outcome == "ok"
+    assert bench.office.one("SELECT count(*) FROM absences") == 1
+    world.settings.change({"telecmi.by_id": "works"})
+    run = bench.pull()
+    assert (run.outcome, run.removed) == ("incomplete", 0)
+    assert not bench.gone()
 
 
 def test_failures_26_the_look_before_a_push_does_not_blank_what_is_held(benches: Benches) -> None:

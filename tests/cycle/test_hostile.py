@@ -67,6 +67,7 @@ class Hostile(httpx.AsyncBaseTransport):
     calls: int = 0
     last: list[int] = field(default_factory=list)
     cursors: list[str] = field(default_factory=list)
+    hidden: int = 0  #: so many rows at the end are counted and never listed
 
     def __post_init__(self) -> None:
         self.rows = list(range(1, self.count + 1))
@@ -97,7 +98,8 @@ class Hostile(httpx.AsyncBaseTransport):
         if self.kind == "v3":
             return self._by_cursor(body.get("page_state"), action, number)
         page = int(body.get("page", 1))
-        return self._answer(self._lie(self.rows[(page - 1) * self.cap : page * self.cap], action), None)
+        listed = self.rows[: len(self.rows) - self.hidden]
+        return self._answer(self._lie(listed[(page - 1) * self.cap : page * self.cap], action), None)
 
     def _move(self, action: str, number: int) -> None:
         rows = self.rows
@@ -300,3 +302,37 @@ def test_failures_13_one_goes_and_one_comes_in_mid_listing(blank: Path) -> None:
             assert office.mirrored() == server.keys()
         finally:
             office.close()
+
+
+def test_a_count_that_promises_the_missing_rows_is_believed(blank: Path) -> None:
+    """Sixteen are counted and thirteen listed, all of a sudden and from then on: the three are not gone."""
+    server = Hostile("v2", 16)
+    office = open_office(blank, server)
+    try:
+        office.pull()
+        server.hidden = 3
+        for _ in range(5):
+            office.check(office.pull())
+        assert len(office.mirrored()) == 16
+        server.hidden = 0
+        del server.rows[-3:]
+        for _ in range(2):
+            office.check(office.pull())
+        assert office.mirrored() == server.keys()
+    finally:
+        office.close()
+
+
+def test_a_count_that_was_always_off_hides_no_deletion(blank: Path) -> None:
+    server = Hostile("v2", 16, hidden=3)
+    office = open_office(blank, server)
+    try:
+        for _ in range(3):
+            office.pull()
+        assert len(office.mirrored()) == 13
+        del server.rows[2]
+        for _ in range(2):
+            office.pull()
+        assert len(office.mirrored()) == 12
+    finally:
+        office.close()

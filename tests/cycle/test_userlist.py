@@ -161,6 +161,16 @@ def test_a_list_that_is_not_whole_makes_no_such_rows(office: Office) -> None:
     assert alone(office) == []
 
 
+def test_a_list_that_does_not_add_up_makes_no_such_rows(office: Office) -> None:
+    office.world.user_contact_upsert(9200000002, {"name": "Ravi Iyer"})
+    office.world.settings.change({"telecmi.count_mode": "off_by_one"})
+    pull(office)
+    assert alone(office) == []
+    for _ in range(2):  # by then the count is known to be one too many
+        pull(office)
+    assert len(alone(office)) == 1
+
+
 def test_it_follows_the_list_and_goes_when_the_list_drops_it(office: Office) -> None:
     world = office.world
     world.user_contact_upsert(9200000002, {"name": "Ravi Iyer"})
