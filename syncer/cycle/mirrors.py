@@ -15,7 +15,7 @@ from syncer.cycle.listing import Fetch, walk_pages
 from syncer.cycle.run import Run
 from syncer.cycle.settle import Ask, settle
 from syncer.errors import RemoteError
-from syncer.store import feed, mirror
+from syncer.store import counting, feed, mirror
 from syncer.store.connect import Connection
 from syncer.store.mirror import Tracker
 from syncer.store.tables import Mirror
@@ -39,19 +39,19 @@ class MirrorSubject:
 
     def live(self, conn: Connection) -> int:
         """Living rows of the account."""
-        return mirror.live_count(conn, self.mirror, self.account)
+        return counting.live_count(conn, self.mirror, self.account)
 
     def filled(self, conn: Connection, columns: Iterable[str]) -> dict[str, int]:
         """By column: living rows that have a value."""
-        return mirror.filled_counts(conn, self.mirror, self.account, columns)
+        return counting.filled_counts(conn, self.mirror, self.account, columns)
 
     def keys(self, conn: Connection, rows: Iterable[int]) -> dict[int, str]:
         """The vendor's identities of rows."""
-        return mirror.keys_of(conn, self.mirror, rows)
+        return counting.keys_of(conn, self.mirror, rows)
 
     def remove(self, conn: Connection, row_id: int, at: str) -> None:
         """Give a row its tombstone."""
-        mirror.tombstone(conn, self.mirror, row_id, at)
+        counting.tombstone(conn, self.mirror, row_id, at)
 
     def blank(self, conn: Connection, allowed: frozenset[tuple[int, str]]) -> None:
         """Write the rows that were put off, but for the blanks that are not allowed."""
@@ -117,7 +117,7 @@ async def pull(
     run.judge(certificate)
     unseen: list[int] = []
     if whole and certificate.verdict is not Verdict.PARTIAL:
-        unseen = await run.env.store.read(mirror.unseen, target, run.account, tracker.seen)
+        unseen = await run.env.store.read(counting.unseen, target, run.account, tracker.seen)
         learn_offset(run, target.name, walk, len(unseen))
     blanks = await put_off_rows(run, tracker)
     changed = tracker.changed

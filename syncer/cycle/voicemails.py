@@ -15,7 +15,7 @@ from syncer.cycle import mirrors
 from syncer.cycle.env import TelecmiSource
 from syncer.cycle.run import Run
 from syncer.errors import RejectedError
-from syncer.store import mirror, runs
+from syncer.store import counting, mirror, runs
 from syncer.store.connect import Connection
 from syncer.store.tables import VOICEMAILS
 
@@ -168,7 +168,7 @@ def _all_shown(certificate: Certificate, names: set[str]) -> bool:
 
 
 def _known(conn: Connection, account: str, window: Window) -> int:
-    return mirror.count_between(conn, VOICEMAILS, account, "time", window.start, window.end)
+    return counting.count_between(conn, VOICEMAILS, account, "time", window.start, window.end)
 
 
 async def _save(reading: _Reading, window: Window, began: int, rows: int) -> None:

@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from sqlalchemy import Connection, Integer, Table, func, insert, select, text, update
+from sqlalchemy import Connection, Integer, insert, select, text, update
 
 from syncer.core.model import Note, Row, Value
 from syncer.core.rows import Bits, Change, Decision, Insert, Remove, Same, Stored, decide_row
@@ -370,98 +370,3 @@ def no_blanks(row_id: int, column: str) -> bool:
     """Nothing may turn blank."""
     del row_id, column
     return False
-
-
-# -- what is gone -----------------------------------------------------------------------------------
-
-
-def live_count(conn: Connection, mirror: Mirror, account: str) -> int:
-    """Living rows of the account."""
-    table = mirror.table
-    return int(
-        conn.execute(
-            select(func.count())
-            .select_from(table)
-            .where(table.c.account == account, table.c.deleted_at.is_(None))
-        ).scalar_one()
-    )
-
-
-def count_between(conn: Connection, mirror: Mirror, account: str, column: str, low: int, high: int) -> int:
-    """Living rows of the account whose `column` lies in [low, high)."""
-    table = mirror.table
-    return int(
-        conn.execute(
-            select(func.count())
-            .select_from(table)
-            .where(
-                table.c.account == account,
-                table.c.deleted_at.is_(None),
-                table.c[column] >= low,
-                table.c[column] < high,
-            )
-        ).scalar_one()
-    )
-
-
-def filled_counts(conn: Connection, mirror: Mirror, account: str, columns: Iterable[str]) -> dict[str, int]:
-    """By column: how many living rows have a value in it."""
-    table, out = mirror.table, {}
-    for name in columns:
-        column = table.c[name]
-        out[name] = int(
-            conn.execute(
-                select(func.count())
-                .select_from(table)
-                .where(
-                    table.c.account == account,
-                    table.c.deleted_at.is_(None),
-                    column.is_not(None),
-                    *([] if isinstance(column.type, Integer) else [column != ""]),
-                )
-            ).scalar_one()
-        )
-    return out
-
-
-def unseen(conn: Connection, mirror: Mirror, account: str, seen: Bits) -> list[int]:
-    """Living rows that the listing did not show."""
-    table = mirror.table
-    query = (
-        select(table.c.id)
-        .where(table.c.account == account, table.c.deleted_at.is_(None))
-        .order_by(table.c.id)
-    )
-    return [row_id for row_id in conn.execute(query).scalars() if row_id not in seen]
-
-
-def keys_of(conn: Connection, mirror: Mirror, ids: Iterable[int]) -> dict[int, str]:
-    """The vendor's identities of rows."""
-    table = mirror.table
-    out: dict[int, str] = {}
-    for block in chunks(ids):
-        query = select(table.c.id, table.c[mirror.key]).where(table.c.id.in_(block))
-        out |= dict(conn.execute(query).all())
-    return out
-
-
-def raws(
-    conn: Connection, table: Table, key: str, account: str, keys: Iterable[str]
-) -> dict[str, str | None]:
-    """The vendor's own JSON as it is stored, by identity."""
-    out: dict[str, str | None] = {}
-    for block in chunks(keys):
-        query = select(table.c[key], table.c.raw).where(table.c.account == account, table.c[key].in_(block))
-        out |= dict(conn.execute(query).all())
-    return out
-
-
-def tombstone(conn: Connection, mirror: Mirror, row_id: int, at: str) -> None:
-    """The row is gone upstream: it stays, marked."""
-    table = mirror.table
-    conn.execute(
-        update(table)
-        .where(table.c.id == row_id, table.c.deleted_at.is_(None))
-        .values(deleted_at=at, last_changed_at=at)
-    )
-    log.removed(conn, mirror.name, row_id, at)
