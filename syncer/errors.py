@@ -67,7 +67,14 @@ class TransientError(RemoteError):
 
 
 class OutcomeUnknownError(RemoteError):
-    """A write went out and no usable answer came back: it may or may not have been applied."""
+    """A write went out and no usable answer came back: it may or may not have been applied.
+
+    `code` is the vendor's own number when it said so itself that it failed (500 inside an answer).
+    """
+
+    def __init__(self, source: str, call: str, text: str, *, code: int | None = None) -> None:
+        super().__init__(source, call, text)
+        self.code = code
 
 
 class AuthError(RemoteError):

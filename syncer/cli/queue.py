@@ -235,7 +235,9 @@ def explain(change: dict[str, Any], now: datetime) -> tuple[str, str]:
             return (
                 f"{'Upstream did not take it' if change['sent_at'] else 'It was not sent'}: "
                 f"{error or 'no reason was given'}",
-                f"Mend the contact (`syncer contacts edit {change['contact_row']} ...`), or "
+                f"The contact stays; `syncer queue discard {number}` puts this away."
+                if change["operation"] == "delete"
+                else f"Mend the contact (`syncer contacts edit {change['contact_row']} ...`), or "
                 f"`syncer queue retry {number}`, or `syncer queue discard {number}`.",
             )
         case State.CONFLICT:

@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from syncer.core.merge import Clash, dirty_fields, merge
+from syncer.core.merge import Clash, dirty_fields, is_dirty, merge
 from syncer.core.model import DirectoryContact, Fields, OnConflict, Operation, State
 from syncer.core.normalise import spelled_alike
 from syncer.core.queue import Event
@@ -180,7 +180,12 @@ def _absorb_living(local: Local, remote: DirectoryContact, region: str, on_confl
             and not result.clashes
             and (adopted or local.base != result.base)
         ):
-            moves.append(Move(change.id, Event.SHOWN))  # upstream has it already
+            beaten = [n for n in result.taken if local.base and _is_edit(n, local, region)]
+            if beaten:  # on_conflict = remote
+                note = f"upstream's {', '.join(beaten)} was kept, as on_conflict says"
+                moves.append(Move(change.id, Event.GIVE_UP, note))
+            else:
+                moves.append(Move(change.id, Event.SHOWN))  # upstream has it already
         elif adopted:
             moves.append(Move(change.id, Event.EDIT, operation=Operation.UPDATE))
             free.append(change)
@@ -201,6 +206,11 @@ def _absorb_living(local: Local, remote: DirectoryContact, region: str, on_confl
         settled=base_moved,
         blanks=tuple(n for n, (old, now) in result.taken.items() if old and not now),
     )
+
+
+def _is_edit(name: str, local: Local, region: str) -> bool:
+    assert local.base is not None
+    return is_dirty(name, local.base.get(name), local.fields.get(name), region)
 
 
 def _settle_conflict(

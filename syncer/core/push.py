@@ -88,6 +88,9 @@ class Context:
     now: datetime
     region: str
     holder: int | None = None  #: another live row of the account with this number
+    leaving: tuple[int, int] | None = (
+        None  #: (row, change) of a deleted contact that has this number upstream
+    )
     pushed: Sequence[Mapping[str, str]] = ()  #: fields of this row's done changes within a day
     too_many_deletes: bool = False
 
@@ -180,6 +183,11 @@ def _decide_add(change: Change, local: Local, look: Look, ctx: Context) -> Decis
     for name in REQUIRED[1:]:
         if not local.fields.get(name).strip():
             return _refuse(change, f"{name} is empty: upstream takes no contact without it")
+    if ctx.leaving is not None:
+        row, delete = ctx.leaving
+        return Wait(
+            change, f"row {row}, whose delete (change {delete}) is not upstream yet, holds this number"
+        )
     if ctx.holder is not None:
         return _refuse(change, f"phone_no: row {ctx.holder} holds this number")
     fields = {
@@ -329,11 +337,21 @@ def may_be_ours(send: Send, intents: Sequence[Intent], code: int, now: datetime)
 
 
 def batches(sends: Sequence[Send], size: int = BATCH) -> list[tuple[Send, ...]]:
-    """Cut into calls: one operation each, updates first, then adds, then deletes."""
+    """Cut into calls: one operation each, updates first, then adds, then deletes.
+
+    What was sent before and came to nothing goes apart from the rest, in ever smaller calls: one row
+    that brings a server down must not take others with it for good.
+    """
     out: list[tuple[Send, ...]] = []
     for operation in (Operation.UPDATE, Operation.ADD, Operation.DELETE):
-        group = [s for s in sends if s.operation is operation]
-        out += [tuple(group[i : i + size]) for i in range(0, len(group), size)]
+        by_tries: dict[int, list[Send]] = {}
+        for send in sends:
+            if send.operation is operation:
+                tries = send.change.attempts if send.change.state is State.UNKNOWN else 0
+                by_tries.setdefault(tries, []).append(send)
+        for tries, group in sorted(by_tries.items()):
+            step = max(1, size >> min(tries, 16))
+            out += [tuple(group[i : i + step]) for i in range(0, len(group), step)]
     return out
 
 

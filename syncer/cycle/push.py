@@ -45,6 +45,9 @@ ASK_AGAIN = timedelta(days=1)
 #: Rounds of one run: a change that upstream lost becomes an add, which goes out in the next round.
 ROUNDS = 3
 
+#: Failed calls in a row after which no single row is to blame: the way down a batch of 100.
+MOST_FAILURES = 8
+
 #: The longest wait before a change is tried again, in seconds.
 LONGEST_WAIT = 3600.0
 
@@ -59,6 +62,8 @@ class Push:
     listings: int = 0
     doubted: bool = False  #: asking by id has just failed
     lost: list[int] = field(default_factory=list)  #: changes whose answer did not come
+    failures: int = 0  #: calls in a row of which the vendor itself said that it failed
+    passed: bool = False  #: a call went through in this run
 
     @property
     def account(self) -> str:
@@ -292,6 +297,9 @@ async def _send(push: Push, batch: list[Send]) -> None:
         raise
     except OutcomeUnknownError as error:
         run.env.step("push: lost")
+        if error.code is not None and _may_be_one_row(push, batch):
+            await _refused(push, batch, RejectedError(error.source, error.call, error.text, code=error.code))
+            return
         await _read_back(
             push,
             batch,
@@ -303,9 +311,20 @@ async def _send(push: Push, batch: list[Send]) -> None:
         await _refused(push, batch, refusal)
         return
     run.env.step("push: answered")
+    push.failures, push.passed = 0, True
     await store.write(queue.answer_intents, [s.change.id for s in batch], "accepted")
     run.env.step("push: noted")
     await _read_back(push, batch, "accepted; the directory does not show it yet")
+
+
+def _may_be_one_row(push: Push, batch: Sequence[Send]) -> bool:
+    """Whether a vendor that says that it failed may mean one row of the call, which is then looked for.
+
+    Not when call after call fails: then it is the vendor. A row alone is to blame only if others
+    went through.
+    """
+    push.failures += 1
+    return push.failures <= MOST_FAILURES and (len(batch) > 1 or push.passed)
 
 
 async def _call(push: Push, batch: Sequence[Send]) -> None:

@@ -23,11 +23,13 @@ from syncer.remote.wording import named_field, with_vendor_text
 Judge: TypeAlias = Callable[[Call, Answer], None]
 
 
-def broken(source: str, call: Call, text: str, retry_after: float | None = None) -> RemoteError:
+def broken(
+    source: str, call: Call, text: str, retry_after: float | None = None, code: int | None = None
+) -> RemoteError:
     """The error of an answer that failed on the way (5xx, cut, none): a read is worth another try,
-    a write may or may not have been applied."""
+    a write may or may not have been applied. `code` is what the vendor itself said of its failure."""
     if call.write:
-        return _unknown(source, call, text)
+        return _unknown(source, call, text, code)
     return TransientError(source, call.name, text, retry_after=retry_after, sent=True)
 
 
@@ -41,8 +43,8 @@ def overloaded(source: str, call: Call, answer: Answer) -> TransientError:
     return TransientError(source, call.name, "too many requests", retry_after=answer.retry_after)
 
 
-def _unknown(source: str, call: Call, text: str) -> OutcomeUnknownError:
-    return OutcomeUnknownError(source, call.name, f"{text}; it may or may not have been applied")
+def _unknown(source: str, call: Call, text: str, code: int | None = None) -> OutcomeUnknownError:
+    return OutcomeUnknownError(source, call.name, f"{text}; it may or may not have been applied", code=code)
 
 
 def judge_status(source: str, call: Call, answer: Answer) -> None:

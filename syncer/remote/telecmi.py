@@ -264,7 +264,7 @@ class Telecmi:
             raise overloaded(self.source, call, answer)
         if code is not None and (code >= 500 or code in (408, 425)):
             text = with_vendor_text(f"the vendor failed ({code})", message)
-            raise broken(self.source, call, text, answer.retry_after)
+            raise broken(self.source, call, text, answer.retry_after, code)
         if code is not None and code in _AUTH_ANYWHERE | _AUTH_CODES.get(call.name, frozenset()):
             what = "the login was refused" if call.name == LOGIN else "the credentials were refused"
             raise AuthError(self.source, call.name, f"{what} ({code})")

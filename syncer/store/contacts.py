@@ -16,9 +16,10 @@ from sqlalchemy.dialects.sqlite import insert as upsert
 from syncer.core.contacts import Local
 from syncer.core.model import FIELDS, Fields, OnConflict, Operation
 from syncer.core.normalise import to_e164
+from syncer.core.queue import OPEN
 from syncer.core.rows import Bits
 from syncer.store import log, queue
-from syncer.store.tables import contact_base, push_intents, telecmi_contacts
+from syncer.store.tables import change_queue, contact_base, push_intents, telecmi_contacts
 
 TABLE = "telecmi_contacts"
 
@@ -125,6 +126,23 @@ def holder_of(conn: Connection, account: str, phone: str, row_id: int) -> int | 
             or_(_C.id < row_id, _C.contact_id.is_not(None), _B.row_id.is_not(None)),
         )
     ).scalar()
+
+
+def leaving(conn: Connection, account: str, phone: str) -> tuple[int, int] | None:
+    """A contact deleted here that upstream still has under this number: (row, change of its delete)."""
+    row = conn.execute(
+        select(_C.id, change_queue.c.id.label("change"))
+        .join(contact_base, (_B.row_id == _C.id) & (_B.source == "directory"))
+        .join(change_queue, change_queue.c.contact_row == _C.id)
+        .where(
+            _C.account == account,
+            _B.phone_e164 == phone,
+            _C.deleted_at.is_not(None),
+            change_queue.c.operation == Operation.DELETE,
+            change_queue.c.state.in_(list(OPEN)),
+        )
+    ).first()
+    return None if row is None else (row.id, row.change)
 
 
 def fill_phones(conn: Connection, account: str, region: str) -> int:

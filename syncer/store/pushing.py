@@ -69,6 +69,9 @@ def decide_all(
             now=now,
             region=policy.region,
             holder=holder,
+            leaving=contacts.leaving(conn, policy.account, phone)
+            if phone and change.operation is Operation.ADD
+            else None,
             pushed=queue.pushed_since(conn, local.row_id, since)
             if change.operation is Operation.UPDATE
             else (),
@@ -108,6 +111,7 @@ def carry_out(
             contacts.revive(conn, local, at)
         if step.move.event is Event.SHOWN and step.change.operation is Operation.DELETE:
             contacts.forget_base(conn, local.row_id, queue.tick(conn))
+            queue.drop_intents(conn, local.row_id)
     return moved
 
 

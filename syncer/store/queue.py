@@ -159,7 +159,9 @@ def apply_move(conn: Connection, step: Move, at: str) -> None:
         columns["operation"] = step.operation
     if step.clashes is not None:
         columns["clashes"] = dump_clashes(step.clashes)
-        columns["fields"] = json.dumps({n: c.local for n, c in step.clashes.items()}, ensure_ascii=False)
+        change = load_change(conn, step.change_id)
+        if change is not None and change.operation is not Operation.DELETE:
+            columns["fields"] = json.dumps({n: c.local for n, c in step.clashes.items()}, ensure_ascii=False)
         columns["next_attempt_at"] = None
     move(conn, step.change_id, step.event, at, note=step.note, **columns)
 

@@ -123,11 +123,11 @@ def test_a_quiet_day_costs_few_calls_and_leaves_one_span_a_day(make_office: Make
 def test_a_stamp_in_the_future_hides_nothing(make_office: MakeOffice, filtered_by: str, shift: int) -> None:
     office = open_office(make_office, since="10d")
     office.world.settings.change({"telecmi.time_shift_ms": shift, "telecmi.voicemail_filter_by": filtered_by})
-    for _ in range(16):
+    for _ in range(8):
         name = leave(office, 1000)
         pull(office)
         assert have(office, name)
-        office.clock.pass_(minutes=97)
+        office.clock.pass_(minutes=197)
     name = leave(office, HOUR)
     office.clock.pass_(days=5)  # nobody was there
     pull(office)
@@ -136,12 +136,12 @@ def test_a_stamp_in_the_future_hides_nothing(make_office: MakeOffice, filtered_b
 
 @pytest.mark.parametrize("bounds", ["inclusive", "end_exclusive", "start_exclusive", "exclusive"])
 def test_voicemails_on_the_edge_of_a_window(make_office: MakeOffice, bounds: str) -> None:
-    office = open_office(make_office, since="2d", window="1h")
+    office = open_office(make_office, since="1d", window="1h")
     office.world.settings.change({"telecmi.voicemail_bounds": bounds})
     hour = now_ms(office) // HOUR * HOUR
     names = [
         office.world.voicemail_insert(hour - n * HOUR + ms, 919_200_000_001)
-        for n in range(1, 40)
+        for n in range(1, 20)
         for ms in (-1, 0, 1)
     ]
     pull(office)
@@ -161,8 +161,9 @@ def test_one_that_shows_hours_late_arrives_with_the_next_pull(make_office: MakeO
     assert have(office, name)
 
 
-@pytest.mark.parametrize("days", [0.5, 3, 8, 29.9])
-@pytest.mark.parametrize("overlap", ["6h", "24h"])
+@pytest.mark.parametrize(
+    "days, overlap", [(0.5, "6h"), (3, "6h"), (29.9, "6h"), (3, "24h"), (8, "24h"), (29.9, "24h")]
+)
 def test_one_that_shows_up_to_thirty_days_late_is_found(
     make_office: MakeOffice, days: float, overlap: str
 ) -> None:
@@ -171,12 +172,12 @@ def test_one_that_shows_up_to_thirty_days_late_is_found(
     office.clock.pass_(hours=7)
     name = leave(office, visible_at=office.world.now() + days * 86_400)
     requests = runs_made = 0
-    while not have(office, name) and runs_made < 35:
-        office.clock.pass_(hours=22)
+    while not have(office, name) and runs_made < 18:
+        office.clock.pass_(hours=44)
         requests += pull(office).requests
         runs_made += 1
     assert have(office, name)
-    assert requests <= runs_made * 12 + 30
+    assert requests <= runs_made * 16 + 30
 
 
 def test_a_recheck_is_read_once(make_office: MakeOffice) -> None:
