@@ -150,7 +150,7 @@ def add(app: App, /, account: str | None, **given: str | None) -> None:
     fields = {column: given[option] or "" for option, column in OPTIONS.items()}
     missing = [SWITCH[name] for name in REQUIRED if not fields[name]]
     if missing:
-        raise UsageError(
+        raise click.UsageError(
             f"upstream takes no contact without {' and '.join(missing)}: add it; nothing was changed"
         )
     number = readable(fields["phone_no"], target.region)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -17,6 +16,7 @@ from syncer.cli.common import (
     json_option,
     pass_app,
     progress_bars,
+    run_async,
     say,
     show_table,
 )
@@ -87,7 +87,7 @@ def _sync(settings: Settings, chosen: Sequence[JobSpec], full: bool, as_json: bo
     from syncer.cycle import jobs
 
     with progress_bars() as progress:
-        runs = asyncio.run(jobs.sync(settings, chosen, who="syncer sync", full=full, progress=progress))
+        runs = run_async(jobs.sync(settings, chosen, who="syncer sync", full=full, progress=progress))
     seconds = durations(settings, runs)
     code = jobs.exit_code(runs)
     if as_json:
@@ -179,7 +179,7 @@ def _dry_run(settings: Settings, chosen: Sequence[JobSpec], full: bool, as_json:
     from syncer.cycle import jobs
 
     with progress_bars() as progress:
-        plans = asyncio.run(jobs.dry_run(settings, chosen, full=full, progress=progress))
+        plans = run_async(jobs.dry_run(settings, chosen, full=full, progress=progress))
     code = jobs.exit_code(plans)
     if as_json:
         listed = [

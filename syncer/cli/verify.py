@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from dataclasses import asdict
 from typing import TYPE_CHECKING
 
@@ -18,6 +17,7 @@ from syncer.cli.common import (
     json_option,
     pass_app,
     progress_bars,
+    run_async,
     say,
 )
 from syncer.cli.sync import advise, choose
@@ -46,7 +46,7 @@ def verify(ctx: click.Context, app: App, jobs: tuple[str, ...], account: str | N
     settings = app.settings()
     chosen = choose(settings, jobs, account)
     with progress_bars() as progress:
-        found = asyncio.run(hold_against(settings, chosen, progress=progress))
+        found = run_async(hold_against(settings, chosen, progress=progress))
     same = all(one.outcome == "ok" and not one.differences and not one.kept for one in found)
     code = 77 if any(isinstance(one.error, AuthError) for one in found) else (0 if same else 1)
     if as_json:

@@ -213,6 +213,9 @@ def _decide_update(change: Change, local: Local, look: Look, ctx: Context) -> De
     problem = _phone_problem(local.fields.phone_no, ctx.region) if "phone_no" in dirty else ""
     if problem:
         return _refuse(change, problem)
+    for name in REQUIRED[1:]:
+        if name in dirty and not local.fields.get(name).strip():
+            return _refuse(change, f"{name} is empty: upstream takes no contact without it")
     fields = {name: _wire(name, local.fields.get(name), ctx.region) for name in dirty}
     stubborn = _stubborn(change, local, fields, ctx.now)
     if stubborn:

@@ -6,6 +6,7 @@ daemon, what is printed to the command line.
 
 from __future__ import annotations
 
+import asyncio
 import shutil
 import tempfile
 from collections.abc import Awaitable, Callable, Sequence
@@ -21,7 +22,7 @@ from syncer.core.cursor import parse
 from syncer.cycle import directory, push, smartflo, userlist, voicemails
 from syncer.cycle.env import Env, Progress, SmartfloSource, TelecmiSource, build, no_progress
 from syncer.cycle.run import Run, perform
-from syncer.errors import AuthError, TransientError, UsageError
+from syncer.errors import AuthError, StoreBusyError, StoreError, UsageError
 from syncer.locks import Locks
 from syncer.store import feed, runs, schema
 from syncer.store import scan as scanning
@@ -34,9 +35,8 @@ T = TypeVar("T")
 #: In the order in which one `sync` runs them, per account.
 JOBS = (voicemails.JOB, directory.JOB, userlist.JOB, push.JOB, smartflo.JOB)
 
-#: How long failing reads may hold up a `sync` in all, in seconds, so that it ends
-#: within 45 whatever the vendor does.
-PATIENCE = 26.0
+#: How long failing calls of one account may hold up a `sync`, in seconds, so that it ends within 45.
+PATIENCE = 30.0
 
 #: The lock under which the schema is changed.
 SCHEMA_LOCK = "schema"
@@ -138,18 +138,11 @@ def register(db: Database, settings: Settings) -> None:
             runs.register(conn, jobs, accounts)
 
 
-async def run_job(
-    env: Env, spec: JobSpec, *, full: bool = False, person: bool = False, refuse: str = ""
-) -> Run:
-    """Run one job of one account once; its errors end in the run's record, and go no further.
-
-    `refuse` records a run that is not tried at all, and why.
-    """
+async def run_job(env: Env, spec: JobSpec, *, full: bool = False, person: bool = False) -> Run:
+    """Run one job of one account once; its errors end in the run's record, and go no further."""
     source = (env.telecmi if spec.provider == "telecmi" else env.smartflo)[spec.account]
 
     async def body(run: Run) -> None:
-        if refuse:
-            raise TransientError(spec.label, spec.job, refuse)
         if isinstance(source, TelecmiSource):
             await _TELECMI_RUNS[spec.job](run, source)
         else:
@@ -181,31 +174,28 @@ async def scan(env: Env) -> int:
 
 
 async def run_all(env: Env, chosen: Sequence[JobSpec], *, full: bool, person: bool) -> list[Run]:
-    """Run jobs one after the other.
+    """Run the jobs of each account one after the other, the accounts beside each other.
 
-    For a person: failing reads may take `PATIENCE` in all, whatever the number of accounts. Once it
-    is used up, an account that has just failed is not asked again in this pass.
+    For a person, failing calls of one account may take `PATIENCE` in all; after that each of its
+    jobs has one short try. So a vendor that hangs holds nobody else up, and the pass still ends.
     """
     await scan(env)
-    done: list[Run] = []
-    patience = PATIENCE
-    failed: set[str] = set()
-    for spec in chosen:
-        source = (env.telecmi if spec.provider == "telecmi" else env.smartflo)[spec.account]
-        if person and patience <= 0 and spec.label in failed:
-            why = "not tried: the vendor fails, and this pass has waited long enough for it"
-            done.append(await run_job(env, spec, person=True, refuse=why))
-            continue
-        if person:
-            source.door.set_patience(max(patience, 0.0))
-        run = await run_job(env, spec, full=full, person=person)
-        left = source.door.patience
-        if person and left is not None:
-            patience -= max(patience, 0.0) - left
-        if isinstance(run.error, TransientError):
-            failed.add(spec.label)
-        done.append(run)
-    return done
+    done: dict[JobSpec, Run] = {}
+
+    async def run_account(label: str) -> None:
+        for spec in chosen:
+            if spec.label == label:
+                done[spec] = run = await run_job(env, spec, full=full, person=person)
+                if isinstance(run.error, StoreError) and not isinstance(run.error, StoreBusyError):
+                    return  # nothing more is written into a file that is full or damaged
+
+    if person:
+        for door in env.doors():
+            door.set_patience(PATIENCE)
+    async with asyncio.TaskGroup() as tasks:
+        for label in dict.fromkeys(spec.label for spec in chosen):
+            tasks.create_task(run_account(label))
+    return [done[spec] for spec in chosen if spec in done]
 
 
 async def sync(

@@ -178,6 +178,8 @@ class Door:
             finally:
                 self._slots.release()
             if isinstance(got, Answer):
+                if self._patience is not None:
+                    self._patience += spent  # it came in the end: that was no failing upstream
                 return got
             pause = self._pause(attempt, got.error)
             lost = _clock() - began

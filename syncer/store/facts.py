@@ -79,7 +79,10 @@ def _listing(conn: Connection, job: str, account: str) -> dict[str, Any] | None:
 def _sentences(notes: dict[str, Any], listing: dict[str, Any] | None) -> list[str]:
     out = []
     if listing is not None and listing.get("verdict") == "drifted":
-        out.append(f"the last listing did not hold still ({listing['reason']}): it removes nothing")
+        out.append(
+            f"the last listing is no proof by itself ({listing['reason']}): "
+            "only what is confirmed by its own id may go"
+        )
     for table, names in notes.get("volatile", {}).items():
         out.append(f"{', '.join(names)} of {table} changes on every read and is left out of the comparison")
     off = [known["value"] for known in notes.get("offset", {}).values() if known.get("times", 0) >= 2]

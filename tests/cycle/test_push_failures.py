@@ -47,10 +47,11 @@ def bench(make_bench: Any) -> Bench:
 # -- rows 4 to 7
 
 
-def test_row_4_an_add_that_was_applied_and_cut_makes_exactly_one_contact(bench: Bench) -> None:
+@pytest.mark.parametrize("first", [0, 50, 100, 150])
+def test_row_4_an_add_that_was_applied_and_cut_makes_exactly_one_contact(bench: Bench, first: int) -> None:
     """200 seeds: the connection ends in any way after the add was applied, also the next ones."""
     bench.switch(duplicate_rule="none")  # the vendor would take the same number twice
-    for seed in range(200):
+    for seed in range(first, first + 50):
         chance = random.Random(seed)
         row = bench.insert(**newcomer(seed))
         for _ in range(chance.choice((1, 1, 2))):
@@ -206,9 +207,8 @@ BAD_ADD = {"first_name": "A" * 40, "job_title": "\u0000bad"}
 
 @pytest.mark.parametrize(
     "mode, place, names",
-    [("none", 37, False), ("none", 99, True), ("prefix", 0, True), ("prefix", 50, False), ("others", 37, False),
-     ("others", 99, False)],
-)  # fmt: skip
+    [("none", 37, False), ("prefix", 50, True), ("others", 99, False)],
+)
 def test_rows_16_and_17_one_bad_add_of_a_hundred(make_bench: Any, mode: str, place: int, names: bool) -> None:
     """99 arrive once, the bad one is rejected with its field, in about 2 log2(100) calls."""
     bench = make_bench()
@@ -234,7 +234,7 @@ def test_rows_16_and_17_one_bad_add_of_a_hundred(make_bench: Any, mode: str, pla
     bench.quiet()
 
 
-@pytest.mark.parametrize("mode, place", [("none", 37), ("none", 0), ("prefix", 99), ("others", 50)])
+@pytest.mark.parametrize("mode, place", [("none", 0), ("prefix", 37), ("others", 99)])
 def test_rows_16_and_17_one_bad_update_of_a_hundred(make_bench: Any, mode: str, place: int) -> None:
     bench = make_bench(contacts=100)
     bench.switch(batch_on_refusal=mode)
@@ -448,7 +448,7 @@ def test_row_20_changes_of_mixed_shapes_in_one_call_blank_nothing(bench: Bench) 
 def test_row_24_a_token_that_expires_in_mid_push_costs_one_login_and_nothing_else(
     bench: Bench, on: str, nth: int
 ) -> None:
-    rows = [bench.insert(**newcomer(n)) for n in range(150)]
+    rows = [bench.insert(**newcomer(n)) for n in range(101)]
     bench.sql("UPDATE telecmi_contacts SET company = 'X' WHERE id <= 6")
     bench.fault(on, "expire_token", match={"nth": nth})
     mark = bench.mark()
@@ -459,7 +459,7 @@ def test_row_24_a_token_that_expires_in_mid_push_costs_one_login_and_nothing_els
     assert set(bench.states()) == {"done"}
     assert {change["attempts"] for change in bench.queue()} == {1}
     assert all(bench.row(row)["contact_id"] for row in rows)
-    assert len(bench.directory()) == 156
+    assert len(bench.directory()) == 107
     bench.quiet()
 
 
