@@ -25,7 +25,6 @@ from syncer.cycle.env import Env, Store, build
 from syncer.remote.http import Door
 from syncer.remote.tokens import TokenStore
 from syncer.store.connect import Database
-from syncer.remote.tokens import TokenStore
 from tests.office import NOON, VirtualClock, unpaced
 
 

@@ -89,11 +89,15 @@ class Bed:
     def upstream(self) -> list[tuple[Any, ...]]:
         """The directory without its ids."""
         rows = self.world.snapshot()["telecmi"]["1111113"]["contacts"]
-        return sorted(tuple(sorted((k, v or "") for k, v in row.items() if k != "contact_id")) for row in rows)
+        return sorted(
+            tuple(sorted((k, v or "") for k, v in row.items() if k != "contact_id")) for row in rows
+        )
 
     def mirror(self) -> dict[str, Any]:
         """What people see, without stamps and numbers that a second try may move."""
-        columns = "phone_no, first_name, last_name, company, job_title, deleted_at IS NULL, contact_id IS NULL"
+        columns = (
+            "phone_no, first_name, last_name, company, job_title, deleted_at IS NULL, contact_id IS NULL"
+        )
         changes = "contact_row, operation, state"
         return {
             "contacts": self.sql(f"SELECT id, {columns} FROM telecmi_contacts ORDER BY id"),

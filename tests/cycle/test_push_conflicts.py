@@ -54,7 +54,9 @@ def sides(bench: Bench, number: int) -> dict[str, Any]:
 def test_ask_keeps_base_local_and_remote_and_writes_nothing(bench: Bench) -> None:
     mark = bench.mark()
     number = clash(bench)
-    assert sides(bench, number) == {"company": {"base": "Example Traders", "local": "Ours", "remote": "Theirs"}}
+    assert sides(bench, number) == {
+        "company": {"base": "Example Traders", "local": "Ours", "remote": "Theirs"}
+    }
     assert "company" in bench.change(number)["last_error"]
     assert bench.row(1)["company"] == "Ours" and bench.upstream(1)["company"] == "Theirs"
     assert bench.writes(mark) == []
@@ -64,7 +66,9 @@ def test_ask_keeps_base_local_and_remote_and_writes_nothing(bench: Bench) -> Non
 
 @pytest.mark.parametrize("winner", ["local", "remote"])
 @pytest.mark.parametrize("how", ["push", "pull"])
-def test_on_conflict_settles_by_itself_and_the_loser_is_on_record(make_bench: Any, winner: str, how: str) -> None:
+def test_on_conflict_settles_by_itself_and_the_loser_is_on_record(
+    make_bench: Any, winner: str, how: str
+) -> None:
     bench = make_bench(telecmi={"push": {"on_conflict": winner}})
     bench.edit(1, company="Ours")
     bench.world.contact_update(bench.ids[0], {"company": "Theirs"})
@@ -84,7 +88,9 @@ def test_a_conflict_holds_only_the_unlike_fields(bench: Bench) -> None:
     )
     mark = bench.mark()
     bench.push()
-    assert bench.writes(mark) == [("update", {"contacts": [{"contact_id": bench.ids[0], "job_title": "Owner"}]})]
+    assert bench.writes(mark) == [
+        ("update", {"contacts": [{"contact_id": bench.ids[0], "job_title": "Owner"}]})
+    ]
     assert sorted(bench.states()) == ["conflict", "done"]
     conflict = next(c for c in bench.queue() if c["state"] == "conflict")
     assert set(json.loads(conflict["clashes"])) == {"company"}
@@ -97,7 +103,9 @@ def test_an_edit_of_another_field_goes_on_while_a_conflict_is_open(bench: Bench)
     mark = bench.mark()
     bench.edit(1, job_title="Owner")
     bench.push()
-    assert bench.writes(mark) == [("update", {"contacts": [{"contact_id": bench.ids[0], "job_title": "Owner"}]})]
+    assert bench.writes(mark) == [
+        ("update", {"contacts": [{"contact_id": bench.ids[0], "job_title": "Owner"}]})
+    ]
     assert bench.change(number)["state"] == "conflict" and set(sides(bench, number)) == {"company"}
     bench.quiet()
 
@@ -106,7 +114,11 @@ def test_a_new_edit_and_a_new_remote_value_update_the_conflict(bench: Bench) -> 
     number = clash(bench)
     bench.edit(1, company="Ours 2")
     bench.push()
-    assert sides(bench, number)["company"] == {"base": "Example Traders", "local": "Ours 2", "remote": "Theirs"}
+    assert sides(bench, number)["company"] == {
+        "base": "Example Traders",
+        "local": "Ours 2",
+        "remote": "Theirs",
+    }
     bench.world.contact_update(bench.ids[0], {"company": "Theirs 2"})
     bench.run()
     assert sides(bench, number)["company"]["remote"] == "Theirs 2"
@@ -321,7 +333,9 @@ def test_upstream_deletes_the_contact_between_look_and_update(bench: Bench) -> N
         bench.push()
         bench.clock.pass_(hours=1)
     bench.run()
-    rows = bench.sql("SELECT company FROM telecmi_contacts WHERE deleted_at IS NULL AND phone_e164 = '+919200000001'")
+    rows = bench.sql(
+        "SELECT company FROM telecmi_contacts WHERE deleted_at IS NULL AND phone_e164 = '+919200000001'"
+    )
     assert rows == [("Ours",)]
     open_states = {c["state"] for c in bench.queue(1)} - {"done", "discarded"}
     assert open_states <= {"rejected"}
@@ -346,7 +360,9 @@ def test_what_the_server_respells_is_agreed_and_not_pushed_again(bench: Bench, r
     bench.quiet(times=10)
     for one in (1, row):
         there = bench.upstream(one)
-        assert {name: bench.row(one)[name] or "" for name in there} == there, "the mirror shows what came back"
+        assert {name: bench.row(one)[name] or "" for name in there} == there, (
+            "the mirror shows what came back"
+        )
 
 
 def test_an_edit_after_a_respelling_sends_its_own_field_alone(bench: Bench) -> None:
@@ -356,7 +372,9 @@ def test_an_edit_after_a_respelling_sends_its_own_field_alone(bench: Bench) -> N
     mark = bench.mark()
     bench.edit(1, job_title="Owner")
     bench.push()
-    assert bench.writes(mark) == [("update", {"contacts": [{"contact_id": bench.ids[0], "job_title": "Owner"}]})]
+    assert bench.writes(mark) == [
+        ("update", {"contacts": [{"contact_id": bench.ids[0], "job_title": "Owner"}]})
+    ]
     bench.quiet()
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
@@ -59,7 +60,7 @@ def looked_twice_between_adds(bench: Bench, mark: int) -> bool:
     """Whether two listings, two seconds apart, stand between each add and the next."""
     requests = bench.world.requests(mark)
     adds = [r for r in requests if r.path == ADD]
-    for one, other in zip(adds, adds[1:], strict=False):
+    for one, other in itertools.pairwise(adds):
         looks = [r.at for r in listings(requests) if one.n < r.n < other.n]
         if not looks or looks[-1] - looks[0] < 2.0:
             return False
@@ -96,7 +97,9 @@ def test_whatever_becomes_of_a_call_it_arrives_once(bench: Bench, kind: str, app
             assert bench.change(number)["last_error"], path
         before = len(bench.writes(mark))
         settle(bench, row)
-        if kind in LIES and not done_anyway and path == ADD:  # "200" without a contact: for a person, never twice
+        if (
+            kind in LIES and not done_anyway and path == ADD
+        ):  # "200" without a contact: for a person, never twice
             assert bench.change(number)["state"] in ("unknown", "rejected")
             bench.clock.pass_(days=1)
             bench.push()
@@ -107,11 +110,13 @@ def test_whatever_becomes_of_a_call_it_arrives_once(bench: Bench, kind: str, app
         assert bench.change(number)["state"] == "done", path
         assert len(bench.writes(mark)) <= 2, path
         if done_anyway and kind != "bad_token":
-            assert len([r for r in bench.world.requests(mark) if r.path == path and r.code in (200, None)]) <= 1
+            assert (
+                len([r for r in bench.world.requests(mark) if r.path == path and r.code in (200, None)]) <= 1
+            )
         if path == ADD and kind not in TURNED_AWAY | LIES:
             assert looked_twice_between_adds(bench, mark)
     phones = Counter(bench.phones())
-    assert phones[newcomer(1)["phone_no"]] == 1 or kind == "bad_token" and applied == "after"
+    assert phones[newcomer(1)["phone_no"]] == 1 or (kind == "bad_token" and applied == "after")
     assert bench.directory()[bench.ids[0]] == {"contact_id": bench.ids[0], **person(1, company="Acme")}
     assert bench.ids[1] not in bench.directory()
     if kind != "bad_token":
@@ -135,7 +140,9 @@ def test_a_lost_add_is_looked_up_twice_two_seconds_apart_before_it_is_sent_again
 
 
 @pytest.mark.parametrize("trouble", ["partial", "drifted", "empty", "half gone"])
-def test_a_lost_add_is_not_sent_again_on_the_word_of_a_listing_that_proves_nothing(make_bench: Any, trouble: str) -> None:
+def test_a_lost_add_is_not_sent_again_on_the_word_of_a_listing_that_proves_nothing(
+    make_bench: Any, trouble: str
+) -> None:
     bench = make_bench(contacts=210)
     bench.insert(**newcomer(1))
     bench.fault(ADD, "drop")
@@ -146,9 +153,11 @@ def test_a_lost_add_is_not_sent_again_on_the_word_of_a_listing_that_proves_nothi
             bench.fault(READ, "http", times=None, match={"page": 2})
         case "drifted":
             bench.before_call.append(
-                lambda path, body: bench.world.contact_insert(person(900 + bench.mark()))
-                if path == READ and body.get("page_state")
-                else None
+                lambda path, body: (
+                    bench.world.contact_insert(person(900 + bench.mark()))
+                    if path == READ and body.get("page_state")
+                    else None
+                )
             )
         case "empty":
             bench.fault(READ, "zero_rows", times=None)
@@ -200,7 +209,9 @@ def test_of_several_matches_one_is_adopted_and_the_rest_stand_beside_it(bench: B
 
 @pytest.mark.parametrize("applied", ["before", "after"])
 @pytest.mark.parametrize("blind", [True, False])
-def test_an_edit_after_a_lost_add_is_one_contact_with_the_new_value(bench: Bench, applied: str, blind: bool) -> None:
+def test_an_edit_after_a_lost_add_is_one_contact_with_the_new_value(
+    bench: Bench, applied: str, blind: bool
+) -> None:
     bench.switch(duplicate_rule="none")
     row = bench.insert(**newcomer(1, company="First"))
     bench.fault(ADD, "drop", applied=applied)
@@ -316,7 +327,9 @@ def test_a_lost_update_of_a_contact_that_upstream_then_deletes(bench: Bench) -> 
 
 
 @pytest.mark.parametrize("rule", ["e164", "exact", "none"])
-@pytest.mark.parametrize("late", [{"visible_after_s": 300}, {"visible_after_lists": 2}, {"visible_after_s": 40000}])
+@pytest.mark.parametrize(
+    "late", [{"visible_after_s": 300}, {"visible_after_lists": 2}, {"visible_after_s": 40000}]
+)
 def test_an_accepted_add_that_shows_late_is_waited_for(bench: Bench, rule: str, late: dict[str, int]) -> None:
     bench.switch(duplicate_rule=rule, **late)
     row = bench.insert(**newcomer(1))
@@ -330,7 +343,9 @@ def test_an_accepted_add_that_shows_late_is_waited_for(bench: Bench, rule: str, 
     bench.quiet()
 
 
-@pytest.mark.parametrize("late", [{"visible_after_s": 300}, {"visible_after_lists": 3}, {"visible_after_s": 40000}])
+@pytest.mark.parametrize(
+    "late", [{"visible_after_s": 300}, {"visible_after_lists": 3}, {"visible_after_s": 40000}]
+)
 def test_a_lost_add_that_shows_late_is_never_there_twice(bench: Bench, late: dict[str, int]) -> None:
     """The vendor's own refusal of the duplicate is evidence: it is waited for, not told as an error."""
     bench.switch(**late)
@@ -341,7 +356,9 @@ def test_a_lost_add_that_shows_late_is_never_there_twice(bench: Bench, late: dic
     for _ in range(10):
         bench.clock.pass_(hours=2)
         bench.push(person=False)
-        assert bench.states() in (["unknown"], ["done"]), "the number is taken by ourselves: no refusal to show"
+        assert bench.states() in (["unknown"], ["done"]), (
+            "the number is taken by ourselves: no refusal to show"
+        )
     assert Counter(bench.phones())["919300000001"] == 1
     assert bench.states() == ["done"] and bench.row(row)["contact_id"]
     bench.quiet()
@@ -442,9 +459,11 @@ def test_a_directory_that_never_holds_still(make_bench: Any) -> None:
     """New contacts come while every listing is read: an add and an update still arrive, once."""
     bench = make_bench(contacts=120)
     bench.before_call.append(
-        lambda path, body: bench.world.contact_insert(person(900 + bench.mark()))
-        if path == READ and body.get("page_state")
-        else None
+        lambda path, body: (
+            bench.world.contact_insert(person(900 + bench.mark()))
+            if path == READ and body.get("page_state")
+            else None
+        )
     )
     row = bench.insert(**newcomer(1))
     bench.edit(1, company="New")

@@ -13,7 +13,12 @@ from tests.office import Office
 def poison(office: Office, call: str, word: str) -> None:
     """From now on the vendor answers code 500 to each call that holds `word`, and applies none of it."""
     office.fault(
-        f"/v3/contact/{call}", "code", times=None, code=500, message="validation failed", match={"contains": word}
+        f"/v3/contact/{call}",
+        "code",
+        times=None,
+        code=500,
+        message="validation failed",
+        match={"contains": word},
     )
 
 
@@ -72,7 +77,9 @@ def test_a_row_that_cuts_every_connection_ends_up_alone(office: Office) -> None:
 
 
 def test_an_edit_that_on_conflict_ruled_against_is_not_done(make_office: MakeOffice) -> None:
-    office = make_office(only=("telecmi-contacts", "telecmi-push"), telecmi={"push": {"on_conflict": "remote"}})
+    office = make_office(
+        only=("telecmi-contacts", "telecmi-push"), telecmi={"push": {"on_conflict": "remote"}}
+    )
     contact = office.world.contact_insert(
         {"phone_no": "919200000001", "first_name": "Asha", "last_name": "Rao", "company": "First"}
     )
