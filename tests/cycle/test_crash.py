@@ -24,6 +24,9 @@ from syncer.sandbox import World, running
 from tests.cycle.push_bench import newcomer, person
 from tests.office import NOON
 
+#: Some minutes on a busy machine: `make soak` runs it.
+pytestmark = pytest.mark.soak
+
 ROOT = Path(__file__).parents[2]
 PUSH = ("telecmi-push",)
 ALL = ("telecmi-contacts", "telecmi-push")
