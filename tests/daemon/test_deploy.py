@@ -200,7 +200,7 @@ def known_metrics() -> set[str]:
     job = figures.JobHealth("telecmi-push", "main", "telecmi", 1, 1, 1, False, 0, False)
     key = ("telecmi-push", "main")
     read = figures.Figures(
-        (job,), {("main", "queued"): 0, ("main", "conflict"): 0}, {"main": 0.0}, {key: 0}, {key: 0}
+        (job,), {("main", "queued"): 0, ("main", "conflict"): 0}, {"main": 0.0}, {key: 0}, {key: 0}, {key: 0}
     )
     totals = figures.Totals({key: dict.fromkeys(figures.COUNTED, 0)}, {(*key, "ok"): 1}, {key: ("ok", 1.0)})
     sizes = list(figures.file_sizes(Path(__file__)))
