@@ -51,8 +51,8 @@ def check(tally: Tally, max_deletions: float) -> Breach:
     """
     removal = ""
     percent = f"{max_deletions:.0%}"
-    if tally.live and tally.gone >= tally.live and tally.listed == 0:
-        removal = f"the listing is suddenly empty: all {tally.live} rows would go"
+    if tally.gone and tally.listed == 0:
+        removal = f"the listing is suddenly empty: all {tally.gone} rows would go"
     elif tally.gone > SMALL_NUMBER and tally.gone > max_deletions * tally.live:
         removal = f"{tally.gone} of {tally.live} rows would go, more than max_deletions = {percent}"
     blanks = {}

@@ -32,12 +32,27 @@ def tally(live: int, gone: int, listed: int | None = None, **columns: tuple[int,
         (8, 5, False),  # five rows may always go
         (8, 6, True),
         (3, 3, True),  # but never all
-        (1, 1, True),
+        (1, 1, True),  # nor the last one
         (0, 0, False),  # an account that is empty from the start
     ],
 )
 def test_rows_that_would_go(live: int, gone: int, held: bool) -> None:
     assert bool(check(tally(live, gone), 0.10)) is held
+
+
+def test_an_empty_listing_is_one_too_where_some_rows_were_decided_on() -> None:
+    """Two rows, one of which a person said to keep: the other is still the last one that was listed."""
+    verdict = judge(
+        live=2,
+        listed=0,
+        gone=[1, 2],
+        blanks=[],
+        filled={},
+        approved=frozenset(),
+        rejected=frozenset({(1, "")}),
+        max_deletions=0.1,
+    )
+    assert verdict.remove == () and verdict.hold == ((2, ""),)
 
 
 def test_all_rows_may_be_replaced_by_others_when_they_are_few() -> None:
