@@ -427,6 +427,7 @@ class Both(RuleBasedStateMachine):
                 assert value in allowed, (phone, name, value, allowed)
                 if (
                     local
+                    and (phone, name) not in self.undone
                     and since is None
                     and local[-1][0] > (written.remote[-1][0] if written.remote else -1)
                 ):
