@@ -13,7 +13,7 @@ BIN    := $(VENV)/bin
 PIP    := $(BIN)/python -m pip --disable-pip-version-check --no-input install --quiet
 PACKAGE := pyproject.toml syncer/__init__.py
 
-.PHONY: help demo test lint format soak bench pins clean
+.PHONY: help demo test lint format soak pins clean
 
 help: ## say what there is
 	@sed -n 's/^\([a-z]*\):.*## \(.*\)/make \1	\2/p' $(firstword $(MAKEFILE_LIST)) | expand -t 16
@@ -37,9 +37,6 @@ format: $(VENV)/.ready-dev ## lay out the code and mend what can be mended
 
 soak: $(VENV)/.ready-dev ## the long runs
 	$(BIN)/python -m pytest -m soak
-
-bench: $(VENV)/.ready-run ## the runnable comparisons
-	$(BIN)/python benchmarks/run.py
 
 # The pins hold for 3.11 to 3.13 and name no index. `uv` is needed for this target alone; delete a line of
 # a .txt file, or the file, to let its version move.
