@@ -122,7 +122,7 @@ class Fields:
     @classmethod
     def of(cls, values: Mapping[str, object]) -> Fields:
         """Read the six from any mapping; what is missing or NULL is ''."""
-        return cls(**{name: "" if values.get(name) is None else str(values[name]) for name in FIELDS})
+        return cls(*["" if (value := values.get(name)) is None else str(value) for name in FIELDS])
 
     def get(self, name: str) -> str:
         """One of the six, by name."""
@@ -130,9 +130,15 @@ class Fields:
         assert isinstance(value, str)
         return value
 
-    def asdict(self) -> dict[str, str]:
+    def values(self) -> tuple[str, ...]:
         """All six, in the vendor's order."""
-        return {name: self.get(name) for name in FIELDS}
+        return (
+            self.phone_no, self.first_name, self.last_name, self.email_id, self.company, self.job_title,
+        )  # fmt: skip
+
+    def asdict(self) -> dict[str, str]:
+        """All six by name, in the vendor's order."""
+        return dict(zip(FIELDS, self.values(), strict=True))
 
 
 @dataclass(frozen=True, slots=True)

@@ -27,10 +27,13 @@ class UnreadableRowError(Exception):
     """A row without an identity that we can read; its text is the reason, free of personal data."""
 
 
+_encode = json.JSONEncoder(ensure_ascii=False, separators=(",", ":")).encode
+
+
 def raw_json(row: Json) -> str:
     """The vendor's JSON of a row: compact, keys in their order, always storable."""
     try:
-        return clean(json.dumps(row, ensure_ascii=False, separators=(",", ":")))
+        return clean(_encode(row))
     except RecursionError:
         return '"(nested too deeply to be kept)"'
 

@@ -9,19 +9,20 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
+from functools import lru_cache
 from typing import Any
 
-from sqlalchemy import Connection, func, insert, select, text, update
+from sqlalchemy import Connection, update
 
 from syncer.core.contacts import Absorbed, Local, absorb
 from syncer.core.model import FIELDS, DirectoryContact
 from syncer.core.normalise import to_e164
 from syncer.core.rows import Bits, differing_fields
-from syncer.store import log, queue
+from syncer.store import bulk, log, queue
 from syncer.store.contacts import TABLE, Policy, load_adopters, load_by_contact_id, load_rows, save_base
-from syncer.store.tables import change_log, contact_base, telecmi_contacts
+from syncer.store.tables import contact_base, telecmi_contacts
 
-_C, _B = telecmi_contacts.c, contact_base.c
+_C = telecmi_contacts.c
 
 
 @dataclass(slots=True)
@@ -53,24 +54,32 @@ class Absorbing:
     forgotten: Callable[[str | None], bool] = field(default=lambda _: False)
 
 
+@lru_cache(maxsize=64)
+def _standing(count: int) -> str:
+    """How so many contacts stand here: `open` where a change of one waits."""
+    open_ = ", ".join(f"'{state}'" for state in sorted(queue.OPEN))
+    marks = ", ".join("?" * count)
+    return (
+        "SELECT c.id, c.contact_id, c.raw, c.deleted_at, b.source, EXISTS (SELECT 1 FROM change_queue q "
+        f"WHERE q.contact_row = c.id AND q.state IN ({open_})) AS open "
+        "FROM telecmi_contacts c LEFT JOIN contact_base b ON b.row_id = c.id "
+        f"WHERE c.account = ? AND c.contact_id IN ({marks})"
+    )
+
+
 def needs_writing(conn: Connection, work: Absorbing, rows: Sequence[DirectoryContact]) -> bool:
     """Whether any of these differs from the mirror; if none does, all are marked as seen."""
     known: dict[str, Any] = {}
     for block in queue.chunks([row.contact_id for row in rows]):
-        query = (
-            select(_C.id, _C.contact_id, _C.raw, _C.deleted_at, _B.source)
-            .outerjoin(contact_base, _B.row_id == _C.id)
-            .where(_C.account == work.policy.account, _C.contact_id.in_(block))
-        )
-        known |= {row.contact_id: row for row in conn.execute(query)}
-    busy = queue.load_open(conn, [row.id for row in known.values()])
+        found = conn.exec_driver_sql(_standing(len(block)), (work.policy.account, *block))
+        known |= {row.contact_id: row for row in found}
     same, strangers = [], 0
     for row in rows:
         there = known.get(row.contact_id)
         if there is None and work.forgotten(row.phone_e164):
             strangers += 1
             continue
-        if there is None or there.id in busy or not _same_raw(there.raw, row.raw, work.ignored):
+        if there is None or there.open or not _same_raw(there.raw, row.raw, work.ignored):
             return True
         if there.deleted_at is not None or there.source != "directory":
             return True
@@ -146,34 +155,28 @@ def _unchanged(local: Local, row: DirectoryContact, ignored: frozenset[str]) -> 
     )
 
 
+#: The columns of a new row, and of its base, in the order of the tables.
+_SHOWN = ("id", "account", "contact_id", "phone_no", "phone_e164", "first_name", "last_name", "email_id",
+          "company", "job_title", "first_seen_at", "last_changed_at", "raw")  # fmt: skip
+_BASE = ("row_id", "account", "source", "contact_id", *FIELDS, "phone_e164", "touched")
+
+
 def _insert(
     conn: Connection, rows: Sequence[DirectoryContact], account: str, at: str, epoch: int
 ) -> Iterable[int]:
     """Write new rows, their bases and log entries, a statement each; returns the row ids."""
     if not rows:
         return []
-    used = conn.execute(text("SELECT seq FROM sqlite_sequence WHERE name = 'telecmi_contacts'")).scalar()
-    start = max(int(used or 0), int(conn.execute(select(func.max(_C.id))).scalar() or 0)) + 1
-    ids = range(start, start + len(rows))
-    shown, bases, entries = [], [], []
-    for row_id, row in zip(ids, rows, strict=True):
-        fields = row.fields.asdict()
-        shown.append(
-            {name: value or None for name, value in fields.items()}
-            | {"id": row_id, "account": account, "contact_id": row.contact_id, "phone_e164": row.phone_e164}
-            | {"first_seen_at": at, "last_changed_at": at, "raw": row.raw}
-        )
-        bases.append(
-            {"row_id": row_id, "account": account, "source": "directory", "contact_id": row.contact_id}
-            | {"phone_e164": row.phone_e164, "touched": epoch}
-            | fields
-        )
-        entries.append(
-            {"at": at, "table_name": TABLE, "row_id": row_id, "kind": "insert", "origin": "upstream"}
-        )
-    conn.execute(insert(telecmi_contacts), shown)
-    conn.execute(insert(contact_base), bases)
-    conn.execute(insert(change_log), entries)
+    shown = []
+    for row in rows:
+        phone_no, *others = (value or None for value in row.fields.values())
+        shown.append((account, row.contact_id, phone_no, row.phone_e164, *others, at, at, row.raw))
+    ids = bulk.insert_new(conn, telecmi_contacts, _SHOWN, shown, at)
+    bases = [
+        (row_id, account, "directory", row.contact_id, *row.fields.values(), row.phone_e164, epoch)
+        for row_id, row in zip(ids, rows, strict=True)
+    ]
+    bulk.insert_rows(conn, contact_base, _BASE, bases)
     return ids
 
 

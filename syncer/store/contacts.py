@@ -79,11 +79,12 @@ def load_rows(conn: Connection, ids: Iterable[int]) -> dict[int, Local]:
 
 def load_by_contact_id(conn: Connection, account: str, ids: Sequence[str]) -> dict[str, Local]:
     """Contacts by the directory's id."""
-    found = {}
+    there: list[int] = []
     for block in queue.chunks(ids):
-        for one in _load(conn, _query().where(_C.account == account, _C.contact_id.in_(block))):
-            found[one.contact_id or ""] = one
-    return found
+        marks = ", ".join("?" * len(block))
+        query = f"SELECT id FROM telecmi_contacts WHERE account = ? AND contact_id IN ({marks})"
+        there += conn.exec_driver_sql(query, (account, *block)).scalars()
+    return {one.contact_id or "": one for one in load_rows(conn, there).values()}
 
 
 def load_adopters(conn: Connection, account: str, phones: Iterable[str]) -> dict[str, Local]:
@@ -93,6 +94,9 @@ def load_adopters(conn: Connection, account: str, phones: Iterable[str]) -> dict
     hold it; the oldest of them.
     """
     out: dict[str, Local] = {}
+    unknown = select(_C.id).where(_C.account == account, _C.contact_id.is_(None)).limit(1)
+    if conn.execute(unknown).first() is None:
+        return out  # as in most of a first pull: nobody is there to adopt anything
     for block in queue.chunks(phones):
         senders = select(push_intents.c.phone_e164, push_intents.c.row_id).where(
             push_intents.c.operation == Operation.ADD, push_intents.c.phone_e164.in_(block)

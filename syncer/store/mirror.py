@@ -8,15 +8,16 @@ from __future__ import annotations
 
 import json
 from collections import Counter
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import lru_cache
 from typing import Any
 
-from sqlalchemy import Connection, Integer, insert, select, text, update
+from sqlalchemy import Connection, insert, select, text, update
 
 from syncer.core.model import Note, Row, Value
 from syncer.core.rows import Bits, Change, Decision, Insert, Remove, Same, Stored, decide_row
-from syncer.store import log
+from syncer.store import bulk, log
 from syncer.store.queue import chunks
 from syncer.store.tables import Mirror, telecmi_notes
 
@@ -44,20 +45,24 @@ class Tracker:
     forgotten: Callable[[str | None], bool] = field(default=lambda _: False)
 
 
-def fit(mirror: Mirror, values: dict[str, Any]) -> dict[str, Value]:
+def fit(mirror: Mirror, values: Mapping[str, Any]) -> dict[str, Value]:
     """The vendor's values in the types of the columns; a number that is none becomes NULL."""
-    out: dict[str, Value] = {}
-    for column in mirror.content:
-        value = values.get(column)
-        if isinstance(mirror.table.c[column].type, Integer):
-            try:
-                number = None if value is None or value == "" else int(value)
-            except (TypeError, ValueError):
-                number = None
-            out[column] = number if number is None or abs(number) < 2**63 else None
-        else:
-            out[column] = None if value is None else str(value)
-    return out
+    return {
+        name: _number(values.get(name)) if name in mirror.numbers else _text(values.get(name))
+        for name in mirror.content
+    }
+
+
+def _text(value: Any) -> str | None:
+    return value if value is None or type(value) is str else str(value)
+
+
+def _number(value: Any) -> int | None:
+    try:
+        number = None if value is None or value == "" else int(value)
+    except (TypeError, ValueError):
+        return None
+    return number if number is None or abs(number) < 2**63 else None
 
 
 def _load(conn: Connection, mirror: Mirror, account: str, keys: Iterable[str]) -> dict[str, Stored]:
@@ -75,23 +80,39 @@ def _load(conn: Connection, mirror: Mirror, account: str, keys: Iterable[str]) -
 
 def _decide(tracker: Tracker, stored: Stored | None, row: Row) -> Decision:
     mirror = tracker.mirror
-    fitted = Row(row.key, fit(mirror, dict(row.values)), row.raw, row.deleted_at, row.stamp, row.notes)
+    fitted = Row(row.key, fit(mirror, row.values), row.raw, row.deleted_at, row.stamp, row.notes)
     return decide_row(stored, fitted, content=mirror.content, stamps=mirror.stamps, ignored=tracker.ignored)
+
+
+@lru_cache(maxsize=64)
+def _standing(table: str, key: str, count: int) -> str:
+    marks = ", ".join("?" * count)
+    return f"SELECT id, {key} AS key_, raw, deleted_at FROM {table} WHERE account = ? AND {key} IN ({marks})"
 
 
 def needs_writing(conn: Connection, tracker: Tracker, rows: Sequence[Row]) -> bool:
     """Whether any of these differs from the mirror; if none does, all are marked as seen."""
-    stored = _load(conn, tracker.mirror, tracker.account, [row.key for row in rows])
-    fresh = []
+    mirror, there = tracker.mirror, {}
+    for block in chunks([row.key for row in rows]):
+        query = _standing(mirror.name, mirror.key, len(block))
+        there |= {one.key_: one for one in conn.exec_driver_sql(query, (tracker.account, *block))}
+    fresh: set[int] = set()
+    doubtful: list[Row] = []
     for row in rows:
-        there = stored.get(row.key)
-        if there is None or there.id in tracker.seen or not isinstance(_decide(tracker, there, row), Same):
-            if there is None and (row.deleted_at or tracker.forgotten(_phone(row))):
+        one = there.get(row.key)
+        if one is None:
+            if row.deleted_at or tracker.forgotten(_phone(row)):
                 continue
             return True
-        fresh.append(there.id)
-    if len(set(fresh)) < len(fresh):
-        return True
+        if one.id in tracker.seen or one.id in fresh:
+            return True
+        fresh.add(one.id)
+        if one.raw != row.raw or one.deleted_at is not None or row.deleted_at:
+            doubtful.append(row)
+    if doubtful:
+        stored = _load(conn, mirror, tracker.account, [row.key for row in doubtful])
+        if any(not isinstance(_decide(tracker, stored.get(row.key), row), Same) for row in doubtful):
+            return True
     for row_id in fresh:
         tracker.seen.add(row_id)
         tracker.exact.add(row_id)
@@ -140,26 +161,25 @@ def take(conn: Connection, tracker: Tracker, rows: Sequence[Row]) -> None:
 def _insert_new(
     conn: Connection, tracker: Tracker, rows: Sequence[Row], stored: dict[str, Stored]
 ) -> set[str]:
-    """Write the plain new rows of a batch, most of a first pull, at once; returns their identities."""
+    """Write the new rows of a batch, most of a first pull, at once; returns their identities."""
     mirror, at = tracker.mirror, tracker.at
     times = Counter(row.key for row in rows)
     new = [
         row
         for row in rows
-        if row.key not in stored and times[row.key] == 1 and not row.deleted_at and not row.notes
+        if row.key not in stored and times[row.key] == 1 and not row.deleted_at
         if not tracker.forgotten(_phone(row))
     ]
     if not new:
         return set()
-    values = [
-        fit(mirror, dict(row.values))
-        | {"account": tracker.account, "first_seen_at": at, "last_changed_at": at, "raw": row.raw}
-        | {mirror.key: row.key}
-        for row in new
-    ]
-    conn.execute(insert(mirror.table), values)
-    ids = _load_ids(conn, mirror, tracker.account, [row.key for row in new])
-    log.inserted_many(conn, mirror.name, sorted(ids), at)
+    columns = ("id", "account", mirror.key, "first_seen_at", "last_changed_at", "raw", *mirror.content)
+    order = sorted(range(len(columns)), key=lambda n: mirror.table.columns.keys().index(columns[n]))
+    values = []
+    for row in new:
+        whole = (None, tracker.account, row.key, at, at, row.raw, *fit(mirror, row.values).values())
+        values.append(tuple(whole[n] for n in order[1:]))
+    ids = bulk.insert_new(conn, mirror.table, tuple(columns[n] for n in order), values, at)
+    _insert_notes(conn, tracker, ids, new)
     for row_id in ids:
         tracker.seen.add(row_id)
         tracker.exact.add(row_id)
@@ -169,15 +189,16 @@ def _insert_new(
     return {row.key for row in new}
 
 
-def _load_ids(conn: Connection, mirror: Mirror, account: str, keys: Iterable[str]) -> list[int]:
-    table = mirror.table
-    return [
-        row_id
-        for block in chunks(keys)
-        for row_id in conn.execute(
-            select(table.c.id).where(table.c.account == account, table.c[mirror.key].in_(block))
-        ).scalars()
+def _insert_notes(conn: Connection, tracker: Tracker, ids: range, rows: Sequence[Row]) -> None:
+    """Write the notes of new rows, of which none is there yet."""
+    values = [
+        (tracker.account, row_id, note.msg, note.date, note.agent, tracker.at)
+        for row_id, row in zip(ids, rows, strict=True)
+        for note in dict.fromkeys(row.notes)
     ]
+    columns = ("id", "account", "contact_row", "msg", "date", "agent", "first_seen_at")
+    if values:
+        bulk.insert_new(conn, telecmi_notes, columns, values, tracker.at)
 
 
 def _phone(row: Row) -> str | None:
@@ -189,7 +210,7 @@ def _is_older(mirror: Mirror, row: Row, there: Stored | None) -> bool:
     """Whether a row may be the older one of two with the same identity."""
     if there is None or mirror.newest_by is None or there.deleted:
         return False
-    mine, theirs = there.values.get(mirror.newest_by), fit(mirror, dict(row.values)).get(mirror.newest_by)
+    mine, theirs = there.values.get(mirror.newest_by), fit(mirror, row.values).get(mirror.newest_by)
     return isinstance(mine, int) and (not isinstance(theirs, int) or theirs < mine)
 
 
@@ -212,7 +233,7 @@ def _carry_out(conn: Connection, tracker: Tracker, row: Row, decision: Decision,
     mirror, at = tracker.mirror, tracker.at
     table = mirror.table
     if isinstance(decision, Insert):
-        values = fit(mirror, dict(row.values))
+        values = fit(mirror, row.values)
         result = conn.execute(
             insert(table)
             .values(
@@ -235,7 +256,7 @@ def _carry_out(conn: Connection, tracker: Tracker, row: Row, decision: Decision,
         if decision.blanks and not final:
             put_off(conn, tracker, row)
             return
-        values = fit(mirror, dict(row.values)) | {"raw": row.raw}
+        values = fit(mirror, row.values) | {"raw": row.raw}
         if decision.changes or decision.restores:
             values |= {"last_changed_at": at, "deleted_at": None}
             told = dict(decision.changes)

@@ -7,6 +7,7 @@ how they are guarded to `triggers.py`. The CHECKs are the last line: what a stra
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 
 from sqlalchemy import (
     CheckConstraint,
@@ -378,7 +379,7 @@ forgotten = _table(
 )
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Mirror:
     """A table that mirrors one vendor list, row by row."""
 
@@ -394,11 +395,16 @@ class Mirror:
         """The table's name."""
         return self.table.name
 
-    @property
+    @cached_property
     def content(self) -> tuple[str, ...]:
         """The columns that come from the vendor and are its content."""
         ours = {"id", "account", self.key, "first_seen_at", "last_changed_at", "deleted_at", "raw"}
         return tuple(c.name for c in self.table.columns if c.name not in ours)
+
+    @cached_property
+    def numbers(self) -> frozenset[str]:
+        """Those of them that hold whole numbers."""
+        return frozenset(n for n in self.content if isinstance(self.table.c[n].type, Integer))
 
 
 USER_CONTACTS = Mirror(
