@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from functools import lru_cache
 from typing import Any
 
-from sqlalchemy import Connection, update
+from sqlalchemy import Connection, func, insert, literal, select, update
 
 from syncer.core.contacts import Absorbed, Local, absorb
 from syncer.core.model import FIELDS, DirectoryContact
@@ -155,10 +155,9 @@ def _unchanged(local: Local, row: DirectoryContact, ignored: frozenset[str]) -> 
     )
 
 
-#: The columns of a new row, and of its base, in the order of the tables.
+#: The columns of a new row, in the order of the table.
 _SHOWN = ("id", "account", "contact_id", "phone_no", "phone_e164", "first_name", "last_name", "email_id",
           "company", "job_title", "first_seen_at", "last_changed_at", "raw")  # fmt: skip
-_BASE = ("row_id", "account", "source", "contact_id", *FIELDS, "phone_e164", "touched")
 
 
 def _insert(
@@ -169,14 +168,16 @@ def _insert(
         return []
     shown = []
     for row in rows:
-        phone_no, *others = (value or None for value in row.fields.values())
+        phone_no, *others = [value or None for value in row.fields.values()]
         shown.append((account, row.contact_id, phone_no, row.phone_e164, *others, at, at, row.raw))
     ids = bulk.insert_new(conn, telecmi_contacts, _SHOWN, shown, at)
-    bases = [
-        (row_id, account, "directory", row.contact_id, *row.fields.values(), row.phone_e164, epoch)
-        for row_id, row in zip(ids, rows, strict=True)
-    ]
-    bulk.insert_rows(conn, contact_base, _BASE, bases)
+    agreed = {name: func.coalesce(_C[name], "") for name in FIELDS}
+    base = {
+        "row_id": _C.id, "account": _C.account, "source": literal("directory"), "contact_id": _C.contact_id,
+        **agreed, "phone_e164": _C.phone_e164, "touched": literal(epoch),
+    }  # fmt: skip
+    new = select(*base.values()).where(_C.id.between(ids[0], ids[-1]))
+    conn.execute(insert(contact_base).from_select(list(base), new))
     return ids
 
 

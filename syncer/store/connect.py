@@ -202,6 +202,7 @@ class Database:
             "foreign_keys = ON",
             "trusted_schema = OFF",
             "journal_size_limit = 67108864",
+            "cache_size = -8000",  # kB: the upper pages of all indexes of a large mirror
             f"wal_autocheckpoint = {1000 if checkpoints else 0}",
         ):
             conn.execute(f"PRAGMA {pragma}")
