@@ -122,6 +122,19 @@ class Walk:
         """What to ask for next; False when the listing has ended."""
         return False if self._ended_by or self._error else self._position
 
+    def expects(self, page: int) -> bool:
+        """Whether a numbered page may be asked for although those in front of it have not come yet.
+
+        As far as a total promises rows, and the page after them, which proves the end.
+        """
+        if self._paging is not Paging.NUMBERED or not self.total or self._counts_pages or not self._largest:
+            return False
+        return page <= -(-self.total // self._largest) + 1
+
+    def leads_back(self, cursor: str) -> bool:
+        """Whether a cursor has come before, so that it ends the listing."""
+        return cursor == self._position or cursor in self._cursors
+
     @property
     def rows(self) -> int:
         """Rows that came so far."""

@@ -62,6 +62,7 @@ class Page:
     cursor: str | None = None  #: where the vendor says it goes on; None or "": nowhere
     server_date: datetime | None = None  #: the answer's HTTP `Date`, UTC
     digest: str = ""  #: a hash of the page's rows: two pages with one digest are the same page
+    epoch: int = 0  #: the push epoch when it was asked for, or an earlier one; see `store/queue.epoch`
 
     @property
     def size(self) -> int:

@@ -67,14 +67,17 @@ class _Mobiles(NamedTuple):
 @lru_cache(maxsize=32)
 def _mobiles(region: str) -> _Mobiles | None:
     meta = phonenumbers.PhoneMetadata.metadata_for_region(region)
-    if meta is None or not meta.mobile or not meta.mobile.national_number_pattern:
+    if meta is None or meta.mobile is None or meta.general_desc is None:
         return None
-    prefix = meta.national_prefix_for_parsing
+    mobile, any_, prefix = (
+        meta.mobile.national_number_pattern,
+        meta.general_desc.national_number_pattern,
+        meta.national_prefix_for_parsing,
+    )
+    if not mobile or not any_:
+        return None
     return _Mobiles(
-        str(meta.country_code),
-        re.compile(meta.mobile.national_number_pattern),
-        re.compile(meta.general_desc.national_number_pattern),
-        re.compile(prefix) if prefix else None,
+        str(meta.country_code), re.compile(mobile), re.compile(any_), re.compile(prefix) if prefix else None
     )
 
 

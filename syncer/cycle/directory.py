@@ -15,7 +15,7 @@ from syncer.core.model import DirectoryContact, Fields, Page, Paging, Position, 
 from syncer.core.queue import Event
 from syncer.core.rows import Bits
 from syncer.cycle.env import TelecmiSource
-from syncer.cycle.listing import walk_pages
+from syncer.cycle.listing import Foresee, rows_of, walk_pages
 from syncer.cycle.mirrors import known_offset, learn_offset, learn_volatile, watch_quiescence
 from syncer.cycle.run import Run
 from syncer.cycle.settle import Ask, settle
@@ -80,16 +80,18 @@ async def read_directory(
     """Walk the whole directory, taking over what it shows as it comes."""
     store = run.env.store
     reading = new_reading(run, source, blanks_wait=True)
-    reading.began_in = asked_in = await store.read(queue.epoch)
+    reading.began_in = epoch = await store.read(queue.epoch)
     walk = Walk(Paging.CURSOR, has_total=True, offset=known_offset(run, TABLE))
 
-    async def consume(rows: Sequence[Row]) -> None:
-        nonlocal asked_in
-        await absorb(run, reading, [as_contact(row) for row in rows], asked_in)
-        asked_in = await store.read(queue.epoch)
+    async def consume(pages: Sequence[Page]) -> None:
+        nonlocal epoch
+        await absorb(run, reading, [as_contact(row) for row in rows_of(pages)], pages[0].epoch)
+        epoch = await store.read(queue.epoch)
 
-    async def fetch(position: Position) -> Page:
-        return await source.client.fetch_directory_page(position if isinstance(position, str) else None)
+    async def fetch(position: Position, foresee: Foresee) -> Page:
+        asked_in = epoch
+        cursor = position if isinstance(position, str) else None
+        return replace(await source.client.fetch_directory_page(cursor, foresee=foresee), epoch=asked_in)
 
     reading.error = await walk_pages(run, walk, fetch, consume, label=label)
     return reading, walk.certificate(len(reading.seen) + reading.counts.forgotten), walk

@@ -10,6 +10,7 @@ import asyncio
 import shutil
 import tempfile
 from collections.abc import Awaitable, Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from datetime import timedelta
 from functools import partial
@@ -212,14 +213,17 @@ async def sync(
     async with locks.hold([lock_name(spec) for spec in chosen]):
         async with locks.hold([SCHEMA_LOCK]):
             db = open_database(settings)
+        # A thread of its own: pages go on coming while rows are written.
+        executor = ThreadPoolExecutor(1, thread_name_prefix="database")
         try:
-            env = build(settings, db, clock or SystemClock())
+            env = build(settings, db, clock or SystemClock(), executor=executor)
             env.progress = progress
             try:
                 return await run_all(env, chosen, full=full, person=True)
             finally:
                 await env.aclose()
         finally:
+            executor.shutdown()
             db.close()
 
 

@@ -10,8 +10,8 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from syncer.core.listing import Certificate, Walk
-from syncer.core.model import Row, Verdict
-from syncer.cycle.listing import Fetch, walk_pages
+from syncer.core.model import Page, Row, Verdict
+from syncer.cycle.listing import Fetch, rows_of, walk_pages
 from syncer.cycle.run import Run
 from syncer.cycle.settle import Ask, settle
 from syncer.errors import RemoteError
@@ -73,7 +73,8 @@ async def read_rows(
     store = run.env.store
     already = tracker.rows
 
-    async def consume(rows: Sequence[Row]) -> None:
+    async def consume(pages: Sequence[Page]) -> None:
+        rows = rows_of(pages)
         if await store.read(mirror.needs_writing, tracker, rows):
             await store.write(_take, tracker, rows)
 

@@ -13,6 +13,7 @@ from syncer.core.model import Page, Paging, Position, Verdict
 from syncer.core.windows import HOUR, Window
 from syncer.cycle import mirrors
 from syncer.cycle.env import TelecmiSource
+from syncer.cycle.listing import Foresee
 from syncer.cycle.run import Run
 from syncer.errors import RejectedError
 from syncer.store import counting, mirror, runs
@@ -144,7 +145,9 @@ async def _read_window(reading: _Reading, window: Window) -> None:
         await _save(reading, window, began, len(names))
 
 
-async def _fetch(source: TelecmiSource, window: Window, names: set[str], position: Position) -> Page:
+async def _fetch(
+    source: TelecmiSource, window: Window, names: set[str], position: Position, _: Foresee
+) -> Page:
     assert isinstance(position, int)
     # One millisecond early: nobody says which ends of a window belong to it.
     page = await source.client.fetch_voicemails_page(max(0, window.start - 1), window.end, position)

@@ -112,6 +112,7 @@ class Door:
         self._on_request = on_request
         self._give_up_after = give_up_after
         self._patience: float | None = None
+        self.concurrency = concurrency
         self._slots = asyncio.Semaphore(concurrency)
         #: None: no budget, for tests and benchmarks.
         self._pace = None if math.isinf(requests_per_second) else AsyncLimiter(1, 1 / requests_per_second)

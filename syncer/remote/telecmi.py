@@ -7,7 +7,7 @@ is known after an OutcomeUnknownError, to the push.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from datetime import timedelta
 
 from syncer.core.model import FIELDS, DirectoryContact, Fields, Note, Page, Row, Value
@@ -89,18 +89,27 @@ class Telecmi:
 
     # -- lists -------------------------------------------------------------------------------------
 
-    async def fetch_directory_page(self, cursor: str | None, limit: int = 100) -> Page:
-        """A page of the organization's directory (v3, at most 100 rows); `cursor` None starts."""
+    async def fetch_directory_page(
+        self, cursor: str | None, limit: int = 100, foresee: Callable[[str], None] | None = None
+    ) -> Page:
+        """A page of the organization's directory (v3, at most 100 rows); `cursor` None starts.
+
+        `foresee` is told the next cursor before the rows are read, so that its page can be under way.
+        """
         payload: dict[str, object] = {"limit": limit}
         if cursor:
             payload["page_state"] = cursor
         answer = await self._contact_call(DIRECTORY, payload)
         body, rows = self._list(answer, DIRECTORY, "contacts")
+        following = self._cursor(body.get("page_state"))
+        if foresee is not None and following and rows:
+            foresee(following)
+            await asyncio.sleep(0)  # its request goes out now
         return read.read_page(
             rows,
             self._directory_row,
             total=read.count(body.get("count")),
-            cursor=self._cursor(body.get("page_state")),
+            cursor=following,
             server_date=answer.server_date,
         )
 

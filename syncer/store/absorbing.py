@@ -17,6 +17,7 @@ from sqlalchemy import Connection, func, insert, literal, select, update
 from syncer.core.contacts import Absorbed, Local, absorb
 from syncer.core.model import FIELDS, DirectoryContact
 from syncer.core.normalise import to_e164
+from syncer.core.queue import OPEN
 from syncer.core.rows import Bits, differing_fields
 from syncer.store import bulk, log, queue
 from syncer.store.contacts import TABLE, Policy, load_adopters, load_by_contact_id, load_rows, save_base
@@ -57,7 +58,7 @@ class Absorbing:
 @lru_cache(maxsize=64)
 def _standing(count: int) -> str:
     """How so many contacts stand here: `open` where a change of one waits."""
-    open_ = ", ".join(f"'{state}'" for state in sorted(queue.OPEN))
+    open_ = ", ".join(f"'{state}'" for state in sorted(OPEN))
     marks = ", ".join("?" * count)
     return (
         "SELECT c.id, c.contact_id, c.raw, c.deleted_at, b.source, EXISTS (SELECT 1 FROM change_queue q "

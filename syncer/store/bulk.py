@@ -16,7 +16,7 @@ from sqlalchemy.dialects import sqlite
 from syncer.store.tables import change_log, metadata
 
 #: Positional parameters, so that a row is a plain tuple.
-_DIALECT = sqlite.dialect(paramstyle="qmark")  # type: ignore[no-untyped-call]
+_DIALECT = sqlite.dialect(paramstyle="qmark")
 
 
 @lru_cache(maxsize=64)
@@ -24,7 +24,9 @@ def _insert_statement(table: str, columns: tuple[str, ...]) -> str:
     return str(insert(metadata.tables[table]).compile(dialect=_DIALECT, column_keys=list(columns)))
 
 
-def insert_rows(conn: Connection, table: Table, columns: tuple[str, ...], rows: Sequence[tuple[Any, ...]]) -> None:
+def insert_rows(
+    conn: Connection, table: Table, columns: tuple[str, ...], rows: Sequence[tuple[Any, ...]]
+) -> None:
     """Write rows, each a tuple of the values of `columns` in the order of the table's columns."""
     if rows:
         conn.exec_driver_sql(_insert_statement(table.name, columns), list(rows))
@@ -54,7 +56,9 @@ def log_new(conn: Connection, table: Table, ids: range, at: str) -> None:
 
 def _next_ids(conn: Connection, table: Table, count: int) -> range:
     """So many numbers that no row has, nor ever had."""
-    used = conn.execute(text("SELECT seq FROM sqlite_sequence WHERE name = :name"), {"name": table.name}).scalar()
+    used = conn.execute(
+        text("SELECT seq FROM sqlite_sequence WHERE name = :name"), {"name": table.name}
+    ).scalar()
     greatest = conn.execute(select(func.max(table.c.id))).scalar()
     start = max(int(used or 0), int(greatest or 0)) + 1
     return range(start, start + count)

@@ -92,7 +92,8 @@ def _standing(table: str, key: str, count: int) -> str:
 
 def needs_writing(conn: Connection, tracker: Tracker, rows: Sequence[Row]) -> bool:
     """Whether any of these differs from the mirror; if none does, all are marked as seen."""
-    mirror, there = tracker.mirror, {}
+    mirror = tracker.mirror
+    there: dict[str, Any] = {}
     for block in chunks([row.key for row in rows]):
         query = _standing(mirror.name, mirror.key, len(block))
         there |= {one.key_: one for one in conn.exec_driver_sql(query, (tracker.account, *block))}
