@@ -21,6 +21,7 @@ MIGRATIONS = sorted((ROOT / "migrations").rglob("*.py"))
 #: Library -> the only places that may import it, as beginnings of paths below the repository.
 HOMES = {
     "httpx": ("syncer/remote/",),
+    "aiohttp": ("syncer/remote/transport.py",),
     "httpcore": ("syncer/remote/",),
     "aiolimiter": ("syncer/remote/",),
     "sqlalchemy": ("syncer/store/", "migrations/"),

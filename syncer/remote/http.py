@@ -17,7 +17,7 @@ from contextlib import asynccontextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from functools import cache
+from functools import cache, lru_cache
 from pathlib import Path
 from urllib.parse import urlsplit
 
@@ -27,6 +27,7 @@ from aiolimiter import AsyncLimiter
 from syncer.core.retry import backoff, parse_http_date, parse_retry_after
 from syncer.errors import BadAnswerError, ConfigError, RemoteError, TransientError
 from syncer.remote.judge import Judge, broken, judge_status, misshapen
+from syncer.remote.transport import CONNECTING, Transport
 from syncer.remote.wire import Answer, Call, NotJson, decode, encode
 
 #: Larger answers are refused: a page of 100 rows is far below.
@@ -116,22 +117,18 @@ class Door:
         self._slots = asyncio.Semaphore(concurrency)
         #: None: no budget, for tests and benchmarks.
         self._pace = None if math.isinf(requests_per_second) else AsyncLimiter(1, 1 / requests_per_second)
-        self._client = httpx.AsyncClient(
-            transport=transport,
-            verify=transport is not None or _tls(source, ca_file),
-            timeout=httpx.Timeout(timeout),
-            limits=httpx.Limits(max_connections=concurrency, max_keepalive_connections=concurrency),
-            trust_env=not _is_loopback(self.base_url),
-            follow_redirects=False,
-            headers={"User-Agent": "syncer", "Accept": "application/json"},
-        )
+        if transport is None:
+            trust_env = not _is_loopback(self.base_url)
+            transport = Transport(_tls(source, ca_file), connections=concurrency, trust_env=trust_env)
+        #: What requests go through. No client of httpx's around it: cookies, redirects and netrc are not wanted.
+        self.transport = transport
 
     def __repr__(self) -> str:
         return f"Door({self.source})"
 
     async def aclose(self) -> None:
         """Close the connections; no call may follow."""
-        await self._client.aclose()
+        await self.transport.aclose()
 
     @asynccontextmanager
     async def deadline(self, seconds: float) -> AsyncIterator[None]:
@@ -251,16 +248,13 @@ class Door:
             self._on_request()
         connecting = False
 
-        async def trace(event: str, _: object) -> None:
+        def tell(waits: bool) -> None:
             nonlocal connecting
-            if event in {"connection.connect_tcp.started", "connection.start_tls.started"}:
-                connecting = True
-            elif event.endswith("send_request_headers.started"):
-                connecting = False
+            connecting = waits
 
         try:
             async with asyncio.timeout(limit):
-                answer = await self._exchange(call, {"trace": trace})
+                answer = await self._exchange(call, {CONNECTING: tell})
         except _TooLargeError:
             text = f"an answer of more than {LARGEST_ANSWER >> 20} MiB"
             return _Failed(misshapen(self.source, call, text), again=False)
@@ -280,16 +274,17 @@ class Door:
         return answer
 
     async def _exchange(self, call: Call, extensions: dict[str, object]) -> Answer:
-        headers = dict(call.headers or {})
+        headers = _HEADERS | dict(call.headers or {})
         content = None
         if call.json is not None:
             content = encode(call.json)
             headers["Content-Type"] = "application/json"
-        request = self._client.build_request(
-            call.method, self.base_url + call.path, params=call.params, headers=headers, content=content,
-            extensions={**extensions, "timeout": httpx.Timeout(self.timeout).as_dict()},
-        )  # fmt: skip
-        response = await self._client.send(request, stream=True)
+        url = _address(self.base_url + call.path)
+        request = httpx.Request(
+            call.method, url, params=call.params, headers=headers, content=content, extensions=extensions
+        )
+        response = await self.transport.handle_async_request(request)
+        response.request = request
         body = bytearray()
         try:
             async for chunk in response.aiter_bytes():
@@ -314,6 +309,11 @@ class Door:
             return _Failed(TransientError(self.source, call.name, f"{text}; nothing was sent"), again=True)
         return _Failed(broken(self.source, call, text), again=not call.unsure_once)
 
+
+_HEADERS = {"User-Agent": "syncer", "Accept": "application/json", "Accept-Encoding": "gzip, deflate"}
+
+#: The addresses of calls, read once.
+_address = lru_cache(maxsize=64)(httpx.URL)
 
 #: What a failure of httpx is called for people; its own text may hold the URL.
 _WORDS = {

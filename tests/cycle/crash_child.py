@@ -113,8 +113,7 @@ def watch(env: Env, step: Callable[[str], None]) -> None:
     """Let the steps be counted."""
     env.store = SteppingStore(env.store, step)
     for source in env.telecmi.values():
-        client = source.door._client
-        client._transport = SteppingWire(client._transport, step)
+        source.door.transport = SteppingWire(source.door.transport, step)
 
 
 async def run(env: Env, chosen: Any) -> Any:

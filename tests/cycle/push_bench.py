@@ -69,8 +69,7 @@ class Bench(Office):
     def env(self) -> Env:
         env = super().env()
         for source in env.telecmi.values():
-            client = source.door._client
-            client._transport = Wire(client._transport, self)
+            source.door.transport = Wire(source.door.transport, self)
 
         def step(name: str) -> None:
             self.steps.append(name)
