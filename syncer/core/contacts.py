@@ -70,6 +70,11 @@ class Local:
         """Whether it is a tombstone here: deleted by a person, or gone upstream."""
         return self.deleted_at is not None
 
+    @property
+    def known(self) -> bool:
+        """Whether the directory has it, and we agreed on what it says."""
+        return self.contact_id is not None and self.base is not None
+
     def open(self, *states: State, delete: bool = False) -> tuple[Change, ...]:
         """Open changes in one of `states`; deletes, or all but deletes."""
         return tuple(

@@ -101,7 +101,7 @@ def decide(change: Change, local: Local, look: Look, ctx: Context) -> Decision:
         return _decide_delete(change, local, look, ctx)
     if local.deleted:
         return _decide_overtaken(change, local, look, ctx)
-    if local.contact_id is not None and local.base is not None:
+    if local.known:
         return _decide_update(change, local, look, ctx)
     return _decide_add(change, local, look, ctx)
 

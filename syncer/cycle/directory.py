@@ -14,6 +14,7 @@ from syncer.core.merge import dirty_fields
 from syncer.core.model import DirectoryContact, Fields, Page, Paging, Position, Row, State, Verdict
 from syncer.core.queue import Event
 from syncer.core.rows import Bits
+from syncer.cycle.blocks import Blocks
 from syncer.cycle.env import TelecmiSource
 from syncer.cycle.listing import Foresee, rows_of, walk_pages
 from syncer.cycle.mirrors import known_offset, learn_offset, learn_volatile, watch_quiescence
@@ -83,26 +84,41 @@ async def read_directory(
     reading.began_in = epoch = await store.read(queue.epoch)
     walk = Walk(Paging.CURSOR, has_total=True, offset=known_offset(run, TABLE))
 
-    async def consume(pages: Sequence[Page]) -> None:
+    async def sift(pages: Sequence[Page]) -> Sequence[tuple[DirectoryContact, int]]:
         nonlocal epoch
-        await absorb(run, reading, [as_contact(row) for row in rows_of(pages)], pages[0].epoch)
-        epoch = await store.read(queue.epoch)
+        rows = [as_contact(row) for row in rows_of(pages)]
+        differing, epoch = await store.read(_sift, reading.work, rows)
+        return [(row, pages[0].epoch) for row in differing]
+
+    async def write(block: Sequence[tuple[DirectoryContact, int]]) -> None:
+        await _write(run, reading, [row for row, _ in block], min(asked_in for _, asked_in in block))
 
     async def fetch(position: Position, foresee: Foresee) -> Page:
         asked_in = epoch
         cursor = position if isinstance(position, str) else None
         return replace(await source.client.fetch_directory_page(cursor, foresee=foresee), epoch=asked_in)
 
-    reading.error = await walk_pages(run, walk, fetch, consume, label=label)
+    reading.error = await walk_pages(run, walk, fetch, Blocks(sift, write), label=label)
     return reading, walk.certificate(len(reading.seen) + reading.counts.forgotten), walk
 
 
-async def absorb(run: Run, reading: Reading, batch: Sequence[DirectoryContact], asked_in: int) -> None:
-    """Take over a batch that was asked for in the epoch `asked_in`."""
-    work, store = reading.work, run.env.store
-    if await store.read(absorbing.needs_writing, work, batch):
-        work.asked_in, work.at = asked_in, run.env.stamp()
-        await store.write(absorbing.absorb_batch, work, batch)
+def _sift(
+    conn: Connection, work: Absorbing, rows: Sequence[DirectoryContact]
+) -> tuple[Sequence[DirectoryContact], int]:
+    return absorbing.sift(conn, work, rows), queue.epoch(conn)
+
+
+async def absorb(run: Run, reading: Reading, rows: Sequence[DirectoryContact], asked_in: int) -> None:
+    """Take over rows that were asked for in the epoch `asked_in`."""
+    differing = await run.env.store.read(absorbing.sift, reading.work, rows)
+    if differing:
+        await _write(run, reading, differing, asked_in)
+
+
+async def _write(run: Run, reading: Reading, rows: Sequence[DirectoryContact], asked_in: int) -> None:
+    work = reading.work
+    work.asked_in, work.at = asked_in, run.env.stamp()
+    await run.env.store.write(absorbing.absorb_batch, work, rows)
 
 
 @dataclass(slots=True)

@@ -1,4 +1,4 @@
-"""Walks one list call: asks for page after page, hands them on in batches, brings the certificate.
+"""Walks one list call: asks for page after page, hands them on, brings the certificate.
 
 Requests go out ahead of the pages' turn, so that neither the vendor nor the database waits for the
 other; pages are judged in their order all the same. What a page proves is decided in
@@ -9,23 +9,26 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable, Sequence
+from typing import TypeVar
 
 from syncer.core.listing import Walk
 from syncer.core.model import Page, Position, Row
+from syncer.cycle.blocks import Blocks
 from syncer.cycle.run import Run
 from syncer.errors import AuthError, BadAnswerError, RejectedError, RemoteError
 from syncer.store import runs
 
-#: Rows handed on at once, at least: one transaction each.
+T = TypeVar("T")
+
+#: Rows that are compared with the mirror at once, at least.
 BATCH = 400
 
-#: Most rows that may have come and wait for their turn; a listing that is stored slower than it comes.
+#: Most rows that may have come and wait for their turn: a listing may come faster than it is stored.
 MOST_WAITING = 2 * BATCH
 
 #: Tells the position of the page after the one that has just come, before its rows are read.
 Foresee = Callable[[Position], None]
 Fetch = Callable[[Position, Foresee], Awaitable[Page]]
-Consume = Callable[[Sequence[Page]], Awaitable[None]]
 
 
 class _Ahead:
@@ -103,18 +106,18 @@ class _Ahead:
 
 
 async def walk_pages(
-    run: Run, walk: Walk, fetch: Fetch, consume: Consume, *, label: str = "", before: int = 0
+    run: Run, walk: Walk, fetch: Fetch, blocks: Blocks[Page, T], *, label: str = "", before: int = 0
 ) -> RemoteError | None:
     """Read a listing to its end.
 
-    Returns the error that broke it off, if one did, after handing on all rows that came before it.
+    Returns the error that broke it off, if one did, after writing all rows that came before it.
     Credentials that are refused are raised: they are no listing's fault.
     """
     first = walk.next_position()
     assert not isinstance(first, bool)
     ahead = _Ahead(walk, fetch, run.door.concurrency)
     try:
-        error = await _read(run, walk, ahead, consume, label or run.job, before)
+        error = await _read(run, walk, ahead, blocks, label or run.job, before)
     finally:
         await ahead.close()
     if walk.wants_reread:
@@ -128,7 +131,7 @@ async def walk_pages(
 
 
 async def _read(
-    run: Run, walk: Walk, ahead: _Ahead, consume: Consume, label: str, before: int
+    run: Run, walk: Walk, ahead: _Ahead, blocks: Blocks[Page, T], label: str, before: int
 ) -> RemoteError | None:
     pages: list[Page] = []
     waiting = 0
@@ -138,8 +141,8 @@ async def _read(
         try:
             page = await ahead.page(position)
         except AuthError:
-            if pages:
-                await consume(pages)
+            await blocks.take(pages)
+            await blocks.flush()
             raise
         except RejectedError as refusal:
             if walk.past_the_end():
@@ -157,11 +160,11 @@ async def _read(
         pages.append(page)
         waiting += len(page.rows)
         if waiting >= BATCH:
-            await consume(pages)
+            await blocks.take(pages)
             pages, waiting = [], 0
         run.env.progress(label, run.account, before + walk.rows, walk.total)
-    if pages:
-        await consume(pages)
+    await blocks.take(pages)
+    await blocks.flush()
     return error
 
 

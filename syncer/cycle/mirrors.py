@@ -11,6 +11,7 @@ from dataclasses import dataclass
 
 from syncer.core.listing import Certificate, Walk
 from syncer.core.model import Page, Row, Verdict
+from syncer.cycle.blocks import Blocks
 from syncer.cycle.listing import Fetch, rows_of, walk_pages
 from syncer.cycle.run import Run
 from syncer.cycle.settle import Ask, settle
@@ -73,13 +74,14 @@ async def read_rows(
     store = run.env.store
     already = tracker.rows
 
-    async def consume(pages: Sequence[Page]) -> None:
-        rows = rows_of(pages)
-        if await store.read(mirror.needs_writing, tracker, rows):
-            await store.write(_take, tracker, rows)
+    async def sift(pages: Sequence[Page]) -> Sequence[Row]:
+        return await store.read(mirror.sift, tracker, rows_of(pages))
+
+    async def write(rows: Sequence[Row]) -> None:
+        await store.write(_take, tracker, rows)
 
     before = (tracker.distinct, tracker.added, tracker.changed, tracker.quiet)
-    error = await walk_pages(run, walk, fetch, consume, label=label, before=already)
+    error = await walk_pages(run, walk, fetch, Blocks(sift, write), label=label, before=already)
     run.seen += tracker.rows - already
     run.added += tracker.added - before[1]
     run.changed += tracker.changed - before[2]

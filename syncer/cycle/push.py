@@ -62,6 +62,7 @@ class Push:
     listings: int = 0
     doubted: bool = False  #: asking by id has just failed
     lost: list[int] = field(default_factory=list)  #: changes whose answer did not come
+    accepted: list[Send] = field(default_factory=list)  #: answered well, and still to be read back
     failures: int = 0  #: calls in a row of which the vendor itself said that it failed
     passed: bool = False  #: a call went through in this run
 
@@ -115,6 +116,9 @@ async def push_changes(run: Run, source: TelecmiSource) -> None:
                 await _send(push, list(batch))
         except (TransientError, OutcomeUnknownError) as error:
             held_up = error
+        finally:
+            await _read_back_accepted(push)
+        if held_up is not None:
             break
         if not sends and not moved:
             break
@@ -259,12 +263,13 @@ async def _decide(
 
     def work(conn: Connection) -> list[Decision]:
         rows = contacts.load_rows(conn, {local.row_id for _, local in pairs})
-        fresh: list[tuple[Change, Local]] = []
-        for change, _ in pairs:
-            now = queue.load_change(conn, change.id)
-            waits = now is not None and now.state in (State.QUEUED, State.UNKNOWN, State.HELD)
-            if now is not None and waits and now.contact_row in rows:
-                fresh.append((now, rows[now.contact_row]))
+        changes = queue.load_changes(conn, [change.id for change, _ in pairs])
+        waiting = (State.QUEUED, State.UNKNOWN, State.HELD)
+        fresh = [
+            (now, rows[now.contact_row])
+            for now in (changes.get(change.id) for change, _ in pairs)
+            if now is not None and now.state in waiting and now.contact_row in rows
+        ]
         return pushing.decide_all(
             conn, fresh, looks, policy, run.env.now(), push.source.account.max_deletions
         )
@@ -314,7 +319,14 @@ async def _send(push: Push, batch: list[Send]) -> None:
     push.failures, push.passed = 0, True
     await store.write(queue.answer_intents, [s.change.id for s in batch], "accepted")
     run.env.step("push: noted")
-    await _read_back(push, batch, "accepted; the directory does not show it yet")
+    push.accepted += batch
+
+
+async def _read_back_accepted(push: Push) -> None:
+    """All that was accepted in this round is read back at once: by a single listing, when it is much."""
+    if push.accepted:
+        batch, push.accepted = push.accepted, []
+        await _read_back(push, batch, "accepted; the directory does not show it yet")
 
 
 def _may_be_one_row(push: Push, batch: Sequence[Send]) -> bool:
@@ -360,7 +372,6 @@ async def _look_after(push: Push, batch: Sequence[Send]) -> tuple[bool, list[Sen
     store = push.run.env.store
     rows = list((await store.read(contacts.load_rows, [s.change.contact_row for s in batch])).values())
     known = [local for local in rows if local.contact_id is not None]
-    deletes = batch[0].operation is Operation.DELETE
     pages = 2 + await store.read(contacts.live_count, push.account) // 100
     looks: dict[int, Look] = {}
     proven = False
@@ -371,8 +382,9 @@ async def _look_after(push: Push, batch: Sequence[Send]) -> tuple[bool, list[Sen
         looks = await _look_by_listing(push, rows)
         proven = all(look.listing is Verdict.COMPLETE for look in looks.values())
     missing = [s for s in batch if not looks[s.change.contact_row].seen]
-    if deletes and proven:
-        await store.write(pushing.accepted_alone, missing, push.run.env.stamp(), "")
+    deleted = [s for s in missing if s.operation is Operation.DELETE]
+    if deleted and proven:
+        await store.write(pushing.accepted_alone, deleted, push.run.env.stamp(), "")
     return proven, missing
 
 

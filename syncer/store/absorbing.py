@@ -47,6 +47,8 @@ class Absorbing:
     asked_in: int = 0  #: the epoch in which the rows at hand were asked for
     at: str = ""
     seen: Bits = field(default_factory=Bits)
+    #: Contacts that were sifted out and are still to be written: what comes of them again comes after.
+    unwritten: set[str] = field(default_factory=set)
     counts: Counts = field(default_factory=Counts)
     #: Takes contacts of which upstream would turn a field blank: that has to be counted over the
     #: whole listing first. None: they are taken over as they are.
@@ -68,28 +70,32 @@ def _standing(count: int) -> str:
     )
 
 
-def needs_writing(conn: Connection, work: Absorbing, rows: Sequence[DirectoryContact]) -> bool:
-    """Whether any of these differs from the mirror; if none does, all are marked as seen."""
+def sift(conn: Connection, work: Absorbing, rows: Sequence[DirectoryContact]) -> list[DirectoryContact]:
+    """Those of the rows that differ from the mirror; the others are marked as seen, and done with."""
     known: dict[str, Any] = {}
     for block in queue.chunks([row.contact_id for row in rows]):
         found = conn.exec_driver_sql(_standing(len(block)), (work.policy.account, *block))
         known |= {row.contact_id: row for row in found}
-    same, strangers = [], 0
+    differing: list[DirectoryContact] = []
     for row in rows:
         there = known.get(row.contact_id)
         if there is None and work.forgotten(row.phone_e164):
-            strangers += 1
-            continue
-        if there is None or there.open or not _same_raw(there.raw, row.raw, work.ignored):
-            return True
-        if there.deleted_at is not None or there.source != "directory":
-            return True
-        same.append(there.id)
-    for row_id in same:
-        work.seen.add(row_id)
-    work.counts.seen += len(rows)
-    work.counts.forgotten += strangers
-    return False
+            work.counts.seen += 1
+            work.counts.forgotten += 1
+        elif (
+            there is None
+            or row.contact_id in work.unwritten
+            or there.open
+            or there.deleted_at is not None
+            or there.source != "directory"
+            or not _same_raw(there.raw, row.raw, work.ignored)
+        ):
+            differing.append(row)
+            work.unwritten.add(row.contact_id)
+        else:
+            work.counts.seen += 1
+            work.seen.add(there.id)
+    return differing
 
 
 def _same_raw(old: str | None, new: str, ignored: frozenset[str]) -> bool:
@@ -100,6 +106,7 @@ def absorb_batch(conn: Connection, work: Absorbing, rows: Sequence[DirectoryCont
     """Write down what the directory showed."""
     policy, counts, seen = work.policy, work.counts, work.seen
     ids = Counter(row.contact_id for row in rows)
+    work.unwritten.difference_update(ids)
     known = load_by_contact_id(conn, policy.account, list(ids))
     new_phones = {row.phone_e164 for row in rows if row.contact_id not in known and row.phone_e164}
     adopters = load_adopters(conn, policy.account, new_phones)

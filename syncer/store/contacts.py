@@ -277,11 +277,10 @@ def unseen(conn: Connection, account: str, seen: Bits, since_epoch: int) -> tupl
         select(_C.id, _C.deleted_at)
         .join(contact_base, _B.row_id == _C.id)
         .where(_C.account == account, _B.source == "directory", _B.touched <= since_epoch)
-        .order_by(_C.id)
-    )
+    )  # not sorted there, which would write all of a large mirror into a temporary file
     living: list[int] = []
     deleted: list[int] = []
     for row_id, deleted_at in conn.execute(query):
         if row_id not in seen:
             (living if deleted_at is None else deleted).append(row_id)
-    return living, deleted
+    return sorted(living), sorted(deleted)

@@ -67,12 +67,8 @@ def filled_counts(conn: Connection, mirror: Mirror, account: str, columns: Itera
 def unseen(conn: Connection, mirror: Mirror, account: str, seen: Bits) -> list[int]:
     """Living rows that the listing did not show."""
     table = mirror.table
-    query = (
-        select(table.c.id)
-        .where(table.c.account == account, table.c.deleted_at.is_(None))
-        .order_by(table.c.id)
-    )
-    return [row_id for row_id in conn.execute(query).scalars() if row_id not in seen]
+    query = select(table.c.id).where(table.c.account == account, table.c.deleted_at.is_(None))
+    return sorted(row_id for row_id in conn.execute(query).scalars() if row_id not in seen)
 
 
 def keys_of(conn: Connection, mirror: Mirror, ids: Iterable[int]) -> dict[int, str]:

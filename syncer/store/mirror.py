@@ -33,6 +33,8 @@ class Tracker:
     run: int = 0
     seen: Bits = field(default_factory=Bits)
     exact: Bits = field(default_factory=Bits)  #: rows that were shown just as the mirror has them
+    #: Identities that were sifted out and are still to be written: what comes of them again comes after.
+    unwritten: set[str] = field(default_factory=set)
     distinct: int = 0
     rows: int = 0
     added: int = 0
@@ -90,36 +92,45 @@ def _standing(table: str, key: str, count: int) -> str:
     return f"SELECT id, {key} AS key_, raw, deleted_at FROM {table} WHERE account = ? AND {key} IN ({marks})"
 
 
-def needs_writing(conn: Connection, tracker: Tracker, rows: Sequence[Row]) -> bool:
-    """Whether any of these differs from the mirror; if none does, all are marked as seen."""
-    mirror = tracker.mirror
+def sift(conn: Connection, tracker: Tracker, rows: Sequence[Row]) -> list[Row]:
+    """Those of the rows that differ from the mirror; the others are marked as seen, and done with."""
+    mirror, there = tracker.mirror, _standing_rows(conn, tracker, rows)
+    doubtful = [
+        row.key
+        for row in rows
+        if (one := there.get(row.key)) is not None
+        and (one.raw != row.raw or one.deleted_at is not None or row.deleted_at)
+    ]
+    stored = _load(conn, mirror, tracker.account, doubtful) if doubtful else {}
+    differing = []
+    for row in rows:
+        one = there.get(row.key)
+        if one is None and (row.deleted_at or tracker.forgotten(_phone(row))):
+            tracker.rows += 1
+            tracker.distinct += 1
+        elif (
+            one is None
+            or row.key in tracker.unwritten
+            or one.id in tracker.seen
+            or (row.key in stored and not isinstance(_decide(tracker, stored[row.key], row), Same))
+        ):
+            differing.append(row)
+            tracker.unwritten.add(row.key)
+        else:
+            tracker.rows += 1
+            tracker.distinct += 1
+            tracker.seen.add(one.id)
+            tracker.exact.add(one.id)
+    return differing
+
+
+def _standing_rows(conn: Connection, tracker: Tracker, rows: Sequence[Row]) -> dict[str, Any]:
     there: dict[str, Any] = {}
+    mirror = tracker.mirror
     for block in chunks([row.key for row in rows]):
         query = _standing(mirror.name, mirror.key, len(block))
         there |= {one.key_: one for one in conn.exec_driver_sql(query, (tracker.account, *block))}
-    fresh: set[int] = set()
-    doubtful: list[Row] = []
-    for row in rows:
-        one = there.get(row.key)
-        if one is None:
-            if row.deleted_at or tracker.forgotten(_phone(row)):
-                continue
-            return True
-        if one.id in tracker.seen or one.id in fresh:
-            return True
-        fresh.add(one.id)
-        if one.raw != row.raw or one.deleted_at is not None or row.deleted_at:
-            doubtful.append(row)
-    if doubtful:
-        stored = _load(conn, mirror, tracker.account, [row.key for row in doubtful])
-        if any(not isinstance(_decide(tracker, stored.get(row.key), row), Same) for row in doubtful):
-            return True
-    for row_id in fresh:
-        tracker.seen.add(row_id)
-        tracker.exact.add(row_id)
-    tracker.rows += len(rows)
-    tracker.distinct += len(rows)
-    return False
+    return there
 
 
 def take(conn: Connection, tracker: Tracker, rows: Sequence[Row]) -> None:
@@ -129,6 +140,7 @@ def take(conn: Connection, tracker: Tracker, rows: Sequence[Row]) -> None:
     deleted, and older versions of a row that comes twice.
     """
     mirror = tracker.mirror
+    tracker.unwritten.difference_update(row.key for row in rows)
     stored = _load(conn, mirror, tracker.account, [row.key for row in rows])
     inserted = _insert_new(conn, tracker, rows, stored)
     for row in rows:

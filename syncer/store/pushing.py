@@ -61,20 +61,21 @@ def decide_all(
     live = contacts.live_count(conn, policy.account)
     many = too_many_deletes(deletes, live + deletes, max_deletions)
     since = utc_text(now - DAY)
+    updates = {c.contact_row for c, _ in pairs if c.operation is Operation.UPDATE}
+    pushed = queue.pushed_since(conn, updates, since)
     out = []
     for change, local in pairs:
-        phone = to_e164(local.fields.phone_no, policy.region)
-        holder = contacts.holder_of(conn, policy.account, phone, local.row_id) if phone else None
+        phone, holder, leaving = to_e164(local.fields.phone_no, policy.region), None, None
+        if phone and not local.known:
+            holder = contacts.holder_of(conn, policy.account, phone, local.row_id)
+        if phone and change.operation is Operation.ADD:
+            leaving = contacts.leaving(conn, policy.account, phone)
         context = Context(
             now=now,
             region=policy.region,
             holder=holder,
-            leaving=contacts.leaving(conn, policy.account, phone)
-            if phone and change.operation is Operation.ADD
-            else None,
-            pushed=queue.pushed_since(conn, local.row_id, since)
-            if change.operation is Operation.UPDATE
-            else (),
+            leaving=leaving,
+            pushed=pushed.get(local.row_id, ()) if change.operation is Operation.UPDATE else (),
             too_many_deletes=many,
         )
         look = looks.get(local.row_id, Look(None, seen=False))
@@ -131,9 +132,9 @@ def still_wanted(conn: Connection, batch: Sequence[Send]) -> list[Send]:
     """
     out = []
     rows = contacts.load_rows(conn, {s.change.contact_row for s in batch})
+    changes = queue.load_changes(conn, [s.change.id for s in batch])
     for send in batch:
-        change = queue.load_change(conn, send.change.id)
-        local = rows.get(send.change.contact_row)
+        change, local = changes.get(send.change.id), rows.get(send.change.contact_row)
         if change is None or local is None or change.state not in (State.QUEUED, State.UNKNOWN):
             continue
         if send.operation is Operation.DELETE:
@@ -171,11 +172,11 @@ def unsettled(
     A change of which every field came back as a conflict goes on in that.
     """
     out = []
-    rows = contacts.load_rows(conn, {s.change.contact_row for s in batch})
-    for send in batch:
-        change = queue.load_change(conn, send.change.id)
-        if change is None or change.state is not State.SENDING:
-            continue
+    changes = queue.load_changes(conn, [s.change.id for s in batch])
+    sending = [s for s in batch if s.change.id in changes and changes[s.change.id].state is State.SENDING]
+    rows = contacts.load_rows(conn, {s.change.contact_row for s in sending})
+    for send in sending:
+        change = changes[send.change.id]
         queue.move(conn, change.id, Event.LOST, at, note=note, next_attempt_at=retry_at(change.attempts))
         conflicts = rows[change.contact_row].open(State.CONFLICT) if change.contact_row in rows else ()
         heir = next((c for c in conflicts if set(send.fields) <= set(c.clashes)), None)

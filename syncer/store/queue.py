@@ -9,7 +9,7 @@ import json
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
-from sqlalchemy import Connection, Row, and_, delete, func, insert, or_, select, text, update
+from sqlalchemy import Connection, Row, and_, bindparam, delete, func, insert, or_, select, text, update
 
 from syncer.core.contacts import Change, Intent, Local, Move, NewChange
 from syncer.core.merge import Clash
@@ -113,6 +113,15 @@ def load_change(conn: Connection, change_id: int) -> Change | None:
     return None if row is None else as_change(row)
 
 
+def load_changes(conn: Connection, ids: Iterable[int]) -> dict[int, Change]:
+    """Changes by their numbers."""
+    out: dict[int, Change] = {}
+    for block in chunks(ids):
+        for row in conn.execute(select(change_queue).where(change_queue.c.id.in_(block))):
+            out[row.id] = as_change(row)
+    return out
+
+
 def next_due(conn: Connection, account: str) -> tuple[int, str | None]:
     """How many changes are to be pushed without waiting, and when the next waiting one is due."""
     open_ = and_(change_queue.c.account == account, change_queue.c.state.in_([State.QUEUED, State.UNKNOWN]))
@@ -197,42 +206,44 @@ def add_change(
 
 def write_intents(conn: Connection, batch: Sequence[Send], at: str) -> None:
     """Commit what is about to be sent: the state `sending`, and the exact fields."""
+    there = load_changes(conn, [send.change.id for send in batch])
+    moves, intents = [], []
     for send in batch:
-        change = load_change(conn, send.change.id)
+        change = there.get(send.change.id)
         if change is None:
             continue
-        if change.state is State.UNKNOWN:
-            move(conn, send.change.id, Event.NOT_THERE, at)
+        state = advance(change.state, Event.NOT_THERE) if change.state is State.UNKNOWN else change.state
         fields = json.dumps(dict(send.fields), ensure_ascii=False)
-        move(
-            conn,
-            send.change.id,
-            Event.SEND,
-            at,
-            operation=send.operation,
-            fields=fields,
-            sent_at=at,
-            attempts=change_queue.c.attempts + 1,
+        moves.append(
+            {"number": change.id, "new": advance(state, Event.SEND), "what": send.operation, "said": fields}
         )
-        conn.execute(
-            insert(push_intents).values(
-                change_id=send.change.id,
-                row_id=send.change.contact_row,
-                operation=send.operation,
-                fields=fields,
-                phone_e164=send.phone_e164,
-                sent_at=at,
-            )
+        intents.append(
+            {"change_id": change.id, "row_id": change.contact_row, "operation": send.operation}
+            | {"fields": fields, "phone_e164": send.phone_e164, "sent_at": at}
         )
+    if not moves:
+        return
+    conn.execute(
+        update(change_queue)
+        .where(change_queue.c.id == bindparam("number"))
+        .values(
+            state=bindparam("new"), operation=bindparam("what"), fields=bindparam("said"),
+            clashes=None, sent_at=at, attempts=change_queue.c.attempts + 1,
+        ),
+        moves,
+    )  # fmt: skip
+    conn.execute(insert(push_intents), intents)
 
 
 def answer_intents(conn: Connection, change_ids: Sequence[int], answer: str) -> None:
     """Note upstream's answer on the newest intent of each change."""
-    for change_id in change_ids:
+    for block in chunks(change_ids):
         newest = (
-            select(func.max(push_intents.c.id)).where(push_intents.c.change_id == change_id).scalar_subquery()
+            select(func.max(push_intents.c.id))
+            .where(push_intents.c.change_id.in_(block))
+            .group_by(push_intents.c.change_id)
         )
-        conn.execute(update(push_intents).where(push_intents.c.id == newest).values(answer=answer))
+        conn.execute(update(push_intents).where(push_intents.c.id.in_(newest)).values(answer=answer))
 
 
 def accept_intents(conn: Connection, row_id: int, operation: Operation) -> None:
@@ -288,15 +299,19 @@ def recover(conn: Connection, account: str, at: str) -> int:
     return len(rows)
 
 
-def pushed_since(conn: Connection, row_id: int, since: str) -> list[dict[str, str]]:
-    """The fields of this row's changes that arrived upstream since then."""
-    query = select(change_queue.c.fields).where(
-        change_queue.c.contact_row == row_id,
-        change_queue.c.state == State.DONE,
-        change_queue.c.settled_at >= since,
-        change_queue.c.fields.is_not(None),
-    )
-    return [json.loads(fields) for fields in conn.execute(query).scalars()]
+def pushed_since(conn: Connection, rows: Iterable[int], since: str) -> dict[int, list[dict[str, str]]]:
+    """By contact row: the fields of its changes that arrived upstream since then."""
+    out: dict[int, list[dict[str, str]]] = {}
+    for block in chunks(rows):
+        query = select(change_queue.c.contact_row, change_queue.c.fields).where(
+            change_queue.c.contact_row.in_(block),
+            change_queue.c.state == State.DONE,
+            change_queue.c.settled_at >= since,
+            change_queue.c.fields.is_not(None),
+        )
+        for row, fields in conn.execute(query):
+            out.setdefault(row, []).append(json.loads(fields))
+    return out
 
 
 def begin_anew(conn: Connection, local: Local, at: str) -> None:
