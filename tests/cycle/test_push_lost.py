@@ -430,6 +430,10 @@ def test_a_vendor_that_does_not_answer_for_one_contact(make_bench: Any, by_id: s
     if by_id == "500":
         bench.edit(3, company="Once more")
         bench.push()
+        bench.clock.pass_(hours=3)
+        mark = bench.mark()
+        bench.edit(4, company="And again")
+        bench.push()
         assert Counter(bench.calls(mark))[READ] == 2, "it is not asked by id again for a day"
     bench.clock.pass_(hours=3)
     bench.quiet()
