@@ -7,6 +7,7 @@ daily; what it finds instead of a trigger is marked so, and a delete among it wa
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cache
 from typing import Any
 
 from sqlalchemy import ColumnElement, Connection, Select, and_, exists, func, insert, or_, select, update
@@ -51,6 +52,15 @@ def scan(conn: Connection, policy: Policy, at: str, *, only_account: bool) -> Fo
 
 def needed(conn: Connection, policy: Policy, *, only_account: bool) -> bool:
     """Whether `scan` might have something to do; a reading alone."""
+    anything, unread = _needed_queries(policy, only_account)
+    if conn.execute(anything).scalar():
+        return True
+    return any(to_e164(phone, policy.region) is not None for phone in conn.execute(unread).scalars())
+
+
+@cache
+def _needed_queries(policy: Policy, only_account: bool) -> tuple[Select[Any], Select[Any]]:
+    """Whether anything is amiss; and the numbers that were not read yet. Made once: it costs more than asking."""
     queries = [
         _vanished_query(policy),
         _tombstone_query(policy),
@@ -61,12 +71,10 @@ def needed(conn: Connection, policy: Policy, *, only_account: bool) -> bool:
     if only_account:
         queries.append(select(_C.id).where(func.coalesce(_C.account, "") == ""))
         queries.append(select(_Q.id).where(_Q.account == ""))
-    if any(conn.execute(query.limit(1)).first() is not None for query in queries):
-        return True
     unread = select(_C.phone_no).where(
         _C.account == policy.account, _C.phone_e164.is_(None), func.coalesce(_C.phone_no, "") != ""
     )
-    return any(to_e164(phone, policy.region) is not None for phone in conn.execute(unread).scalars())
+    return select(or_(*(query.exists() for query in queries))), unread
 
 
 def _no_open_change(*, delete: bool) -> ColumnElement[bool]:
