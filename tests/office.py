@@ -10,9 +10,12 @@ import asyncio
 import dataclasses
 import json
 import math
+import os
 import sqlite3
+import tempfile
 from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -24,8 +27,13 @@ from syncer.cycle.env import Env, build
 from syncer.cycle.run import Run
 from syncer.remote.tokens import TokenStore
 from syncer.sandbox import Fault, World, create_app
+from syncer.store import schema
+from syncer.store.connect import Database
 
 NOON = datetime(2026, 11, 21, 12, 0, tzinfo=UTC)
+
+#: A folder in memory, for tests that open many databases; None: there is none, the usual place will do.
+MEMORY = "/dev/shm" if os.access("/dev/shm", os.W_OK) else None
 
 
 class VirtualClock:
@@ -52,6 +60,16 @@ class VirtualClock:
     def pass_(self, **span: float) -> None:
         """Let time pass."""
         self.at += timedelta(**span)
+
+
+@cache
+def blank_database() -> bytes:
+    """The file of a database that was just made: migrating takes longer than most tests."""
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder, "blank.db")
+        with Database(path) as db:
+            schema.upgrade(db)
+        return path.read_bytes()
 
 
 class Office:
@@ -89,14 +107,17 @@ class Office:
         self.settings = unpaced(settings_from(raw, folder, {}))
         self.path = self.settings.database.path
         self.tokens = TokenStore(None)
+        self.app = create_app(self.world)
+        self._client: tuple[int, sqlite3.Connection] | None = None
+        if not self.path.exists():
+            self.path.write_bytes(blank_database())
         self.db = jobs.open_database(self.settings)
-        self.dropped: list[str] = []
 
     # -- running
 
     def env(self) -> Env:
         """A fresh environment, as a new process would have."""
-        transport = httpx.ASGITransport(create_app(self.world))
+        transport = httpx.ASGITransport(self.app)
         return build(self.settings, self.db, self.clock, transport=transport, tokens=self.tokens)
 
     def run(self, *names: str, full: bool = False, person: bool = True) -> list[Run]:
@@ -134,19 +155,29 @@ class Office:
 
     def restart(self) -> None:
         """End the process and begin a new one on the same file."""
-        self.db.close()
+        self.close()
         self.db = jobs.open_database(self.settings)
 
     # -- people
 
+    def client(self) -> sqlite3.Connection:
+        """A SQLite client with its defaults, which a person has open beside the program."""
+        inode = self.path.stat().st_ino
+        if self._client is not None and self._client[0] != inode:  # another file stands there now
+            self._client[1].close()
+            self._client = None
+        if self._client is None:
+            self._client = inode, sqlite3.connect(self.path, timeout=5)
+        return self._client[1]
+
     def sql(self, statement: str, *values: object) -> list[tuple[Any, ...]]:
-        """What a person types into any SQLite client: another connection, with its defaults."""
-        conn = sqlite3.connect(self.path, timeout=5)
+        """What a person types into any SQLite client."""
+        conn = self.client()
         try:
             rows = conn.execute(statement, values).fetchall()
             conn.commit()
         finally:
-            conn.close()
+            conn.rollback()
         return rows
 
     def one(self, statement: str, *values: object) -> Any:
@@ -156,13 +187,7 @@ class Office:
 
     def row(self, row_id: int) -> dict[str, Any]:
         """A contact by its row id."""
-        conn = sqlite3.connect(self.path)
-        conn.row_factory = sqlite3.Row
-        try:
-            found = conn.execute("SELECT * FROM telecmi_contacts WHERE id = ?", (row_id,)).fetchone()
-        finally:
-            conn.close()
-        return dict(found) if found else {}
+        return self._record("SELECT * FROM telecmi_contacts WHERE id = ?", row_id)
 
     def row_of(self, contact_id: str) -> int:
         """The row id of a directory contact."""
@@ -170,14 +195,16 @@ class Office:
 
     def change(self, number: int) -> dict[str, Any]:
         """A change of the queue by its number."""
-        conn = sqlite3.connect(self.path)
-        conn.row_factory = sqlite3.Row
-        try:
-            found = conn.execute("SELECT * FROM change_queue WHERE id = ?", (number,)).fetchone()
-        finally:
-            conn.close()
-        assert found is not None, f"no change {number}"
-        return dict(found)
+        found = self._record("SELECT * FROM change_queue WHERE id = ?", number)
+        assert found, f"no change {number}"
+        return found
+
+    def _record(self, statement: str, *values: object) -> dict[str, Any]:
+        cursor = self.client().execute(statement, values)
+        row = cursor.fetchone()
+        names = [column[0] for column in cursor.description]
+        cursor.close()
+        return dict(zip(names, row, strict=True)) if row else {}
 
     def states(self) -> list[str]:
         """The states of all changes, in order."""
@@ -230,6 +257,9 @@ class Office:
 
     def close(self) -> None:
         """Close the file."""
+        if self._client is not None:
+            self._client[1].close()
+            self._client = None
         self.db.close()
 
 
@@ -244,4 +274,4 @@ def fields_of(row: dict[str, Any]) -> str:
     return json.dumps(json.loads(row["fields"]), sort_keys=True) if row["fields"] else ""
 
 
-__all__ = ["NOON", "Fault", "Office", "VirtualClock", "fields_of", "unpaced"]
+__all__ = ["MEMORY", "NOON", "Fault", "Office", "VirtualClock", "fields_of", "unpaced"]

@@ -200,8 +200,13 @@ async def _look_by_id(push: Push, rows: Sequence[Local]) -> dict[int, Look]:
     return looks
 
 
-async def _look_by_listing(push: Push, rows: Sequence[Local], *, again: bool = False) -> dict[int, Look]:
-    """Walk the directory. Only a whole listing that misses no more than it may proves absence."""
+async def _look_by_listing(
+    push: Push, rows: Sequence[Local], *, again: bool = False, confirm: bool = True
+) -> dict[int, Look]:
+    """Walk the directory. Only a whole listing that misses no more than it may proves absence.
+
+    `confirm` off: what it misses is not asked for by its id; nothing is judged gone then.
+    """
     run, store = push.run, push.run.env.store
     reading, certificate, _ = await directory.read_directory(run, push.source, label=f"{JOB} look")
     if reading.error is not None and certificate.rows == 0:
@@ -234,7 +239,7 @@ async def _look_by_listing(push: Push, rows: Sequence[Local], *, again: bool = F
     for local in rows:
         seen = local.row_id in reading.seen and local.row_id not in doubtful
         gone = False
-        if not seen and local.contact_id is not None and verdict is Verdict.COMPLETE:
+        if confirm and not seen and local.contact_id is not None and verdict is Verdict.COMPLETE:
             gone = await _confirm_gone(push, local)
         looks[local.row_id] = Look(verdict, seen, gone, push.listings)
     return looks
@@ -379,7 +384,7 @@ async def _look_after(push: Push, batch: Sequence[Send]) -> tuple[bool, list[Sen
         looks = await _look_by_id(push, known)
         proven = push.by_id
     if not proven:
-        looks = await _look_by_listing(push, rows)
+        looks = await _look_by_listing(push, rows, confirm=False)
         proven = all(look.listing is Verdict.COMPLETE for look in looks.values())
     missing = [s for s in batch if not looks[s.change.contact_row].seen]
     deleted = [s for s in missing if s.operation is Operation.DELETE]

@@ -80,6 +80,7 @@ class Telecmi:
         self._password = password
         self._given = token or None
         self._given_refused = False
+        self._logged_in: str | None = None  #: the token of the newest login that this client made
         self._region = region
         self._tokens = tokens
         self._logging_in = asyncio.Lock()
@@ -189,21 +190,20 @@ class Telecmi:
 
         A write may be sent again here: refused credentials mean that it was not applied.
         """
-        token = await self._token(name)
-        try:
-            return await self._with_token(name, token, payload, write)
-        except AuthError:
-            if prove_token and await self._proven(token):
-                raise self._no_such(name) from None
-        token = await self._fresh_token(name, token)
-        try:
-            return await self._with_token(name, token, payload, write)
-        except AuthError as refusal:
-            if prove_token and await self._proven(token):
-                raise self._no_such(name) from None
-            self._tokens.clear(self.source, refused=token)
-            text = f"{refusal.text}, also right after a fresh login"
-            raise AuthError(self.source, name, text) from None
+        token, last = await self._token(name), False
+        while True:
+            try:
+                return await self._with_token(name, token, payload, write)
+            except AuthError as refusal:
+                if prove_token and await self._proven(token):
+                    raise self._no_such(name) from None
+                if last:
+                    self._tokens.clear(self.source, refused=token)
+                    text = f"{refusal.text}, also right after a fresh login"
+                    raise AuthError(self.source, name, text) from None
+            was_given = token == self._given
+            token = await self._fresh_token(name, token)
+            last = not was_given or token == self._logged_in  # else it is a kept one, and may have ended too
 
     async def _with_token(self, name: str, token: str, payload: Mapping[str, object], write: bool) -> Answer:
         call = Call(name, "POST", name, json={"token": token, **payload}, write=write)
@@ -250,6 +250,7 @@ class Telecmi:
                 )
             fresh = Token(token, self._door.now() + _TOKEN_LIFE)
             self._tokens.put(self.source, fresh, *self._credentials())
+            self._logged_in = token
             return token
 
     def _credentials(self) -> tuple[str, str, str]:

@@ -11,11 +11,15 @@ import os
 import sqlite3
 import stat
 from collections.abc import Iterator
+from functools import cache
 from pathlib import Path
+from typing import Any
 
-from sqlalchemy import Connection, create_engine, event, text
+from sqlalchemy import Connection, Engine, create_engine, event, text
+from sqlalchemy.engine import Dialect, make_url
 from sqlalchemy.exc import DBAPIError, SQLAlchemyError
 from sqlalchemy.pool import NullPool
+from sqlalchemy.util import LRUCache
 
 from syncer.errors import SchemaError, StoreBusyError, StoreError, UsageError
 from syncer.store.tables import metadata
@@ -148,6 +152,18 @@ def _no_group(path: Path, group: str | None) -> StoreError:
     )
 
 
+#: Compiled statements, for every file that this process opens: compiling takes longer than running.
+_compiled: LRUCache[Any, Any] = LRUCache(1000)
+
+
+@cache
+def _dialect() -> Dialect:
+    """One dialect for all files, since what is compiled belongs to it."""
+    engine = create_engine("sqlite+pysqlite://")
+    with engine.connect():  # it looks at SQLite's version then
+        return engine.dialect
+
+
 class Database:
     """One open database file.
 
@@ -180,10 +196,12 @@ class Database:
                 f"there is no database {path.name} yet: run `syncer sync` or `syncer db upgrade` first"
             )
         self._immediate = False
-        self._engine = create_engine(
-            "sqlite+pysqlite://",
-            creator=lambda: self._open(busy_timeout, checkpoints),
-            poolclass=NullPool,
+        opened: Any = lambda: self._open(busy_timeout, checkpoints)  # noqa: E731 - typed for NullPool
+        self._engine = Engine(
+            NullPool(opened, dialect=_dialect()),
+            _dialect(),
+            make_url("sqlite+pysqlite://"),
+            execution_options={"compiled_cache": _compiled},
             hide_parameters=True,
         )
         event.listen(self._engine, "begin", self._begin)

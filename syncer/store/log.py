@@ -75,3 +75,14 @@ def newest_value(conn: Connection, table: str, row_id: int, field: str) -> str |
     )
     row = conn.execute(query).first()
     return None if row is None else row.new or ""
+
+
+def born_here(conn: Connection, table: str, row_id: int) -> bool:
+    """Whether a person made the row; the log does not tell with which values."""
+    query = select(change_log.c.seq).where(
+        change_log.c.table_name == table,
+        change_log.c.row_id == row_id,
+        change_log.c.kind == "insert",
+        change_log.c.origin == "local",
+    )
+    return conn.execute(query.limit(1)).first() is not None

@@ -6,7 +6,9 @@ daily; what it finds instead of a trigger is marked so, and a delete among it wa
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from functools import cache
 from typing import Any
 
 from sqlalchemy import ColumnElement, Connection, Select, and_, exists, func, insert, or_, select, update
@@ -46,11 +48,23 @@ def scan(conn: Connection, policy: Policy, at: str, *, only_account: bool) -> Fo
         conn.execute(update(change_queue).where(_Q.account == "").values(account=policy.account))
     contacts.fill_phones(conn, policy.account, policy.region)
     deletes = _vanished(conn, policy, at) + _tombstones(conn, policy, at) + _orphans(conn, policy, at)
-    return Found(_edits(conn, policy, at), _inserts(conn, policy, at), deletes)
+    edits = _edits(conn, policy, at) + _unnoticed_edits(conn, policy, at)
+    return Found(edits, _inserts(conn, policy, at), deletes)
 
 
 def needed(conn: Connection, policy: Policy, *, only_account: bool) -> bool:
     """Whether `scan` might have something to do; a reading alone."""
+    anything, unread = _needed_queries(policy, only_account)
+    if conn.execute(anything).scalar():
+        return True
+    if any(to_e164(phone, policy.region) is not None for phone in conn.execute(unread).scalars()):
+        return True
+    return bool(_unnoticed(conn, policy))
+
+
+@cache
+def _needed_queries(policy: Policy, only_account: bool) -> tuple[Select[Any], Select[Any]]:
+    """Whether anything is amiss; and the numbers that were not read yet. Made once: it costs more than asking."""
     queries = [
         _vanished_query(policy),
         _tombstone_query(policy),
@@ -61,12 +75,10 @@ def needed(conn: Connection, policy: Policy, *, only_account: bool) -> bool:
     if only_account:
         queries.append(select(_C.id).where(func.coalesce(_C.account, "") == ""))
         queries.append(select(_Q.id).where(_Q.account == ""))
-    if any(conn.execute(query.limit(1)).first() is not None for query in queries):
-        return True
     unread = select(_C.phone_no).where(
         _C.account == policy.account, _C.phone_e164.is_(None), func.coalesce(_C.phone_no, "") != ""
     )
-    return any(to_e164(phone, policy.region) is not None for phone in conn.execute(unread).scalars())
+    return select(or_(*(query.exists() for query in queries))), unread
 
 
 def _no_open_change(*, delete: bool) -> ColumnElement[bool]:
@@ -140,12 +152,18 @@ def _hold_delete(conn: Connection, policy: Policy, row_id: int, at: str) -> None
     queue.add_change(conn, policy.account, row_id, new, at, found_by="scan")
 
 
-def _dirty_query(policy: Policy) -> Select[Any]:
+@cache
+def _dirty_query(policy: Policy, *, in_queue: bool = False) -> Select[Any]:
     differs = or_(*(func.coalesce(getattr(_C, name), "") != getattr(_B, name) for name in FIELDS))
     return (
         select(_C.id)
         .join(contact_base, and_(_B.row_id == _C.id, _B.source != "gone"))
-        .where(_C.account == policy.account, _C.deleted_at.is_(None), differs, _no_open_change(delete=False))
+        .where(
+            _C.account == policy.account,
+            _C.deleted_at.is_(None),
+            differs,
+            _no_open_change(delete=False) if not in_queue else ~_no_open_change(delete=False),
+        )
     )
 
 
@@ -159,26 +177,68 @@ def _edits(conn: Connection, policy: Policy, at: str) -> int:
         if not dirty:
             continue
         found += 1
-        _log_edit(conn, local, dirty, at)
-        if "phone_no" in dirty:  # only the trigger would have noticed
-            e164 = to_e164(local.fields.phone_no, policy.region)
-            conn.execute(update(telecmi_contacts).where(_C.id == local.row_id).values(phone_e164=e164))
-        operation = Operation.UPDATE if local.source == "directory" else Operation.ADD
-        new = NewChange(operation, State.QUEUED)
-        queue.add_change(conn, policy.account, local.row_id, new, at, found_by="scan")
+        _log_edit(conn, policy, local, _unlogged(conn, local, dirty), at)
+        _queue_edit(conn, policy, local, at)
     return found
 
 
-def _log_edit(conn: Connection, local: Local, dirty: tuple[str, ...], at: str) -> None:
+def _unnoticed(conn: Connection, policy: Policy) -> list[tuple[Local, list[str]]]:
+    """Rows with an open change that were edited once more, while the trigger was missing."""
+    out = []
+    rows = conn.execute(_dirty_query(policy, in_queue=True)).scalars().all()
+    for local in contacts.load_rows(conn, rows).values():
+        assert local.base is not None
+        names = _unlogged(conn, local, dirty_fields(local.base, local.fields, policy.region))
+        if names and log.born_here(conn, TABLE, local.row_id):  # what it was made with is in no entry
+            names = [n for n in names if log.newest_value(conn, TABLE, local.row_id, n) is not None]
+        if names:
+            out.append((local, names))
+    return out
+
+
+def _unnoticed_edits(conn: Connection, policy: Policy, at: str) -> int:
+    """As the trigger does: what was refused is tried anew, what is under way gets a change behind it."""
+    found = _unnoticed(conn, policy)
+    for local, names in found:
+        _log_edit(conn, policy, local, names, at)
+        refused = next(iter(local.open(State.REJECTED)), None)
+        if local.open(State.QUEUED):
+            continue
+        if refused is not None:
+            fresh: dict[str, Any] = {
+                "attempts": 0,
+                "approved": 0,
+                "next_attempt_at": None,
+                "last_error": None,
+            }
+            queue.move(conn, refused.id, Event.EDIT, at, note=None, **fresh)
+        else:
+            _queue_edit(conn, policy, local, at)
+    return len(found)
+
+
+def _queue_edit(conn: Connection, policy: Policy, local: Local, at: str) -> None:
+    operation = Operation.UPDATE if local.source == "directory" else Operation.ADD
+    new = NewChange(operation, State.QUEUED)
+    queue.add_change(conn, policy.account, local.row_id, new, at, found_by="scan")
+
+
+def _unlogged(conn: Connection, local: Local, names: Iterable[str]) -> list[str]:
+    """Fields of which the log does not have what stands there."""
+    return [n for n in names if log.newest_value(conn, TABLE, local.row_id, n) != local.fields.get(n)]
+
+
+def _log_edit(conn: Connection, policy: Policy, local: Local, names: Sequence[str], at: str) -> None:
+    """What only the trigger would have noted."""
     assert local.base is not None
-    changes = {
-        name: (local.base.get(name), local.fields.get(name))
-        for name in dirty
-        if log.newest_value(conn, TABLE, local.row_id, name) != local.fields.get(name)
-    }
+    if not names:
+        return
+    changes = {name: (local.base.get(name), local.fields.get(name)) for name in names}
     log.changed(conn, TABLE, local.row_id, changes, at, "local")
-    if changes:
-        conn.execute(update(telecmi_contacts).where(_C.id == local.row_id).values(last_changed_at=at))
+    values: dict[str, Any] = {"last_changed_at": at}
+    if "phone_no" in names:
+        values["phone_e164"] = to_e164(local.fields.phone_no, policy.region)
+    conn.execute(update(telecmi_contacts).where(_C.id == local.row_id).values(**values))
 
 
 def _insert_query(policy: Policy) -> Select[Any]:

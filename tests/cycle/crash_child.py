@@ -12,6 +12,7 @@ import math
 import os
 import signal
 import sys
+import tempfile
 from collections.abc import Callable
 from datetime import timedelta
 from pathlib import Path
@@ -25,6 +26,7 @@ from syncer.cycle.env import Env, Store, build
 from syncer.remote.http import Door
 from syncer.remote.tokens import TokenStore
 from syncer.store.connect import Database
+from tests.cycle.push_bench import Bench, newcomer
 from tests.office import NOON, VirtualClock, unpaced
 
 
@@ -124,9 +126,25 @@ async def run(env: Env, chosen: Any) -> Any:
         await env.aclose()
 
 
+def warm_up() -> None:
+    """Do once what the children will do: what is imported and compiled now need not be in each of them."""
+    Door(source="warm", base_url="http://127.0.0.1:1", requests_per_second=math.inf, concurrency=1, timeout=1)
+    with tempfile.TemporaryDirectory() as folder:
+        bench = Bench(
+            Path(folder), only=("telecmi-contacts", "telecmi-push"), telecmi={"push": {"deletes": True}}
+        )
+        bench.insert(**newcomer(1))
+        bench.edit(1, company="New")
+        bench.edit(2, last_name="")
+        bench.delete(3)
+        bench.run()
+        bench.run()
+        bench.close()
+
+
 def main() -> None:
     """Fork a child for each order; answer with how it ended."""
-    Door(source="warm", base_url="http://127.0.0.1:1", requests_per_second=math.inf, concurrency=1, timeout=1)
+    warm_up()
     for line in sys.stdin:
         order = json.loads(line)
         child = os.fork()

@@ -6,7 +6,6 @@ It adds what a person at a keyboard and an unkind vendor do; what is asserted is
 from __future__ import annotations
 
 import json
-import sqlite3
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, Literal
@@ -84,16 +83,8 @@ class Bench(Office):
         """INSERT a contact; its row id."""
         names = ", ".join(fields)
         marks = ", ".join("?" for _ in fields)
-        conn = sqlite3.connect(self.path, timeout=5)
-        try:
-            cursor = conn.execute(
-                f"INSERT INTO telecmi_contacts ({names}) VALUES ({marks})", tuple(fields.values())
-            )
-            conn.commit()
-            assert cursor.lastrowid is not None
-            return int(conn.execute("SELECT max(id) FROM telecmi_contacts").fetchone()[0])
-        finally:
-            conn.close()
+        self.sql(f"INSERT INTO telecmi_contacts ({names}) VALUES ({marks})", *fields.values())
+        return int(self.one("SELECT max(id) FROM telecmi_contacts"))
 
     def edit(self, row: int, **fields: Any) -> None:
         """UPDATE fields of one contact."""

@@ -13,6 +13,7 @@ import signal
 import sqlite3
 import subprocess
 import sys
+import tempfile
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -22,10 +23,7 @@ import pytest
 
 from syncer.sandbox import World, running
 from tests.cycle.push_bench import newcomer, person
-from tests.office import NOON
-
-#: Some minutes on a busy machine: `make soak` runs it.
-pytestmark = pytest.mark.soak
+from tests.office import MEMORY, NOON, blank_database
 
 ROOT = Path(__file__).parents[2]
 PUSH = ("telecmi-push",)
@@ -129,13 +127,14 @@ def forker() -> Iterator[subprocess.Popen[str]]:
 
 
 @pytest.fixture
-def bed(tmp_path: Path, forker: subprocess.Popen[str]) -> Iterator[Bed]:
+def bed(forker: subprocess.Popen[str]) -> Iterator[Bed]:
     world = World(clock=NOON.timestamp)
     for n in range(1, 7):
         world.contact_insert(person(n))
-    folder = tmp_path / "office"
-    folder.mkdir()
-    with running(world) as url:
+    with tempfile.TemporaryDirectory(prefix="syncer-crash-", dir=MEMORY) as there, running(world) as url:
+        folder = Path(there, "office")
+        folder.mkdir()
+        (folder / "mirror.db").write_bytes(blank_database())
         made = Bed(folder, url, world, forker)
         assert made.live(("telecmi-contacts",)) == 0
         yield made
@@ -198,7 +197,7 @@ CASES = [
     Case(an_update, ("done",), 10),
     Case(a_delete, ("done",), 10),
     Case(three_adds, ("done",) * 3, 10),
-    Case(a_bisect, ("done", "rejected"), 20),
+    Case(a_bisect, ("done", "rejected"), 15),
     Case(a_lost_add, ("done",), 10),
 ]
 LONG_CASES = [

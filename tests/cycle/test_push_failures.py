@@ -47,9 +47,12 @@ def bench(make_bench: Any) -> Bench:
 # -- rows 4 to 7
 
 
-@pytest.mark.parametrize("first", [0, 50, 100, 150])
+FIRST = [0, 50, 100, 150, *(pytest.param(n, marks=pytest.mark.soak) for n in range(200, 1000, 50))]
+
+
+@pytest.mark.parametrize("first", FIRST)
 def test_row_4_an_add_that_was_applied_and_cut_makes_exactly_one_contact(bench: Bench, first: int) -> None:
-    """200 seeds: the connection ends in any way after the add was applied, also the next ones."""
+    """200 seeds (1,000 in a soak): the connection ends in any way after the add was applied, also the next ones."""
     bench.switch(duplicate_rule="none")  # the vendor would take the same number twice
     for seed in range(first, first + 50):
         chance = random.Random(seed)
@@ -149,13 +152,22 @@ def test_row_7_updates_are_looked_up_by_id_when_few_and_by_a_listing_when_many(
     bench.quiet()
 
 
-@pytest.mark.parametrize("size", [0, 1, 99, 100, 101, 205])
-def test_row_7_deletes(make_bench: Any, size: int) -> None:
+@pytest.mark.parametrize("size", [0, 1, 4, 5, 99, 100, 101, 205])
+def test_row_7_deletes_are_read_back_by_a_listing_and_no_more_when_many(make_bench: Any, size: int) -> None:
     bench = make_bench(contacts=210, telecmi={"push": {"deletes": True}, "max_deletions": "100%"})
     bench.sql("DELETE FROM telecmi_contacts WHERE id <= ?", size)
     mark = bench.mark()
     bench.push()
-    assert Counter(bench.calls(mark))[DELETE] == math.ceil(size / 100)
+    living = 210 - size
+
+    def look(rows: int, there: int) -> list[str]:
+        return [READ] * (rows if rows <= 2 + living // 100 else pages(there))
+
+    expected = look(size, 210)
+    for start in range(0, size, 100):
+        batch = min(100, size - start)
+        expected += [DELETE, *look(batch, 210 - start - batch)]
+    assert bench.calls(mark) == expected
     assert bench.states() == ["done"] * size
     assert len(bench.directory()) == 210 - size
     mark = bench.mark()

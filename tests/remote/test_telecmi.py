@@ -356,6 +356,17 @@ async def test_a_write_is_sent_again_after_a_fresh_login_once(refusal: httpx.Res
     assert len(vendor.requests) == 3
 
 
+async def test_a_kept_token_that_ended_early_gives_way_to_a_login_too() -> None:
+    """A token of the config, then one of an earlier process: both are refused, and only then is the login."""
+    tokens = TokenStore(None)
+    await telecmi(Vendor([LOGIN]), tokens=tokens, token=None).login()
+    newer = answer({"code": 200, "msg": "ok", "token": "newer"})
+    vendor = Vendor([NO_TOKEN, NO_TOKEN, newer, listing()])
+    await telecmi(vendor, tokens=tokens).fetch_directory_page(None)
+    assert vendor.paths == ["/v3/contact/get", "/v3/contact/get", "/v2/user/login", "/v3/contact/get"]
+    assert [vendor.sent(n)["token"] for n in (0, 1, 3)] == ["given", "fresh", "newer"]
+
+
 async def test_a_refused_login_is_an_auth_error_and_tried_once() -> None:
     vendor = Vendor([answer({"code": 404, "msg": "no such user"})])
     with pytest.raises(AuthError) as caught:

@@ -103,10 +103,44 @@ def test_edits_while_the_guard_stood_open(mirror: Mirror) -> None:
 @pytest.mark.parametrize("state", ["queued", "sending", "unknown", "rejected", "conflict"])
 def test_what_a_change_already_says_is_not_said_twice(mirror: Mirror, state: str) -> None:
     row_id = mirror.contact()
-    mirror.change(row_id, "update", state)
-    mirror.own("UPDATE telecmi_contacts SET company = 'X'")
+    mirror.sql("UPDATE telecmi_contacts SET company = 'X'")
+    mirror.own("UPDATE change_queue SET state = ?", state)
     assert run(mirror) == Found()
     assert mirror.queue() == [(row_id, "update", state)]
+
+
+@pytest.mark.parametrize(
+    "state, then",
+    [
+        ("queued", ["queued"]),
+        ("rejected", ["queued"]),
+        ("sending", ["sending", "queued"]),
+        ("unknown", ["unknown", "queued"]),
+        ("conflict", ["conflict", "queued"]),
+    ],
+)
+def test_a_further_edit_that_no_trigger_caught(mirror: Mirror, state: str, then: list[str]) -> None:
+    """The log tells it, a refused change is tried anew, and one that is under way gets a change behind it."""
+    row_id = mirror.contact(company="Old", job_title="Buyer")
+    mirror.sql("UPDATE telecmi_contacts SET company = 'X'")
+    mirror.own("UPDATE change_queue SET state = ?, last_error = 'no'", state)
+    mirror.sql("DROP TRIGGER telecmi_contacts_after_update")
+    mirror.sql("UPDATE telecmi_contacts SET job_title = 'Chief', phone_no = '9200000009'")
+    assert run(mirror) == Found(edits=1)
+    assert [change[2] for change in mirror.queue()] == then
+    assert (row_id, "update", "job_title", "Buyer", "Chief", "local") in mirror.log()
+    assert mirror.row(row_id)["phone_e164"] == "+919200000009"
+
+
+def test_a_row_that_was_made_here_is_not_taken_for_edited(mirror: Mirror) -> None:
+    """Its first values stand in no entry of the log; once they are adopted they may differ from upstream's."""
+    mirror.sql(
+        "INSERT INTO telecmi_contacts (phone_no, last_name, company) VALUES ('9200000005', 'Rao', 'X')"
+    )
+    mirror.own("INSERT INTO contact_base (row_id, account, source, phone_no, company) "
+               "VALUES (1, 'main', 'directory', '919200000005', 'Y')")  # fmt: skip
+    mirror.own("UPDATE telecmi_contacts SET phone_e164 = '+919200000005', contact_id = 'c-5'")
+    assert run(mirror) == Found()
 
 
 def test_other_accounts_are_left_alone(mirror: Mirror) -> None:
