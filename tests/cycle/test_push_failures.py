@@ -163,10 +163,7 @@ def test_row_7_deletes_are_read_back_by_a_listing_and_no_more_when_many(make_ben
     def look(rows: int, there: int) -> list[str]:
         return [READ] * (rows if rows <= 2 + living // 100 else pages(there))
 
-    expected = look(size, 210)
-    for start in range(0, size, 100):
-        batch = min(100, size - start)
-        expected += [DELETE, *look(batch, 210 - start - batch)]
+    expected = [*look(size, 210), *[DELETE] * math.ceil(size / 100), *look(size, living)]
     assert bench.calls(mark) == expected
     assert bench.states() == ["done"] * size
     assert len(bench.directory()) == 210 - size
