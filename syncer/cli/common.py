@@ -49,15 +49,21 @@ class App:
 
         return find_config(self.config, self.environ, Path.cwd())
 
-    def settings(self, level: str = "error") -> Settings:
-        """Load the config and set up the logs (at `level`, unless the person said another)."""
+    def settings(self, logs: str | None = None) -> Settings:
+        """Load the config, and set up the logs, at level `logs` unless the person said another.
+
+        A command that only looks has nothing to log: it names no level, and is the quicker for it.
+        """
         from syncer.config import load_settings
-        from syncer.logs import configure_logs, register_secret, wants_json
 
         settings = load_settings(self.config_path(), self.environ)
-        for secret in settings.secrets():
-            register_secret(secret)
-        configure_logs(self.log_level or level, json=wants_json(sys.stderr, self.environ))
+        level = self.log_level or logs
+        if level is not None:
+            from syncer.logs import configure_logs, register_secret, wants_json
+
+            for secret in settings.secrets():
+                register_secret(secret)
+            configure_logs(level, json=wants_json(sys.stderr, self.environ))
         return settings
 
     def now(self) -> datetime:
@@ -92,9 +98,9 @@ class App:
     @contextlib.contextmanager
     def writing(self, settings: Settings) -> Iterator[Database]:
         """The database, to write to: created, migrated, with the accounts of the config in it."""
-        from syncer.cycle import jobs
+        from syncer.cycle.opening import open_database
 
-        db = under_schema_lock(settings, lambda: jobs.open_database(settings))
+        db = under_schema_lock(settings, lambda: open_database(settings))
         try:
             yield db
         finally:
@@ -105,7 +111,7 @@ def under_schema_lock(settings: Settings, work: Callable[[], T]) -> T:
     """Do what may migrate the database; LockedError when somebody else is at it for too long."""
     import asyncio
 
-    from syncer.cycle.jobs import SCHEMA_LOCK
+    from syncer.cycle.opening import SCHEMA_LOCK
     from syncer.locks import Locks
 
     async def locked() -> T:

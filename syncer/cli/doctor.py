@@ -42,7 +42,7 @@ def doctor(ctx: click.Context, app: App, as_json: bool) -> None:
     Exit 0 when all is well (warnings included), 1 with a problem, 77 when credentials were refused,
     78 when the config is wrong.
     """
-    settings = app.settings()
+    settings = app.settings(logs="error")
     findings = [
         *check_config(settings),
         *check_secrets(settings),

@@ -30,7 +30,7 @@ from syncer.cli.common import (
 
 if TYPE_CHECKING:
     from syncer.config import Settings
-    from syncer.cycle.jobs import JobSpec
+    from syncer.cycle.joblist import JobSpec
     from syncer.store.connect import Connection
     from syncer.store.facts import Facts
 
@@ -63,11 +63,11 @@ class Requirement:
 @click.pass_context
 def status(ctx: click.Context, app: App, as_json: bool, required: tuple[str, ...]) -> None:
     """How fresh every job is, and what waits for you."""
-    from syncer.cycle import jobs
+    from syncer.cycle import joblist
 
     settings = app.settings()
-    specs = jobs.specs(settings)
-    requirements = [parse_requirement(text, specs, jobs.JOBS) for text in required]
+    specs = joblist.specs(settings)
+    requirements = [parse_requirement(text, specs, joblist.JOBS) for text in required]
     now = app.now()
     found = gather(app, settings, specs, now)
     broken = [

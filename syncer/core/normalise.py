@@ -12,8 +12,6 @@ from datetime import UTC, datetime, timedelta, timezone
 from functools import lru_cache
 from typing import NamedTuple
 
-import phonenumbers
-
 #: Longest text that can be a phone number; longer ones are not looked at.
 _LONGEST_PHONE = 64
 #: A country code in brackets: `(+91) 92000 00001`.
@@ -66,6 +64,8 @@ class _Mobiles(NamedTuple):
 
 @lru_cache(maxsize=32)
 def _mobiles(region: str) -> _Mobiles | None:
+    import phonenumbers  # half of the commands read no number, and it takes a while to load
+
     meta = phonenumbers.PhoneMetadata.metadata_for_region(region)
     if meta is None or meta.mobile is None or meta.general_desc is None:
         return None
@@ -103,6 +103,8 @@ def _plain_mobile(text: str, region: str) -> str | None:
 
 @lru_cache(maxsize=1 << 12)
 def _to_e164(text: str, region: str) -> str | None:
+    import phonenumbers
+
     plain = _LEADING.sub(r"+\1 ", _plain_phone(text))
     # phonenumbers reads letters as keypad digits, so a mask would come out as somebody's number.
     if not _PHONE.fullmatch(plain):

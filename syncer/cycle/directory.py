@@ -14,6 +14,7 @@ from syncer.core.merge import dirty_fields
 from syncer.core.model import DirectoryContact, Fields, Page, Paging, Position, Row, State, Verdict
 from syncer.core.queue import Event
 from syncer.core.rows import Bits
+from syncer.cycle import joblist
 from syncer.cycle.blocks import Blocks
 from syncer.cycle.env import TelecmiSource
 from syncer.cycle.listing import Foresee, rows_of, walk_pages
@@ -27,7 +28,7 @@ from syncer.store.connect import Connection
 from syncer.store.contacts import Policy
 from syncer.store.tables import telecmi_contacts
 
-JOB = "telecmi-contacts"
+JOB = joblist.CONTACTS
 TABLE = telecmi_contacts.name
 
 

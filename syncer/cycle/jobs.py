@@ -12,7 +12,6 @@ import tempfile
 from collections.abc import Awaitable, Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
-from datetime import timedelta
 from functools import partial
 from pathlib import Path
 from typing import TypeVar
@@ -22,25 +21,26 @@ from syncer.config import Settings
 from syncer.core.cursor import parse
 from syncer.cycle import directory, push, smartflo, userlist, voicemails
 from syncer.cycle.env import Env, Progress, SmartfloSource, TelecmiSource, build, no_progress
+from syncer.cycle.joblist import JOBS, JobSpec, lock_name, select, specs
+from syncer.cycle.opening import SCHEMA_LOCK, open_database, register
 from syncer.cycle.run import Run, perform
-from syncer.errors import AuthError, StoreBusyError, StoreError, UsageError
+from syncer.errors import AuthError, StoreBusyError, StoreError
 from syncer.locks import Locks
 from syncer.store import feed, runs, schema
 from syncer.store import scan as scanning
 from syncer.store.connect import Database
 from syncer.store.forget import copy_key
-from syncer.store.runs import JobRow
+
+#: What the parts of this room that are quick to import have, too.
+__all__ = [
+    "JOBS", "SCHEMA_LOCK", "JobSpec", "Planned", "dry_run", "exit_code", "lock_name", "on_a_copy", "open_database",
+    "paused_until", "register", "run_all", "run_job", "scan", "select", "specs", "sync",
+]  # fmt: skip
 
 T = TypeVar("T")
 
-#: In the order in which one `sync` runs them, per account.
-JOBS = (voicemails.JOB, directory.JOB, userlist.JOB, push.JOB, smartflo.JOB)
-
 #: How long failing calls of one account may hold up a `sync`, in seconds, so that it ends within 45.
 PATIENCE = 30.0
-
-#: The lock under which the schema is changed.
-SCHEMA_LOCK = "schema"
 
 _TELECMI_RUNS: dict[str, Callable[[Run, TelecmiSource], Awaitable[None]]] = {
     voicemails.JOB: voicemails.pull_voicemails,
@@ -51,92 +51,6 @@ _TELECMI_RUNS: dict[str, Callable[[Run, TelecmiSource], Awaitable[None]]] = {
 _SMARTFLO_RUNS: dict[str, Callable[[Run, SmartfloSource], Awaitable[None]]] = {
     smartflo.JOB: smartflo.pull_smartflo,
 }
-
-
-@dataclass(frozen=True, slots=True)
-class JobSpec:
-    """One job of one account, as the config has it."""
-
-    job: str
-    account: str  #: the account's name
-    label: str  #: `telecmi.main`
-    provider: str
-    every: timedelta
-    enabled: bool
-
-
-def specs(settings: Settings) -> tuple[JobSpec, ...]:
-    """All jobs of all accounts, in the order in which a `sync` runs them."""
-    out = []
-    for telecmi in settings.telecmi:
-        for job, of in (
-            (voicemails.JOB, telecmi.voicemails),
-            (directory.JOB, telecmi.contacts),
-            (userlist.JOB, telecmi.user_contacts),
-            (push.JOB, telecmi.push),
-        ):
-            enabled = of.enabled and (job != push.JOB or telecmi.contacts.enabled)
-            out.append(JobSpec(job, telecmi.name, telecmi.label, "telecmi", of.every, enabled))
-    for flo in settings.smartflo:
-        of_flo = flo.contacts
-        out.append(JobSpec(smartflo.JOB, flo.name, flo.label, "smartflo", of_flo.every, of_flo.enabled))
-    return tuple(out)
-
-
-def select(all_specs: Sequence[JobSpec], names: Sequence[str], account: str | None) -> tuple[JobSpec, ...]:
-    """The enabled jobs that a person named: all of them, some, or those of one account.
-
-    Raises UsageError for a job or account that does not exist, or that the config switched off.
-    """
-    for name in names:
-        if name not in JOBS:
-            raise UsageError(f"there is no job {name!r}; the jobs are {', '.join(JOBS)}")
-    if account is not None and not any(account in (s.account, s.label) for s in all_specs):
-        known = ", ".join(dict.fromkeys(s.label for s in all_specs))
-        raise UsageError(f"there is no account {account!r}; the config has {known}")
-    named = [s for s in all_specs if not names or s.job in names]
-    chosen = tuple(s for s in named if account is None or account in (s.account, s.label))
-    enabled = tuple(s for s in chosen if s.enabled)
-    if names and not enabled:
-        raise UsageError(f"{', '.join(names)}: the config switches it off, or has no account for it")
-    return enabled
-
-
-def lock_name(spec: JobSpec) -> str:
-    """The lock under which this job of this account runs."""
-    return f"{spec.job}.{spec.account}"
-
-
-def open_database(
-    settings: Settings, *, migrate: bool = True, checkpoints: bool = True, path: Path | None = None
-) -> Database:
-    """Open the database, bring it to this version, and write down the jobs of the config.
-
-    Raises StoreError, SchemaError.
-    """
-    db = Database(path or settings.database.path, group=settings.database.group, checkpoints=checkpoints)
-    try:
-        if migrate:
-            schema.upgrade(db)
-            register(db, settings)
-    except BaseException:
-        db.close()
-        raise
-    return db
-
-
-def register(db: Database, settings: Settings) -> None:
-    """Write down the jobs and accounts of the config, where they differ from what is there."""
-    jobs = [
-        JobRow(s.job, s.account, s.provider, s.enabled, max(1, int(s.every.total_seconds())))
-        for s in specs(settings)
-    ]
-    accounts = [(a.name, a.contacts.enabled, a.push.deletes) for a in settings.telecmi]
-    with db.read() as conn:
-        done = runs.is_registered(conn, jobs, accounts)
-    if not done:
-        with db.write() as conn:
-            runs.register(conn, jobs, accounts)
 
 
 async def run_job(env: Env, spec: JobSpec, *, full: bool = False, person: bool = False) -> Run:

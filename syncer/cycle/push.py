@@ -20,7 +20,7 @@ from syncer.core.model import Operation, State, Verdict
 from syncer.core.normalise import utc_text
 from syncer.core.push import Decision, Look, Send, Step, Wait, batches, halves, payload
 from syncer.core.retry import backoff
-from syncer.cycle import directory
+from syncer.cycle import directory, joblist
 from syncer.cycle.env import TelecmiSource
 from syncer.cycle.run import Run
 from syncer.errors import (
@@ -34,7 +34,7 @@ from syncer.errors import (
 from syncer.store import contacts, holds, pushing, queue, runs
 from syncer.store.connect import Connection
 
-JOB = "telecmi-push"
+JOB = joblist.PUSH
 
 #: Between two looks for an add whose answer was lost, in seconds.
 SECOND_LOOK = 2.0

@@ -6,7 +6,7 @@ from syncer.core import cursor
 from syncer.core.listing import Walk
 from syncer.core.model import Page, Paging, Position, Verdict
 from syncer.core.normalise import utc_text
-from syncer.cycle import mirrors
+from syncer.cycle import joblist, mirrors
 from syncer.cycle.env import SmartfloSource
 from syncer.cycle.listing import Foresee
 from syncer.cycle.run import Run
@@ -16,7 +16,7 @@ from syncer.store import holds
 from syncer.store.connect import Connection
 from syncer.store.tables import SMARTFLO_CONTACTS, SMARTFLO_GROUPS
 
-JOB = "smartflo-contacts"
+JOB = joblist.SMARTFLO
 
 #: A password that expires within so many days is told.
 DAYS_LEFT = 14

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from syncer.core.listing import Walk
 from syncer.core.model import Page, Paging, Position
-from syncer.cycle import directory, mirrors
+from syncer.cycle import directory, joblist, mirrors
 from syncer.cycle.env import TelecmiSource
 from syncer.cycle.listing import Foresee
 from syncer.cycle.run import Run
 from syncer.store import runs, userlist
 from syncer.store.tables import USER_CONTACTS
 
-JOB = "telecmi-user-contacts"
+JOB = joblist.USER_CONTACTS
 
 
 async def pull_user_contacts(run: Run, source: TelecmiSource) -> None:

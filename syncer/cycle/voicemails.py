@@ -11,7 +11,7 @@ from syncer.core import cursor, windows
 from syncer.core.listing import Certificate, Walk
 from syncer.core.model import Page, Paging, Position, Verdict
 from syncer.core.windows import HOUR, Window
-from syncer.cycle import mirrors
+from syncer.cycle import joblist, mirrors
 from syncer.cycle.env import TelecmiSource
 from syncer.cycle.listing import Foresee
 from syncer.cycle.run import Run
@@ -20,7 +20,7 @@ from syncer.store import counting, mirror, runs
 from syncer.store.connect import Connection
 from syncer.store.tables import VOICEMAILS
 
-JOB = "telecmi-voicemails"
+JOB = joblist.VOICEMAILS
 
 #: Most old windows that one run reads again.
 RECHECKS = 10

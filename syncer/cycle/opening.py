@@ -1,0 +1,49 @@
+"""Opens the database of a config: migrated, with the jobs and accounts of the config written down in it.
+
+What is then done with it is left to the runs and commands.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from syncer.config import Settings
+from syncer.cycle.joblist import specs
+from syncer.store import runs, schema
+from syncer.store.connect import Database
+from syncer.store.runs import JobRow
+
+#: The lock under which the schema is changed.
+SCHEMA_LOCK = "schema"
+
+
+def open_database(
+    settings: Settings, *, migrate: bool = True, checkpoints: bool = True, path: Path | None = None
+) -> Database:
+    """Open the database, bring it to this version, and write down the jobs of the config.
+
+    Raises StoreError, SchemaError.
+    """
+    db = Database(path or settings.database.path, group=settings.database.group, checkpoints=checkpoints)
+    try:
+        if migrate:
+            schema.upgrade(db)
+            register(db, settings)
+    except BaseException:
+        db.close()
+        raise
+    return db
+
+
+def register(db: Database, settings: Settings) -> None:
+    """Write down the jobs and accounts of the config, where they differ from what is there."""
+    jobs = [
+        JobRow(s.job, s.account, s.provider, s.enabled, max(1, int(s.every.total_seconds())))
+        for s in specs(settings)
+    ]
+    accounts = [(a.name, a.contacts.enabled, a.push.deletes) for a in settings.telecmi]
+    with db.read() as conn:
+        done = runs.is_registered(conn, jobs, accounts)
+    if not done:
+        with db.write() as conn:
+            runs.register(conn, jobs, accounts)
