@@ -82,7 +82,8 @@ def show(app: App, number: int, as_json: bool) -> None:
         if change is None:
             raise UsageError(f"there is no change {number}: `syncer queue list --all` shows them")
         contact = people.load_contact(conn, change["contact_row"])
-        base = people.upstream_values(conn, change["contact_row"])
+        theirs = people.upstream_values(conn, change["contact_row"]) or {}
+        theirs = {**theirs, **report.upstream_in_conflict(conn, change["contact_row"])}
         touched = touched_fields(conn, change, settings)
     sides = report.clashes_of(change)
     if as_json:
@@ -110,7 +111,7 @@ def show(app: App, number: int, as_json: bool) -> None:
         show_table(("field", "agreed on before", "here (local)", "upstream (remote)"), rows)
     elif contact is not None:
         sent = json.loads(change["fields"]) if change["fields"] else {}
-        values = [(name, (base or {}).get(name), contact[name], sent.get(name)) for name in FIELDS]
+        values = [(name, theirs.get(name), contact[name], sent.get(name)) for name in FIELDS]
         show_table(("field", "upstream, last seen", "here", "sent"), values)
 
 

@@ -153,6 +153,12 @@ def clashes_of(change: Record) -> dict[str, dict[str, str]]:
 # -- holds -------------------------------------------------------------------------------------------
 
 
+def upstream_in_conflict(conn: Connection, contact_row: int) -> dict[str, str]:
+    """By field: what upstream showed last where a conflict of the row is open; agreed on it is not."""
+    query = _changes().where(change_queue.c.contact_row == contact_row, change_queue.c.state == "conflict")
+    return {name: side["remote"] for one in _records(conn, query) for name, side in clashes_of(one).items()}
+
+
 def list_holds(conn: Connection, *, decided: bool = False, number: int | None = None) -> list[Record]:
     """What a safety limit stopped: the open ones, decided ones too, or one of them."""
     query = select(held).order_by(held.c.id)

@@ -53,6 +53,17 @@ def test_list_says_what_why_and_what_to_do(upstream: Upstream) -> None:
     assert f"syncer queue resolve {clash}" in out and f"syncer queue approve {held}" in out
 
 
+def test_a_change_beside_a_conflict_shows_what_upstream_has(upstream: Upstream) -> None:
+    """Not what was agreed on before: the conflict has not moved that yet."""
+    syncer = upstream.syncer
+    conflict(upstream, 3)
+    syncer.sql("UPDATE telecmi_contacts SET job_title = 'Owner' WHERE id = 3")
+    out = syncer.ok("queue", "show", number(syncer, 3, "queued")).out
+    assert [line.split() for line in out.splitlines() if line.startswith("company")] == [
+        ["company", "There", "Here", "-"]
+    ]
+
+
 def test_a_conflict_shows_all_three_sides_and_either_may_be_kept(upstream: Upstream) -> None:
     syncer = upstream.syncer
     clash = conflict(upstream, 3)
