@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Awaitable, Callable
+
 from syncer.core import cursor
 from syncer.core.listing import Walk
-from syncer.core.model import Page, Paging, Position, Verdict
+from syncer.core.model import Page, Paging, Position, Row, Verdict
 from syncer.core.normalise import utc_text
 from syncer.cycle import mirrors
 from syncer.cycle.env import SmartfloSource
@@ -40,7 +42,14 @@ async def _pull_groups(run: Run, source: SmartfloSource) -> None:
         return await source.client.fetch_groups_page(position)
 
     walk = Walk(Paging.NUMBERED, has_total=False, asked=100)
-    await mirrors.pull(run, SMARTFLO_GROUPS, walk, fetch, max_deletions=source.account.max_deletions)
+    await mirrors.pull(
+        run,
+        SMARTFLO_GROUPS,
+        walk,
+        fetch,
+        max_deletions=source.account.max_deletions,
+        ask=_asker(source.client.fetch_group),
+    )
 
 
 async def _pull_contacts(run: Run, source: SmartfloSource) -> None:
@@ -79,7 +88,7 @@ async def _pull_contacts(run: Run, source: SmartfloSource) -> None:
         fetch,
         max_deletions=account.max_deletions,
         whole=whole,
-        ask=_asker(source),
+        ask=_asker(source.client.fetch_contact),
     )
     if after is not None:
         _learn_filter(run, older)
@@ -134,10 +143,10 @@ def _warn_of_password(run: Run, source: SmartfloSource) -> None:
         run.notice(f"the Smartflo password of this login expires in {days} days: change it in the portal")
 
 
-def _asker(source: SmartfloSource) -> Ask:
-    async def ask(smartflo_id: str) -> bool | None:
+def _asker(fetch_one: Callable[[str], Awaitable[Row | None]]) -> Ask:
+    async def ask(key: str) -> bool | None:
         try:
-            row = await source.client.fetch_contact(smartflo_id)
+            row = await fetch_one(key)
         except (BadAnswerError, RejectedError):
             return None
         return row is not None and row.deleted_at is None
