@@ -46,6 +46,7 @@ class Run:
     plan: list[str] = field(default_factory=list)  #: what a push would send
     notices: list[str] = field(default_factory=list)  #: worth telling a person, no failure
     requests: int = 0
+    unanswered: set[str] = field(default_factory=set)  #: tables of which no row was answered for by its id
     log_seq: int = 0  #: the newest entry of the log when it began
 
     @property
