@@ -10,7 +10,7 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 from typing import Any
 
-from syncer.core.listing import Certificate
+from syncer.core.listing import Certificate, worst
 from syncer.core.model import Verdict
 from syncer.cycle.env import Env
 from syncer.errors import AuthError, BadAnswerError, RemoteError, StoreError, SyncerError
@@ -42,7 +42,8 @@ class Run:
     error: SyncerError | None = None
     problem: str = ""  #: why it is not `ok`, in words
     held: int | None = None  #: the number of the hold that it left open
-    certificate: Certificate | None = None
+    listings: dict[str, Certificate] = field(default_factory=dict)  #: by table: what each list proved
+    whole: bool = True  #: its lists were asked for whole, none of them as an increment
     plan: list[str] = field(default_factory=list)  #: what a push would send
     notices: list[str] = field(default_factory=list)  #: worth telling a person, no failure
     requests: int = 0
@@ -60,9 +61,15 @@ class Run:
             self.outcome = "incomplete"
         self.problem = f"{self.problem}; {why}" if self.problem else why
 
-    def judge(self, certificate: Certificate) -> None:
+    @property
+    def certificate(self) -> Certificate | None:
+        """That of its lists which proves least."""
+        return worst(self.listings.values())
+
+    def judge(self, table: str, certificate: Certificate, *, whole: bool = True) -> None:
         """Take over what a listing proved."""
-        self.certificate = certificate
+        self.listings[table] = certificate
+        self.whole = self.whole and whole
         if certificate.verdict is Verdict.PARTIAL:
             self.incomplete(certificate.reason)
 
@@ -122,8 +129,8 @@ def _end(conn: Any, run: Run) -> None:
     state = run.state
     if run.outcome == "ok":
         state.last_ok_at, state.failures, state.paused_until = at, 0, None
-        if run.certificate is None or run.certificate.complete:
-            state.last_complete_at = at
+        if run.whole and (run.certificate is None or run.certificate.complete):
+            state.last_complete_at = at  # an increment proves no absence
     else:
         state.failures += 1
     runs.save_job(conn, run.job, run.account, state)
@@ -138,5 +145,15 @@ def _end(conn: Any, run: Run) -> None:
         changed=run.changed,
         removed=run.removed,
         error=run.problem or None,
-        listing=json.dumps(run.certificate.evidence()) if run.certificate else None,
+        listing=_evidence(run),
     )
+
+
+def _evidence(run: Run) -> str | None:
+    """The certificate that proves least, and beside it those of all lists where there are several."""
+    if run.certificate is None:
+        return None
+    told = run.certificate.evidence() | {"whole": run.whole}
+    if len(run.listings) > 1:
+        told["lists"] = {table: one.evidence() for table, one in run.listings.items()}
+    return json.dumps(told)

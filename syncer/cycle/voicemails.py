@@ -8,7 +8,7 @@ from datetime import datetime, timedelta
 from functools import partial
 
 from syncer.core import cursor, windows
-from syncer.core.listing import Certificate, Walk
+from syncer.core.listing import Certificate, Walk, worst
 from syncer.core.model import Page, Paging, Position, Verdict
 from syncer.core.windows import HOUR, Window
 from syncer.cycle import mirrors
@@ -35,8 +35,6 @@ DOUBTED = 3
 
 #: For so long; then it is believed that the vendor has cleared them away.
 DOUBTED_FOR = timedelta(days=1)
-
-_ORDER = (Verdict.COMPLETE, Verdict.DRIFTED, Verdict.PARTIAL)
 
 
 @dataclass(slots=True)
@@ -83,7 +81,8 @@ async def pull_voicemails(run: Run, source: TelecmiSource) -> None:
                 run.env.progress(f"{JOB} windows", run.account, at, len(plan))
             await _read_window(reading, window)
     finally:
-        run.certificate = reading.worst
+        if reading.worst is not None:
+            run.listings[VOICEMAILS.name] = reading.worst
     mirrors.learn_volatile(run, VOICEMAILS.name, reading.volatile, reading.rows)
     await _judge_emptiness(reading)
 
@@ -123,8 +122,7 @@ async def _read_window(reading: _Reading, window: Window) -> None:
         if certificate.verdict is not Verdict.DRIFTED:
             break
         before = said
-    if reading.worst is None or _ORDER.index(certificate.verdict) > _ORDER.index(reading.worst.verdict):
-        reading.worst = certificate
+    reading.worst = worst(filter(None, (reading.worst, certificate)))
     if error is not None:
         raise error
     if certificate.verdict is Verdict.PARTIAL:
