@@ -71,6 +71,7 @@ async def walk_pages(
 async def _set_aside(run: Run, page: Page) -> None:
     if not page.set_aside:
         return
+    run.set_aside.update(runs.digest_of(row) for row in page.set_aside)
     new = await run.env.store.write(
         runs.save_set_aside, run.job, run.account, page.set_aside, run.env.stamp()
     )

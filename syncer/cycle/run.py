@@ -47,6 +47,8 @@ class Run:
     plan: list[str] = field(default_factory=list)  #: what a push would send
     notices: list[str] = field(default_factory=list)  #: worth telling a person, no failure
     requests: int = 0
+    doubtful: bool = False  #: it is not `ok` for another reason than a hold
+    set_aside: set[str] = field(default_factory=set)  #: digests of rows that could not be understood
     unanswered: set[str] = field(default_factory=set)  #: tables of which no row was answered for by its id
     log_seq: int = 0  #: the newest entry of the log when it began
 
@@ -55,8 +57,9 @@ class Run:
         """A logger that says which job and account."""
         return self.env.log.bind(job=self.job, account=self.account)
 
-    def incomplete(self, why: str) -> None:
-        """The run did what it could and proves less than it should."""
+    def incomplete(self, why: str, *, held: bool = False) -> None:
+        """The run did what it could and proves less than it should; `held`: a person has to look first."""
+        self.doubtful = self.doubtful or not held
         if self.outcome == "ok":
             self.outcome = "incomplete"
         self.problem = f"{self.problem}; {why}" if self.problem else why

@@ -135,7 +135,8 @@ async def settle(
     if reason:
         run.incomplete(
             f"held for a person: {reason}; see `syncer held list`, then "
-            f"`syncer held approve {run.held}` or `syncer held reject {run.held}`"
+            f"`syncer held approve {run.held}` or `syncer held reject {run.held}`",
+            held=True,
         )
 
 

@@ -114,6 +114,8 @@ async def _read_window(reading: _Reading, window: Window) -> None:
         if certificate.verdict is Verdict.DRIFTED and (agreed or _all_shown(certificate, names)):
             certificate = replace(certificate, verdict=Verdict.COMPLETE, reason="")
             _learn_offset(run, certificate)
+        if run.env.shown is not None:
+            run.env.shown |= names
         reading.volatile.update(tracker.volatile)
         reading.rows += tracker.rows
         if tracker.waiting:

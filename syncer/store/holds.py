@@ -37,21 +37,6 @@ def decided(conn: Connection, job: str, account: str, table: str) -> Decided:
     return Decided(frozenset(sides["approved"]), frozenset(sides["rejected"]))
 
 
-def kept(conn: Connection, job: str, account: str) -> int:
-    """Rows that listings no longer show, and that stay because a person rejected their removal."""
-    query = (
-        select(func.count())
-        .select_from(held_rows.join(held, held.c.id == held_rows.c.held_id))
-        .where(
-            held.c.job == job,
-            held.c.account == account,
-            held.c.decision == "rejected",
-            held_rows.c.field == "",
-        )
-    )
-    return int(conn.execute(query).scalar_one())
-
-
 def open_hold(conn: Connection, job: str, account: str) -> int | None:
     """The number of the hold that waits for a person, if there is one."""
     return conn.execute(

@@ -146,11 +146,16 @@ def close_broken_runs(conn: Connection, job: str, account: str, at: str) -> None
     )
 
 
+def digest_of(row: SetAside) -> str:
+    """By which a row that could not be understood is known again."""
+    return hashlib.sha256(row.raw.encode("utf-8", "surrogatepass")).hexdigest()
+
+
 def save_set_aside(conn: Connection, job: str, account: str, rows: Iterable[SetAside], at: str) -> int:
     """Keep rows that could not be understood, each once; returns how many were new."""
     new = 0
     for row in rows:
-        digest = hashlib.sha256(row.raw.encode()).hexdigest()
+        digest = digest_of(row)
         there = conn.execute(
             select(set_aside.c.id, set_aside.c.last_seen_at).where(
                 set_aside.c.job == job, set_aside.c.account == account, set_aside.c.digest == digest
