@@ -12,6 +12,7 @@ from syncer.core.model import Page, Position, Row
 from syncer.cycle.run import Run
 from syncer.errors import AuthError, BadAnswerError, RejectedError, RemoteError
 from syncer.store import runs
+from syncer.store.forget import mentions
 
 #: Rows handed on at once, at least: one transaction each.
 BATCH = 400
@@ -69,12 +70,13 @@ async def walk_pages(
 
 
 async def _set_aside(run: Run, page: Page) -> None:
-    if not page.set_aside:
+    env = run.env
+    regions = {account.region for account in env.settings.accounts}
+    kept = [row for row in page.set_aside if not mentions(row.raw, env.forgotten, regions)]
+    if not kept:
         return
-    run.set_aside.update(runs.digest_of(row) for row in page.set_aside)
-    new = await run.env.store.write(
-        runs.save_set_aside, run.job, run.account, page.set_aside, run.env.stamp()
-    )
+    run.set_aside.update(runs.digest_of(row) for row in kept)
+    new = await env.store.write(runs.save_set_aside, run.job, run.account, kept, env.stamp())
     if new:
-        reasons = sorted({row.reason for row in page.set_aside})
+        reasons = sorted({row.reason for row in kept})
         run.notice(f"{new} rows could not be understood and were set aside: {'; '.join(reasons[:3])}")

@@ -111,6 +111,17 @@ def update_open(
     return number if listed else None
 
 
+def recount(conn: Connection) -> None:
+    """After rows were removed for good: open holds count what they list, and are closed without any."""
+    listed = select(func.count()).where(held_rows.c.held_id == held.c.id).scalar_subquery()
+    conn.execute(update(held).where(held.c.decided_at.is_(None), held.c.rows != listed).values(rows=listed))
+    conn.execute(
+        update(held)
+        .where(held.c.decided_at.is_(None), held.c.rows == 0)
+        .values(decided_at=held.c.created_at, decision="superseded")
+    )
+
+
 def reason_of(conn: Connection, number: int) -> str:
     """Why a hold waits."""
     return str(conn.execute(select(held.c.reason).where(held.c.id == number)).scalar_one())
