@@ -47,6 +47,7 @@ class Run:
     plan: list[str] = field(default_factory=list)  #: what a push would send
     notices: list[str] = field(default_factory=list)  #: worth telling a person, no failure
     requests: int = 0
+    windowed: bool = False  #: it read a part of what upstream has, however whole
     doubtful: bool = False  #: it is not `ok` for another reason than a hold
     set_aside: set[str] = field(default_factory=set)  #: digests of rows that could not be understood
     unanswered: set[str] = field(default_factory=set)  #: tables of which no row was answered for by its id
@@ -136,6 +137,8 @@ def _end(conn: Any, run: Run) -> None:
             state.last_complete_at = at  # an increment proves no absence
     else:
         state.failures += 1
+    proven = run.outcome == "ok" and run.whole and bool(run.certificate and run.certificate.complete)
+    runs.drop_set_aside(conn, run.job, run.account, run.set_aside if proven and not run.windowed else None)
     runs.save_job(conn, run.job, run.account, state)
     runs.finish_run(
         conn,

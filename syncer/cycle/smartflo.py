@@ -13,7 +13,7 @@ from syncer.cycle.env import SmartfloSource
 from syncer.cycle.run import Run
 from syncer.cycle.settle import Ask
 from syncer.errors import BadAnswerError, RejectedError
-from syncer.store import holds
+from syncer.store import counting, holds
 from syncer.store.connect import Connection
 from syncer.store.tables import SMARTFLO_CONTACTS, SMARTFLO_GROUPS
 
@@ -91,7 +91,9 @@ async def _pull_contacts(run: Run, source: SmartfloSource) -> None:
         ask=_asker(source.client.fetch_contact),
     )
     if after is not None:
-        _learn_filter(run, older)
+        live = await run.env.store.read(counting.live_count, SMARTFLO_CONTACTS, run.account)
+        left_out = certificate.verdict is not Verdict.PARTIAL and certificate.distinct < live
+        _learn_filter(run, older, left_out=left_out)
     if run.full and not full_due:
         return  # a one-off reading moves neither the cursor nor the date of the next full one
     if certificate.verdict is Verdict.DRIFTED and not _drifted_enough(run):
@@ -121,15 +123,21 @@ async def _held_or_approved(run: Run) -> bool:
     return await run.env.store.read(ask)
 
 
-def _learn_filter(run: Run, older: int) -> None:
-    """Rows that should not have come: say once that the vendor ignores `updated_after`."""
+def _learn_filter(run: Run, older: int, *, left_out: bool) -> None:
+    """Whether the vendor heeds `updated_after`: it does when rows stay away that the mirror has.
+
+    Rows that should not have come show that it does not, which is said once.
+    """
     notes = run.state.notes
     if not older:
         notes.pop("filter_ignored", None)
+        if left_out:
+            notes["filter"] = "honoured"
         return
     times = int(notes.get("filter_ignored", 0)) + 1
     notes["filter_ignored"] = min(times, IGNORED_READS + 1)
     if times == IGNORED_READS:
+        notes["filter"] = "ignored"
         run.notice("the vendor ignores updated_after: each increment is a whole listing")
 
 

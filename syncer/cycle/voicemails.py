@@ -50,7 +50,26 @@ class _Reading:
     volatile: Counter[str] = field(default_factory=Counter)
     widest: int | None = None  #: a width that the vendor did not refuse, where it refused a greater one
     unsaved: list[tuple[Window, int, int]] = field(default_factory=list)  #: read, but not yet believed
-    worst: Certificate | None = None
+    read: list[Certificate] = field(default_factory=list)  #: one a window
+
+
+def _together(windows_read: list[Certificate]) -> Certificate:
+    """One certificate for all windows: the verdict of the one that proves least, the counts of all."""
+    found = worst(windows_read)
+    assert found is not None
+
+    def total(told: list[int | None]) -> int | None:
+        return None if None in told else sum(one or 0 for one in told)
+
+    return replace(
+        found,
+        pages=sum(one.pages for one in windows_read),
+        rows=sum(one.rows for one in windows_read),
+        distinct=sum(one.distinct for one in windows_read),
+        unreadable=sum(one.unreadable for one in windows_read),
+        total_first=total([one.total_first for one in windows_read]),
+        total_last=total([one.total_last for one in windows_read]),
+    )
 
 
 def _ms(moment: datetime) -> int:
@@ -75,14 +94,15 @@ async def pull_voicemails(run: Run, source: TelecmiSource) -> None:
         full=run.full,
     )
     reading = _Reading(run, source, width)
+    run.windowed = True
     try:
         for at, window in enumerate(plan):
             if window.why == "gap" and len(plan) > 3:
                 run.env.progress(f"{JOB} windows", run.account, at, len(plan))
             await _read_window(reading, window)
     finally:
-        if reading.worst is not None:
-            run.listings[VOICEMAILS.name] = reading.worst
+        if reading.read:
+            run.listings[VOICEMAILS.name] = _together(reading.read)
     mirrors.learn_volatile(run, VOICEMAILS.name, reading.volatile, reading.rows)
     await _judge_emptiness(reading)
 
@@ -124,7 +144,7 @@ async def _read_window(reading: _Reading, window: Window) -> None:
         if certificate.verdict is not Verdict.DRIFTED:
             break
         before = said
-    reading.worst = worst(filter(None, (reading.worst, certificate)))
+    reading.read.append(certificate)
     if error is not None:
         raise error
     if certificate.verdict is Verdict.PARTIAL:

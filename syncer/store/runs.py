@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -16,7 +16,11 @@ from sqlalchemy.dialects.sqlite import insert as upsert
 
 from syncer.core.model import SetAside
 from syncer.core.windows import Verified
+from syncer.store.queue import chunks
 from syncer.store.tables import set_aside, sync_jobs, sync_runs, telecmi_accounts, voicemail_windows
+
+#: Rows that could not be understood are kept up to so many a job and account.
+MOST_SET_ASIDE = 1000
 
 
 @dataclass(frozen=True, slots=True)
@@ -179,6 +183,23 @@ def save_set_aside(conn: Connection, job: str, account: str, rows: Iterable[SetA
         ):  # by the hour: a row that stays must not cost a write each time
             conn.execute(update(set_aside).where(set_aside.c.id == there.id).values(last_seen_at=at))
     return new
+
+
+def drop_set_aside(conn: Connection, job: str, account: str, seen: Collection[str] | None) -> None:
+    """Forget rows that a proven listing (`seen`: the digests in it) no longer showed so.
+
+    However it ended, only the newest are kept: one that differs on each read must not fill the disk.
+    """
+    c = set_aside.c
+    mine = (c.job == job) & (c.account == account)
+    there = conn.execute(select(c.id, c.digest).where(mine).order_by(c.id.desc())).all()
+    gone = [
+        row.id
+        for n, row in enumerate(there)
+        if n >= MOST_SET_ASIDE or (seen is not None and row.digest not in seen)
+    ]
+    for block in chunks(gone):
+        conn.execute(delete(set_aside).where(c.id.in_(block)))
 
 
 def load_windows(conn: Connection, account: str) -> list[Verified]:
