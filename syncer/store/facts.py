@@ -116,7 +116,7 @@ def _sentences(notes: dict[str, Any], listing: dict[str, Any] | None) -> list[st
     if notes.get("by_id_ignored"):
         out.append("the directory does not answer for one contact by its id: listings are read instead")
     if notes.get("widest_ms"):
-        out.append(f"the vendor refuses windows wider than {notes['widest_ms'] // 60_000} minutes")
+        out.append(f"the vendor refuses, or cuts, windows wider than {notes['widest_ms'] // 60_000} minutes")
     if notes.get("password_days") is not None:
         out.append(f"the password of this login expires in {notes['password_days']} days")
     if notes.get("quiescence_violations"):

@@ -227,3 +227,8 @@ def save_window(conn: Connection, account: str, window: Verified, replaces: Iter
             where=table.c.end_ms <= window.end,
         )
     )
+
+
+def drop_windows(conn: Connection, account: str) -> None:
+    """Nothing counts as read any more."""
+    conn.execute(delete(voicemail_windows).where(voicemail_windows.c.account == account))
