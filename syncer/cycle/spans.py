@@ -71,6 +71,8 @@ class Shown:
     began: int  #: epoch ms
     error: RemoteError | None
     nothing: bool  #: not one row came
+    fingerprint: str  #: of what the last reading showed
+    wrote: int  #: rows that were written for it
 
 
 async def list_window(reading: Reading, window: Window) -> Shown:
@@ -82,6 +84,7 @@ async def list_window(reading: Reading, window: Window) -> Shown:
     run = reading.run
     names: set[str] = set()
     before: tuple[int, int | None, int | None] | None = None
+    wrote = 0
     for _ in range(MOST_READS):
         began = epoch_ms(run.env.now())
         tracker = mirrors.new_tracker(run, VOICEMAILS)
@@ -101,10 +104,11 @@ async def list_window(reading: Reading, window: Window) -> Shown:
         if tracker.waiting:
             # a voicemail never turns blank: what was known of it stays
             await run.env.store.write(mirror.settle_put_off, tracker, mirror.no_blanks)
+        wrote += tracker.added + tracker.changed + tracker.quiet
         if certificate.verdict is not Verdict.DRIFTED:
             break
         before = said
-    return Shown(certificate, names, began, error, walk.rows == 0)
+    return Shown(certificate, names, began, error, walk.rows == 0, walk.fingerprint, wrote)
 
 
 async def verify_window(reading: Reading, window: Window, shown: Shown | None = None) -> Shown | None:

@@ -11,7 +11,16 @@ from syncer.core.windows import Window
 from syncer.cycle import mirrors
 from syncer.cycle.env import TelecmiSource
 from syncer.cycle.run import Run
-from syncer.cycle.spans import NARROWEST, Reading, epoch_ms, is_cut, list_window, note_widest, verify_window
+from syncer.cycle.spans import (
+    NARROWEST,
+    Reading,
+    Shown,
+    epoch_ms,
+    is_cut,
+    list_window,
+    note_widest,
+    verify_window,
+)
 from syncer.errors import RejectedError
 from syncer.store import counting, runs
 from syncer.store.connect import Connection
@@ -115,6 +124,10 @@ async def _read_window(reading: Reading, window: Window) -> None:
         return
     if await verify_window(reading, window, shown) is None or await is_cut(reading, window, shown.names):
         return
+    if (
+        window.why == "new" and window.start % reading.width == 0
+    ):  # the only one that is asked for in each run
+        await _watch(reading.run, f"{VOICEMAILS.name} {window.start}", shown)
     reading.shown += len(shown.names)
     known = 0 if shown.names else await reading.run.env.store.read(_known, reading.run.account, window)
     reading.known += known
@@ -122,6 +135,13 @@ async def _read_window(reading: Reading, window: Window) -> None:
         reading.unsaved.append((window, shown.began, len(shown.names)))
     else:
         await _save(reading, window, shown.began, len(shown.names))
+
+
+async def _watch(run: Run, name: str, shown: Shown) -> None:
+    prints = run.state.notes.get("prints", {})
+    for old in [one for one in prints if one.startswith(f"{VOICEMAILS.name} ") and one < name]:
+        del prints[old]
+    await mirrors.watch_quiescence(run, name, shown.fingerprint, shown.wrote)
 
 
 def _known(conn: Connection, account: str, window: Window) -> int:

@@ -55,14 +55,46 @@ def test_quiet_cycles_count_no_violation(pulled: Office) -> None:
     assert all(one.quiescence_violations == 0 for one in load(pulled).values())
 
 
-def test_a_cycle_that_writes_for_nothing_is_counted(pulled: Office) -> None:
-    pulled.world.contact_insert({"phone_no": "919200000009", "first_name": "Asha", "last_name": "Rao"})
-    pulled.run("telecmi-contacts")
-    pulled.run("telecmi-contacts")
-    with pulled.db.write() as conn:  # as a bug of ours would: the row changes with nothing in the log
-        conn.exec_driver_sql("UPDATE telecmi_contacts SET raw = '{}'")
-    pulled.run("telecmi-contacts")
-    assert load(pulled)["telecmi-contacts", "main"].quiescence_violations == 1
+@pytest.mark.parametrize(
+    "job, table",
+    [
+        ("telecmi-contacts", "telecmi_contacts"),
+        ("telecmi-user-contacts", "telecmi_user_contacts"),
+        ("telecmi-voicemails", "telecmi_voicemails"),
+        ("smartflo-contacts", "smartflo_contacts"),
+        ("smartflo-contacts", "smartflo_contact_groups"),
+    ],
+)
+def test_a_cycle_that_writes_for_nothing_is_counted(pulled: Office, job: str, table: str) -> None:
+    world = pulled.world
+    world.contact_insert({"phone_no": "919200000009", "first_name": "Asha", "last_name": "Rao"})
+    world.user_contact_upsert("9200000009", {"name": "Asha Rao"})
+    world.smartflo_upsert(1, {"phone_number": "+919200000009", "name": "Asha Rao"})
+    world.group_upsert(1)
+    for _ in range(2):
+        pulled.run(job, full=True)
+    with pulled.db.write() as conn:  # as a bug of ours would: rows change with nothing in the log
+        conn.exec_driver_sql(f"UPDATE {table} SET raw = '{{}}'")
+    pulled.run(job, full=True)
+    assert load(pulled)[job, "main"].quiescence_violations == 1
+    pulled.run(job, full=True)
+    assert load(pulled)[job, "main"].quiescence_violations == 1
+    world.user_contact_upsert("9200000009", {"name": "Asha Rao Iyer"})
+    world.smartflo_upsert(1, {"name": "Asha Rao Iyer"})
+    world.voicemail_insert(round(world.now() * 1000), 919_200_000_009)
+    pulled.run(job, full=True)
+    assert load(pulled)[job, "main"].quiescence_violations == 1, "upstream changed"
+
+
+def test_rows_of_the_users_list_that_are_written_for_nothing_are_counted(pulled: Office) -> None:
+    pulled.world.user_contact_upsert("9200000009", {"name": "Asha Rao"})
+    for _ in range(2):
+        pulled.run("telecmi-contacts", "telecmi-user-contacts")
+    with pulled.db.write() as conn:
+        conn.exec_driver_sql("DELETE FROM contact_base")
+        conn.exec_driver_sql("DELETE FROM telecmi_contacts")
+    pulled.run("telecmi-user-contacts")
+    assert load(pulled)["telecmi-user-contacts", "main"].quiescence_violations == 1
 
 
 def health(office: Office, job: str, *columns: str) -> tuple[Any, ...]:
