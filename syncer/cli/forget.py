@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import click
 
-from syncer.cli.common import WORDS, App, emit_json, example, json_option, pass_app, say
+from syncer.cli.common import WORDS, App, count, emit_json, example, json_option, pass_app, say
 from syncer.errors import UsageError
 
 
@@ -32,13 +32,23 @@ def forget(app: App, phone: str, yes: bool, as_json: bool) -> None:
             f"Remove everybody with the number {e164} from {settings.database.path.name}?", abort=True
         )
     with app.writing(settings) as db:
-        gone = removal.forget(db, e164, app.stamp())
+        done = removal.forget(db, e164, app.stamp(), regions=regions)
     if as_json:
-        emit_json({"removed": gone})
+        emit_json({"removed": done.rows, "mentioned": done.mentioned, "traces": done.traces})
         return
-    if gone:
-        for table, count in sorted(gone.items()):
-            say(f"{table}: {count} {'row' if count == 1 else 'rows'} removed")
+    if done.rows:
+        for table, number in sorted(done.rows.items()):
+            say(f"{table}: {count(number, 'row')} removed")
     else:
         say("The mirror held nobody with this number.")
+    for table, ids in sorted(done.mentioned.items()):
+        some = ", ".join(str(one) for one in ids[:5]) + (", ..." if len(ids) > 5 else "")
+        say(
+            f"{table}: {count(len(ids), 'row')} of other people name the number still ({some}): edit them upstream"
+        )
+    if done.traces:
+        say(
+            "Free pages of the file may still hold traces, as another program was reading it, or the disk is "
+            "full: run this again when it is at rest."
+        )
     say("They are kept out from now on. Upstream is as it was; older backups still hold them.")

@@ -45,6 +45,9 @@ def log(app: App, after: int | None, limit: int | None, follow: bool, as_json: b
         if at is None:
             with db.read() as conn:
                 at = max(0, feed.last_seq(conn) - (limit or LATEST))
+        else:
+            with db.read() as conn:
+                _tell_missing(at, feed.first_seq(conn))
         left = limit
         seen = -1
         while True:
@@ -64,6 +67,16 @@ def log(app: App, after: int | None, limit: int | None, follow: bool, as_json: b
             while (version := db.data_version()) == seen:
                 time.sleep(STEP)
             seen = version
+
+
+def _tell_missing(after: int, first: int | None) -> None:
+    """Whoever goes on from a number that is older than the log has missed what lay between."""
+    if first is not None and after + 1 < first:
+        say(
+            f"syncer: entries {after + 1} to {first - 1} are no longer there (`retention.log`, or a forgotten "
+            "person): read the tables anew, then go on from here",
+            err=True,
+        )
 
 
 def _show(entry: Entry, as_json: bool) -> None:

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from syncer.cli import proof
 from syncer.cli.common import (
     WORDS,
     App,
@@ -59,9 +60,12 @@ class Requirement:
     type=WORDS,
     help="Exit 1 unless the last good run of JOB (or JOB.ACCOUNT) is younger than AGE. Repeatable.",
 )
+@click.option(
+    "--evidence", is_flag=True, help="How the last listing of each job ended, and what that proves."
+)
 @pass_app
 @click.pass_context
-def status(ctx: click.Context, app: App, as_json: bool, required: tuple[str, ...]) -> None:
+def status(ctx: click.Context, app: App, as_json: bool, required: tuple[str, ...], evidence: bool) -> None:
     """How fresh every job is, and what waits for you."""
     from syncer.cycle import joblist
 
@@ -82,7 +86,7 @@ def status(ctx: click.Context, app: App, as_json: bool, required: tuple[str, ...
         ]
         emit_json(found | ({"requirements": listed} if listed else {}))
     else:
-        _show(found, now)
+        _show(found, now, evidence=evidence)
     for text, why in broken:
         say(f"syncer: {text} does not hold: {why}", err=True)
     ctx.exit(1 if broken else 0)
@@ -154,7 +158,7 @@ def gather(app: App, settings: Settings, specs: Sequence[JobSpec], now: datetime
             _waiting(conn),
             report.jobs(conn),
             report.set_aside_counts(conn),
-            facts.load(conn),
+            facts.load(conn, proof.wanted(settings, specs, now)),
         )
 
 
@@ -181,7 +185,8 @@ def _summary(
     from syncer.core.model import State
 
     jobs = [
-        _job(spec, known.get((spec.job, spec.account), {}), now) | _proof(facts.get((spec.job, spec.account)))
+        _job(spec, known.get((spec.job, spec.account), {}), now)
+        | proof.of_job(facts.get((spec.job, spec.account)))
         for spec in specs
         if spec.enabled
     ]
@@ -199,21 +204,6 @@ def _summary(
         "set_aside": sum(row["rows"] for row in aside),
         "set_aside_by_job": aside,
     }
-
-
-def _proof(facts: Facts | None) -> dict[str, Any]:
-    """How a job knows what it knows, and what was noticed about its vendor."""
-    if facts is None:
-        return {"listing": None, "notes": []}
-    out: dict[str, Any] = {"listing": facts.listing, "notes": facts.notes}
-    if facts.covered_from is not None:
-        out |= {
-            "covered_from": facts.covered_from,
-            "covered_to": facts.covered_to,
-            "gaps": [list(gap) for gap in facts.gaps],
-            "time_shift_minutes": facts.time_shift_minutes,
-        }
-    return out
 
 
 def _job(spec: JobSpec, row: dict[str, Any], now: datetime) -> dict[str, Any]:
@@ -240,14 +230,14 @@ def _job(spec: JobSpec, row: dict[str, Any], now: datetime) -> dict[str, Any]:
 # -- for people ----------------------------------------------------------------------------------------
 
 
-def _show(found: dict[str, Any], now: datetime) -> None:
+def _show(found: dict[str, Any], now: datetime, *, evidence: bool) -> None:
     if found["schema"] is None:
         say(f"The database {found['database']} does not exist yet: `syncer sync` makes and fills it.")
     else:
         say(f"The database {found['database']}, schema {found['schema']}.")
     say()
     show_table(
-        ("job", "account", "freshness", "last good run", "every", "last outcome"),
+        ("job", "account", "freshness", "last good run", "every", "last outcome", "last listing"),
         (
             (
                 job["job"],
@@ -256,13 +246,14 @@ def _show(found: dict[str, Any], now: datetime) -> None:
                 when(job["last_ok_at"], now),
                 span(job["every_s"]),
                 job["outcome"],
+                proof.verdict(job["listing"]),
             )
             for job in found["jobs"]
         ),
     )
     for job in found["jobs"]:
         _show_trouble(job, now)
-        _show_proof(job)
+        proof.show(job, now, evidence=evidence)
     say()
     depth = [f"{number} {state}" for state, number in found["queue"].items() if state != "done" and number]
     say(f"Queue: {', '.join(depth) or 'nothing waits'}; {found['queue']['done']} done.")
@@ -282,16 +273,6 @@ def _show(found: dict[str, Any], now: datetime) -> None:
             f"{aside['job']} of {aside['account']}: {count(aside['rows'], 'row')} could not be understood and "
             f"stands in the table set_aside ({aside['reason']})."
         )
-
-
-def _show_proof(job: dict[str, Any]) -> None:
-    name = f"{job['job']} of {job['account']}"
-    for note in job["notes"]:
-        say(f"  {name}: {note}")
-    if job.get("covered_from"):
-        say(f"  {name}: read whole from {job['covered_from'][:10]} to {job['covered_to'][:16]}Z")
-    for start, end in job.get("gaps", [])[:3]:
-        say(f"  {name}: not read yet: {start[:16]}Z to {end[:16]}Z")
 
 
 def _show_trouble(job: dict[str, Any], now: datetime) -> None:

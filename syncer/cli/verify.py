@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
 from dataclasses import asdict
 from typing import TYPE_CHECKING
 
@@ -25,8 +26,9 @@ from syncer.errors import AuthError
 
 if TYPE_CHECKING:
     from syncer.cycle.verify import Verified
+    from syncer.store.comparing import Difference
 
-#: Differences of one job that a person is shown; `--json` has them all.
+#: Differences of one kind that a person is shown; `--json` has them all.
 MOST_SHOWN = 20
 
 
@@ -37,9 +39,10 @@ MOST_SHOWN = 20
 @pass_app
 @click.pass_context
 def verify(ctx: click.Context, app: App, jobs: tuple[str, ...], account: str | None, as_json: bool) -> None:
-    """Read upstream whole and say what differs from the mirror, which is not written to.
+    """Read upstream whole and say, row by row, what differs from the mirror, which is not written to.
 
-    Exit 0 only if nothing differs. Edits made here that still wait to be pushed are told apart.
+    Exit 0 only if nothing differs. Told apart are edits made here that still wait to be pushed, what a
+    safety limit or a person keeps, and voicemails that the vendor has cleared away (those are no fault).
     """
     from syncer.cycle.verify import verify as hold_against
 
@@ -47,7 +50,7 @@ def verify(ctx: click.Context, app: App, jobs: tuple[str, ...], account: str | N
     chosen = choose(settings, jobs, account)
     with progress_bars() as progress:
         found = run_async(hold_against(settings, chosen, progress=progress))
-    same = all(one.outcome == "ok" and not one.differences and not one.kept for one in found)
+    same = all(one.same for one in found)
     code = 77 if any(isinstance(one.error, AuthError) for one in found) else (0 if same else 1)
     if as_json:
         emit_json({"same": same, "jobs": [_as_json(one) for one in found], "exit_code": code})
@@ -64,33 +67,54 @@ def _show(one: Verified) -> None:
         advice = advise(one.error, f"{one.job.partition('-')[0]}.{one.account}")
         if advice:
             say(f"  {advice}")
-    elif one.differences:
-        say(
-            f"{head}; {count(len(one.differences), 'difference')}: `syncer sync {one.job}` brings the mirror in line"
-        )
-    elif not one.kept:
+    elif one.same:
         say(f"{head}; the mirror shows the same")
     else:
-        say(f"{head}; the mirror shows more")
-    for entry in one.differences[:MOST_SHOWN]:
-        match entry.kind:
-            case "insert":
-                text = "upstream has it, the mirror does not"
-            case "delete":
-                text = "the mirror has it, upstream does not"
-            case _:
-                text = f"{entry.field} is {entry.old!r} here and {entry.new!r} upstream"
-        say(f"  {entry.table_name} row {entry.row_id}: {text}")
-    if len(one.differences) > MOST_SHOWN:
-        say(f"  ... and {len(one.differences) - MOST_SHOWN} more; --json shows all")
-    if one.kept:
+        say(f"{head}; not the same")
+    _list(one.differences, f"`syncer sync {one.job}` brings these in line", _text)
+    _list(one.held, "a safety limit keeps these: a sync holds them for you (`syncer held list`)", _text)
+    _list(one.kept, "these stay, as a person said (`syncer held reject`)", _text)
+    _list(one.waiting, "made here and not upstream yet (`syncer queue list`)", _waiting_text)
+    if one.unreadable:
+        say(f"  {count(one.unreadable, 'row')} upstream could not be understood, nor compared")
+    if one.unlisted:
         say(
-            f"  {count(one.kept, 'row')} that upstream no longer has stay here, as a person said (held reject)"
+            f"  {count(len(one.unlisted), 'voicemail')} that upstream no longer lists "
+            f"{'is' if len(one.unlisted) == 1 else 'are'} kept, as all are"
         )
-    if one.pending:
-        say(
-            f"  {count(one.pending, 'change')} made here is not upstream yet: `syncer queue list` shows what waits"
-        )
+
+
+def _list(rows: Sequence[Difference], why: str, text: Callable[[Difference], str]) -> None:
+    if not rows:
+        return
+    say(f"  {count(len(rows), 'difference')}; {why}:")
+    for row in rows[:MOST_SHOWN]:
+        say(f"    {text(row)}")
+    if len(rows) > MOST_SHOWN:
+        say(f"    ... and {len(rows) - MOST_SHOWN} more; --json shows all")
+
+
+def _text(row: Difference) -> str:
+    named = f" ({row.key})" if row.key else ""
+    match row.kind:
+        case "insert":
+            return f"{row.table_name}{named}: upstream has it, the mirror does not"
+        case "delete":
+            return f"{row.table_name} row {row.row_id}{named}: the mirror has it, upstream does not"
+        case _:
+            values = f"{row.old or ''!r} here and {row.new or ''!r} upstream"
+            return f"{row.table_name} row {row.row_id}{named}: {row.field} is {values}"
+
+
+def _waiting_text(row: Difference) -> str:
+    of = f"change {row.change}, {row.state}: {row.table_name} row {row.row_id}"
+    match row.kind:
+        case "insert":
+            return f"{of} is deleted here, and upstream still has it"
+        case "delete":
+            return f"{of} is to be added upstream"
+        case _:
+            return f"{of}: {row.field} is {row.old or ''!r} here and {row.new or ''!r} upstream"
 
 
 def _as_json(one: Verified) -> dict[str, object]:
@@ -98,9 +122,13 @@ def _as_json(one: Verified) -> dict[str, object]:
         "job": one.job,
         "account": one.account,
         "outcome": one.outcome,
+        "same": one.same,
         "error": one.problem or None,
         "rows": one.rows,
-        "pending": one.pending,
-        "kept": one.kept,
-        "differences": [asdict(entry) for entry in one.differences],
+        "differences": [asdict(row) for row in one.differences],
+        "held": [asdict(row) for row in one.held],
+        "kept": [asdict(row) for row in one.kept],
+        "waiting": [asdict(row) for row in one.waiting],
+        "unreadable": one.unreadable,
+        "unlisted": one.unlisted,
     }

@@ -45,6 +45,18 @@ class Certificate:
         return asdict(self) | {"verdict": str(self.verdict)}
 
 
+_ORDER = (Verdict.COMPLETE, Verdict.DRIFTED, Verdict.PARTIAL)
+
+
+def worst(certificates: Iterable[Certificate]) -> Certificate | None:
+    """The one that proves least, of equals the last; None when there is none."""
+    found: Certificate | None = None
+    for one in certificates:
+        if found is None or _ORDER.index(one.verdict) >= _ORDER.index(found.verdict):
+            found = one
+    return found
+
+
 class Known:
     """Which identities have come: a fixed megabyte of bits, whatever the length of the listing.
 

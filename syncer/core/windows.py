@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 
 HOUR = 3_600_000
 DAY = 24 * HOUR
@@ -136,7 +137,7 @@ def note(
     return Verified(start, end, at), tuple(s for s in replaced if s != start)
 
 
-def halves(window: Window) -> tuple[Window, Window]:
-    """The window cut in two, the newer half first."""
-    middle = (window.start + window.end) // 2
-    return Window(middle, window.end, window.why), Window(window.start, middle, window.why)
+def split(window: Window, pieces: int) -> list[Window]:
+    """The window cut into so many of about one width, the newest first."""
+    edges = [window.start + (window.end - window.start) * n // pieces for n in range(pieces + 1)]
+    return [Window(a, b, window.why) for a, b in pairwise(edges)][::-1]

@@ -202,7 +202,7 @@ async def pull_directory(run: Run, source: TelecmiSource) -> None:
     reading, certificate, walk = await read_directory(run, source)
     counts = reading.counts
     run.seen, run.added, run.changed = counts.seen, counts.added, counts.changed
-    run.judge(certificate)
+    run.judge(TABLE, certificate)
     living: list[int] = []
     deleted: list[int] = []
     if certificate.verdict is not Verdict.PARTIAL:

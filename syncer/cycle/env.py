@@ -98,6 +98,8 @@ class Env:
     log: Any = field(default_factory=get_logger)
     #: A push that only says what it would send. Used on a copy of the database.
     plan_only: bool = False
+    #: Collects the voicemails that are listed, for who wants to know which are not.
+    shown: set[str] | None = None
     #: Called with a name at every commit and every HTTP edge of a push: where a test may kill us.
     step: Callable[[str], None] = field(default=lambda _: None)
     #: Whether a number belongs to somebody who is to be kept out; read anew at each run.

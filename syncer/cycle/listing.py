@@ -17,6 +17,7 @@ from syncer.cycle.blocks import Blocks
 from syncer.cycle.run import Run
 from syncer.errors import AuthError, BadAnswerError, RejectedError, RemoteError
 from syncer.store import runs
+from syncer.store.forget import mentions
 
 T = TypeVar("T")
 
@@ -174,11 +175,13 @@ def rows_of(pages: Sequence[Page]) -> list[Row]:
 
 
 async def _set_aside(run: Run, page: Page) -> None:
-    if not page.set_aside:
+    env = run.env
+    regions = {account.region for account in env.settings.accounts}
+    kept = [row for row in page.set_aside if not mentions(row.raw, env.forgotten, regions)]
+    if not kept:
         return
-    new = await run.env.store.write(
-        runs.save_set_aside, run.job, run.account, page.set_aside, run.env.stamp()
-    )
+    run.set_aside.update(runs.digest_of(row) for row in kept)
+    new = await env.store.write(runs.save_set_aside, run.job, run.account, kept, env.stamp())
     if new:
-        reasons = sorted({row.reason for row in page.set_aside})
+        reasons = sorted({row.reason for row in kept})
         run.notice(f"{new} rows could not be understood and were set aside: {'; '.join(reasons[:3])}")

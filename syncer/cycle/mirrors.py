@@ -117,7 +117,7 @@ async def pull(
     """Read a whole list (or, with `whole` off, an increment) and settle what it takes away."""
     tracker = new_tracker(run, target)
     certificate, error = await read_rows(run, tracker, walk, fetch)
-    run.judge(certificate)
+    run.judge(target.name, certificate, whole=whole)
     unseen: list[int] = []
     if whole and certificate.verdict is not Verdict.PARTIAL:
         unseen = await run.env.store.read(counting.unseen, target, run.account, tracker.seen)

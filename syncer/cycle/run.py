@@ -10,7 +10,7 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 from typing import Any
 
-from syncer.core.listing import Certificate
+from syncer.core.listing import Certificate, worst
 from syncer.core.model import Verdict
 from syncer.cycle.env import Env
 from syncer.errors import AuthError, BadAnswerError, RemoteError, StoreError, SyncerError
@@ -42,10 +42,15 @@ class Run:
     error: SyncerError | None = None
     problem: str = ""  #: why it is not `ok`, in words
     held: int | None = None  #: the number of the hold that it left open
-    certificate: Certificate | None = None
+    listings: dict[str, Certificate] = field(default_factory=dict)  #: by table: what each list proved
+    whole: bool = True  #: its lists were asked for whole, none of them as an increment
     plan: list[str] = field(default_factory=list)  #: what a push would send
     notices: list[str] = field(default_factory=list)  #: worth telling a person, no failure
     requests: int = 0
+    windowed: bool = False  #: it read a part of what upstream has, however whole
+    doubtful: bool = False  #: it is not `ok` for another reason than a hold
+    set_aside: set[str] = field(default_factory=set)  #: digests of rows that could not be understood
+    unanswered: set[str] = field(default_factory=set)  #: tables of which no row was answered for by its id
     log_seq: int = 0  #: the newest entry of the log when it began
 
     @property
@@ -53,15 +58,22 @@ class Run:
         """A logger that says which job and account."""
         return self.env.log.bind(job=self.job, account=self.account)
 
-    def incomplete(self, why: str) -> None:
-        """The run did what it could and proves less than it should."""
+    def incomplete(self, why: str, *, held: bool = False) -> None:
+        """The run did what it could and proves less than it should; `held`: a person has to look first."""
+        self.doubtful = self.doubtful or not held
         if self.outcome == "ok":
             self.outcome = "incomplete"
         self.problem = f"{self.problem}; {why}" if self.problem else why
 
-    def judge(self, certificate: Certificate) -> None:
+    @property
+    def certificate(self) -> Certificate | None:
+        """That of its lists which proves least."""
+        return worst(self.listings.values())
+
+    def judge(self, table: str, certificate: Certificate, *, whole: bool = True) -> None:
         """Take over what a listing proved."""
-        self.certificate = certificate
+        self.listings[table] = certificate
+        self.whole = self.whole and whole
         if certificate.verdict is Verdict.PARTIAL:
             self.incomplete(certificate.reason)
 
@@ -121,10 +133,12 @@ def _end(conn: Any, run: Run) -> None:
     state = run.state
     if run.outcome == "ok":
         state.last_ok_at, state.failures, state.paused_until = at, 0, None
-        if run.certificate is None or run.certificate.complete:
-            state.last_complete_at = at
+        if run.whole and (run.certificate is None or run.certificate.complete):
+            state.last_complete_at = at  # an increment proves no absence
     else:
         state.failures += 1
+    proven = run.outcome == "ok" and run.whole and bool(run.certificate and run.certificate.complete)
+    runs.drop_set_aside(conn, run.job, run.account, run.set_aside if proven and not run.windowed else None)
     runs.save_job(conn, run.job, run.account, state)
     runs.finish_run(
         conn,
@@ -137,5 +151,15 @@ def _end(conn: Any, run: Run) -> None:
         changed=run.changed,
         removed=run.removed,
         error=run.problem or None,
-        listing=json.dumps(run.certificate.evidence()) if run.certificate else None,
+        listing=_evidence(run),
     )
+
+
+def _evidence(run: Run) -> str | None:
+    """The certificate that proves least, and beside it those of all lists where there are several."""
+    if run.certificate is None:
+        return None
+    told = run.certificate.evidence() | {"whole": run.whole}
+    if len(run.listings) > 1:
+        told["lists"] = {table: one.evidence() for table, one in run.listings.items()}
+    return json.dumps(told)

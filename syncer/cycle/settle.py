@@ -26,6 +26,9 @@ MOST_SAMPLED = 3
 #: Most rows missing from a listing that did not hold still which are asked for one by one.
 MOST_DOUBTED = 50
 
+#: Runs in a row whose questions all went unanswered, after which listings decide alone.
+UNANSWERED = 3
+
 #: Asks the vendor for one row by its key: False is a good answer without it, True the row itself,
 #: None proves nothing.
 Ask = Callable[[str], Awaitable[bool | None]]
@@ -132,7 +135,8 @@ async def settle(
     if reason:
         run.incomplete(
             f"held for a person: {reason}; see `syncer held list`, then "
-            f"`syncer held approve {run.held}` or `syncer held reject {run.held}`"
+            f"`syncer held approve {run.held}` or `syncer held reject {run.held}`",
+            held=True,
         )
 
 
@@ -165,7 +169,10 @@ async def _proven(
 async def _still_absent(
     run: Run, subject: Subject, ready: list[int], certain: set[int], ask: Ask | None
 ) -> list[int]:
-    """Ask for each row by its own id before it gets its tombstone."""
+    """Ask for each row by its own id before it gets its tombstone.
+
+    One that the vendor fails to answer for waits for a further listing, unless it never answers.
+    """
     doubtful = [row for row in ready if row not in certain]
     if ask is None or not doubtful:
         return ready
@@ -173,6 +180,8 @@ async def _still_absent(
     kept = {row for row, there in answers.items() if there}
     if kept:
         _lacks_rows(run)
+    if run.state.notes.get("unanswered", {}).get(subject.table, 0) < UNANSWERED:
+        kept.update(row for row, there in answers.items() if there is None)
     kept.update(doubtful[MOST_ASKED:])
     return [row for row in ready if row not in kept]
 
@@ -188,7 +197,22 @@ async def _answers(
         return {}
     rows = list(rows)
     keys = await run.env.store.read(subject.keys, rows)
-    return {row: await _ask(run, ask, keys.get(row)) for row in rows}
+    answers = {row: await _ask(run, ask, keys.get(row)) for row in rows}
+    if answers:
+        _learn_unanswered(run, subject.table, all(there is None for there in answers.values()))
+    return answers
+
+
+def _learn_unanswered(run: Run, table: str, failed: bool) -> None:
+    """Count the runs in a row in which no question was answered (once a run)."""
+    notes = run.state.notes.setdefault("unanswered", {})
+    if not failed:
+        notes.pop(table, None)
+    elif table not in run.unanswered:
+        notes[table] = min(notes.get(table, 0) + 1, UNANSWERED)
+        run.unanswered.add(table)
+    if not notes:
+        del run.state.notes["unanswered"]
 
 
 async def _ask(run: Run, ask: Ask, key: str | None) -> bool | None:

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Awaitable, Callable
+
 from syncer.core import cursor
 from syncer.core.listing import Walk
-from syncer.core.model import Page, Paging, Position, Verdict
+from syncer.core.model import Page, Paging, Position, Row, Verdict
 from syncer.core.normalise import utc_text
 from syncer.cycle import joblist, mirrors
 from syncer.cycle.env import SmartfloSource
@@ -12,7 +14,7 @@ from syncer.cycle.listing import Foresee
 from syncer.cycle.run import Run
 from syncer.cycle.settle import Ask
 from syncer.errors import BadAnswerError, RejectedError
-from syncer.store import holds
+from syncer.store import counting, holds
 from syncer.store.connect import Connection
 from syncer.store.tables import SMARTFLO_CONTACTS, SMARTFLO_GROUPS
 
@@ -41,7 +43,14 @@ async def _pull_groups(run: Run, source: SmartfloSource) -> None:
         return await source.client.fetch_groups_page(position)
 
     walk = Walk(Paging.NUMBERED, has_total=False, asked=100)
-    await mirrors.pull(run, SMARTFLO_GROUPS, walk, fetch, max_deletions=source.account.max_deletions)
+    await mirrors.pull(
+        run,
+        SMARTFLO_GROUPS,
+        walk,
+        fetch,
+        max_deletions=source.account.max_deletions,
+        ask=_asker(source.client.fetch_group),
+    )
 
 
 async def _pull_contacts(run: Run, source: SmartfloSource) -> None:
@@ -80,10 +89,12 @@ async def _pull_contacts(run: Run, source: SmartfloSource) -> None:
         fetch,
         max_deletions=account.max_deletions,
         whole=whole,
-        ask=_asker(source),
+        ask=_asker(source.client.fetch_contact),
     )
     if after is not None:
-        _learn_filter(run, older)
+        live = await run.env.store.read(counting.live_count, SMARTFLO_CONTACTS, run.account)
+        left_out = certificate.verdict is not Verdict.PARTIAL and certificate.distinct < live
+        _learn_filter(run, older, left_out=left_out)
     if run.full and not full_due:
         return  # a one-off reading moves neither the cursor nor the date of the next full one
     if certificate.verdict is Verdict.DRIFTED and not _drifted_enough(run):
@@ -113,15 +124,21 @@ async def _held_or_approved(run: Run) -> bool:
     return await run.env.store.read(ask)
 
 
-def _learn_filter(run: Run, older: int) -> None:
-    """Rows that should not have come: say once that the vendor ignores `updated_after`."""
+def _learn_filter(run: Run, older: int, *, left_out: bool) -> None:
+    """Whether the vendor heeds `updated_after`: it does when rows stay away that the mirror has.
+
+    Rows that should not have come show that it does not, which is said once.
+    """
     notes = run.state.notes
     if not older:
         notes.pop("filter_ignored", None)
+        if left_out:
+            notes["filter"] = "honoured"
         return
     times = int(notes.get("filter_ignored", 0)) + 1
     notes["filter_ignored"] = min(times, IGNORED_READS + 1)
     if times == IGNORED_READS:
+        notes["filter"] = "ignored"
         run.notice("the vendor ignores updated_after: each increment is a whole listing")
 
 
@@ -135,10 +152,10 @@ def _warn_of_password(run: Run, source: SmartfloSource) -> None:
         run.notice(f"the Smartflo password of this login expires in {days} days: change it in the portal")
 
 
-def _asker(source: SmartfloSource) -> Ask:
-    async def ask(smartflo_id: str) -> bool | None:
+def _asker(fetch_one: Callable[[str], Awaitable[Row | None]]) -> Ask:
+    async def ask(key: str) -> bool | None:
         try:
-            row = await source.client.fetch_contact(smartflo_id)
+            row = await fetch_one(key)
         except (BadAnswerError, RejectedError):
             return None
         return row is not None and row.deleted_at is None

@@ -30,8 +30,11 @@ async def pull_user_contacts(run: Run, source: TelecmiSource) -> None:
     whole = known.last_complete_at is not None and known.last_complete_at <= began
     if account.contacts.enabled and certificate.complete and whole:
         policy = directory.policy_of(source)
+        added = changed = removed = 0
         if await store.read(userlist.needs_work, policy):
             added, changed, removed = await store.write(userlist.bring_in_line, policy, run.env.stamp())
             run.added += added
             run.changed += changed
             run.removed += removed
+        wrote = added + changed + removed
+        await mirrors.watch_quiescence(run, f"{directory.TABLE} of the list", walk.fingerprint, wrote)

@@ -93,13 +93,20 @@ class Smartflo:
 
         An answer that holds other contacts only proves nothing: BadAnswerError.
         """
-        page = await self._list(CONTACTS, {"contact_id": smartflo_id}, self._contact_row)
+        return await self._one(CONTACTS, "contact_id", smartflo_id, self._contact_row)
+
+    async def fetch_group(self, group_id: str) -> Row | None:
+        """One contact group by its id, judged as `fetch_contact` is."""
+        return await self._one(GROUPS, "contact_group_id", group_id, self._group_row)
+
+    async def _one(self, name: str, param: str, key: str, read_row: read.ReadRow) -> Row | None:
+        page = await self._list(name, {param: key}, read_row)
         for row in page.rows:
-            if row.key == smartflo_id:
+            if row.key == key:
                 return row
         if page.size:
-            text = "asked for one contact, it answered with others only; that proves nothing about this one"
-            raise BadAnswerError(self.source, CONTACTS, text)
+            text = "asked for one row, it answered with others only; that proves nothing about this one"
+            raise BadAnswerError(self.source, name, text)
         return None
 
     async def _list(self, name: str, params: Mapping[str, str], row: read.ReadRow) -> Page:

@@ -146,7 +146,7 @@ class TelecmiSettings:
     #: The widest window, in seconds; None: any.
     voicemail_widest_s: float | None = _number(None, optional=True)
     #: What a wider one answers: 400, or only its newest part.
-    voicemail_too_wide: str = _choice("error400", "clamped")
+    voicemail_too_wide: str = _choice("error400", "clamped", "clamped_end")
     #: Seconds after a voicemail that its sound can be had.
     audio_after_s: float = _number(0.0)
     #: What the sound is, whatever its name ends in.

@@ -29,7 +29,10 @@ def voicemail(world: World, body: Params) -> Params:
     if settings.voicemail_widest_s is not None and end - start > settings.voicemail_widest_s * 1000:
         if settings.voicemail_too_wide == "error400":
             raise Refused(400, "the dates are too far apart")
-        start = end - int(settings.voicemail_widest_s * 1000)
+        widest = int(settings.voicemail_widest_s * 1000)
+        start, end = (
+            (start, start + widest) if settings.voicemail_too_wide == "clamped_end" else (end - widest, end)
+        )
 
     shift = int(settings.time_shift_ms)
 

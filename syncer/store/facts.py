@@ -6,6 +6,7 @@ Computed when it is read, from the runs, the notes of the jobs, and the rows the
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -15,10 +16,6 @@ from syncer.core.normalise import utc_text
 from syncer.core.windows import gaps, union
 from syncer.store import runs
 from syncer.store.tables import sync_jobs, sync_runs
-
-#: Voicemails looked at for the vendor's time shift, and the step that a shift is rounded to.
-_LATEST = 200
-_STEP_MS = 900_000
 
 #: The newest minute of voicemail time is never counted as a gap.
 _FRESH_MS = 60_000
@@ -31,34 +28,61 @@ class Facts:
     listing: dict[str, Any] | None = None  #: the certificate of the last run's listing
     notes: list[str] = field(default_factory=list)  #: sentences for a person
     quiescence_violations: int = 0  #: quiet cycles that wrote all the same: a bug of ours
+    complete: bool | None = None  #: the last reading of everything proved what is gone; None: none yet
+    set_aside: int = 0  #: rows that could not be understood
+    held: int = 0  #: rows and values that wait for a person
+    unknown: int = 0  #: a push's changes whose outcome is not known
+    updated_after_honoured: bool | None = None  #: Smartflo's filter; None: not seen yet
     covered_from: str | None = None  #: voicemails: the span that was read whole
     covered_to: str | None = None
-    gaps: list[tuple[str, str]] = field(default_factory=list)  #: voicemails: spans in it never read
+    gaps: list[tuple[str, str]] = field(default_factory=list)  #: voicemails: spans never read, oldest first
+    unread_s: int = 0  #: voicemails: how much that is, in seconds
     time_shift_minutes: int | None = None  #: voicemails: how far `time` runs ahead of the file names
 
 
-def load(conn: Connection) -> dict[tuple[str, str], Facts]:
-    """By job and account."""
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """The span of voicemails that an account is to cover."""
+
+    since_ms: int
+    now_ms: int
+    every_s: int  #: a run is never further behind than three times this, unless something is wrong
+
+
+def load(conn: Connection, wanted: Mapping[str, Wanted] | None = None) -> dict[tuple[str, str], Facts]:
+    """By job and account; `wanted` by account."""
     out = {}
+    health = {(row.job, row.account): row for row in conn.execute(text("SELECT * FROM sync_health"))}
     for row in conn.execute(select(sync_jobs.c.job, sync_jobs.c.account, sync_jobs.c.notes)):
+        known = health.get((row.job, row.account))
+        if known is None:
+            continue  # switched off
         notes: dict[str, Any] = json.loads(row.notes) if row.notes else {}
         listing = _listing(conn, row.job, row.account)
         told = _sentences(notes, listing)
         facts: dict[str, Any] = {
             "listing": listing,
             "quiescence_violations": int(notes.get("quiescence_violations", 0)),
+            "complete": _yes_no(known.complete),
+            "set_aside": known.set_aside,
+            "held": known.held,
+            "unknown": known.unknown,
+            "updated_after_honoured": _yes_no(known.updated_after_honoured),
+            "time_shift_minutes": known.time_shift_minutes,
         }
+        if known.time_shift_minutes:
+            told.append(
+                f"the vendor's time runs {known.time_shift_minutes} minutes ahead of the hour in which "
+                "voicemails were left; received_at is taken from their file names"
+            )
         if row.job == "telecmi-voicemails":
-            shift = _time_shift(conn, row.account)
-            facts["time_shift_minutes"] = shift
-            if shift:
-                told.append(
-                    f"the vendor's time runs {shift} minutes ahead of the hour in which voicemails were left; "
-                    "received_at is taken from their file names"
-                )
-            facts |= _coverage(conn, row.account)
+            facts |= _coverage(conn, row.account, (wanted or {}).get(row.account))
         out[row.job, row.account] = Facts(notes=told, **facts)
     return out
+
+
+def _yes_no(value: int | None) -> bool | None:
+    return None if value is None else bool(value)
 
 
 def _listing(conn: Connection, job: str, account: str) -> dict[str, Any] | None:
@@ -87,12 +111,12 @@ def _sentences(notes: dict[str, Any], listing: dict[str, Any] | None) -> list[st
         out.append(f"{', '.join(names)} of {table} changes on every read and is left out of the comparison")
     off = [known["value"] for known in notes.get("offset", {}).values() if known.get("times", 0) >= 2]
     out += [f"the vendor's count is off by {value} each time and is not believed" for value in off]
-    if int(notes.get("filter_ignored", 0)) >= 2:
+    if notes.get("filter") == "ignored":
         out.append("the vendor ignores updated_after: each increment is a whole listing")
     if notes.get("by_id_ignored"):
         out.append("the directory does not answer for one contact by its id: listings are read instead")
     if notes.get("widest_ms"):
-        out.append(f"the vendor refuses windows wider than {notes['widest_ms'] // 60_000} minutes")
+        out.append(f"the vendor refuses, or cuts, windows wider than {notes['widest_ms'] // 60_000} minutes")
     if notes.get("password_days") is not None:
         out.append(f"the password of this login expires in {notes['password_days']} days")
     if notes.get("quiescence_violations"):
@@ -101,27 +125,21 @@ def _sentences(notes: dict[str, Any], listing: dict[str, Any] | None) -> list[st
     return out
 
 
-def _time_shift(conn: Connection, account: str) -> int | None:
-    """The most common distance, in minutes, between `time` and what the file names say; None: unknown."""
-    query = text(
-        "SELECT CAST(round((time - CAST(strftime('%s', received_at) AS INTEGER) * 1000.0) / :step) AS INTEGER) "
-        "AS shift, count(*) AS times FROM (SELECT time, received_at FROM telecmi_voicemails "
-        "WHERE account = :account AND time IS NOT NULL AND received_at IS NOT NULL "
-        "ORDER BY id DESC LIMIT :latest) GROUP BY shift ORDER BY times DESC LIMIT 1"
-    )
-    found = conn.execute(query, {"account": account, "step": _STEP_MS, "latest": _LATEST}).first()
-    return None if found is None else int(found.shift) * (_STEP_MS // 60_000)
-
-
-def _coverage(conn: Connection, account: str) -> dict[str, Any]:
+def _coverage(conn: Connection, account: str, wanted: Wanted | None) -> dict[str, Any]:
     verified = runs.load_windows(conn, account)
     spans = union((one.start, one.end) for one in verified)
     if not spans:
         return {}
     first, last = spans[0][0], max(end for _, end in spans)
-    missing = [
-        (utc_text(start), utc_text(end))
-        for start, end in gaps(first, last, verified)
-        if end - start > _FRESH_MS
-    ]
-    return {"covered_from": utc_text(first), "covered_to": utc_text(last), "gaps": missing}
+    since, until = first, last
+    if wanted is not None:
+        since = min(first, wanted.since_ms)
+        if wanted.now_ms - last > 3000 * wanted.every_s:
+            until = wanted.now_ms
+    missing = [(start, end) for start, end in gaps(since, until, verified) if end - start > _FRESH_MS]
+    return {
+        "covered_from": utc_text(first),
+        "covered_to": utc_text(last),
+        "gaps": [(utc_text(start), utc_text(end)) for start, end in missing],
+        "unread_s": sum(end - start for start, end in missing) // 1000,
+    }

@@ -30,6 +30,12 @@ def last_seq(conn: Connection) -> int:
     return int(conn.execute(select(func.max(change_log.c.seq))).scalar() or 0)
 
 
+def first_seq(conn: Connection) -> int | None:
+    """The oldest entry that is still there; older ones are deleted after `retention.log`."""
+    found = conn.execute(select(func.min(change_log.c.seq))).scalar()
+    return None if found is None else int(found)
+
+
 def summary(conn: Connection, after: int) -> list[str]:
     """What changed after an entry, a line a table and kind, with the first rows named."""
     c = change_log.c

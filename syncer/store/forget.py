@@ -9,16 +9,19 @@ from __future__ import annotations
 import hashlib
 import hmac
 import os
+import re
 import secrets
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 from sqlalchemy import Connection, Table, delete, or_, select
 from sqlalchemy.dialects.sqlite import insert as upsert
 
-from syncer.core.normalise import phone_digits
+from syncer.core.normalise import phone_digits, to_e164
 from syncer.errors import StoreError, UsageError
+from syncer.store import holds
 from syncer.store.connect import Database
 from syncer.store.queue import chunks
 from syncer.store.tables import (
@@ -41,6 +44,10 @@ _PEOPLE = (telecmi_contacts, telecmi_user_contacts, telecmi_voicemails, smartflo
 
 #: Digits by which a number is looked for in rows that could not be understood.
 _TELLING = 10
+
+#: What may be a phone number in a text, written in one piece or in groups.
+_DIGITS = re.compile(r"\+?\d{7,17}")
+_NUMBERS = re.compile(r"\+?\d(?:[ ().-]?\d){6,16}")
 
 
 def key_path(database: Path) -> Path:
@@ -101,24 +108,55 @@ def keeper(db: Database) -> Callable[[str | None], bool]:
     return lambda e164: e164 is not None and _digest(key, e164) in digests
 
 
-def forget(db: Database, e164: str, at: str) -> dict[str, int]:
-    """Remove everybody with this number; returns how many rows went, by table.
+def mentions(raw: str, forgotten: Callable[[str | None], bool], regions: Iterable[str]) -> bool:
+    """Whether a text names a number of somebody who is to be kept out, in any usual spelling."""
+    found = set(_NUMBERS.findall(raw)) | set(_DIGITS.findall(raw))
+    return any(forgotten(to_e164(one, region)) for one in found for region in regions)
 
-    Raises UsageError while a change of theirs is being sent.
+
+@dataclass(frozen=True, slots=True)
+class Removed:
+    """What a `forget` did, and what it leaves to a person."""
+
+    rows: dict[str, int]  #: rows that went, by table
+    mentioned: dict[str, list[int]]  #: rows of others whose texts name the number, by table
+    traces: bool  #: free pages of the file may still hold what was removed: it could not be compacted
+
+
+def forget(db: Database, e164: str, at: str, *, regions: Iterable[str] = ("IN",)) -> Removed:
+    """Remove everybody with this number; `regions` are those of the accounts.
+
+    The file is compacted then, since its free pages hold older versions of rows. Raises UsageError
+    while a change of theirs is being sent.
     """
+    regions = tuple(regions)
     key = load_key(db.path, create=True)
     assert key is not None
     db.pragma("PRAGMA secure_delete = ON")
-    with db.write() as conn:
-        gone = _remove(conn, e164)
-        conn.execute(upsert(forgotten).values(digest=_digest(key, e164), at=at).on_conflict_do_nothing())
-    db.pragma("PRAGMA wal_checkpoint(TRUNCATE)")
-    db.pragma("PRAGMA secure_delete = OFF")
-    return {table: count for table, count in gone.items() if count}
+    try:
+        with db.write() as conn:
+            gone = _remove(conn, e164, regions)
+            mentioned = _mentioned(conn, e164, regions)
+            conn.execute(upsert(forgotten).values(digest=_digest(key, e164), at=at).on_conflict_do_nothing())
+        traces = not _compact(db)
+    finally:
+        db.pragma("PRAGMA secure_delete = OFF")
+    return Removed({table: count for table, count in gone.items() if count}, mentioned, traces)
 
 
-def _remove(conn: Connection, e164: str) -> dict[str, int]:
+def _compact(db: Database) -> bool:
+    """Write the file anew, and empty its log; False when somebody else is in the way, or no room is left."""
+    try:
+        db.pragma("VACUUM")
+        ((busy, *_),) = db.pragma("PRAGMA wal_checkpoint(TRUNCATE)")
+    except StoreError:
+        return False
+    return not busy
+
+
+def _remove(conn: Connection, e164: str, regions: Sequence[str]) -> dict[str, int]:
     gone: dict[str, int] = {}
+    telling = phone_digits(e164)[-_TELLING:]
 
     def drop(table: Table, *conditions: object) -> None:
         result = conn.execute(delete(table).where(*conditions))  # type: ignore[arg-type]
@@ -127,7 +165,7 @@ def _remove(conn: Connection, e164: str) -> dict[str, int]:
     for table in _PEOPLE:
         ids = set(conn.execute(select(table.c.id).where(table.c.phone_e164 == e164)).scalars())
         if table is telecmi_contacts:
-            ids |= _contact_rows(conn, e164)
+            ids |= _contact_rows(conn, e164) | _unread_rows(conn, e164, regions)
         for block in chunks(sorted(ids)):
             if table is telecmi_contacts:
                 busy = conn.execute(
@@ -155,10 +193,40 @@ def _remove(conn: Connection, e164: str) -> dict[str, int]:
             for around in (change_log, absences, held_rows):
                 drop(around, around.c.table_name == table.name, around.c.row_id.in_(block))
             drop(table, table.c.id.in_(block))
-    telling = phone_digits(e164)[-_TELLING:]
-    drop(set_aside, set_aside.c.raw.contains(telling))
+    drop(change_log, or_(change_log.c.old.contains(telling), change_log.c.new.contains(telling)))
+    aside = conn.execute(select(set_aside.c.id, set_aside.c.raw)).all()
+    drop(set_aside, set_aside.c.id.in_([one.id for one in aside if _names(one.raw, e164, regions)]))
     drop(telecmi_voicemails, telecmi_voicemails.c.voicename.contains(telling))
+    holds.recount(conn)
     return gone
+
+
+def _names(text: str | None, e164: str, regions: Iterable[str]) -> bool:
+    return bool(text) and mentions(str(text), lambda found: found == e164, regions)
+
+
+def _mentioned(conn: Connection, e164: str, regions: Sequence[str]) -> dict[str, list[int]]:
+    """Rows of other people that name the number, in a note or a field of the vendor's."""
+    telling = phone_digits(e164)[-4:]  # it may be written in groups
+    out: dict[str, list[int]] = {}
+    for table in (*_PEOPLE, telecmi_notes):
+        texts = table.c.msg if table is telecmi_notes else table.c.raw
+        query = select(table.c.id, texts).where(texts.contains(telling)).order_by(table.c.id)
+        found = [row_id for row_id, text in conn.execute(query) if _names(text, e164, regions)]
+        if found:
+            out[table.name] = found
+    return out
+
+
+def _unread_rows(conn: Connection, e164: str, regions: Iterable[str]) -> set[int]:
+    """Contacts that a person typed this number into, and that no job has read yet."""
+    c = telecmi_contacts.c
+    query = select(c.id, c.phone_no).where(c.phone_e164.is_(None), c.phone_no.is_not(None))
+    return {
+        row_id
+        for row_id, phone in conn.execute(query)
+        if any(to_e164(phone, region) == e164 for region in regions)
+    }
 
 
 def _contact_rows(conn: Connection, e164: str) -> set[int]:

@@ -37,21 +37,6 @@ def decided(conn: Connection, job: str, account: str, table: str) -> Decided:
     return Decided(frozenset(sides["approved"]), frozenset(sides["rejected"]))
 
 
-def kept(conn: Connection, job: str, account: str) -> int:
-    """Rows that listings no longer show, and that stay because a person rejected their removal."""
-    query = (
-        select(func.count())
-        .select_from(held_rows.join(held, held.c.id == held_rows.c.held_id))
-        .where(
-            held.c.job == job,
-            held.c.account == account,
-            held.c.decision == "rejected",
-            held_rows.c.field == "",
-        )
-    )
-    return int(conn.execute(query).scalar_one())
-
-
 def open_hold(conn: Connection, job: str, account: str) -> int | None:
     """The number of the hold that waits for a person, if there is one."""
     return conn.execute(
@@ -124,6 +109,17 @@ def update_open(
         values["reason"] = f"{before}; {reason}" if others and reason not in before else reason
     conn.execute(update(held).where(held.c.id == number).values(**values))
     return number if listed else None
+
+
+def recount(conn: Connection) -> None:
+    """After rows were removed for good: open holds count what they list, and are closed without any."""
+    listed = select(func.count()).where(held_rows.c.held_id == held.c.id).scalar_subquery()
+    conn.execute(update(held).where(held.c.decided_at.is_(None), held.c.rows != listed).values(rows=listed))
+    conn.execute(
+        update(held)
+        .where(held.c.decided_at.is_(None), held.c.rows == 0)
+        .values(decided_at=held.c.created_at, decision="superseded")
+    )
 
 
 def reason_of(conn: Connection, number: int) -> str:

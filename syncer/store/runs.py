@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -16,7 +16,11 @@ from sqlalchemy.dialects.sqlite import insert as upsert
 
 from syncer.core.model import SetAside
 from syncer.core.windows import Verified
+from syncer.store.queue import chunks
 from syncer.store.tables import set_aside, sync_jobs, sync_runs, telecmi_accounts, voicemail_windows
+
+#: Rows that could not be understood are kept up to so many a job and account.
+MOST_SET_ASIDE = 1000
 
 
 @dataclass(frozen=True, slots=True)
@@ -146,11 +150,16 @@ def close_broken_runs(conn: Connection, job: str, account: str, at: str) -> None
     )
 
 
+def digest_of(row: SetAside) -> str:
+    """By which a row that could not be understood is known again."""
+    return hashlib.sha256(row.raw.encode("utf-8", "surrogatepass")).hexdigest()
+
+
 def save_set_aside(conn: Connection, job: str, account: str, rows: Iterable[SetAside], at: str) -> int:
     """Keep rows that could not be understood, each once; returns how many were new."""
     new = 0
     for row in rows:
-        digest = hashlib.sha256(row.raw.encode()).hexdigest()
+        digest = digest_of(row)
         there = conn.execute(
             select(set_aside.c.id, set_aside.c.last_seen_at).where(
                 set_aside.c.job == job, set_aside.c.account == account, set_aside.c.digest == digest
@@ -174,6 +183,23 @@ def save_set_aside(conn: Connection, job: str, account: str, rows: Iterable[SetA
         ):  # by the hour: a row that stays must not cost a write each time
             conn.execute(update(set_aside).where(set_aside.c.id == there.id).values(last_seen_at=at))
     return new
+
+
+def drop_set_aside(conn: Connection, job: str, account: str, seen: Collection[str] | None) -> None:
+    """Forget rows that a proven listing (`seen`: the digests in it) no longer showed so.
+
+    However it ended, only the newest are kept: one that differs on each read must not fill the disk.
+    """
+    c = set_aside.c
+    mine = (c.job == job) & (c.account == account)
+    there = conn.execute(select(c.id, c.digest).where(mine).order_by(c.id.desc())).all()
+    gone = [
+        row.id
+        for n, row in enumerate(there)
+        if n >= MOST_SET_ASIDE or (seen is not None and row.digest not in seen)
+    ]
+    for block in chunks(gone):
+        conn.execute(delete(set_aside).where(c.id.in_(block)))
 
 
 def load_windows(conn: Connection, account: str) -> list[Verified]:
@@ -201,3 +227,8 @@ def save_window(conn: Connection, account: str, window: Verified, replaces: Iter
             where=table.c.end_ms <= window.end,
         )
     )
+
+
+def drop_windows(conn: Connection, account: str) -> None:
+    """Nothing counts as read any more."""
+    conn.execute(delete(voicemail_windows).where(voicemail_windows.c.account == account))

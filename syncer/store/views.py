@@ -34,6 +34,20 @@ def _caller(column: str) -> str:
     return "COALESCE(\n      " + ",\n      ".join(sources) + ")"
 
 
+#: The distance, in minutes, between `time` and what the names of the newest voicemails say: the most
+#: common one, in quarters of an hour.
+_SHIFT = """(SELECT 15 * shift FROM (
+        SELECT CAST(round((v.time - CAST(strftime('%s', v.received_at) AS INTEGER) * 1000.0) / 900000) AS INTEGER)
+            AS shift
+        FROM (SELECT w.time, w.received_at FROM telecmi_voicemails w WHERE w.account = j.account
+            AND w.time IS NOT NULL AND w.received_at IS NOT NULL ORDER BY w.id DESC LIMIT 200) v)
+        GROUP BY shift ORDER BY count(*) DESC LIMIT 1)"""
+
+#: Whether the last reading of everything was a complete one; NULL: there was none yet.
+_COMPLETE = """(SELECT r.listing LIKE '{"verdict": "complete"%' FROM sync_runs r
+        WHERE r.job = j.job AND r.account = j.account AND r.listing LIKE '%"whole": true%'
+        ORDER BY r.id DESC LIMIT 1)"""
+
 _AGE = "(julianday('now') - julianday(j.last_ok_at)) * 86400"
 
 _VIEWS = {
@@ -72,7 +86,16 @@ CREATE VIEW sync_health AS
 SELECT j.job AS job, j.account AS account, j.last_ok_at AS last_ok_at,
     CAST({_AGE} AS INTEGER) AS age_s, j.every_s AS every_s,
     CASE WHEN abs({_AGE}) <= 3 * j.every_s THEN 0 ELSE 1 END AS stale,
-    j.last_complete_at AS last_complete_at, j.failures AS failures, j.paused_until AS paused_until
+    j.last_complete_at AS last_complete_at, j.failures AS failures, j.paused_until AS paused_until,
+    {_COMPLETE} AS complete,
+    (SELECT count(*) FROM set_aside a WHERE a.job = j.job AND a.account = j.account) AS set_aside,
+    (SELECT COALESCE(sum(h.rows), 0) FROM held h
+        WHERE h.job = j.job AND h.account = j.account AND h.decided_at IS NULL) AS held,
+    CASE WHEN j.job = 'telecmi-push' THEN (SELECT count(*) FROM change_queue q
+        WHERE q.account = j.account AND q.state = 'unknown') ELSE 0 END AS unknown,
+    CASE WHEN j.job = 'telecmi-voicemails' THEN {_SHIFT} END AS time_shift_minutes,
+    CASE WHEN j.notes LIKE '%"filter": "honoured"%' THEN 1
+        WHEN j.notes LIKE '%"filter": "ignored"%' THEN 0 END AS updated_after_honoured
 FROM sync_jobs j WHERE j.enabled = 1""",
 }
 

@@ -35,6 +35,28 @@ def test_status_after_a_sync(syncer: Syncer) -> None:
     assert "ago (" in syncer.ok("status").out
 
 
+def test_status_shows_how_it_knows(syncer: Syncer) -> None:
+    status = syncer.ok("status", "--json").json
+    by_job = {job["job"]: job for job in status["jobs"]}
+    known = {"listing", "notes", "complete", "set_aside", "held", "unknown", "updated_after_honoured"}
+    assert all(known <= set(job) for job in by_job.values())
+    assert [by_job[name]["complete"] for name in ("telecmi-contacts", "telecmi-push")] == [True, None]
+    voicemails = by_job["telecmi-voicemails"]
+    assert (voicemails["gaps"], voicemails["unread_s"], voicemails["time_shift_minutes"]) == ([], 0, None)
+    shown = syncer.ok("status", "--evidence").out
+    assert "complete: 30 rows on 1 page, 30 different, 0 unreadable; counted 30 at the start" in shown
+    assert "complete (smartflo_contact_groups): 3 rows" in shown
+
+
+def test_status_says_how_far_a_catch_up_is(syncer: Syncer) -> None:
+    syncer.sql("UPDATE sync_guard SET active = 1")
+    syncer.sql("DELETE FROM voicemail_windows WHERE start_ms < (SELECT max(start_ms) FROM voicemail_windows)")
+    syncer.sql("UPDATE sync_guard SET active = 0")
+    shown = syncer.ok("status").out
+    assert "catching up, newest first: " in shown and "of voicemail time is not read yet" in shown
+    assert "not read yet: 20" in shown
+
+
 @pytest.mark.parametrize(
     ("requirement", "holds"),
     [

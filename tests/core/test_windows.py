@@ -15,10 +15,10 @@ from syncer.core.windows import (
     Window,
     cells,
     gaps,
-    halves,
     note,
     plan,
     recheck_due,
+    split,
     union,
 )
 
@@ -126,7 +126,7 @@ def test_a_gap_between_two_spans_is_not_bridged() -> None:
 
 
 def test_halves_are_the_window() -> None:
-    newer, older = halves(Window(10, 21, "gap"))
+    newer, older = split(Window(10, 21, "gap"), 2)
     assert (older.start, older.end, newer.start, newer.end, newer.why) == (10, 15, 15, 21, "gap")
 
 

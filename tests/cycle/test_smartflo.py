@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import random
 from collections.abc import Callable
 from datetime import UTC, datetime
@@ -128,6 +129,31 @@ def test_a_full_listing_is_read_daily(office: Office) -> None:
     mark = office.mark()
     pull(office)
     assert not asked_after(office, mark)
+
+
+def test_an_increment_is_no_whole_listing(office: Office) -> None:
+    """`last_complete_at` speaks of what is gone, so only a listing of everything moves it."""
+    query = "SELECT last_complete_at, last_ok_at FROM sync_jobs WHERE job = 'smartflo-contacts'"
+    whole = office.sql(query)[0][0]
+    office.clock.pass_(hours=1)
+    pull(office)
+    ((complete, ok),) = office.sql(query)
+    assert complete == whole < ok
+    office.clock.pass_(days=1)
+    pull(office)
+    assert office.sql(query)[0][0] > whole
+
+
+def test_the_certificates_of_both_lists_stand_in_the_record(office: Office) -> None:
+    office.world.settings.change({"smartflo.order": "shuffled", "smartflo.page_cap": 5})
+    for n in range(2, 9):
+        office.world.group_upsert(n)
+    office.clock.pass_(hours=1)
+    office.run(full=True)
+    listing = json.loads(office.one("SELECT listing FROM sync_runs ORDER BY id DESC LIMIT 1"))
+    assert (listing["verdict"], listing["whole"]) == ("drifted", True)
+    assert set(listing["lists"]) == {"smartflo_contacts", "smartflo_contact_groups"}
+    assert office.one("SELECT last_complete_at < last_ok_at FROM sync_jobs WHERE job = 'smartflo-contacts'")
 
 
 # -- the cursor

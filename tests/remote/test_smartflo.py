@@ -114,6 +114,16 @@ async def test_one_contact_by_its_id() -> None:
         await smartflo(Vendor([listing({"id": 42})]), token="given").fetch_contact("41")
 
 
+async def test_one_group_by_its_id() -> None:
+    vendor = Vendor([listing({"id": 7, "name": "Customers"})])
+    found = await smartflo(vendor, token="given").fetch_group("7")
+    assert found is not None and found.key == "7"
+    assert dict(vendor.requests[0].url.params) == {"contact_group_id": "7"}
+    assert await smartflo(Vendor([listing()]), token="given").fetch_group("7") is None
+    with pytest.raises(BadAnswerError):
+        await smartflo(Vendor([listing({"id": 8, "name": "Others"})]), token="given").fetch_group("7")
+
+
 @pytest.mark.parametrize("results", [None, {}, "none", 0])
 async def test_results_that_are_no_list_are_not_empty(results: object) -> None:
     client = smartflo(Vendor([answer({"page": 1, "size": 0, "results": results})]), token="given")

@@ -1,0 +1,115 @@
+"""`log` and `forget`: the feed for programs, and the removal of a person, as they are typed."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+from typing import Any
+
+from tests.cli.conftest import Syncer, Upstream
+
+
+def lines(text: str) -> list[dict[str, Any]]:
+    """Each line as the object that it is."""
+    return [json.loads(line) for line in text.splitlines()]
+
+
+def edit(syncer: Syncer, row: int, company: str) -> None:
+    """A person edits a contact, as with any client."""
+    syncer.sql("UPDATE telecmi_contacts SET company = ? WHERE id = ?", company, row)
+
+
+def test_entries_come_in_order_with_exact_values(upstream: Upstream) -> None:
+    syncer = upstream.syncer
+    before = syncer.one("SELECT company FROM telecmi_contacts WHERE id = 2") or ""
+    last = syncer.one("SELECT max(seq) FROM change_log")
+    edit(syncer, 2, "Ünder & “Söhne”")
+    upstream.edit(3, company="Elsewhere Traders")
+    syncer.ok("sync")
+    entries = lines(syncer.ok("log", "--json", "--after", str(last)).out)
+    assert [entry["seq"] for entry in entries] == [last + 1, last + 2]
+    assert entries[0] | {"at": ""} == {
+        "seq": last + 1, "at": "", "table_name": "telecmi_contacts", "row_id": 2, "kind": "update",
+        "field": "company", "old": before or None, "new": "Ünder & “Söhne”", "origin": "local",
+    }  # fmt: skip
+    assert (entries[1]["row_id"], entries[1]["new"], entries[1]["origin"]) == (
+        3,
+        "Elsewhere Traders",
+        "upstream",
+    )
+    columns = [row[1] for row in syncer.sql("PRAGMA table_info(change_log)")]
+    assert list(entries[0]) == columns
+    syncer.ok("sync")
+    assert syncer.ok("log", "--json", "--after", str(last + 2)).out == "", "one's own edit is no news"
+    shown = syncer.ok("log", "--limit", "2").out
+    assert "here" in shown and "upstream" in shown and "-> 'Elsewhere Traders'" in shown
+
+
+def test_a_follower_hears_of_each_entry_once_and_ends_on_ctrl_c(syncer: Syncer) -> None:
+    last = syncer.one("SELECT max(seq) FROM change_log")
+    follower = syncer.start("log", "--follow", "--json", "--after", str(last))
+    assert follower.stdout is not None
+    try:
+        heard = []
+        for n in range(3):
+            edit(syncer, 2 + n, f"Firm {n}")
+            heard.append(json.loads(follower.stdout.readline()))
+        assert [entry["seq"] for entry in heard] == [last + 1, last + 2, last + 3]
+        assert [entry["new"] for entry in heard] == ["Firm 0", "Firm 1", "Firm 2"]
+        follower.send_signal(signal.SIGINT)
+        rest, err = follower.communicate(timeout=20)
+        assert (rest, err.strip()) == ("", "")
+        assert follower.returncode == 130
+    finally:
+        follower.kill()
+
+
+def test_a_follower_whose_reader_went_away_ends_quietly(syncer: Syncer) -> None:
+    reading, writing = os.pipe()
+    follower = syncer.start(
+        "log", "--follow", "--json", "--after", "0", stdout=writing, stderr=subprocess.PIPE
+    )
+    os.close(writing)
+    try:
+        assert os.read(reading, 1) == b"{"
+        os.close(reading)
+        edit(syncer, 2, "Firm")
+        _, err = follower.communicate(timeout=20)
+        assert "Traceback" not in err and "Error" not in err
+    finally:
+        follower.kill()
+
+
+def test_a_program_that_was_away_too_long_is_told(syncer: Syncer) -> None:
+    """Old entries are deleted after `retention.log`: whoever goes on from before them has missed some."""
+    syncer.sql("UPDATE sync_guard SET active = 1")
+    syncer.sql("DELETE FROM change_log WHERE seq <= 10")
+    syncer.sql("UPDATE sync_guard SET active = 0")
+    done = syncer.ok("log", "--json", "--after", "4", "--limit", "1")
+    assert lines(done.out)[0]["seq"] == 11
+    assert "entries 5 to 10 are no longer there" in done.err
+    assert syncer.ok("log", "--json", "--after", "10", "--limit", "1").err == ""
+    assert syncer.ok("log", "--json", "--limit", "500").err == "", "nobody asked for them"
+
+
+def test_forget(upstream: Upstream) -> None:
+    syncer = upstream.syncer
+    upstream.world.contact_insert(
+        {"phone_no": "919200088888", "first_name": "Asha", "last_name": "Forgetme", "company": "X"}
+    )
+    syncer.ok("sync")
+    assert "Forgetme" in syncer.ok("contacts", "list").out
+    assert syncer("forget", "not a number", "--yes").code == 1
+    assert syncer("forget", "092000 88888").code != 0, "it asks first, and nobody answers"
+    assert "Forgetme" in syncer.ok("contacts", "list").out
+    done = syncer.ok("forget", "092000 88888", "--yes")
+    assert "telecmi_contacts: 1 row removed" in done.out
+    for _ in range(2):
+        syncer.ok("sync", "--full")
+    assert "Forgetme" not in syncer.ok("contacts", "list", "--all").out
+    assert syncer.one("SELECT count(*) FROM forgotten") == 1
+    assert syncer.ok("forget", "+919200088888", "--yes", "--json").json == {
+        "removed": {}, "mentioned": {}, "traces": False
+    }  # fmt: skip
