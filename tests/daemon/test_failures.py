@@ -93,6 +93,13 @@ class House:
         return Locks(self.process.settings.database.path, "somebody else").held([f"{job}.main"]) == []
 
 
+async def until(true: Callable[[], bool]) -> None:
+    """Wait until it is so; not for ever."""
+    async with asyncio.timeout(3 * HOUR):
+        while not true():
+            await asyncio.sleep(1)
+
+
 def inside(settings: Settings, body: Callable[[House], Coroutine[Any, Any, None]]) -> None:
     """Let a daemon run for a while, then do `body`, then end it."""
 
@@ -155,8 +162,7 @@ def test_failures_21_a_job_that_hangs_is_told_once_ended_and_run_once(settings: 
         assert {one["job"] for one in house.log.said("failing")} == {job}
 
         house.hangs.clear()
-        while worker.problem:
-            await asyncio.sleep(60)
+        await until(lambda: not worker.problem)
         await asyncio.sleep(60)
         assert house.free(job)
         recovered = [at for at, name in house.begun if name == job][-1]
@@ -171,11 +177,9 @@ def test_failures_21_a_job_that_hangs_leaves_its_lock_to_others_when_it_is_ended
 
     async def body(house: House) -> None:
         house.hangs.add(job)
-        while house.free(job):
-            await asyncio.sleep(10)
+        await until(lambda: not house.free(job))
         held = house.time.time()
-        while not house.free(job):
-            await asyncio.sleep(10)
+        await until(lambda: house.free(job))
         assert house.time.time() - held < 12 * 60
 
     inside(settings, body)
@@ -194,11 +198,9 @@ def test_failures_22_one_byte_every_30_s_ends_at_the_deadline_and_the_lock_is_fr
             {"path": DIRECTORY, "kind": "drip", "seconds": 30.0, "at_most": 1e9, "times": None}
         )
         before = house.sql("SELECT count(*) FROM telecmi_contacts WHERE deleted_at IS NULL")
-        while house.free(job):
-            await asyncio.sleep(1)
+        await until(lambda: not house.free(job))
         held = house.time.time()
-        while not house.free(job):
-            await asyncio.sleep(1)
+        await until(lambda: house.free(job))
         assert house.time.time() - held < 60  # every call ends after 30 s, all tries of a read after 40
         [(error,)] = house.sql(f"SELECT error FROM sync_runs WHERE job = '{job}' ORDER BY id DESC LIMIT 1")
         assert "no whole answer within" in error
