@@ -279,3 +279,28 @@ def test_failures_23_a_full_disk_is_told_once_and_survived(settings: Settings) -
         assert house.sql("PRAGMA integrity_check") == [("ok",)]
 
     inside(settings, body)
+
+
+# -- and one that the soak found -------------------------------------------------------------------------
+
+
+def test_an_outage_that_follows_refused_credentials_is_met_with_patience(settings: Settings) -> None:
+    """The pause is over, and nothing has shown yet that the credentials are good again."""
+
+    async def body(house: House) -> None:
+        house.world.faults.add({"path": "/*", "kind": "bad_token", "times": None})
+        await asyncio.sleep(30 * MINUTE)
+        assert house.sql("SELECT count(*) FROM sync_jobs WHERE paused_until IS NOT NULL") == [(5,)]
+        house.world.faults.clear()
+        house.world.faults.add({"path": "/*", "kind": "http", "status": 502, "times": None})
+        await asyncio.sleep(HOUR)  # the pause is over
+        since = house.time.time()
+        await asyncio.sleep(HOUR)
+        for job, most in (("telecmi-contacts", 4), ("smartflo-contacts", 6), ("telecmi-push", 6)):
+            assert house.runs(since)[job] <= most, job
+        house.world.faults.clear()
+        await asyncio.sleep(2 * HOUR)
+        assert len(house.log.said("the credentials are taken again")) == 3  # secret and login, and Smartflo's
+        assert not any(worker.problem for worker in house.process.crew.workers)
+
+    inside(settings, body)
