@@ -78,9 +78,10 @@ def settings_in(folder: Path) -> Settings:
                 "secret": "sandbox-secret",
                 "user_id": "101_1111113",
                 "password": "sandbox-password",
-                "voicemails": {"every": "20m", "since": "3d"},
-                "contacts": {"every": "30m"},
-                "push": {"every": "5m", "deletes": True, "on_conflict": "local"},
+                "voicemails": {"every": "40m", "since": "3d"},
+                "contacts": {"every": "40m"},
+                "user_contacts": {"every": "3h"},
+                "push": {"every": "20m", "deletes": True, "on_conflict": "local"},
             }
         },
         "smartflo": {
@@ -88,7 +89,7 @@ def settings_in(folder: Path) -> Settings:
                 "base_url": url,
                 "email": "ops@example.com",
                 "password": "sandbox-password",
-                "contacts": {"every": "20m", "full_every": "7h"},
+                "contacts": {"every": "40m", "full_every": "7h"},
             }
         },
         "backup": {"enabled": True, "every": "12h", "keep": KEEP},

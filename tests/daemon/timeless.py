@@ -36,7 +36,7 @@ T = TypeVar("T")
 NOW = datetime(2026, 11, 21, 9, 30, tzinfo=UTC)
 
 #: How often the daemon of a test looks at the database, in (virtual) seconds; the real one does so more often.
-STEP = 20.0
+STEP = 30.0
 
 
 class _Selector(selectors.DefaultSelector):  # type: ignore[misc,valid-type]  # which class it is, the system says
