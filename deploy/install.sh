@@ -165,7 +165,9 @@ fi
 
 if [ "$REAL" = yes ] && [ -d /run/systemd/system ]; then
     systemctl daemon-reload
-    systemctl try-restart syncer.service # an upgrade takes effect; one that is stopped stays so
+    # An upgrade takes effect; a service that is stopped stays so.
+    systemctl try-restart syncer.service ||
+        fail "installed, but the service did not start again; this says why: journalctl -u syncer -n 20"
 fi
 
 cat <<'TEXT'

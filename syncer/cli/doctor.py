@@ -6,11 +6,12 @@ It changes nothing, neither here nor upstream. What was synced is left to `statu
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import os
 import shutil
 import stat
 import tempfile
-from collections.abc import Container, Sequence
+from collections.abc import Container, Iterator, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -22,6 +23,7 @@ from syncer.cli.findings import Finding, Level
 from syncer.errors import StoreBusyError, StoreError
 
 if TYPE_CHECKING:
+    from syncer.cli.report import Heard
     from syncer.config import Settings
 
 #: Free space below which nothing can be relied on, and below which it gets tight, in bytes.
@@ -32,17 +34,51 @@ NO_SPACE, LITTLE_SPACE = 50 * 1024**2, 500 * 1024**2
 WAL_BUG_FROM, WAL_BUG_FIXED = (3, 7, 0), (3, 51, 3)
 
 
-@click.command(epilog=example("syncer doctor"))
+@click.command(epilog=example("syncer doctor", "syncer doctor --report report.txt"))
 @json_option
+@click.option(
+    "--report",
+    "report_path",
+    metavar="PATH",
+    type=click.Path(path_type=Path),
+    help="Also write a file for a maintainer: the shape of the vendors' answers, and no value of them.",
+)
 @pass_app
 @click.pass_context
-def doctor(ctx: click.Context, app: App, as_json: bool) -> None:
+def doctor(ctx: click.Context, app: App, as_json: bool, report_path: Path | None) -> None:
     """Check config, credentials, database, clock, permissions and upstream answers.
 
     Exit 0 when all is well (warnings included), 1 with a problem, 77 when credentials were refused,
     78 when the config is wrong.
     """
     settings = app.settings(logs="error")
+    with _reporting(app, settings, report_path) as (heard, told):
+        code = _look(app, settings, heard, told, as_json=as_json)
+    ctx.exit(code)
+
+
+@contextlib.contextmanager
+def _reporting(
+    app: App, settings: Settings, path: Path | None
+) -> Iterator[tuple[Heard | None, list[Finding]]]:
+    """What is heard and found meanwhile goes into a file at `path`; made first, gone if that fails."""
+    if path is None:
+        yield None, []
+        return
+    from syncer.cli import report
+
+    handle = report.open_report(path)
+    heard, told = report.Heard(), list[Finding]()
+    try:
+        yield heard, told
+        report.write(handle, settings, told, heard, app.stamp())
+    except BaseException:
+        path.unlink(missing_ok=True)
+        raise
+    say(f"Wrote {path}: read it, then send it.", err=True)
+
+
+def _look(app: App, settings: Settings, heard: Heard | None, told: list[Finding], *, as_json: bool) -> int:
     findings = [
         *check_config(settings),
         *check_secrets(settings),
@@ -54,14 +90,15 @@ def doctor(ctx: click.Context, app: App, as_json: bool) -> None:
         for finding in findings:
             _show(finding)
     placeholders = {one.about for one in findings if one.credentials}
-    upstream = asyncio.run(check_upstream(app, settings, placeholders))
+    upstream = asyncio.run(check_upstream(app, settings, placeholders, heard))
+    told += [*findings, *upstream]
     if as_json:
-        emit_json({"findings": [asdict(one) for one in (*findings, *upstream)]})
+        emit_json({"findings": [asdict(one) for one in told]})
     else:
         for finding in upstream:
             _show(finding)
-        _conclude([*findings, *upstream])
-    ctx.exit(_code([*findings, *upstream]))
+        _conclude(told)
+    return _code(told)
 
 
 def _show(finding: Finding) -> None:
@@ -221,12 +258,22 @@ def check_sqlite() -> list[Finding]:
 # -- upstream ------------------------------------------------------------------------------------------
 
 
-async def check_upstream(app: App, settings: Settings, without: Container[str]) -> list[Finding]:
-    """A login and one cheap list call per list of every account but those `without`, all at once."""
+async def check_upstream(
+    app: App, settings: Settings, without: Container[str], heard: Heard | None = None
+) -> list[Finding]:
+    """A login and one list call per list of every account but those `without`, all at once.
+
+    With `heard`, whole pages are asked for, and their shapes noted there.
+    """
     from syncer.cli.upstream import check_smartflo, check_telecmi
     from syncer.clock import SystemClock
     from syncer.cycle.env import build
+    from syncer.remote import http
     from syncer.store.connect import Database
+
+    if heard is not None:
+        http.heard.set(heard.take)
+    whole = heard is not None
 
     # The clients come with a database; none of these calls needs the real one.
     with (
@@ -237,12 +284,12 @@ async def check_upstream(app: App, settings: Settings, without: Container[str]) 
         try:
             found = await asyncio.gather(
                 *(
-                    check_telecmi(source, app.now)
+                    check_telecmi(source, app.now, whole=whole)
                     for source in env.telecmi.values()
                     if source.account.label not in without
                 ),
                 *(
-                    check_smartflo(source, app.now)
+                    check_smartflo(source, app.now, whole=whole)
                     for source in env.smartflo.values()
                     if source.account.label not in without
                 ),

@@ -101,8 +101,8 @@ def _mend(error: RemoteError, base_url: str, label: str) -> str:
             return ""
 
 
-async def check_telecmi(source: TelecmiSource, now: Now) -> list[Finding]:
-    """Log in, then read the first page of each list that is switched on."""
+async def check_telecmi(source: TelecmiSource, now: Now, *, whole: bool = False) -> list[Finding]:
+    """Log in, then read the first page of each list that is switched on, cheaply or `whole`."""
     account, client = source.account, source.client
     asked = _Account(account.label, account.base_url, now)
     async with source.door.deadline(PATIENCE):
@@ -111,24 +111,29 @@ async def check_telecmi(source: TelecmiSource, now: Now) -> list[Finding]:
                 await asked.ask("login", lambda: _nothing(client.login(force=True)))
             refused = any(one.credentials for one in asked.findings)
             if not refused and (account.contacts.enabled or account.push.enabled):
-                await asked.ask("directory", lambda: client.fetch_directory_page(None, limit=1))
+                await asked.ask(
+                    "directory", lambda: client.fetch_directory_page(None, limit=100 if whole else 1)
+                )
             if not refused and account.user_contacts.enabled:
                 await asked.ask("user contacts", lambda: client.fetch_user_contacts_page(1))
         if account.voicemails.enabled:
             end = int(now().timestamp() * 1000)
-            begin = end - int(min(account.voicemails.window.total_seconds(), 86_400) * 1000)
+            longest = account.voicemails.window.total_seconds()
+            begin = end - int((longest if whole else min(longest, 86_400)) * 1000)
             await asked.ask("voicemails", lambda: client.fetch_voicemails_page(begin, end, 1))
     return asked.findings
 
 
-async def check_smartflo(source: SmartfloSource, now: Now) -> list[Finding]:
-    """Read one contact; a login happens only where it must, since repeated ones lock the account out."""
+async def check_smartflo(source: SmartfloSource, now: Now, *, whole: bool = False) -> list[Finding]:
+    """Read one contact, or a `whole` page and the groups; a login happens only where it must, since repeated ones lock the account out."""
     account, client = source.account, source.client
     asked = _Account(account.label, account.base_url, now)
     if not account.contacts.enabled:
         return asked.findings
     async with source.door.deadline(PATIENCE):
-        await asked.ask("contacts", lambda: client.fetch_contacts_page(1, None, limit=1))
+        await asked.ask("contacts", lambda: client.fetch_contacts_page(1, None, limit=100 if whole else 1))
+        if whole:
+            await asked.ask("groups", lambda: client.fetch_groups_page(1))
     if client.days_left is not None and client.days_left <= FEW_DAYS:
         text = f"the password expires in {count(client.days_left, 'day')}"
         asked.say("warning", text, "set a new one in Smartflo's portal, then in the config")

@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable
 from datetime import UTC, datetime, timedelta
 
+from apscheduler.executors.asyncio import AsyncIOExecutor
 from apscheduler.schedulers.asyncio import AsyncIOScheduler
 from apscheduler.triggers.base import BaseTrigger
 
@@ -48,6 +49,13 @@ class Alarm(BaseTrigger):  # type: ignore[misc]  # the library ships no types
         return now + timedelta(seconds=self.remaining)
 
 
+class _Executor(AsyncIOExecutor):  # type: ignore[misc]  # the library ships no types
+    """Lets an action that has begun come to its end; the library's own cancels it, and logs an error."""
+
+    def shutdown(self, wait: bool = True) -> None:
+        """Nothing to do: actions end soon by themselves."""
+
+
 class Schedule:
     """Alarms by name. Actions are coroutine functions that end soon: they only wake somebody."""
 
@@ -57,6 +65,7 @@ class Schedule:
         self._alarms: dict[str, Alarm] = {}
         self._offset = self._gap()
         self._scheduler = AsyncIOScheduler(
+            executors={"default": _Executor()},
             timezone=UTC,  # not the machine's: its days with 23 and 25 hours are nobody's business here
             job_defaults={"misfire_grace_time": None, "coalesce": True, "max_instances": 1},
         )

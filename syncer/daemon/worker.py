@@ -128,7 +128,8 @@ class Worker:
     @property
     def paused(self) -> bool:
         """Whether it waits after refused credentials, and its record says so."""
-        return self._credentials.saved and not self.running
+        shared = self._credentials
+        return shared.saved and shared.until > self._around.mono() and not self.running
 
     def rest(self, seconds: float, *, edits_wait: float = 0.0) -> None:
         """The next run is due in so many seconds; an edit has to wait for `edits_wait` of them."""

@@ -40,10 +40,14 @@ LONGEST_PAUSE = 20.0
 #: What one try may still take when the run's patience is used up, in seconds.
 LAST_CHANCE = 3.0
 
-#: The monotonic moment at which the run that this task belongs to has to end.
 #: Counts the requests of one run, and of the tasks that it starts; jobs of an account share its door.
 counted: ContextVar[list[int] | None] = ContextVar("counted", default=None)
 
+#: Told of every answer that comes in within this task and those it starts, before it is judged:
+#: the source, the call's name, the answer.
+heard: ContextVar[Callable[[str, str, Answer], None] | None] = ContextVar("heard", default=None)
+
+#: The monotonic moment at which the run that this task belongs to has to end.
 _deadline: ContextVar[float | None] = ContextVar("syncer_deadline", default=None)
 
 #: Failures after which the vendor certainly saw nothing.
@@ -264,6 +268,9 @@ class Door:
             sent = not isinstance(caught, _NEVER_SENT) and not connecting
             text = _WORDS.get(type(caught).__name__, "the connection broke")
             return self._unsent_or_unsure(call, sent, text)
+        listener = heard.get()
+        if listener is not None:
+            listener(self.source, call.name, answer)
         try:
             judge(call, answer)
         except RemoteError as error:

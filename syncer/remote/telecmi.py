@@ -230,12 +230,13 @@ class Telecmi:
 
     async def _fresh_token(self, name: str, refused: str | None) -> str:
         """A token other than `refused`: one that was got meanwhile elsewhere, else by a login."""
-        if refused is not None and refused == self._given:
-            self._given_refused = True
         if not (self._user_id and self._password):
             text = "the token was refused" if refused else "there is no token"
             text += ", and no login to get another: set a valid token, or user_id and password"
             raise AuthError(self.source, name, text)
+        if refused is not None and refused == self._given:
+            # Without a login it is asked with again: a vendor may have been wrong about it.
+            self._given_refused = True
         async with self._logging_in, self._tokens.turn(self.source, self._door.sleep):
             kept = self._tokens.get(self.source, *self._credentials())
             if kept and kept.text != refused and kept.usable(self._door.now(), _MARGIN):

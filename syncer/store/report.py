@@ -88,6 +88,17 @@ def set_aside_counts(conn: Connection) -> list[Record]:
     return _records(conn, query)
 
 
+def row_counts(conn: Connection) -> dict[str, int]:
+    """By mirrored table: its living rows."""
+    tables = [metadata.tables[name] for name in _NAMES]
+    return {
+        table.name: conn.execute(
+            select(func.count()).select_from(table).where(table.c.deleted_at.is_(None))
+        ).scalar_one()
+        for table in tables
+    }
+
+
 # -- the queue ---------------------------------------------------------------------------------------
 
 

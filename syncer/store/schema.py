@@ -6,7 +6,9 @@ transaction, since rebuilding a table drops its triggers without a word.
 
 from __future__ import annotations
 
+import contextlib
 import os
+from collections.abc import Iterator, Mapping
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -95,14 +97,60 @@ def upgrade(db: Database) -> list[str]:
         saved = backup_before_upgrade(db)
         if saved is not None:
             done.append(f"a backup was taken first: {saved.name}")
-        with db.edit() as conn:
+        with _free_to_rebuild(db), db.edit() as conn:
             before = current(conn)
             if before != HEAD:
-                _run_alembic(conn)
-                views.ensure(conn)
-                triggers.ensure(conn)
+                _migrate(conn)
                 done.append(f"schema upgraded from {before or 'nothing'} to {HEAD}")
     return done + heal(db)
+
+
+@contextlib.contextmanager
+def _free_to_rebuild(db: Database) -> Iterator[None]:
+    """Where a table is made anew and the old one dropped, the rows that refer to it stay.
+
+    Both switches do nothing inside a transaction. The second keeps a renaming from stumbling over
+    views, a person's own among them.
+    """
+    db.pragma("PRAGMA foreign_keys = OFF")
+    db.pragma("PRAGMA legacy_alter_table = ON")
+    try:
+        yield
+    finally:
+        db.pragma("PRAGMA legacy_alter_table = OFF")
+        db.pragma("PRAGMA foreign_keys = ON")
+
+
+def _migrate(conn: Connection) -> None:
+    """Run the scripts with none of our triggers in place, then put all back, a person's own too.
+
+    SchemaError, and so nothing happened, when a script left a row pointing to nothing.
+    """
+    orphans = conn.execute(_ORPHANS).all()
+    there = _take_away(conn)
+    _run_alembic(conn)
+    views.ensure(conn)
+    triggers.ensure(conn)
+    _put_back(conn, there)
+    for table, row_id, parent, _ in set(conn.execute(_ORPHANS).all()) - set(orphans):
+        raise SchemaError(f"row {row_id} of {table} points to a row of {parent} that does not exist")
+
+
+def _take_away(conn: Connection) -> dict[str, str]:
+    """Drop our triggers for a migration; gives back those of others, which may go with their tables."""
+    there: dict[str, str] = dict(
+        conn.exec_driver_sql("SELECT name, sql FROM sqlite_master WHERE type = 'trigger'").all()
+    )
+    for name in triggers.expected().keys() & there:
+        conn.exec_driver_sql(f"DROP TRIGGER {name}")
+    return {name: sql for name, sql in there.items() if name not in triggers.expected()}
+
+
+def _put_back(conn: Connection, others: Mapping[str, str]) -> None:
+    """Create those of `others` anew that went with their tables."""
+    there = set(conn.exec_driver_sql("SELECT name FROM sqlite_master WHERE type = 'trigger'").scalars())
+    for name in others.keys() - there:
+        conn.exec_driver_sql(others[name])
 
 
 def heal(db: Database) -> list[str]:
@@ -138,6 +186,7 @@ def heal(db: Database) -> list[str]:
 
 
 _GUARD = text("SELECT active FROM sync_guard WHERE id = 1")
+_ORPHANS = text("PRAGMA foreign_key_check")
 
 
 def _run_alembic(conn: Connection) -> None:

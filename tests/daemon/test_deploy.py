@@ -184,6 +184,19 @@ def test_the_scripts_refuse_what_they_do_not_understand(script: str, tmp_path: P
     assert tree(tmp_path) == {}
 
 
+def test_the_trial_refuses_what_it_does_not_understand(tmp_path: Path) -> None:
+    """What it does for real takes minutes, a container and root: see deploy/README.md."""
+    assert run("try-service.sh", tmp_path, "--sideways").returncode == 2
+    assert "systemd-nspawn" in run("try-service.sh", tmp_path, "--help").stdout
+
+
+@pytest.mark.parametrize("script", ["install.sh", "uninstall.sh", "try-service.sh"])
+@pytest.mark.parametrize("shell", SHELLS)
+def test_every_shell_can_read_the_scripts(script: str, shell: str) -> None:
+    command = [shell, *(["sh"] if shell == "busybox" else []), "-n", str(DEPLOY / script)]
+    assert subprocess.run(command, check=False).returncode == 0
+
+
 @pytest.mark.parametrize("script", ["install.sh", "uninstall.sh"])
 @pytest.mark.skipif(os.geteuid() == 0, reason="this would be done for real")
 def test_the_real_thing_needs_root(script: str) -> None:

@@ -173,3 +173,24 @@ def test_a_pull_may_go_on_for_hours_but_not_be_silent() -> None:
     assert pace.run_limits(900, push=False) == (6 * 3600, 600)
     assert pace.run_limits(30, push=True) == (600, 600)
     assert pace.run_limits(3600, push=True) == (7200, 7200)
+
+
+@pytest.mark.anyio
+async def test_an_alarm_that_rings_as_the_end_comes_is_no_error(caplog: pytest.LogCaptureFixture) -> None:
+    begun, gate, rings = asyncio.Event(), asyncio.Event(), list[str]()
+
+    async def ring() -> None:
+        begun.set()
+        await gate.wait()
+        rings.append("ring")
+
+    schedule = Schedule(SystemClock(), asyncio.get_running_loop().time)
+    schedule.add("job", 30.0, ring)
+    schedule.start()
+    async with asyncio.timeout(5):
+        await begun.wait()
+        schedule.stop()
+        gate.set()
+        while not rings:
+            await asyncio.sleep(0)
+    assert [one.getMessage() for one in caplog.records if one.levelname == "ERROR"] == []

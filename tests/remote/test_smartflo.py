@@ -230,6 +230,15 @@ async def test_a_refused_token_without_a_login() -> None:
         await smartflo(Vendor([EXPIRED[0]]), token="given", email=None).fetch_contacts_page(1, None)
 
 
+async def test_a_token_without_a_login_is_asked_with_again() -> None:
+    """A vendor that was wrong once must not silence the account until the next restart."""
+    vendor = Vendor([EXPIRED[0], listing(CONTACT)])
+    client = smartflo(vendor, token="given", email=None)
+    with pytest.raises(AuthError):
+        await client.fetch_contacts_page(1, None)
+    assert (await client.fetch_contacts_page(1, None)).size == 1
+
+
 async def test_a_token_that_cannot_be_a_header_does_not_leak() -> None:
     vendor = Vendor([listing()])
     with pytest.raises(AuthError) as caught:

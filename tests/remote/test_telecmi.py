@@ -333,6 +333,15 @@ async def test_a_token_is_not_used_past_its_thirty_days() -> None:
     assert vendor.paths.count("/v2/user/login") == 2
 
 
+async def test_a_token_without_a_login_is_asked_with_again() -> None:
+    """A vendor that was wrong once must not silence the account until the next restart."""
+    vendor = Vendor([answer({"code": 404}), answer({"code": 200, "contacts": [], "count": 0})])
+    client = telecmi(vendor, token="given", password=None)
+    with pytest.raises(AuthError):
+        await client.fetch_directory_page(None)
+    assert (await client.fetch_directory_page(None)).size == 0
+
+
 async def test_a_given_token_that_is_refused_gives_way_to_a_login_for_good() -> None:
     vendor = Vendor([NO_TOKEN, LOGIN, listing()])
     client = telecmi(vendor)

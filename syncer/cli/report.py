@@ -1,0 +1,238 @@
+"""`doctor --report`: a file for a maintainer, about the machine, the mirror and the vendors' answers.
+
+No value of an answer, no name, number, address, path or secret goes into it: counts, kinds and our own
+sentences only. What is wrong, and the mend, are left to `doctor`.
+"""
+
+from __future__ import annotations
+
+import os
+import platform
+import re
+import sys
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING
+from urllib.parse import urlsplit
+
+from syncer import __version__
+from syncer.cli.common import seconds_since, span
+from syncer.cli.findings import Finding
+from syncer.core.cursor import parse
+from syncer.core.shapes import Line, Shape, compare
+from syncer.errors import StoreError, UsageError
+from syncer.logs import scrub
+from syncer.remote.documented import PROMISES
+from syncer.remote.wire import Answer, NotJson
+
+if TYPE_CHECKING:
+    from syncer.config import Settings
+    from syncer.store.connect import Connection
+
+#: Whatever of a path a sentence may hold.
+_PATH = re.compile(r"(?<![\w:/])~?(?:/[^\s,;:()'\"]+)+/?")
+_URL = re.compile(r"https?://[^\s,;()'\"]+")
+
+HEAD = """\
+syncer's report for a maintainer
+It tells what kind of values the vendors send, and none of the values. Accounts are numbered, paths and addresses
+left out. Please read it before you send it.
+"""
+
+
+@dataclass(slots=True)
+class Heard:
+    """The answers that came in while `doctor` asked, by source and call: their shapes alone."""
+
+    shapes: dict[tuple[str, str], Shape] = field(default_factory=dict)
+    ended: dict[tuple[str, str], Counter[str]] = field(default_factory=dict)
+
+    def take(self, source: str, call: str, answer: Answer) -> None:
+        """Note one answer."""
+        key = (source, call)
+        body = answer.body
+        how = f"HTTP {answer.status}"
+        if isinstance(body, NotJson):
+            how += f", no JSON ({body.kind})"
+        else:
+            code = body.get("code") if isinstance(body, dict) else None
+            if isinstance(code, int) and 0 <= code < 1000:
+                how += f", code {code}"
+            self.shapes.setdefault(key, Shape()).add(body, PROMISES.get(call, {"": "object"}))
+        self.ended.setdefault(key, Counter())[how + ("" if answer.server_date else ", no Date")] += 1
+
+
+def open_report(path: Path) -> int:
+    """A new file that nobody else may read; never an existing one. Raises UsageError."""
+    try:
+        return os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+    except FileExistsError:
+        raise UsageError(f"{path} exists already: name a file that does not") from None
+    except OSError as error:
+        raise UsageError(f"{path} cannot be written: {error.strerror}") from None
+
+
+def write(handle: int, settings: Settings, findings: Sequence[Finding], heard: Heard, stamp: str) -> None:
+    """Write all of it."""
+    hide = _hider(settings)
+    with os.fdopen(handle, "w", encoding="utf-8") as file:
+        for line in (*HEAD.splitlines(), "", *_lines(settings, findings, heard, stamp, hide)):
+            file.write(line.rstrip() + "\n")
+
+
+def _lines(
+    settings: Settings, findings: Sequence[Finding], heard: Heard, stamp: str, hide: Callable[[str], str]
+) -> Iterator[str]:
+    yield from _machine(stamp)
+    yield from _accounts(settings)
+    yield from _database(settings, stamp, hide)
+    yield "== What doctor found"
+    for one in findings:
+        yield f"{one.level:<8} {hide(one.about)}: {hide(one.text)}"
+    yield ""
+    for (source, call), ended in sorted(heard.ended.items()):
+        answers = "; ".join(f"{how} (x{number})" for how, number in ended.most_common())
+        yield f"== {hide(source)}, {call}: {answers}"
+        shape = heard.shapes.get((source, call))
+        if shape is not None:
+            yield from (_told(line) for line in compare(shape, PROMISES.get(call, {"": "object"})))
+        yield ""
+
+
+def _told(line: Line) -> str:
+    mark = " " if line.verdict == "as documented" else "!"
+    seen = ", ".join(f"{kind} (x{number})" for kind, number in line.seen)
+    told = [seen or "never there", f"absent in {line.absent}" if line.absent and seen else ""]
+    promised = line.promised.removeprefix("?") or "nothing"
+    if line.promised.startswith("?"):
+        promised += ", or absent"
+    verdict = line.verdict if line.verdict == "as documented" else f"{line.verdict.upper()} ({promised})"
+    return f"{mark} {line.place or '(the answer)':<38} {'; '.join(filter(None, told))}  -- {verdict}"
+
+
+def _machine(stamp: str) -> Iterator[str]:
+    from syncer.store.report import sqlite_version
+
+    yield "== The machine"
+    yield f"syncer {__version__}, Python {platform.python_version()}, SQLite {sqlite_version()}"
+    yield f"{platform.system()} on {platform.machine()}, at {stamp}"
+    yield f"under systemd: {'yes' if 'INVOCATION_ID' in os.environ else 'no'}"
+    yield f"file names: {sys.getfilesystemencoding()}"
+    yield ""
+
+
+def _accounts(settings: Settings) -> Iterator[str]:
+    yield "== The accounts"
+    for label, known in _numbered(settings).items():
+        account = next(one for one in settings.accounts if one.label == label)
+        given = [name for name in ("secret", "password", "token") if getattr(account, name, None) is not None]
+        yield f"{known}: {_where(account.base_url)}, credentials: {', '.join(given) or 'none'}"
+        yield (
+            f"  {account.requests_per_second:g} requests a second, timeout {account.timeout.total_seconds():g} s, "
+            f"region {account.region}, max_deletions {account.max_deletions:.0%}"
+            + (", an own CA" if account.ca_file else "")
+        )
+        for name in ("voicemails", "contacts", "user_contacts", "push"):
+            job = getattr(account, name, None)
+            if job is not None:
+                yield f"  {name}: {f'every {span(job.every.total_seconds())}' if job.enabled else 'off'}"
+    yield ""
+
+
+def _where(base_url: str) -> str:
+    from syncer.config.schema import VENDORS
+
+    if base_url in {model.model_fields["base_url"].default for model in VENDORS.values()}:
+        return "the vendor's usual address"
+    host = urlsplit(base_url).hostname or ""
+    return "this machine" if host in ("localhost", "127.0.0.1", "::1") else "an address of its own"
+
+
+def _database(settings: Settings, stamp: str, hide: Callable[[str], str]) -> Iterator[str]:
+    from syncer.store import schema
+    from syncer.store.connect import Database
+
+    yield "== The database"
+    path = settings.database.path
+    if not path.exists():
+        yield "there is none yet"
+        yield ""
+        return
+    try:
+        with Database(path, group=settings.database.group, create=False) as db:
+            if not schema.is_current(db):
+                yield "its schema is older than this version"
+            else:
+                with db.read() as conn:
+                    yield from _figures(conn, path, settings, stamp, hide)
+    except StoreError as error:
+        yield f"it cannot be read: {hide(str(error))}"
+    yield ""
+
+
+def _figures(
+    conn: Connection, path: Path, settings: Settings, stamp: str, hide: Callable[[str], str]
+) -> Iterator[str]:
+    """The mirror in numbers, and each job's last run with our own sentence about it."""
+    from syncer.store import figures, report, schema
+
+    now = parse(stamp)
+    yield f"schema {schema.HEAD}"
+    for name, _, size in figures.file_sizes(path):
+        yield f"{name}: {size / 1024**2:,.1f} MiB"
+    for table, rows in report.row_counts(conn).items():
+        yield f"rows of {table}: {rows}"
+    queue = ", ".join(f"{state} {n}" for state, n in report.queue_counts(conn).items() if n)
+    yield f"queue: {queue or 'empty'}"
+    labels = _numbered(settings)
+    for (job, account), facts in sorted(report.jobs(conn).items()):
+        known = next(
+            (n for label, n in labels.items() if label == f"{job.partition('-')[0]}.{account}"), "of old"
+        )
+        age = seconds_since(facts["finished_at"], now) if facts["finished_at"] else None
+        yield (
+            f"{job}, {known}: {facts['outcome'] or 'never ended'}"
+            + (f" {span(age)} ago" if age is not None else "")
+            + (f", failures in a row: {facts['failures']}" if facts["failures"] else "")
+            + (f": {hide(str(facts['error']))}" if facts["error"] else "")
+        )
+    for one in report.set_aside_counts(conn):
+        yield f"set aside by {one['job']}: {one['rows']} rows, such as: {hide(str(one['reason']))}"
+    for one in report.list_holds(conn):
+        yield f"held for {one['job']}: {one['rows']} rows"
+
+
+def _numbered(settings: Settings) -> Mapping[str, str]:
+    """Label -> what an account is called in the report: its name may be a company's."""
+    counts: Counter[str] = Counter()
+    out = {}
+    for account in settings.accounts:
+        counts[account.kind] += 1
+        out[account.label] = f"{account.kind} {counts[account.kind]}"
+    return out
+
+
+def _hider(settings: Settings) -> Callable[[str], str]:
+    """Takes out of our own sentences what tells who this is: paths, addresses, names of accounts."""
+    words = dict(_numbered(settings))
+    for account in settings.accounts:
+        words[account.base_url] = "(address)"
+        host = urlsplit(account.base_url).hostname
+        if host:
+            words[host] = "(address)"
+    paths = [settings.path, settings.database.path, settings.backup.path]
+    for path in (one for one in paths if one is not None):
+        words[str(path)] = "(path)"
+        words[str(path.parent)] = "(path)"
+        words[path.name] = "(file)"
+    words.pop("/", None)
+    words.pop("", None)
+    pattern = re.compile("|".join(re.escape(word) for word in sorted(words, key=len, reverse=True)))
+
+    def hide(text: str) -> str:
+        text = pattern.sub(lambda hit: words[hit[0]], scrub(text))
+        return _PATH.sub("(path)", _URL.sub("(address)", text))
+
+    return hide

@@ -1,0 +1,132 @@
+"""What the vendors' documentation promises of their answers, field by field.
+
+For the report that `doctor` writes; reading an answer is left to the adapters, which take less and more.
+Sources: doc.telecmi.com/chub/docs/ (login-token, agent-get-contact in its v2 and v3 version, voicemail) and
+docs.smartflo.tatatelebusiness.com/reference/ (generate-a-token, v1contacts, v1contactgroups).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from types import MappingProxyType
+
+from syncer.core.shapes import Place, Promise
+from syncer.remote import smartflo, telecmi
+
+_TELECMI: Mapping[Place, Promise] = {
+    "": "object",
+    "code": "number",
+    "msg": "?text",
+    "message": "?text",
+    "error": "?bool|text",
+}
+_SMARTFLO: Mapping[Place, Promise] = {"": "object", "success": "?bool", "message": "?text"}
+_SMARTFLO_LIST: Mapping[Place, Promise] = {
+    **_SMARTFLO,
+    "page": "number",
+    "size": "number",
+    "limit": "number",
+    "results": "list",
+    "results[]": "object",
+}
+
+#: Call -> place -> what is promised. A refusal holds the envelope alone, so that `missing` is said of rows only.
+PROMISES: Mapping[str, Mapping[Place, Promise]] = MappingProxyType(
+    {
+        telecmi.LOGIN: {
+            **_TELECMI,
+            "token": "?text",
+            "agent": "?object",
+            "agent.category": "text",
+            "agent.id": "text",
+            "agent.inet_no": "number",
+            "agent.name": "text",
+        },
+        telecmi.DIRECTORY: {
+            **_TELECMI,
+            "count": "?number",
+            "page_state": "?text|null",
+            "contacts": "?list",
+            "contacts[]": "object",
+            "contacts[].contact_id": "text",
+            "contacts[].phone_no": "text",
+            "contacts[].first_name": "text",
+            "contacts[].last_name": "text",
+            "contacts[].email_id": "?text|null",
+            "contacts[].company": "?text|null",
+            "contacts[].job_title": "?text|null",
+        },
+        telecmi.USER_CONTACTS: {
+            **_TELECMI,
+            "count": "?number",
+            "contacts": "?list",
+            "contacts[]": "object",
+            "contacts[].agent": "text",
+            "contacts[].inet_no": "number",
+            "contacts[].name": "text",
+            "contacts[].mobile": "number",
+            "contacts[].email": "?text",
+            "contacts[].info": "?text",
+            "contacts[].tag": "?text",
+            "contacts[].status": "?text",
+            "contacts[].time": "number",
+            "contacts[].remindme": "?number",
+            "contacts[].notes": "?list",
+            "contacts[].notes[]": "object",
+            "contacts[].notes[].msg": "text",
+            "contacts[].notes[].date": "number",
+            "contacts[].notes[].agent": "text",
+        },
+        telecmi.VOICEMAIL: {
+            **_TELECMI,
+            "count": "?number",
+            "voicemail": "?list",
+            "voicemail[]": "object",
+            "voicemail[].time": "number",
+            "voicemail[].from": "number",
+            "voicemail[].voicename": "text",
+        },
+        smartflo.LOGIN: {
+            **_SMARTFLO,
+            "access_token": "?text",
+            "token_type": "?text",
+            "expires_in": "?number",
+            "number_of_days_left": "?number",
+            "login_failed_count": "?number",
+            "retry_after": "?text",
+        },
+        smartflo.CONTACTS: {
+            **_SMARTFLO_LIST,
+            "results[].id": "number|text",
+            "results[].contact_group_id": "number|text",
+            "results[].contact_group_name": "text",
+            "results[].phone_number": "text",
+            "results[].name": "text",
+            "results[].email_id": "text|null",
+            "results[].address": "text|null",
+            "results[].company_name": "text|null",
+            "results[].custom_fields": "list",
+            "results[].custom_fields[]": "object",
+            "results[].custom_fields[].name": "text",
+            "results[].custom_fields[].value": "text|null",
+            "results[].created_at": "text",
+            "results[].updated_at": "text",
+            "results[].deleted_at": "text|null",
+        },
+        smartflo.GROUPS: {
+            **_SMARTFLO_LIST,
+            "results[].id": "number|text",
+            "results[].name": "text",
+            "results[].list_id": "?number|text|null",
+            "results[].description": "?text|null",
+            "results[].field_map": "?list|null",
+            "results[].added_by": "?number|text|null",
+            "results[].created_by": "?number|text|null",
+            "results[].clone_from_contact": "?number|text|null|bool",
+            "results[].created_at": "text",
+            "results[].updated_at": "text",
+            "results[].deleted_at": "?text|null",
+            "results[].visible_to": "?number|text|null|list",
+        },
+    }
+)
