@@ -1,0 +1,69 @@
+"""`make bench`, or `python -m benchmarks [ROW...]`: measures, and prints a table to stdout."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import platform
+import sqlite3
+import sys
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from pathlib import Path
+
+from benchmarks.bench import Bench
+from benchmarks.report import Line, line_of, table
+from benchmarks.rows import pull
+
+ROWS: dict[str, Callable[[Bench], Iterator[Line]]] = {
+    "pull16": pull.pull16,
+    "pull32": pull.pull32,
+    "directory": pull.directory,
+}
+
+
+def machine() -> str:
+    """What it ran on."""
+    cores = len(os.sched_getaffinity(0))
+    return (
+        f"{cores} cores, Python {platform.python_version()}, SQLite {sqlite3.sqlite_version}, "
+        f"{platform.system()} {platform.release().split('-')[0]}"
+    )
+
+
+def main() -> int:
+    """Run the named rows, or all of them."""
+    parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
+    parser.add_argument("rows", nargs="*", metavar="ROW", help=", ".join(ROWS))
+    parser.add_argument("--rounds", type=int, default=3, help="measurements of each kind (3)")
+    parser.add_argument("--contacts", type=int, default=100_000, help="of the large account (100000)")
+    parser.add_argument("--json", type=Path, metavar="FILE", help="write the figures there, too")
+    given = parser.parse_args()
+    unknown = [name for name in given.rows if name not in ROWS]
+    if unknown:
+        parser.error(f"there is no row {unknown[0]!r}; the rows are {', '.join(ROWS)}")
+    bench = Bench(rounds=given.rounds, contacts=given.contacts)
+    lines: list[Line] = []
+    print(f"on {machine()}", file=sys.stderr)
+    try:
+        for name in given.rows or ROWS:
+            began = time.monotonic()
+            for line in ROWS[name](bench):
+                lines.append(replace(line, row=name))
+                print(f"  {' | '.join(lines[-1].cells())}", file=sys.stderr, flush=True)
+            print(f"{name}: {time.monotonic() - began:.0f} s", file=sys.stderr, flush=True)
+    finally:
+        bench.close()
+        print(f"{machine()}\n")
+        print(table(lines))
+        if given.json:
+            told = {"machine": machine(), "lines": [line.as_json() for line in lines]}
+            given.json.write_text(json.dumps(told, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
+            assert [line_of(one) for one in told["lines"]] == lines
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
