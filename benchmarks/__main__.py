@@ -15,12 +15,16 @@ from pathlib import Path
 
 from benchmarks.bench import Bench
 from benchmarks.report import Line, line_of, table
-from benchmarks.rows import pull
+from benchmarks.rows import memory, pull, push, quiet, storing
 
 ROWS: dict[str, Callable[[Bench], Iterator[Line]]] = {
     "pull16": pull.pull16,
     "pull32": pull.pull32,
     "directory": pull.directory,
+    "storing": storing.storing,
+    "quiet": quiet.quiet,
+    "memory": memory.memory,
+    "push": push.push,
 }
 
 
@@ -40,11 +44,12 @@ def main() -> int:
     parser.add_argument("--rounds", type=int, default=3, help="measurements of each kind (3)")
     parser.add_argument("--contacts", type=int, default=100_000, help="of the large account (100000)")
     parser.add_argument("--json", type=Path, metavar="FILE", help="write the figures there, too")
+    parser.add_argument("--big", action="store_true", help="a million contacts, too")
     given = parser.parse_args()
     unknown = [name for name in given.rows if name not in ROWS]
     if unknown:
         parser.error(f"there is no row {unknown[0]!r}; the rows are {', '.join(ROWS)}")
-    bench = Bench(rounds=given.rounds, contacts=given.contacts)
+    bench = Bench(rounds=given.rounds, contacts=given.contacts, big=given.big)
     lines: list[Line] = []
     print(f"on {machine()}", file=sys.stderr)
     try:

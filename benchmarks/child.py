@@ -84,11 +84,19 @@ async def _bare(port: int, path: str, bodies: int, flight: int) -> None:
             tasks.create_task(client())
 
 
+def storing(orders: Orders) -> dict[str, Any]:
+    """Parsed pages into the mirror, and into plain SQLite."""
+    from benchmarks import pages
+
+    return dict(pages.storing(orders))
+
+
 WORK: dict[str, Callable[[Orders], dict[str, Any]]] = {
     "sync": sync,
     "command": command,
     "migrate": migrate,
     "floor": floor,
+    "storing": storing,
 }
 
 
