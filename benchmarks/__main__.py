@@ -15,7 +15,7 @@ from pathlib import Path
 
 from benchmarks.bench import Bench
 from benchmarks.report import Line, line_of, table
-from benchmarks.rows import memory, pull, push, quiet, storing
+from benchmarks.rows import memory, pull, push, quiet, start, storing, waiting, watch
 
 ROWS: dict[str, Callable[[Bench], Iterator[Line]]] = {
     "pull16": pull.pull16,
@@ -25,6 +25,11 @@ ROWS: dict[str, Callable[[Bench], Iterator[Line]]] = {
     "quiet": quiet.quiet,
     "memory": memory.memory,
     "push": push.push,
+    "edit": watch.edit,
+    "waiting": waiting.waiting,
+    "idle": watch.idle,
+    "start": start.start,
+    "search": start.search,
 }
 
 
@@ -44,12 +49,15 @@ def main() -> int:
     parser.add_argument("--rounds", type=int, default=3, help="measurements of each kind (3)")
     parser.add_argument("--contacts", type=int, default=100_000, help="of the large account (100000)")
     parser.add_argument("--json", type=Path, metavar="FILE", help="write the figures there, too")
+    parser.add_argument(
+        "--idle", type=float, default=60.0, metavar="SECONDS", help="to watch the idle daemon (60)"
+    )
     parser.add_argument("--big", action="store_true", help="a million contacts, too")
     given = parser.parse_args()
     unknown = [name for name in given.rows if name not in ROWS]
     if unknown:
         parser.error(f"there is no row {unknown[0]!r}; the rows are {', '.join(ROWS)}")
-    bench = Bench(rounds=given.rounds, contacts=given.contacts, big=given.big)
+    bench = Bench(rounds=given.rounds, contacts=given.contacts, idle_s=given.idle, big=given.big)
     lines: list[Line] = []
     print(f"on {machine()}", file=sys.stderr)
     try:

@@ -1,6 +1,7 @@
 """Invented people by number: the same ones each time, as JSON text, cheap enough to make a million of.
 
-A *revision* changes one contact in a thousand, each time others; what was changed once stays changed.
+A *revision* changes one field of one contact in a thousand (company, job title or email address in turn), each
+time of others; what was changed once stays changed. The changed ones lie scattered, which costs most to write.
 """
 
 from __future__ import annotations
@@ -59,11 +60,28 @@ def mobile(number: int) -> str:
     return f"92{number * 614_657 % 10_000_000:08d}"
 
 
-def _company(number: int, revision: int) -> str:
+def _touched(number: int, revision: int, field: int) -> int | None:
+    """The revision that changed this field of a contact, if one has."""
     changed = changed_in(number)
-    if changed <= revision:
-        return f"Renamed Works {changed}"
-    return _COMPANY[number % len(_COMPANY)]
+    return changed if changed <= revision and number // PER_REVISION % 3 == field else None
+
+
+def _company(number: int, revision: int) -> str:
+    changed = _touched(number, revision, 0)
+    return f"Renamed Works {changed}" if changed else _COMPANY[number % len(_COMPANY)]
+
+
+def _job(number: int, revision: int) -> str:
+    changed = _touched(number, revision, 1)
+    return f"Desk {changed}" if changed else _JOB[number % len(_JOB)]
+
+
+def _email(number: int, revision: int) -> str:
+    first, last = names(number)
+    changed = _touched(number, revision, 2)
+    if changed:
+        return f"{first}.{changed}.{number}@example.org".lower()
+    return f"{first}.{last}.{number}@example.com".lower() if number % 3 else ""
 
 
 def names(number: int) -> tuple[str, str]:
@@ -78,20 +96,19 @@ def fields(number: int, revision: int = 0) -> dict[str, str]:
         "phone_no": f"91{mobile(number)}",
         "first_name": first,
         "last_name": last,
-        "email_id": f"{first}.{last}.{number}@example.com".lower() if number % 3 else "",
+        "email_id": _email(number, revision),
         "company": _company(number, revision),
-        "job_title": _JOB[number % len(_JOB)],
+        "job_title": _job(number, revision),
     }
 
 
 def directory_row(number: int, revision: int) -> str:
     """A contact of the organization's directory (TeleCMI v3)."""
     first, last = names(number)
-    email = f"{first}.{last}.{number}@example.com".lower() if number % 3 else ""
     return (
         f'{{"contact_id":"{contact_id(number)}","phone_no":"91{mobile(number)}","first_name":"{first}",'
-        f'"last_name":"{last}","email_id":"{email}","company":"{_company(number, revision)}",'
-        f'"job_title":"{_JOB[number % len(_JOB)]}"}}'
+        f'"last_name":"{last}","email_id":"{_email(number, revision)}",'
+        f'"company":"{_company(number, revision)}","job_title":"{_job(number, revision)}"}}'
     )
 
 
@@ -100,8 +117,8 @@ def user_row(number: int, revision: int) -> str:
     first, last = names(number)
     return (
         f'{{"agent":"101_1111113","inet_no":1111113,"name":"{first} {last}","mobile":{mobile(number)},'
-        f'"email":"{first}.{last}.{number}@example.com","info":"{_company(number, revision)}",'
-        f'"tag":"lead","status":"active","time":{1_767_225_600_000 + number * 1000},"remindme":0}}'
+        f'"email":"{_email(number, revision)}","info":"{_company(number, revision)}",'
+        f'"tag":"{_job(number, revision)}","status":"active","time":{1_767_225_600_000 + number * 1000},"remindme":0}}'
     )
 
 
@@ -119,8 +136,8 @@ def smartflo_row(number: int, revision: int) -> str:
     first, last = names(number)
     return (
         f'{{"id":{number + 1},"contact_group_id":{1 + number % 3},"contact_group_name":"Group {1 + number % 3}",'
-        f'"phone_number":"+91{mobile(number)}","name":"{first} {last}","email_id":null,"address":null,'
-        f'"company_name":"{_company(number, revision)}","custom_fields":[],'
+        f'"phone_number":"+91{mobile(number)}","name":"{first} {last}","email_id":"{_email(number, revision)}",'
+        f'"address":"{_job(number, revision)}","company_name":"{_company(number, revision)}","custom_fields":[],'
         f'"created_at":"2026-01-01T00:00:00+0000","updated_at":"{stamp(number, revision)}","deleted_at":null}}'
     )
 

@@ -103,13 +103,9 @@ class Vendors:
 
     def _outdated(self, name: str, numbers: Iterable[int]) -> None:
         """Forget the answers that hold one of these contacts."""
-        touched = set(numbers)
-        gone = [
-            key for key in self._ready
-            if key[0] == name and not touched.isdisjoint(range(key[1], key[1] + key[2]))
-        ]  # fmt: skip
-        for key in gone:
-            del self._ready[key]
+        step = STEPS[name]
+        for n in numbers:
+            self._ready.pop((name, n // step * step, step), None)
 
     # -- TeleCMI
 
@@ -192,9 +188,20 @@ class Vendors:
                 for revision in range(before + 1, self.revision + 1):
                     self._outdated(name, people.changed_by(revision, size))
             self.prepare()
+        if "bulk" in asked:
+            self._edit_in_bulk(int(asked["start"]), int(asked["bulk"]))
         told = {"calls": self.calls, "writes": self.writes, "sizes": self.sizes, "edited": len(self.edited)}
         self.calls, self.writes = {}, []
         return json.dumps(told).encode()
+
+    def _edit_in_bulk(self, start: int, contacts: int) -> None:
+        """Somebody gives neighbouring contacts another job title, all at once."""
+        numbers = range(start, start + contacts)
+        for n in numbers:
+            now = self.edited.get(n) or people.fields(n, self.revision)
+            self.edited[n] = now | {"job_title": f"{now['job_title']} (new)"}
+        self._outdated("directory", numbers)
+        self.prepare()
 
 
 class Connection(asyncio.Protocol):

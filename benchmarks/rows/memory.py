@@ -2,20 +2,14 @@
 
 from __future__ import annotations
 
-import contextlib
-import os
-import signal
-import subprocess
-import sys
-import time
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
-from benchmarks.bench import Bench, one
+from benchmarks.bench import Bench
+from benchmarks.daemon import running, wait_for_first_round
 from benchmarks.office import raw_config, write_config
 from benchmarks.report import Line, Sample
-from benchmarks.upstream import ROOT, Upstream
+from benchmarks.upstream import Upstream
 from benchmarks.usage import peak_mb
 
 #: What the goal allows, in MB.
@@ -55,29 +49,3 @@ def sizes(contacts: int) -> dict[str, Any]:
 def whole_config(port: int) -> dict[str, Any]:
     """Both vendors, every job on its default schedule."""
     return raw_config(port, telecmi={}, smartflo={})
-
-
-@contextlib.contextmanager
-def running(room: Path) -> Iterator[subprocess.Popen[bytes]]:
-    """The daemon, for as long as the `with` lasts."""
-    command = [sys.executable, "-m", "syncer", "--config", str(room / "syncer.toml"), "run"]
-    with (room / "log").open("wb") as log:
-        process = subprocess.Popen(command, cwd=ROOT, stderr=log, env={**os.environ, "NO_COLOR": "1"})
-    try:
-        yield process
-        assert process.poll() is None, (room / "log").read_text()[-2000:]
-    finally:
-        process.send_signal(signal.SIGTERM)
-        process.wait(30)
-
-
-def wait_for_first_round(path: Path, *, limit: float, jobs: int = 5) -> None:
-    """Until every job has ended well once."""
-    end = time.monotonic() + limit
-    query = "SELECT count(DISTINCT job) FROM sync_runs WHERE outcome = 'ok'"
-    while time.monotonic() < end:
-        with contextlib.suppress(Exception):
-            if one(path, query) >= jobs:
-                return
-        time.sleep(0.2)
-    raise RuntimeError(f"the first round was not done after {limit:.0f} s")
