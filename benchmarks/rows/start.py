@@ -30,9 +30,9 @@ def start(bench: Bench) -> Iterator[Line]:
         program = [str(Path(sys.executable).with_name("syncer")), "--config", str(config)]
         number = f"+91{people.mobile(bench.contacts // 2)}"
         commands = {
-            "syncer --help": (program[:1] + ["--help"], 0.15),
-            "syncer status": (program + ["status"], 0.3),
-            "syncer contacts show": (program + ["contacts", "show", number], 0.3),
+            "syncer --help": ([*program[:1], "--help"], 0.15),
+            "syncer status": ([*program, "status"], 0.3),
+            "syncer contacts show": ([*program, "contacts", "show", number], 0.3),
         }
         python = [_seconds([sys.executable, "-c", "pass"]) for _ in range(TIMES)]
         for name, (command, limit) in commands.items():
