@@ -41,6 +41,11 @@ class Bench:
     folder: Path = field(default_factory=lambda: Path(tempfile.mkdtemp(prefix="syncer-bench-")))
     _mirrors: dict[int, Path] = field(default_factory=dict)
 
+    @property
+    def few(self) -> int:
+        """Rounds of what takes a minute each."""
+        return max(1, self.rounds - 1)
+
     def child(self, work: str, *, limit: float = 900.0, **orders: Any) -> dict[str, Any]:
         """Run one piece of work in a process of its own; TooSlowError when it takes longer than `limit`."""
         return self.measured([sys.executable, "-m", "benchmarks.child", work, json.dumps(orders)], limit)

@@ -13,7 +13,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from benchmarks.usage import Meter
+from benchmarks.usage import Meter, whole_process
 
 Orders = dict[str, Any]
 
@@ -37,12 +37,11 @@ def sync(orders: Orders) -> dict[str, Any]:
 
 
 def command(orders: Orders) -> dict[str, Any]:
-    """A whole command line, as a person types it; its exit code and peak of memory."""
+    """A whole command line, as a person types it; its exit code and what the process used."""
     from syncer.cli.main import run
 
-    meter = Meter()
     code = run(orders["args"])
-    return {**meter.read(), "code": code}
+    return {**whole_process(), "code": code}
 
 
 def migrate(orders: Orders) -> dict[str, Any]:

@@ -5,6 +5,7 @@ Used within the measured process, ours or another tool's, so that both are measu
 
 from __future__ import annotations
 
+import resource
 import time
 from pathlib import Path
 
@@ -61,3 +62,13 @@ class Meter:
             "peak": peak_mb(),
             "written": written() - self._written,
         }
+
+
+def whole_process() -> dict[str, float]:
+    """What this process has used since it began, and the processes that it waited for."""
+    children = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return {
+        "cpu": time.process_time() + children.ru_utime + children.ru_stime,
+        "peak": peak_mb(),
+        "written": written(),
+    }

@@ -26,7 +26,7 @@ def waiting(bench: Bench) -> Iterator[Line]:
     """An UPDATE every 20 ms: during the first pull, during one in which all changes, and with nobody else."""
     first, many, alone = [], [], []
     with Upstream(directory=bench.contacts) as upstream:
-        for n in range(max(1, bench.rounds - 1)):
+        for n in range(bench.few):
             with bench.room() as room:
                 orders = bench.office(room, directory_only(upstream.port, push={"enabled": False}))
                 path = room / "mirror.db"
