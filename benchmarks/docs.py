@@ -109,4 +109,4 @@ def fill(figures: Path, machine: str, lines: Sequence[Line]) -> None:
         marks = re.compile(r"(<!-- figures: (\w+) -->)\n.*?(<!-- /figures -->)", re.DOTALL)
         page.write_text(marks.sub(block, text), encoding="utf-8")
     if any(line.row == "growth" for line in lines):
-        subprocess.run([str(OTHERS), "-m", "benchmarks.plot", str(figures), str(PLOT)], cwd=ROOT, check=True)
+        subprocess.run([str(OTHERS), "-m", "benchmarks.others.plot", str(figures), str(PLOT)], cwd=ROOT, check=True)

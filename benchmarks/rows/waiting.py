@@ -24,7 +24,9 @@ NOTE = (
 
 def waiting(bench: Bench) -> Iterator[Line]:
     """An UPDATE every 20 ms: during the first pull, during one in which all changes, and with nobody else."""
-    first, many, alone = [], [], []
+    first: list[float] = []
+    many: list[float] = []
+    alone: list[float] = []
     with Upstream(directory=bench.contacts) as upstream:
         for n in range(bench.few):
             with bench.room() as room:

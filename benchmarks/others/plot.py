@@ -1,4 +1,4 @@
-"""Draws how cost grows: `.venv-bench/bin/python -m benchmarks.plot FIGURES.json OUT.svg`. Needs matplotlib."""
+"""Draws how cost grows: `.venv-bench/bin/python -m benchmarks.others.plot FIGURES.json OUT.svg`. Needs matplotlib."""
 
 from __future__ import annotations
 
