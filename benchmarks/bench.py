@@ -9,7 +9,7 @@ import sqlite3
 import subprocess
 import sys
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -21,7 +21,7 @@ from benchmarks.upstream import ROOT, Upstream
 DIRECTORY = ("telecmi-contacts",)
 
 
-class TooSlowError(Exception):
+class TooSlowError(RuntimeError):
     """A measured process did not end within its limit, in seconds."""
 
     def __init__(self, limit: float) -> None:
@@ -45,6 +45,10 @@ class Bench:
     def few(self) -> int:
         """Rounds of what takes a minute each."""
         return max(1, self.rounds - 1)
+
+    def sizes(self, *shares: float, large: Sequence[float] = (10,)) -> list[int]:
+        """So many contacts each: shares of the large account, and multiples of it on demand."""
+        return [round(self.contacts * share) for share in (*shares, *(large if self.big else ()))]
 
     def child(self, work: str, *, limit: float = 900.0, **orders: Any) -> dict[str, Any]:
         """Run one piece of work in a process of its own; TooSlowError when it takes longer than `limit`."""

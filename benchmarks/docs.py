@@ -26,6 +26,7 @@ SHORT = (
     ("push", ""),
     ("edit", ""),
     ("memory", ""),
+    ("start", "`syncer status`"),
 )
 
 
@@ -83,10 +84,8 @@ def brief(machine: str, lines: Sequence[Line]) -> str:
         for line in lines:
             if line.row == name and line.limit is not None and line.what.startswith(beginning):
                 _, what, ours, baseline, ratio, goal, _ = line.cells()
-                rows.append((what, ours, baseline, ratio, goal))
-    return (
-        f"{_table(('what', 'median (spread)', 'against', 'ratio', 'goal'), rows)}\n\nMeasured on {machine}."
-    )
+                rows.append((what, ours, f"{ratio} x {baseline}" if ratio else "", goal))
+    return f"{_table(('what', 'median (spread)', 'that is', 'goal'), rows)}\n\nMeasured on {machine}."
 
 
 BLOCKS: dict[str, Callable[[str, Sequence[Line]], str]] = {
@@ -98,15 +97,20 @@ BLOCKS: dict[str, Callable[[str, Sequence[Line]], str]] = {
 }
 
 
+#: A block: how it begins, its name, how it ends.
+MARKS = re.compile(r"(<!-- figures: (\w+) -->)\n.*?(<!-- /figures -->)", re.DOTALL)
+
+
+def filled(text: str, machine: str, lines: Sequence[Line]) -> str:
+    """A page with its blocks made anew."""
+    return MARKS.sub(lambda found: f"{found[1]}\n{BLOCKS[found[2]](machine, lines)}\n{found[3]}", text)
+
+
 def fill(figures: Path, machine: str, lines: Sequence[Line]) -> None:
     """Write the blocks of both pages, and the plot."""
-
-    def block(found: re.Match[str]) -> str:
-        return f"{found[1]}\n{BLOCKS[found[2]](machine, lines)}\n{found[3]}"
-
     for page in PAGES:
-        text = page.read_text(encoding="utf-8")
-        marks = re.compile(r"(<!-- figures: (\w+) -->)\n.*?(<!-- /figures -->)", re.DOTALL)
-        page.write_text(marks.sub(block, text), encoding="utf-8")
+        page.write_text(filled(page.read_text(encoding="utf-8"), machine, lines), encoding="utf-8")
     if any(line.row == "growth" for line in lines):
-        subprocess.run([str(OTHERS), "-m", "benchmarks.others.plot", str(figures), str(PLOT)], cwd=ROOT, check=True)
+        subprocess.run(
+            [str(OTHERS), "-m", "benchmarks.others.plot", str(figures), str(PLOT)], cwd=ROOT, check=True
+        )

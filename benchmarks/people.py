@@ -85,8 +85,9 @@ def _email(number: int, revision: int) -> str:
 
 
 def names(number: int) -> tuple[str, str]:
-    """First and last name."""
-    return _FIRST[number % len(_FIRST)], _LAST[number // 7 % len(_LAST)]
+    """First and last name; some eight hundred of the latter, as a real directory has hundreds."""
+    one, other = _LAST[number // 7 % len(_LAST)], _LAST[number // 203 % len(_LAST)]
+    return _FIRST[number % len(_FIRST)], f"{one}-{other}"
 
 
 def fields(number: int, revision: int = 0) -> dict[str, str]:

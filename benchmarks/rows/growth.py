@@ -8,13 +8,10 @@ from benchmarks.bench import DIRECTORY, Bench, directory_only, ended_well
 from benchmarks.report import Line, Sample
 from benchmarks.upstream import Upstream
 
-SIZES = (10_000, 30_000, 100_000)
-BIG = (300_000, 1_000_000)
-
 
 def growth(bench: Bench) -> Iterator[Line]:
     """A first pull of the directory and a quiet one, without latency: what the machine itself takes."""
-    for contacts in SIZES + (BIG if bench.big else ()):
+    for contacts in bench.sizes(0.1, 0.3, 1, large=(3, 10)):
         with bench.room() as room, Upstream(directory=contacts) as upstream:
             orders = bench.office(room, directory_only(upstream.port))
             first = ended_well(bench.child("sync", **orders, jobs=DIRECTORY, limit=3600))

@@ -18,7 +18,7 @@ LIMIT = 100.0
 
 def memory(bench: Bench) -> Iterator[Line]:
     """First and second pass of `syncer sync`, and the daemon through its first round, all jobs on."""
-    for contacts in (10_000, 100_000, 1_000_000) if bench.big else (10_000, 100_000):
+    for contacts in bench.sizes(0.1, 1):
         with bench.room() as room, Upstream(**sizes(contacts)) as upstream:
             config = whole_config(upstream.port)
             write_config(config, room / "syncer.toml")
