@@ -13,7 +13,7 @@ BIN    := $(VENV)/bin
 PIP    := $(BIN)/python -m pip --disable-pip-version-check --no-input install --quiet
 PACKAGE := pyproject.toml syncer/__init__.py
 
-.PHONY: help demo test lint format soak pins clean
+.PHONY: help demo test lint format soak bench pins clean
 
 help: ## say what there is
 	@sed -n 's/^\([a-z]*\):.*## \(.*\)/make \1	\2/p' $(firstword $(MAKEFILE_LIST)) | expand -t 16
@@ -38,6 +38,17 @@ format: $(VENV)/.ready-dev ## lay out the code and mend what can be mended
 soak: $(VENV)/.ready-dev ## the long runs
 	$(BIN)/python -m pytest -m soak
 
+# ROW="directory storing" takes some rows only, BIG=1 a million contacts too, ARGS="--idle 600" what else
+# `python -m benchmarks --help` says. The tools of the comparison get an environment of their own.
+bench: $(VENV)/.ready-run .venv-bench/.ready ## side by side with what else one would use (ROW=..., BIG=1)
+	@$(BIN)/python -m benchmarks $(ROW) $(if $(BIG),--big) $(ARGS)
+
+.venv-bench/.ready: benchmarks/others/requirements.txt | $(BIN)/python
+	@echo "installing the tools of the comparison (once)"
+	@$(BIN)/python -m venv --clear .venv-bench
+	@.venv-bench/bin/python -m pip --disable-pip-version-check --no-input install --quiet -r $<
+	@touch $@
+
 # The pins hold for 3.11 to 3.13 and name no index. `uv` is needed for this target alone; delete a line of
 # a .txt file, or the file, to let its version move.
 COMPILE := uv pip compile --quiet --universal --python-version 3.11 --generate-hashes \
@@ -49,7 +60,7 @@ pins: ## write requirements/*.txt anew from requirements/*.in
 	$(COMPILE) requirements/build.in --constraint requirements/dev.txt --output-file requirements/build.txt
 
 clean: ## remove the environment and all caches
-	rm -rf $(VENV) build dist *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
+	rm -rf $(VENV) .venv-bench build dist *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
 $(BIN)/python:

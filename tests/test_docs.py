@@ -32,7 +32,7 @@ OPERATIONS = ROOT / "docs" / "operations.md"
 TABLES = ROOT / "docs" / "tables.md"
 OPEN_QUESTIONS = ROOT / "docs" / "open-questions.md"
 EXAMPLE = ROOT / "config.example.toml"
-HIDDEN = (".venv", ".git", ".pytest_cache", ".hypothesis", "node_modules")
+HIDDEN = (".venv", ".venv-bench", ".git", ".pytest_cache", ".hypothesis", "node_modules")
 PAGES = sorted(
     page for page in ROOT.rglob("*.md") if not any(part in HIDDEN for part in page.relative_to(ROOT).parts)
 )

@@ -1,0 +1,1 @@
+"""Runnable comparisons: `make bench`. They print figures; no test asserts any of them."""

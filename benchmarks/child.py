@@ -1,0 +1,109 @@
+"""What runs in a measured process of its own: a pass of the program, or the barest client there can be.
+
+Takes its orders as one JSON argument and prints one JSON object. What is done with the figures is left
+to the rows.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from benchmarks.usage import Meter, whole_process
+
+Orders = dict[str, Any]
+
+
+def sync(orders: Orders) -> dict[str, Any]:
+    """One pass over the named jobs, as `syncer sync` makes it, without a budget."""
+    from benchmarks.office import unpaced
+    from syncer.cycle import jobs
+
+    settings = unpaced(orders["config"], Path(orders["folder"]))
+    chosen = jobs.select(jobs.specs(settings), orders.get("jobs", ()), None)
+    meter = Meter()
+    runs = asyncio.run(jobs.sync(settings, chosen, full=orders.get("full", False)))
+    told: dict[str, Any] = dict(meter.read())
+    told["runs"] = [
+        {"job": r.job, "outcome": r.outcome, "seen": r.seen, "added": r.added, "changed": r.changed}
+        | {"requests": r.requests, "problem": r.problem}
+        for r in runs
+    ]
+    return told
+
+
+def command(orders: Orders) -> dict[str, Any]:
+    """A whole command line, as a person types it; its exit code and what the process used."""
+    from syncer.cli.main import run
+
+    code = run(orders["args"])
+    return {**whole_process(), "code": code}
+
+
+def migrate(orders: Orders) -> dict[str, Any]:
+    """Nothing but the empty database, so that no migration is measured."""
+    from benchmarks.office import unpaced
+    from syncer.cycle import jobs
+
+    jobs.open_database(unpaced(orders["config"], Path(orders["folder"]))).close()
+    return {}
+
+
+def floor(orders: Orders) -> dict[str, Any]:
+    """The same requests over bare sockets, answers thrown away: what the network alone takes."""
+    meter = Meter()
+    asyncio.run(_bare(orders["port"], orders["path"], orders["bodies"], orders["flight"]))
+    return dict(meter.read())
+
+
+async def _bare(port: int, path: str, bodies: int, flight: int) -> None:
+    numbers = iter(range(1, bodies + 1))
+
+    async def client() -> None:
+        reader, writer = await asyncio.open_connection("127.0.0.1", port)
+        for number in numbers:
+            body = b'{"token":"none","page":%d,"limit":%d,"page_state":"at-%d"}' % (
+                number, 10 if "user" in path else 100, (number - 1) * 100,
+            )  # fmt: skip
+            writer.write(
+                b"POST %s HTTP/1.1\r\nHost: x\r\nContent-Length: %d\r\n\r\n%s"
+                % (path.encode(), len(body), body)
+            )
+            head = await reader.readuntil(b"\r\n\r\n")
+            length = int(head.lower().split(b"content-length:")[1].split(b"\r\n")[0])
+            await reader.readexactly(length)
+        writer.close()
+
+    async with asyncio.TaskGroup() as tasks:
+        for _ in range(flight):
+            tasks.create_task(client())
+
+
+def storing(orders: Orders) -> dict[str, Any]:
+    """Parsed pages into the mirror, and into plain SQLite."""
+    from benchmarks import pages
+
+    return dict(pages.storing(orders))
+
+
+WORK: dict[str, Callable[[Orders], dict[str, Any]]] = {
+    "sync": sync,
+    "command": command,
+    "migrate": migrate,
+    "floor": floor,
+    "storing": storing,
+}
+
+
+def main() -> None:
+    """`python -m benchmarks.child WORK ORDERS`."""
+    told = WORK[sys.argv[1]](json.loads(sys.argv[2]))
+    print(json.dumps(told))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,128 @@
+"""What one would use instead, on the same pages in the same run."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+from benchmarks.bench import DIRECTORY, Bench, directory_only
+from benchmarks.office import write_config
+from benchmarks.report import Line, Sample, Unit
+from benchmarks.rows.pull import LATENCY
+from benchmarks.upstream import ROOT, Upstream
+
+OTHERS = ROOT / ".venv-bench" / "bin" / "python"
+
+#: The passes, and the revision of the directory at each.
+PASSES = {"first load": 0, "0.1 % changed": 1, "nothing changed": 1}
+
+#: What is measured of each pass: what it is called, its unit, and by how much to divide.
+FIGURES: dict[str, tuple[str, Unit, float]] = {
+    "wall": ("wall", "s", 1),
+    "cpu": ("CPU", "s", 1),
+    "peak": ("memory", "MB", 1),
+    "written": ("written", "kB", 1000),
+}
+
+Figures = dict[str, float]
+Tool = Callable[[Bench, str, Path], Figures]
+
+NOTE = (
+    "whole processes, start included, one pass each; Singer's is a tap and a target of the SDK, their memory "
+    "added up (the published target-sqlite 0.2.0 does not start on Python 3.10 or newer). Only syncer detects "
+    "deletions, keeps edits and a log of changes"
+)
+
+
+def ours(bench: Bench, url: str, room: Path) -> Figures:
+    """`syncer sync telecmi-contacts`."""
+    write_config(directory_only(int(url.rsplit(":", 1)[1])), room / "syncer.toml")
+    told = bench.child("command", args=["--config", str(room / "syncer.toml"), "sync", *DIRECTORY])
+    assert told["code"] == 0
+    return told
+
+
+def plain(bench: Bench, url: str, room: Path) -> Figures:
+    """requests and sqlite-utils."""
+    return bench.measured([str(OTHERS), "-m", "benchmarks.others.plain", url, str(room)], 900)
+
+
+def dlt(bench: Bench, url: str, room: Path) -> Figures:
+    """A dlt pipeline."""
+    return bench.measured([str(OTHERS), "-m", "benchmarks.others.dlt_pull", url, str(room)], 900)
+
+
+def singer(bench: Bench, url: str, room: Path) -> Figures:
+    """A tap piped into a target."""
+    del bench
+    module = [str(OTHERS), "-m"]
+    with (room / "tap.log").open("w+") as log:
+        tap = subprocess.Popen(
+            [*module, "benchmarks.others.singer_tap", url], cwd=ROOT, stdout=subprocess.PIPE, stderr=log
+        )
+        target = subprocess.run(
+            [*module, "benchmarks.others.singer_target", str(room / "singer.db")],
+            cwd=ROOT, stdin=tap.stdout, capture_output=True, text=True, check=False,
+        )  # fmt: skip
+        tap.wait(30)
+        log.seek(0)
+        said = log.read()
+    if target.returncode or tap.returncode:
+        raise RuntimeError(f"{said[-2000:]}\n{target.stderr[-2000:]}")
+    one: Figures = json.loads(said.strip().splitlines()[-1])
+    other: Figures = json.loads(target.stdout.strip().splitlines()[-1])
+    both = {name: one[name] + other[name] for name in ("cpu", "peak")}
+    return both | {"written": other["written"], "rows": other["rows"]}  # what the tap writes is the pipe
+
+
+TOOLS: dict[str, Tool] = {
+    "syncer": ours,
+    "requests + sqlite-utils": plain,
+    "dlt": dlt,
+    "Singer tap and target": singer,
+}
+
+
+def compare(bench: Bench) -> Iterator[Line]:
+    """First load, second run with 0.1 % changed, third with nothing changed."""
+    if not OTHERS.exists():
+        print(
+            "the other tools are not installed: `make bench` does that, or make .venv-bench/.ready",
+            file=sys.stderr,
+        )
+        return
+    found: dict[tuple[str, str], list[Figures]] = {}
+    missing: dict[str, str] = {}
+    for _ in range(bench.few):
+        for name, tool in TOOLS.items():
+            with bench.room() as room, Upstream(directory=bench.compared, latency=LATENCY) as upstream:
+                for stage, revision in PASSES.items():
+                    upstream.control(revision=revision)
+                    began = time.monotonic()
+                    try:
+                        figures = tool(bench, f"http://127.0.0.1:{upstream.port}", room)
+                    except RuntimeError as error:
+                        missing[name] = str(error)
+                        print(f"{name} did not work: {error}", file=sys.stderr)
+                        break
+                    figures["wall"] = time.monotonic() - began
+                    assert figures.get("rows", bench.compared) == bench.compared, (name, figures)
+                    found.setdefault((name, stage), []).append(figures)
+    for stage in PASSES:
+        for figure, (word, unit, divisor) in FIGURES.items():
+            mine = Sample.of([one[figure] / divisor for one in found["syncer", stage]], unit)
+            for name in TOOLS:
+                theirs = found.get((name, stage))
+                if theirs and name != "syncer":
+                    baseline = Sample.of([one[figure] / divisor for one in theirs], unit)
+                    yield Line(
+                        f"{stage}, {bench.compared:,} contacts: {word}", mine, name, baseline, notes=(NOTE,)
+                    )
+    for name, why in missing.items():
+        yield Line(
+            f"{name} did not work here", Sample.of([0], ""), notes=(why.strip().splitlines()[-1][:200],)
+        )

@@ -1,0 +1,97 @@
+"""What a cycle writes in which little or nothing changed upstream."""
+
+from __future__ import annotations
+
+import contextlib
+import shutil
+import sqlite3
+from collections.abc import Iterator
+from pathlib import Path
+
+from benchmarks import people
+from benchmarks.bench import DIRECTORY, Bench, directory_only, ended_well
+from benchmarks.report import Line, Sample
+from benchmarks.upstream import Upstream
+from benchmarks.usage import written
+
+NOTE = (
+    "bytes are those given to write calls on files (wchar of /proc/self/io): database, WAL, what a checkpoint "
+    "copies at the end, lock files and log lines"
+)
+
+
+def quiet(bench: Bench) -> Iterator[Line]:
+    """A second pull in which nothing changed, then pulls in which one contact in a thousand did."""
+    still, still_wall, still_cpu, moved, bare, beside = [], [], [], [], [], []
+    changed = 0
+    with bench.room() as room, Upstream(directory=bench.contacts) as upstream:
+        orders = bench.office(room, directory_only(upstream.port), contacts=bench.contacts)
+        for n in range(bench.rounds):
+            told = ended_well(bench.child("sync", **orders, jobs=DIRECTORY))
+            still.append(told["written"] / 1000)
+            still_wall.append(told["wall"])
+            still_cpu.append(told["cpu"])
+            upstream.control(revision=n + 1)
+            told = ended_well(bench.child("sync", **orders, jobs=DIRECTORY))
+            changed = told["runs"][0]["changed"]
+            assert changed == bench.contacts // 1000, told["runs"]
+            moved.append(told["written"] / 1000 / changed)
+            bare.append(_barest(bench, room, n + 1) / 1000 / changed)
+            upstream.control(start=n * changed, bulk=changed)
+            told = ended_well(bench.child("sync", **orders, jobs=DIRECTORY))
+            assert told["runs"][0]["changed"] == changed, told["runs"]
+            beside.append(told["written"] / 1000 / changed)
+    of = f"{bench.contacts:,} contacts"
+    yield Line(
+        f"{of}, nothing changed: bytes written",
+        Sample.of(still, "kB"),
+        limit=100,
+        judged="ours",
+        notes=(NOTE,),
+    )
+    yield Line("its wall time, no latency", Sample.of(still_wall))
+    yield Line("its processor time", Sample.of(still_cpu))
+    what = f"{changed} of {of} changed"
+    by_hand = "one transaction of plain UPDATEs"
+    yield Line(
+        f"{what}, side by side: bytes written for each", Sample.of(beside, "kB"), limit=10, judged="ours"
+    )
+    what = f"{what}, scattered: bytes written for each"
+    yield Line(what, Sample.of(moved, "kB"), by_hand, Sample.of(bare, "kB"), limit=10, judged="ours")
+
+
+def _barest(bench: Bench, room: Path, revision: int) -> int:
+    """Bytes that the same changes take by hand: row, base and log entry of each, one transaction, no triggers."""
+    path = room / "bare.db"
+    shutil.copy(bench.mirror(bench.contacts), path)
+    changes = []
+    for number in people.changed_by(revision, bench.contacts):
+        before, after = people.fields(number, revision - 1), people.fields(number, revision)
+        (name,) = (name for name in after if after[name] != before[name])
+        raw = people.directory_row(number, revision)
+        changes.append((name, before[name], after[name], raw, people.contact_id(number)))
+    with contextlib.closing(sqlite3.connect(path, isolation_level=None)) as conn:
+        triggers = conn.execute("SELECT name FROM sqlite_master WHERE type = 'trigger'").fetchall()
+        conn.execute("BEGIN IMMEDIATE")
+        for (trigger,) in triggers:
+            conn.execute(f"DROP TRIGGER {trigger}")
+        conn.execute("COMMIT")
+        conn.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+        begun = written()
+        conn.execute("BEGIN IMMEDIATE")
+        for name, old, new, raw, identity in changes:
+            (row,) = conn.execute(
+                f"UPDATE telecmi_contacts SET {name} = ?, raw = ?, last_changed_at = '2026-11-21T09:30:00.000Z' "
+                "WHERE account = 'main' AND contact_id = ? RETURNING id",
+                (new, raw, identity),
+            ).fetchall()
+            conn.execute(f"UPDATE contact_base SET {name} = ? WHERE row_id = ?", (new, row[0]))
+            conn.execute(
+                "INSERT INTO change_log (at, table_name, row_id, kind, field, old, new, origin) "
+                "VALUES ('2026-11-21T09:30:00.000Z', 'telecmi_contacts', ?, 'update', ?, ?, ?, 'upstream')",
+                (row[0], name, old, new),
+            )
+        conn.execute("COMMIT")
+    spent = written() - begun
+    path.unlink()
+    return spent
