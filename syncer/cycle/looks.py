@@ -1,0 +1,189 @@
+"""Looks at contacts upstream, before a push and after it: one by one, or by a listing, whichever is less.
+
+What a look shows is taken over at once, which may already settle changes. What follows from what it
+could prove is decided in `core/push.py`; sending is left to `push.py`.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from datetime import timedelta
+
+from syncer.core.contacts import Change, Local
+from syncer.core.limits import Tally, check
+from syncer.core.model import Operation, State, Verdict
+from syncer.core.normalise import utc_text
+from syncer.core.push import Look, Send
+from syncer.core.retry import backoff
+from syncer.cycle import directory, joblist
+from syncer.cycle.env import TelecmiSource
+from syncer.cycle.run import Run
+from syncer.errors import BadAnswerError, RejectedError, TransientError
+from syncer.store import contacts, holds, pushing, queue
+
+JOB = joblist.PUSH
+
+#: The longest wait before a change is tried again, in seconds.
+LONGEST_WAIT = 3600.0
+
+
+@dataclass(slots=True)
+class Push:
+    """One push run under way."""
+
+    run: Run
+    source: TelecmiSource
+    by_id: bool = True  #: the vendor answers for one contact by its id
+    listings: int = 0
+    doubted: bool = False  #: asking by id has just failed
+    lost: list[int] = field(default_factory=list)  #: changes whose answer did not come
+    accepted: list[Send] = field(default_factory=list)  #: answered well, and still to be read back
+    failures: int = 0  #: calls in a row of which the vendor itself said that it failed
+    passed: bool = False  #: a call went through in this run
+
+    @property
+    def account(self) -> str:
+        return self.source.account.name
+
+    def doubt_by_id(self) -> None:
+        """Asking for one contact failed: a listing has to do. If that works, it will for a day."""
+        self.by_id = False
+        self.doubted = True
+
+    def retry_at(self, attempts: int) -> str:
+        """When a change is tried again, by how often it was."""
+        pause = backoff(attempts, self.run.env.clock.rand(), base=5.0, cap=LONGEST_WAIT)
+        return utc_text(self.run.env.now() + timedelta(seconds=pause))
+
+
+async def look_at(
+    push: Push, rows: Sequence[Local], pairs: Sequence[tuple[Change, Local]], *, again: bool = False
+) -> dict[int, Look]:
+    """Look at every contact in play: one by one when that takes fewer calls, else by a listing.
+
+    What is seen is taken over at once, which may already settle changes.
+    """
+    adds = [c for c, local in pairs if local.contact_id is None or local.base is None]
+    known = {local.row_id: local for local in rows if local.contact_id is not None and local.base is not None}
+    listing = bool([c for c in adds if c.state is not State.HELD])
+    if not listing:
+        pages = 2 + await push.run.env.store.read(contacts.live_count, push.account) // 100
+        listing = len(known) > pages or not push.by_id
+    if not listing:
+        looks = await _by_id(push, list(known.values()))
+        if all(look.seen for look in looks.values()):
+            return looks
+    return await _by_listing(push, rows, again=again)
+
+
+async def _by_id(push: Push, rows: Sequence[Local]) -> dict[int, Look]:
+    """Ask for each contact by its id. What is not shown is not proven gone: a listing has to say so."""
+    looks: dict[int, Look] = {}
+    store = push.run.env.store
+    reading = directory.new_reading(push.run, push.source, blanks_wait=False)
+    for local in rows:
+        assert local.contact_id is not None
+        asked_in = await store.read(queue.epoch)
+        try:
+            found = await push.source.client.fetch_contact(local.contact_id)
+        except BadAnswerError:
+            push.by_id = False
+            push.run.state.notes["by_id_ignored"] = True
+            push.run.notice(
+                "the directory does not answer for one contact by its id; listings are read instead"
+            )
+            return {one.row_id: Look(None, seen=False) for one in rows}
+        except RejectedError:
+            found = None
+        except TransientError:
+            push.doubt_by_id()
+            return {one.row_id: Look(None, seen=False) for one in rows}
+        if found is not None:
+            await directory.absorb(push.run, reading, [found], asked_in)
+        looks[local.row_id] = Look(None, seen=found is not None)
+    return looks
+
+
+async def _by_listing(
+    push: Push, rows: Sequence[Local], *, again: bool = False, confirm: bool = True
+) -> dict[int, Look]:
+    """Walk the directory. Only a whole listing that misses no more than it may proves absence.
+
+    `confirm` off: what it misses is not asked for by its id; nothing is judged gone then.
+    """
+    run, store = push.run, push.run.env.store
+    reading, certificate, _ = await directory.read_directory(run, push.source, label=f"{JOB} look")
+    if reading.error is not None and certificate.rows == 0:
+        raise reading.error
+    if push.doubted and reading.error is None:
+        push.doubted = False
+        run.state.notes["by_id_failed_at"] = run.env.stamp()
+    push.listings = push.listings + 1 if certificate.complete and again else int(certificate.complete)
+    verdict = certificate.verdict
+    living, _ = await store.read(contacts.unseen, push.account, reading.seen, reading.began_in)
+    decided = await store.read(holds.decided, directory.JOB, push.account, directory.TABLE)
+    settled = {row for row, name in decided.approved | decided.rejected if not name}
+    missing = [row for row in living if row not in settled]
+    live = await store.read(contacts.live_count, push.account)
+    blanked = Counter(name for _, name in reading.counts.blanks)
+    filled = await store.read(contacts.filled_counts, push.account, sorted(blanked))
+    breach = check(
+        Tally(live, len(reading.seen), len(missing), blanked, filled), push.source.account.max_deletions
+    )
+    if breach.removal and verdict is Verdict.COMPLETE:
+        # it misses so much that it proves no absence; of an empty one nothing at all is believed
+        verdict = Verdict.DRIFTED if certificate.rows else Verdict.PARTIAL
+    doubtful = {row for row, name in reading.counts.blanks if name in breach.blanks}
+    wanted = {local.contact_id for local in rows if local.row_id not in doubtful}
+    waiting = [remote for remote in reading.put_off.values() if remote.contact_id in wanted]
+    if waiting:  # blanks of rows that a person edited, within the limit: taken over as they are
+        reading.work.put_off = None
+        await directory.absorb(run, reading, waiting, reading.began_in)
+    looks = {}
+    for local in rows:
+        seen = local.row_id in reading.seen and local.row_id not in doubtful
+        gone = False
+        if confirm and not seen and local.contact_id is not None and verdict is Verdict.COMPLETE:
+            gone = await _confirm_gone(push, local)
+        looks[local.row_id] = Look(verdict, seen, gone, push.listings)
+    return looks
+
+
+async def _confirm_gone(push: Push, local: Local) -> bool:
+    """A contact that a whole listing misses is asked for by its id, where that works."""
+    assert local.contact_id is not None
+    if not push.by_id:
+        return True
+    try:
+        return await push.source.client.fetch_contact(local.contact_id) is None
+    except (BadAnswerError, RejectedError):
+        return True  # the vendor has no such call: the listing alone decides
+    except TransientError:
+        push.doubt_by_id()
+        return False
+
+
+async def look_after(push: Push, batch: Sequence[Send]) -> tuple[bool, list[Send]]:
+    """Read back what a call may have changed.
+
+    Returns whether absence counts as proof, and what of the batch was not shown.
+    """
+    store = push.run.env.store
+    rows = list((await store.read(contacts.load_rows, [s.change.contact_row for s in batch])).values())
+    known = [local for local in rows if local.contact_id is not None]
+    pages = 2 + await store.read(contacts.live_count, push.account) // 100
+    looks: dict[int, Look] = {}
+    proven = False
+    if len(known) == len(rows) and push.by_id and len(known) <= pages:
+        looks = await _by_id(push, known)
+        proven = push.by_id
+    if not proven:
+        looks = await _by_listing(push, rows, confirm=False)
+        proven = all(look.listing is Verdict.COMPLETE for look in looks.values())
+    missing = [s for s in batch if not looks[s.change.contact_row].seen]
+    deleted = [s for s in missing if s.operation is Operation.DELETE]
+    if deleted and proven:
+        await store.write(pushing.accepted_alone, deleted, push.run.env.stamp(), "")
+    return proven, missing
