@@ -20,10 +20,12 @@ from types import TracebackType
 from typing import Any, Final, TextIO, TypeAlias, cast
 from urllib.parse import quote, quote_plus
 
-import structlog
-from structlog.typing import EventDict, ExcInfo, FilteringBoundLogger, Processor
-
 from syncer.core.secret import MASK, Secret
+from syncer.lean import without
+
+with without("rich"):
+    import structlog
+    from structlog.typing import EventDict, ExcInfo, FilteringBoundLogger, Processor
 
 __all__ = [
     "LEVELS",

@@ -117,6 +117,7 @@ async def _close(run: Run) -> None:
         return
     try:
         await run.env.store.write(_end, run)
+        await run.env.store.call(run.env.store.db.relax)
     except StoreError as error:
         run.fail(error)
 

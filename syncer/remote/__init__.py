@@ -2,3 +2,10 @@
 
 What is done with the rows is left to `cycle`; nothing of httpx leaves this package.
 """
+
+from syncer.lean import without
+
+with without("rich", "pygments"):
+    import httpx
+
+__all__ = ["httpx"]
