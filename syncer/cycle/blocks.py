@@ -38,9 +38,12 @@ class Blocks(Generic[P, T]):
         self,
         sift: Callable[[Sequence[P]], Awaitable[Sequence[T]]],
         write: Callable[[Sequence[T]], Awaitable[None]],
+        *,
+        now: Callable[[], float] = lambda: asyncio.get_running_loop().time(),
     ) -> None:
         self._sift = sift
         self._write = write
+        self._now = now
         self._rows: list[T] = []
         self._since = 0.0
         self._size = LARGEST // 4
@@ -49,9 +52,9 @@ class Blocks(Generic[P, T]):
         """Take pages over; what differs is written now or later, but before `flush` returns."""
         found = await self._sift(pages)
         if found and not self._rows:
-            self._since = _now()
+            self._since = self._now()
         self._rows += found
-        if len(self._rows) >= LARGEST or (self._rows and _now() - self._since > LONGEST_WAIT):
+        if len(self._rows) >= LARGEST or (self._rows and self._now() - self._since > LONGEST_WAIT):
             await self.flush()
 
     async def flush(self) -> None:
@@ -60,16 +63,12 @@ class Blocks(Generic[P, T]):
         at = 0
         while at < len(rows):
             block = rows[at : at + self._size]
-            began = _now()
+            began = self._now()
             await self._write(block)
             at += len(block)
-            self._adapt(len(block), _now() - began)
+            self._adapt(len(block), self._now() - began)
 
     def _adapt(self, rows: int, took: float) -> None:
         """Rows differ in what they cost: a new one is cheap, one that moves changes of the queue is not."""
         fitting = int(rows * SHORT / max(took, 1e-6))
         self._size = max(SMALLEST, min(LARGEST, 2 * self._size, fitting))
-
-
-def _now() -> float:
-    return asyncio.get_running_loop().time()

@@ -8,7 +8,6 @@ write. Budgets, deadlines and retries are left to `http.py`.
 
 from __future__ import annotations
 
-import asyncio
 import ssl
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import contextmanager
@@ -49,9 +48,9 @@ def _named() -> Iterator[None]:
     """Raise httpx's errors for aiohttp's, without its texts, which may quote the address."""
     try:
         yield
-    except (TimeoutError, asyncio.CancelledError):
-        raise  # the caller's own deadline
     except tuple(kind for kind, _ in _NAMES) as error:
+        if isinstance(error, TimeoutError) and not isinstance(error, aiohttp.ClientError):
+            raise  # the caller's own deadline
         name = next(name for kind, name in _NAMES if isinstance(error, kind))
     else:
         return

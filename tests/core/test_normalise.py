@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta, timezone
 
+import phonenumbers
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from syncer.core import normalise
 from syncer.core.normalise import (
     clean,
     collapse,
@@ -248,3 +250,34 @@ def test_a_stamp_reads_back(moment: datetime) -> None:
 @given(ANY_TEXT)
 def test_no_text_makes_reading_a_stamp_fail(text: str) -> None:
     assert parse_stamp(text) is None or len(parse_stamp(text) or "") == 24
+
+
+@settings(max_examples=300)
+@given(
+    region=st.sampled_from(
+        ["IN", "US", "GB", "DE", "IT", "SG", "AE", "AR", "MX", "BR", "HU", "SM", "CI", "KZ"]
+    ),
+    plus=st.sampled_from(["", "+"]),
+    front=st.sampled_from(["", "0", "91", "091", "0091", "1", "44", "39", "54", "52"]),
+    digits=st.text("0123456789", min_size=4, max_size=12),
+    known=st.booleans(),
+)
+def test_the_short_way_to_a_number_says_what_the_long_one_says(
+    region: str, plus: str, front: str, digits: str, known: bool
+) -> None:
+    if known:  # near a number that is one
+        example = phonenumbers.example_number_for_type(region, phonenumbers.PhoneNumberType.MOBILE)
+        number = str(example.national_number)
+        digits = (
+            number[: -len(digits) or None] + digits[: len(number)] if len(digits) < len(number) else number
+        )
+    text = plus + front + digits
+    short = normalise._plain_mobile(text, region)
+    assert short is None or short == normalise._to_e164(text, region), text
+
+
+def test_the_short_way_is_the_usual_one() -> None:
+    for text in ("919200000001", "+919200000001", "9200000001"):
+        assert normalise._plain_mobile(text, "IN") == "+919200000001"
+    for text in ("92000 00001", "+14155552671", "", "+91xxxxxx2999", "09200000001", "٩٢٠٠٠٠٠٠٠١"):
+        assert normalise._plain_mobile(text, "IN") is None
