@@ -37,7 +37,7 @@ PHASES = tuple(p for p in Phase if p is not Phase.shrink or os.environ.get("SYNC
 KINDS = ("drop", "drop_after", "html502", "html200", "empty_body", "half_json", "junk")
 CALLS = tuple(f"/v3/contact/{name}" for name in ("get", "add", "update", "delete"))
 
-PICK = st.integers(0, 9)
+PICK = st.sampled_from([1, 1, 1, 0, 2, 3, 4, 5])  #: which row; often the same one
 NAME = st.sampled_from(FIELDS)
 THEN = st.sampled_from(["", "", "", "push", "sync"])  #: what the program does next
 
@@ -171,26 +171,21 @@ class Both(RuleBasedStateMachine):
         self.write_here(self.choose(pick), name)
         self.program(then)
 
-    @rule(pick=PICK, then=THEN)
-    def blank_last_name(self, pick: int, then: str) -> None:
-        """Upstream takes no contact without one."""
-        if (row := self.choose(pick)) is not None:
-            self.bench.edit(row, last_name="")
-            self.ledger.note(self.ledger.of_row(row), "last_name", "", here=True, sure=False)
-        self.program(then)
-
-    @rule(pick=PICK, taken=st.booleans(), then=THEN)
-    def edit_phone(self, pick: int, taken: bool, then: str) -> None:
-        """A new number, or one that somebody else upstream has."""
+    @rule(pick=PICK, what=st.sampled_from(["new number", "taken number", "no last name"]), then=THEN)
+    def edit_required(self, pick: int, what: str, then: str) -> None:
+        """A new number, or one that somebody else upstream has; or no last name, which upstream does not take."""
         if (row := self.choose(pick)) is not None:
             person_ = self.ledger.of_row(row)
-            phone = self.choose_upstream(pick + 1)["phone_no"] if taken else self.new_phone()
-            if taken:
-                self.ledger.mixed |= {person_, self.ledger.person(phone)}
+            if what == "no last name":
+                name, value = "last_name", ""
+            elif what == "new number":
+                name, value = "phone_no", self.new_phone()
+                self.ledger.alias[value] = person_
             else:
-                self.ledger.alias[phone] = person_
-            self.bench.edit(row, phone_no=phone)
-            self.ledger.note(person_, "phone_no", phone, here=True, sure=False)
+                name, value = "phone_no", self.choose_upstream(pick + 1)["phone_no"]
+                self.ledger.mixed |= {person_, self.ledger.person(value)}
+            self.bench.edit(row, **{name: value})
+            self.ledger.note(person_, name, value, here=True, sure=False)
         self.program(then)
 
     @rule(pick=PICK, name=NAME, then=THEN)
@@ -270,6 +265,31 @@ class Both(RuleBasedStateMachine):
         self.delete_there(pick)
         self.program(then)
 
+    @rule(
+        pick=PICK,
+        here=st.sampled_from(["edit", "delete"]),
+        there=st.sampled_from(["edit", "delete"]),
+        names=st.tuples(NAME, NAME),
+        first=st.booleans(),
+        then=THEN,
+    )
+    def both_at_once(
+        self, pick: int, here: str, there: str, names: tuple[str, str], first: bool, then: str
+    ) -> None:
+        """Each side does something to one contact, and the other has not seen it."""
+        row = self.choose(pick, "deleted_at IS NULL AND contact_id IS NOT NULL")
+        contacts = sorted(self.bench.directory())
+        contact_id = row and self.bench.row(row)["contact_id"]
+        if row is not None and contact_id in contacts:
+            place = contacts.index(contact_id)
+            doings = [
+                lambda: self.write_here(row, names[0]) if here == "edit" else self.delete_here(row),
+                lambda: self.write_there(place, names[1]) if there == "edit" else self.delete_there(place),
+            ]
+            for do in doings if first else reversed(doings):
+                do()
+        self.program(then)
+
     @rule(pick=PICK, waiting=st.booleans(), then=THEN)
     def insert_upstream(self, pick: int, waiting: bool, then: str) -> None:
         """A new contact there; sometimes of a number that is about to be added from here."""
@@ -300,24 +320,20 @@ class Both(RuleBasedStateMachine):
         self.bench.fault(call, kind, applied=applied, times=times)
         self.program(then)
 
-    @rule(then=THEN)
-    def expire(self, then: str) -> None:
-        self.bench.world.expire_tokens("telecmi")
-        self.program(then)
-
-    @rule(retry_after=st.sampled_from([None, 1]), then=THEN)
-    def throttle(self, retry_after: int | None, then: str) -> None:
-        self.bench.fault("/v3/contact/*", "too_many", retry_after=retry_after)
-        self.program(then)
-
-    @rule(seconds=st.sampled_from([1, 60, 4000, 90000]), then=THEN)
-    def time_passes(self, seconds: int, then: str) -> None:
-        self.bench.clock.pass_(seconds=seconds)
-        self.program(then)
-
-    @rule(then=THEN)
-    def restart(self, then: str) -> None:
-        self.bench.restart()
+    @rule(
+        what=st.sampled_from(["expiry", "429", "429 with a wait", "restart", "minute", "hour", "day"]),
+        then=THEN,
+    )
+    def trouble(self, what: str, then: str) -> None:
+        match what:
+            case "expiry":
+                self.bench.world.expire_tokens("telecmi")
+            case "429" | "429 with a wait":
+                self.bench.fault("/v3/contact/*", "too_many", retry_after=None if what == "429" else 1)
+            case "restart":
+                self.bench.restart()
+            case _:
+                self.bench.clock.pass_(minutes={"minute": 1, "hour": 70, "day": 1500}[what])
         self.program(then)
 
     @rule(step=st.integers(1, 12), then=THEN)
@@ -463,6 +479,7 @@ class Both(RuleBasedStateMachine):
         waiting = {
             row for (row,) in bench.sql(f"SELECT contact_row FROM change_queue WHERE state NOT IN {SETTLED}")
         }
+        ledger.nobody_is_here_twice()
         ledger.both_sides_agree(waiting)
         ledger.everybody_is_there(waiting)
         ledger.the_last_word_stands(waiting)
