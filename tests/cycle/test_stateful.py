@@ -29,7 +29,7 @@ from tests.cycle.push_bench import Bench, person
 from tests.office import MEMORY
 
 EXAMPLES = int(os.environ.get("SYNCER_EXAMPLES", "200"))
-STEPS = int(os.environ.get("SYNCER_STEPS", "7"))
+STEPS = int(os.environ.get("SYNCER_STEPS", "6"))
 
 #: Shrinking a sequence takes minutes: `SYNCER_SHRINK=1` asks for it.
 PHASES = tuple(p for p in Phase if p is not Phase.shrink or os.environ.get("SYNCER_SHRINK"))
@@ -61,8 +61,9 @@ class Both(RuleBasedStateMachine):
         end=st.sampled_from(["absent", "null", "empty", "same"]),
         conflict=st.sampled_from(["ask", "ask", "local", "remote"]),
         deletes=st.sampled_from([True, True, False]),
+        page_cap=st.sampled_from([None, None, None, 4]),
     )
-    def begin(self, batch: str, end: str, conflict: str, deletes: bool) -> None:
+    def begin(self, batch: str, end: str, conflict: str, deletes: bool, page_cap: int | None) -> None:
         push = {"deletes": deletes, "on_conflict": conflict}
         self.bench = Bench(
             self.folder,
@@ -71,7 +72,7 @@ class Both(RuleBasedStateMachine):
             telecmi={"push": push, "max_deletions": "100%"},
         )
         self.ledger = Ledger(self.bench)
-        self.bench.switch(batch_on_refusal=batch, cursor_end=end)
+        self.bench.switch(batch_on_refusal=batch, cursor_end=end, page_cap=page_cap)
         for n in range(1, 5):
             one = person(n)
             self.ledger.introduce(self.ledger.born(one["phone_no"]), one, here=False, sure=True)
@@ -206,16 +207,19 @@ class Both(RuleBasedStateMachine):
         phone = self.choose_upstream(pick)["phone_no"] if known == "mirrored" else self.new_phone()
         if known == "before":
             self.insert_there(phone)
-        value = self.ledger.new_value("L")
-        last = "Iyer" if good else ""
-        one = {"phone_no": phone, "first_name": "Ravi", "last_name": last, "company": value}
-        person_ = self.ledger.born(phone, self.bench.insert(**one))
+        person_ = self.insert_here(phone, "Iyer" if good else "", sure=not known)
         if known == "mirrored":
             self.ledger.mixed.add(person_)
-        self.ledger.introduce(person_, one, here=True, sure=not known)
         if known == "after":
             self.insert_there(phone)
         self.program(then)
+
+    def insert_here(self, phone: str, last_name: str, *, sure: bool) -> str:
+        value = self.ledger.new_value("L")
+        one = {"phone_no": phone, "first_name": "Ravi", "last_name": last_name, "company": value}
+        person_ = self.ledger.born(phone, self.bench.insert(**one))
+        self.ledger.introduce(person_, one, here=True, sure=sure)
+        return person_
 
     @rule(pick=PICK, then=THEN)
     def delete(self, pick: int, then: str) -> None:
@@ -313,11 +317,38 @@ class Both(RuleBasedStateMachine):
         kind=st.sampled_from(KINDS),
         call=st.sampled_from(CALLS),
         applied=st.sampled_from(["before", "after"]),
-        times=st.integers(1, 3),
+        times=st.sampled_from([1, 2, 3, 8]),
+        page=st.sampled_from([None, 2]),
         then=THEN,
     )
-    def fault(self, kind: str, call: str, applied: str, times: int, then: str) -> None:
-        self.bench.fault(call, kind, applied=applied, times=times)
+    def fault(self, kind: str, call: str, applied: str, times: int, page: int | None, then: str) -> None:
+        match = {"page": page} if page and call.endswith("get") else {}
+        self.bench.fault(call, kind, applied=applied, times=times, match=match)
+        self.program(then)
+
+    @rule(
+        pick=PICK,
+        name=NAME,
+        what=st.sampled_from(["add", "update", "delete"]),
+        applied=st.sampled_from(["before", "after"]),
+        blind=st.sampled_from([True, True, False]),
+        then=THEN,
+    )
+    def lost(self, pick: int, name: str, what: str, applied: str, blind: bool, then: str) -> None:
+        """A change whose answer does not come; mostly the vendor is gone altogether from then on."""
+        if what == "add":
+            self.insert_here(self.new_phone(), "Iyer", sure=True)
+        elif what == "update":
+            self.write_here(self.choose(pick), name)
+        else:
+            self.delete_here(self.choose(pick))
+        path = f"/v3/contact/{what}"
+        self.bench.fault(path, "drop", applied=applied)
+        if blind:
+            self.bench.blind_after(path)
+        self.program("push")
+        self.bench.world.faults.clear()
+        self.bench.before_call.clear()
         self.program(then)
 
     @rule(
@@ -392,9 +423,7 @@ class Both(RuleBasedStateMachine):
         conn.close()
         ledger = self.ledger
         if what == "insert":
-            phone, value = self.new_phone(), ledger.new_value("L")
-            one = {"phone_no": phone, "first_name": "Ravi", "last_name": "Iyer", "company": value}
-            ledger.introduce(ledger.born(phone, self.bench.insert(**one)), one, here=True, sure=True)
+            self.insert_here(self.new_phone(), "Iyer", sure=True)
         elif row is not None and what == "edit":
             ledger.unwritten.add(self.bench.row(row)[name])
             self.write_here(row, name)
@@ -511,7 +540,7 @@ def test_long_search() -> None:
         Both,
         settings=settings(
             max_examples=many,
-            stateful_step_count=STEPS + 5,
+            stateful_step_count=STEPS + 6,
             deadline=None,
             suppress_health_check=list(HealthCheck),
             print_blob=True,
