@@ -179,6 +179,17 @@ class Ledger:
         )
         assert not twice, f"two rows of {twice}"
 
+    def nobody_is_here_twice(self) -> None:
+        """Not as two living rows, but for numbers that a person gave away twice."""
+        rows = self.bench.sql(
+            "SELECT id, coalesce(phone_e164, phone_no) FROM telecmi_contacts WHERE deleted_at IS NULL"
+        )
+        seen: dict[str, int] = {}
+        for row, phone in rows:
+            if self.person(phone) not in self.mixed:
+                assert phone not in seen, f"rows {seen.get(phone)} and {row} are one contact"
+            seen[phone] = row
+
     def both_sides_agree(self, waiting: set[int]) -> None:
         """But for rows that wait for a person."""
         there = self.bench.directory()
