@@ -298,13 +298,19 @@ class Smartflo:
             read_so_far.key,
             read_so_far.values,
             read_so_far.raw,
-            deleted_at=read.stamp(row.get("deleted_at")),
+            deleted_at=_deletion(row.get("deleted_at")),
             stamp=read.stamp(row.get("updated_at")),
         )
 
 
 def _paged(page: int, limit: int | None) -> dict[str, str]:
     return {"page": str(page)} | ({} if limit is None else {"limit": str(limit)})
+
+
+def _deletion(value: Json) -> str | None:
+    """When the row was deleted; the zero of a clock (year 1, 1900, 1970) stands for never."""
+    at = read.stamp(value)
+    return at if at is not None and at >= "2000" else None
 
 
 def _bare(token: str) -> str:
