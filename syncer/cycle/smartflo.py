@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
+from functools import partial
 
 from syncer.core import cursor
 from syncer.core.listing import Walk
@@ -40,7 +41,7 @@ async def pull_smartflo(run: Run, source: SmartfloSource) -> None:
 async def _pull_groups(run: Run, source: SmartfloSource) -> None:
     async def fetch(position: Position, _: Foresee) -> Page:
         assert isinstance(position, int)
-        return await source.client.fetch_groups_page(position)
+        return await _limited(run, position, partial(source.client.fetch_groups_page, position))
 
     walk = Walk(Paging.NUMBERED, has_total=False, asked=100)
     await mirrors.pull(
@@ -70,7 +71,7 @@ async def _pull_contacts(run: Run, source: SmartfloSource) -> None:
     async def fetch(position: Position, _: Foresee) -> Page:
         nonlocal older, server_now
         assert isinstance(position, int)
-        page = await source.client.fetch_contacts_page(position, after)
+        page = await _limited(run, position, partial(source.client.fetch_contacts_page, position, after))
         if page.server_date is not None:
             server_now = utc_text(page.server_date)
         limit = server_now or utc_text(run.env.now())
@@ -104,6 +105,27 @@ async def _pull_contacts(run: Run, source: SmartfloSource) -> None:
         state.cursor = cursor.advance(state.cursor, stamps, server_now or utc_text(run.env.now()))
         if whole:
             state.last_full_at = run.at
+
+
+async def _limited(run: Run, position: int, fetch: Callable[..., Awaitable[Page]]) -> Page:
+    """A page of a hundred rows; where a vendor refuses so many, of as many as it likes.
+
+    Nobody says what the greatest `limit` is, nor whether a greater one is cut down or refused.
+    """
+    if run.state.notes.get("no_limit"):
+        return await fetch(limit=None)
+    try:
+        return await fetch()
+    except RejectedError as refusal:
+        if position != 1:
+            raise
+        try:
+            page = await fetch(limit=None)
+        except RejectedError:
+            raise refusal from None  # it was about something else
+        run.state.notes["no_limit"] = True
+        run.notice("the vendor refuses pages of a hundred rows; it is asked without a limit from now on")
+        return page
 
 
 def _drifted_enough(run: Run) -> bool:

@@ -77,16 +77,21 @@ class Smartflo:
 
     # -- lists -------------------------------------------------------------------------------------
 
-    async def fetch_contacts_page(self, page: int, updated_after: str | None, limit: int = 100) -> Page:
-        """A page (from 1) of contacts, all or those updated after a stamp, which is sent as it is given."""
-        params = {"page": str(page), "limit": str(limit)}
+    async def fetch_contacts_page(
+        self, page: int, updated_after: str | None, limit: int | None = 100
+    ) -> Page:
+        """A page (from 1) of contacts, all or those updated after a stamp, which is sent as it is given.
+
+        A `limit` of None leaves the size of pages to the vendor.
+        """
+        params = _paged(page, limit)
         if updated_after:
             params["updated_after"] = updated_after
         return await self._list(CONTACTS, params, self._contact_row)
 
-    async def fetch_groups_page(self, page: int, limit: int = 100) -> Page:
+    async def fetch_groups_page(self, page: int, limit: int | None = 100) -> Page:
         """A page (from 1) of the contact groups."""
-        return await self._list(GROUPS, {"page": str(page), "limit": str(limit)}, self._group_row)
+        return await self._list(GROUPS, _paged(page, limit), self._group_row)
 
     async def fetch_contact(self, smartflo_id: str) -> Row | None:
         """One contact by its id; None is a good answer that lacks it.
@@ -294,9 +299,19 @@ class Smartflo:
             read_so_far.key,
             read_so_far.values,
             read_so_far.raw,
-            deleted_at=read.stamp(row.get("deleted_at")),
+            deleted_at=_deletion(row.get("deleted_at")),
             stamp=read.stamp(row.get("updated_at")),
         )
+
+
+def _paged(page: int, limit: int | None) -> dict[str, str]:
+    return {"page": str(page)} | ({} if limit is None else {"limit": str(limit)})
+
+
+def _deletion(value: Json) -> str | None:
+    """When the row was deleted; the zero of a clock (year 1, 1900, 1970) stands for never."""
+    at = read.stamp(value)
+    return at if at is not None and at >= "2000" else None
 
 
 def _bare(token: str) -> str:

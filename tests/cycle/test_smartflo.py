@@ -386,11 +386,15 @@ def test_stamps_with_each_offset(make_office: MakeOffice, offset: str) -> None:
 @pytest.mark.parametrize("over", ["clamped", "refused"])
 def test_a_limit_of_a_hundred_that_is_too_many(make_office: MakeOffice, over: str) -> None:
     office = make_office(only=("smartflo-contacts",))
-    office.world.settings.change({"smartflo.max_limit": 7, "smartflo.over_limit": over})
+    office.world.settings.change(
+        {"smartflo.max_limit": 7, "smartflo.default_limit": 5, "smartflo.over_limit": over}
+    )
     for n in range(20):
         add(office, n + 1)
-    run = office.run()[0]
-    if over == "clamped":
-        assert (run.outcome, living(office)) == ("ok", 20)
-    else:
-        assert run.outcome != "ok" and "/v1/contacts" in run.problem
+    run = pull(office)
+    assert (living(office), len(run.notices)) == (20, int(over == "refused"))
+    office.clock.pass_(hours=1)
+    add(office, 30)
+    mark = office.mark()
+    assert (pull(office).notices, living(office)) == ([], 21)
+    assert all(request.status == 200 for request in office.world.requests(mark)), "it is not tried anew"

@@ -114,6 +114,18 @@ async def test_one_contact_by_its_id() -> None:
         await smartflo(Vendor([listing({"id": 42})]), token="given").fetch_contact("41")
 
 
+@pytest.mark.parametrize(
+    "never",
+    [
+        None, "", 0, "0", False, "null", "0000-00-00 00:00:00", "0001-01-01T00:00:00Z",
+        "1970-01-01T00:00:00+0000", "1970-01-01T05:30:00+0530", "1900-01-01",
+    ],
+)  # fmt: skip
+async def test_no_date_and_the_zero_of_a_clock_are_no_deletion(never: object) -> None:
+    client = smartflo(Vendor([listing(CONTACT | {"deleted_at": never})]), token="given")
+    assert [row.deleted_at for row in (await client.fetch_contacts_page(1, None)).rows] == [None]
+
+
 async def test_one_group_by_its_id() -> None:
     vendor = Vendor([listing({"id": 7, "name": "Customers"})])
     found = await smartflo(vendor, token="given").fetch_group("7")
