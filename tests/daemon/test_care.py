@@ -18,7 +18,7 @@ from syncer.core.normalise import utc_text
 from syncer.cycle import jobs
 from syncer.cycle.env import Store
 from syncer.daemon import care, metrics
-from syncer.errors import StoreError
+from syncer.errors import SchemaError, StoreError
 from syncer.locks import Locks
 from syncer.store import figures
 from syncer.store.connect import Connection, Database
@@ -153,7 +153,31 @@ def test_a_long_reader_costs_neither_the_log_nor_the_writers_their_patience(db: 
 
 
 def test_statistics_are_renewed(db: Database) -> None:
+    add_runs(db, "telecmi-push", 2000, NOW)
+    with db.read() as conn:  # what the planner was asked for is what is worth its statistics
+        conn.exec_driver_sql("SELECT * FROM sync_runs WHERE job = 'x' AND account = 'y'").all()
     care.optimize(db)
+    with db.read() as conn:
+        assert conn.exec_driver_sql("SELECT count(*) FROM sqlite_stat1 WHERE tbl = 'sync_runs'").scalar_one()
+
+
+def test_a_damaged_backup_is_told_and_costs_no_older_one(db: Database, tmp_path: Path) -> None:
+    config = Backup(True, timedelta(days=1), 1, tmp_path / "backups")
+    first = care.make_backup(config, db.path, NOW)
+    # An index that disagrees with its table: VACUUM copies both as they are.
+    with db.edit() as conn:
+        conn.exec_driver_sql("CREATE TABLE ballast (x)")
+        conn.exec_driver_sql("INSERT INTO ballast VALUES (1), (2)")
+        conn.exec_driver_sql("CREATE INDEX ballast_x ON ballast (x)")
+    db.pragma("PRAGMA writable_schema = ON")
+    with db.edit() as conn:
+        conn.exec_driver_sql(
+            "UPDATE sqlite_master SET sql = 'CREATE INDEX ballast_x ON ballast (-x)' WHERE name = 'ballast_x'"
+        )
+    with pytest.raises(SchemaError, match="is damaged"):
+        care.make_backup(config, db.path, NOW + timedelta(days=1))
+    assert [path for _, path in care.backups(config.path, db.path)] == [first]
+    assert [path.name for path in config.path.iterdir()] == [first.name]
 
 
 def test_backups_are_whole_private_and_no_more_than_asked_for(db: Database, tmp_path: Path) -> None:
