@@ -8,11 +8,14 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 from datetime import datetime
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from syncer.cli.common import count, span
 from syncer.cli.findings import Finding, Level
 from syncer.errors import AuthError, BadAnswerError, RejectedError, RemoteError, TransientError
+from syncer.remote.http import UNSENT
+from syncer.remote.probe import probe
 
 if TYPE_CHECKING:
     from syncer.core.model import Page
@@ -36,6 +39,7 @@ class _Account:
 
     label: str
     base_url: str
+    ca_file: Path | None
     now: Now
     findings: list[Finding] = field(default_factory=list)
     skewed: bool = False
@@ -57,10 +61,13 @@ class _Account:
                 mend += f"; no login before {error.locked_until:%Y-%m-%d %H:%M:%S} UTC"
             self.say("problem", f"{what}: {error.call}: {error.text}", mend, credentials=True)
         except RemoteError as error:
-            self.say(
-                "problem", f"{what}: {error.call}: {error.text}", _mend(error, self.base_url, self.label)
-            )
+            text, mend = error.text, _mend(error, self.base_url, self.label)
             self.given_up = isinstance(error, TransientError)
+            if error.text.endswith(UNSENT):  # a name, a firewall, a certificate? The call cannot tell
+                trouble = await probe(self.base_url, self.ca_file)
+                if trouble is not None:
+                    text, mend = trouble.text, trouble.mend
+            self.say("problem", f"{what}: {error.call}: {text}", mend)
         else:
             if page is not None:
                 self._judge(what, page)
@@ -104,7 +111,7 @@ def _mend(error: RemoteError, base_url: str, label: str) -> str:
 async def check_telecmi(source: TelecmiSource, now: Now, *, whole: bool = False) -> list[Finding]:
     """Log in, then read the first page of each list that is switched on, cheaply or `whole`."""
     account, client = source.account, source.client
-    asked = _Account(account.label, account.base_url, now)
+    asked = _Account(account.label, account.base_url, account.ca_file, now)
     async with source.door.deadline(PATIENCE):
         if account.contacts.enabled or account.user_contacts.enabled or account.push.enabled:
             if account.user_id and account.password:
@@ -127,7 +134,7 @@ async def check_telecmi(source: TelecmiSource, now: Now, *, whole: bool = False)
 async def check_smartflo(source: SmartfloSource, now: Now, *, whole: bool = False) -> list[Finding]:
     """Read one contact, or a `whole` page and the groups; a login happens only where it must, since repeated ones lock the account out."""
     account, client = source.account, source.client
-    asked = _Account(account.label, account.base_url, now)
+    asked = _Account(account.label, account.base_url, account.ca_file, now)
     if not account.contacts.enabled:
         return asked.findings
     async with source.door.deadline(PATIENCE):

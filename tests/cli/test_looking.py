@@ -250,4 +250,4 @@ def test_doctor_of_a_vendor_that_is_not_there(empty: Syncer) -> None:
     empty.url = "http://127.0.0.1:9"
     empty.write_config()
     done = empty("doctor")
-    assert done.code == 1 and "is http://127.0.0.1:9 reachable from here?" in done.out
+    assert done.code == 1 and "127.0.0.1, port 9, refuses the connection" in done.out
