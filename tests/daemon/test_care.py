@@ -100,6 +100,43 @@ def test_old_log_entries_go(db: Database, settings: Settings) -> None:
     assert count(db, "change_log") == 5
 
 
+def test_old_changes_and_holds_go_when_they_are_over(db: Database, settings: Settings) -> None:
+    old, new = utc_text(NOW - timedelta(days=800)), utc_text(NOW)
+    with db.write() as conn:
+        conn.exec_driver_sql(
+            "INSERT INTO telecmi_contacts (id, account, first_seen_at, last_changed_at) VALUES (1, 'main', ?, ?)",
+            (old, old),
+        )
+        for state, settled in (
+            ("done", old), ("discarded", old), ("done", new), ("rejected", None), ("conflict", None), ("done", old),
+        ):  # fmt: skip
+            conn.exec_driver_sql(
+                "INSERT INTO change_queue (account, contact_row, operation, state, created_at, settled_at) "
+                "VALUES ('main', 1, 'update', ?, ?, ?)",
+                (state, old, settled),
+            )
+        conn.exec_driver_sql(  # proof of what was sent, and so is its change
+            "INSERT INTO push_intents (row_id, change_id, operation, fields, sent_at) VALUES (1, 6, 'update', '{}', ?)",
+            (old,),
+        )
+        for number, decision in enumerate(("superseded", "approved", "rejected", None), start=1):
+            conn.exec_driver_sql(
+                "INSERT INTO held (id, job, account, reason, rows, created_at, decided_at, decision) "
+                "VALUES (?, 'telecmi-contacts', 'main', 'x', 1, ?, ?, ?)",
+                (number, old, old if decision else None, decision),
+            )
+            conn.exec_driver_sql(
+                "INSERT INTO held_rows (held_id, table_name, row_id, field) VALUES (?, 'telecmi_contacts', 1, '')",
+                (number,),
+            )
+    assert forget(db, settings, Retention()) == (0, 3)
+    with db.read() as conn:
+        assert conn.exec_driver_sql("SELECT id FROM change_queue ORDER BY id").scalars().all() == [3, 4, 5, 6]
+        assert conn.exec_driver_sql("SELECT id FROM held ORDER BY id").scalars().all() == [2, 3, 4]
+        assert conn.exec_driver_sql("SELECT held_id FROM held_rows ORDER BY 1").scalars().all() == [2, 3, 4]
+    assert forget(db, settings, Retention()) == (0, 0)
+
+
 def test_totals_wait_for_runs_under_way(db: Database) -> None:
     add_runs(db, "telecmi-push", 2, NOW, added=1)
     with db.write() as conn:
