@@ -40,9 +40,9 @@ soak: $(VENV)/.ready-dev ## the long runs
 
 # Not part of `make test`: it asks a public database, which is not everywhere within reach.
 audit: requirements/run.txt | $(BIN)/python ## known holes in the pinned packages
-	@[ -x build/audit/bin/pip-audit ] || { $(BIN)/python -m venv --clear build/audit && \
-	  build/audit/bin/python -m pip --disable-pip-version-check --no-input install -qq pip-audit==2.10.1; }
-	@build/audit/bin/pip-audit --strict --disable-pip --require-hashes --progress-spinner off -r requirements/run.txt || \
+	@[ -x $(VENV)/audit/bin/pip-audit ] || { $(BIN)/python -m venv --clear $(VENV)/audit && \
+	  $(VENV)/audit/bin/python -m pip --disable-pip-version-check --no-input install -qq pip-audit==2.10.1; }
+	@$(VENV)/audit/bin/pip-audit --strict --disable-pip --require-hashes --progress-spinner off -r requirements/run.txt || \
 	  { echo "Not shown to be clean: a package has a hole that is known, or the database could not be asked about" \
 	  "it (offline, or an index that is a mirror). The lines above say which." >&2; exit 1; }
 
