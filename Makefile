@@ -13,7 +13,7 @@ BIN    := $(VENV)/bin
 PIP    := $(BIN)/python -m pip --disable-pip-version-check --no-input install --quiet
 PACKAGE := pyproject.toml syncer/__init__.py
 
-.PHONY: help demo test lint format soak bench pins clean
+.PHONY: help demo test lint format soak bench audit pins clean
 
 help: ## say what there is
 	@sed -n 's/^\([a-z]*\):.*## \(.*\)/make \1	\2/p' $(firstword $(MAKEFILE_LIST)) | expand -t 16
@@ -48,6 +48,14 @@ bench: $(VENV)/.ready-run .venv-bench/.ready ## side by side with what else one 
 	@$(BIN)/python -m venv --clear .venv-bench
 	@.venv-bench/bin/python -m pip --disable-pip-version-check --no-input install --quiet -r $<
 	@touch $@
+
+# Not part of `make test`: it asks a public database, which is not everywhere within reach.
+audit: requirements/run.txt | $(BIN)/python ## known holes in the pinned packages
+	@[ -x $(VENV)/audit/bin/pip-audit ] || { $(BIN)/python -m venv --clear $(VENV)/audit && \
+	  $(VENV)/audit/bin/python -m pip --disable-pip-version-check --no-input install -qq pip-audit==2.10.1; }
+	@$(VENV)/audit/bin/pip-audit --strict --disable-pip --require-hashes --progress-spinner off -r requirements/run.txt || \
+	  { echo "Not shown to be clean: a package has a hole that is known, or the database could not be asked about" \
+	  "it (offline, or an index that is a mirror). The lines above say which." >&2; exit 1; }
 
 # The pins hold for 3.11 to 3.13 and name no index. `uv` is needed for this target alone; delete a line of
 # a .txt file, or the file, to let its version move.

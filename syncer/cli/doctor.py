@@ -29,6 +29,9 @@ if TYPE_CHECKING:
 #: Free space below which nothing can be relied on, and below which it gets tight, in bytes.
 NO_SPACE, LITTLE_SPACE = 50 * 1024**2, 500 * 1024**2
 
+#: Our own write transactions take a fraction of this, in seconds: who holds the file longer stands in the way.
+BUSY = 2.0
+
 #: SQLite versions in between may corrupt a database in WAL mode when two connections checkpoint at
 #: once (sqlite.org, release notes of 3.51.3).
 WAL_BUG_FROM, WAL_BUG_FIXED = (3, 7, 0), (3, 51, 3)
@@ -211,7 +214,7 @@ def check_database(settings: Settings) -> list[Finding]:
             Finding("problem", "database", text, f"give it to the user that runs syncer: chown USER {path}"),
         ]
     try:
-        with Database(path, group=settings.database.group, create=False) as db:
+        with Database(path, group=settings.database.group, create=False, busy_timeout=BUSY) as db:
             if not schema.is_current(db):
                 with db.read() as conn:
                     empty = schema.current(conn) is None
@@ -226,8 +229,14 @@ def check_database(settings: Settings) -> list[Finding]:
                 return [*out, Finding("problem", "database", text, "stop the daemon and restore a backup")]
             with db.read() as conn:
                 guards = report.guard_problems(conn)
-    except StoreBusyError as error:
-        return [*out, Finding("warning", "database", str(error))]
+            with db.edit():
+                pass  # begins a write and writes nothing: is somebody in the way?
+    except StoreBusyError:
+        text = f"{path.name} is held by a program that has begun to write and does not end: nothing can be synced"
+        mend = (
+            f"finish its transaction (COMMIT or ROLLBACK) or end it; who has the file open: fuser -v {path}"
+        )
+        return [*out, Finding("problem", "database", text, mend)]
     except StoreError as error:
         return [*out, Finding("problem", "database", str(error))]
     out += [Finding("problem", "database", text) for text in guards]

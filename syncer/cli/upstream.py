@@ -13,8 +13,11 @@ from typing import TYPE_CHECKING
 from syncer.cli.common import count, span
 from syncer.cli.findings import Finding, Level
 from syncer.errors import AuthError, BadAnswerError, RejectedError, RemoteError, TransientError
+from syncer.remote.http import UNSENT
+from syncer.remote.probe import probe
 
 if TYPE_CHECKING:
+    from syncer.config import SmartfloAccount, TelecmiAccount
     from syncer.core.model import Page
     from syncer.cycle.env import SmartfloSource, TelecmiSource
 
@@ -34,12 +37,29 @@ Now = Callable[[], datetime]
 class _Account:
     """An account under examination."""
 
-    label: str
-    base_url: str
+    account: TelecmiAccount | SmartfloAccount
     now: Now
     findings: list[Finding] = field(default_factory=list)
     skewed: bool = False
     given_up: bool = False  #: nobody answers: nothing more is asked
+
+    @property
+    def label(self) -> str:
+        """`telecmi.main`."""
+        return self.account.label
+
+    def credentials(self, what: str) -> str:
+        """The keys that this call's credentials stand under."""
+        match self.account.kind, what:
+            case "telecmi", "voicemails":
+                return "app_id and secret"
+            case "telecmi", _:
+                login = "user_id and password"
+            case _:
+                login = "email and password"
+        if self.account.password is None:
+            return "token"
+        return login if self.account.token is None or what == "login" else f"token, or {login},"
 
     def say(self, level: Level, text: str, mend: str = "", *, credentials: bool = False) -> None:
         """Note a finding."""
@@ -52,15 +72,18 @@ class _Account:
         try:
             page = await call()
         except AuthError as error:
-            mend = f"check the credentials below [{self.label}] in the config"
+            mend = f"check {self.credentials(what)} below [{self.label}] in the config"
             if error.locked_until is not None:
                 mend += f"; no login before {error.locked_until:%Y-%m-%d %H:%M:%S} UTC"
             self.say("problem", f"{what}: {error.call}: {error.text}", mend, credentials=True)
         except RemoteError as error:
-            self.say(
-                "problem", f"{what}: {error.call}: {error.text}", _mend(error, self.base_url, self.label)
-            )
+            text, mend = error.text, _mend(error, self.account.base_url, self.label)
             self.given_up = isinstance(error, TransientError)
+            if error.text.endswith(UNSENT):  # a name, a firewall, a certificate? The call cannot tell
+                trouble = await probe(self.account.base_url, self.account.ca_file)
+                if trouble is not None:
+                    text, mend = trouble.text, trouble.mend
+            self.say("problem", f"{what}: {error.call}: {text}", mend)
         else:
             if page is not None:
                 self._judge(what, page)
@@ -93,7 +116,8 @@ def _mend(error: RemoteError, base_url: str, label: str) -> str:
             return f"is {base_url} reachable from here? Try: curl -v {base_url}"
         case BadAnswerError():
             return (
-                f"does base_url below [{label}] lead to the vendor, and not to a proxy's or provider's page?"
+                f"does base_url below [{label}] lead to the vendor, and not to a proxy's or provider's page? If it "
+                "does: `syncer doctor --report PATH` writes what a maintainer needs to know of the answer"
             )
         case RejectedError():
             return f"compare what stands below [{label}] with the vendor's dashboard"
@@ -104,7 +128,7 @@ def _mend(error: RemoteError, base_url: str, label: str) -> str:
 async def check_telecmi(source: TelecmiSource, now: Now, *, whole: bool = False) -> list[Finding]:
     """Log in, then read the first page of each list that is switched on, cheaply or `whole`."""
     account, client = source.account, source.client
-    asked = _Account(account.label, account.base_url, now)
+    asked = _Account(account, now)
     async with source.door.deadline(PATIENCE):
         if account.contacts.enabled or account.user_contacts.enabled or account.push.enabled:
             if account.user_id and account.password:
@@ -127,7 +151,7 @@ async def check_telecmi(source: TelecmiSource, now: Now, *, whole: bool = False)
 async def check_smartflo(source: SmartfloSource, now: Now, *, whole: bool = False) -> list[Finding]:
     """Read one contact, or a `whole` page and the groups; a login happens only where it must, since repeated ones lock the account out."""
     account, client = source.account, source.client
-    asked = _Account(account.label, account.base_url, now)
+    asked = _Account(account, now)
     if not account.contacts.enabled:
         return asked.findings
     async with source.door.deadline(PATIENCE):

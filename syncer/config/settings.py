@@ -137,7 +137,9 @@ class Retention:
     """How long what the program writes about itself is kept. The mirror is kept for good."""
 
     runs: timedelta = timedelta(days=90)  #: `sync_runs`
-    log: timedelta = timedelta(days=730)  #: `change_log`
+    log: timedelta = timedelta(
+        days=730
+    )  #: `change_log`, settled rows of `change_queue`, superseded ones of `held`
 
 
 @dataclass(frozen=True, slots=True)

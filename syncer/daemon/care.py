@@ -50,7 +50,10 @@ _STAMP = "%Y%m%dT%H%M%SZ"
 async def forget(
     store: Store, locks: Locks, retention: Retention, now: datetime, specs: Sequence[JobSpec]
 ) -> tuple[int, int]:
-    """Delete runs and log entries that are older than the config keeps them; how many of each.
+    """Delete runs, and log entries with what else is over, that are older than the config keeps them.
+
+    Over are changes that were settled and holds that no listing needed any more; what a person decided of a
+    hold stays. Gives back how many runs, and how many of the rest.
 
     Raises StoreError.
     """
@@ -71,8 +74,9 @@ async def forget(
                 locks.release(handle)
     entries = 0
     before = utc_text(now - retention.log)
-    while gone := await store.write(_forget_log, before):
-        entries += gone
+    for forget_some in (_forget_log, _forget_changes, _forget_holds):
+        while gone := await store.write(forget_some, before):
+            entries += gone
     return deleted, entries
 
 
@@ -117,6 +121,22 @@ def _forget_log(conn: Connection, before: str) -> int:
         (before, BATCH),
     )
     return done.rowcount
+
+
+def _forget_changes(conn: Connection, before: str) -> int:
+    done = conn.exec_driver_sql(
+        "DELETE FROM change_queue WHERE id IN (SELECT id FROM change_queue q "
+        "WHERE state IN ('done', 'discarded') AND settled_at < ? "
+        "AND NOT EXISTS (SELECT 1 FROM push_intents i WHERE i.change_id = q.id) LIMIT ?)",
+        (before, BATCH),
+    )
+    return done.rowcount
+
+
+def _forget_holds(conn: Connection, before: str) -> int:
+    old = "SELECT id FROM held WHERE decision = 'superseded' AND decided_at < ? LIMIT ?"
+    conn.exec_driver_sql(f"DELETE FROM held_rows WHERE held_id IN ({old})", (before, BATCH))  # noqa: S608 - ours
+    return conn.exec_driver_sql(f"DELETE FROM held WHERE id IN ({old})", (before, BATCH)).rowcount  # noqa: S608 - ours
 
 
 # -- the file ----------------------------------------------------------------------------------------

@@ -21,7 +21,7 @@ from syncer.cycle.run import Run
 from syncer.daemon import pace
 from syncer.daemon.schedule import Monotonic, Schedule
 from syncer.daemon.worker import Credentials, Surroundings, Worker
-from syncer.errors import SyncerError
+from syncer.errors import StoreError, SyncerError
 from syncer.locks import Locks
 from syncer.logs import Edges
 from syncer.store import queue, runs
@@ -199,6 +199,7 @@ class Watch:
         self._log = log
         self._version: int | None = None
         self._stamp: tuple[int, int] | None = None
+        self._file: tuple[int, int] | None = None
         self._looks = 0
 
     async def watch(self, crew: Callable[[], Crew]) -> None:
@@ -212,11 +213,15 @@ class Watch:
         self._version = None
 
     async def look(self, crew: Crew) -> None:
-        """Look once. A database in trouble is told once, and looked at again."""
+        """Look once. A database in trouble is told once, and looked at again.
+
+        StoreError when another file stands in its place: what is written goes nowhere any more.
+        """
         if jump := crew.schedule.check_clock():
             self._log.info("the clock was set; the schedule goes on", seconds=round(jump))
         store = crew.env.store
         self._looks += 1
+        self._check_file(store.db.path)
         stamp = _stamp(store.db.path)
         if stamp == self._stamp and self._version is not None and self._looks % self.ASK:
             crew.ring_due()
@@ -234,6 +239,22 @@ class Watch:
             self._edges.failing("database", self._log, "the database is in trouble", problem=str(error))
         else:
             self._edges.recovered("database", self._log, "the database works again")
+
+    def _check_file(self, path: Path) -> None:
+        try:
+            found = path.stat()
+            file = (found.st_dev, found.st_ino)
+        except FileNotFoundError:
+            file = (0, 0)
+        except OSError:
+            return  # not to be seen at the moment; the database itself says what is wrong
+        if self._file is None:
+            self._file = file
+        if file != self._file:
+            raise StoreError(
+                f"the database {path.name} was removed or replaced while the daemon ran: it ends, and the next start "
+                "takes what is there; stop it first another time"
+            )
 
 
 def _stamp(database: Path) -> tuple[int, int] | None:

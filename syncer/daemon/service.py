@@ -214,14 +214,17 @@ class Service:
             if ended:
                 for task in (stop, reload):
                     task.cancel()
-                self._tell_of_bugs(ended)
+                self._tell_why(ended)
                 return FAILED
             self._reload.clear()
             await self._take_new_config()
 
-    def _tell_of_bugs(self, ended: list[asyncio.Task[None]]) -> None:
+    def _tell_why(self, ended: list[asyncio.Task[None]]) -> None:
         for task in ended:
             error = None if task.cancelled() else task.exception()
+            if isinstance(error, StoreError):
+                self._log.error(str(error))
+                continue
             self._log.error(
                 "a bug ended the daemon; please report these lines", part=task.get_name(), exc_info=error
             )

@@ -50,6 +50,9 @@ heard: ContextVar[Callable[[str, str, Answer], None] | None] = ContextVar("heard
 #: The monotonic moment at which the run that this task belongs to has to end.
 _deadline: ContextVar[float | None] = ContextVar("syncer_deadline", default=None)
 
+#: How an error ends whose request certainly never left.
+UNSENT = "nothing was sent"
+
 #: Failures after which the vendor certainly saw nothing.
 _NEVER_SENT = (
     httpx.ConnectError,
@@ -122,8 +125,8 @@ class Door:
         #: None: no budget, for tests and benchmarks.
         self._pace = None if math.isinf(requests_per_second) else AsyncLimiter(1, 1 / requests_per_second)
         if transport is None:
-            trust_env = not _is_loopback(self.base_url)
-            transport = Transport(_tls(source, ca_file), connections=concurrency, trust_env=trust_env)
+            trust_env = not is_loopback(self.base_url)
+            transport = Transport(tls_context(source, ca_file), connections=concurrency, trust_env=trust_env)
         #: What requests go through. No client of httpx's around it: cookies, redirects and netrc are not wanted.
         self.transport = transport
 
@@ -313,7 +316,7 @@ class Door:
 
     def _unsent_or_unsure(self, call: Call, sent: bool, text: str) -> _Failed:
         if not sent:
-            return _Failed(TransientError(self.source, call.name, f"{text}; nothing was sent"), again=True)
+            return _Failed(TransientError(self.source, call.name, f"{text}; {UNSENT}"), again=True)
         return _Failed(broken(self.source, call, text), again=not call.unsure_once)
 
 
@@ -340,7 +343,8 @@ def _clock() -> float:
     return asyncio.get_running_loop().time()
 
 
-def _is_loopback(url: str) -> bool:
+def is_loopback(url: str) -> bool:
+    """Whether it leads to this machine."""
     try:
         host = urlsplit(url).hostname or ""
         return host == "localhost" or ipaddress.ip_address(host).is_loopback
@@ -348,7 +352,7 @@ def _is_loopback(url: str) -> bool:
         return False
 
 
-def _tls(source: str, ca_file: Path | None) -> ssl.SSLContext:
+def tls_context(source: str, ca_file: Path | None) -> ssl.SSLContext:
     """Verification on, TLS 1.2 at least; the system's store, httpx's own, and the given file."""
     if ca_file is None:
         return _usual_tls()

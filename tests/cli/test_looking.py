@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import sqlite3
 import stat
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -222,19 +224,19 @@ def test_doctor_before_anything_ran_makes_nothing(empty: Syncer) -> None:
 
 
 @pytest.mark.parametrize(
-    ("old", "new", "account"),
+    ("old", "new", "account", "mend"),
     [
-        ('secret = "sandbox-secret"', 'secret = "wrong"', "telecmi.main"),
-        ('password = "sandbox-password"', 'password = "wrong"', "telecmi.main"),
-        ('token = "sandbox-token"', 'token = "wrong"', "smartflo.main"),
-        ('password = "sandbox-password"', 'password = "..."', "telecmi.main"),
+        ('secret = "sandbox-secret"', 'secret = "wrong"', "telecmi.main", "check app_id and secret below"),
+        ('password = "sandbox-password"', 'password = "wrong"', "telecmi.main", "check user_id and password"),
+        ('token = "sandbox-token"', 'token = "wrong"', "smartflo.main", "check token below [smartflo.main]"),
+        ('password = "sandbox-password"', 'password = "..."', "telecmi.main", "write the real one"),
     ],
 )
-def test_doctor_exits_77_for_credentials(empty: Syncer, old: str, new: str, account: str) -> None:
+def test_doctor_exits_77_for_credentials(empty: Syncer, old: str, new: str, account: str, mend: str) -> None:
     empty.write_config(old, new)
     done = empty("doctor")
     assert done.code == 77
-    assert f"problem  {account}" in done.out and "wrong" not in done.out
+    assert f"problem  {account}" in done.out and mend in done.out and "wrong" not in done.out
     other = "smartflo.main" if account == "telecmi.main" else "telecmi.main"
     assert f"problem  {other}" not in done.out
 
@@ -248,6 +250,17 @@ def test_doctor_finds_what_is_wrong_here(syncer: Syncer) -> None:
     assert "syncer db upgrade" in done.out
     levels = {one["level"] for one in syncer("doctor", "--json").json["findings"]}
     assert {"ok", "warning", "problem"} <= levels
+
+
+def test_doctor_names_a_program_that_sits_in_a_write(syncer: Syncer) -> None:
+    with closing(sqlite3.connect(syncer.database, isolation_level=None)) as other:
+        other.execute("BEGIN IMMEDIATE")
+        done = syncer("doctor")
+        other.execute("ROLLBACK")
+    assert done.code == 1 and "has begun to write and does not end" in done.out and "fuser -v" in done.out
+    before = syncer.one("SELECT count(*) FROM change_log")
+    syncer.ok("doctor")
+    assert syncer.one("SELECT count(*) FROM change_log") == before
 
 
 def test_doctor_looks_at_the_folder_of_the_database(tmp_path: Path) -> None:
@@ -272,4 +285,4 @@ def test_doctor_of_a_vendor_that_is_not_there(empty: Syncer) -> None:
     empty.url = "http://127.0.0.1:9"
     empty.write_config()
     done = empty("doctor")
-    assert done.code == 1 and "is http://127.0.0.1:9 reachable from here?" in done.out
+    assert done.code == 1 and "127.0.0.1, port 9, refuses the connection" in done.out

@@ -18,7 +18,7 @@ from syncer.core.normalise import utc_text
 from syncer.cycle import jobs
 from syncer.cycle.env import Store
 from syncer.daemon import care, metrics
-from syncer.errors import StoreError
+from syncer.errors import SchemaError, StoreError
 from syncer.locks import Locks
 from syncer.store import figures
 from syncer.store.connect import Connection, Database
@@ -100,6 +100,43 @@ def test_old_log_entries_go(db: Database, settings: Settings) -> None:
     assert count(db, "change_log") == 5
 
 
+def test_old_changes_and_holds_go_when_they_are_over(db: Database, settings: Settings) -> None:
+    old, new = utc_text(NOW - timedelta(days=800)), utc_text(NOW)
+    with db.write() as conn:
+        conn.exec_driver_sql(
+            "INSERT INTO telecmi_contacts (id, account, first_seen_at, last_changed_at) VALUES (1, 'main', ?, ?)",
+            (old, old),
+        )
+        for state, settled in (
+            ("done", old), ("discarded", old), ("done", new), ("rejected", None), ("conflict", None), ("done", old),
+        ):  # fmt: skip
+            conn.exec_driver_sql(
+                "INSERT INTO change_queue (account, contact_row, operation, state, created_at, settled_at) "
+                "VALUES ('main', 1, 'update', ?, ?, ?)",
+                (state, old, settled),
+            )
+        conn.exec_driver_sql(  # proof of what was sent, and so is its change
+            "INSERT INTO push_intents (row_id, change_id, operation, fields, sent_at) VALUES (1, 6, 'update', '{}', ?)",
+            (old,),
+        )
+        for number, decision in enumerate(("superseded", "approved", "rejected", None), start=1):
+            conn.exec_driver_sql(
+                "INSERT INTO held (id, job, account, reason, rows, created_at, decided_at, decision) "
+                "VALUES (?, 'telecmi-contacts', 'main', 'x', 1, ?, ?, ?)",
+                (number, old, old if decision else None, decision),
+            )
+            conn.exec_driver_sql(
+                "INSERT INTO held_rows (held_id, table_name, row_id, field) VALUES (?, 'telecmi_contacts', 1, '')",
+                (number,),
+            )
+    assert forget(db, settings, Retention()) == (0, 3)
+    with db.read() as conn:
+        assert conn.exec_driver_sql("SELECT id FROM change_queue ORDER BY id").scalars().all() == [3, 4, 5, 6]
+        assert conn.exec_driver_sql("SELECT id FROM held ORDER BY id").scalars().all() == [2, 3, 4]
+        assert conn.exec_driver_sql("SELECT held_id FROM held_rows ORDER BY 1").scalars().all() == [2, 3, 4]
+    assert forget(db, settings, Retention()) == (0, 0)
+
+
 def test_totals_wait_for_runs_under_way(db: Database) -> None:
     add_runs(db, "telecmi-push", 2, NOW, added=1)
     with db.write() as conn:
@@ -153,7 +190,31 @@ def test_a_long_reader_costs_neither_the_log_nor_the_writers_their_patience(db: 
 
 
 def test_statistics_are_renewed(db: Database) -> None:
+    add_runs(db, "telecmi-push", 2000, NOW)
+    with db.read() as conn:  # what the planner was asked for is what is worth its statistics
+        conn.exec_driver_sql("SELECT * FROM sync_runs WHERE job = 'x' AND account = 'y'").all()
     care.optimize(db)
+    with db.read() as conn:
+        assert conn.exec_driver_sql("SELECT count(*) FROM sqlite_stat1 WHERE tbl = 'sync_runs'").scalar_one()
+
+
+def test_a_damaged_backup_is_told_and_costs_no_older_one(db: Database, tmp_path: Path) -> None:
+    config = Backup(True, timedelta(days=1), 1, tmp_path / "backups")
+    first = care.make_backup(config, db.path, NOW)
+    # An index that disagrees with its table: VACUUM copies both as they are.
+    with db.edit() as conn:
+        conn.exec_driver_sql("CREATE TABLE ballast (x)")
+        conn.exec_driver_sql("INSERT INTO ballast VALUES (1), (2)")
+        conn.exec_driver_sql("CREATE INDEX ballast_x ON ballast (x)")
+    db.pragma("PRAGMA writable_schema = ON")
+    with db.edit() as conn:
+        conn.exec_driver_sql(
+            "UPDATE sqlite_master SET sql = 'CREATE INDEX ballast_x ON ballast (-x)' WHERE name = 'ballast_x'"
+        )
+    with pytest.raises(SchemaError, match="is damaged"):
+        care.make_backup(config, db.path, NOW + timedelta(days=1))
+    assert [path for _, path in care.backups(config.path, db.path)] == [first]
+    assert [path.name for path in config.path.iterdir()] == [first.name]
 
 
 def test_backups_are_whole_private_and_no_more_than_asked_for(db: Database, tmp_path: Path) -> None:

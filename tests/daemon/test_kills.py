@@ -31,6 +31,7 @@ secret = "sandbox-secret"
 user_id = "101_1111113"
 password = "sandbox-password"
 requests_per_second = 500.0
+max_deletions = "100%"  # a daemon that seldom lives to see a whole listing meets many deletions at once
 voicemails = {{ every = "1s", since = "2d" }}
 contacts = {{ every = "1s" }}
 user_contacts = {{ every = "1s" }}
@@ -96,6 +97,11 @@ class Home:
             int(time.time() * 1000), 919200000000 + number, f"{int(time.time())}_{number}.mp3"
         )
         world.smartflo_upsert(None, {"phone_number": f"+9192003{number:05}", "name": f"Example {number}"})
+
+    def wait_until_it_works(self) -> None:
+        """The process of now has begun with its jobs: a run of it is on record."""
+        seen = self.daemon.query("SELECT coalesce(max(id), 0) FROM sync_runs")[0][0]
+        until(lambda: self.daemon.query("SELECT 1 FROM sync_runs WHERE id > ?", seen), "a run", 60.0)
 
     def kill(self) -> None:
         self.process.kill()
@@ -172,24 +178,25 @@ def story(folder: Path, seed: int, chapters: int, *, kills: bool) -> dict[str, A
     told, fate = random.Random(seed), random.Random(seed + 1)
     with home(folder) as made:
         for number in range(chapters):
+            told_already = False
             if not kills:
                 made.tell(told, number)
                 if number % 10 == 9:
                     until(made.settled, "a settled chapter", 60.0)
                 continue
-            if fate.random() < 0.5:  # half of the edits are made while nobody is there
-                made.kill()
-                made.sound()
-                made.tell(told, number)
-                made.process = made.daemon.start()
-                time.sleep(fate.uniform(0.3, 2.5))
+            if fate.random() < 0.3:
+                time.sleep(fate.uniform(0.0, 1.5))  # while it starts
             else:
-                until(lambda: made.daemon.said("started"), "the daemon")
-                made.tell(told, number)
+                made.wait_until_it_works()
+                if fate.random() < 0.7:  # else the edits come while nobody is there
+                    made.tell(told, number)
+                    told_already = True
                 time.sleep(fate.uniform(0.0, 1.5))
-                made.kill()
-                made.sound()
-                made.process = made.daemon.start()
+            made.kill()
+            made.sound()
+            if not told_already:
+                made.tell(told, number)
+            made.process = made.daemon.start()
         until(made.settled, "the end of it", 60.0)
         made.sound()
         return made.result()

@@ -7,6 +7,7 @@ import os
 import signal
 import socket
 import sqlite3
+import stat
 import threading
 import time
 import uuid
@@ -17,6 +18,7 @@ from typing import ClassVar
 import httpx
 import pytest
 
+from syncer.daemon.crew import Watch
 from tests.daemon.conftest import Daemon, Manager, Sandbox, free_port, until
 
 CONTACT = "SELECT contact_id FROM telecmi_contacts WHERE id = ?"
@@ -51,6 +53,10 @@ def test_ready_works_and_ends_well(daemon: Daemon, sandbox: Sandbox, manager: Ma
     assert code == 0, daemon.text()
     assert seconds < 10
     assert manager.heard("STOPPING=1") == ["STOPPING=1"]
+    made = [path for path in daemon.folder.rglob("*") if path.name.startswith("syncer.db")]
+    modes = {path.name: stat.S_IMODE(path.stat().st_mode) for path in made}
+    assert {name: mode for name, mode in modes.items() if mode not in (0o600, 0o700)} == {}
+    assert modes["syncer.db.locks"] == 0o700 and modes["syncer.db.tokens"] == 0o600
     assert daemon.query("SELECT count(*) FROM sync_runs WHERE finished_at IS NULL") == [(0,)]
     assert daemon.query("PRAGMA integrity_check") == [("ok",)]
     assert [one for one in daemon.events() if one["level"] in ("error", "warning")] == []
@@ -87,6 +93,24 @@ def test_a_kill_leaves_nothing_that_the_next_start_does_not_mend(daemon: Daemon,
     assert sandbox.company(contact) == "Y Stores"
     assert daemon.query("SELECT count(*) FROM sync_runs WHERE error LIKE '%stopped before%'")[0][0] >= 1
     assert daemon.end(process)[0] == 0
+
+
+@pytest.mark.parametrize("swap", ["removed", "replaced"])
+def test_a_database_that_is_swapped_under_the_daemon_ends_it(daemon: Daemon, swap: str) -> None:
+    """Else it would go on for years, writing into a file that nobody sees."""
+    process = daemon.start()
+    until(lambda: daemon.said("started"), "a start")
+    until(lambda: daemon.query("SELECT 1 FROM sync_runs"), "work")
+    time.sleep(2 * Watch.STEP)  # it has seen its file
+    if swap == "replaced":
+        other = daemon.folder / "other.db"
+        other.write_bytes(daemon.database.read_bytes())
+        other.replace(daemon.database)
+    else:
+        daemon.database.unlink()
+    assert process.wait(15) == 1
+    [told] = [one["event"] for one in daemon.events() if one["level"] == "error"]
+    assert "was removed or replaced while the daemon ran" in told
 
 
 def test_sigterm_does_not_wait_for_a_vendor_that_hangs(daemon: Daemon, sandbox: Sandbox) -> None:

@@ -1,0 +1,113 @@
+"""Why a vendor cannot be reached, step by step: its name, the way to it, its certificate.
+
+For `doctor`, after a call has failed without an answer; nothing is sent. What is made of it is left to the CLI.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import socket
+import ssl
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
+from urllib.request import getproxies
+
+from syncer.remote.http import is_loopback, tls_context
+
+#: Each step may take so long, in seconds.
+PATIENCE = 5.0
+
+Resolve = Callable[[str, int], Awaitable[Any]]
+
+
+@dataclass(frozen=True, slots=True)
+class Trouble:
+    """What stands in the way, and the mend."""
+
+    text: str
+    mend: str
+
+
+async def probe(
+    base_url: str, ca_file: Path | None, *, resolve: Resolve | None = None, patience: float = PATIENCE
+) -> Trouble | None:
+    """The first step on the way to the vendor that does not work; None when all do.
+
+    Raises ConfigError where `ca_file` holds no certificates.
+    """
+    parts = urlsplit(base_url)
+    host, secure = parts.hostname or "", parts.scheme == "https"
+    port = parts.port or (443 if secure else 80)
+    if not is_loopback(base_url) and parts.scheme in getproxies():
+        return Trouble(
+            f"there is no way to {host} through the proxy that the environment names",
+            f"check {parts.scheme.upper()}_PROXY and NO_PROXY in the environment of this command and of the service",
+        )
+    found = await _look_up(host, port, resolve or asyncio.get_running_loop().getaddrinfo, patience)
+    if isinstance(found, Trouble):
+        return found
+    return await _connect(host, port, tls_context("", ca_file) if secure else None, patience)
+
+
+async def _look_up(host: str, port: int, resolve: Resolve, patience: float) -> Trouble | None:
+    try:
+        async with asyncio.timeout(patience):
+            await resolve(host, port)
+    except TimeoutError:
+        why = "no answer in time"
+    except socket.gaierror as error:
+        why = (error.strerror or "unknown").lower()
+    except (OSError, UnicodeError):
+        why = "it is no name"
+    else:
+        return None
+    return Trouble(
+        f"the name {host} cannot be looked up ({why})",
+        f"is this machine on the network, and does its DNS work (try: getent hosts {host})? Is base_url spelled right?",
+    )
+
+
+async def _connect(host: str, port: int, context: ssl.SSLContext | None, patience: float) -> Trouble | None:
+    """Connect in the clear first, so that a TLS failure is told from a firewall."""
+    where = f"{host}, port {port},"
+    for step in (None, context) if context is not None else (None,):
+        try:
+            async with asyncio.timeout(patience):
+                _, writer = await asyncio.open_connection(host, port, ssl=step)
+            writer.close()
+        except ssl.SSLCertVerificationError as error:
+            return _untrusted(host, error)
+        except ssl.SSLError as error:
+            return Trouble(
+                f"{where} speaks no TLS 1.2 or newer ({(error.reason or 'no TLS at all').replace('_', ' ').lower()})",
+                "does base_url lead to the vendor? A proxy or filter in between may also break TLS",
+            )
+        except TimeoutError:
+            what = "does not answer" if step is None else "takes the connection and then stays silent"
+            return Trouble(
+                f"{where} {what}", "a firewall on the way, perhaps: it has to let this machine out"
+            )
+        except ConnectionRefusedError:
+            return Trouble(
+                f"{where} refuses the connection", "is base_url right? Is the vendor in maintenance?"
+            )
+        except OSError as error:
+            why = os.strerror(error.errno).lower() if error.errno else "the connection broke"
+            return Trouble(f"{where} cannot be reached ({why})", "is this machine on the network?")
+    return None
+
+
+def _untrusted(host: str, error: ssl.SSLCertVerificationError) -> Trouble:
+    reason = error.verify_message.rstrip(".")
+    mend = "behind a proxy with a CA of its own: name its file in ca_file. Else do not go on: somebody stands between"
+    if "expired" in reason or "not yet valid" in reason:
+        mend = (
+            "is the clock of this machine right (date -u)? If it is, the vendor has to renew its certificate"
+        )
+    elif "match" in reason:
+        reason, mend = "it is another name's", "is base_url spelled as the vendor has it?"
+    return Trouble(f"the certificate of {host} is not trusted ({reason})", mend)
