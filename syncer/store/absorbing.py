@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from functools import lru_cache
 from typing import Any
 
-from sqlalchemy import Connection, func, insert, literal, select, update
+from sqlalchemy import Connection, func, insert, literal, select
 
 from syncer.core.contacts import Absorbed, Local, absorb
 from syncer.core.model import FIELDS, DirectoryContact
@@ -233,7 +233,7 @@ def save(
     if told:
         values["last_changed_at"] = at
     if values:
-        conn.execute(update(telecmi_contacts).where(_C.id == local.row_id).values(**values))
+        bulk.update_row(conn, telecmi_contacts, local.row_id, values)
     if outcome.base != local.base or local.source != "directory" or local.contact_id != row.contact_id:
         save_base(
             conn,
@@ -249,6 +249,6 @@ def save(
         queue.apply_move(conn, step, at)
     for new in outcome.new:
         queue.add_change(conn, policy.account, local.row_id, new, at)
-    if outcome.settled:
+    if outcome.settled and local.intents:
         queue.drop_intents(conn, local.row_id)
     return told

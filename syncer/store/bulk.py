@@ -1,16 +1,17 @@
-"""Many new rows at once: consecutive ids, one statement for the rows and one for their entries in the log.
+"""Statements that are run for row after row: compiled once, their values handed to the driver as they are.
 
-Most of a first pull goes through here. The statements are SQLAlchemy's; they are compiled once, and
-the values handed to the driver as they are. Which rows are new is the caller's to know.
+Most of a first pull goes through here, and every change that settles. SQLAlchemy writes the SQL; to
+have it written anew for each row would take longer than to run it. Which rows are new, and what is to
+stand in them, is the caller's to know.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from functools import lru_cache
 from typing import Any
 
-from sqlalchemy import Connection, Table, func, insert, literal, select, text
+from sqlalchemy import Connection, Table, bindparam, func, insert, literal, select, text, update
 from sqlalchemy.dialects import sqlite
 
 from syncer.store.tables import change_log, metadata
@@ -30,6 +31,19 @@ def insert_rows(
     """Write rows, each a tuple of the values of `columns` in the order of the table's columns."""
     if rows:
         conn.exec_driver_sql(_insert_statement(table.name, columns), list(rows))
+
+
+@lru_cache(maxsize=256)
+def _update_statement(table: str, columns: tuple[str, ...]) -> str:
+    target = metadata.tables[table]
+    marked = update(target).values(dict.fromkeys(columns)).where(target.c.id == bindparam("row"))
+    return str(marked.compile(dialect=_DIALECT, column_keys=list(columns)))
+
+
+def update_row(conn: Connection, table: Table, row_id: int, values: Mapping[str, Any]) -> None:
+    """Set columns of one row, known by its `id`."""
+    names = tuple(column.name for column in table.columns if column.name in values)
+    conn.exec_driver_sql(_update_statement(table.name, names), (*(values[n] for n in names), row_id))
 
 
 def insert_new(

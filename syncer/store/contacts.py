@@ -10,7 +10,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import Connection, Select, delete, func, literal, or_, select, update
+from sqlalchemy import Connection, Select, bindparam, delete, func, literal, or_, select, update
 from sqlalchemy.dialects.sqlite import insert as upsert
 
 from syncer.core.contacts import Local
@@ -41,8 +41,12 @@ def _query() -> Select[Any]:
     return select(telecmi_contacts, _B.source, _B.touched, *base).outerjoin(contact_base, _B.row_id == _C.id)
 
 
-def _load(conn: Connection, query: Select[Any]) -> list[Local]:
-    rows = conn.execute(query).all()
+#: Made once, since it costs more to write than to run.
+_BY_ID = _query().where(_C.id.in_(bindparam("ids", expanding=True)))
+
+
+def _load(conn: Connection, query: Select[Any], **values: Any) -> list[Local]:
+    rows = conn.execute(query, values).all()
     ids = [row.id for row in rows]
     changes, intents = queue.load_open(conn, ids), queue.load_intents(conn, ids)
     return [
@@ -70,11 +74,7 @@ def _load(conn: Connection, query: Select[Any]) -> list[Local]:
 
 def load_rows(conn: Connection, ids: Iterable[int]) -> dict[int, Local]:
     """Contacts by row id."""
-    return {
-        one.row_id: one
-        for block in queue.chunks(ids)
-        for one in _load(conn, _query().where(_C.id.in_(block)))
-    }
+    return {one.row_id: one for block in queue.chunks(ids) for one in _load(conn, _BY_ID, ids=block)}
 
 
 def load_by_contact_id(conn: Connection, account: str, ids: Sequence[str]) -> dict[str, Local]:
@@ -175,13 +175,15 @@ def save_base(
 ) -> None:
     """Write down what is agreed on from now on."""
     values = {"account": account, "source": source, "contact_id": contact_id, "touched": epoch}
-    values["phone_e164"] = phone_e164
-    values |= fields.asdict()
-    conn.execute(
-        upsert(contact_base)
-        .values(row_id=row_id, **values)
-        .on_conflict_do_update(index_elements=["row_id"], set_=values)
-    )
+    conn.execute(_SAVE_BASE, values | {"row_id": row_id, "phone_e164": phone_e164} | fields.asdict())
+
+
+_AGREED = ("account", "source", "contact_id", "touched", "phone_e164", *FIELDS)
+_SAVE_BASE = (
+    upsert(contact_base)
+    .values({name: bindparam(name) for name in ("row_id", *_AGREED)})
+    .on_conflict_do_update(index_elements=["row_id"], set_={name: bindparam(name) for name in _AGREED})
+)
 
 
 def forget_base(conn: Connection, row_id: int, epoch: int) -> None:

@@ -7,9 +7,10 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 
-from sqlalchemy import Connection, insert, select
+from sqlalchemy import Connection, bindparam, insert, select
 
 from syncer.core.model import Value
+from syncer.store import bulk
 from syncer.store.tables import change_log
 
 
@@ -48,32 +49,26 @@ def changed(
     origin: str,
 ) -> None:
     """Fields of a row changed: (old, new) by field."""
+    columns = ("at", "table_name", "row_id", "kind", "field", "old", "new", "origin")
     rows = [
-        {
-            "at": at,
-            "table_name": table,
-            "row_id": row_id,
-            "kind": "update",
-            "field": name,
-            "old": _text(old),
-            "new": _text(new),
-            "origin": origin,
-        }
+        (at, table, row_id, "update", name, _text(old), _text(new), origin)
         for name, (old, new) in changes.items()
     ]
-    if rows:
-        conn.execute(insert(change_log), rows)
+    bulk.insert_rows(conn, change_log, columns, rows)
+
+
+_L = change_log.c
+_NEWEST = (
+    select(_L.new)
+    .where(_L.table_name == bindparam("table"), _L.row_id == bindparam("row"), _L.field == bindparam("name"))
+    .order_by(_L.seq.desc())
+    .limit(1)
+)
 
 
 def newest_value(conn: Connection, table: str, row_id: int, field: str) -> str | None:
     """What the log last said of a field; None when it never spoke of it."""
-    query = (
-        select(change_log.c.new)
-        .where(change_log.c.table_name == table, change_log.c.row_id == row_id, change_log.c.field == field)
-        .order_by(change_log.c.seq.desc())
-        .limit(1)
-    )
-    row = conn.execute(query).first()
+    row = conn.execute(_NEWEST, {"table": table, "row": row_id, "name": field}).first()
     return None if row is None else row.new or ""
 
 

@@ -10,16 +10,46 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from sqlalchemy import Connection, Row, and_, bindparam, delete, func, insert, or_, select, text, update
+from sqlalchemy.sql import ClauseElement
 
 from syncer.core.contacts import Change, Intent, Local, Move, NewChange
 from syncer.core.merge import Clash
 from syncer.core.model import Operation, State
 from syncer.core.push import Send
 from syncer.core.queue import OPEN, SETTLED, Event, advance
+from syncer.store import bulk
 from syncer.store.tables import change_log, change_queue, push_intents, sync_guard
 
 #: Most values in one IN list; SQLite's own limit is far higher, its planner likes them short.
 CHUNK = 400
+
+
+_STATE = select(change_queue.c.state).where(change_queue.c.id == bindparam("number"))
+
+_DROP_INTENTS = delete(push_intents).where(
+    push_intents.c.row_id == bindparam("row"),
+    push_intents.c.change_id.not_in(
+        select(change_queue.c.id).where(
+            change_queue.c.contact_row == bindparam("row"),
+            change_queue.c.state.in_([State.SENDING, State.UNKNOWN]),
+        )
+    ),
+)
+
+_OPEN_OF_ROWS = (
+    select(change_queue)
+    .where(
+        change_queue.c.contact_row.in_(bindparam("rows", expanding=True)),
+        change_queue.c.state.in_(sorted(OPEN)),
+    )
+    .order_by(change_queue.c.id)
+)
+
+_INTENTS_OF_ROWS = (
+    select(push_intents)
+    .where(push_intents.c.row_id.in_(bindparam("rows", expanding=True)))
+    .order_by(push_intents.c.id)
+)
 
 
 def chunks(ids: Iterable[Any], size: int = CHUNK) -> Iterable[list[Any]]:
@@ -58,12 +88,7 @@ def load_open(conn: Connection, rows: Iterable[int]) -> dict[int, list[Change]]:
     """Open changes by contact row."""
     out: dict[int, list[Change]] = {}
     for block in chunks(rows):
-        query = (
-            select(change_queue)
-            .where(change_queue.c.contact_row.in_(block), change_queue.c.state.in_(list(OPEN)))
-            .order_by(change_queue.c.id)
-        )
-        for row in conn.execute(query):
+        for row in conn.execute(_OPEN_OF_ROWS, {"rows": block}):
             out.setdefault(row.contact_row, []).append(as_change(row))
     return out
 
@@ -72,8 +97,7 @@ def load_intents(conn: Connection, rows: Iterable[int]) -> dict[int, list[Intent
     """Requests since the base last moved, by contact row, oldest first."""
     out: dict[int, list[Intent]] = {}
     for block in chunks(rows):
-        query = select(push_intents).where(push_intents.c.row_id.in_(block)).order_by(push_intents.c.id)
-        for row in conn.execute(query):
+        for row in conn.execute(_INTENTS_OF_ROWS, {"rows": block}):
             out.setdefault(row.row_id, []).append(
                 Intent(
                     row.id,
@@ -145,7 +169,7 @@ def move(
 
     Raises ForbiddenMoveError for a move that `core/queue.py` does not draw.
     """
-    row = conn.execute(select(change_queue.c.state).where(change_queue.c.id == change_id)).first()
+    row = conn.execute(_STATE, {"number": change_id}).first()
     if row is None or State(row.state) in SETTLED:
         return None
     state = advance(State(row.state), event)
@@ -157,7 +181,10 @@ def move(
     if state is State.QUEUED:
         values.setdefault("fields", None)
         values.setdefault("clashes", None)
-    conn.execute(update(change_queue).where(change_queue.c.id == change_id).values(**values))
+    if any(isinstance(value, ClauseElement) for value in values.values()):
+        conn.execute(update(change_queue).where(change_queue.c.id == change_id).values(**values))
+    else:
+        bulk.update_row(conn, change_queue, change_id, values)
     return state
 
 
@@ -272,15 +299,7 @@ def drop_intents(conn: Connection, row_id: int) -> None:
 
     Requests that may still be under way are kept.
     """
-    under_way = select(change_queue.c.id).where(
-        change_queue.c.contact_row == row_id,
-        change_queue.c.state.in_([State.SENDING, State.UNKNOWN]),
-    )
-    conn.execute(
-        delete(push_intents).where(
-            push_intents.c.row_id == row_id, push_intents.c.change_id.not_in(under_way)
-        )
-    )
+    conn.execute(_DROP_INTENTS, {"row": row_id})
 
 
 def recover(conn: Connection, account: str, at: str) -> int:
