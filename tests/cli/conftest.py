@@ -8,6 +8,7 @@ import shutil
 import sqlite3
 import subprocess
 import sys
+import time
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -176,15 +177,42 @@ class Upstream:
         self.world.contact_update(contact_id, fields)
 
 
-@pytest.fixture
-def upstream(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> Iterator[Upstream]:
-    """A small world that a test may change, filled into a mirror."""
-    world = World()
+def small_world(at: float) -> World:
+    """A small world that was made at a moment: the same one each time."""
+    clock = [lambda: at]
+    world = World(clock=lambda: clock[0]())
     world.seed(contacts=20, voicemails=4, smartflo=3, user_contacts=4)
+    clock[0] = time.time
+    return world
+
+
+@dataclass(frozen=True)
+class Filled:
+    """A folder with a mirror of the small world, which was made at `at`."""
+
+    folder: Path
+    at: float
+
+
+@pytest.fixture(scope="session")
+def filled(tmp_path_factory: pytest.TempPathFactory) -> Filled:
+    """The small world's mirror, filled once; each test has a copy, and a world of its own."""
+    made = Filled(tmp_path_factory.mktemp("small"), time.time())
+    config = made.folder / "syncer.toml"
+    with running(small_world(made.at)) as url:
+        config.write_text(CONFIG.format(url=url))
+        config.chmod(0o600)
+        assert run(["--config", str(config), "sync"]) == 0
+    return made
+
+
+@pytest.fixture
+def upstream(filled: Filled, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> Iterator[Upstream]:
+    """A small world that a test may change, filled into a mirror."""
+    world = small_world(filled.at)
     folder = tmp_path / "own"
-    folder.mkdir()
+    shutil.copytree(filled.folder, folder)
     with running(world) as url:
         made = Syncer(folder, capsys, url)
         made.write_config()
-        made.ok("sync")
         yield Upstream(world, made)

@@ -299,6 +299,14 @@ def test_failures_02_many_rows_gone_are_held_and_the_rest_is_applied(large: Benc
     assert office.everything() == quiet
 
 
+def test_failures_02_nearly_half_of_a_directory_is_no_less_held(benches: Benches) -> None:
+    bench = benches.make("v3", MANY)
+    bench.take(round(MANY * 0.49))
+    for _ in range(2):
+        assert bench.pull().outcome == "incomplete"
+        assert (bench.living(), [rows for _, rows in bench.held()]) == (MANY, [59])
+
+
 def test_an_approval_lets_exactly_the_listed_rows_go(bench: Bench) -> None:
     listed = bench.take(20)
     bench.pull()
