@@ -84,7 +84,7 @@ def brief(machine: str, lines: Sequence[Line]) -> str:
         for line in lines:
             if line.row == name and line.limit is not None and line.what.startswith(beginning):
                 _, what, ours, baseline, ratio, goal, _ = line.cells()
-                rows.append((what, ours, f"{ratio} x {baseline}" if ratio else "", goal))
+                rows.append((what, ours, f"{ratio} x {baseline}" if line.judged == "ratio" else "", goal))
     return f"{_table(('what', 'median (spread)', 'that is', 'goal'), rows)}\n\nMeasured on {machine}."
 
 

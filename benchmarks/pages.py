@@ -12,7 +12,7 @@ import gc
 import json
 import sqlite3
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any, cast
 
@@ -57,9 +57,11 @@ class Pages:
             for start in range(0, contacts, PAGE)
         ]
 
-    async def fetch_directory_page(self, cursor: str | None, limit: int = PAGE) -> Page:
-        """The page that begins there."""
-        del limit
+    async def fetch_directory_page(
+        self, cursor: str | None, limit: int = PAGE, foresee: Callable[[str], None] | None = None
+    ) -> Page:
+        """The page that begins there; nothing is gained by foreseeing the next."""
+        del limit, foresee
         return self._pages[int(cursor or 0) // PAGE]
 
     async def fetch_contact(self, contact_id: str) -> DirectoryContact | None:

@@ -11,13 +11,15 @@ import matplotlib as mpl
 mpl.use("svg")
 
 import matplotlib.pyplot as plt
-from matplotlib.ticker import FuncFormatter
+from matplotlib.ticker import FuncFormatter, NullFormatter, NullLocator
+
+MEMORY = "Peak of memory"
 
 #: What is drawn: title, unit, and the series of each small picture.
 PICTURES = (
     ("First pull, no latency", "s", ("first pull: wall", "first pull: CPU")),
     ("Quiet pull, no latency", "s", ("quiet pull: wall", "quiet pull: CPU")),
-    ("Peak of memory", "MB", ("peak of memory",)),
+    (MEMORY, "MB", ("peak of memory",)),
     ("Database file", "MB", ("file",)),
 )
 
@@ -44,19 +46,25 @@ def main(figures: str, out: str) -> None:
     plt.rcParams.update({"font.size": 9, "svg.fonttype": "none", "svg.hashsalt": "syncer"})
     figure, axes = plt.subplots(1, len(PICTURES), figsize=(12, 2.9), layout="constrained")
     for axis, (title, unit, names) in zip(axes, PICTURES, strict=True):
+        axis.set(title=title, ylabel=unit, xscale="log")
+        sizes: list[int] = []
         for name, style in zip(names, ("o-", "s--"), strict=False):
             sizes, values = series(lines, name)
             axis.plot(sizes, values, style, markersize=4, label=name.rsplit(": ", 1)[-1])
-            axis.set_xticks(sizes)
-        axis.set(title=title, ylabel=unit, xscale="log", ylim=(0, None) if unit == "MB" else None)
-        if len(names) > 1:
+        if title == MEMORY:
+            axis.axhline(100, linestyle=":", color="grey", label="goal")
+            axis.set_ylim(0, None)
+        else:  # what grows in proportion is a straight line
             axis.set_yscale("log")
-            axis.legend(frameon=False)
+        if len(axis.lines) > 1:
+            axis.legend(frameon=False, loc="best")
+        axis.set_xticks(sizes)
         axis.xaxis.set_major_formatter(FuncFormatter(people))
-        axis.xaxis.set_minor_locator(mpl.ticker.NullLocator())
         axis.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
+        axis.xaxis.set_minor_locator(NullLocator())
+        axis.yaxis.set_minor_formatter(NullFormatter())
         axis.grid(alpha=0.3)
-    axes[0].set_xlabel("contacts")
+    figure.supxlabel("contacts", fontsize=9)
     figure.savefig(out, metadata={"Date": None})
     drawn = Path(out)
     drawn.write_text(

@@ -11,7 +11,7 @@ from pathlib import Path
 from benchmarks.bench import Bench, directory_only, one
 from benchmarks.daemon import running, wait_for_first_round
 from benchmarks.office import write_config
-from benchmarks.report import Line, Sample
+from benchmarks.report import Line, Sample, short
 from benchmarks.rows.memory import whole_config
 from benchmarks.rows.pull import LATENCY
 from benchmarks.upstream import Upstream
@@ -70,7 +70,7 @@ def idle(bench: Bench) -> Iterator[Line]:
             time.sleep(bench.idle_s)
             share = 100 * (cpu_s(daemon.pid) - used) / (time.monotonic() - began)
             held = memory_mb(daemon.pid)
-    minutes = f"{bench.idle_s / 60:g} min"
+    minutes = f"{short(bench.idle_s / 60)} min"
     yield Line(
         f"idle daemon over {minutes}: share of a core", Sample.of([share], "%"), limit=0.2, judged="ours"
     )
