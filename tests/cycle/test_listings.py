@@ -209,9 +209,11 @@ def test_the_order_of_rows_in_each_reading(office: Office, job: str, order: str)
     if order == "reverse":
         check(office, job)
         return
+    # Voicemails: a still list takes 46 calls (31 windows, some of them in halves); this one is read again.
+    most = 46 + 4 * 3 if job == VOICEMAILS else 40
     for _ in range(8):  # a shuffled listing proves nothing, but everything comes in time
         run = pull(office, job)
-        assert run.requests <= 40
+        assert run.requests <= most
     assert living(office, job) == ROWS
     if job in (USERS, VOICEMAILS):
         return  # there is no call that asks for one of them
