@@ -17,8 +17,8 @@ P = TypeVar("P")
 #: So many rows are written at once at most, and waited for at most.
 LARGEST = 400
 
-#: The fewest that a block is made of, however long they take.
-SMALLEST = 10
+#: The fewest that a block is made of, however long they take: a commit costs something, too.
+SMALLEST = 50
 
 #: How long a transaction may hold up others, in seconds: what a person at a keyboard does not notice.
 SHORT = 0.02

@@ -119,7 +119,7 @@ async def absorb(run: Run, reading: Reading, rows: Sequence[DirectoryContact], a
 async def _write(run: Run, reading: Reading, rows: Sequence[DirectoryContact], asked_in: int) -> None:
     work = reading.work
     work.asked_in, work.at = asked_in, run.env.stamp()
-    await run.env.store.write(absorbing.absorb_batch, work, rows)
+    await run.env.store.mirror(absorbing.absorb_batch, work, rows)
 
 
 @dataclass(slots=True)

@@ -51,6 +51,15 @@ class Store:
 
         return await self.call(work)
 
+    async def mirror(self, fn: Callable[Concatenate[Connection, P], T], *args: P.args, **kw: P.kwargs) -> T:
+        """The same as `write`, for what a vendor shows: a power cut may take it, and the next pull brings it."""
+
+        def work() -> T:
+            with self.db.write(lasting=False) as conn:
+                return fn(conn, *args, **kw)
+
+        return await self.call(work)
+
     async def call(self, work: Callable[[], T]) -> T:
         """Run any work on the database's thread."""
         if self._executor is None:

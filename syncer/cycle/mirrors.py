@@ -78,7 +78,7 @@ async def read_rows(
         return await store.read(mirror.sift, tracker, rows_of(pages))
 
     async def write(rows: Sequence[Row]) -> None:
-        await store.write(_take, tracker, rows)
+        await store.mirror(_take, tracker, rows)
 
     before = (tracker.distinct, tracker.added, tracker.changed, tracker.quiet)
     error = await walk_pages(run, walk, fetch, Blocks(sift, write), label=label, before=already)

@@ -5,10 +5,13 @@ from __future__ import annotations
 from syncer.core.listing import Walk
 from syncer.core.model import Page, Paging, Position
 from syncer.cycle import directory, joblist, mirrors
+from syncer.cycle.blocks import LARGEST
 from syncer.cycle.env import TelecmiSource
 from syncer.cycle.listing import Foresee
 from syncer.cycle.run import Run
 from syncer.store import runs, userlist
+from syncer.store.contacts import Policy
+from syncer.store.queue import chunks
 from syncer.store.tables import USER_CONTACTS
 
 JOB = joblist.USER_CONTACTS
@@ -30,11 +33,23 @@ async def pull_user_contacts(run: Run, source: TelecmiSource) -> None:
     whole = known.last_complete_at is not None and known.last_complete_at <= began
     if account.contacts.enabled and certificate.complete and whole:
         policy = directory.policy_of(source)
-        added = changed = removed = 0
-        if await store.read(userlist.needs_work, policy):
-            added, changed, removed = await store.write(userlist.bring_in_line, policy, run.env.stamp())
-            run.added += added
-            run.changed += changed
-            run.removed += removed
+        added, changed, removed = await _bring_in_line(run, policy)
+        run.added += added
+        run.changed += changed
+        run.removed += removed
         wrote = added + changed + removed
         await mirrors.watch_quiescence(run, f"{directory.TABLE} of the list", walk.fingerprint, wrote)
+
+
+async def _bring_in_line(run: Run, policy: Policy) -> tuple[int, int, int]:
+    """Make, change and remove the contacts that stand for the list alone; (added, changed, removed)."""
+    store, at = run.env.store, run.env.stamp()
+    to_do = await store.read(userlist.to_do, policy)
+    added = changed = removed = 0
+    for block in chunks(to_do.missing, LARGEST):
+        added += await store.write(userlist.add, policy, block, at)
+    for block in chunks(to_do.followers, LARGEST // 4):
+        some, gone = await store.write(userlist.follow, policy, block, at)
+        changed += some
+        removed += gone
+    return added, changed, removed

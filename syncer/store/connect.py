@@ -268,9 +268,13 @@ class Database:
                 raise
 
     @contextlib.contextmanager
-    def write(self) -> Iterator[Connection]:
-        """A write of our own: the guard row is set for as long as it lasts, and no longer."""
-        with self.edit() as conn:
+    def write(self, *, lasting: bool = True) -> Iterator[Connection]:
+        """A write of our own: the guard row is set for as long as it lasts, and no longer.
+
+        `lasting` off does not wait for the disk. A power cut may take such a write, never half of
+        it, and never a later one that lasts without it.
+        """
+        with self._synchronous(lasting), self.edit() as conn:
             if conn.execute(text("UPDATE sync_guard SET active = 1 WHERE id = 1")).rowcount == 0:
                 raise SchemaError(
                     f"the write guard of the database {self.path.name} is missing: "
@@ -278,6 +282,17 @@ class Database:
                 )
             yield conn
             conn.execute(text("UPDATE sync_guard SET active = 0 WHERE id = 1"))
+
+    @contextlib.contextmanager
+    def _synchronous(self, lasting: bool) -> Iterator[None]:
+        if lasting:
+            yield
+            return
+        self.pragma("PRAGMA synchronous = NORMAL")
+        try:
+            yield
+        finally:
+            self.pragma("PRAGMA synchronous = FULL")
 
     def _end_transaction(self) -> None:
         """After a commit that failed SQLAlchemy thinks that it is over; SQLite may think otherwise."""

@@ -56,6 +56,11 @@ class SteppingStore(Store):
         self.step(f"commit {getattr(fn, 'func', fn).__name__}")
         return made
 
+    async def mirror(self, fn: Any, *args: Any, **kw: Any) -> Any:
+        made = await super().mirror(fn, *args, **kw)
+        self.step(f"commit {getattr(fn, 'func', fn).__name__}")
+        return made
+
 
 class SteppingWire(httpx.AsyncBaseTransport):
     """A network that tells when a call is about to go out, and when its answer has come."""

@@ -48,8 +48,8 @@ class TellingStore(Store):
         super().__init__(inner.db)
         self.events = events
 
-    async def write(self, fn: Any, *args: Any, **kw: Any) -> Any:
-        made = await super().write(fn, *args, **kw)
+    async def mirror(self, fn: Any, *args: Any, **kw: Any) -> Any:
+        made = await super().mirror(fn, *args, **kw)
         self.events.append(f"wrote {getattr(fn, '__name__', '')}")
         return made
 

@@ -63,10 +63,10 @@ async def test_but_not_for_ever() -> None:
 
 
 async def test_rows_that_cost_much_are_written_few_at_a_time() -> None:
-    paper = Paper(cost=SHORT / 20)
+    paper = Paper(cost=SHORT / 80)
     blocks = paper.blocks()
     await blocks.take([list(range(2000))])
-    assert max(map(len, paper.written[1:])) <= 20
+    assert max(map(len, paper.written[1:])) <= 80
     dear = Paper(cost=SHORT)
     blocks = dear.blocks()
     await blocks.take([list(range(2000))])

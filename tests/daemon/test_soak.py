@@ -102,6 +102,7 @@ class Soak:
     """One office over days, with everything that happens to it."""
 
     def __init__(self, folder: Path, seed: int, time: Time, hurry: float) -> None:
+        self.seed = seed
         self.rng = random.Random(seed)
         self.time = time
         self.hurry = hurry  #: how much more often things happen
@@ -123,9 +124,10 @@ class Soak:
 
     async def every_now_and_then(self, hours: float, actions: Iterable[Callable[[], Any]]) -> None:
         choices = list(actions)
+        chance = random.Random(f"{self.seed} {choices[0].__name__}")  # however many calls there are meanwhile
         while True:
-            await asyncio.sleep(self.rng.expovariate(self.hurry / (hours * HOUR)))
-            self.rng.choice(choices)()
+            await asyncio.sleep(chance.expovariate(self.hurry / (hours * HOUR)))
+            chance.choice(choices)()
 
     def sql(self, statement: str, *values: object) -> list[tuple[Any, ...]]:
         """As any SQLite client."""
