@@ -375,7 +375,7 @@ depends_on = None
 
 def upgrade() -> None:
     op.execute("ALTER TABLE sync_jobs ADD COLUMN tried TEXT")
-    op.execute("DROP TRIGGER telecmi_contacts_after_update")
+    op.execute("DROP TRIGGER IF EXISTS telecmi_contacts_after_update")
 TEXT
 }
 

@@ -97,11 +97,17 @@ def upgrade(db: Database) -> list[str]:
         saved = backup_before_upgrade(db)
         if saved is not None:
             done.append(f"a backup was taken first: {saved.name}")
-        with _free_to_rebuild(db), db.edit() as conn:
-            before = current(conn)
-            if before != HEAD:
-                _migrate(conn)
-                done.append(f"schema upgraded from {before or 'nothing'} to {HEAD}")
+        try:
+            with _free_to_rebuild(db), db.edit() as conn:
+                before = current(conn)
+                if before != HEAD:
+                    _migrate(conn)
+                    done.append(f"schema upgraded from {before or 'nothing'} to {HEAD}")
+        except BaseException:
+            # Nothing was changed. A service that is started again and again must not fill the disk with copies.
+            if saved is not None:
+                saved.unlink(missing_ok=True)
+            raise
     return done + heal(db)
 
 

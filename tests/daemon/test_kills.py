@@ -182,7 +182,7 @@ def story(folder: Path, seed: int, chapters: int, *, kills: bool) -> dict[str, A
             if not kills:
                 made.tell(told, number)
                 if number % 10 == 9:
-                    until(made.settled, "a settled chapter", 60.0)
+                    until(made.settled, "a settled chapter", 300.0)
                 continue
             if fate.random() < 0.3:
                 time.sleep(fate.uniform(0.0, 1.5))  # while it starts
@@ -197,7 +197,7 @@ def story(folder: Path, seed: int, chapters: int, *, kills: bool) -> dict[str, A
             if not told_already:
                 made.tell(told, number)
             made.process = made.daemon.start()
-        until(made.settled, "the end of it", 60.0)
+        until(made.settled, "the end of it", 300.0)
         made.sound()
         return made.result()
 

@@ -1,7 +1,7 @@
 """Thirty days of the daemon in virtual time: every job, edits on both sides, faults, outages, restarts, a machine
 that sleeps. What it holds and writes stays bounded, and in the end both sides agree.
 
-`make soak` runs it and prints the figures of each day; two eventful hours run with the other tests.
+`make soak` runs it, after two eventful hours, and prints the figures of each day.
 """
 
 from __future__ import annotations
@@ -381,6 +381,7 @@ def soak(folder: Path, hours: float, seed: int, hurry: float = 1) -> tuple[Soak,
     return live(body, NOW)
 
 
+@pytest.mark.soak
 def test_two_hours_of_everything(tmp_path: Path) -> None:
     made, _ = soak(tmp_path, hours=2, seed=SHORT_SEED, hurry=5)
     assert {"edits here", "adds here", "edits there", "faults", "falls", "sleeps"} <= set(made.happened)
