@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from syncer.core.merge import Clash, dirty_fields, is_dirty, merge
-from syncer.core.model import DirectoryContact, Fields, OnConflict, Operation, State
+from syncer.core.model import FIELDS, DirectoryContact, Fields, OnConflict, Operation, State
 from syncer.core.normalise import spelled_alike
 from syncer.core.queue import Event
 
@@ -133,6 +133,9 @@ def _absorb_deleted(local: Local, remote: DirectoryContact, region: str) -> Abso
         return Absorbed(remote.fields, remote.fields, deleted=False, restored=True)
     if local.base is None:  # a lost add, deleted here meanwhile: now there is something to delete
         moves = tuple(Move(c.id, Event.SHOWN) for c in adds)
+        added = [i.fields for i in local.intents if i.operation is Operation.ADD]
+        if added and not any(_is_as_sent(remote.fields, fields, region) for fields in added):
+            return _edit_beats_delete(remote, moves, deletes)
         return Absorbed(remote.fields, local.fields, deleted=True, moves=moves, settled=True)
     sent = [i.fields for i in local.intents if i.operation is not Operation.DELETE]
     shown = tuple(
@@ -157,9 +160,20 @@ def _absorb_deleted(local: Local, remote: DirectoryContact, region: str) -> Abso
         return Absorbed(local.base, local.fields, deleted=True, moves=shown + moves)
     if any(c.state in (State.SENDING, State.UNKNOWN) for c in deletes):
         return Absorbed(local.base, local.fields, deleted=True, moves=shown)  # its own answer decides
+    return _edit_beats_delete(remote, shown, deletes)
+
+
+def _edit_beats_delete(
+    remote: DirectoryContact, moves: tuple[Move, ...], deletes: tuple[Change, ...]
+) -> Absorbed:
     note = "upstream changed the contact meanwhile: an edit beats a delete"
-    moves = shown + tuple(Move(c.id, Event.GIVE_UP, note) for c in deletes)
+    moves += tuple(Move(c.id, Event.GIVE_UP, note) for c in deletes)
     return Absorbed(remote.fields, remote.fields, deleted=False, restored=True, moves=moves, settled=True)
+
+
+def _is_as_sent(remote: Fields, fields: Mapping[str, str], region: str) -> bool:
+    """Whether upstream holds a new contact just as one request made it."""
+    return all(spelled_alike(n, fields.get(n, ""), remote.get(n), region) for n in FIELDS)
 
 
 def _shows(remote: Fields, fields: Mapping[str, str], region: str) -> bool:

@@ -289,6 +289,23 @@ def test_a_delete_of_a_contact_whose_add_was_lost(make_bench: Any, applied: str,
     bench.quiet()
 
 
+def test_upstreams_edit_beats_the_delete_of_a_contact_whose_add_was_lost(make_bench: Any) -> None:
+    """Nobody here has seen that value: it may not go with the contact."""
+    bench = make_bench(telecmi={"push": {"deletes": True}})
+    row = bench.insert(**newcomer(1))
+    bench.fault(ADD, "drop", applied="after")
+    bench.blind_after(ADD)
+    bench.push()
+    bench.world.faults.clear()
+    bench.delete(row)
+    (new,) = set(bench.directory()) - set(bench.ids)
+    bench.world.contact_update(new, {"job_title": "Owner"})
+    bench.run()
+    assert bench.directory()[new]["job_title"] == "Owner"
+    assert bench.row(row)["deleted_at"] is None and bench.row(row)["job_title"] == "Owner"
+    bench.settle()
+
+
 @pytest.mark.parametrize("applied", ["before", "after"])
 def test_a_contact_brought_back_while_its_delete_is_unknown(make_bench: Any, applied: str) -> None:
     bench = make_bench(telecmi={"push": {"deletes": True}})
