@@ -6,9 +6,30 @@ Fakes and servers stand beside the tests that need them.
 from __future__ import annotations
 
 import os
+import shutil
+import tempfile
+from pathlib import Path
 
 import pytest
 from hypothesis import HealthCheck, settings
+
+#: Room enough for all files of a run, in bytes.
+ROOM = 2 << 30
+
+
+def use_memory(folder: Path = Path("/dev/shm")) -> None:
+    """Files in memory, where there is room: what waits for a disk here waits for nothing that is tested.
+
+    They are real files all the same. A TMPDIR that somebody set is left alone.
+    """
+    if "TMPDIR" in os.environ or not os.access(folder, os.W_OK | os.X_OK):
+        return
+    runs_programs = not os.statvfs(folder).f_flag & os.ST_NOEXEC
+    if runs_programs and shutil.disk_usage(folder).free > ROOM:
+        os.environ["TMPDIR"] = tempfile.tempdir = str(folder)
+
+
+use_memory()
 
 settings.register_profile("default", deadline=None)
 settings.register_profile("ci", deadline=None, derandomize=True, suppress_health_check=[HealthCheck.too_slow])
