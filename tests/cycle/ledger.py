@@ -163,7 +163,9 @@ class Ledger:
                 continue
             new = after.get(contact_id)
             person = self.person(old["phone_no"])
-            assert new is not None or person in self.deleted, f"{person} was deleted, and nobody had asked"
+            assert new is not None or person in self.deleted | self.mixed, (
+                f"{person} was deleted, and nobody had asked"
+            )
             for name in FIELDS:
                 if new is not None and new.get(name) == old.get(name):
                     continue
