@@ -163,7 +163,9 @@ class Ledger:
                 continue
             new = after.get(contact_id)
             person = self.person(old["phone_no"])
-            assert new is not None or person in self.deleted, f"{person} was deleted, and nobody had asked"
+            assert new is not None or person in self.deleted | self.mixed, (
+                f"{person} was deleted, and nobody had asked"
+            )
             for name in FIELDS:
                 if new is not None and new.get(name) == old.get(name):
                     continue
@@ -234,7 +236,7 @@ class Ledger:
                 value = one.get(name) or ""
                 sides = [[w for w in words if w.here is here] for here in (True, False)]
                 allowed = {side[-1].value for side in sides if side}
-                if self.restored:  # what reached upstream before the backup came back stays there
+                if self.restored or person in self.given_up:  # what had reached upstream before stands there
                     allowed |= {w.value for w in words}
                 if words[-1].sure:
                     allowed = {words[-1].value}
