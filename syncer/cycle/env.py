@@ -6,6 +6,7 @@ Builds them; what is done with them is left to the runs.
 from __future__ import annotations
 
 import asyncio
+import sys
 from collections.abc import Callable, Mapping
 from concurrent.futures import Executor
 from dataclasses import dataclass, field
@@ -26,12 +27,19 @@ P = ParamSpec("P")
 T = TypeVar("T")
 
 
+#: How long the thread of the database may keep others from running, in seconds. Python's own 5 ms would
+#: come on top of each answer of a vendor while rows are written.
+SWITCH = 0.0005
+
+
 class Store:
     """The database for coroutines: each call is one transaction, in one thread, one at a time."""
 
     def __init__(self, db: Database, executor: Executor | None = None) -> None:
         self.db = db
         self._executor = executor
+        if executor is not None:
+            sys.setswitchinterval(SWITCH)
 
     async def read(self, fn: Callable[Concatenate[Connection, P], T], *args: P.args, **kw: P.kwargs) -> T:
         """Run `fn(connection, ...)` on a snapshot."""

@@ -30,6 +30,9 @@ VOICEMAIL = "/v2/voicemail"
 _TOKEN_LIFE = timedelta(days=30)
 _MARGIN = 3600.0
 
+#: Turns of the loop in which a request goes out: its task begins, gets a connection, and writes.
+_TURNS = 4
+
 #: Codes that mean "bad credential", per call: the same number means other things elsewhere.
 _AUTH_CODES: Mapping[str, frozenset[int]] = {
     LOGIN: frozenset({400, 404}),
@@ -105,7 +108,8 @@ class Telecmi:
         following = self._cursor(body.get("page_state"))
         if foresee is not None and following and rows:
             foresee(following)
-            await asyncio.sleep(0)  # its request goes out now
+            for _ in range(_TURNS):
+                await asyncio.sleep(0)
         return read.read_page(
             rows,
             self._directory_row,

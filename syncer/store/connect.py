@@ -26,6 +26,9 @@ from syncer.store.tables import metadata
 
 __all__ = ["BUSY_TIMEOUT", "Connection", "Database", "create_private", "map_error"]
 
+#: The log is copied into the file at so many pages (16 MiB): a page that a pull touches often is copied once.
+CHECKPOINT_PAGES = 4000
+
 #: How long a statement waits for somebody else's write transaction, in seconds.
 BUSY_TIMEOUT = 10.0
 
@@ -221,7 +224,7 @@ class Database:
             "trusted_schema = OFF",
             "journal_size_limit = 67108864",
             "cache_size = -8000",  # kB: the upper pages of all indexes of a large mirror
-            f"wal_autocheckpoint = {1000 if checkpoints else 0}",
+            f"wal_autocheckpoint = {CHECKPOINT_PAGES if checkpoints else 0}",
         ):
             conn.execute(f"PRAGMA {pragma}")
         return conn
