@@ -158,7 +158,7 @@ def _absorb_deleted(local: Local, remote: DirectoryContact, region: str) -> Abso
             if c.state is not State.SENDING and dict(c.clashes) != clashes
         )
         return Absorbed(local.base, local.fields, deleted=True, moves=shown + moves)
-    if any(c.state in (State.SENDING, State.UNKNOWN) for c in deletes):
+    if any(c.state is State.SENDING for c in deletes):
         return Absorbed(local.base, local.fields, deleted=True, moves=shown)  # its own answer decides
     return _edit_beats_delete(remote, shown, deletes)
 

@@ -326,6 +326,25 @@ def test_a_contact_brought_back_while_its_delete_is_unknown(make_bench: Any, app
     bench.quiet()
 
 
+def test_upstreams_edit_beats_a_delete_that_was_lost_on_its_way(make_bench: Any) -> None:
+    """Found by search: what upstream shows after the call is evidence that the delete was not applied."""
+    bench = make_bench(telecmi={"push": {"deletes": True}})
+    bench.delete(1)
+    bench.fault(DELETE, "drop", applied="before")
+    bench.blind_after(DELETE)
+    bench.push()
+    bench.world.faults.clear()
+    assert bench.states() == ["unknown"]
+    bench.world.contact_update(bench.ids[0], {"company": "Busy Upstream"})
+    mark = bench.mark()
+    bench.run()
+    assert bench.writes(mark) == [], "nobody here has seen that value: it may not go with the contact"
+    assert bench.row(1)["deleted_at"] is None and bench.row(1)["company"] == "Busy Upstream"
+    assert bench.states() == ["discarded"]
+    assert "edit beats a delete" in bench.change(1)["last_error"]
+    bench.settle()
+
+
 def test_a_lost_update_of_a_contact_that_upstream_then_deletes(bench: Bench) -> None:
     bench.edit(1, company="Needed")
     bench.fault(UPDATE, "drop")
