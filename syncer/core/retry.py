@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
+from functools import lru_cache
 
 #: Nothing that a vendor says makes us wait longer than this, in seconds.
 LONGEST_WAIT = 3600.0
@@ -38,6 +39,7 @@ def parse_retry_after(header: str | None, now: datetime) -> float | None:
     return None if when is None else min(max((when - now).total_seconds(), 0.0), LONGEST_WAIT)
 
 
+@lru_cache(maxsize=8)  # the answers of one second say the same
 def parse_http_date(text: str | None) -> datetime | None:
     """An HTTP `Date` in UTC, or None when it is none."""
     if not text:

@@ -40,11 +40,11 @@ def raw_json(row: Json) -> str:
 
 def text(value: Json) -> str | None:
     """Any value as text; numbers as their digits, objects as JSON, null as None."""
+    if isinstance(value, str):  # most of all
+        return clean(value)
     match value:
         case None:
             return None
-        case str():
-            return clean(value)
         case bool():
             return "true" if value else "false"
         case int():

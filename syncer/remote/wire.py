@@ -73,7 +73,10 @@ def decode(content: bytes) -> Json | NotJson:
     except UnicodeDecodeError:
         text = content.decode("utf-8", "replace")
     try:
-        value: Json = json.loads(text, parse_int=_int, parse_float=_float, parse_constant=str)
+        try:
+            value: Json = json.loads(text, parse_float=_float, parse_constant=str)
+        except ValueError:  # also what Python says of an integer with thousands of digits
+            value = json.loads(text, parse_int=_int, parse_float=_float, parse_constant=str)
     except (ValueError, RecursionError):
         return NotJson(_kind(text))
     return value
