@@ -186,11 +186,11 @@ class Watch:
     """
 
     #: Between two looks at the write-ahead log's stamp, in seconds.
-    STEP = 0.25
+    STEP = 0.5
 
     #: The database itself is asked at every so many-th look, and whenever that stamp has changed:
     #: a hand-over to its thread costs a hundred times what a look at the stamp does.
-    ASK = 8
+    ASK = 4
 
     def __init__(self, mono: Monotonic, edges: Edges, log: Any) -> None:
         self.answered = mono()  #: when the database's thread last answered
