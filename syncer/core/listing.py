@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import asdict, dataclass
 from hashlib import blake2b
+from struct import Struct
 
 from syncer.core.model import Page, Paging, Position, Verdict
 
@@ -57,6 +58,9 @@ def worst(certificates: Iterable[Certificate]) -> Certificate | None:
     return found
 
 
+_WORDS = Struct("<4I")
+
+
 class Known:
     """Which identities have come: a fixed megabyte of bits, whatever the length of the listing.
 
@@ -75,10 +79,10 @@ class Known:
         bits, fresh = self._bits, False
         for key in keys:
             digest = blake2b(key.encode("utf-8", "surrogatepass"), digest_size=16).digest()
-            for at in range(0, 16, 4):
-                bit = int.from_bytes(digest[at : at + 4], "little") % self._BITS
-                if not bits[bit >> 3] & (1 << (bit & 7)):
-                    bits[bit >> 3] |= 1 << (bit & 7)
+            for word in _WORDS.unpack(digest):
+                at, mask = (word % self._BITS) >> 3, 1 << (word & 7)
+                if not bits[at] & mask:
+                    bits[at] |= mask
                     fresh = True
         return fresh
 
@@ -170,7 +174,8 @@ class Walk:
             return
         self._last_size, self._largest = page.size, max(self._largest, page.size)
         identities = _identities(page)
-        digest = blake2b("\n".join(sorted(identities)).encode("utf-8", "surrogatepass")).digest()
+        whole = "\n".join(sorted(identities)).encode("utf-8", "surrogatepass")
+        digest = blake2b(whole, digest_size=16).digest()
         fresh = self._known.add(identities)
         self._barren = 0 if fresh else self._barren + 1
         if digest in self._digests:
