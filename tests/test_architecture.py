@@ -23,6 +23,7 @@ HOMES = {
     "httpx": ("syncer/remote/",),
     "aiohttp": ("syncer/remote/transport.py",),
     "httpcore": ("syncer/remote/",),
+    "msgspec": ("syncer/remote/",),
     "aiolimiter": ("syncer/remote/",),
     "sqlalchemy": ("syncer/store/", "migrations/"),
     "alembic": ("syncer/store/", "migrations/"),
@@ -38,7 +39,7 @@ HOMES = {
 CORE_MAY = {
     "__future__", "base64", "bisect", "collections", "contextlib", "dataclasses", "datetime", "decimal", "email", "enum",
     "fractions", "functools", "hashlib", "heapq", "itertools", "json", "math", "operator", "re", "string",
-    "syncer", "types", "typing", "unicodedata", "zlib",
+    "struct", "syncer", "types", "typing", "unicodedata", "zlib",
 }  # fmt: skip
 
 

@@ -8,11 +8,13 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import datetime
 from typing import TypeAlias
 
-from syncer.core.model import Page, Row, SetAside
+import msgspec
+
+from syncer.core.model import Page, Row, SetAside, Value
 from syncer.core.normalise import clean, parse_stamp, plausible_ms, utc_text
 from syncer.remote.wire import Json
 
@@ -33,6 +35,8 @@ _encode = json.JSONEncoder(ensure_ascii=False, separators=(",", ":")).encode
 def raw_json(row: Json) -> str:
     """The vendor's JSON of a row: compact, keys in their order, always storable."""
     try:
+        return msgspec.json.encode(row).decode()
+    except UnicodeEncodeError:  # half of a pair that a vendor cut in two
         return clean(_encode(row))
     except RecursionError:
         return '"(nested too deeply to be kept)"'
@@ -40,11 +44,11 @@ def raw_json(row: Json) -> str:
 
 def text(value: Json) -> str | None:
     """Any value as text; numbers as their digits, objects as JSON, null as None."""
-    if isinstance(value, str):  # most of all
-        return clean(value)
     match value:
         case None:
             return None
+        case str():
+            return clean(value)
         case bool():
             return "true" if value else "false"
         case int():
@@ -53,6 +57,18 @@ def text(value: Json) -> str | None:
             return str(int(value)) if value.is_integer() and abs(value) < 1e18 else repr(value)
         case _:
             return raw_json(value)
+
+
+def texts(row: Mapping[str, Json], names: Iterable[str]) -> dict[str, Value]:
+    """Columns of that name as text."""
+    values: dict[str, Value] = {}
+    for name in names:
+        value = row.get(name)
+        if isinstance(value, str) and value.isascii() and "\x00" not in value:  # most of all
+            values[name] = value
+        else:
+            values[name] = text(value)
+    return values
 
 
 def integer(value: Json) -> int | None:

@@ -42,6 +42,12 @@ _ABOUT_THE_SERVER = re.compile(
 )
 _ABOUT_THE_LOGIN = re.compile(r"credential|password|e-?mail|user|locked|attempt|unauth|authenti")
 
+#: Columns of a contact that are text.
+_TEXTS = (
+    "contact_group_id", "contact_group_name", "phone_number", "name", "email_id", "address", "company_name",
+    "created_at", "updated_at",
+)  # fmt: skip
+
 
 class Smartflo:
     """One Smartflo account, read only. Methods raise RemoteError only.
@@ -270,13 +276,7 @@ class Smartflo:
 
     def _contact_row(self, row: Mapping[str, Json], raw: str) -> Row:
         key = read.identity(row, "id")
-        values: dict[str, Value] = {
-            name: read.text(row.get(name))
-            for name in (
-                "contact_group_id", "contact_group_name", "phone_number", "name", "email_id", "address",
-                "company_name", "created_at", "updated_at",
-            )
-        }  # fmt: skip
+        values = read.texts(row, _TEXTS)
         custom = row.get("custom_fields")
         values |= {
             "smartflo_id": key,

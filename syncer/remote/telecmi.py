@@ -46,6 +46,8 @@ _AUTH_CODES: Mapping[str, frozenset[int]] = {
 }
 #: Where an answer may say more about what it refused; not documented.
 _DETAILS = ("error", "errors", "details", "field")
+#: Columns of a user's contact that are text.
+_USER_TEXTS = ("agent", "inet_no", "name", "tag", "status", "info", "email")
 _AUTH_ANYWHERE = frozenset({401, 403})
 
 _OURS = {
@@ -313,16 +315,13 @@ class Telecmi:
 
     def _directory_row(self, row: Mapping[str, Json], raw: str) -> Row:
         key = read.identity(row, "contact_id")
-        values: dict[str, Value] = {name: read.text(row.get(name)) for name in FIELDS}
+        values = read.texts(row, FIELDS)
         values |= {"contact_id": key, "phone_e164": self._phone(row.get("phone_no"))}
         return Row(key, values, raw)
 
     def _user_row(self, row: Mapping[str, Json], raw: str) -> Row:
         key = read.identity(row, "mobile")
-        values: dict[str, Value] = {
-            name: read.text(row.get(name))
-            for name in ("agent", "inet_no", "name", "tag", "status", "info", "email")
-        }
+        values = read.texts(row, _USER_TEXTS)
         values |= {
             "mobile": key,
             "phone_e164": self._phone(row.get("mobile")),

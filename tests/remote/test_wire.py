@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from syncer.core.model import Row
-from syncer.remote import rows
+from syncer.remote import rows, wire
 from syncer.remote.wire import NotJson, decode, encode
 from syncer.remote.wording import named_field, safe_text, with_vendor_text
 
@@ -45,6 +45,12 @@ def test_bodies(content: bytes, value: object) -> None:
 @given(st.binary(max_size=200))
 def test_no_bytes_make_decoding_fail(content: bytes) -> None:
     decode(content)
+
+
+@given(ANY_JSON)
+def test_the_quick_reader_says_what_the_lenient_one_says(value: object) -> None:
+    body = json.dumps(value).encode()
+    assert repr(decode(body)) == repr(wire._decode_leniently(body))
 
 
 @given(ANY_JSON)
