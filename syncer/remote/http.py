@@ -284,20 +284,26 @@ class Door:
         return answer
 
     async def _exchange(self, call: Call, extensions: dict[str, object]) -> Answer:
-        headers = _HEADERS | dict(call.headers or {})
-        content = None
-        if call.json is not None:
-            content = encode(call.json)
-            headers["Content-Type"] = "application/json"
-        url = _address(self.base_url + call.path)
+        headers = _HEADERS if call.json is None else _JSON_HEADERS
+        if call.headers:
+            headers = httpx.Headers(headers)
+            headers.update(call.headers)
+        # As a stream, since httpx would write all headers anew to add two that the connection adds as well.
         request = httpx.Request(
-            call.method, url, params=call.params, headers=headers, content=content, extensions=extensions
+            call.method,
+            _address(self.base_url + call.path),
+            params=call.params,
+            headers=headers,
+            stream=httpx.ByteStream(b"" if call.json is None else encode(call.json)),
+            extensions=extensions,
         )
         response = await self.transport.handle_async_request(request)
         response.request = request
         body = bytearray()
         try:
-            async for chunk in response.aiter_bytes():
+            # Most answers are not compressed, and what unpacks them takes its time with these as well.
+            packed = "Content-Encoding" in response.headers
+            async for chunk in response.aiter_bytes() if packed else response.stream:  # type: ignore[union-attr]
                 body += chunk
                 if len(body) > LARGEST_ANSWER:
                     raise _TooLargeError
@@ -320,7 +326,10 @@ class Door:
         return _Failed(broken(self.source, call, text), again=not call.unsure_once)
 
 
-_HEADERS = {"User-Agent": "syncer", "Accept": "application/json", "Accept-Encoding": "gzip, deflate"}
+_HEADERS = httpx.Headers(
+    {"User-Agent": "syncer", "Accept": "application/json", "Accept-Encoding": "gzip, deflate"}
+)
+_JSON_HEADERS = httpx.Headers([*_HEADERS.items(), ("Content-Type", "application/json")])
 
 #: The addresses of calls, read once.
 _address = lru_cache(maxsize=64)(httpx.URL)

@@ -86,8 +86,10 @@ class Transport(httpx.AsyncBaseTransport):
             answer = await self._open().request(
                 request.method,
                 str(request.url),
-                data=request.content or None,
-                headers=request.headers.items(),
+                data=await request.aread() or None,
+                headers=[
+                    (name.decode("latin-1"), value.decode("latin-1")) for name, value in request.headers.raw
+                ],
                 allow_redirects=False,
                 trace_request_ctx=request.extensions.get(CONNECTING),
             )
