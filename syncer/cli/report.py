@@ -144,7 +144,7 @@ def _accounts(settings: Settings) -> Iterator[str]:
 def _where(base_url: str) -> str:
     from syncer.config.schema import VENDORS
 
-    if base_url in {model.model_fields["base_url"].default for model in VENDORS.values()}:
+    if base_url in {model.keys["base_url"].default for model in VENDORS.values()}:
         return "the vendor's usual address"
     host = urlsplit(base_url).hostname or ""
     return "this machine" if host in ("localhost", "127.0.0.1", "::1") else "an address of its own"
