@@ -113,7 +113,7 @@ def _told(line: Line) -> str:
 
 
 def _machine(stamp: str) -> Iterator[str]:
-    from syncer.store.report import sqlite_version
+    from syncer.store.soundness import sqlite_version
 
     yield "== The machine"
     yield f"syncer {__version__}, Python {platform.python_version()}, SQLite {sqlite_version()}"
