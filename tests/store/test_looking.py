@@ -10,10 +10,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from syncer.core.model import FIELDS
+from syncer.core.normalise import to_e164
 from syncer.errors import SchemaError, StoreBusyError, StoreError, UsageError
 from syncer.store import facts, feed, figures, people, report, revision
 from syncer.store.connect import Database
@@ -222,6 +223,10 @@ def by_the_rule(row: dict[str, str | None], search: str) -> bool:
     return any(digits.lstrip("0") in value for value in bare)
 
 
+def person(**fields: str) -> dict[str, str | None]:
+    return dict.fromkeys(FIELDS) | fields
+
+
 VALUES = st.none() | st.text(alphabet="aAßẞſsKéÉżŻ 019٣\n+-()\x00ﬁ", max_size=6)
 SEARCHES = st.text(alphabet="aAßsKkÉéż 019٣+-()f", min_size=1, max_size=6)
 
@@ -230,6 +235,11 @@ SEARCHES = st.text(alphabet="aAßsKkÉéż 019٣+-()f", min_size=1, max_size=6)
     st.lists(st.fixed_dictionaries(dict.fromkeys(FIELDS, VALUES)), min_size=1, max_size=4),
     SEARCHES,
 )
+@example([person(first_name="ab", last_name="cd")], "bc")
+@example([person(first_name="x12", last_name="34")], "1234")
+@example([person(first_name="x1 2\n34")], "1-234")
+@example([person(company="1"), person()], "000")
+@example([person(company="Straße")], "STRASSE")
 def test_a_search_finds_by_the_rule(rows: list[dict[str, str | None]], search: str) -> None:
     conn = sqlite3.connect(":memory:")
     conn.execute(f"CREATE TABLE telecmi_contacts ({', '.join(COLUMNS['telecmi_contacts'])})")
@@ -265,3 +275,18 @@ def test_a_number_that_was_never_read_is_found_as_it_is_written(mirror: Mirror) 
         assert ids("98******01") == [masked]
         assert ids("+919200000077") == ids("92000 00077") == ids("09200000077") == [edited]
         assert ids("+919200000001") == []
+
+
+def test_a_number_that_is_read_in_another_way_since_is_found_as_it_is_written(mirror: Mirror) -> None:
+    row = mirror.contact()  # the region of the account was changed after it came
+    mirror.own("UPDATE telecmi_contacts SET phone_no = '202 555 01' WHERE id = ?", row)
+    with Looking(mirror.path) as looking, looking.read() as conn:
+        (found,) = people.find_contacts(conn, "202 555 01", {"main": "IN"})
+    assert found["id"] == row
+
+
+@pytest.mark.parametrize("region", ["IN", "US", "IT", "AR"])
+def test_a_number_in_full_is_read_in_one_way(region: str) -> None:
+    # The mirror is asked for such a number as it stands.
+    for number in ("+919200000001", "+14155552671", "+390669812345", "+5491123456789", "+447400123456"):
+        assert to_e164(number, region) == number
