@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import sqlite3
-from collections.abc import Iterator, Sized
+from collections.abc import Callable, Iterator, Sized
 from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol, TypeAlias
@@ -102,6 +102,32 @@ def first(conn: Reader, query: str, *values: object) -> Any:
     """The first value of the first row; None when there is no row."""
     row = raw(conn).execute(query, values).fetchone()
     return None if row is None else row[0]
+
+
+@contextlib.contextmanager
+def asking(conn: Reader, name: str, takes: int, function: Callable[..., bool]) -> Iterator[None]:
+    """While this lasts, a query may call `function` by `name`, which `takes` so many values.
+
+    SQLite would only say that it failed: what it raised (a bug, ctrl-c) is raised here as it was.
+    """
+    raised: list[BaseException] = []
+
+    def ask(*values: object) -> bool:
+        try:
+            return function(*values)
+        except BaseException as error:
+            raised.append(error)
+            raise
+
+    raw(conn).create_function(name, takes, ask, deterministic=True)
+    try:
+        yield
+    except sqlite3.OperationalError:
+        if raised:
+            raise raised[0] from None
+        raise
+    finally:
+        raw(conn).create_function(name, takes, None)
 
 
 def marks(values: Sized) -> str:

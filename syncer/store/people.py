@@ -6,11 +6,12 @@ What they edit by command is written by `edits.py`.
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 
 from syncer.core.model import FIELDS
 from syncer.core.normalise import to_e164
-from syncer.store.looking import Reader, Record, first, marks, raw, records
+from syncer.store.looking import Reader, Record, asking, first, marks, records
 from syncer.store.names import columns
 
 #: What may stand in a phone number as it is written or searched for.
@@ -34,9 +35,14 @@ def list_telecmi(
     limit: int | None = None,
 ) -> list[Record]:
     """Rows of `telecmi_contacts` with all columns, by name; the living ones, or tombstones too."""
-    where = _mine(accounts, tombstones) + _searching(conn, search, (*FIELDS, "phone_e164", "contact_id"))
-    query = f"{_CONTACTS} WHERE {where} ORDER BY lower(first_name), lower(last_name), id LIMIT ?"
-    return records(conn, query, *accounts, _most(limit))
+    with _searching(conn, search, (*FIELDS, "phone_e164", "contact_id")) as found:
+        return records(
+            conn,
+            f"{_CONTACTS} WHERE {_mine(accounts, tombstones)}{found} "
+            "ORDER BY lower(first_name), lower(last_name), id LIMIT ?",
+            *accounts,
+            _most(limit),
+        )
 
 
 def list_smartflo(
@@ -49,11 +55,14 @@ def list_smartflo(
 ) -> list[Record]:
     """Rows of `smartflo_contacts` with all columns, by name."""
     searched = ("name", "phone_number", "phone_e164", "email_id", "company_name", "contact_group_name")
-    where = _mine(accounts, tombstones) + _searching(conn, search, searched)
-    query = (
-        f"SELECT {columns('smartflo_contacts')} FROM smartflo_contacts WHERE {where} ORDER BY lower(name), id"
-    )
-    return records(conn, f"{query} LIMIT ?", *accounts, _most(limit))
+    with _searching(conn, search, searched) as found:
+        return records(
+            conn,
+            f"SELECT {columns('smartflo_contacts')} FROM smartflo_contacts "
+            f"WHERE {_mine(accounts, tombstones)}{found} ORDER BY lower(name), id LIMIT ?",
+            *accounts,
+            _most(limit),
+        )
 
 
 def list_any(
@@ -65,18 +74,19 @@ def list_any(
     limit: int | None = None,
 ) -> list[Record]:
     """Rows of the view `contacts`: one a contact of any provider, by name."""
-    where = (
+    wanted = (
         f"(provider = 'telecmi' AND account IN ({marks(telecmi)}) "
         f"OR provider = 'smartflo' AND account IN ({marks(smartflo)}))"
-    ) + _searching(conn, search, ("name", "phone_e164", "email", "company"))
-    return records(
-        conn,
-        "SELECT provider, account, name, phone_e164, email, company, source_table, source_id FROM contacts "
-        f"WHERE {where} ORDER BY lower(name), source_table, source_id LIMIT ?",
-        *telecmi,
-        *smartflo,
-        _most(limit),
     )
+    with _searching(conn, search, ("name", "phone_e164", "email", "company")) as found:
+        return records(
+            conn,
+            "SELECT provider, account, name, phone_e164, email, company, source_table, source_id FROM contacts "
+            f"WHERE {wanted}{found} ORDER BY lower(name), source_table, source_id LIMIT ?",
+            *telecmi,
+            *smartflo,
+            _most(limit),
+        )
 
 
 def _mine(accounts: Sequence[str], tombstones: bool) -> str:
@@ -88,16 +98,18 @@ def _most(limit: int | None) -> int:
     return -1 if limit is None else limit
 
 
-def _searching(conn: Reader, search: str | None, searched: Sequence[str]) -> str:
+@contextmanager
+def _searching(conn: Reader, search: str | None, searched: Sequence[str]) -> Iterator[str]:
     """The condition that a row is one that `search` finds; '' without one.
 
     SQLite asks us about each row (`_matcher`) before it sorts, so that what is not found is never built.
     """
     if not search:
-        return ""
-    raw(conn).create_function("found_by_search", len(searched), _matcher(search), deterministic=True)
-    # As bytes, which may be no text: SQLite holds what it is given.
-    return f" AND found_by_search({', '.join(f'CAST({name} AS BLOB)' for name in searched)})"
+        yield ""
+        return
+    with asking(conn, "found_by_search", len(searched), _matcher(search)):
+        # As bytes, which may be no text: SQLite holds what it is given.
+        yield f" AND found_by_search({', '.join(f'CAST({name} AS BLOB)' for name in searched)})"
 
 
 def _matcher(search: str) -> Callable[..., bool]:

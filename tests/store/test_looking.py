@@ -18,7 +18,7 @@ from syncer.core.normalise import to_e164
 from syncer.errors import SchemaError, StoreBusyError, StoreError, UsageError
 from syncer.store import facts, feed, figures, people, report, revision
 from syncer.store.connect import Database
-from syncer.store.looking import Looking, Readable, Reader
+from syncer.store.looking import Looking, Readable, Reader, asking, records
 from syncer.store.names import COLUMNS, TABLES
 from syncer.store.tables import metadata
 from tests.store.conftest import BEFORE, Mirror
@@ -206,6 +206,25 @@ def test_what_is_no_text_is_asked_for_in_vain(opener: Callable[..., Any], mirror
         db.read() as conn,
     ):
         people.find_contacts(conn, "\udcff", {"main": "IN"})
+
+
+@opened
+@pytest.mark.parametrize("raised", [KeyboardInterrupt, ZeroDivisionError])
+def test_what_ends_a_question_of_sqlite_s_ends_the_query(
+    opener: Callable[..., Any], mirror: Mirror, raised: type[BaseException]
+) -> None:
+    def answer(_: object) -> bool:
+        raise raised
+
+    with opener(mirror.path) as db, pytest.raises(raised), db.read() as conn, asking(conn, "ask", 1, answer):
+        records(conn, "SELECT ask(1)")
+
+
+def test_a_question_is_open_for_as_long_as_it_is_asked(mirror: Mirror) -> None:
+    with mirror.db.read() as conn, asking(conn, "ask", 1, bool):
+        assert records(conn, "SELECT ask(1) AS yes") == [{"yes": 1}]
+    with pytest.raises(StoreError, match="refused a statement"), mirror.db.read() as conn:
+        records(conn, "SELECT ask(1)")
 
 
 # -- searching -----------------------------------------------------------------------------------------
