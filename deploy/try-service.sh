@@ -360,7 +360,7 @@ with_credentials() {
 newer() { # a copy of the tree whose schema is one step ahead
     cp -a /try/tree /try/newer
     sed -i -e 's/^HEAD = "0001"/HEAD = "0002"/' -e 's/^REVISIONS = ("0001",)/REVISIONS = ("0001", "0002")/' \
-        /try/newer/syncer/store/schema.py
+        /try/newer/syncer/store/revision.py
     sed -i -E 's/^__version__ = .*/__version__ = "99.0"/' /try/newer/syncer/__init__.py
     cat >/try/newer/migrations/versions/0002_try.py <<TEXT
 """A step for trying out: one column more, and a trigger lost as where a table is rebuilt."""

@@ -5,8 +5,6 @@ Nothing else reads the wall clock; deadlines elsewhere use the monotonic one.
 
 from __future__ import annotations
 
-import asyncio
-import random
 from datetime import UTC, datetime
 from typing import Protocol
 
@@ -36,8 +34,12 @@ class SystemClock:
 
     async def sleep(self, seconds: float) -> None:
         """Wait."""
+        import asyncio  # late: whoever only looks at the mirror asks for the time and never waits
+
         await asyncio.sleep(seconds)
 
     def rand(self) -> float:
         """A number in [0, 1)."""
+        import random
+
         return random.random()  # noqa: S311 - spreads retries, guards nothing

@@ -153,11 +153,10 @@ def test_the_readme_names_every_option_beside_its_command() -> None:
 
 def keys(model: type[config_schema.Table], where: str = "") -> Iterator[str]:
     """Every key below a table, dotted."""
-    for name, field in model.model_fields.items():
+    for name, key in model.keys.items():
         yield f"{where}{name}"
-        inner = field.annotation
-        if isinstance(inner, type) and issubclass(inner, config_schema.Table):
-            yield from keys(inner, f"{where}{name}.")
+        if key.table is not None:
+            yield from keys(key.table, f"{where}{name}.")
 
 
 @cache

@@ -21,6 +21,7 @@ import click
 if TYPE_CHECKING:
     from syncer.config import Settings, TelecmiAccount
     from syncer.store.connect import Database
+    from syncer.store.looking import Looking
 
 T = TypeVar("T")
 
@@ -79,21 +80,29 @@ class App:
         return utc_text(self.now())
 
     @contextlib.contextmanager
-    def reading(self, settings: Settings) -> Iterator[Database]:
+    def reading(self, settings: Settings) -> Iterator[Looking]:
         """The database, to look at. It is migrated if it is older, and not created if there is none."""
-        from syncer.store import schema
+        from syncer.store.looking import Looking
+        from syncer.store.revision import is_current
+
+        with Looking(settings.database.path) as db:
+            if is_current(db):
+                yield db
+                return
+        with self.writing(settings):
+            pass
+        with Looking(settings.database.path) as db:
+            yield db
+
+    @contextlib.contextmanager
+    def deciding(self, settings: Settings) -> Iterator[Database]:
+        """The database, to write down what a person decided about rows that are there."""
         from syncer.store.connect import Database
 
-        db = Database(settings.database.path, group=settings.database.group, create=False)
-        try:
-            current = schema.is_current(db)
-            if current:
-                yield db
-        finally:
-            db.close()
-        if not current:
-            with self.writing(settings) as upgraded:
-                yield upgraded
+        with self.reading(settings):
+            pass
+        with Database(settings.database.path, group=settings.database.group, create=False) as db:
+            yield db
 
     @contextlib.contextmanager
     def writing(self, settings: Settings) -> Iterator[Database]:
@@ -214,8 +223,11 @@ def plain(value: object) -> str:
     """A value on one line, without what could steer a terminal. None is a dash."""
     if value is None or value == "":
         return "-"
+    text = str(value)
+    if text.isascii() and text.isprintable():
+        return text  # most of all values, and a long list has a million
     out = []
-    for sign in str(value):
+    for sign in text:
         kind = unicodedata.category(sign)
         # Cc: control characters; the others write from right to left, or end lines.
         steers = (
@@ -235,6 +247,8 @@ def say(text: str = "", *, err: bool = False) -> None:
 
 def _width(text: str) -> int:
     """Columns on a terminal: marks take none, wide letters two."""
+    if text.isascii() and text.isprintable():
+        return len(text)
     return sum(
         0 if unicodedata.combining(sign) or unicodedata.category(sign) in ("Mn", "Me", "Cf")
         else 2 if unicodedata.east_asian_width(sign) in "WF"

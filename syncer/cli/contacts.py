@@ -143,7 +143,7 @@ def show(app: App, who: str, account: str | None, as_json: bool) -> None:
 def add(app: App, /, account: str | None, **given: str | None) -> None:
     """Add a contact; phone, first and last name are needed."""
     from syncer.core.normalise import phone_digits
-    from syncer.store import people
+    from syncer.store import edits
 
     settings = app.settings()
     target = adding_account(settings, account)
@@ -157,7 +157,7 @@ def add(app: App, /, account: str | None, **given: str | None) -> None:
     with app.writing(settings) as db:
         with db.edit() as conn:
             nobody_holds(conn, target, number)
-            row_id = people.add_contact(conn, target.name, fields | {"phone_no": phone_digits(number)})
+            row_id = edits.add_contact(conn, target.name, fields | {"phone_no": phone_digits(number)})
         fill_in(db, target)
         say(f"Contact row {row_id} was added to account {target.name}.")
         say_what_follows(db, settings, target, row_id)
@@ -171,7 +171,7 @@ def add(app: App, /, account: str | None, **given: str | None) -> None:
 def edit(app: App, /, who: str, account: str | None, **given: str | None) -> None:
     """Change fields of a contact. WHO is a phone number, a contact_id or a row id."""
     from syncer.core.normalise import phone_digits, same, spelled_alike
-    from syncer.store import people
+    from syncer.store import edits
 
     wanted = {OPTIONS[option]: value for option, value in given.items() if value is not None}
     if not wanted:
@@ -195,7 +195,7 @@ def edit(app: App, /, who: str, account: str | None, **given: str | None) -> Non
                     wanted["phone_no"] = phone_digits(number)
             changed = {name: value for name, value in wanted.items() if not same(row[name], value)}
             if changed:
-                people.edit_contact(conn, row["id"], changed)
+                edits.edit_contact(conn, row["id"], changed)
         if not changed:
             say(f"Contact row {row['id']} says so already: nothing was changed.")
             return
@@ -210,7 +210,7 @@ def edit(app: App, /, who: str, account: str | None, **given: str | None) -> Non
 @pass_app
 def delete(app: App, who: str, account: str | None) -> None:
     """Delete a contact. WHO is a phone number, a contact_id or a row id."""
-    from syncer.store import people
+    from syncer.store import edits, people
 
     settings = app.settings()
     accounts = telecmi_accounts(settings, account)
@@ -224,7 +224,7 @@ def delete(app: App, who: str, account: str | None) -> None:
                     f"contact row {row['id']} stands in the user's own list only, and TeleCMI has no call to "
                     "delete it there: remove it in TeleCMI; nothing was changed"
                 )
-            people.delete_contact(conn, row["id"])
+            edits.delete_contact(conn, row["id"])
         say(f"Contact row {row['id']} is deleted here.")
         say_what_follows(db, settings, accounts[row["account"]], row["id"])
 

@@ -45,7 +45,7 @@ def upgrade(app: App) -> None:
 @click.pass_context
 def check(ctx: click.Context, app: App, as_json: bool) -> None:
     """Look at everything that can be wrong with the file; exit 1 if something is."""
-    from syncer.store import report, schema
+    from syncer.store import schema, soundness
     from syncer.store.connect import Database
 
     settings = app.settings()
@@ -55,7 +55,7 @@ def check(ctx: click.Context, app: App, as_json: bool) -> None:
             findings = ["its schema is older than this version: `syncer db upgrade`"]
         else:
             try:
-                findings = report.integrity_problems(opened)
+                findings = soundness.integrity_problems(opened)
             except SchemaError as error:
                 findings = [str(error)]
     if as_json:

@@ -243,7 +243,7 @@ class _Demo:
 
     def sql(self, statement: str, *values: object) -> list[tuple[Any, ...]]:
         """A statement by a client that knows nothing of syncer."""
-        from syncer.store.people import as_any_client
+        from syncer.store.edits import as_any_client
 
         return as_any_client(self.path, statement, *values)
 

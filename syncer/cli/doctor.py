@@ -195,7 +195,7 @@ def check_folder(path: Path) -> list[Finding]:
 
 def check_database(settings: Settings) -> list[Finding]:
     """Whether the database itself is sound, and who may read it."""
-    from syncer.store import report, schema
+    from syncer.store import schema, soundness
     from syncer.store.connect import Database
 
     path = settings.database.path
@@ -223,12 +223,12 @@ def check_database(settings: Settings) -> list[Finding]:
                     *out,
                     Finding("warning", "database", text, "`syncer db upgrade`, or the next sync, mends it"),
                 ]
-            damage = report.quick_problems(db)
+            damage = soundness.quick_problems(db)
             if damage:
                 text = f"{path.name} is damaged: {damage[0]}"
                 return [*out, Finding("problem", "database", text, "stop the daemon and restore a backup")]
             with db.read() as conn:
-                guards = report.guard_problems(conn)
+                guards = soundness.guard_problems(conn)
             with db.edit():
                 pass  # begins a write and writes nothing: is somebody in the way?
     except StoreBusyError:
@@ -249,7 +249,7 @@ def check_database(settings: Settings) -> list[Finding]:
 
 def check_sqlite() -> list[Finding]:
     """Whether the SQLite that this Python links has a bug that matters here."""
-    from syncer.store.report import sqlite_version
+    from syncer.store.soundness import sqlite_version
 
     version = sqlite_version()
     number = tuple(int(part) for part in version.split("."))

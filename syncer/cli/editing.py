@@ -1,6 +1,6 @@
 """Whom a command means, whether an edit may be written, and what follows from it.
 
-The commands themselves are `contacts.py`; the writing is `store/people.py`.
+The commands themselves are `contacts.py`; the writing is `store/edits.py`.
 """
 
 from __future__ import annotations
@@ -16,7 +16,8 @@ from syncer.errors import UsageError
 
 if TYPE_CHECKING:
     from syncer.config import Settings, TelecmiAccount
-    from syncer.store.connect import Connection, Database
+    from syncer.store.connect import Database
+    from syncer.store.looking import Reader
 
 #: Option -> the column that it sets, in the vendor's order.
 OPTIONS = dict(
@@ -32,7 +33,7 @@ SWITCH = {column: f"--{option.replace('_', '-')}" for option, column in OPTIONS.
 # -- who is meant --------------------------------------------------------------------------------------
 
 
-def pick(conn: Connection, who: str, accounts: Mapping[str, TelecmiAccount]) -> dict[str, Any]:
+def pick(conn: Reader, who: str, accounts: Mapping[str, TelecmiAccount]) -> dict[str, Any]:
     """The one contact that `who` means; UsageError, after showing what was found, when it is not one."""
     from syncer.store import people
 
@@ -95,7 +96,7 @@ def readable(number: str, region: str) -> str:
     return e164
 
 
-def nobody_holds(conn: Connection, account: TelecmiAccount, number: str, *, but: int | None = None) -> None:
+def nobody_holds(conn: Reader, account: TelecmiAccount, number: str, *, but: int | None = None) -> None:
     """Refuse a number (E.164) that another living row of the account has."""
     from syncer.store import people
 
@@ -108,7 +109,7 @@ def nobody_holds(conn: Connection, account: TelecmiAccount, number: str, *, but:
         )
 
 
-def alive(conn: Connection, row: Mapping[str, Any]) -> None:
+def alive(conn: Reader, row: Mapping[str, Any]) -> None:
     """Refuse to touch a tombstone, and say how it comes back."""
     from syncer.store import report
 

@@ -99,7 +99,7 @@ def _decide(app: App, numbers: Sequence[int], decision: Literal["approved", "rej
         "approved": "goes at the next listing that still shows it so (`syncer sync`)",
         "rejected": "stays as it is here",
     }
-    with app.reading(settings) as db:
+    with app.deciding(settings) as db:
         for number in numbers:
             if not 0 < number <= LARGEST_ID:
                 raise UsageError(_unknown(number))

@@ -40,7 +40,10 @@ def log(app: App, after: int | None, limit: int | None, follow: bool, as_json: b
     if not settings.database.path.exists() and not follow:
         say("There is no database yet: `syncer sync` makes it.", err=True)
         return
-    with app.writing(settings) if follow else app.reading(settings) as db:
+    if follow:
+        with app.writing(settings):
+            pass  # makes it, where there is none yet
+    with app.reading(settings) as db:
         at = after
         if at is None:
             with db.read() as conn:

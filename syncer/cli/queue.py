@@ -35,6 +35,7 @@ from syncer.errors import UsageError
 if TYPE_CHECKING:
     from syncer.config import Settings
     from syncer.store.connect import Connection
+    from syncer.store.looking import Reader
 
 numbers_argument = click.argument("numbers", metavar="N...", nargs=-1, required=True, type=int)
 
@@ -168,7 +169,7 @@ def _settle(app: App, numbers: Sequence[int], decide: Callable[[Connection, int,
     from syncer.store import report
 
     settings = app.settings()
-    with app.reading(settings) as db:
+    with app.deciding(settings) as db:
         for number in numbers:
             if not 0 < number <= LARGEST_ID:
                 raise UsageError(f"there is no change {number}: `syncer queue list --all` shows them")
@@ -182,7 +183,7 @@ def _settle(app: App, numbers: Sequence[int], decide: Callable[[Connection, int,
 # -- in plain words ------------------------------------------------------------------------------------
 
 
-def touched_fields(conn: Connection, change: dict[str, Any], settings: Settings) -> list[str]:
+def touched_fields(conn: Reader, change: dict[str, Any], settings: Settings) -> list[str]:
     """The fields that a change is about, as far as is known before it is sent."""
     from syncer.core.merge import dirty_fields
     from syncer.core.model import Fields

@@ -113,7 +113,7 @@ def _told(line: Line) -> str:
 
 
 def _machine(stamp: str) -> Iterator[str]:
-    from syncer.store.report import sqlite_version
+    from syncer.store.soundness import sqlite_version
 
     yield "== The machine"
     yield f"syncer {__version__}, Python {platform.python_version()}, SQLite {sqlite_version()}"
@@ -144,7 +144,7 @@ def _accounts(settings: Settings) -> Iterator[str]:
 def _where(base_url: str) -> str:
     from syncer.config.schema import VENDORS
 
-    if base_url in {model.model_fields["base_url"].default for model in VENDORS.values()}:
+    if base_url in {model.keys["base_url"].default for model in VENDORS.values()}:
         return "the vendor's usual address"
     host = urlsplit(base_url).hostname or ""
     return "this machine" if host in ("localhost", "127.0.0.1", "::1") else "an address of its own"

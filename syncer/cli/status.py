@@ -32,8 +32,8 @@ from syncer.cli.common import (
 if TYPE_CHECKING:
     from syncer.config import Settings
     from syncer.cycle.joblist import JobSpec
-    from syncer.store.connect import Connection
     from syncer.store.facts import Facts
+    from syncer.store.looking import Reader
 
 #: A job is stale when its last good run is older than so many times its rhythm.
 STALE_AFTER = 3
@@ -145,12 +145,12 @@ def gather(app: App, settings: Settings, specs: Sequence[JobSpec], now: datetime
     path = settings.database.path
     if not path.exists() or path.stat().st_size == 0:
         return _summary(settings, None, specs, now, {}, [], [], {}, [], {})
-    from syncer.store import facts, report, schema
+    from syncer.store import facts, report, revision
 
     with app.reading(settings) as db, db.read() as conn:
         return _summary(
             settings,
-            schema.current(conn),
+            revision.current(conn),
             specs,
             now,
             report.queue_counts(conn),
@@ -162,7 +162,7 @@ def gather(app: App, settings: Settings, specs: Sequence[JobSpec], now: datetime
         )
 
 
-def _waiting(conn: Connection) -> list[dict[str, Any]]:
+def _waiting(conn: Reader) -> list[dict[str, Any]]:
     from syncer.store import report
 
     people = ("conflict", "rejected", "held")

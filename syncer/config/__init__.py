@@ -58,7 +58,7 @@ def find_config(
 
 def load_settings(path: Path, environ: Mapping[str, str]) -> Settings:
     """Read one config file and its secrets; ConfigError with all problems at once."""
-    # pydantic takes a tenth of a second to import, and half of the commands never come here.
+    # Late: half of the commands never come here.
     from syncer.config.load import read_settings
 
     return read_settings(path, environ)

@@ -141,7 +141,7 @@ class _Reader:
         if not isinstance(tables, dict):
             self._problems.append(f"{kind} must hold accounts; write a heading such as [{kind}.main].")
             return []
-        keys = schema.VENDORS[kind].model_fields
+        keys = schema.VENDORS[kind].keys
         loose = [name for name, table in tables.items() if name in keys or not isinstance(table, dict)]
         for name in loose:
             self._problems.append(

@@ -22,7 +22,7 @@ from syncer.cycle.spans import (
     verify_window,
 )
 from syncer.errors import RejectedError
-from syncer.store import counting, runs
+from syncer.store import counting, facts, runs
 from syncer.store.connect import Connection
 from syncer.store.tables import VOICEMAILS
 
@@ -67,7 +67,7 @@ async def pull_voicemails(run: Run, source: TelecmiSource) -> None:
     run.windowed = True
     try:
         while True:
-            verified = await store.read(runs.load_windows, account.name)
+            verified = await store.read(facts.load_windows, account.name)
             reading.width = min(
                 int(job.window.total_seconds() * 1000), run.state.notes.get("widest_ms", 2**62)
             )
@@ -153,7 +153,7 @@ async def _save(reading: Reading, window: Window, began: int, rows: int) -> None
 
     def save(conn: Connection) -> None:
         # The width asked for, so that the halves of a cell are joined again.
-        noted = windows.note(runs.load_windows(conn, run.account), window, began, reading.width)
+        noted = windows.note(facts.load_windows(conn, run.account), window, began, reading.width)
         if noted is not None:
             runs.save_window(conn, run.account, *noted, rows)
 

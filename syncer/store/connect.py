@@ -21,68 +21,21 @@ from sqlalchemy.exc import DBAPIError, SQLAlchemyError
 from sqlalchemy.pool import NullPool
 from sqlalchemy.util import LRUCache
 
-from syncer.errors import SchemaError, StoreBusyError, StoreError, UsageError
-from syncer.store.tables import metadata
+from syncer.errors import SchemaError, StoreError, UsageError
+from syncer.store import faults
+from syncer.store.looking import BUSY_TIMEOUT
 
 __all__ = ["BUSY_TIMEOUT", "Connection", "Database", "create_private", "map_error"]
 
 #: The log is copied into the file at so many pages (16 MiB): a page that a pull touches often is copied once.
 CHECKPOINT_PAGES = 4000
 
-#: How long a statement waits for somebody else's write transaction, in seconds.
-BUSY_TIMEOUT = 10.0
-
-_BUSY = "the database {name} is held by another program; try again in a moment"
-_UNWRITABLE = "the database {name} cannot be written: check the owner and mode of it and its folder"
-_BROKEN = (
-    "the file {name} is no intact SQLite database: restore a backup, or name another file in database.url"
-)
-
-#: How every refusal begins that our own triggers write.
-_OURS = (*metadata.tables, "contacts", "voicemails", "sync_health")
-
-
-#: SQLite's primary result codes (https://sqlite.org/rescode.html) -> the error, and what to tell a person.
-_CODES: dict[int, tuple[type[StoreError], str]] = {
-    sqlite3.SQLITE_PERM: (StoreError, _UNWRITABLE),
-    sqlite3.SQLITE_BUSY: (StoreBusyError, _BUSY),
-    sqlite3.SQLITE_LOCKED: (StoreBusyError, _BUSY),
-    sqlite3.SQLITE_READONLY: (StoreError, _UNWRITABLE),
-    sqlite3.SQLITE_IOERR: (
-        StoreError,
-        "the disk did not take or give what the database {name} needs: check the disk and its free space",
-    ),
-    sqlite3.SQLITE_CORRUPT: (SchemaError, _BROKEN),
-    sqlite3.SQLITE_FULL: (
-        StoreError,
-        "the disk that holds the database {name} is full; free some space and try again",
-    ),
-    sqlite3.SQLITE_CANTOPEN: (
-        StoreError,
-        "the database {name} cannot be opened: check that its folder exists and may be written",
-    ),
-    sqlite3.SQLITE_TOOBIG: (StoreError, "a value is too long for the database {name}"),
-    sqlite3.SQLITE_NOTADB: (SchemaError, _BROKEN),
-}
-
 
 def map_error(error: SQLAlchemyError, path: Path) -> StoreError | UsageError:
-    """Say in our terms what SQLAlchemy or SQLite reports about `path`.
-
-    The original text may quote values, so only refusals written by our own triggers are passed on.
-    """
-    original = error.orig if isinstance(error, DBAPIError) else None
-    name = path.name
-    code = getattr(original, "sqlite_errorcode", None)
-    if code == sqlite3.SQLITE_CONSTRAINT_TRIGGER and str(original).startswith(_OURS):
-        return UsageError(str(original))
-    known = _CODES.get(code & 0xFF) if isinstance(code, int) else None
-    if known is not None:
-        kind, sentence = known
-        return kind(sentence.format(name=name))
-    if isinstance(original, sqlite3.Error):
-        return StoreError(f"the database {name} refused a statement ({type(original).__name__})")
-    return StoreError(f"the database {name} could not be used ({type(error).__name__})")
+    """Say in our terms what SQLAlchemy, or SQLite through it, reports about `path`."""
+    if isinstance(error, DBAPIError) and isinstance(error.orig, sqlite3.Error):
+        return faults.of_sqlite(error.orig, path)
+    return StoreError(f"the database {path.name} could not be used ({type(error).__name__})")
 
 
 def _settle_mode(handle: int, group: str | None) -> None:
@@ -130,7 +83,7 @@ def create_private(path: Path, group: str | None) -> None:
         ) from None
     try:
         if not _is_sqlite(handle):  # SQLite itself takes a file of one byte for an empty database
-            raise SchemaError(_BROKEN.format(name=path.name))
+            raise SchemaError(faults.BROKEN.format(name=path.name))
         _settle_mode(handle, group)
         for suffix in ("-wal", "-shm"):
             with contextlib.suppress(FileNotFoundError):
@@ -184,20 +137,11 @@ class Database:
         checkpoints: bool = True,
     ) -> None:
         self.path = path
-        try:
-            folder, there = path.is_dir(), path.exists()
-        except OSError as error:
-            raise StoreError(
-                f"the database {path.name} cannot be reached ({error.strerror}): check the mode of its folder"
-            ) from None
-        if folder:
-            raise StoreError(f"database.url names a folder ({path.name}); name a file in it")
         if create:
+            faults.is_there(path)  # a folder is told as one
             create_private(path, group)
-        elif not there:
-            raise StoreError(
-                f"there is no database {path.name} yet: run `syncer sync` or `syncer db upgrade` first"
-            )
+        else:
+            faults.require(path)
         self._immediate = False
         opened: Any = lambda: self._open(busy_timeout, checkpoints)  # noqa: E731 - typed for NullPool
         self._engine = Engine(
@@ -236,14 +180,10 @@ class Database:
     def mapped(self) -> Iterator[None]:
         """Turn whatever SQLAlchemy or SQLite raises into our own errors."""
         try:
-            yield
+            with faults.told(self.path):
+                yield
         except SQLAlchemyError as error:
             raise map_error(error, self.path) from None
-        except sqlite3.Error as error:
-            raise map_error(DBAPIError("", None, error), self.path) from None
-        except UnicodeEncodeError:
-            # Half of a surrogate pair: an argument that was typed in another encoding, say.
-            raise UsageError("a value is no UTF-8 text, so that the database cannot hold it") from None
 
     @contextlib.contextmanager
     def read(self) -> Iterator[Connection]:

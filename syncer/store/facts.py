@@ -10,12 +10,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from sqlalchemy import Connection, select, text
-
 from syncer.core.normalise import utc_text
-from syncer.core.windows import gaps, union
-from syncer.store import runs
-from syncer.store.tables import sync_jobs, sync_runs
+from syncer.core.windows import Verified, gaps, union
+from syncer.store.looking import Reader, first, records, tuples
 
 #: The newest minute of voicemail time is never counted as a gap.
 _FRESH_MS = 60_000
@@ -49,54 +46,56 @@ class Wanted:
     every_s: int  #: a run is never further behind than three times this, unless something is wrong
 
 
-def load(conn: Connection, wanted: Mapping[str, Wanted] | None = None) -> dict[tuple[str, str], Facts]:
+def load(conn: Reader, wanted: Mapping[str, Wanted] | None = None) -> dict[tuple[str, str], Facts]:
     """By job and account; `wanted` by account."""
     out = {}
-    health = {(row.job, row.account): row for row in conn.execute(text("SELECT * FROM sync_health"))}
-    for row in conn.execute(select(sync_jobs.c.job, sync_jobs.c.account, sync_jobs.c.notes)):
-        known = health.get((row.job, row.account))
+    health = {(row["job"], row["account"]): row for row in records(conn, "SELECT * FROM sync_health")}
+    for job, account, noted in tuples(conn, "SELECT job, account, notes FROM sync_jobs"):
+        known = health.get((job, account))
         if known is None:
             continue  # switched off
-        notes: dict[str, Any] = json.loads(row.notes) if row.notes else {}
-        listing = _listing(conn, row.job, row.account)
+        notes: dict[str, Any] = json.loads(noted) if noted else {}
+        listing = _listing(conn, job, account)
         told = _sentences(notes, listing)
         facts: dict[str, Any] = {
             "listing": listing,
             "quiescence_violations": int(notes.get("quiescence_violations", 0)),
-            "complete": _yes_no(known.complete),
-            "set_aside": known.set_aside,
-            "held": known.held,
-            "unknown": known.unknown,
-            "updated_after_honoured": _yes_no(known.updated_after_honoured),
-            "time_shift_minutes": known.time_shift_minutes,
+            "complete": _yes_no(known["complete"]),
+            "set_aside": known["set_aside"],
+            "held": known["held"],
+            "unknown": known["unknown"],
+            "updated_after_honoured": _yes_no(known["updated_after_honoured"]),
+            "time_shift_minutes": known["time_shift_minutes"],
         }
-        if known.time_shift_minutes:
+        if known["time_shift_minutes"]:
             told.append(
-                f"the vendor's time runs {known.time_shift_minutes} minutes ahead of the hour in which "
+                f"the vendor's time runs {known['time_shift_minutes']} minutes ahead of the hour in which "
                 "voicemails were left; received_at is taken from their file names"
             )
-        if row.job == "telecmi-voicemails":
-            facts |= _coverage(conn, row.account, (wanted or {}).get(row.account))
-        out[row.job, row.account] = Facts(notes=told, **facts)
+        if job == "telecmi-voicemails":
+            facts |= _coverage(conn, account, (wanted or {}).get(account))
+        out[job, account] = Facts(notes=told, **facts)
     return out
+
+
+def load_windows(conn: Reader, account: str) -> list[Verified]:
+    """The voicemail spans that were read whole."""
+    query = "SELECT start_ms, end_ms, verified_ms FROM voicemail_windows WHERE account = ? ORDER BY start_ms"
+    return [Verified(*row) for row in tuples(conn, query, account)]
 
 
 def _yes_no(value: int | None) -> bool | None:
     return None if value is None else bool(value)
 
 
-def _listing(conn: Connection, job: str, account: str) -> dict[str, Any] | None:
-    query = (
-        select(sync_runs.c.listing)
-        .where(
-            sync_runs.c.job == job,
-            sync_runs.c.account == account,
-            sync_runs.c.finished_at.is_not(None),
-        )
-        .order_by(sync_runs.c.id.desc())
-        .limit(1)
+def _listing(conn: Reader, job: str, account: str) -> dict[str, Any] | None:
+    found = first(
+        conn,
+        "SELECT listing FROM sync_runs WHERE job = ? AND account = ? AND finished_at IS NOT NULL "
+        "ORDER BY id DESC LIMIT 1",
+        job,
+        account,
     )
-    found = conn.execute(query).scalar()
     return dict(json.loads(found)) if found else None
 
 
@@ -125,8 +124,8 @@ def _sentences(notes: dict[str, Any], listing: dict[str, Any] | None) -> list[st
     return out
 
 
-def _coverage(conn: Connection, account: str, wanted: Wanted | None) -> dict[str, Any]:
-    verified = runs.load_windows(conn, account)
+def _coverage(conn: Reader, account: str, wanted: Wanted | None) -> dict[str, Any]:
+    verified = load_windows(conn, account)
     spans = union((one.start, one.end) for one in verified)
     if not spans:
         return {}

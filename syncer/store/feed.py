@@ -4,10 +4,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from sqlalchemy import Connection, func, select
-
 from syncer.core.queue import SETTLED
-from syncer.store.tables import change_log, change_queue
+from syncer.store.looking import Reader, first, marks, tuples
+from syncer.store.names import columns
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,23 +24,22 @@ class Entry:
     origin: str
 
 
-def last_seq(conn: Connection) -> int:
+def last_seq(conn: Reader) -> int:
     """The newest entry's number; 0 when there is none."""
-    return int(conn.execute(select(func.max(change_log.c.seq))).scalar() or 0)
+    return int(first(conn, "SELECT max(seq) FROM change_log") or 0)
 
 
-def first_seq(conn: Connection) -> int | None:
+def first_seq(conn: Reader) -> int | None:
     """The oldest entry that is still there; older ones are deleted after `retention.log`."""
-    found = conn.execute(select(func.min(change_log.c.seq))).scalar()
+    found = first(conn, "SELECT min(seq) FROM change_log")
     return None if found is None else int(found)
 
 
-def summary(conn: Connection, after: int) -> list[str]:
+def summary(conn: Reader, after: int) -> list[str]:
     """What changed after an entry, a line a table and kind, with the first rows named."""
-    c = change_log.c
-    query = select(c.table_name, c.kind, c.row_id).where(c.seq > after).distinct().order_by(c.row_id)
+    query = "SELECT DISTINCT table_name, kind, row_id FROM change_log WHERE seq > ? ORDER BY row_id"
     rows: dict[tuple[str, str], list[int]] = {}
-    for table, kind, row_id in conn.execute(query):
+    for table, kind, row_id in tuples(conn, query, after):
         rows.setdefault((table, kind), []).append(row_id)
     words = {"insert": "add", "update": "change", "delete": "remove"}
     out = []
@@ -52,15 +50,13 @@ def summary(conn: Connection, after: int) -> list[str]:
     return out
 
 
-def entries(conn: Connection, after: int, limit: int | None = None) -> list[Entry]:
+def entries(conn: Reader, after: int, limit: int | None = None) -> list[Entry]:
     """The entries after a number, in order."""
-    query = select(change_log).where(change_log.c.seq > after).order_by(change_log.c.seq)
-    return [Entry(*row) for row in conn.execute(query if limit is None else query.limit(limit))]
+    query = f"SELECT {columns('change_log')} FROM change_log WHERE seq > ? ORDER BY seq LIMIT ?"
+    return [Entry(*row) for row in tuples(conn, query, after, -1 if limit is None else limit)]
 
 
-def pending(conn: Connection, account: str) -> int:
+def pending(conn: Reader, account: str) -> int:
     """Local changes of an account that are not upstream yet, whatever they wait for."""
-    query = select(func.count()).where(
-        change_queue.c.account == account, change_queue.c.state.not_in(list(SETTLED))
-    )
-    return int(conn.execute(query).scalar_one())
+    query = f"SELECT count(*) FROM change_queue WHERE account = ? AND state NOT IN ({marks(SETTLED)})"
+    return int(first(conn, query, account, *(state.value for state in SETTLED)))

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from syncer.core.model import State
-from syncer.store.connect import Connection
+from syncer.store.looking import Reader, first, marks, records, tuples
 
 #: What a run counts of rows.
 COUNTED = ("seen", "added", "changed", "removed")
@@ -55,33 +55,33 @@ class Totals:
     _upto: int = 0
     _begun: bool = False
 
-    def read(self, conn: Connection) -> None:
+    def read(self, conn: Reader) -> None:
         """Add the runs that ended since last time."""
         if not self._begun:
             self._read_forgotten(conn)
             self._begun = True
-        running = conn.exec_driver_sql("SELECT min(id) FROM sync_runs WHERE finished_at IS NULL").scalar()
-        end = running or (conn.exec_driver_sql("SELECT max(id) FROM sync_runs").scalar() or 0) + 1
-        columns = ", ".join(COUNTED)
-        rows = conn.exec_driver_sql(
-            f"SELECT job, account, outcome, {columns}, "
-            "(julianday(finished_at) - julianday(started_at)) * 86400 AS seconds "
-            "FROM sync_runs WHERE id > ? AND id < ? ORDER BY id",
-            (self._upto, end),
-        )
-        for row in rows:
-            self._add((row.job, row.account), {name: getattr(row, name) for name in COUNTED})
-            key = (row.job, row.account, row.outcome or "failed")
-            self.outcomes[key] = self.outcomes.get(key, 0) + 1
-            self.last[row.job, row.account] = (row.outcome or "failed", max(0.0, row.seconds or 0.0))
+        running = first(conn, "SELECT min(id) FROM sync_runs WHERE finished_at IS NULL")
+        end = running or (first(conn, "SELECT max(id) FROM sync_runs") or 0) + 1
+        for job, account, ended, seconds, *counts in tuples(
+            conn,
+            "SELECT job, account, outcome, (julianday(finished_at) - julianday(started_at)) * 86400, "
+            f"{', '.join(COUNTED)} FROM sync_runs WHERE id > ? AND id < ? ORDER BY id",
+            self._upto,
+            end,
+        ):
+            self._add((job, account), dict(zip(COUNTED, counts, strict=True)))
+            outcome = ended or "failed"
+            self.outcomes[job, account, outcome] = self.outcomes.get((job, account, outcome), 0) + 1
+            self.last[job, account] = (outcome, max(0.0, seconds or 0.0))
         self._upto = max(self._upto, end - 1)
 
-    def _read_forgotten(self, conn: Connection) -> None:
-        for row in conn.exec_driver_sql("SELECT job, account, notes FROM sync_jobs WHERE notes IS NOT NULL"):
-            kept = json.loads(row.notes).get(FORGOTTEN, {})
-            self._add((row.job, row.account), {name: int(kept.get(name, 0)) for name in COUNTED})
+    def _read_forgotten(self, conn: Reader) -> None:
+        query = "SELECT job, account, notes FROM sync_jobs WHERE notes IS NOT NULL"
+        for job, account, notes in tuples(conn, query):
+            kept = json.loads(notes).get(FORGOTTEN, {})
+            self._add((job, account), {name: int(kept.get(name, 0)) for name in COUNTED})
             for outcome, count in kept.get("outcomes", {}).items():
-                self.outcomes[row.job, row.account, outcome] = int(count)
+                self.outcomes[job, account, outcome] = int(count)
 
     def _add(self, key: tuple[str, str], counts: dict[str, int]) -> None:
         into = self.sums.setdefault(key, dict.fromkeys(COUNTED, 0))
@@ -101,43 +101,35 @@ class Figures:
     violations: dict[tuple[str, str], int]  #: (job, account) -> quiet cycles that wrote all the same
 
 
-def read_jobs(conn: Connection) -> tuple[JobHealth, ...]:
+def read_jobs(conn: Reader) -> tuple[JobHealth, ...]:
     """Every enabled job."""
-    rows = conn.exec_driver_sql(
+    rows = records(
+        conn,
         f"SELECT h.job, h.account, j.provider, {_EPOCH.format('h.last_ok_at')} AS last_ok, "
         "h.age_s, h.every_s, h.stale, h.failures, "
         "h.paused_until > strftime('%Y-%m-%dT%H:%M:%fZ', 'now') AS paused "
         "FROM sync_health h JOIN sync_jobs j ON j.job = h.job AND j.account = h.account "
-        "ORDER BY h.account, h.job"
+        "ORDER BY h.account, h.job",
     )
     return tuple(
-        JobHealth(
-            row.job,
-            row.account,
-            row.provider,
-            row.last_ok,
-            row.age_s,
-            row.every_s,
-            bool(row.stale),
-            row.failures,
-            bool(row.paused),
-        )
-        for row in rows
+        JobHealth(**row | {"stale": bool(row["stale"]), "paused": bool(row["paused"])}) for row in rows
     )
 
 
-def read_figures(conn: Connection, totals: Totals) -> Figures:
+def read_figures(conn: Reader, totals: Totals) -> Figures:
     """Read all of them, and bring `totals` up to date."""
     totals.read(conn)
     jobs = read_jobs(conn)
-    accounts = [str(a) for a in conn.exec_driver_sql("SELECT name FROM telecmi_accounts").scalars()]
+    accounts = [str(name) for (name,) in tuples(conn, "SELECT name FROM telecmi_accounts")]
     counts = {(account, state.value): 0 for account in accounts for state in State}
     counts |= _counts(conn, "SELECT account, state, count(*) FROM change_queue GROUP BY account, state")
     oldest: dict[str, float] = dict.fromkeys(accounts, 0.0)
-    for account, age in conn.exec_driver_sql(
+    unsent = (State.QUEUED.value, State.SENDING.value, State.UNKNOWN.value)
+    for account, age in tuples(
+        conn,
         "SELECT account, (julianday('now') - julianday(min(created_at))) * 86400 "
-        "FROM change_queue WHERE state IN (?, ?, ?) GROUP BY account",
-        (State.QUEUED.value, State.SENDING.value, State.UNKNOWN.value),
+        f"FROM change_queue WHERE state IN ({marks(unsent)}) GROUP BY account",
+        *unsent,
     ):
         oldest[str(account)] = max(0.0, float(age or 0.0))
     none = {(job.job, job.account): 0 for job in jobs}
@@ -146,14 +138,14 @@ def read_figures(conn: Connection, totals: Totals) -> Figures:
     )
     aside = none | _counts(conn, "SELECT job, account, count(*) FROM set_aside GROUP BY job, account")
     violations = dict(none)
-    for job, account, notes in conn.exec_driver_sql("SELECT job, account, notes FROM sync_jobs"):
+    for job, account, notes in tuples(conn, "SELECT job, account, notes FROM sync_jobs"):
         if (job, account) in none and notes:
             violations[job, account] = int(json.loads(notes).get("quiescence_violations", 0))
     return Figures(jobs, counts, oldest, held, aside, violations)
 
 
-def _counts(conn: Connection, query: str) -> dict[tuple[str, str], int]:
-    return {(str(a), str(b)): int(n) for a, b, n in conn.exec_driver_sql(query)}
+def _counts(conn: Reader, query: str) -> dict[tuple[str, str], int]:
+    return {(str(a), str(b)): int(n) for a, b, n in tuples(conn, query)}
 
 
 def file_sizes(database: Path) -> Iterator[tuple[str, str, float]]:

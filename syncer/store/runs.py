@@ -202,15 +202,6 @@ def drop_set_aside(conn: Connection, job: str, account: str, seen: Collection[st
         conn.execute(delete(set_aside).where(c.id.in_(block)))
 
 
-def load_windows(conn: Connection, account: str) -> list[Verified]:
-    """The voicemail spans that were read whole."""
-    query = select(voicemail_windows).where(voicemail_windows.c.account == account)
-    return [
-        Verified(row.start_ms, row.end_ms, row.verified_ms)
-        for row in conn.execute(query.order_by(voicemail_windows.c.start_ms))
-    ]
-
-
 def save_window(conn: Connection, account: str, window: Verified, replaces: Iterable[int], rows: int) -> None:
     """Note that a span was read whole; the spans that begin at `replaces` are told by it from now on."""
     table = voicemail_windows

@@ -17,13 +17,20 @@ from sqlalchemy import Connection, text
 from syncer.errors import SchemaError, StoreError
 from syncer.store import triggers, views
 from syncer.store.connect import Database
+from syncer.store.revision import HEAD, REVISIONS, current, is_current
 from syncer.store.tables import metadata
 
-#: The newest revision in `migrations/versions`; a test holds it to them.
-HEAD = "0001"
-
-#: Every revision that this version knows, oldest first.
-REVISIONS = ("0001",)
+__all__ = [
+    "HEAD",
+    "REVISIONS",
+    "backup",
+    "backup_before_upgrade",
+    "current",
+    "heal",
+    "is_current",
+    "migrations_folder",
+    "upgrade",
+]
 
 
 def migrations_folder() -> Path:
@@ -31,47 +38,6 @@ def migrations_folder() -> Path:
     package = Path(__file__).resolve().parent.parent
     shipped = package / "_migrations"
     return shipped if shipped.is_dir() else package.parent / "migrations"
-
-
-def current(conn: Connection) -> str | None:
-    """The revision of the database; None for a file that has nothing of ours.
-
-    Raises SchemaError when it holds tables or views of somebody else under our names.
-    """
-    query = text("SELECT name, type FROM sqlite_master WHERE type IN ('table', 'view')")
-    there = {str(name).lower(): str(kind) for name, kind in conn.execute(query)}
-    ours = set(metadata.tables) | set(views.expected())
-    clashing = sorted(ours & set(there))
-    if "alembic_version" in there and {"sync_guard", "change_queue", "contact_base"} & set(there):
-        kinds = dict.fromkeys(metadata.tables, "table") | dict.fromkeys(views.expected(), "view")
-        foreign = [name for name in clashing if there[name] != kinds[name]]
-        if foreign:
-            raise SchemaError(
-                f"the database has a {there[foreign[0]]} {foreign[0]} that syncer did not make: rename or drop it"
-            )
-        revision = conn.execute(text("SELECT version_num FROM alembic_version")).scalar()
-        if revision is not None:
-            return str(revision)
-    if clashing or "alembic_version" in there:
-        name = clashing[0] if clashing else "alembic_version"
-        raise SchemaError(
-            f"the database has a {there[name]} {name} that syncer did not make: "
-            "name another file in database.url"
-        )
-    return None
-
-
-def is_current(db: Database) -> bool:
-    """Whether nothing is to be done; raises SchemaError for a database from a newer version."""
-    with db.read() as conn:
-        revision = current(conn)
-        if revision is not None and revision not in REVISIONS:
-            raise SchemaError(
-                f"the database {db.path.name} was written by a newer version of syncer "
-                f"(its schema is {revision}, this version knows up to {HEAD}): upgrade syncer, or restore "
-                "the backup that was taken before the upgrade"
-            )
-        return revision == HEAD
 
 
 def backup_before_upgrade(db: Database) -> Path | None:

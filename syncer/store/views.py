@@ -5,7 +5,10 @@ Computed when they are read, by whoever reads them, so that a dead daemon looks 
 
 from __future__ import annotations
 
-from sqlalchemy import Connection
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from sqlalchemy import Connection
 
 _FULL_NAME = "trim(COALESCE({0}.first_name, '') || ' ' || COALESCE({0}.last_name, ''))"
 

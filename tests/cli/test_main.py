@@ -87,8 +87,35 @@ def test_help_imports_nothing_slow() -> None:
     code = "import sys, syncer.cli.main as m; m.run(['--help']); print(*sys.modules, file=sys.stderr)"
     done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True)
     loaded = {name.split(".")[0] for name in done.stderr.split()}
-    assert not loaded & {"sqlalchemy", "pydantic", "rich", "httpx", "starlette", "asyncio", "structlog"}
+    assert not loaded & {"sqlalchemy", "sqlite3", "rich", "httpx", "starlette", "asyncio", "structlog"}
     assert "doctor" in done.stdout
+
+
+def test_looking_imports_nothing_slow(syncer: Syncer) -> None:
+    """What these commands load beyond their need is most of the time that they take."""
+    commands = [
+        ["status"],
+        ["contacts", "show", f"+{syncer.one('SELECT phone_no FROM telecmi_contacts WHERE id = 3')}"],
+        ["contacts", "list", "--search", "a"],
+        ["contacts", "list", "--provider", "any"],
+        ["queue", "list"],
+        ["held", "list"],
+        ["log"],
+        ["voicemails", "list"],
+    ]
+    code = (
+        "import sys, syncer.cli.main as m\n"
+        f"for command in {commands}:\n"
+        f"    assert m.run(['--config', {str(syncer.config)!r}, *command]) == 0, command\n"
+        "    print(*command, *sys.modules, file=sys.stderr)\n"
+    )
+    done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True)
+    told = done.stderr.splitlines()
+    assert len(told) == len(commands)
+    slow = {"sqlalchemy", "alembic", "httpx", "aiohttp", "asyncio", "structlog", "rich", "phonenumbers"}
+    for line in told:
+        loaded = {name.split(".")[0] for name in line.split()}
+        assert not loaded & slow, line.split(" sys ")[0]
 
 
 def test_version(empty: Syncer) -> None:

@@ -60,7 +60,7 @@ def newer(tmp_path: Path) -> Path:
     tree = tmp_path / "newer"
     for name in ("syncer", "migrations"):
         shutil.copytree(ROOT / name, tree / name, ignore=shutil.ignore_patterns("__pycache__"))
-    schema = tree / "syncer" / "store" / "schema.py"
+    schema = tree / "syncer" / "store" / "revision.py"
     text = schema.read_text()
     text, heads = re.subn(r'^HEAD = ".*"$', 'HEAD = "0002"', text, flags=re.MULTILINE)
     text, lists = re.subn(r"^REVISIONS = .*$", 'REVISIONS = ("0001", "0002")', text, flags=re.MULTILINE)

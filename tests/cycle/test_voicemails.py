@@ -15,7 +15,7 @@ from syncer.core.windows import DAY, HOUR
 from syncer.cycle.env import Env, build
 from syncer.cycle.run import Run
 from syncer.sandbox import create_app
-from syncer.store import runs
+from syncer.store import facts
 from tests.office import Office
 
 MakeOffice = Callable[..., Office]
@@ -55,7 +55,7 @@ def have(office: Office, name: str) -> bool:
 def verified(office: Office) -> list[tuple[int, int]]:
     """The spans that were read whole, merged."""
     with office.db.read() as conn:
-        spans = runs.load_windows(conn, "main")
+        spans = facts.load_windows(conn, "main")
     assert len(spans) <= FEW, "spans of one day are joined"
     assert all(span.start < span.end for span in spans)
     return windows.union((span.start, span.end) for span in spans)
@@ -117,7 +117,7 @@ def test_a_quiet_day_costs_few_calls_and_leaves_one_span_a_day(make_office: Make
         pull(office)
     assert len(asked(office, mark)) <= 48 * 3 + 10
     with office.db.read() as conn:
-        assert len(runs.load_windows(conn, "main")) <= 8
+        assert len(facts.load_windows(conn, "main")) <= 8
 
 
 # -- what shows late, or too early

@@ -21,6 +21,7 @@ from sqlalchemy.exc import DBAPIError, SQLAlchemyError
 from syncer.errors import SchemaError, StoreBusyError, StoreError, UsageError
 from syncer.store import schema
 from syncer.store.connect import Database, map_error
+from syncer.store.looking import Looking
 from tests.store.conftest import BEFORE, Mirror
 
 SECRET = "Asha-Rao-919200000001"
@@ -192,6 +193,8 @@ def test_a_read_only_file_is_told(open_folder: Path) -> None:
             assert schema.is_current(db)
             with pytest.raises(StoreError, match="cannot be written"), db.write():
                 pytest.fail("a read-only file was written")
+        with Looking(path) as looking:
+            assert schema.is_current(looking)
 
 
 def test_a_closed_folder_is_told(open_folder: Path) -> None:

@@ -11,7 +11,7 @@ import sys
 import pytest
 
 from syncer.errors import SchemaError, StoreBusyError
-from syncer.store import report, schema
+from syncer.store import schema, soundness
 from tests.store.conftest import Mirror
 
 #: A program that dies with everything written and nothing committed.
@@ -80,7 +80,7 @@ def test_a_killed_writer_leaves_nothing_behind(mirror: Mirror) -> None:
 def test_a_guard_that_was_opened_by_hand_is_noticed_and_closed(mirror: Mirror) -> None:
     mirror.sql("UPDATE sync_guard SET active = 1")
     with mirror.db.read() as conn:
-        assert any("guard" in finding for finding in report.guard_problems(conn))
+        assert any("guard" in finding for finding in soundness.guard_problems(conn))
     assert schema.heal(mirror.db) == ["the write guard stood open: closed"]
     assert mirror.guard() == 0 and schema.heal(mirror.db) == []
 

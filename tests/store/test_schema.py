@@ -13,7 +13,7 @@ import pytest
 from sqlalchemy import create_engine
 
 from syncer.errors import SchemaError
-from syncer.store import report, schema, triggers, views
+from syncer.store import schema, soundness, triggers, views
 from syncer.store.connect import Database
 from syncer.store.tables import metadata
 from tests.store.conftest import Mirror
@@ -53,7 +53,7 @@ def test_a_fresh_file_is_whole(fresh_file: Path, tmp_path: Path) -> None:
     shutil.copy(fresh_file, tmp_path / "m.db")
     with Database(tmp_path / "m.db") as db:
         assert schema.is_current(db)
-        assert report.integrity_problems(db) == []
+        assert soundness.integrity_problems(db) == []
         assert db.pragma("PRAGMA journal_mode") == [("wal",)]
         with db.read() as conn:
             assert triggers.missing(conn) == [] and views.missing(conn) == []
@@ -98,7 +98,7 @@ def test_processes_that_start_at_once_on_a_fresh_file(tmp_path: Path) -> None:
     assert [child.returncode for child in children] == [0] * 3, ends
     assert sorted(out.strip() for out, _ in ends) == ["0", "0", "1"]
     with Database(path) as db:
-        assert report.integrity_problems(db) == []
+        assert soundness.integrity_problems(db) == []
 
 
 # -- what is put back --------------------------------------------------------------------------------
@@ -110,7 +110,7 @@ def test_processes_that_start_at_once_on_a_fresh_file(tmp_path: Path) -> None:
 def test_a_lost_trigger_is_put_back_and_named(mirror: Mirror, name: str) -> None:
     mirror.sql(f"DROP TRIGGER {name}")
     with mirror.db.read() as conn:
-        assert any(name in finding for finding in report.guard_problems(conn))
+        assert any(name in finding for finding in soundness.guard_problems(conn))
     assert schema.upgrade(mirror.db) == [f"put back: {name}"]
     assert schema.upgrade(mirror.db) == []
 
@@ -141,7 +141,7 @@ def test_altered_ones_are_put_back(mirror: Mirror) -> None:
     mirror.contact()
     assert "read-only" in mirror.refused("UPDATE telecmi_contacts SET raw = 'x'")
     with mirror.db.read() as conn:
-        assert report.guard_problems(conn) == []
+        assert soundness.guard_problems(conn) == []
 
 
 def test_what_people_added_themselves_stays(mirror: Mirror) -> None:

@@ -1,0 +1,135 @@
+"""Looking at the mirror with nothing but Python's own sqlite3: what every command that shows something needs.
+
+SQLAlchemy takes longer to import than such a command does all told. The statements of `report`, `people`,
+`facts` and `feed` are plain SQL and run here, and on the connection of a `Database`, alike.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import sqlite3
+from collections.abc import Callable, Iterator, Sized
+from contextlib import AbstractContextManager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Protocol, TypeAlias
+
+from syncer.store import faults
+
+if TYPE_CHECKING:
+    from sqlalchemy import Connection
+
+#: A connection to read from: our own, or that of a `Database`.
+Reader: TypeAlias = "sqlite3.Connection | Connection"
+
+#: A row for people: column -> value.
+Record: TypeAlias = dict[str, Any]
+
+#: How long a statement waits for somebody else's write transaction, in seconds.
+BUSY_TIMEOUT = 10.0
+
+
+class Readable(Protocol):
+    """An open database that can be read: `Looking`, or `connect.Database`."""
+
+    path: Path
+
+    def read(self) -> AbstractContextManager[Reader]:
+        """A snapshot to read from."""
+        ...
+
+
+class Looking:
+    """A database file that is looked at and never written to. It has to be there."""
+
+    def __init__(self, path: Path, *, busy_timeout: float = BUSY_TIMEOUT) -> None:
+        self.path = path
+        faults.require(path)
+        with faults.told(path):
+            # Not opened read-only: then nobody could take up the log of a program that was killed.
+            self._conn = sqlite3.connect(path, timeout=busy_timeout, isolation_level=None)
+            self._conn.text_factory = lambda raw: raw.decode("utf-8", "replace")
+            for pragma in ("query_only = ON", "trusted_schema = OFF", "cache_size = -8000"):
+                self._conn.execute(f"PRAGMA {pragma}")
+
+    @contextlib.contextmanager
+    def read(self) -> Iterator[sqlite3.Connection]:
+        """A snapshot to read from."""
+        with faults.told(self.path):
+            self._conn.execute("BEGIN")
+            try:
+                yield self._conn
+            finally:
+                self._conn.rollback()
+
+    def data_version(self) -> int:
+        """A number that changes when another connection has committed."""
+        with faults.told(self.path):
+            return int(self._conn.execute("PRAGMA data_version").fetchone()[0])
+
+    def close(self) -> None:
+        """Close the connection; safe to call twice."""
+        self._conn.close()
+
+    def __enter__(self) -> Looking:
+        return self
+
+    def __exit__(self, *exc: object) -> None:
+        self.close()
+
+
+def raw(conn: Reader) -> sqlite3.Connection:
+    """SQLite's own connection beneath."""
+    if isinstance(conn, sqlite3.Connection):
+        return conn
+    driver = conn.connection.driver_connection
+    assert isinstance(driver, sqlite3.Connection)
+    return driver
+
+
+def tuples(conn: Reader, query: str, *values: object) -> list[tuple[Any, ...]]:
+    """The rows of a query."""
+    return raw(conn).execute(query, values).fetchall()
+
+
+def records(conn: Reader, query: str, *values: object) -> list[Record]:
+    """The rows of a query, by column."""
+    cursor = raw(conn).execute(query, values)
+    names = [column[0] for column in cursor.description]
+    return [dict(zip(names, row, strict=True)) for row in cursor]
+
+
+def first(conn: Reader, query: str, *values: object) -> Any:
+    """The first value of the first row; None when there is no row."""
+    row = raw(conn).execute(query, values).fetchone()
+    return None if row is None else row[0]
+
+
+@contextlib.contextmanager
+def asking(conn: Reader, name: str, takes: int, function: Callable[..., bool]) -> Iterator[None]:
+    """While this lasts, a query may call `function` by `name`, which `takes` so many values.
+
+    SQLite would only say that it failed: what it raised (a bug, ctrl-c) is raised here as it was.
+    """
+    raised: list[BaseException] = []
+
+    def ask(*values: object) -> bool:
+        try:
+            return function(*values)
+        except BaseException as error:
+            raised.append(error)
+            raise
+
+    raw(conn).create_function(name, takes, ask, deterministic=True)
+    try:
+        yield
+    except sqlite3.OperationalError:
+        if raised:
+            raise raised[0] from None
+        raise
+    finally:
+        raw(conn).create_function(name, takes, None)
+
+
+def marks(values: Sized) -> str:
+    """`?, ?, ?`: a place for each of the values, for an IN."""
+    return ", ".join("?" * len(values))

@@ -1,0 +1,52 @@
+"""The names of all tables, and the columns of those that people are shown, as plain text.
+
+`tables.py` says all about them; it takes SQLAlchemy, and looking at the mirror begins sooner without.
+A test holds both together.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from typing import Final
+
+_MIRRORED: Final = ("first_seen_at", "last_changed_at", "deleted_at", "raw")
+
+#: By table, in order.
+COLUMNS: Final[Mapping[str, tuple[str, ...]]] = {
+    "telecmi_contacts": (
+        "id", "account", "contact_id", "phone_no", "phone_e164", "first_name", "last_name", "email_id",
+        "company", "job_title", *_MIRRORED,
+    ),
+    "telecmi_voicemails": (
+        "id", "account", "voicename", "time", "from_number", "phone_e164", "received_at", *_MIRRORED,
+    ),
+    "smartflo_contacts": (
+        "id", "account", "smartflo_id", "contact_group_id", "contact_group_name", "phone_number", "phone_e164",
+        "name", "email_id", "address", "company_name", "custom_fields", "created_at", "updated_at", *_MIRRORED,
+    ),
+    "change_queue": (
+        "id", "account", "contact_row", "operation", "state", "fields", "edit_seq", "attempts",
+        "next_attempt_at", "last_error", "created_at", "sent_at", "settled_at", "clashes", "approved", "found_by",
+    ),
+    "change_log": ("seq", "at", "table_name", "row_id", "kind", "field", "old", "new", "origin"),
+    "held": ("id", "job", "account", "reason", "rows", "created_at", "decided_at", "decision"),
+    "contact_base": (
+        "row_id", "account", "source", "contact_id", "phone_no", "first_name", "last_name", "email_id",
+        "company", "job_title", "phone_e164", "touched",
+    ),
+    "sync_jobs": (
+        "job", "account", "provider", "enabled", "every_s", "last_ok_at", "last_complete_at", "cursor",
+        "last_full_at", "paused_until", "failures", "notes",
+    ),
+}  # fmt: skip
+
+#: Every table of ours.
+TABLES: Final = frozenset(COLUMNS) | {
+    "telecmi_user_contacts", "telecmi_notes", "smartflo_contact_groups", "sync_runs", "sync_guard",
+    "telecmi_accounts", "push_intents", "voicemail_windows", "set_aside", "absences", "held_rows", "forgotten",
+}  # fmt: skip
+
+
+def columns(table: str, called: str = "", but: Iterable[str] = ()) -> str:
+    """The columns for a SELECT, of the table or of what it is `called` there."""
+    return ", ".join(f"{called or table}.{name}" for name in COLUMNS[table] if name not in but)

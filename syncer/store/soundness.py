@@ -1,0 +1,106 @@
+"""Whether the file is sound: its structure, our tables, triggers and views, and rows that belong together.
+
+It finds and says; what can be mended is mended by `schema.py`.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+
+from sqlalchemy import Connection, text
+
+from syncer.store import triggers, views
+from syncer.store.connect import Database
+from syncer.store.tables import metadata
+
+#: How many findings of one kind are listed; the rest is counted.
+_MOST = 10
+
+
+def sqlite_version() -> str:
+    """The version of SQLite that this Python links."""
+    return sqlite3.sqlite_version
+
+
+def quick_problems(db: Database) -> list[str]:
+    """What a look at the file's structure finds; empty when it is sound."""
+    return [str(row[0]) for row in db.pragma(f"PRAGMA quick_check({_MOST})") if row[0] != "ok"]
+
+
+def guard_problems(conn: Connection) -> list[str]:
+    """Tables, triggers and views that are missing or differ, and a write guard left open, in words."""
+    there = set(conn.execute(text("SELECT name FROM sqlite_master WHERE type = 'table'")).scalars())
+    gone = sorted(set(metadata.tables) - there)
+    if gone:
+        return [f"the table {name} is missing: restore a backup" for name in gone]
+    out = []
+    lost = triggers.missing(conn)
+    if lost:
+        out.append(
+            f"{'1 trigger is' if len(lost) == 1 else f'{len(lost)} triggers are'} missing or altered ({', '.join(lost[:3])}{', ...' if len(lost) > 3 else ''}), "
+            "so that edits may go unnoticed: `syncer db upgrade` puts them back"
+        )
+    query = text("SELECT name, sql FROM sqlite_master WHERE type = 'view'")
+    known: dict[str, str] = dict(conn.execute(query).all())
+    stale = [name for name, sql in views.expected().items() if known.get(name) != sql]
+    if stale:
+        out.append(f"views are missing or altered ({', '.join(stale)}): `syncer db upgrade` puts them back")
+    if conn.execute(text("SELECT active FROM sync_guard WHERE id = 1")).scalar():
+        out.append("the write guard stands open, so that edits go unnoticed: `syncer db upgrade` closes it")
+    return out
+
+
+#: Rows of these queries are findings: what is wrong, the row's number.
+_SANE = {
+    "the base copy of a contact row that does not exist": (
+        "SELECT row_id FROM contact_base b WHERE NOT EXISTS (SELECT 1 FROM telecmi_contacts c WHERE c.id = b.row_id)"
+    ),
+    "a base copy that belongs to another account than its contact": (
+        "SELECT row_id FROM contact_base b JOIN telecmi_contacts c ON c.id = b.row_id WHERE c.account <> b.account"
+    ),
+    "a base copy of an unknown source": (
+        "SELECT row_id FROM contact_base WHERE source NOT IN ('directory', 'user_list', 'gone')"
+    ),
+    "a living contact that the directory knows, without a base copy": (
+        "SELECT id FROM telecmi_contacts c WHERE contact_id IS NOT NULL AND deleted_at IS NULL "
+        "AND NOT EXISTS (SELECT 1 FROM contact_base b WHERE b.row_id = c.id AND b.source <> 'gone')"
+    ),
+    "a base copy with another contact_id than its contact": (
+        "SELECT row_id FROM contact_base b JOIN telecmi_contacts c ON c.id = b.row_id "
+        "WHERE b.source = 'directory' AND b.contact_id IS NOT c.contact_id"
+    ),
+    "a change of a contact row that does not exist": (
+        "SELECT id FROM change_queue q WHERE NOT EXISTS (SELECT 1 FROM telecmi_contacts c WHERE c.id = q.contact_row)"
+    ),
+    "a change in an unknown state": (
+        "SELECT id FROM change_queue WHERE state NOT IN "
+        "('queued', 'sending', 'unknown', 'done', 'rejected', 'conflict', 'held', 'discarded')"
+    ),
+}
+
+
+def integrity_problems(db: Database) -> list[str]:
+    """All that a full look at the database finds, in words; empty when it is sound."""
+    out = [
+        f"the file is damaged: {row[0]}"
+        for row in db.pragma(f"PRAGMA integrity_check({_MOST})")
+        if row[0] != "ok"
+    ]
+    if out:
+        return [*out, "restore a backup, or `sqlite3 FILE .recover` into a new file"]
+    orphans = db.pragma("PRAGMA foreign_key_check")
+    for table, row_id, parent, _ in orphans[:_MOST]:
+        out.append(f"row {row_id} of {table} points to a row of {parent} that does not exist")
+    if len(orphans) > _MOST:
+        out.append(f"and {len(orphans) - _MOST} more rows that point to nothing")
+    with db.read() as conn:
+        guards = guard_problems(conn)
+        out += guards
+        if any(finding.startswith("the table") for finding in guards):
+            return out
+        for finding, query in _SANE.items():
+            ids = conn.execute(text(query)).scalars().all()
+            if ids:
+                listed = ", ".join(str(one) for one in ids[:_MOST])
+                out.append(f"{finding}: {len(ids)} ({listed}{', ...' if len(ids) > _MOST else ''})")
+    return out
