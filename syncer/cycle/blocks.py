@@ -31,13 +31,13 @@ class Blocks(Generic[P, T]):
     """What is still to be written of one listing.
 
     `sift` looks at pages and gives back what of them differs, in their order; `write` writes a block
-    of that in one transaction.
+    of that in one transaction, and may say how many seconds of its time that held others up.
     """
 
     def __init__(
         self,
         sift: Callable[[Sequence[P]], Awaitable[Sequence[T]]],
-        write: Callable[[Sequence[T]], Awaitable[None]],
+        write: Callable[[Sequence[T]], Awaitable[float | None]],
         *,
         now: Callable[[], float] = lambda: asyncio.get_running_loop().time(),
     ) -> None:
@@ -64,9 +64,9 @@ class Blocks(Generic[P, T]):
         while at < len(rows):
             block = rows[at : at + self._size]
             began = self._now()
-            await self._write(block)
+            held = await self._write(block)
             at += len(block)
-            self._adapt(len(block), self._now() - began)
+            self._adapt(len(block), self._now() - began if held is None else held)
 
     def _adapt(self, rows: int, took: float) -> None:
         """Rows differ in what they cost: a new one is cheap, one that moves changes of the queue is not."""

@@ -22,10 +22,10 @@ from syncer.cycle.mirrors import known_offset, learn_offset, learn_volatile, wat
 from syncer.cycle.run import Run
 from syncer.cycle.settle import Ask, settle
 from syncer.errors import BadAnswerError, RejectedError, RemoteError
-from syncer.store import absorbing, contacts, feed, queue
-from syncer.store.absorbing import Absorbing, Counts
+from syncer.store import absorbing, contacts, feed, judging, queue
 from syncer.store.connect import Connection
 from syncer.store.contacts import Policy
+from syncer.store.judging import Absorbing, Counts, Judged
 from syncer.store.tables import telecmi_contacts
 
 JOB = joblist.CONTACTS
@@ -91,8 +91,8 @@ async def read_directory(
         differing, epoch = await store.read(_sift, reading.work, rows)
         return [(row, pages[0].epoch) for row in differing]
 
-    async def write(block: Sequence[tuple[DirectoryContact, int]]) -> None:
-        await _write(run, reading, [row for row, _ in block], min(asked_in for _, asked_in in block))
+    async def write(block: Sequence[tuple[DirectoryContact, int]]) -> float:
+        return await _write(run, reading, [row for row, _ in block], min(asked_in for _, asked_in in block))
 
     async def fetch(position: Position, foresee: Foresee) -> Page:
         asked_in = epoch
@@ -106,20 +106,28 @@ async def read_directory(
 def _sift(
     conn: Connection, work: Absorbing, rows: Sequence[DirectoryContact]
 ) -> tuple[Sequence[DirectoryContact], int]:
-    return absorbing.sift(conn, work, rows), queue.epoch(conn)
+    return judging.sift(conn, work, rows), queue.epoch(conn)
 
 
 async def absorb(run: Run, reading: Reading, rows: Sequence[DirectoryContact], asked_in: int) -> None:
     """Take over rows that were asked for in the epoch `asked_in`."""
-    differing = await run.env.store.read(absorbing.sift, reading.work, rows)
+    differing = await run.env.store.read(judging.sift, reading.work, rows)
     if differing:
         await _write(run, reading, differing, asked_in)
 
 
-async def _write(run: Run, reading: Reading, rows: Sequence[DirectoryContact], asked_in: int) -> None:
+async def _write(run: Run, reading: Reading, rows: Sequence[DirectoryContact], asked_in: int) -> float:
+    """Write a block; how long that held others up, in seconds."""
     work = reading.work
     work.asked_in, work.at = asked_in, run.env.stamp()
-    await run.env.store.mirror(absorbing.absorb_batch, work, rows)
+
+    def judge(conn: Connection) -> Judged:
+        return judging.judge(conn, work, rows)
+
+    def absorb_batch(conn: Connection, made: Judged) -> None:
+        absorbing.write(conn, work, made)
+
+    return await run.env.store.judged(judge, absorb_batch)
 
 
 @dataclass(slots=True)
@@ -197,7 +205,8 @@ def lose(conn: Connection, local: Local, policy: Policy, at: str) -> None:
 async def pull_directory(run: Run, source: TelecmiSource) -> None:
     """One pull: take over what the directory shows, then settle what it no longer shows."""
     store, account = run.env.store, source.account
-    await store.write(contacts.fill_phones, account.name, account.region)
+    if await store.read(contacts.unfilled, account.name, account.region):
+        await store.write(contacts.fill_phones, account.name, account.region)
     pending = await store.read(feed.pending, account.name)  # a push may be under way beside this pull
     reading, certificate, walk = await read_directory(run, source)
     counts = reading.counts

@@ -26,8 +26,9 @@ from syncer.store.tables import metadata
 
 __all__ = ["BUSY_TIMEOUT", "Connection", "Database", "create_private", "map_error"]
 
-#: The log is copied into the file at so many pages (16 MiB): a page that a pull touches often is copied once.
-CHECKPOINT_PAGES = 4000
+#: The log is copied into the file at so many pages, after a commit, when nobody waits for the write lock. At
+#: 1000 any other client copies it: a person who edits during a pull would wait for what the pull wrote.
+CHECKPOINT_PAGES = 600
 
 #: How long a statement waits for somebody else's write transaction, in seconds.
 BUSY_TIMEOUT = 10.0
