@@ -87,9 +87,8 @@ async def read_directory(
 
     async def sift(pages: Sequence[Page]) -> Sequence[tuple[DirectoryContact, int]]:
         nonlocal epoch
-        rows = [as_contact(row) for row in rows_of(pages)]
-        differing, epoch = await store.read(_sift, reading.work, rows)
-        return [(row, pages[0].epoch) for row in differing]
+        differing, epoch = await store.read(_sift, reading.work, rows_of(pages))
+        return [(as_contact(row), pages[0].epoch) for row in differing]
 
     async def write(block: Sequence[tuple[DirectoryContact, int]]) -> float:
         return await _write(run, reading, [row for row, _ in block], min(asked_in for _, asked_in in block))
@@ -103,15 +102,22 @@ async def read_directory(
     return reading, walk.certificate(len(reading.seen) + reading.counts.forgotten), walk
 
 
-def _sift(
-    conn: Connection, work: Absorbing, rows: Sequence[DirectoryContact]
-) -> tuple[Sequence[DirectoryContact], int]:
-    return judging.sift(conn, work, rows), queue.epoch(conn)
+def _sift(conn: Connection, work: Absorbing, rows: Sequence[Row]) -> tuple[Sequence[Row], int]:
+    return judging.sift(conn, work, rows, _of_row), queue.epoch(conn)
+
+
+def _of_row(row: Row) -> tuple[str, str | None, str]:
+    phone = row.values.get("phone_e164")
+    return row.key, phone if isinstance(phone, str) else None, row.raw
+
+
+def _of_contact(contact: DirectoryContact) -> tuple[str, str | None, str]:
+    return contact.contact_id, contact.phone_e164, contact.raw
 
 
 async def absorb(run: Run, reading: Reading, rows: Sequence[DirectoryContact], asked_in: int) -> None:
     """Take over rows that were asked for in the epoch `asked_in`."""
-    differing = await run.env.store.read(judging.sift, reading.work, rows)
+    differing = await run.env.store.read(judging.sift, reading.work, rows, _of_contact)
     if differing:
         await _write(run, reading, differing, asked_in)
 

@@ -6,11 +6,11 @@ nobody who edits has to wait for it; the writing is left to `absorbing.py`.
 
 from __future__ import annotations
 
+import json
 from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from functools import lru_cache
-from typing import Any
+from typing import Any, TypeVar
 
 from sqlalchemy import Connection
 
@@ -23,6 +23,8 @@ from syncer.store import queue
 from syncer.store.batch import Batch, settles
 from syncer.store.contacts import TABLE, Policy, load_adopters, load_by_contact_id
 from syncer.store.tables import contact_base, telecmi_contacts
+
+T = TypeVar("T")
 
 
 @dataclass(slots=True)
@@ -66,44 +68,46 @@ class Absorbing:
     forgotten: Callable[[str | None], bool] = field(default=lambda _: False)
 
 
-@lru_cache(maxsize=64)
-def _standing(count: int) -> str:
-    """How so many contacts stand here: `open` where a change of one waits."""
-    open_ = ", ".join(f"'{state}'" for state in sorted(OPEN))
-    marks = ", ".join("?" * count)
-    return (
-        "SELECT c.id, c.contact_id, c.raw, c.deleted_at, b.source, EXISTS (SELECT 1 FROM change_queue q "
-        f"WHERE q.contact_row = c.id AND q.state IN ({open_})) AS open "
-        "FROM telecmi_contacts c LEFT JOIN contact_base b ON b.row_id = c.id "
-        f"WHERE c.account = ? AND c.contact_id IN ({marks})"
-    )
+_WAITING = ", ".join(f"'{state}'" for state in sorted(OPEN))
+
+#: How contacts stand here; the last column says whether a change of it waits.
+_STANDING = (
+    "SELECT c.contact_id, c.id, c.raw, c.deleted_at, b.source, EXISTS (SELECT 1 FROM change_queue q "
+    f"WHERE q.contact_row = c.id AND q.state IN ({_WAITING})) "
+    "FROM telecmi_contacts c LEFT JOIN contact_base b ON b.row_id = c.id "
+    "WHERE c.account = ? AND c.contact_id IN (SELECT value FROM json_each(?))"
+)
 
 
-def sift(conn: Connection, work: Absorbing, rows: Sequence[DirectoryContact]) -> list[DirectoryContact]:
-    """Those of the rows that differ from the mirror; the others are marked as seen, and done with."""
-    known: dict[str, Any] = {}
-    for block in queue.chunks([row.contact_id for row in rows]):
-        found = conn.exec_driver_sql(_standing(len(block)), (work.policy.account, *block))
-        known |= {row.contact_id: row for row in found}
-    differing: list[DirectoryContact] = []
-    for row in rows:
-        there = known.get(row.contact_id)
-        if there is None and work.forgotten(row.phone_e164):
-            work.counts.seen += 1
-            work.counts.forgotten += 1
-        elif (
-            there is None
-            or row.contact_id in work.unwritten
-            or there.open
-            or there.deleted_at is not None
-            or there.source != "directory"
-            or not _same_raw(there.raw, row.raw, work.ignored)
-        ):
-            differing.append(row)
-            work.unwritten.add(row.contact_id)
-        else:
-            work.counts.seen += 1
-            work.seen.add(there.id)
+def sift(
+    conn: Connection, work: Absorbing, rows: Sequence[T], of: Callable[[T], tuple[str, str | None, str]]
+) -> list[T]:
+    """Those of the rows that differ from the mirror; the others are marked as seen, and done with.
+
+    `of` names a row's contact_id, its number in E.164, and its JSON.
+    """
+    told = [of(row) for row in rows]
+    known: dict[str, list[Any]] = {}
+    for block in queue.chunks([contact_id for contact_id, _, _ in told]):
+        found = conn.exec_driver_sql(_STANDING, (work.policy.account, json.dumps(block))).all()
+        known |= {contact_id: there for contact_id, *there in found}
+    seen, counts, unwritten = work.seen, work.counts, work.unwritten
+    differing: list[T] = []
+    for row, (contact_id, phone, raw) in zip(rows, told, strict=True):
+        there = known.get(contact_id)
+        if there is None and work.forgotten(phone):
+            counts.seen += 1
+            counts.forgotten += 1
+            continue
+        if there is not None:
+            row_id, stored, deleted_at, source, waits = there
+            quiet = deleted_at is None and source == "directory" and not waits
+            if quiet and contact_id not in unwritten and _same_raw(stored, raw, work.ignored):
+                counts.seen += 1
+                seen.add(row_id)
+                continue
+        differing.append(row)
+        unwritten.add(contact_id)
     return differing
 
 
