@@ -27,11 +27,16 @@ SHORT = 0.02
 LONGEST_WAIT = 10.0
 
 
+class DisturbedError(Exception):
+    """Somebody else wrote while a block was judged; nothing of it was written."""
+
+
 class Blocks(Generic[P, T]):
     """What is still to be written of one listing.
 
     `sift` looks at pages and gives back what of them differs, in their order; `write` writes a block
-    of that in one transaction, and may say how many seconds of its time that held others up.
+    of that in one transaction, and may say how many seconds of its time that held others up. Of more
+    than `SMALLEST` rows it may raise DisturbedError: then fewer are tried.
     """
 
     def __init__(
@@ -64,7 +69,11 @@ class Blocks(Generic[P, T]):
         while at < len(rows):
             block = rows[at : at + self._size]
             began = self._now()
-            held = await self._write(block)
+            try:
+                held = await self._write(block)
+            except DisturbedError:
+                self._size = max(SMALLEST, len(block) // 4)
+                continue
             at += len(block)
             self._adapt(len(block), self._now() - began if held is None else held)
 

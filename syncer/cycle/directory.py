@@ -15,7 +15,7 @@ from syncer.core.model import DirectoryContact, Fields, Page, Paging, Position, 
 from syncer.core.queue import Event
 from syncer.core.rows import Bits
 from syncer.cycle import joblist
-from syncer.cycle.blocks import Blocks
+from syncer.cycle.blocks import SMALLEST, Blocks
 from syncer.cycle.env import TelecmiSource
 from syncer.cycle.listing import Foresee, rows_of, walk_pages
 from syncer.cycle.mirrors import known_offset, learn_offset, learn_volatile, watch_quiescence
@@ -91,7 +91,8 @@ async def read_directory(
         return [(as_contact(row), pages[0].epoch) for row in differing]
 
     async def write(block: Sequence[tuple[DirectoryContact, int]]) -> float:
-        return await _write(run, reading, [row for row, _ in block], min(asked_in for _, asked_in in block))
+        rows, asked_in = [row for row, _ in block], min(asked_in for _, asked_in in block)
+        return await _write(run, reading, rows, asked_in, large=len(rows) > SMALLEST)
 
     async def fetch(position: Position, foresee: Foresee) -> Page:
         asked_in = epoch
@@ -122,7 +123,9 @@ async def absorb(run: Run, reading: Reading, rows: Sequence[DirectoryContact], a
         await _write(run, reading, differing, asked_in)
 
 
-async def _write(run: Run, reading: Reading, rows: Sequence[DirectoryContact], asked_in: int) -> float:
+async def _write(
+    run: Run, reading: Reading, rows: Sequence[DirectoryContact], asked_in: int, *, large: bool = False
+) -> float:
     """Write a block; how long that held others up, in seconds."""
     work = reading.work
     work.asked_in, work.at = asked_in, run.env.stamp()
@@ -133,7 +136,7 @@ async def _write(run: Run, reading: Reading, rows: Sequence[DirectoryContact], a
     def absorb_batch(conn: Connection, made: Judged) -> None:
         absorbing.write(conn, work, made)
 
-    return await run.env.store.judged(judge, absorb_batch)
+    return await run.env.store.judged(judge, absorb_batch, large=large)
 
 
 @dataclass(slots=True)

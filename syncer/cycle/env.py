@@ -17,6 +17,7 @@ from typing import Any, Concatenate, ParamSpec, TypeVar
 from syncer.clock import Clock
 from syncer.config import Settings, SmartfloAccount, TelecmiAccount
 from syncer.core.normalise import utc_text
+from syncer.cycle.blocks import DisturbedError
 from syncer.logs import get_logger, register_secret
 from syncer.remote.http import Door
 from syncer.remote.smartflo import Smartflo
@@ -74,12 +75,13 @@ class Store:
         return await self.call(work)
 
     async def judged(
-        self, judge: Callable[[Connection], J], write: Callable[[Connection, J], object]
+        self, judge: Callable[[Connection], J], write: Callable[[Connection, J], object], *, large: bool
     ) -> float:
         """The same as `mirror` in two parts: `judge` on a snapshot, then `write` with what that came to.
 
-        While it judges, others may write; should one do so, it is judged again. Returns how long
-        others had to wait for the writing, in seconds, but for its commit.
+        While it judges, others may write; should one do so, it is judged again, in the end inside the
+        transaction, or not at all where that is too `large` to hold others up for: DisturbedError.
+        Returns how long others had to wait for the writing, in seconds, but for its commit.
         """
 
         def work() -> float:
@@ -93,6 +95,8 @@ class Store:
             with db.write(lasting=False) as conn:
                 began = time.perf_counter()
                 if db.data_version() != version:
+                    if large:
+                        raise DisturbedError
                     made = judge(conn)
                 write(conn, made)
                 return time.perf_counter() - began

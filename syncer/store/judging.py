@@ -231,11 +231,9 @@ def change(
     batch: Batch, local: Local, row: DirectoryContact, outcome: Absorbed, policy: Policy, at: str
 ) -> None:
     """The row itself, and what the log tells of it."""
-    values: dict[str, Any] = {}
-    if outcome.local != local.fields:
-        for name in FIELDS:
-            if outcome.local.get(name) != local.fields.get(name):
-                values[name] = outcome.local.get(name) or None
+    values: dict[str, Any] = {
+        name: new or None for name, new in outcome.local.changed_from(local.fields).items()
+    }
     if "phone_no" in values or local.phone_e164 is None:
         e164 = to_e164(outcome.local.phone_no, policy.region)
         if e164 != local.phone_e164:
@@ -264,9 +262,7 @@ def _agree(batch: Batch, local: Local, outcome: Absorbed, policy: Policy, epoch:
     assert local.base is not None
     if outcome.base == local.base:
         return
-    values: dict[str, Any] = {
-        name: outcome.base.get(name) for name in FIELDS if outcome.base.get(name) != local.base.get(name)
-    }
+    values: dict[str, Any] = {**outcome.base.changed_from(local.base)}
     if "phone_no" in values:
         values["phone_e164"] = to_e164(outcome.base.phone_no, policy.region)
     batch.update(contact_base, local.row_id, values | {"touched": epoch})

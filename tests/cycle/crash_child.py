@@ -61,8 +61,8 @@ class SteppingStore(Store):
         self.step(f"commit {getattr(fn, 'func', fn).__name__}")
         return made
 
-    async def judged(self, judge: Any, write: Any) -> float:
-        held = await super().judged(judge, write)
+    async def judged(self, judge: Any, write: Any, *, large: bool) -> float:
+        held = await super().judged(judge, write, large=large)
         self.step(f"commit {write.__name__}")
         return held
 

@@ -53,8 +53,8 @@ class TellingStore(Store):
         self.events.append(f"wrote {getattr(fn, '__name__', '')}")
         return made
 
-    async def judged(self, judge: Any, write: Any) -> float:
-        held = await super().judged(judge, write)
+    async def judged(self, judge: Any, write: Any, *, large: bool) -> float:
+        held = await super().judged(judge, write, large=large)
         self.events.append(f"wrote {write.__name__}")
         return held
 

@@ -15,6 +15,7 @@ import pytest
 from syncer.core.model import DirectoryContact, Fields
 from syncer.core.normalise import to_e164
 from syncer.cycle import jobs
+from syncer.cycle.blocks import DisturbedError
 from syncer.cycle.env import JUDGED, Store
 from syncer.store.absorbing import absorb_batch
 from syncer.store.connect import Connection, Database
@@ -50,7 +51,7 @@ class BusyStore(Store):
         self.edits = edits
         self.judged_so_often = 0
 
-    async def judged(self, judge: Any, write: Any) -> float:
+    async def judged(self, judge: Any, write: Any, *, large: bool) -> float:
         def interrupted(conn: Connection) -> Any:
             made = judge(conn)
             self.judged_so_often += 1
@@ -58,7 +59,7 @@ class BusyStore(Store):
                 self.edits.pop(0)()
             return made
 
-        return await super().judged(interrupted, write)
+        return await super().judged(interrupted, write, large=large)
 
 
 @pytest.mark.parametrize("edits", range(1, JUDGED + 1))
@@ -84,6 +85,28 @@ def test_an_edit_that_comes_after_the_judging_is_not_written_over(office: Office
     assert office.states() == ["conflict"]
     clashes = json.loads(office.one("SELECT clashes FROM change_queue"))
     assert clashes == {"company": {"base": "Acme", "local": "Acme" + "!" * edits, "remote": "Upstream"}}
+
+
+def test_a_large_block_is_not_judged_while_others_wait(office: Office) -> None:
+    def edit() -> None:
+        office.sql("UPDATE telecmi_contacts SET company = company || '!' WHERE id = 1")
+
+    store, written = BusyStore(office.env().store, [edit] * JUDGED), []
+
+    def judge(conn: Connection) -> str:
+        return str(conn.exec_driver_sql("SELECT company FROM telecmi_contacts WHERE id = 1").scalar())
+
+    def write(conn: Connection, made: str) -> None:
+        written.append(made)
+
+    with pytest.raises(DisturbedError):
+        asyncio.run(store.judged(judge, write, large=True))
+    assert (written, store.judged_so_often) == ([], JUDGED)
+    asyncio.run(store.judged(judge, write, large=True))  # nobody disturbs
+    store.edits = [edit] * JUDGED
+    asyncio.run(store.judged(judge, write, large=False))
+    assert written == ["Acme" + "!" * JUDGED, "Acme" + "!" * 2 * JUDGED]
+    assert office.one("SELECT active FROM sync_guard") == 0
 
 
 def _listed(office: Office) -> dict[int, DirectoryContact]:
