@@ -224,6 +224,7 @@ class Database:
             "foreign_keys = ON",
             "trusted_schema = OFF",
             "journal_size_limit = 67108864",
+            "temp_store = MEMORY",  # a statement for many rows keeps what it may have to undo: not in a file
             "cache_size = -8000",  # kB: the upper pages of all indexes of a large mirror
             f"wal_autocheckpoint = {CHECKPOINT_PAGES if checkpoints else 0}",
         ):

@@ -294,7 +294,7 @@ def unseen(conn: Connection, account: str, seen: Bits, since_epoch: int) -> tupl
         select(_C.id, _C.deleted_at)
         .join(contact_base, _B.row_id == _C.id)
         .where(_C.account == account, _B.source == "directory", _B.touched <= since_epoch)
-    )  # not sorted there, which would write all of a large mirror into a temporary file
+    )  # not sorted there, which would keep all of a large mirror in memory
     living: list[int] = []
     deleted: list[int] = []
     for row_id, deleted_at in conn.execute(query):

@@ -141,6 +141,7 @@ def test_the_connection_is_set_up_as_it_must_be(mirror: Mirror) -> None:
         assert other.pragma("PRAGMA wal_autocheckpoint") == [(0,)]
         assert other.pragma("PRAGMA synchronous") == [(2,)]  # an intent must outlive a power cut
         assert other.pragma("PRAGMA mmap_size") == [(0,)]
+        assert other.pragma("PRAGMA temp_store") == [(2,)]  # bytes that are written are counted
 
 
 # -- what cannot be opened ---------------------------------------------------------------------------
