@@ -44,7 +44,10 @@ def is_dirty(name: str, base: str, local: str, region: str) -> bool:
 
 def dirty_fields(base: Fields, local: Fields, region: str) -> tuple[str, ...]:
     """The fields in which the row differs from what was agreed."""
-    return tuple(n for n in FIELDS if is_dirty(n, base.get(n), local.get(n), region))
+    if base == local:
+        return ()
+    both = zip(FIELDS, base.values(), local.values(), strict=True)
+    return tuple(name for name, theirs, mine in both if is_dirty(name, theirs, mine, region))
 
 
 def merge(
@@ -67,8 +70,9 @@ def merge(
     clashes: dict[str, Clash] = {}
     taken: dict[str, tuple[str, str]] = {}
     overruled: dict[str, tuple[str, str]] = {}
-    for name in FIELDS:
-        b, mine, theirs = agreed.get(name), local.get(name), remote.get(name)
+    for name, b, mine, theirs in zip(FIELDS, agreed.values(), local.values(), remote.values(), strict=True):
+        if b == mine == theirs:
+            continue
         edited = is_dirty(name, b, mine, region)
         sent = [intent[name] for intent in intents if name in intent]
         ours = next((value for value in reversed(sent) if spelled_alike(name, value, theirs, region)), None)
@@ -99,6 +103,6 @@ def merge(
                     taken[name] = (mine, theirs)
                 case _:
                     assert_never(on_conflict)
-    result_base, result_local = Fields.of(new_base), Fields.of(new_local)
+    result_base, result_local = Fields(**new_base), Fields(**new_local)
     dirty = tuple(n for n in dirty_fields(result_base, result_local, region) if n not in clashes)
     return Merge(result_base, result_local, clashes, taken, overruled, dirty)

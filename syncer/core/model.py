@@ -141,6 +141,11 @@ class Fields:
         """All six by name, in the vendor's order."""
         return dict(zip(FIELDS, self.values(), strict=True))
 
+    def changed_from(self, before: Fields) -> dict[str, str]:
+        """Those that are not as they were before, by name."""
+        both = zip(FIELDS, before.values(), self.values(), strict=True)
+        return {name: new for name, old, new in both if old != new}
+
 
 @dataclass(frozen=True, slots=True)
 class DirectoryContact:

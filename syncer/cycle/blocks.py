@@ -27,17 +27,22 @@ SHORT = 0.02
 LONGEST_WAIT = 10.0
 
 
+class DisturbedError(Exception):
+    """Somebody else wrote while a block was judged; nothing of it was written."""
+
+
 class Blocks(Generic[P, T]):
     """What is still to be written of one listing.
 
     `sift` looks at pages and gives back what of them differs, in their order; `write` writes a block
-    of that in one transaction.
+    of that in one transaction, and may say how many seconds of its time that held others up. Of more
+    than `SMALLEST` rows it may raise DisturbedError: then fewer are tried.
     """
 
     def __init__(
         self,
         sift: Callable[[Sequence[P]], Awaitable[Sequence[T]]],
-        write: Callable[[Sequence[T]], Awaitable[None]],
+        write: Callable[[Sequence[T]], Awaitable[float | None]],
         *,
         now: Callable[[], float] = lambda: asyncio.get_running_loop().time(),
     ) -> None:
@@ -64,9 +69,13 @@ class Blocks(Generic[P, T]):
         while at < len(rows):
             block = rows[at : at + self._size]
             began = self._now()
-            await self._write(block)
+            try:
+                held = await self._write(block)
+            except DisturbedError:
+                self._size = max(SMALLEST, len(block) // 4)
+                continue
             at += len(block)
-            self._adapt(len(block), self._now() - began)
+            self._adapt(len(block), self._now() - began if held is None else held)
 
     def _adapt(self, rows: int, took: float) -> None:
         """Rows differ in what they cost: a new one is cheap, one that moves changes of the queue is not."""

@@ -15,17 +15,17 @@ from syncer.core.model import DirectoryContact, Fields, Page, Paging, Position, 
 from syncer.core.queue import Event
 from syncer.core.rows import Bits
 from syncer.cycle import joblist
-from syncer.cycle.blocks import Blocks
+from syncer.cycle.blocks import SMALLEST, Blocks
 from syncer.cycle.env import TelecmiSource
 from syncer.cycle.listing import Foresee, rows_of, walk_pages
 from syncer.cycle.mirrors import known_offset, learn_offset, learn_volatile, watch_quiescence
 from syncer.cycle.run import Run
 from syncer.cycle.settle import Ask, settle
 from syncer.errors import BadAnswerError, RejectedError, RemoteError
-from syncer.store import absorbing, contacts, feed, queue
-from syncer.store.absorbing import Absorbing, Counts
+from syncer.store import absorbing, contacts, feed, judging, queue
 from syncer.store.connect import Connection
 from syncer.store.contacts import Policy
+from syncer.store.judging import Absorbing, Counts, Judged
 from syncer.store.tables import telecmi_contacts
 
 JOB = joblist.CONTACTS
@@ -87,12 +87,12 @@ async def read_directory(
 
     async def sift(pages: Sequence[Page]) -> Sequence[tuple[DirectoryContact, int]]:
         nonlocal epoch
-        rows = [as_contact(row) for row in rows_of(pages)]
-        differing, epoch = await store.read(_sift, reading.work, rows)
-        return [(row, pages[0].epoch) for row in differing]
+        differing, epoch = await store.read(_sift, reading.work, rows_of(pages))
+        return [(as_contact(row), pages[0].epoch) for row in differing]
 
-    async def write(block: Sequence[tuple[DirectoryContact, int]]) -> None:
-        await _write(run, reading, [row for row, _ in block], min(asked_in for _, asked_in in block))
+    async def write(block: Sequence[tuple[DirectoryContact, int]]) -> float:
+        rows, asked_in = [row for row, _ in block], min(asked_in for _, asked_in in block)
+        return await _write(run, reading, rows, asked_in, large=len(rows) > SMALLEST)
 
     async def fetch(position: Position, foresee: Foresee) -> Page:
         asked_in = epoch
@@ -103,23 +103,40 @@ async def read_directory(
     return reading, walk.certificate(len(reading.seen) + reading.counts.forgotten), walk
 
 
-def _sift(
-    conn: Connection, work: Absorbing, rows: Sequence[DirectoryContact]
-) -> tuple[Sequence[DirectoryContact], int]:
-    return absorbing.sift(conn, work, rows), queue.epoch(conn)
+def _sift(conn: Connection, work: Absorbing, rows: Sequence[Row]) -> tuple[Sequence[Row], int]:
+    return judging.sift(conn, work, rows, _of_row), queue.epoch(conn)
+
+
+def _of_row(row: Row) -> tuple[str, str | None, str]:
+    phone = row.values.get("phone_e164")
+    return row.key, phone if isinstance(phone, str) else None, row.raw
+
+
+def _of_contact(contact: DirectoryContact) -> tuple[str, str | None, str]:
+    return contact.contact_id, contact.phone_e164, contact.raw
 
 
 async def absorb(run: Run, reading: Reading, rows: Sequence[DirectoryContact], asked_in: int) -> None:
     """Take over rows that were asked for in the epoch `asked_in`."""
-    differing = await run.env.store.read(absorbing.sift, reading.work, rows)
+    differing = await run.env.store.read(judging.sift, reading.work, rows, _of_contact)
     if differing:
         await _write(run, reading, differing, asked_in)
 
 
-async def _write(run: Run, reading: Reading, rows: Sequence[DirectoryContact], asked_in: int) -> None:
+async def _write(
+    run: Run, reading: Reading, rows: Sequence[DirectoryContact], asked_in: int, *, large: bool = False
+) -> float:
+    """Write a block; how long that held others up, in seconds."""
     work = reading.work
     work.asked_in, work.at = asked_in, run.env.stamp()
-    await run.env.store.mirror(absorbing.absorb_batch, work, rows)
+
+    def judge(conn: Connection) -> Judged:
+        return judging.judge(conn, work, rows)
+
+    def absorb_batch(conn: Connection, made: Judged) -> None:
+        absorbing.write(conn, work, made)
+
+    return await run.env.store.judged(judge, absorb_batch, large=large)
 
 
 @dataclass(slots=True)
@@ -197,7 +214,8 @@ def lose(conn: Connection, local: Local, policy: Policy, at: str) -> None:
 async def pull_directory(run: Run, source: TelecmiSource) -> None:
     """One pull: take over what the directory shows, then settle what it no longer shows."""
     store, account = run.env.store, source.account
-    await store.write(contacts.fill_phones, account.name, account.region)
+    if await store.read(contacts.unfilled, account.name, account.region):
+        await store.write(contacts.fill_phones, account.name, account.region)
     pending = await store.read(feed.pending, account.name)  # a push may be under way beside this pull
     reading, certificate, walk = await read_directory(run, source)
     counts = reading.counts

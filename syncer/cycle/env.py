@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import sys
+import time
 from collections.abc import Callable, Mapping
 from concurrent.futures import Executor
 from dataclasses import dataclass, field
@@ -16,6 +17,7 @@ from typing import Any, Concatenate, ParamSpec, TypeVar
 from syncer.clock import Clock
 from syncer.config import Settings, SmartfloAccount, TelecmiAccount
 from syncer.core.normalise import utc_text
+from syncer.cycle.blocks import DisturbedError
 from syncer.logs import get_logger, register_secret
 from syncer.remote.http import Door
 from syncer.remote.smartflo import Smartflo
@@ -25,11 +27,15 @@ from syncer.store.connect import Connection, Database
 
 P = ParamSpec("P")
 T = TypeVar("T")
+J = TypeVar("J")
 
 
 #: How long the thread of the database may keep others from running, in seconds. Python's own 5 ms would
 #: come on top of each answer of a vendor while rows are written.
 SWITCH = 0.0005
+
+#: So often is judged without holding anybody up, while others keep on writing.
+JUDGED = 2
 
 
 class Store:
@@ -65,6 +71,35 @@ class Store:
         def work() -> T:
             with self.db.write(lasting=False) as conn:
                 return fn(conn, *args, **kw)
+
+        return await self.call(work)
+
+    async def judged(
+        self, judge: Callable[[Connection], J], write: Callable[[Connection, J], object], *, large: bool
+    ) -> float:
+        """The same as `mirror` in two parts: `judge` on a snapshot, then `write` with what that came to.
+
+        While it judges, others may write; should one do so, it is judged again, in the end inside the
+        transaction, or not at all where that is too `large` to hold others up for: DisturbedError.
+        Returns how long others had to wait for the writing, in seconds, but for its commit.
+        """
+
+        def work() -> float:
+            db = self.db
+            for _ in range(JUDGED):
+                with db.read() as conn:
+                    version = db.data_version()
+                    made = judge(conn)
+                if db.data_version() == version:
+                    break
+            with db.write(lasting=False) as conn:
+                began = time.perf_counter()
+                if db.data_version() != version:
+                    if large:
+                        raise DisturbedError
+                    made = judge(conn)
+                write(conn, made)
+                return time.perf_counter() - began
 
         return await self.call(work)
 

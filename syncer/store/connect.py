@@ -27,8 +27,9 @@ from syncer.store.looking import BUSY_TIMEOUT
 
 __all__ = ["BUSY_TIMEOUT", "Connection", "Database", "create_private", "map_error"]
 
-#: The log is copied into the file at so many pages (16 MiB): a page that a pull touches often is copied once.
-CHECKPOINT_PAGES = 4000
+#: The log is copied into the file at so many pages, after a commit, when nobody waits for the write lock. At
+#: 1000 any other client copies it: a person who edits during a pull would wait for what the pull wrote.
+CHECKPOINT_PAGES = 600
 
 
 def map_error(error: SQLAlchemyError, path: Path) -> StoreError | UsageError:
@@ -167,6 +168,7 @@ class Database:
             "foreign_keys = ON",
             "trusted_schema = OFF",
             "journal_size_limit = 67108864",
+            "temp_store = MEMORY",  # a statement for many rows keeps what it may have to undo: not in a file
             "cache_size = -8000",  # kB: the upper pages of all indexes of a large mirror
             f"wal_autocheckpoint = {CHECKPOINT_PAGES if checkpoints else 0}",
         ):

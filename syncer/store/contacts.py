@@ -6,19 +6,20 @@ batches inside one write transaction.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+import json
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import Connection, Select, bindparam, delete, func, literal, or_, select, update
+from sqlalchemy import Connection, Row, bindparam, delete, func, literal, or_, select, update
 from sqlalchemy.dialects.sqlite import insert as upsert
 
-from syncer.core.contacts import Local
+from syncer.core.contacts import Change, Intent, Local
 from syncer.core.model import FIELDS, Fields, OnConflict, Operation
 from syncer.core.normalise import to_e164
 from syncer.core.queue import OPEN
 from syncer.core.rows import Bits
-from syncer.store import log, queue
+from syncer.store import bulk, log, queue
 from syncer.store.tables import change_queue, contact_base, push_intents, telecmi_contacts
 
 TABLE = "telecmi_contacts"
@@ -36,55 +37,66 @@ class Policy:
     on_conflict: OnConflict
 
 
-def _query() -> Select[Any]:
-    base = [getattr(_B, name).label(f"base_{name}") for name in FIELDS]
-    return select(telecmi_contacts, _B.source, _B.touched, *base).outerjoin(contact_base, _B.row_id == _C.id)
+def _query(condition: str) -> str:
+    """Contacts with all that is known; of each, whether changes wait and requests stand on record."""
+    columns = [f"c.{name}" for name in ("id", "account", "contact_id", "phone_e164", "deleted_at", "raw")]
+    columns += ["b.source", "b.touched", *(f"c.{name}" for name in FIELDS), *(f"b.{name}" for name in FIELDS)]
+    open_ = ", ".join(f"'{state}'" for state in sorted(OPEN))
+    return (
+        f"SELECT EXISTS (SELECT 1 FROM change_queue q WHERE q.contact_row = c.id AND q.state IN ({open_})), "
+        f"EXISTS (SELECT 1 FROM push_intents i WHERE i.row_id = c.id), {', '.join(columns)} "
+        f"FROM telecmi_contacts c LEFT JOIN contact_base b ON b.row_id = c.id WHERE {condition}"
+    )
 
 
-#: Made once, since it costs more to write than to run.
-_BY_ID = _query().where(_C.id.in_(bindparam("ids", expanding=True)))
+#: Made once; any number of ids goes into one parameter, so that SQLite understands each once, too.
+BY_ID = _query("c.id IN (SELECT value FROM json_each(?))")
+BY_CONTACT_ID = _query("c.account = ? AND c.contact_id IN (SELECT value FROM json_each(?))")
+NOBODY = _query(
+    "+c.account = ? AND +c.contact_id IS NULL AND c.deleted_at IS NULL "  # found by the number alone
+    "AND c.phone_e164 IN (SELECT value FROM json_each(?)) ORDER BY c.id"
+)
+
+_SIX = len(FIELDS)
 
 
-def _load(conn: Connection, query: Select[Any], **values: Any) -> list[Local]:
-    rows = conn.execute(query, values).all()
-    ids = [row.id for row in rows]
-    changes, intents = queue.load_open(conn, ids), queue.load_intents(conn, ids)
-    return [
-        Local(
-            row_id=row.id,
-            account=row.account,
-            contact_id=row.contact_id,
-            fields=Fields(*(getattr(row, name) or "" for name in FIELDS)),
-            phone_e164=row.phone_e164,
-            deleted_at=row.deleted_at,
-            raw=row.raw,
-            base=(
-                Fields(*(getattr(row, f"base_{name}") for name in FIELDS))
-                if row.source in ("directory", "user_list")
-                else None
-            ),
-            source=row.source or "",
-            touched=row.touched or 0,
-            changes=tuple(changes.get(row.id, ())),
-            intents=tuple(intents.get(row.id, ())),
-        )
-        for row in rows
-    ]
+def _load(conn: Connection, query: str, *values: Any) -> list[Local]:
+    rows = conn.exec_driver_sql(query, values).all()
+    changes = queue.load_open(conn, [row[2] for row in rows if row[0]])
+    intents = queue.load_intents(conn, [row[2] for row in rows if row[1]])
+    return [_local(row, changes, intents) for row in rows]
+
+
+def _local(row: Row[Any], changes: Mapping[int, list[Change]], intents: Mapping[int, list[Intent]]) -> Local:
+    waits, sent, row_id, account, contact_id, phone_e164, deleted_at, raw, source, touched = row[: -2 * _SIX]
+    shown, agreed = row[-2 * _SIX : -_SIX], row[-_SIX:]
+    return Local(
+        row_id,
+        account,
+        contact_id,
+        Fields(*[value or "" for value in shown]),
+        phone_e164,
+        deleted_at,
+        raw,
+        Fields(*agreed) if source in ("directory", "user_list") else None,
+        source or "",
+        touched or 0,
+        tuple(changes.get(row_id, ())) if waits else (),
+        tuple(intents.get(row_id, ())) if sent else (),
+    )
 
 
 def load_rows(conn: Connection, ids: Iterable[int]) -> dict[int, Local]:
     """Contacts by row id."""
-    return {one.row_id: one for block in queue.chunks(ids) for one in _load(conn, _BY_ID, ids=block)}
+    found = (one for block in queue.chunks(ids) for one in _load(conn, BY_ID, json.dumps(block)))
+    return {one.row_id: one for one in found}
 
 
-def load_by_contact_id(conn: Connection, account: str, ids: Sequence[str]) -> dict[str, Local]:
+def load_by_contact_id(conn: Connection, account: str, ids: Iterable[str]) -> dict[str, Local]:
     """Contacts by the directory's id."""
-    there: list[int] = []
-    for block in queue.chunks(ids):
-        marks = ", ".join("?" * len(block))
-        query = f"SELECT id FROM telecmi_contacts WHERE account = ? AND contact_id IN ({marks})"
-        there += conn.exec_driver_sql(query, (account, *block)).scalars()
-    return {one.contact_id or "": one for one in load_rows(conn, there).values()}
+    blocks = queue.chunks(ids)
+    found = (one for block in blocks for one in _load(conn, BY_CONTACT_ID, account, json.dumps(block)))
+    return {one.contact_id or "": one for one in found}
 
 
 def load_adopters(conn: Connection, account: str, phones: Iterable[str]) -> dict[str, Local]:
@@ -102,11 +114,7 @@ def load_adopters(conn: Connection, account: str, phones: Iterable[str]) -> dict
             push_intents.c.operation == Operation.ADD, push_intents.c.phone_e164.in_(block)
         )
         sent = [(phone, row_id) for phone, row_id in conn.execute(senders.order_by(push_intents.c.row_id))]
-        nobody = (_C.account == account) & _C.contact_id.is_(None)
-        holders = _load(
-            conn,
-            _query().where(nobody, _C.phone_e164.in_(block), _C.deleted_at.is_(None)).order_by(_C.id),
-        )
+        holders = _load(conn, NOBODY, account, json.dumps(block))
         rows = load_rows(conn, {row_id for _, row_id in sent}) if sent else {}
         for phone, row_id in sent:
             local = rows.get(row_id)
@@ -149,18 +157,25 @@ def leaving(conn: Connection, account: str, phone: str) -> tuple[int, int] | Non
     return None if row is None else (row.id, row.change)
 
 
+#: The sign keeps SQLite from walking all rows of the account instead of the few without a number.
+UNFILLED = (
+    "SELECT id, phone_no FROM telecmi_contacts "
+    "WHERE phone_e164 IS NULL AND +account = ? AND COALESCE(phone_no, '') <> ''"
+)
+
+
+def unfilled(conn: Connection, account: str, region: str) -> list[tuple[str, int]]:
+    """Where a person changed the number: its `phone_e164`, and the row."""
+    rows = conn.exec_driver_sql(UNFILLED, (account,)).all()
+    read = [(to_e164(phone_no, region), row_id) for row_id, phone_no in rows]
+    return [(e164, row_id) for e164, row_id in read if e164 is not None]
+
+
 def fill_phones(conn: Connection, account: str, region: str) -> int:
     """Fill `phone_e164` where a person changed the number; returns how many rows."""
-    query = select(_C.id, _C.phone_no).where(
-        _C.account == account, _C.phone_e164.is_(None), func.coalesce(_C.phone_no, "") != ""
-    )
-    filled = 0
-    for row in conn.execute(query).all():
-        e164 = to_e164(row.phone_no, region)
-        if e164 is not None:
-            conn.execute(update(telecmi_contacts).where(_C.id == row.id).values(phone_e164=e164))
-            filled += 1
-    return filled
+    found = unfilled(conn, account, region)
+    bulk.update_rows(conn, telecmi_contacts, ("phone_e164",), found)
+    return len(found)
 
 
 def save_base(
@@ -279,7 +294,7 @@ def unseen(conn: Connection, account: str, seen: Bits, since_epoch: int) -> tupl
         select(_C.id, _C.deleted_at)
         .join(contact_base, _B.row_id == _C.id)
         .where(_C.account == account, _B.source == "directory", _B.touched <= since_epoch)
-    )  # not sorted there, which would write all of a large mirror into a temporary file
+    )  # not sorted there, which would keep all of a large mirror in memory
     living: list[int] = []
     deleted: list[int] = []
     for row_id, deleted_at in conn.execute(query):

@@ -5,7 +5,8 @@ People's own edits are logged by the triggers.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
+from typing import TypeAlias
 
 from sqlalchemy import Connection, bindparam, insert, select
 
@@ -40,6 +41,27 @@ def removed(conn: Connection, table: str, row_id: int, at: str, origin: str = "u
     )
 
 
+#: A row of the log, in the order of `_COLUMNS`.
+Entry: TypeAlias = tuple[str, str, int, str, str, str | None, str | None, str]
+
+_COLUMNS = ("at", "table_name", "row_id", "kind", "field", "old", "new", "origin")
+
+
+def entries(
+    table: str, row_id: int, changes: Mapping[str, tuple[Value, Value]], at: str, origin: str
+) -> list[Entry]:
+    """What is to be told of fields of a row that change: (old, new) by field."""
+    return [
+        (at, table, row_id, "update", name, _text(old), _text(new), origin)
+        for name, (old, new) in changes.items()
+    ]
+
+
+def write(conn: Connection, told: Sequence[Entry]) -> None:
+    """Tell of changes, in this order."""
+    bulk.insert_rows(conn, change_log, _COLUMNS, told)
+
+
 def changed(
     conn: Connection,
     table: str,
@@ -49,12 +71,7 @@ def changed(
     origin: str,
 ) -> None:
     """Fields of a row changed: (old, new) by field."""
-    columns = ("at", "table_name", "row_id", "kind", "field", "old", "new", "origin")
-    rows = [
-        (at, table, row_id, "update", name, _text(old), _text(new), origin)
-        for name, (old, new) in changes.items()
-    ]
-    bulk.insert_rows(conn, change_log, columns, rows)
+    write(conn, entries(table, row_id, changes, at, origin))
 
 
 _L = change_log.c

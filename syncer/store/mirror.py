@@ -320,7 +320,7 @@ def save_notes(conn: Connection, tracker: Tracker, row_id: int, notes: Iterable[
 
 
 def begin(conn: Connection) -> None:
-    """Make the scratch table; it lives in a temporary file of this connection alone."""
+    """Make the scratch table; it lives in the memory of this connection alone."""
     conn.execute(
         text(
             "CREATE TEMP TABLE IF NOT EXISTS put_off (run INTEGER, key TEXT, payload TEXT, PRIMARY KEY (run, key))"

@@ -361,6 +361,11 @@ def epoch(conn: Connection) -> int:
     return int(conn.execute(select(sync_guard.c.epoch).where(sync_guard.c.id == 1)).scalar() or 0)
 
 
+def begin(conn: Connection, number: int) -> None:
+    """Begin the push epoch `number`, the one after the last."""
+    conn.exec_driver_sql("UPDATE sync_guard SET epoch = ? WHERE id = 1", (number,))
+
+
 def tick(conn: Connection) -> int:
     """Begin a new push epoch and return it."""
     conn.execute(text("UPDATE sync_guard SET epoch = epoch + 1 WHERE id = 1"))

@@ -61,6 +61,11 @@ class SteppingStore(Store):
         self.step(f"commit {getattr(fn, 'func', fn).__name__}")
         return made
 
+    async def judged(self, judge: Any, write: Any, *, large: bool) -> float:
+        held = await super().judged(judge, write, large=large)
+        self.step(f"commit {write.__name__}")
+        return held
+
 
 class SteppingWire(httpx.AsyncBaseTransport):
     """A network that tells when a call is about to go out, and when its answer has come."""

@@ -53,6 +53,11 @@ class TellingStore(Store):
         self.events.append(f"wrote {getattr(fn, '__name__', '')}")
         return made
 
+    async def judged(self, judge: Any, write: Any, *, large: bool) -> float:
+        held = await super().judged(judge, write, large=large)
+        self.events.append(f"wrote {write.__name__}")
+        return held
+
 
 def pull(office: Office, job: str) -> tuple[Line, list[str], Any]:
     """Run one job over such a line."""

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 import pytest
 
-from syncer.cycle.blocks import LARGEST, LONGEST_WAIT, SHORT, SMALLEST, Blocks
+from syncer.cycle.blocks import LARGEST, LONGEST_WAIT, SHORT, SMALLEST, Blocks, DisturbedError
 
 pytestmark = pytest.mark.anyio
 
@@ -14,8 +14,9 @@ pytestmark = pytest.mark.anyio
 class Paper:
     """Takes what is written, each row at a cost."""
 
-    def __init__(self, cost: float = 0.0) -> None:
+    def __init__(self, cost: float = 0.0, *, disturbed: bool = False) -> None:
         self.at = 0.0
+        self.disturbed = disturbed
         self.cost = cost
         self.written: list[list[int]] = []
 
@@ -26,6 +27,8 @@ class Paper:
         return [row for page in pages for row in page if row % 10]
 
     async def write(self, rows: Sequence[int]) -> None:
+        if self.disturbed and len(rows) > SMALLEST:
+            raise DisturbedError
         self.at += self.cost * len(rows)
         self.written.append(list(rows))
 
@@ -72,6 +75,15 @@ async def test_rows_that_cost_much_are_written_few_at_a_time() -> None:
     await blocks.take([list(range(2000))])
     assert {len(block) for block in dear.written[1:-1]} == {SMALLEST}
     assert sum(map(len, dear.written)) == 1800
+
+
+async def test_where_others_write_all_the_time_fewer_rows_are_written_at_once() -> None:
+    paper = Paper(disturbed=True)
+    blocks = paper.blocks()
+    await blocks.take([list(range(1000))])
+    await blocks.flush()
+    assert [row for block in paper.written for row in block] == [n for n in range(1000) if n % 10]
+    assert {len(block) for block in paper.written[:-1]} == {SMALLEST}
 
 
 async def test_nothing_is_written_where_nothing_differs() -> None:

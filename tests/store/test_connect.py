@@ -142,6 +142,7 @@ def test_the_connection_is_set_up_as_it_must_be(mirror: Mirror) -> None:
         assert other.pragma("PRAGMA wal_autocheckpoint") == [(0,)]
         assert other.pragma("PRAGMA synchronous") == [(2,)]  # an intent must outlive a power cut
         assert other.pragma("PRAGMA mmap_size") == [(0,)]
+        assert other.pragma("PRAGMA temp_store") == [(2,)]  # bytes that are written are counted
 
 
 # -- what cannot be opened ---------------------------------------------------------------------------
@@ -233,12 +234,25 @@ def test_a_database_held_by_another_is_told_as_busy(mirror: Mirror) -> None:
     other.close()
 
 
+# -- a log that is short -----------------------------------------------------------------------------
+
+
+def test_nobody_who_edits_meets_a_log_that_he_has_to_copy(mirror: Mirror) -> None:
+    # A client copies the log into the file at 1000 pages, within its own UPDATE.
+    longest = 0
+    for block in range(30):
+        fill(mirror.db, 100, first=100 * block)
+        mirror.sql("UPDATE telecmi_contacts SET company = 'X' WHERE id = 1")
+        longest = max(longest, Path(f"{mirror.path}-wal").stat().st_size // (4096 + 24))
+    assert 100 < longest < 1000
+
+
 # -- a disk that is full -----------------------------------------------------------------------------
 
 
-def fill(db: Database, rows: int = 400) -> None:
+def fill(db: Database, rows: int = 400, *, first: int = 0) -> None:
     with db.write() as conn:
-        for n in range(rows):
+        for n in range(first, first + rows):
             conn.exec_driver_sql(
                 "INSERT INTO telecmi_voicemails (account, voicename, raw) VALUES ('main', ?, ?)",
                 (f"{n:08}", "x" * 4000),

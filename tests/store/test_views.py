@@ -7,6 +7,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from syncer.core.normalise import utc_text
+from syncer.store import contacts
 from tests.store.conftest import BEFORE, MakeMirror, Mirror
 
 PHONE = "919200000001"
@@ -244,6 +245,23 @@ def test_an_edit_scans_no_table(mirror: Mirror) -> None:
         lines = [str(row[3]) for row in conn.execute(f"EXPLAIN QUERY PLAN {statement}")]
         conn.close()
         assert [line for line in lines if line.startswith("SCAN") and "sync_guard" not in line] == []
+
+
+@pytest.mark.parametrize(
+    ("query", "index"),
+    [
+        (contacts.UNFILLED, "telecmi_contacts USING INDEX telecmi_contacts_phone (phone_e164=?)"),
+        (contacts.NOBODY, "c USING INDEX telecmi_contacts_phone (phone_e164=?)"),
+        (contacts.BY_ID, "c USING INTEGER PRIMARY KEY (rowid=?)"),
+        (contacts.BY_CONTACT_ID, "(account=? AND contact_id=?)"),
+    ],
+)
+def test_what_a_pull_asks_walks_no_account_whole(mirror: Mirror, query: str, index: str) -> None:
+    with mirror.db.read() as conn:
+        rows = conn.exec_driver_sql(f"EXPLAIN QUERY PLAN {query}", ("",) * query.count("?")).all()
+    found = [str(row[3]) for row in rows]
+    assert any(line.endswith(index) for line in found), found
+    assert [line for line in found if line.startswith("SCAN") and "json_each" not in line] == []
 
 
 def test_the_views_stay_quick_with_many_rows(mirror: Mirror) -> None:
