@@ -37,6 +37,17 @@ REQUIRED = ("phone_no", "first_name", "last_name")
 
 
 @dataclass(frozen=True, slots=True)
+class Due:
+    """A change in play, with as much of its contact as a look needs."""
+
+    change: int
+    state: State
+    row: int
+    contact_id: str | None
+    known: bool  #: the directory has the contact, and we agreed on what it says
+
+
+@dataclass(frozen=True, slots=True)
 class Send:
     """Goes out; `fields` are exactly what is sent, `contact_id` left out."""
 

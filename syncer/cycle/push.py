@@ -11,10 +11,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from datetime import timedelta
 
-from syncer.core.contacts import Change, Local
 from syncer.core.cursor import parse
 from syncer.core.model import Operation, State
-from syncer.core.push import Decision, Look, Send, Step, Wait, batches, halves, payload
+from syncer.core.push import Decision, Due, Look, Send, Step, Wait, batches, halves, payload
 from syncer.cycle import directory, joblist
 from syncer.cycle.env import TelecmiSource
 from syncer.cycle.looks import Push, look_after, look_at
@@ -26,7 +25,7 @@ from syncer.errors import (
     RemoteError,
     TransientError,
 )
-from syncer.store import contacts, pushing, queue, runs
+from syncer.store import contacts, pushing, queue, runs, sending
 from syncer.store.connect import Connection
 
 JOB = joblist.PUSH
@@ -54,18 +53,18 @@ async def push_changes(run: Run, source: TelecmiSource) -> None:
     held_up: RemoteError | None = None
     for round_ in range(ROUNDS):
         now = run.env.stamp()
-        pairs = await store.read(pushing.in_play, account.name, now, everything=run.person and round_ == 0)
+        due = await store.read(pushing.in_play, account.name, now, everything=run.person and round_ == 0)
         if round_:
-            pairs = [pair for pair in pairs if pair[0].state is State.QUEUED]
-        if not pairs:
+            due = [one for one in due if one.state is State.QUEUED]
+        if not due:
             break
-        run.seen = max(run.seen, len(pairs))
-        looks = await look_at(push, [local for _, local in pairs], pairs)
-        decisions = await _decide(push, pairs, looks)
+        run.seen = max(run.seen, len(due))
+        looks = await look_at(push, due)
+        decisions = await _decide(push, due, looks)
         if any(isinstance(d, Wait) and d.look_again for d in decisions) and not run.env.plan_only:
             await run.env.clock.sleep(SECOND_LOOK)
-            looks = await look_at(push, [local for _, local in pairs], pairs, again=True)
-            decisions = await _decide(push, pairs, looks)
+            looks = await look_at(push, due, again=True)
+            decisions = await _decide(push, due, looks)
         if run.env.plan_only:
             run.plan = [_in_words(decision) for decision in decisions]
             return
@@ -112,24 +111,15 @@ def _prepare(conn: Connection, account: str, region: str, at: str) -> None:
     pushing.forget_overtaken(conn, account, at)
 
 
-async def _decide(
-    push: Push, pairs: Sequence[tuple[Change, Local]], looks: dict[int, Look]
-) -> list[Decision]:
+async def _decide(push: Push, due: Sequence[Due], looks: dict[int, Look]) -> list[Decision]:
     """Decide on what stands now: the look may have settled, adopted or changed anything."""
     run, store = push.run, push.run.env.store
     policy = directory.policy_of(push.source)
 
     def work(conn: Connection) -> list[Decision]:
-        rows = contacts.load_rows(conn, {local.row_id for _, local in pairs})
-        changes = queue.load_changes(conn, [change.id for change, _ in pairs])
-        waiting = (State.QUEUED, State.UNKNOWN, State.HELD)
-        fresh = [
-            (now, rows[now.contact_row])
-            for now in (changes.get(change.id) for change, _ in pairs)
-            if now is not None and now.state in waiting and now.contact_row in rows
-        ]
+        pairs = pushing.load_in_play(conn, due)
         return pushing.decide_all(
-            conn, fresh, looks, policy, run.env.now(), push.source.account.max_deletions
+            conn, pairs, looks, policy, run.env.now(), push.source.account.max_deletions
         )
 
     return await store.read(work)
@@ -141,7 +131,7 @@ async def _decide(
 async def _send(push: Push, batch: list[Send]) -> None:
     """One call, and its halves if it is refused."""
     run, store = push.run, push.run.env.store
-    batch = await store.write(pushing.begin_sending, batch, run.env.stamp())
+    batch = await store.write(sending.begin_sending, batch, run.env.stamp())
     if not batch:
         return
     run.env.step("push: intent")
@@ -175,7 +165,7 @@ async def _send(push: Push, batch: list[Send]) -> None:
         return
     run.env.step("push: answered")
     push.failures, push.passed = 0, True
-    await store.write(queue.answer_intents, [s.change.id for s in batch], "accepted")
+    await store.write(sending.note_answer, batch, "accepted")
     run.env.step("push: noted")
     push.accepted += batch
 

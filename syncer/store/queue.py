@@ -7,15 +7,15 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Any
+from functools import cache
+from typing import Any, TypeAlias
 
-from sqlalchemy import Connection, Row, and_, bindparam, delete, func, insert, or_, select, text, update
+from sqlalchemy import Connection, Row, and_, bindparam, delete, func, insert, select, text, update
 from sqlalchemy.sql import ClauseElement
 
 from syncer.core.contacts import Change, Intent, Local, Move, NewChange
 from syncer.core.merge import Clash
 from syncer.core.model import Operation, State
-from syncer.core.push import Send
 from syncer.core.queue import OPEN, SETTLED, Event, advance
 from syncer.store import bulk
 from syncer.store.tables import change_log, change_queue, push_intents, sync_guard
@@ -26,15 +26,12 @@ CHUNK = 400
 
 _STATE = select(change_queue.c.state).where(change_queue.c.id == bindparam("number"))
 
-_DROP_INTENTS = delete(push_intents).where(
-    push_intents.c.row_id == bindparam("row"),
-    push_intents.c.change_id.not_in(
-        select(change_queue.c.id).where(
-            change_queue.c.contact_row == bindparam("row"),
-            change_queue.c.state.in_([State.SENDING, State.UNKNOWN]),
-        )
-    ),
-)
+_DROP_INTENTS = """
+    DELETE FROM push_intents WHERE row_id = ? AND change_id NOT IN (
+        SELECT id FROM change_queue WHERE contact_row = ? AND state IN ('sending', 'unknown'))"""
+
+#: One move that was decided: the change, what happened, what a person may read, and columns to set.
+Step: TypeAlias = tuple[int, Event, str | None, Mapping[str, object]]
 
 _OPEN_OF_ROWS = (
     select(change_queue)
@@ -112,25 +109,6 @@ def load_intents(conn: Connection, rows: Iterable[int]) -> dict[int, list[Intent
     return out
 
 
-def load_due(conn: Connection, account: str, now: str, *, everything: bool) -> list[Change]:
-    """Changes that the push job has to look at, oldest first.
-
-    `everything` includes those that wait for a retry: a person asked for it. Held deletes and
-    conflicts are looked at only through their rows, never sent.
-    """
-    due = or_(change_queue.c.next_attempt_at.is_(None), change_queue.c.next_attempt_at <= now)
-    query = (
-        select(change_queue)
-        .where(
-            change_queue.c.account == account,
-            change_queue.c.state.in_([State.QUEUED, State.UNKNOWN]),
-            *([] if everything else [due]),
-        )
-        .order_by(change_queue.c.id)
-    )
-    return [as_change(row) for row in conn.execute(query)]
-
-
 def load_change(conn: Connection, change_id: int) -> Change | None:
     """One change by its number."""
     row = conn.execute(select(change_queue).where(change_queue.c.id == change_id)).first()
@@ -156,6 +134,19 @@ def next_due(conn: Connection, account: str) -> tuple[int, str | None]:
     return int(fresh), later
 
 
+def _moved(state: State, at: str, note: str | None, columns: Mapping[str, object]) -> dict[str, object]:
+    """The columns of a change that has just come to `state`."""
+    values: dict[str, object] = {"state": state, **columns}
+    if state in SETTLED:
+        values |= {"settled_at": at, "next_attempt_at": None, "last_error": note}
+    elif note is not None:
+        values["last_error"] = note
+    if state is State.QUEUED:
+        values.setdefault("fields", None)
+        values.setdefault("clashes", None)
+    return values
+
+
 def move(
     conn: Connection,
     change_id: int,
@@ -173,19 +164,41 @@ def move(
     if row is None or State(row.state) in SETTLED:
         return None
     state = advance(State(row.state), event)
-    values: dict[str, object] = {"state": state, **columns}
-    if state in SETTLED:
-        values |= {"settled_at": at, "next_attempt_at": None, "last_error": note}
-    elif note is not None:
-        values["last_error"] = note
-    if state is State.QUEUED:
-        values.setdefault("fields", None)
-        values.setdefault("clashes", None)
+    values = _moved(state, at, note, columns)
     if any(isinstance(value, ClauseElement) for value in values.values()):
         conn.execute(update(change_queue).where(change_queue.c.id == change_id).values(**values))
     else:
         bulk.update_row(conn, change_queue, change_id, values)
     return state
+
+
+def load_states(conn: Connection, ids: Iterable[int]) -> dict[int, State]:
+    """Where changes stand, by their numbers."""
+    out: dict[int, State] = {}
+    for block in chunks(ids):
+        query = f"SELECT id, state FROM change_queue WHERE id IN ({', '.join('?' * len(block))})"
+        out |= {number: State(state) for number, state in conn.exec_driver_sql(query, tuple(block))}
+    return out
+
+
+def move_many(conn: Connection, steps: Sequence[Step], at: str) -> None:
+    """The same as `move`, for many changes with few statements; each at most once."""
+    states = load_states(conn, [change_id for change_id, *_ in steps])
+    alike: dict[tuple[str, ...], list[tuple[object, ...]]] = {}
+    for change_id, event, note, columns in steps:
+        state = states.get(change_id)
+        if state is None or state in SETTLED:
+            continue
+        values = _moved(advance(state, event), at, note, columns)
+        names = tuple(sorted(values))
+        alike.setdefault(names, []).append((*(values[name] for name in names), change_id))
+    for names, rows in alike.items():
+        conn.exec_driver_sql(_set_columns(names), rows)
+
+
+@cache
+def _set_columns(names: tuple[str, ...]) -> str:
+    return f"UPDATE change_queue SET {', '.join(f'{name} = ?' for name in names)} WHERE id = ?"
 
 
 def apply_move(conn: Connection, step: Move, at: str) -> None:
@@ -200,6 +213,18 @@ def apply_move(conn: Connection, step: Move, at: str) -> None:
             columns["fields"] = json.dumps({n: c.local for n, c in step.clashes.items()}, ensure_ascii=False)
         columns["next_attempt_at"] = None
     move(conn, step.change_id, step.event, at, note=step.note, **columns)
+
+
+def apply_moves(conn: Connection, steps: Iterable[Move], at: str) -> None:
+    """The same for many changes, each of them at most once."""
+    plain: list[Step] = []
+    for step in steps:
+        if step.clashes is not None:
+            apply_move(conn, step, at)
+        else:
+            columns = {} if step.operation is None else {"operation": step.operation}
+            plain.append((step.change_id, step.event, step.note, columns))
+    move_many(conn, plain, at)
 
 
 def dump_clashes(clashes: Mapping[str, Clash]) -> str:
@@ -231,48 +256,6 @@ def add_change(
     return int(result.scalar_one())
 
 
-def write_intents(conn: Connection, batch: Sequence[Send], at: str) -> None:
-    """Commit what is about to be sent: the state `sending`, and the exact fields."""
-    there = load_changes(conn, [send.change.id for send in batch])
-    moves, intents = [], []
-    for send in batch:
-        change = there.get(send.change.id)
-        if change is None:
-            continue
-        state = advance(change.state, Event.NOT_THERE) if change.state is State.UNKNOWN else change.state
-        fields = json.dumps(dict(send.fields), ensure_ascii=False)
-        moves.append(
-            {"number": change.id, "new": advance(state, Event.SEND), "what": send.operation, "said": fields}
-        )
-        intents.append(
-            {"change_id": change.id, "row_id": change.contact_row, "operation": send.operation}
-            | {"fields": fields, "phone_e164": send.phone_e164, "sent_at": at}
-        )
-    if not moves:
-        return
-    conn.execute(
-        update(change_queue)
-        .where(change_queue.c.id == bindparam("number"))
-        .values(
-            state=bindparam("new"), operation=bindparam("what"), fields=bindparam("said"),
-            clashes=None, sent_at=at, attempts=change_queue.c.attempts + 1,
-        ),
-        moves,
-    )  # fmt: skip
-    conn.execute(insert(push_intents), intents)
-
-
-def answer_intents(conn: Connection, change_ids: Sequence[int], answer: str) -> None:
-    """Note upstream's answer on the newest intent of each change."""
-    for block in chunks(change_ids):
-        newest = (
-            select(func.max(push_intents.c.id))
-            .where(push_intents.c.change_id.in_(block))
-            .group_by(push_intents.c.change_id)
-        )
-        conn.execute(update(push_intents).where(push_intents.c.id.in_(newest)).values(answer=answer))
-
-
 def accept_intents(conn: Connection, row_id: int, operation: Operation) -> None:
     """A refusal showed that an earlier request of this kind, which was not answered, had been applied."""
     conn.execute(
@@ -294,12 +277,13 @@ def drop_newest_intent(conn: Connection, change_id: int) -> None:
     conn.execute(delete(push_intents).where(push_intents.c.id == newest))
 
 
-def drop_intents(conn: Connection, row_id: int) -> None:
+def drop_intents(conn: Connection, *rows: int) -> None:
     """The base moved (or a person gave up): what was sent before has done its work.
 
     Requests that may still be under way are kept.
     """
-    conn.execute(_DROP_INTENTS, {"row": row_id})
+    if rows:
+        conn.exec_driver_sql(_DROP_INTENTS, [(row, row) for row in rows])
 
 
 def recover(conn: Connection, account: str, at: str) -> int:
@@ -313,8 +297,8 @@ def recover(conn: Connection, account: str, at: str) -> int:
         .scalars()
         .all()
     )
-    for change_id in rows:
-        move(conn, change_id, Event.RESTART, at, note="the program stopped before the answer came")
+    note = "the program stopped before the answer came"
+    move_many(conn, [(number, Event.RESTART, note, {}) for number in rows], at)
     return len(rows)
 
 
