@@ -44,7 +44,8 @@ def is_dirty(name: str, base: str, local: str, region: str) -> bool:
 
 def dirty_fields(base: Fields, local: Fields, region: str) -> tuple[str, ...]:
     """The fields in which the row differs from what was agreed."""
-    return tuple(n for n in FIELDS if is_dirty(n, base.get(n), local.get(n), region))
+    pairs = zip(FIELDS, base.values(), local.values(), strict=True)
+    return tuple([name for name, b, mine in pairs if b != mine and is_dirty(name, b, mine, region)])
 
 
 def merge(

@@ -85,10 +85,12 @@ def decide_all(
     pushed = queue.pushed_since(conn, updates, since)
     out = []
     for change, local in pairs:
-        phone, holder, leaving = to_e164(local.fields.phone_no, policy.region), None, None
+        holder, leaving = None, None
+        adds = change.operation is Operation.ADD
+        phone = to_e164(local.fields.phone_no, policy.region) if adds or not local.known else None
         if phone and not local.known:
             holder = contacts.holder_of(conn, policy.account, phone, local.row_id)
-        if phone and change.operation is Operation.ADD:
+        if phone and adds:
             leaving = contacts.leaving(conn, policy.account, phone)
         context = Context(
             now=now,

@@ -10,7 +10,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from functools import cache
 from typing import Any, TypeAlias
 
-from sqlalchemy import Connection, Row, and_, bindparam, delete, func, insert, select, text, update
+from sqlalchemy import Connection, and_, bindparam, delete, func, insert, select, text, update
 from sqlalchemy.sql import ClauseElement
 
 from syncer.core.contacts import Change, Intent, Local, Move, NewChange
@@ -33,20 +33,24 @@ _DROP_INTENTS = """
 #: One move that was decided: the change, what happened, what a person may read, and columns to set.
 Step: TypeAlias = tuple[int, Event, str | None, Mapping[str, object]]
 
-_OPEN_OF_ROWS = (
-    select(change_queue)
-    .where(
-        change_queue.c.contact_row.in_(bindparam("rows", expanding=True)),
-        change_queue.c.state.in_(sorted(OPEN)),
-    )
-    .order_by(change_queue.c.id)
-)
+#: The columns of a change, in the order of its fields.
+_CHANGE = ("id", "account", "contact_row", "operation", "state", "fields", "clashes", "attempts", "approved",
+           "found_by", "sent_at", "created_at", "last_error")  # fmt: skip
 
-_INTENTS_OF_ROWS = (
-    select(push_intents)
-    .where(push_intents.c.row_id.in_(bindparam("rows", expanding=True)))
-    .order_by(push_intents.c.id)
+#: Many numbers go into one parameter, so that SQLite reads each statement but once.
+_CHANGES = f"SELECT {', '.join(_CHANGE)} FROM change_queue WHERE id IN (SELECT value FROM json_each(?))"
+_OPEN = ", ".join(f"'{state}'" for state in sorted(OPEN))
+_OPEN_OF_ROWS = (
+    f"SELECT {', '.join(_CHANGE)} FROM change_queue "
+    f"WHERE contact_row IN (SELECT value FROM json_each(?)) AND state IN ({_OPEN}) ORDER BY id"
 )
+_INTENTS_OF_ROWS = (
+    "SELECT row_id, id, change_id, operation, fields, phone_e164, sent_at, answer FROM push_intents "
+    "WHERE row_id IN (SELECT value FROM json_each(?)) ORDER BY id"
+)
+_PUSHED = """
+    SELECT contact_row, fields FROM change_queue WHERE contact_row IN (SELECT value FROM json_each(?))
+        AND state = 'done' AND settled_at >= ? AND fields IS NOT NULL"""
 
 
 def chunks(ids: Iterable[Any], size: int = CHUNK) -> Iterable[list[Any]]:
@@ -61,67 +65,51 @@ def chunks(ids: Iterable[Any], size: int = CHUNK) -> Iterable[list[Any]]:
         yield block
 
 
-def as_change(row: Row[Any]) -> Change:
-    """One queue row as the deciders see it."""
-    clashes = {n: Clash(**c) for n, c in json.loads(row.clashes).items()} if row.clashes else {}
+def _as_change(row: Sequence[Any]) -> Change:
+    """One queue row, in the order of `_CHANGE`, as the deciders see it."""
+    number, account, contact_row, operation, state, fields, clashes, attempts, approved, *rest = row
     return Change(
-        id=row.id,
-        account=row.account,
-        contact_row=row.contact_row,
-        operation=Operation(row.operation),
-        state=State(row.state),
-        fields=json.loads(row.fields) if row.fields else None,
-        clashes=clashes,
-        attempts=row.attempts,
-        approved=bool(row.approved),
-        found_by=row.found_by,
-        sent_at=row.sent_at,
-        created_at=row.created_at,
-        last_error=row.last_error,
+        number,
+        account,
+        contact_row,
+        Operation(operation),
+        State(state),
+        json.loads(fields) if fields else None,
+        {name: Clash(**one) for name, one in json.loads(clashes).items()} if clashes else {},
+        attempts,
+        bool(approved),
+        *rest,
     )
 
 
 def load_open(conn: Connection, rows: Iterable[int]) -> dict[int, list[Change]]:
     """Open changes by contact row."""
     out: dict[int, list[Change]] = {}
-    for block in chunks(rows):
-        for row in conn.execute(_OPEN_OF_ROWS, {"rows": block}):
-            out.setdefault(row.contact_row, []).append(as_change(row))
+    for row in conn.exec_driver_sql(_OPEN_OF_ROWS, (json.dumps(list(rows)),)):
+        change = _as_change(row)
+        out.setdefault(change.contact_row, []).append(change)
     return out
 
 
 def load_intents(conn: Connection, rows: Iterable[int]) -> dict[int, list[Intent]]:
     """Requests since the base last moved, by contact row, oldest first."""
     out: dict[int, list[Intent]] = {}
-    for block in chunks(rows):
-        for row in conn.execute(_INTENTS_OF_ROWS, {"rows": block}):
-            out.setdefault(row.row_id, []).append(
-                Intent(
-                    row.id,
-                    row.change_id,
-                    Operation(row.operation),
-                    json.loads(row.fields),
-                    row.phone_e164,
-                    row.sent_at,
-                    row.answer,
-                )
-            )
+    for row in conn.exec_driver_sql(_INTENTS_OF_ROWS, (json.dumps(list(rows)),)):
+        row_id, number, change_id, operation, fields, *rest = row
+        intent = Intent(number, change_id, Operation(operation), json.loads(fields), *rest)
+        out.setdefault(row_id, []).append(intent)
     return out
 
 
 def load_change(conn: Connection, change_id: int) -> Change | None:
     """One change by its number."""
-    row = conn.execute(select(change_queue).where(change_queue.c.id == change_id)).first()
-    return None if row is None else as_change(row)
+    return load_changes(conn, [change_id]).get(change_id)
 
 
 def load_changes(conn: Connection, ids: Iterable[int]) -> dict[int, Change]:
     """Changes by their numbers."""
-    out: dict[int, Change] = {}
-    for block in chunks(ids):
-        for row in conn.execute(select(change_queue).where(change_queue.c.id.in_(block))):
-            out[row.id] = as_change(row)
-    return out
+    found = conn.exec_driver_sql(_CHANGES, (json.dumps(list(ids)),))
+    return {change.id: change for change in map(_as_change, found)}
 
 
 def next_due(conn: Connection, account: str) -> tuple[int, str | None]:
@@ -174,11 +162,9 @@ def move(
 
 def load_states(conn: Connection, ids: Iterable[int]) -> dict[int, State]:
     """Where changes stand, by their numbers."""
-    out: dict[int, State] = {}
-    for block in chunks(ids):
-        query = f"SELECT id, state FROM change_queue WHERE id IN ({', '.join('?' * len(block))})"
-        out |= {number: State(state) for number, state in conn.exec_driver_sql(query, tuple(block))}
-    return out
+    query = "SELECT id, state FROM change_queue WHERE id IN (SELECT value FROM json_each(?))"
+    found = conn.exec_driver_sql(query, (json.dumps(list(ids)),))
+    return {number: State(state) for number, state in found}
 
 
 def move_many(conn: Connection, steps: Sequence[Step], at: str) -> None:
@@ -305,15 +291,8 @@ def recover(conn: Connection, account: str, at: str) -> int:
 def pushed_since(conn: Connection, rows: Iterable[int], since: str) -> dict[int, list[dict[str, str]]]:
     """By contact row: the fields of its changes that arrived upstream since then."""
     out: dict[int, list[dict[str, str]]] = {}
-    for block in chunks(rows):
-        query = select(change_queue.c.contact_row, change_queue.c.fields).where(
-            change_queue.c.contact_row.in_(block),
-            change_queue.c.state == State.DONE,
-            change_queue.c.settled_at >= since,
-            change_queue.c.fields.is_not(None),
-        )
-        for row, fields in conn.execute(query):
-            out.setdefault(row, []).append(json.loads(fields))
+    for row, fields in conn.exec_driver_sql(_PUSHED, (json.dumps(list(rows)), since)):
+        out.setdefault(row, []).append(json.loads(fields))
     return out
 
 

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
-from functools import lru_cache
 
 from sqlalchemy import Connection
 
@@ -17,16 +16,12 @@ from syncer.core.queue import Event, advance
 from syncer.store import bulk
 from syncer.store.tables import push_intents
 
-
-@lru_cache(maxsize=128)
-def _stands(count: int) -> str:
-    """How so many changes stand now, each with what its row says."""
-    fields = ", ".join(f"c.{name}" for name in FIELDS)
-    marks = ", ".join("?" * count)
-    return (
-        f"SELECT q.id, q.state, c.deleted_at IS NOT NULL, c.contact_id, {fields} FROM change_queue q "
-        f"JOIN telecmi_contacts c ON c.id = q.contact_row WHERE q.id IN ({marks})"
-    )
+#: How changes stand now, each with what its row says.
+_STANDS = (
+    f"SELECT q.id, q.state, c.deleted_at IS NOT NULL, c.contact_id, {', '.join(f'c.{n}' for n in FIELDS)} "
+    "FROM change_queue q JOIN telecmi_contacts c ON c.id = q.contact_row "
+    "WHERE q.id IN (SELECT value FROM json_each(?))"
+)
 
 
 def still_wanted(conn: Connection, batch: Sequence[Send]) -> list[tuple[Send, State]]:
@@ -35,7 +30,7 @@ def still_wanted(conn: Connection, batch: Sequence[Send]) -> list[tuple[Send, St
     A row that was edited is decided on anew: what a person has just undone must not go out. With
     each comes the state in which its change is.
     """
-    found = conn.exec_driver_sql(_stands(len(batch)), tuple(send.change.id for send in batch))
+    found = conn.exec_driver_sql(_STANDS, (json.dumps([send.change.id for send in batch]),))
     there = {change_id: rest for change_id, *rest in found}
     out: list[tuple[Send, State]] = []
     for send in batch:
