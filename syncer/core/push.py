@@ -329,6 +329,18 @@ def one_a_row(decisions: Sequence[Decision]) -> list[Decision]:
     return out
 
 
+def still_so(send: Send, state: State, contact_id: str | None, fields: Fields, *, deleted: bool) -> bool:
+    """Whether what was decided may go out: nobody settled it, nor edited the row, meanwhile.
+
+    A row that was edited is decided on anew: what a person has just undone must not go out.
+    """
+    if state not in (State.QUEUED, State.UNKNOWN):
+        return False
+    if send.operation is Operation.DELETE:
+        return deleted
+    return not deleted and fields == send.stood and contact_id == send.contact_id
+
+
 def may_be_ours(send: Send, intents: Sequence[Intent], code: int, now: datetime) -> bool:
     """Whether a refusal may only say that an earlier call, whose answer was lost, had been applied.
 

@@ -40,6 +40,15 @@ def _update_statement(table: str, columns: tuple[str, ...]) -> str:
     return str(marked.compile(dialect=_DIALECT, column_keys=list(columns)))
 
 
+def update_rows(
+    conn: Connection, table: Table, columns: tuple[str, ...], rows: Sequence[tuple[Any, ...]]
+) -> None:
+    """Set `columns` of rows, each a tuple of their values and the row's number."""
+    if rows:
+        told = ", ".join(f"{name} = ?" for name in columns)
+        conn.exec_driver_sql(f"UPDATE {table.name} SET {told} WHERE id = ?", list(rows))
+
+
 def update_row(conn: Connection, table: Table, row_id: int, values: Mapping[str, Any]) -> None:
     """Set columns of one row, known by its `id`."""
     names = tuple(column.name for column in table.columns if column.name in values)

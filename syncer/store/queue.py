@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Mapping, Sequence
-from functools import cache
 from typing import Any, TypeAlias
 
 from sqlalchemy import Connection, and_, bindparam, delete, func, insert, select, text, update
@@ -179,12 +178,7 @@ def move_many(conn: Connection, steps: Sequence[Step], at: str) -> None:
         names = tuple(sorted(values))
         alike.setdefault(names, []).append((*(values[name] for name in names), change_id))
     for names, rows in alike.items():
-        conn.exec_driver_sql(_set_columns(names), rows)
-
-
-@cache
-def _set_columns(names: tuple[str, ...]) -> str:
-    return f"UPDATE change_queue SET {', '.join(f'{name} = ?' for name in names)} WHERE id = ?"
+        bulk.update_rows(conn, change_queue, names, rows)
 
 
 def apply_move(conn: Connection, step: Move, at: str) -> None:

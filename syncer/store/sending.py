@@ -10,51 +10,35 @@ from collections.abc import Sequence
 
 from sqlalchemy import Connection
 
-from syncer.core.model import FIELDS, Fields, Operation, State
-from syncer.core.push import Send
+from syncer.core.model import FIELDS, Fields, State
+from syncer.core.push import Send, still_so
 from syncer.core.queue import Event, advance
 from syncer.store import bulk
-from syncer.store.tables import push_intents
+from syncer.store.tables import change_queue, push_intents
 
 #: How changes stand now, each with what its row says.
 _STANDS = (
-    f"SELECT q.id, q.state, c.deleted_at IS NOT NULL, c.contact_id, {', '.join(f'c.{n}' for n in FIELDS)} "
+    f"SELECT q.id, q.state, q.attempts, c.deleted_at IS NOT NULL, c.contact_id, {', '.join(f'c.{n}' for n in FIELDS)} "
     "FROM change_queue q JOIN telecmi_contacts c ON c.id = q.contact_row "
     "WHERE q.id IN (SELECT value FROM json_each(?))"
 )
 
 
-def still_wanted(conn: Connection, batch: Sequence[Send]) -> list[tuple[Send, State]]:
-    """Of what was decided, what is still so: nobody settled it, nor edited the row, meanwhile.
-
-    A row that was edited is decided on anew: what a person has just undone must not go out. With
-    each comes the state in which its change is.
-    """
+def still_wanted(conn: Connection, batch: Sequence[Send]) -> list[tuple[Send, State, int]]:
+    """Of what was decided, what is still so, each with the state and the attempts of its change."""
     found = conn.exec_driver_sql(_STANDS, (json.dumps([send.change.id for send in batch]),))
     there = {change_id: rest for change_id, *rest in found}
-    out: list[tuple[Send, State]] = []
+    out = []
     for send in batch:
-        if send.change.id not in there:
-            continue
-        name, deleted, contact_id, *values = there[send.change.id]
-        state = State(name)
-        if state not in (State.QUEUED, State.UNKNOWN):
-            continue
-        if send.operation is Operation.DELETE:
-            if deleted:
-                out.append((send, state))
-        elif (
-            not deleted
-            and Fields(*(value or "" for value in values)) == send.stood
-            and contact_id == send.contact_id
-        ):
-            out.append((send, state))
+        if send.change.id in there:
+            state, attempts, deleted, contact_id, *values = there[send.change.id]
+            fields = Fields(*[value or "" for value in values])
+            if still_so(send, State(state), contact_id, fields, deleted=bool(deleted)):
+                out.append((send, State(state), attempts))
     return out
 
 
-_SEND = """
-    UPDATE change_queue SET state = ?, operation = ?, fields = ?, clashes = NULL, sent_at = ?,
-        attempts = attempts + 1 WHERE id = ?"""
+_SENT = ("state", "operation", "fields", "clashes", "sent_at", "attempts")
 
 _INTENT = ("change_id", "row_id", "operation", "fields", "phone_e164", "sent_at")
 
@@ -65,16 +49,17 @@ def begin_sending(conn: Connection, batch: Sequence[Send], at: str) -> list[Send
     What was settled or edited meanwhile is left out. Returns what is to go out.
     """
     moves, intents, wanted = [], [], []
-    for send, state in still_wanted(conn, batch):
+    for send, state, attempts in still_wanted(conn, batch):
         change = send.change
         if state is State.UNKNOWN:
             state = advance(state, Event.NOT_THERE)
         fields = json.dumps(dict(send.fields), ensure_ascii=False)
-        moves.append((advance(state, Event.SEND), send.operation, fields, at, change.id))
+        new = advance(state, Event.SEND)
+        moves.append((new, send.operation, fields, None, at, attempts + 1, change.id))
         intents.append((change.id, change.contact_row, send.operation, fields, send.phone_e164, at))
         wanted.append(send)
     if wanted:
-        conn.exec_driver_sql(_SEND, moves)
+        bulk.update_rows(conn, change_queue, _SENT, moves)
         bulk.insert_rows(conn, push_intents, _INTENT, intents)
     return wanted
 
