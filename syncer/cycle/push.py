@@ -131,7 +131,9 @@ async def _decide(push: Push, due: Sequence[Due], looks: dict[int, Look]) -> lis
 async def _send(push: Push, batch: list[Send]) -> None:
     """One call, and its halves if it is refused."""
     run, store = push.run, push.run.env.store
-    batch = await store.write(sending.begin_sending, batch, run.env.stamp())
+    # in one commit with the answers before it: each of them is on record before anything else goes out
+    batch = await store.write(sending.begin_sending, batch, run.env.stamp(), push.answered)
+    push.answered = []
     if not batch:
         return
     run.env.step("push: intent")
@@ -165,13 +167,16 @@ async def _send(push: Push, batch: list[Send]) -> None:
         return
     run.env.step("push: answered")
     push.failures, push.passed = 0, True
-    await store.write(sending.note_answer, batch, "accepted")
-    run.env.step("push: noted")
+    push.answered = batch
     push.accepted += batch
 
 
 async def _read_back_accepted(push: Push) -> None:
     """All that was accepted in this round is read back at once: by a single listing, when it is much."""
+    if push.answered:
+        await push.run.env.store.write(sending.note_accepted, push.answered)
+        push.answered = []
+        push.run.env.step("push: noted")
     if push.accepted:
         batch, push.accepted = push.accepted, []
         await _read_back(push, batch, "accepted; the directory does not show it yet")

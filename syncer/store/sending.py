@@ -43,11 +43,15 @@ _SENT = ("state", "operation", "fields", "clashes", "sent_at", "attempts")
 _INTENT = ("change_id", "row_id", "operation", "fields", "phone_e164", "sent_at")
 
 
-def begin_sending(conn: Connection, batch: Sequence[Send], at: str) -> list[Send]:
+def begin_sending(
+    conn: Connection, batch: Sequence[Send], at: str, accepted: Sequence[Send] = ()
+) -> list[Send]:
     """Commit what is about to be sent: the state `sending`, and the exact fields of each change.
 
-    What was settled or edited meanwhile is left out. Returns what is to go out.
+    What was settled or edited meanwhile is left out. Returns what is to go out. `accepted` are those
+    of the call before, whose answer goes on record first.
     """
+    note_accepted(conn, accepted)
     moves, intents, wanted = [], [], []
     for send, state, attempts in still_wanted(conn, batch):
         change = send.change
@@ -64,11 +68,12 @@ def begin_sending(conn: Connection, batch: Sequence[Send], at: str) -> list[Send
     return wanted
 
 
-_ANSWER = """
-    UPDATE push_intents SET answer = ? WHERE id = (
+_ACCEPTED = """
+    UPDATE push_intents SET answer = 'accepted' WHERE id = (
         SELECT max(id) FROM push_intents WHERE change_id = ?)"""
 
 
-def note_answer(conn: Connection, batch: Sequence[Send], answer: str) -> None:
-    """Note upstream's answer on the newest intent of each change."""
-    conn.exec_driver_sql(_ANSWER, [(answer, send.change.id) for send in batch])
+def note_accepted(conn: Connection, batch: Sequence[Send]) -> None:
+    """Note on the newest intent of each change that upstream took it."""
+    if batch:
+        conn.exec_driver_sql(_ACCEPTED, [(send.change.id,) for send in batch])
