@@ -14,12 +14,11 @@ from typing import Any
 
 from sqlalchemy import Connection, func, insert, literal, select
 
-from syncer.core.contacts import Absorbed, Local, absorb, waits_untouched
-from syncer.core.model import FIELDS, DirectoryContact, Fields, Operation, State
+from syncer.core.contacts import Absorbed, Local, absorb
+from syncer.core.model import FIELDS, DirectoryContact
 from syncer.core.normalise import to_e164
-from syncer.core.queue import OPEN
 from syncer.core.rows import Bits, differing_fields
-from syncer.store import bulk, log, queue
+from syncer.store import bulk, log, queue, waiting
 from syncer.store.contacts import TABLE, Policy, load_adopters, load_by_contact_id, load_rows, save_base
 from syncer.store.tables import contact_base, telecmi_contacts
 
@@ -57,40 +56,12 @@ class Absorbing:
     forgotten: Callable[[str | None], bool] = field(default=lambda _: False)
 
 
-#: How a row stands whose open changes all wait to be sent, and any other that has open changes.
-_WAITS, _OPEN = 1, 2
-
-
-@lru_cache(maxsize=64)
-def _agreed(count: int) -> str:
-    """What is agreed on about so many contacts, and the number that stands here."""
-    fields = ", ".join(f"b.{name}" for name in FIELDS)
-    return (
-        f"SELECT c.id, c.phone_no, {fields} FROM telecmi_contacts c JOIN contact_base b ON b.row_id = c.id "
-        f"WHERE c.phone_e164 IS NOT NULL AND c.id IN ({', '.join('?' * count)})"
-    )
-
-
-def _untouched(conn: Connection, waiting: dict[int, DirectoryContact], region: str) -> set[int]:
-    """Rows that wait to be sent and of which the directory shows nothing new: a look before a push."""
-    out: set[int] = set()
-    for block in queue.chunks(waiting):
-        for row_id, phone_no, *base in conn.exec_driver_sql(_agreed(len(block)), tuple(block)):
-            if waits_untouched(Fields(*base), phone_no or "", waiting[row_id].fields, region):
-                out.add(row_id)
-    return out
-
-
 @lru_cache(maxsize=64)
 def _standing(count: int) -> str:
     """How so many contacts stand here: `open` where a change of one is."""
-    open_ = ", ".join(f"'{state}'" for state in sorted(OPEN))
     marks = ", ".join("?" * count)
     return (
-        "SELECT c.id, c.contact_id, c.raw, c.deleted_at, b.source, ("
-        f"SELECT max(CASE WHEN q.state = '{State.QUEUED}' AND q.operation = '{Operation.UPDATE}' "
-        f"THEN {_WAITS} ELSE {_OPEN} END) "
-        f"FROM change_queue q WHERE q.contact_row = c.id AND q.state IN ({open_})) AS open "
+        f"SELECT c.id, c.contact_id, c.raw, c.deleted_at, b.source, {waiting.OPEN_CHANGES} AS open "
         "FROM telecmi_contacts c LEFT JOIN contact_base b ON b.row_id = c.id "
         f"WHERE c.account = ? AND c.contact_id IN ({marks})"
     )
@@ -102,12 +73,12 @@ def sift(conn: Connection, work: Absorbing, rows: Sequence[DirectoryContact]) ->
     for block in queue.chunks([row.contact_id for row in rows]):
         found = conn.exec_driver_sql(_standing(len(block)), (work.policy.account, *block))
         known |= {row.contact_id: row for row in found}
-    waiting = {
-        known[row.contact_id].id: row
+    waits = {
+        there.id: row
         for row in rows
-        if row.contact_id in known and known[row.contact_id].open == _WAITS
+        if (there := known.get(row.contact_id)) is not None and there.open == waiting.WAITS
     }
-    untouched = _untouched(conn, waiting, work.policy.region)
+    untouched = waiting.untouched(conn, waits, work.policy.region)
     differing: list[DirectoryContact] = []
     for row in rows:
         there = known.get(row.contact_id)
