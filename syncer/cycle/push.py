@@ -8,9 +8,12 @@ it touches the very same field.
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Sequence
+from dataclasses import dataclass, field
 from datetime import timedelta
 
+from syncer.core.contacts import Change, Local
 from syncer.core.cursor import parse
 from syncer.core.model import Operation, State
 from syncer.core.push import Decision, Due, Look, Send, Step, Wait, batches, halves, payload
@@ -43,6 +46,10 @@ ROUNDS = 3
 MOST_FAILURES = 8
 
 
+#: So many changes are loaded at once while a look is under way; fewer are loaded after it.
+BLOCK = 400
+
+
 async def push_changes(run: Run, source: TelecmiSource) -> None:
     """Everything that is due, or with `run.person` everything that is open."""
     push = Push(run, source)
@@ -59,12 +66,12 @@ async def push_changes(run: Run, source: TelecmiSource) -> None:
         if not due:
             break
         run.seen = max(run.seen, len(due))
-        looks = await look_at(push, due)
-        decisions = await _decide(push, due, looks)
+        looks, early = await _look(push, due)
+        decisions = await _decide(push, due, looks, early)
         if any(isinstance(d, Wait) and d.look_again for d in decisions) and not run.env.plan_only:
             await run.env.clock.sleep(SECOND_LOOK)
             looks = await look_at(push, due, again=True)
-            decisions = await _decide(push, due, looks)
+            decisions = await _decide(push, due, looks, Early())
         if run.env.plan_only:
             run.plan = [_in_words(decision) for decision in decisions]
             return
@@ -111,13 +118,44 @@ def _prepare(conn: Connection, account: str, region: str, at: str) -> None:
     pushing.forget_overtaken(conn, account, at)
 
 
-async def _decide(push: Push, due: Sequence[Due], looks: dict[int, Look]) -> list[Decision]:
+@dataclass(slots=True)
+class Early:
+    """What was loaded while the directory was looked at; worth something if nothing was written since."""
+
+    version: tuple[int, int] | None = None
+    pairs: list[tuple[Change, Local]] = field(default_factory=list)
+
+
+async def _look(push: Push, due: Sequence[Due]) -> tuple[dict[int, Look], Early]:
+    """Look at what is in play. Of much of it, what is known is loaded while the answers are waited for."""
+    if len(due) <= BLOCK:
+        return await look_at(push, due), Early()
+    loading = asyncio.create_task(_load_early(push, due))
+    try:
+        looks = await look_at(push, due)
+        return looks, await loading
+    finally:
+        loading.cancel()
+        await asyncio.gather(loading, return_exceptions=True)
+
+
+async def _load_early(push: Push, due: Sequence[Due]) -> Early:
+    """Load block by block, so that no page has to wait long for its turn."""
+    store, early = push.run.env.store, Early()
+    early.version = await store.call(store.db.version)
+    for at in range(0, len(due), BLOCK):
+        early.pairs += await store.read(pushing.load_in_play, due[at : at + BLOCK])
+    return early
+
+
+async def _decide(push: Push, due: Sequence[Due], looks: dict[int, Look], early: Early) -> list[Decision]:
     """Decide on what stands now: the look may have settled, adopted or changed anything."""
     run, store = push.run, push.run.env.store
     policy = directory.policy_of(push.source)
 
     def work(conn: Connection) -> list[Decision]:
-        pairs = pushing.load_in_play(conn, due)
+        unchanged = store.db.version() == early.version
+        pairs = early.pairs if unchanged else pushing.load_in_play(conn, due)
         return pushing.decide_all(
             conn, pairs, looks, policy, run.env.now(), push.source.account.max_deletions
         )

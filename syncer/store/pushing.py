@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import datetime, timedelta
 from itertools import groupby
@@ -208,11 +209,8 @@ def unsettled(
 
 def ids_upstream(conn: Connection, rows: Iterable[int]) -> dict[int, str | None]:
     """By row: the directory's id of the contact, None where it has none yet."""
-    out: dict[int, str | None] = {}
-    for block in queue.chunks(rows):
-        query = select(_C.id, _C.contact_id).where(_C.id.in_(block))
-        out |= dict(conn.execute(query).tuples().all())
-    return out
+    query = "SELECT id, contact_id FROM telecmi_contacts WHERE id IN (SELECT value FROM json_each(?))"
+    return dict(conn.exec_driver_sql(query, (json.dumps(list(rows)),)))
 
 
 def accepted_alone(conn: Connection, batch: Sequence[Send], at: str) -> None:
