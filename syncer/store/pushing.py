@@ -210,7 +210,8 @@ def unsettled(
 def ids_upstream(conn: Connection, rows: Iterable[int]) -> dict[int, str | None]:
     """By row: the directory's id of the contact, None where it has none yet."""
     query = "SELECT id, contact_id FROM telecmi_contacts WHERE id IN (SELECT value FROM json_each(?))"
-    return dict(conn.exec_driver_sql(query, (json.dumps(list(rows)),)))
+    found = conn.exec_driver_sql(query, (json.dumps(list(rows)),))
+    return dict(map(tuple, found))
 
 
 def accepted_alone(conn: Connection, batch: Sequence[Send], at: str) -> None:
