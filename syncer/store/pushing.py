@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import datetime, timedelta
 from itertools import groupby
 
-from sqlalchemy import Connection, and_, func, or_, select, update
+from sqlalchemy import Connection, and_, func, or_, select
 
 from syncer.core.contacts import Change, Local
 from syncer.core.limits import too_many_deletes
@@ -106,6 +106,12 @@ def decide_all(
     return one_a_row(out)
 
 
+#: A change stays as it is: say why, and when it is looked at again.
+_WAIT = """
+    UPDATE change_queue SET last_error = ?, next_attempt_at = ?
+    WHERE id = ? AND state IN ('queued', 'unknown')"""
+
+
 def carry_out(
     conn: Connection,
     steps: Iterable[Step | Wait],
@@ -115,11 +121,14 @@ def carry_out(
 ) -> int:
     """Write down every decision that sends nothing; returns how many changes moved."""
     acting: list[Step] = []
+    waiting: list[tuple[str, str, int]] = []
     for step in steps:
         if isinstance(step, Step):
             acting.append(step)
         elif step.change.state in (State.QUEUED, State.UNKNOWN):
-            note_waiting(conn, step.change, step.why, retry_at(step.change.attempts + 1))
+            waiting.append((step.why, retry_at(step.change.attempts + 1), step.change.id))
+    if waiting:
+        conn.exec_driver_sql(_WAIT, waiting)
     for plain, group in groupby(acting, _moves_alone):  # in their order: they may be of one row
         if plain:
             queue.apply_moves(conn, [step.move for step in group], at)
@@ -154,15 +163,6 @@ def _carry_out(conn: Connection, step: Step, policy: Policy, at: str) -> None:
     if _ends_delete(step):
         contacts.forget_base(conn, local.row_id, queue.tick(conn))
         queue.drop_intents(conn, local.row_id)
-
-
-def note_waiting(conn: Connection, change: Change, why: str, next_at: str) -> None:
-    """A change stays as it is: say why, and when it is looked at again."""
-    conn.execute(
-        update(change_queue)
-        .where(_Q.id == change.id, _Q.state.in_([State.QUEUED, State.UNKNOWN]))
-        .values(last_error=why, next_attempt_at=next_at)
-    )
 
 
 def turned_away(
