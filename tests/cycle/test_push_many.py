@@ -1,4 +1,4 @@
-"""Pushes of many changes, which are loaded while the directory is still being looked at."""
+"""What becomes of a push when somebody writes between its look and its call, and of one of many changes."""
 
 from __future__ import annotations
 
@@ -9,7 +9,9 @@ from typing import Any
 
 import pytest
 
+from syncer.core.queue import Event
 from syncer.cycle.push import BLOCK
+from syncer.store import queue
 from tests.cycle.push_bench import READ, Bench
 
 
@@ -44,3 +46,25 @@ def test_what_was_loaded_early_counts_only_if_nothing_was_written_since(bench: B
     }
     assert bench.states() == ["done", "discarded"] + ["done"] * BLOCK
     bench.quiet()
+
+
+def test_a_change_that_was_settled_after_it_was_decided_on_does_not_go_out(tmp_path: Path) -> None:
+    """As a pull beside this push settles it: upstream shows the value already."""
+    with closing(Bench(tmp_path)) as bench:
+        bench.edit(1, company="New")
+        bench.edit(2, company="New")
+
+        def settle(name: str) -> None:
+            if name == "push: decided":
+                bench.at_step = lambda _: None
+                with bench.db.write() as conn:
+                    queue.move(conn, 1, Event.SHOWN, bench.env().stamp())
+
+        bench.at_step = settle
+        mark = bench.mark()
+        assert bench.push().outcome == "ok"
+        assert [[one["contact_id"] for one in body["contacts"]] for _, body in bench.writes(mark)] == [
+            [bench.ids[1]]
+        ]
+        assert bench.change(1)["attempts"] == 0
+        assert bench.states() == ["done", "done"]
