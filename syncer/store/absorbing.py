@@ -74,7 +74,7 @@ def sift(conn: Connection, work: Absorbing, rows: Sequence[DirectoryContact]) ->
         found = conn.exec_driver_sql(_standing(len(block)), (work.policy.account, *block))
         known |= {row.contact_id: row for row in found}
     waits = {
-        there.id: row
+        there.id: row.fields
         for row in rows
         if (there := known.get(row.contact_id)) is not None and there.open == waiting.WAITS
     }

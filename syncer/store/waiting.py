@@ -12,7 +12,7 @@ from collections.abc import Mapping
 from sqlalchemy import Connection
 
 from syncer.core.contacts import waits_untouched
-from syncer.core.model import FIELDS, DirectoryContact, Fields, Operation, State
+from syncer.core.model import FIELDS, Fields, Operation, State
 from syncer.core.queue import OPEN
 
 #: Of a row `c`: NULL without open changes, WAITS when all of them are queued updates, else greater.
@@ -31,11 +31,11 @@ _AGREED = (
 )
 
 
-def untouched(conn: Connection, shown: Mapping[int, DirectoryContact], region: str) -> set[int]:
+def untouched(conn: Connection, shown: Mapping[int, Fields], region: str) -> set[int]:
     """Those of some rows, which all wait to be sent, to which what the directory shows does nothing."""
     out: set[int] = set()
     if shown:
         for row_id, phone_no, *base in conn.exec_driver_sql(_AGREED, (json.dumps(list(shown)),)):
-            if waits_untouched(Fields(*base), phone_no or "", shown[row_id].fields, region):
+            if waits_untouched(Fields(*base), phone_no or "", shown[row_id], region):
                 out.add(row_id)
     return out
