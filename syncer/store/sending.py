@@ -38,6 +38,8 @@ def still_wanted(conn: Connection, batch: Sequence[Send]) -> list[tuple[Send, St
     return out
 
 
+_as_json = json.JSONEncoder(ensure_ascii=False).encode
+
 _SENT = ("state", "operation", "fields", "clashes", "sent_at", "attempts")
 
 _INTENT = ("change_id", "row_id", "operation", "fields", "phone_e164", "sent_at")
@@ -57,7 +59,7 @@ def begin_sending(
         change = send.change
         if state is State.UNKNOWN:
             state = advance(state, Event.NOT_THERE)
-        fields = json.dumps(dict(send.fields), ensure_ascii=False)
+        fields = _as_json(dict(send.fields))
         new = advance(state, Event.SEND)
         moves.append((new, send.operation, fields, None, at, attempts + 1, change.id))
         intents.append((change.id, change.contact_row, send.operation, fields, send.phone_e164, at))
@@ -69,11 +71,11 @@ def begin_sending(
 
 
 _ACCEPTED = """
-    UPDATE push_intents SET answer = 'accepted' WHERE id = (
-        SELECT max(id) FROM push_intents WHERE change_id = ?)"""
+    UPDATE push_intents SET answer = 'accepted' WHERE id IN (
+        SELECT max(id) FROM push_intents WHERE change_id IN (SELECT value FROM json_each(?)) GROUP BY change_id)"""
 
 
 def note_accepted(conn: Connection, batch: Sequence[Send]) -> None:
     """Note on the newest intent of each change that upstream took it."""
     if batch:
-        conn.exec_driver_sql(_ACCEPTED, [(send.change.id,) for send in batch])
+        conn.exec_driver_sql(_ACCEPTED, (json.dumps([send.change.id for send in batch]),))
