@@ -119,6 +119,16 @@ class Absorbed:
     blanks: tuple[str, ...] = ()  #: fields that upstream's values would turn blank
 
 
+def waits_untouched(base: Fields, phone_no: str, remote: Fields, region: str) -> bool:
+    """Whether a row that only waits to be sent stays as it is, now that the directory shows `remote`.
+
+    The same as `absorb` would find, of a living row whose open changes are all queued updates.
+    """
+    if base != remote:
+        return False
+    return phone_no == base.phone_no or is_dirty("phone_no", base.phone_no, phone_no, region)
+
+
 def absorb(local: Local, remote: DirectoryContact, *, region: str, on_conflict: OnConflict) -> Absorbed:
     """Judge what the directory shows of a row that the mirror has (by id, or adopted by number)."""
     if local.deleted:

@@ -37,6 +37,17 @@ REQUIRED = ("phone_no", "first_name", "last_name")
 
 
 @dataclass(frozen=True, slots=True)
+class Due:
+    """A change in play, with as much of its contact as a look needs."""
+
+    change: int
+    state: State
+    row: int
+    contact_id: str | None
+    known: bool  #: the directory has the contact, and we agreed on what it says
+
+
+@dataclass(frozen=True, slots=True)
 class Send:
     """Goes out; `fields` are exactly what is sent, `contact_id` left out."""
 
@@ -316,6 +327,18 @@ def one_a_row(decisions: Sequence[Decision]) -> list[Decision]:
         else:
             out.append(Step(change, Move(change.id, Event.GIVE_UP, f"goes on in change {heir}")))
     return out
+
+
+def still_so(send: Send, state: State, contact_id: str | None, fields: Fields, *, deleted: bool) -> bool:
+    """Whether what was decided may go out: nobody settled it, nor edited the row, meanwhile.
+
+    A row that was edited is decided on anew: what a person has just undone must not go out.
+    """
+    if state not in (State.QUEUED, State.UNKNOWN):
+        return False
+    if send.operation is Operation.DELETE:
+        return deleted
+    return not deleted and fields == send.stood and contact_id == send.contact_id
 
 
 def may_be_ours(send: Send, intents: Sequence[Intent], code: int, now: datetime) -> bool:

@@ -104,7 +104,7 @@ async def read_directory(
 
 
 def _sift(conn: Connection, work: Absorbing, rows: Sequence[Row]) -> tuple[Sequence[Row], int]:
-    return judging.sift(conn, work, rows, _of_row), queue.epoch(conn)
+    return judging.sift(conn, work, rows, _of_row, lambda row: Fields.of(row.values)), queue.epoch(conn)
 
 
 def _of_row(row: Row) -> tuple[str, str | None, str]:
@@ -118,7 +118,7 @@ def _of_contact(contact: DirectoryContact) -> tuple[str, str | None, str]:
 
 async def absorb(run: Run, reading: Reading, rows: Sequence[DirectoryContact], asked_in: int) -> None:
     """Take over rows that were asked for in the epoch `asked_in`."""
-    differing = await run.env.store.read(judging.sift, reading.work, rows, _of_contact)
+    differing = await run.env.store.read(judging.sift, reading.work, rows, _of_contact, lambda contact: contact.fields)
     if differing:
         await _write(run, reading, differing, asked_in)
 

@@ -7,15 +7,15 @@ could prove is decided in `core/push.py`; sending is left to `push.py`.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import timedelta
+from typing import TypeAlias
 
-from syncer.core.contacts import Change, Local
 from syncer.core.limits import Tally, check
 from syncer.core.model import Operation, State, Verdict
 from syncer.core.normalise import utc_text
-from syncer.core.push import Look, Send
+from syncer.core.push import Due, Look, Send
 from syncer.core.retry import backoff
 from syncer.cycle import directory, joblist
 from syncer.cycle.env import TelecmiSource
@@ -24,6 +24,9 @@ from syncer.errors import BadAnswerError, RejectedError, TransientError
 from syncer.store import contacts, holds, pushing, queue
 
 JOB = joblist.PUSH
+
+#: Contacts to look at: by row, the directory's id of each.
+Rows: TypeAlias = Mapping[int, str | None]
 
 #: The longest wait before a change is tried again, in seconds.
 LONGEST_WAIT = 3600.0
@@ -39,6 +42,9 @@ class Push:
     listings: int = 0
     doubted: bool = False  #: asking by id has just failed
     lost: list[int] = field(default_factory=list)  #: changes whose answer did not come
+    answered: list[Send] = field(
+        default_factory=list
+    )  #: of the last call, not on record yet that they were accepted
     accepted: list[Send] = field(default_factory=list)  #: answered well, and still to be read back
     failures: int = 0  #: calls in a row of which the vendor itself said that it failed
     passed: bool = False  #: a call went through in this run
@@ -58,56 +64,53 @@ class Push:
         return utc_text(self.run.env.now() + timedelta(seconds=pause))
 
 
-async def look_at(
-    push: Push, rows: Sequence[Local], pairs: Sequence[tuple[Change, Local]], *, again: bool = False
-) -> dict[int, Look]:
+async def look_at(push: Push, due: Sequence[Due], *, again: bool = False) -> dict[int, Look]:
     """Look at every contact in play: one by one when that takes fewer calls, else by a listing.
 
     What is seen is taken over at once, which may already settle changes.
     """
-    adds = [c for c, local in pairs if local.contact_id is None or local.base is None]
-    known = {local.row_id: local for local in rows if local.contact_id is not None and local.base is not None}
-    listing = bool([c for c in adds if c.state is not State.HELD])
+    known = {one.row: one.contact_id for one in due if one.known}
+    listing = any(not one.known and one.state is not State.HELD for one in due)
     if not listing:
         pages = 2 + await push.run.env.store.read(contacts.live_count, push.account) // 100
         listing = len(known) > pages or not push.by_id
     if not listing:
-        looks = await _by_id(push, list(known.values()))
+        looks = await _by_id(push, known)
         if all(look.seen for look in looks.values()):
             return looks
-    return await _by_listing(push, rows, again=again)
+    return await _by_listing(push, {one.row: one.contact_id for one in due}, again=again)
 
 
-async def _by_id(push: Push, rows: Sequence[Local]) -> dict[int, Look]:
+async def _by_id(push: Push, rows: Rows) -> dict[int, Look]:
     """Ask for each contact by its id. What is not shown is not proven gone: a listing has to say so."""
     looks: dict[int, Look] = {}
     store = push.run.env.store
     reading = directory.new_reading(push.run, push.source, blanks_wait=False)
-    for local in rows:
-        assert local.contact_id is not None
+    for row, contact_id in rows.items():
+        assert contact_id is not None
         asked_in = await store.read(queue.epoch)
         try:
-            found = await push.source.client.fetch_contact(local.contact_id)
+            found = await push.source.client.fetch_contact(contact_id)
         except BadAnswerError:
             push.by_id = False
             push.run.state.notes["by_id_ignored"] = True
             push.run.notice(
                 "the directory does not answer for one contact by its id; listings are read instead"
             )
-            return {one.row_id: Look(None, seen=False) for one in rows}
+            return {one: Look(None, seen=False) for one in rows}
         except RejectedError:
             found = None
         except TransientError:
             push.doubt_by_id()
-            return {one.row_id: Look(None, seen=False) for one in rows}
+            return {one: Look(None, seen=False) for one in rows}
         if found is not None:
             await directory.absorb(push.run, reading, [found], asked_in)
-        looks[local.row_id] = Look(None, seen=found is not None)
+        looks[row] = Look(None, seen=found is not None)
     return looks
 
 
 async def _by_listing(
-    push: Push, rows: Sequence[Local], *, again: bool = False, confirm: bool = True
+    push: Push, rows: Rows, *, again: bool = False, confirm: bool = True
 ) -> dict[int, Look]:
     """Walk the directory. Only a whole listing that misses no more than it may proves absence.
 
@@ -136,28 +139,27 @@ async def _by_listing(
         # it misses so much that it proves no absence; of an empty one nothing at all is believed
         verdict = Verdict.DRIFTED if certificate.rows else Verdict.PARTIAL
     doubtful = {row for row, name in reading.counts.blanks if name in breach.blanks}
-    wanted = {local.contact_id for local in rows if local.row_id not in doubtful}
+    wanted = {contact_id for row, contact_id in rows.items() if row not in doubtful}
     waiting = [remote for remote in reading.put_off.values() if remote.contact_id in wanted]
     if waiting:  # blanks of rows that a person edited, within the limit: taken over as they are
         reading.work.put_off = None
         await directory.absorb(run, reading, waiting, reading.began_in)
     looks = {}
-    for local in rows:
-        seen = local.row_id in reading.seen and local.row_id not in doubtful
+    for row, contact_id in rows.items():
+        seen = row in reading.seen and row not in doubtful
         gone = False
-        if confirm and not seen and local.contact_id is not None and verdict is Verdict.COMPLETE:
-            gone = await _confirm_gone(push, local)
-        looks[local.row_id] = Look(verdict, seen, gone, push.listings)
+        if confirm and not seen and contact_id is not None and verdict is Verdict.COMPLETE:
+            gone = await _confirm_gone(push, contact_id)
+        looks[row] = Look(verdict, seen, gone, push.listings)
     return looks
 
 
-async def _confirm_gone(push: Push, local: Local) -> bool:
+async def _confirm_gone(push: Push, contact_id: str) -> bool:
     """A contact that a whole listing misses is asked for by its id, where that works."""
-    assert local.contact_id is not None
     if not push.by_id:
         return True
     try:
-        return await push.source.client.fetch_contact(local.contact_id) is None
+        return await push.source.client.fetch_contact(contact_id) is None
     except (BadAnswerError, RejectedError):
         return True  # the vendor has no such call: the listing alone decides
     except TransientError:
@@ -171,8 +173,8 @@ async def look_after(push: Push, batch: Sequence[Send]) -> tuple[bool, list[Send
     Returns whether absence counts as proof, and what of the batch was not shown.
     """
     store = push.run.env.store
-    rows = list((await store.read(contacts.load_rows, [s.change.contact_row for s in batch])).values())
-    known = [local for local in rows if local.contact_id is not None]
+    rows = await store.read(pushing.ids_upstream, [s.change.contact_row for s in batch])
+    known = {row: contact_id for row, contact_id in rows.items() if contact_id is not None}
     pages = 2 + await store.read(contacts.live_count, push.account) // 100
     looks: dict[int, Look] = {}
     proven = False
@@ -185,5 +187,5 @@ async def look_after(push: Push, batch: Sequence[Send]) -> tuple[bool, list[Send
     missing = [s for s in batch if not looks[s.change.contact_row].seen]
     deleted = [s for s in missing if s.operation is Operation.DELETE]
     if deleted and proven:
-        await store.write(pushing.accepted_alone, deleted, push.run.env.stamp(), "")
+        await store.write(pushing.accepted_alone, deleted, push.run.env.stamp())
     return proven, missing

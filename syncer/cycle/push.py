@@ -8,13 +8,15 @@ it touches the very same field.
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Sequence
+from dataclasses import dataclass, field
 from datetime import timedelta
 
 from syncer.core.contacts import Change, Local
 from syncer.core.cursor import parse
 from syncer.core.model import Operation, State
-from syncer.core.push import Decision, Look, Send, Step, Wait, batches, halves, payload
+from syncer.core.push import Decision, Due, Look, Send, Step, Wait, batches, halves, payload
 from syncer.cycle import directory, joblist
 from syncer.cycle.env import TelecmiSource
 from syncer.cycle.looks import Push, look_after, look_at
@@ -26,7 +28,7 @@ from syncer.errors import (
     RemoteError,
     TransientError,
 )
-from syncer.store import contacts, pushing, queue, runs
+from syncer.store import contacts, pushing, queue, runs, sending
 from syncer.store.connect import Connection
 
 JOB = joblist.PUSH
@@ -44,6 +46,10 @@ ROUNDS = 3
 MOST_FAILURES = 8
 
 
+#: So many changes are loaded at once while a look is under way; fewer are loaded after it.
+BLOCK = 400
+
+
 async def push_changes(run: Run, source: TelecmiSource) -> None:
     """Everything that is due, or with `run.person` everything that is open."""
     push = Push(run, source)
@@ -54,18 +60,18 @@ async def push_changes(run: Run, source: TelecmiSource) -> None:
     held_up: RemoteError | None = None
     for round_ in range(ROUNDS):
         now = run.env.stamp()
-        pairs = await store.read(pushing.in_play, account.name, now, everything=run.person and round_ == 0)
+        due = await store.read(pushing.in_play, account.name, now, everything=run.person and round_ == 0)
         if round_:
-            pairs = [pair for pair in pairs if pair[0].state is State.QUEUED]
-        if not pairs:
+            due = [one for one in due if one.state is State.QUEUED]
+        if not due:
             break
-        run.seen = max(run.seen, len(pairs))
-        looks = await look_at(push, [local for _, local in pairs], pairs)
-        decisions = await _decide(push, pairs, looks)
+        run.seen = max(run.seen, len(due))
+        looks, early = await _look(push, due)
+        decisions = await _decide(push, due, looks, early)
         if any(isinstance(d, Wait) and d.look_again for d in decisions) and not run.env.plan_only:
             await run.env.clock.sleep(SECOND_LOOK)
-            looks = await look_at(push, [local for _, local in pairs], pairs, again=True)
-            decisions = await _decide(push, pairs, looks)
+            looks = await look_at(push, due, again=True)
+            decisions = await _decide(push, due, looks, Early())
         if run.env.plan_only:
             run.plan = [_in_words(decision) for decision in decisions]
             return
@@ -112,24 +118,46 @@ def _prepare(conn: Connection, account: str, region: str, at: str) -> None:
     pushing.forget_overtaken(conn, account, at)
 
 
-async def _decide(
-    push: Push, pairs: Sequence[tuple[Change, Local]], looks: dict[int, Look]
-) -> list[Decision]:
+@dataclass(slots=True)
+class Early:
+    """What was loaded while the directory was looked at; worth something if nothing was written since."""
+
+    version: tuple[int, int] | None = None
+    pairs: list[tuple[Change, Local]] = field(default_factory=list)
+
+
+async def _look(push: Push, due: Sequence[Due]) -> tuple[dict[int, Look], Early]:
+    """Look at what is in play. Of much of it, what is known is loaded while the answers are waited for."""
+    if len(due) <= BLOCK:
+        return await look_at(push, due), Early()
+    loading = asyncio.create_task(_load_early(push, due))
+    try:
+        looks = await look_at(push, due)
+        return looks, await loading
+    finally:
+        loading.cancel()
+        await asyncio.gather(loading, return_exceptions=True)
+
+
+async def _load_early(push: Push, due: Sequence[Due]) -> Early:
+    """Load block by block, so that no page has to wait long for its turn."""
+    store, early = push.run.env.store, Early()
+    early.version = await store.call(store.db.version)
+    for at in range(0, len(due), BLOCK):
+        early.pairs += await store.read(pushing.load_in_play, due[at : at + BLOCK])
+    return early
+
+
+async def _decide(push: Push, due: Sequence[Due], looks: dict[int, Look], early: Early) -> list[Decision]:
     """Decide on what stands now: the look may have settled, adopted or changed anything."""
     run, store = push.run, push.run.env.store
     policy = directory.policy_of(push.source)
 
     def work(conn: Connection) -> list[Decision]:
-        rows = contacts.load_rows(conn, {local.row_id for _, local in pairs})
-        changes = queue.load_changes(conn, [change.id for change, _ in pairs])
-        waiting = (State.QUEUED, State.UNKNOWN, State.HELD)
-        fresh = [
-            (now, rows[now.contact_row])
-            for now in (changes.get(change.id) for change, _ in pairs)
-            if now is not None and now.state in waiting and now.contact_row in rows
-        ]
+        unchanged = store.db.version() == early.version
+        pairs = early.pairs if unchanged else pushing.load_in_play(conn, due)
         return pushing.decide_all(
-            conn, fresh, looks, policy, run.env.now(), push.source.account.max_deletions
+            conn, pairs, looks, policy, run.env.now(), push.source.account.max_deletions
         )
 
     return await store.read(work)
@@ -141,7 +169,9 @@ async def _decide(
 async def _send(push: Push, batch: list[Send]) -> None:
     """One call, and its halves if it is refused."""
     run, store = push.run, push.run.env.store
-    batch = await store.write(pushing.begin_sending, batch, run.env.stamp())
+    # in one commit with the answers before it: each of them is on record before anything else goes out
+    batch = await store.write(sending.begin_sending, batch, run.env.stamp(), push.answered)
+    push.answered = []
     if not batch:
         return
     run.env.step("push: intent")
@@ -175,13 +205,16 @@ async def _send(push: Push, batch: list[Send]) -> None:
         return
     run.env.step("push: answered")
     push.failures, push.passed = 0, True
-    await store.write(queue.answer_intents, [s.change.id for s in batch], "accepted")
-    run.env.step("push: noted")
+    push.answered = batch
     push.accepted += batch
 
 
 async def _read_back_accepted(push: Push) -> None:
     """All that was accepted in this round is read back at once: by a single listing, when it is much."""
+    if push.answered:
+        await push.run.env.store.write(sending.note_accepted, push.answered)
+        push.answered = []
+        push.run.env.step("push: noted")
     if push.accepted:
         batch, push.accepted = push.accepted, []
         await _read_back(push, batch, "accepted; the directory does not show it yet")

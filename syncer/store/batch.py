@@ -5,7 +5,6 @@ What is written is the caller's to know; no row may stand in one batch twice.
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -15,15 +14,8 @@ from sqlalchemy import Connection, Table
 from syncer.core.contacts import Local, Move
 from syncer.core.model import Value
 from syncer.core.queue import SETTLED, advance
-from syncer.store import bulk, log
+from syncer.store import bulk, log, queue
 from syncer.store.tables import change_queue
-
-#: Of many contacts at once what `queue.drop_intents` does for one.
-_DROP_INTENTS = """
-DELETE FROM push_intents WHERE row_id IN (SELECT value FROM json_each(?)) AND NOT EXISTS (
-  SELECT 1 FROM change_queue c
-  WHERE c.id = push_intents.change_id AND c.contact_row = push_intents.row_id AND c.state IN ('sending', 'unknown'))
-"""
 
 
 @dataclass(slots=True)
@@ -62,8 +54,7 @@ class Batch:
         for (table, columns), rows in self._updates.items():
             bulk.update_rows(conn, table, columns, rows)
         log.write(conn, self._log)
-        if self._agreed:
-            conn.exec_driver_sql(_DROP_INTENTS, (json.dumps(self._agreed),))
+        queue.drop_intents(conn, *self._agreed)
 
 
 def settles(local: Local, step: Move) -> bool:

@@ -253,6 +253,12 @@ class Database:
             row = raw.cursor().execute("PRAGMA data_version").fetchone()
         return int(row[0])
 
+    def version(self) -> tuple[int, int]:
+        """What changes whenever anything is written: by another connection, or by this one."""
+        raw = self._conn.connection.dbapi_connection
+        assert raw is not None
+        return self.data_version(), raw.total_changes
+
     def pragma(self, statement: str) -> list[tuple[object, ...]]:
         """Run one PRAGMA (or VACUUM) outside of any transaction and return its rows."""
         with self.mapped():

@@ -15,11 +15,10 @@ from typing import Any, TypeVar
 from sqlalchemy import Connection
 
 from syncer.core.contacts import Absorbed, Local, absorb
-from syncer.core.model import FIELDS, DirectoryContact
+from syncer.core.model import FIELDS, DirectoryContact, Fields
 from syncer.core.normalise import to_e164
-from syncer.core.queue import OPEN
 from syncer.core.rows import Bits, differing_fields
-from syncer.store import queue
+from syncer.store import queue, waiting
 from syncer.store.batch import Batch, settles
 from syncer.store.contacts import TABLE, Policy, load_adopters, load_by_contact_id
 from syncer.store.tables import contact_base, telecmi_contacts
@@ -68,19 +67,20 @@ class Absorbing:
     forgotten: Callable[[str | None], bool] = field(default=lambda _: False)
 
 
-_WAITING = ", ".join(f"'{state}'" for state in sorted(OPEN))
-
-#: How contacts stand here; the last column says whether a change of it waits.
+#: How contacts stand here; the last column says what changes of it are open.
 _STANDING = (
-    "SELECT c.contact_id, c.id, c.raw, c.deleted_at, b.source, EXISTS (SELECT 1 FROM change_queue q "
-    f"WHERE q.contact_row = c.id AND q.state IN ({_WAITING})) "
+    f"SELECT c.contact_id, c.id, c.raw, c.deleted_at, b.source, {waiting.OPEN_CHANGES} "
     "FROM telecmi_contacts c LEFT JOIN contact_base b ON b.row_id = c.id "
     "WHERE c.account = ? AND c.contact_id IN (SELECT value FROM json_each(?))"
 )
 
 
 def sift(
-    conn: Connection, work: Absorbing, rows: Sequence[T], of: Callable[[T], tuple[str, str | None, str]]
+    conn: Connection,
+    work: Absorbing,
+    rows: Sequence[T],
+    of: Callable[[T], tuple[str, str | None, str]],
+    fields: Callable[[T], Fields],
 ) -> list[T]:
     """Those of the rows that differ from the mirror; the others are marked as seen, and done with.
 
@@ -91,6 +91,12 @@ def sift(
     for block in queue.chunks([contact_id for contact_id, _, _ in told]):
         found = conn.exec_driver_sql(_STANDING, (work.policy.account, json.dumps(block))).all()
         known |= {contact_id: there for contact_id, *there in found}
+    waits = {
+        known[contact_id][0]: fields(row)
+        for row, (contact_id, _, _) in zip(rows, told, strict=True)
+        if contact_id in known and known[contact_id][-1] == waiting.WAITS
+    }
+    untouched = waiting.untouched(conn, waits, work.policy.region)
     seen, counts, unwritten = work.seen, work.counts, work.unwritten
     differing: list[T] = []
     for row, (contact_id, phone, raw) in zip(rows, told, strict=True):
@@ -100,8 +106,9 @@ def sift(
             counts.forgotten += 1
             continue
         if there is not None:
-            row_id, stored, deleted_at, source, waits = there
-            quiet = deleted_at is None and source == "directory" and not waits
+            row_id, stored, deleted_at, source, changes = there
+            still = not changes or row_id in untouched
+            quiet = deleted_at is None and source == "directory" and still
             if quiet and contact_id not in unwritten and _same_raw(stored, raw, work.ignored):
                 counts.seen += 1
                 seen.add(row_id)

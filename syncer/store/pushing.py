@@ -2,43 +2,64 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import datetime, timedelta
+from itertools import groupby
 
-from sqlalchemy import Connection, func, or_, select, update
+from sqlalchemy import Connection, and_, func, or_, select
 
 from syncer.core.contacts import Change, Local
 from syncer.core.limits import too_many_deletes
 from syncer.core.model import Operation, State
 from syncer.core.normalise import to_e164, utc_text
-from syncer.core.push import Context, Decision, Look, Send, Step, Wait, decide, may_be_ours, one_a_row
+from syncer.core.push import Context, Decision, Due, Look, Send, Step, Wait, decide, may_be_ours, one_a_row
 from syncer.core.queue import Event
 from syncer.store import contacts, queue
 from syncer.store.contacts import Policy
-from syncer.store.tables import change_queue
+from syncer.store.tables import change_queue, contact_base, telecmi_contacts
 
-_Q = change_queue.c
+_C, _Q = telecmi_contacts.c, change_queue.c
 
 #: How far back pushes count as flipping.
 DAY = timedelta(days=1)
 
 
-def in_play(conn: Connection, account: str, now: str, *, everything: bool) -> list[tuple[Change, Local]]:
-    """Changes that are due, each with its contact; and held deletes, which a look may settle."""
-    changes = queue.load_due(conn, account, now, everything=everything)
-    changes += _restless_deletes(conn, account)
-    locals_ = contacts.load_rows(conn, {c.contact_row for c in changes})
-    return [(c, locals_[c.contact_row]) for c in changes if c.contact_row in locals_]
+def in_play(conn: Connection, account: str, now: str, *, everything: bool) -> list[Due]:
+    """Changes that the push job has to look at, oldest first; and held deletes that a look may settle.
 
-
-def _restless_deletes(conn: Connection, account: str) -> list[Change]:
-    """Held deletes of contacts that only a user's list has: there is no call for them."""
-    query = select(change_queue).where(
-        _Q.account == account, _Q.state == State.HELD, _Q.operation == Operation.DELETE
+    `everything` includes those that wait for a retry: a person asked for it. What else is held, and
+    conflicts, are looked at only through their rows, never sent. The held deletes are those of
+    contacts that only a user's list has: there is no call for them.
+    """
+    due = and_(
+        _Q.state.in_([State.QUEUED, State.UNKNOWN]),
+        *([] if everything else [or_(_Q.next_attempt_at.is_(None), _Q.next_attempt_at <= now)]),
     )
-    held = [queue.as_change(row) for row in conn.execute(query)]
-    rows = contacts.load_rows(conn, {c.contact_row for c in held})
-    return [c for c in held if c.contact_row in rows and rows[c.contact_row].source in ("user_list", "")]
+    source = func.coalesce(contact_base.c.source, "")
+    restless = and_(_Q.state == State.HELD, _Q.operation == Operation.DELETE, source.in_(["user_list", ""]))
+    agreed = and_(_C.contact_id.is_not(None), source.in_(["directory", "user_list"]))
+    query = (
+        select(_Q.id, _Q.state, _C.id, _C.contact_id, agreed)
+        .join(telecmi_contacts, _C.id == _Q.contact_row)
+        .outerjoin(contact_base, contact_base.c.row_id == _C.id)
+        .where(_Q.account == account, or_(due, restless))
+        .order_by(_Q.state == State.HELD, _Q.id)
+    )
+    return [
+        Due(change, State(state), row, contact_id, bool(known))
+        for change, state, row, contact_id, known in conn.execute(query)
+    ]
+
+
+def load_in_play(conn: Connection, due: Iterable[Due]) -> list[tuple[Change, Local]]:
+    """The changes as they stand now, each with its contact; without those that a look has settled."""
+    due = list(due)
+    rows = contacts.load_rows(conn, {one.row for one in due})
+    open_ = {change.id: change for local in rows.values() for change in local.changes}
+    found = [open_[one.change] for one in due if one.change in open_]
+    waiting = (State.QUEUED, State.UNKNOWN, State.HELD)
+    return [(change, rows[change.contact_row]) for change in found if change.state in waiting]
 
 
 def decide_all(
@@ -65,10 +86,12 @@ def decide_all(
     pushed = queue.pushed_since(conn, updates, since)
     out = []
     for change, local in pairs:
-        phone, holder, leaving = to_e164(local.fields.phone_no, policy.region), None, None
+        holder, leaving = None, None
+        adds = change.operation is Operation.ADD
+        phone = to_e164(local.fields.phone_no, policy.region) if adds or not local.known else None
         if phone and not local.known:
             holder = contacts.holder_of(conn, policy.account, phone, local.row_id)
-        if phone and change.operation is Operation.ADD:
+        if phone and adds:
             leaving = contacts.leaving(conn, policy.account, phone)
         context = Context(
             now=now,
@@ -83,6 +106,12 @@ def decide_all(
     return one_a_row(out)
 
 
+#: A change stays as it is: say why, and when it is looked at again.
+_WAIT = """
+    UPDATE change_queue SET last_error = ?, next_attempt_at = ?
+    WHERE id = ? AND state IN ('queued', 'unknown')"""
+
+
 def carry_out(
     conn: Connection,
     steps: Iterable[Step | Wait],
@@ -91,65 +120,49 @@ def carry_out(
     retry_at: Callable[[int], str],
 ) -> int:
     """Write down every decision that sends nothing; returns how many changes moved."""
-    moved = 0
+    acting: list[Step] = []
+    waiting: list[tuple[str, str, int]] = []
     for step in steps:
-        if isinstance(step, Wait):
-            if step.change.state in (State.QUEUED, State.UNKNOWN):
-                note_waiting(conn, step.change, step.why, retry_at(step.change.attempts + 1))
-            continue
-        local = contacts.load_rows(conn, [step.change.contact_row])[step.change.contact_row]
-        moved += 1
-        if step.detach:
-            contacts.detach(conn, local.row_id, at)
-            queue.begin_anew(conn, local, at)
-            continue
-        queue.apply_move(conn, step.move, at)
-        if step.show and local.base is not None:
-            contacts.show_base(conn, local, step.show, policy.region, at)
-            if step.move.event is Event.REFUSED:
-                queue.drop_intents(conn, local.row_id)
-        if step.revive:
-            contacts.revive(conn, local, at)
-        if step.move.event is Event.SHOWN and step.change.operation is Operation.DELETE:
-            contacts.forget_base(conn, local.row_id, queue.tick(conn))
+        if isinstance(step, Step):
+            acting.append(step)
+        elif step.change.state in (State.QUEUED, State.UNKNOWN):
+            waiting.append((step.why, retry_at(step.change.attempts + 1), step.change.id))
+    if waiting:
+        conn.exec_driver_sql(_WAIT, waiting)
+    for plain, group in groupby(acting, _moves_alone):  # in their order: they may be of one row
+        if plain:
+            queue.apply_moves(conn, [step.move for step in group], at)
+        else:
+            for step in group:
+                _carry_out(conn, step, policy, at)
+    return len(acting)
+
+
+def _ends_delete(step: Step) -> bool:
+    return step.move.event is Event.SHOWN and step.change.operation is Operation.DELETE
+
+
+def _moves_alone(step: Step) -> bool:
+    """Whether a step moves its change, and touches nothing else."""
+    return not (step.detach or step.show or step.revive or _ends_delete(step))
+
+
+def _carry_out(conn: Connection, step: Step, policy: Policy, at: str) -> None:
+    local = contacts.load_rows(conn, [step.change.contact_row])[step.change.contact_row]
+    if step.detach:
+        contacts.detach(conn, local.row_id, at)
+        queue.begin_anew(conn, local, at)
+        return
+    queue.apply_move(conn, step.move, at)
+    if step.show and local.base is not None:
+        contacts.show_base(conn, local, step.show, policy.region, at)
+        if step.move.event is Event.REFUSED:
             queue.drop_intents(conn, local.row_id)
-    return moved
-
-
-def note_waiting(conn: Connection, change: Change, why: str, next_at: str) -> None:
-    """A change stays as it is: say why, and when it is looked at again."""
-    conn.execute(
-        update(change_queue)
-        .where(_Q.id == change.id, _Q.state.in_([State.QUEUED, State.UNKNOWN]))
-        .values(last_error=why, next_attempt_at=next_at)
-    )
-
-
-def still_wanted(conn: Connection, batch: Sequence[Send]) -> list[Send]:
-    """Of what was decided, what is still so: nobody settled it, nor edited the row, meanwhile.
-
-    A row that was edited is decided on anew: what a person has just undone must not go out.
-    """
-    out = []
-    rows = contacts.load_rows(conn, {s.change.contact_row for s in batch})
-    changes = queue.load_changes(conn, [s.change.id for s in batch])
-    for send in batch:
-        change, local = changes.get(send.change.id), rows.get(send.change.contact_row)
-        if change is None or local is None or change.state not in (State.QUEUED, State.UNKNOWN):
-            continue
-        if send.operation is Operation.DELETE:
-            if local.deleted:
-                out.append(send)
-        elif not local.deleted and local.fields == send.stood and local.contact_id == send.contact_id:
-            out.append(send)
-    return out
-
-
-def begin_sending(conn: Connection, batch: Sequence[Send], at: str) -> list[Send]:
-    """Commit the intents of a call; what was settled meanwhile is left out."""
-    wanted = still_wanted(conn, batch)
-    queue.write_intents(conn, wanted, at)
-    return wanted
+    if step.revive:
+        contacts.revive(conn, local, at)
+    if _ends_delete(step):
+        contacts.forget_base(conn, local.row_id, queue.tick(conn))
+        queue.drop_intents(conn, local.row_id)
 
 
 def turned_away(
@@ -171,13 +184,20 @@ def unsettled(
 
     A change of which every field came back as a conflict goes on in that.
     """
-    out = []
-    changes = queue.load_changes(conn, [s.change.id for s in batch])
-    sending = [s for s in batch if s.change.id in changes and changes[s.change.id].state is State.SENDING]
+    states = queue.load_states(conn, [s.change.id for s in batch])
+    sending = [s for s in batch if states.get(s.change.id) is State.SENDING]
+    if not sending:
+        return []
+    changes = queue.load_changes(conn, [s.change.id for s in sending])
     rows = contacts.load_rows(conn, {s.change.contact_row for s in sending})
+    lost = [
+        (s.change.id, Event.LOST, note, {"next_attempt_at": retry_at(changes[s.change.id].attempts)})
+        for s in sending
+    ]
+    queue.move_many(conn, lost, at)
+    out = []
     for send in sending:
         change = changes[send.change.id]
-        queue.move(conn, change.id, Event.LOST, at, note=note, next_attempt_at=retry_at(change.attempts))
         conflicts = rows[change.contact_row].open(State.CONFLICT) if change.contact_row in rows else ()
         heir = next((c for c in conflicts if set(send.fields) <= set(c.clashes)), None)
         if heir is not None and send.operation is Operation.UPDATE:
@@ -187,14 +207,22 @@ def unsettled(
     return out
 
 
-def accepted_alone(conn: Connection, batch: Sequence[Send], at: str, note: str) -> None:
+def ids_upstream(conn: Connection, rows: Iterable[int]) -> dict[int, str | None]:
+    """By row: the directory's id of the contact, None where it has none yet."""
+    query = "SELECT id, contact_id FROM telecmi_contacts WHERE id IN (SELECT value FROM json_each(?))"
+    found = conn.exec_driver_sql(query, (json.dumps(list(rows)),))
+    return dict(map(tuple, found))
+
+
+def accepted_alone(conn: Connection, batch: Sequence[Send], at: str) -> None:
     """Deletes that upstream no longer shows are done."""
-    for send in batch:
-        change = queue.load_change(conn, send.change.id)
-        if change is not None and change.state in (State.SENDING, State.UNKNOWN):
-            queue.move(conn, change.id, Event.SHOWN, at, note=note or None)
-            contacts.forget_base(conn, change.contact_row, queue.tick(conn))
-            queue.drop_intents(conn, change.contact_row)
+    states = queue.load_states(conn, [s.change.id for s in batch])
+    done = [s.change for s in batch if states.get(s.change.id) in (State.SENDING, State.UNKNOWN)]
+    queue.move_many(conn, [(change.id, Event.SHOWN, None, {}) for change in done], at)
+    epoch = queue.tick(conn)
+    for change in done:
+        contacts.forget_base(conn, change.contact_row, epoch)
+    queue.drop_intents(conn, *(change.contact_row for change in done))
 
 
 def refuse(
@@ -230,15 +258,6 @@ def back_to_queue(conn: Connection, batch: Sequence[Send], at: str) -> list[Send
     return out
 
 
-def states_of(conn: Connection, ids: Iterable[int]) -> dict[int, State]:
-    """Where changes stand."""
-    out: dict[int, State] = {}
-    for block in queue.chunks(ids):
-        query = select(_Q.id, _Q.state).where(_Q.id.in_(block))
-        out |= {number: State(state) for number, state in conn.execute(query)}
-    return out
-
-
 def forget_overtaken(conn: Connection, account: str, at: str) -> int:
     """Refused changes of rows that a newer change took over: settled, so that nothing sits twice."""
     newer = select(_Q.contact_row).where(
@@ -258,6 +277,6 @@ def forget_overtaken(conn: Connection, account: str, at: str) -> int:
         .scalars()
         .all()
     )
-    for number in ids:
-        queue.move(conn, number, Event.GIVE_UP, at, note="overtaken by a newer change of the row")
+    note = "overtaken by a newer change of the row"
+    queue.move_many(conn, [(number, Event.GIVE_UP, note, {}) for number in ids], at)
     return len(ids)

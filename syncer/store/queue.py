@@ -7,15 +7,14 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Any
+from typing import Any, TypeAlias
 
-from sqlalchemy import Connection, Row, and_, bindparam, delete, func, insert, or_, select, text, update
+from sqlalchemy import Connection, and_, bindparam, delete, func, insert, select, text, update
 from sqlalchemy.sql import ClauseElement
 
 from syncer.core.contacts import Change, Intent, Local, Move, NewChange
 from syncer.core.merge import Clash
 from syncer.core.model import Operation, State
-from syncer.core.push import Send
 from syncer.core.queue import OPEN, SETTLED, Event, advance
 from syncer.store import bulk
 from syncer.store.tables import change_log, change_queue, push_intents, sync_guard
@@ -26,30 +25,32 @@ CHUNK = 400
 
 _STATE = select(change_queue.c.state).where(change_queue.c.id == bindparam("number"))
 
-_DROP_INTENTS = delete(push_intents).where(
-    push_intents.c.row_id == bindparam("row"),
-    push_intents.c.change_id.not_in(
-        select(change_queue.c.id).where(
-            change_queue.c.contact_row == bindparam("row"),
-            change_queue.c.state.in_([State.SENDING, State.UNKNOWN]),
-        )
-    ),
-)
+_DROP_INTENTS = """
+    DELETE FROM push_intents WHERE row_id IN (SELECT value FROM json_each(?)) AND NOT EXISTS (
+        SELECT 1 FROM change_queue q
+        WHERE q.id = push_intents.change_id AND q.contact_row = push_intents.row_id AND q.state IN ('sending', 'unknown'))"""
 
+#: One move that was decided: the change, what happened, what a person may read, and columns to set.
+Step: TypeAlias = tuple[int, Event, str | None, Mapping[str, object]]
+
+#: The columns of a change, in the order of its fields.
+_CHANGE = ("id", "account", "contact_row", "operation", "state", "fields", "clashes", "attempts", "approved",
+           "found_by", "sent_at", "created_at", "last_error")  # fmt: skip
+
+#: Many numbers go into one parameter, so that SQLite reads each statement but once.
+_CHANGES = f"SELECT {', '.join(_CHANGE)} FROM change_queue WHERE id IN (SELECT value FROM json_each(?))"
+_OPEN = ", ".join(f"'{state}'" for state in sorted(OPEN))
 _OPEN_OF_ROWS = (
-    select(change_queue)
-    .where(
-        change_queue.c.contact_row.in_(bindparam("rows", expanding=True)),
-        change_queue.c.state.in_(sorted(OPEN)),
-    )
-    .order_by(change_queue.c.id)
+    f"SELECT {', '.join(_CHANGE)} FROM change_queue "
+    f"WHERE contact_row IN (SELECT value FROM json_each(?)) AND state IN ({_OPEN}) ORDER BY id"
 )
-
 _INTENTS_OF_ROWS = (
-    select(push_intents)
-    .where(push_intents.c.row_id.in_(bindparam("rows", expanding=True)))
-    .order_by(push_intents.c.id)
+    "SELECT row_id, id, change_id, operation, fields, phone_e164, sent_at, answer FROM push_intents "
+    "WHERE row_id IN (SELECT value FROM json_each(?)) ORDER BY id"
 )
+_PUSHED = """
+    SELECT contact_row, fields FROM change_queue WHERE contact_row IN (SELECT value FROM json_each(?))
+        AND state = 'done' AND settled_at >= ? AND fields IS NOT NULL"""
 
 
 def chunks(ids: Iterable[Any], size: int = CHUNK) -> Iterable[list[Any]]:
@@ -64,86 +65,51 @@ def chunks(ids: Iterable[Any], size: int = CHUNK) -> Iterable[list[Any]]:
         yield block
 
 
-def as_change(row: Row[Any]) -> Change:
-    """One queue row as the deciders see it."""
-    clashes = {n: Clash(**c) for n, c in json.loads(row.clashes).items()} if row.clashes else {}
+def _as_change(row: Sequence[Any]) -> Change:
+    """One queue row, in the order of `_CHANGE`, as the deciders see it."""
+    number, account, contact_row, operation, state, fields, clashes, attempts, approved, *rest = row
     return Change(
-        id=row.id,
-        account=row.account,
-        contact_row=row.contact_row,
-        operation=Operation(row.operation),
-        state=State(row.state),
-        fields=json.loads(row.fields) if row.fields else None,
-        clashes=clashes,
-        attempts=row.attempts,
-        approved=bool(row.approved),
-        found_by=row.found_by,
-        sent_at=row.sent_at,
-        created_at=row.created_at,
-        last_error=row.last_error,
+        number,
+        account,
+        contact_row,
+        Operation(operation),
+        State(state),
+        json.loads(fields) if fields else None,
+        {name: Clash(**one) for name, one in json.loads(clashes).items()} if clashes else {},
+        attempts,
+        bool(approved),
+        *rest,
     )
 
 
 def load_open(conn: Connection, rows: Iterable[int]) -> dict[int, list[Change]]:
     """Open changes by contact row."""
     out: dict[int, list[Change]] = {}
-    for block in chunks(rows):
-        for row in conn.execute(_OPEN_OF_ROWS, {"rows": block}):
-            out.setdefault(row.contact_row, []).append(as_change(row))
+    for row in conn.exec_driver_sql(_OPEN_OF_ROWS, (json.dumps(list(rows)),)):
+        change = _as_change(row)
+        out.setdefault(change.contact_row, []).append(change)
     return out
 
 
 def load_intents(conn: Connection, rows: Iterable[int]) -> dict[int, list[Intent]]:
     """Requests since the base last moved, by contact row, oldest first."""
     out: dict[int, list[Intent]] = {}
-    for block in chunks(rows):
-        for row in conn.execute(_INTENTS_OF_ROWS, {"rows": block}):
-            out.setdefault(row.row_id, []).append(
-                Intent(
-                    row.id,
-                    row.change_id,
-                    Operation(row.operation),
-                    json.loads(row.fields),
-                    row.phone_e164,
-                    row.sent_at,
-                    row.answer,
-                )
-            )
+    for row in conn.exec_driver_sql(_INTENTS_OF_ROWS, (json.dumps(list(rows)),)):
+        row_id, number, change_id, operation, fields, *rest = row
+        intent = Intent(number, change_id, Operation(operation), json.loads(fields), *rest)
+        out.setdefault(row_id, []).append(intent)
     return out
-
-
-def load_due(conn: Connection, account: str, now: str, *, everything: bool) -> list[Change]:
-    """Changes that the push job has to look at, oldest first.
-
-    `everything` includes those that wait for a retry: a person asked for it. Held deletes and
-    conflicts are looked at only through their rows, never sent.
-    """
-    due = or_(change_queue.c.next_attempt_at.is_(None), change_queue.c.next_attempt_at <= now)
-    query = (
-        select(change_queue)
-        .where(
-            change_queue.c.account == account,
-            change_queue.c.state.in_([State.QUEUED, State.UNKNOWN]),
-            *([] if everything else [due]),
-        )
-        .order_by(change_queue.c.id)
-    )
-    return [as_change(row) for row in conn.execute(query)]
 
 
 def load_change(conn: Connection, change_id: int) -> Change | None:
     """One change by its number."""
-    row = conn.execute(select(change_queue).where(change_queue.c.id == change_id)).first()
-    return None if row is None else as_change(row)
+    return load_changes(conn, [change_id]).get(change_id)
 
 
 def load_changes(conn: Connection, ids: Iterable[int]) -> dict[int, Change]:
     """Changes by their numbers."""
-    out: dict[int, Change] = {}
-    for block in chunks(ids):
-        for row in conn.execute(select(change_queue).where(change_queue.c.id.in_(block))):
-            out[row.id] = as_change(row)
-    return out
+    found = conn.exec_driver_sql(_CHANGES, (json.dumps(list(ids)),))
+    return {change.id: change for change in map(_as_change, found)}
 
 
 def next_due(conn: Connection, account: str) -> tuple[int, str | None]:
@@ -154,6 +120,19 @@ def next_due(conn: Connection, account: str) -> tuple[int, str | None]:
     ).scalar_one()
     later = conn.execute(select(func.min(change_queue.c.next_attempt_at)).where(open_)).scalar()
     return int(fresh), later
+
+
+def _moved(state: State, at: str, note: str | None, columns: Mapping[str, object]) -> dict[str, object]:
+    """The columns of a change that has just come to `state`."""
+    values: dict[str, object] = {"state": state, **columns}
+    if state in SETTLED:
+        values |= {"settled_at": at, "next_attempt_at": None, "last_error": note}
+    elif note is not None:
+        values["last_error"] = note
+    if state is State.QUEUED:
+        values.setdefault("fields", None)
+        values.setdefault("clashes", None)
+    return values
 
 
 def move(
@@ -173,19 +152,34 @@ def move(
     if row is None or State(row.state) in SETTLED:
         return None
     state = advance(State(row.state), event)
-    values: dict[str, object] = {"state": state, **columns}
-    if state in SETTLED:
-        values |= {"settled_at": at, "next_attempt_at": None, "last_error": note}
-    elif note is not None:
-        values["last_error"] = note
-    if state is State.QUEUED:
-        values.setdefault("fields", None)
-        values.setdefault("clashes", None)
+    values = _moved(state, at, note, columns)
     if any(isinstance(value, ClauseElement) for value in values.values()):
         conn.execute(update(change_queue).where(change_queue.c.id == change_id).values(**values))
     else:
         bulk.update_row(conn, change_queue, change_id, values)
     return state
+
+
+def load_states(conn: Connection, ids: Iterable[int]) -> dict[int, State]:
+    """Where changes stand, by their numbers."""
+    query = "SELECT id, state FROM change_queue WHERE id IN (SELECT value FROM json_each(?))"
+    found = conn.exec_driver_sql(query, (json.dumps(list(ids)),))
+    return {number: State(state) for number, state in found}
+
+
+def move_many(conn: Connection, steps: Sequence[Step], at: str) -> None:
+    """The same as `move`, for many changes with few statements; each at most once."""
+    states = load_states(conn, [change_id for change_id, *_ in steps])
+    alike: dict[tuple[str, ...], list[tuple[object, ...]]] = {}
+    for change_id, event, note, columns in steps:
+        state = states.get(change_id)
+        if state is None or state in SETTLED:
+            continue
+        values = _moved(advance(state, event), at, note, columns)
+        names = tuple(sorted(values))
+        alike.setdefault(names, []).append((*(values[name] for name in names), change_id))
+    for names, rows in alike.items():
+        bulk.update_rows(conn, change_queue, names, rows)
 
 
 def apply_move(conn: Connection, step: Move, at: str) -> None:
@@ -200,6 +194,18 @@ def apply_move(conn: Connection, step: Move, at: str) -> None:
             columns["fields"] = json.dumps({n: c.local for n, c in step.clashes.items()}, ensure_ascii=False)
         columns["next_attempt_at"] = None
     move(conn, step.change_id, step.event, at, note=step.note, **columns)
+
+
+def apply_moves(conn: Connection, steps: Iterable[Move], at: str) -> None:
+    """The same for many changes, each of them at most once."""
+    plain: list[Step] = []
+    for step in steps:
+        if step.clashes is not None:
+            apply_move(conn, step, at)
+        else:
+            columns = {} if step.operation is None else {"operation": step.operation}
+            plain.append((step.change_id, step.event, step.note, columns))
+    move_many(conn, plain, at)
 
 
 def dump_clashes(clashes: Mapping[str, Clash]) -> str:
@@ -231,48 +237,6 @@ def add_change(
     return int(result.scalar_one())
 
 
-def write_intents(conn: Connection, batch: Sequence[Send], at: str) -> None:
-    """Commit what is about to be sent: the state `sending`, and the exact fields."""
-    there = load_changes(conn, [send.change.id for send in batch])
-    moves, intents = [], []
-    for send in batch:
-        change = there.get(send.change.id)
-        if change is None:
-            continue
-        state = advance(change.state, Event.NOT_THERE) if change.state is State.UNKNOWN else change.state
-        fields = json.dumps(dict(send.fields), ensure_ascii=False)
-        moves.append(
-            {"number": change.id, "new": advance(state, Event.SEND), "what": send.operation, "said": fields}
-        )
-        intents.append(
-            {"change_id": change.id, "row_id": change.contact_row, "operation": send.operation}
-            | {"fields": fields, "phone_e164": send.phone_e164, "sent_at": at}
-        )
-    if not moves:
-        return
-    conn.execute(
-        update(change_queue)
-        .where(change_queue.c.id == bindparam("number"))
-        .values(
-            state=bindparam("new"), operation=bindparam("what"), fields=bindparam("said"),
-            clashes=None, sent_at=at, attempts=change_queue.c.attempts + 1,
-        ),
-        moves,
-    )  # fmt: skip
-    conn.execute(insert(push_intents), intents)
-
-
-def answer_intents(conn: Connection, change_ids: Sequence[int], answer: str) -> None:
-    """Note upstream's answer on the newest intent of each change."""
-    for block in chunks(change_ids):
-        newest = (
-            select(func.max(push_intents.c.id))
-            .where(push_intents.c.change_id.in_(block))
-            .group_by(push_intents.c.change_id)
-        )
-        conn.execute(update(push_intents).where(push_intents.c.id.in_(newest)).values(answer=answer))
-
-
 def accept_intents(conn: Connection, row_id: int, operation: Operation) -> None:
     """A refusal showed that an earlier request of this kind, which was not answered, had been applied."""
     conn.execute(
@@ -294,12 +258,13 @@ def drop_newest_intent(conn: Connection, change_id: int) -> None:
     conn.execute(delete(push_intents).where(push_intents.c.id == newest))
 
 
-def drop_intents(conn: Connection, row_id: int) -> None:
+def drop_intents(conn: Connection, *rows: int) -> None:
     """The base moved (or a person gave up): what was sent before has done its work.
 
     Requests that may still be under way are kept.
     """
-    conn.execute(_DROP_INTENTS, {"row": row_id})
+    if rows:
+        conn.exec_driver_sql(_DROP_INTENTS, (json.dumps(rows),))
 
 
 def recover(conn: Connection, account: str, at: str) -> int:
@@ -313,23 +278,16 @@ def recover(conn: Connection, account: str, at: str) -> int:
         .scalars()
         .all()
     )
-    for change_id in rows:
-        move(conn, change_id, Event.RESTART, at, note="the program stopped before the answer came")
+    note = "the program stopped before the answer came"
+    move_many(conn, [(number, Event.RESTART, note, {}) for number in rows], at)
     return len(rows)
 
 
 def pushed_since(conn: Connection, rows: Iterable[int], since: str) -> dict[int, list[dict[str, str]]]:
     """By contact row: the fields of its changes that arrived upstream since then."""
     out: dict[int, list[dict[str, str]]] = {}
-    for block in chunks(rows):
-        query = select(change_queue.c.contact_row, change_queue.c.fields).where(
-            change_queue.c.contact_row.in_(block),
-            change_queue.c.state == State.DONE,
-            change_queue.c.settled_at >= since,
-            change_queue.c.fields.is_not(None),
-        )
-        for row, fields in conn.execute(query):
-            out.setdefault(row, []).append(json.loads(fields))
+    for row, fields in conn.exec_driver_sql(_PUSHED, (json.dumps(list(rows)), since)):
+        out.setdefault(row, []).append(json.loads(fields))
     return out
 
 

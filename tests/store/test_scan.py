@@ -58,6 +58,17 @@ def test_an_edit_that_no_trigger_caught(unguarded: Mirror) -> None:
     assert unguarded.row(row_id)["last_changed_at"] == NOW
 
 
+def test_an_edit_that_no_trigger_caught_of_a_field_that_the_log_speaks_of(mirror: Mirror) -> None:
+    row_id = mirror.contact()
+    mirror.sql("UPDATE telecmi_contacts SET company = 'X'")
+    for name in triggers.expected():
+        mirror.sql(f"DROP TRIGGER {name}")
+    mirror.sql("UPDATE telecmi_contacts SET company = 'Y'")
+    assert run(mirror) == Found(edits=1)
+    assert mirror.queue() == [(row_id, "update", "queued")]
+    assert [entry[3:5] for entry in mirror.log()] == [(None, "X"), (None, "Y")]
+
+
 def test_an_insert_that_no_trigger_caught(unguarded: Mirror) -> None:
     unguarded.sql("INSERT INTO telecmi_contacts (phone_no, last_name) VALUES ('9200000005', 'Rao')")
     assert run(unguarded) == Found(inserts=1)

@@ -1,0 +1,70 @@
+"""What becomes of a push when somebody writes between its look and its call, and of one of many changes."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import closing
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from syncer.core.queue import Event
+from syncer.cycle.push import BLOCK
+from syncer.store import queue
+from tests.cycle.push_bench import READ, Bench
+
+
+@pytest.fixture
+def bench(tmp_path: Path) -> Iterator[Bench]:
+    with closing(Bench(tmp_path, contacts=BLOCK + 2)) as made:
+        yield made
+
+
+def test_what_was_loaded_early_counts_only_if_nothing_was_written_since(bench: Bench) -> None:
+    bench.sql("UPDATE telecmi_contacts SET company = 'New'")
+    pages = 0
+
+    def on_the_last_page(path: str, body: Any) -> None:
+        nonlocal pages
+        pages += path == READ
+        if path == READ and pages == BLOCK // 100 + 1:
+            bench.edit(1, company="Newer")
+            bench.edit(2, company="Example Traders")
+            bench.before_call.remove(on_the_last_page)
+
+    bench.before_call.append(on_the_last_page)
+    mark = bench.mark()
+    run = bench.push()
+    assert run.outcome == "ok", run.problem
+    sent = [one for _, body in bench.writes(mark) for one in body["contacts"]]
+    assert [len(body["contacts"]) for _, body in bench.writes(mark)] == [100] * 4 + [1]
+    assert {one["contact_id"]: one["company"] for one in sent} == {
+        contact_id: "Newer" if row == 1 else "New"
+        for row, contact_id in enumerate(bench.ids, start=1)
+        if row != 2
+    }
+    assert bench.states() == ["done", "discarded"] + ["done"] * BLOCK
+    bench.quiet()
+
+
+def test_a_change_that_was_settled_after_it_was_decided_on_does_not_go_out(tmp_path: Path) -> None:
+    """As a pull beside this push settles it: upstream shows the value already."""
+    with closing(Bench(tmp_path)) as bench:
+        bench.edit(1, company="New")
+        bench.edit(2, company="New")
+
+        def settle(name: str) -> None:
+            if name == "push: decided":
+                bench.at_step = lambda _: None
+                with bench.db.write() as conn:
+                    queue.move(conn, 1, Event.SHOWN, bench.env().stamp())
+
+        bench.at_step = settle
+        mark = bench.mark()
+        assert bench.push().outcome == "ok"
+        assert [[one["contact_id"] for one in body["contacts"]] for _, body in bench.writes(mark)] == [
+            [bench.ids[1]]
+        ]
+        assert bench.change(1)["attempts"] == 0
+        assert bench.states() == ["done", "done"]
