@@ -47,7 +47,9 @@ def dirty_fields(base: Fields, local: Fields, region: str) -> tuple[str, ...]:
     if base == local:
         return ()
     both = zip(FIELDS, base.values(), local.values(), strict=True)
-    return tuple(name for name, theirs, mine in both if theirs != mine and is_dirty(name, theirs, mine, region))
+    return tuple(
+        name for name, theirs, mine in both if theirs != mine and is_dirty(name, theirs, mine, region)
+    )
 
 
 def merge(

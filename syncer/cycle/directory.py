@@ -118,7 +118,9 @@ def _of_contact(contact: DirectoryContact) -> tuple[str, str | None, str]:
 
 async def absorb(run: Run, reading: Reading, rows: Sequence[DirectoryContact], asked_in: int) -> None:
     """Take over rows that were asked for in the epoch `asked_in`."""
-    differing = await run.env.store.read(judging.sift, reading.work, rows, _of_contact, lambda contact: contact.fields)
+    differing = await run.env.store.read(
+        judging.sift, reading.work, rows, _of_contact, lambda contact: contact.fields
+    )
     if differing:
         await _write(run, reading, differing, asked_in)
 

@@ -297,6 +297,7 @@ class Door:
             stream=httpx.ByteStream(b"" if call.json is None else encode(call.json)),
             extensions=extensions,
         )
+        request.read()
         response = await self.transport.handle_async_request(request)
         response.request = request
         body = bytearray()

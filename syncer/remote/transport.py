@@ -86,7 +86,7 @@ class Transport(httpx.AsyncBaseTransport):
             answer = await self._open().request(
                 request.method,
                 str(request.url),
-                data=await request.aread() or None,
+                data=request.content or None,
                 headers=[
                     (name.decode("latin-1"), value.decode("latin-1")) for name, value in request.headers.raw
                 ],
