@@ -303,8 +303,8 @@ class Door:
         body = bytearray()
         try:
             # Most answers are not compressed, and what unpacks them takes its time with these as well.
-            packed = "Content-Encoding" in response.headers
-            async for chunk in response.aiter_bytes() if packed else response.stream:  # type: ignore[union-attr]
+            unpack = "Content-Encoding" in response.headers or response.is_stream_consumed
+            async for chunk in response.aiter_bytes() if unpack else response.stream:  # type: ignore[union-attr]
                 body += chunk
                 if len(body) > LARGEST_ANSWER:
                     raise _TooLargeError
