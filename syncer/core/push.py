@@ -77,6 +77,7 @@ class Wait:
     change: Change
     why: str
     look_again: bool = False  #: a second look, two seconds later, may settle it now
+    for_person: bool = False  #: until a person decides on another change: looks are in vain
 
 
 Decision: TypeAlias = Send | Step | Wait
@@ -93,15 +94,22 @@ class Look:
 
 
 @dataclass(frozen=True, slots=True)
+class Leaving:
+    """A contact that is deleted here and still there upstream."""
+
+    row: int
+    change: int  #: its delete
+    for_person: bool  #: whether that waits for a person
+
+
+@dataclass(frozen=True, slots=True)
 class Context:
     """What else the decision rests on."""
 
     now: datetime
     region: str
     holder: int | None = None  #: another live row of the account with this number
-    leaving: tuple[int, int] | None = (
-        None  #: (row, change) of a deleted contact that has this number upstream
-    )
+    leaving: Leaving | None = None  #: a deleted contact that has this number upstream
     pushed: Sequence[Mapping[str, str]] = ()  #: fields of this row's done changes within a day
     too_many_deletes: bool = False
 
@@ -195,7 +203,10 @@ def _decide_add(change: Change, local: Local, look: Look, ctx: Context) -> Decis
         if not local.fields.get(name).strip():
             return _refuse(change, f"{name} is empty: upstream takes no contact without it")
     if ctx.leaving is not None:
-        row, delete = ctx.leaving
+        row, delete = ctx.leaving.row, ctx.leaving.change
+        if ctx.leaving.for_person:
+            why = f"row {row} holds this number, and its delete (change {delete}) waits for a person"
+            return Wait(change, why, for_person=True)
         return Wait(
             change, f"row {row}, whose delete (change {delete}) is not upstream yet, holds this number"
         )

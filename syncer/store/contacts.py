@@ -15,9 +15,10 @@ from sqlalchemy import Connection, Row, bindparam, delete, func, literal, or_, s
 from sqlalchemy.dialects.sqlite import insert as upsert
 
 from syncer.core.contacts import Change, Intent, Local
-from syncer.core.model import FIELDS, Fields, OnConflict, Operation
+from syncer.core.model import FIELDS, Fields, OnConflict, Operation, State
 from syncer.core.normalise import to_e164
-from syncer.core.queue import OPEN
+from syncer.core.push import Leaving
+from syncer.core.queue import OPEN, WAITING
 from syncer.core.rows import Bits
 from syncer.store import bulk, log, queue
 from syncer.store.tables import change_queue, contact_base, push_intents, telecmi_contacts
@@ -140,10 +141,10 @@ def holder_of(conn: Connection, account: str, phone: str, row_id: int) -> int | 
     ).scalar()
 
 
-def leaving(conn: Connection, account: str, phone: str) -> tuple[int, int] | None:
-    """A contact deleted here that upstream still has under this number: (row, change of its delete)."""
+def leaving(conn: Connection, account: str, phone: str) -> Leaving | None:
+    """A contact deleted here that upstream still has under this number."""
     row = conn.execute(
-        select(_C.id, change_queue.c.id.label("change"))
+        select(_C.id, change_queue.c.id.label("change"), change_queue.c.state)
         .join(contact_base, (_B.row_id == _C.id) & (_B.source == "directory"))
         .join(change_queue, change_queue.c.contact_row == _C.id)
         .where(
@@ -154,7 +155,7 @@ def leaving(conn: Connection, account: str, phone: str) -> tuple[int, int] | Non
             change_queue.c.state.in_(list(OPEN)),
         )
     ).first()
-    return None if row is None else (row.id, row.change)
+    return None if row is None else Leaving(row.id, row.change, State(row.state) in WAITING)
 
 
 #: The sign keeps SQLite from walking all rows of the account instead of the few without a number.

@@ -58,6 +58,7 @@ def approve(conn: Connection, number: int, at: str) -> str:
     if change.state is not State.HELD:
         raise UsageError(f"change {number} is {change.state}, not held: there is nothing to approve")
     queue.move(conn, number, Event.APPROVE, at, approved=1, last_error=None, next_attempt_at=None)
+    queue.wake_adds(conn, local.account)
     return f"the delete of contact row {local.row_id} goes upstream at the next push"
 
 
@@ -70,6 +71,7 @@ def discard(conn: Connection, number: int, at: str, region: str) -> str:
         raise UsageError(f"change {number} is being sent right now: try again in a moment")
     queue.move(conn, number, Event.GIVE_UP, at, note="discarded by a person")
     if change.operation is Operation.DELETE:
+        queue.wake_adds(conn, local.account)
         _return(conn, change, local, at, region)
         return f"change {number} is discarded; contact row {local.row_id} is back"
     if change.state is State.CONFLICT:
@@ -98,6 +100,8 @@ def resolve(conn: Connection, number: int, keep: Literal["local", "remote"], at:
     if change.state is not State.CONFLICT:
         raise UsageError(f"change {number} is {change.state}, not a conflict: there is nothing to resolve")
     names = ", ".join(change.clashes)
+    if change.operation is Operation.DELETE:
+        queue.wake_adds(conn, local.account)
     if keep == "remote":
         queue.move(conn, number, Event.GIVE_UP, at, note="resolved: upstream's values were kept")
         if change.operation is Operation.DELETE:

@@ -106,6 +106,9 @@ def decide_all(
     return one_a_row(out)
 
 
+#: As after so many attempts is looked at what only a person can move: each look at an add lists the directory.
+SELDOM = 20
+
 #: A change stays as it is: say why, and when it is looked at again.
 _WAIT = """
     UPDATE change_queue SET last_error = ?, next_attempt_at = ?
@@ -126,7 +129,8 @@ def carry_out(
         if isinstance(step, Step):
             acting.append(step)
         elif step.change.state in (State.QUEUED, State.UNKNOWN):
-            waiting.append((step.why, retry_at(step.change.attempts + 1), step.change.id))
+            attempts = SELDOM if step.for_person else step.change.attempts + 1
+            waiting.append((step.why, retry_at(attempts), step.change.id))
     if waiting:
         conn.exec_driver_sql(_WAIT, waiting)
     for plain, group in groupby(acting, _moves_alone):  # in their order: they may be of one row

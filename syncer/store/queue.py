@@ -122,6 +122,14 @@ def next_due(conn: Connection, account: str) -> tuple[int, str | None]:
     return int(fresh), later
 
 
+def wake_adds(conn: Connection, account: str) -> None:
+    """Let waiting adds be decided on at the next push: what they wait for may just have been decided."""
+    waiting = (
+        "UPDATE change_queue SET next_attempt_at = NULL WHERE account = ? AND state = ? AND operation = ?"
+    )
+    conn.exec_driver_sql(waiting, (account, State.QUEUED, Operation.ADD))
+
+
 def _moved(state: State, at: str, note: str | None, columns: Mapping[str, object]) -> dict[str, object]:
     """The columns of a change that has just come to `state`."""
     values: dict[str, object] = {"state": state, **columns}

@@ -301,6 +301,34 @@ def test_a_delete_is_queued_when_the_config_allows_it(make_bench: Any) -> None:
     bench.quiet()
 
 
+@pytest.mark.parametrize("decision", ["approve", "discard"])
+def test_an_add_that_waits_for_a_held_delete_costs_no_calls(bench: Bench, decision: str) -> None:
+    """Found by search: the directory was listed at every push, for as long as nobody decided."""
+    bench.delete(1)
+    row = bench.insert(**newcomer(1) | {"phone_no": person(1)["phone_no"]})
+    bench.push(person=False)
+    assert bench.states() == ["held", "queued"]
+    assert (
+        "row 1 holds this number, and its delete (change 1) waits for a person"
+        in bench.change(2)["last_error"]
+    )
+    mark = bench.mark()
+    for _ in range(20):
+        bench.clock.pass_(minutes=1)
+        bench.push(person=False)
+    assert bench.calls(mark) == []
+    bench.decide(decision, 1)
+    for _ in range(3):  # at once, and not after the long pause
+        bench.push(person=False)
+        bench.clock.pass_(seconds=10)
+    if decision == "approve":
+        assert [operation for operation, _ in bench.writes(mark)] == ["delete", "add"]
+        assert bench.states() == ["done", "done"] and bench.row(row)["contact_id"] in bench.directory()
+    else:
+        assert bench.writes(mark) == [] and bench.states() == ["discarded", "rejected"]
+    bench.quiet()
+
+
 def test_a_held_delete_that_is_discarded_brings_the_row_back(bench: Bench) -> None:
     bench.edit(1, company="Edited")
     bench.delete(1)

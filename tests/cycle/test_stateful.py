@@ -497,7 +497,21 @@ class Both(RuleBasedStateMachine):
         bench.world.faults.clear()
 
         def everything() -> Any:
-            return bench.everything(), bench.sql("SELECT * FROM absences")
+            tables = bench.everything()
+            # but for when it is tried next: an add that waits for a person is looked at once in a while
+            tables["change_queue"] = bench.sql(
+                "SELECT id, contact_row, operation, state, fields, edit_seq, attempts, last_error, clashes, approved "
+                "FROM change_queue ORDER BY id"
+            )
+            return tables, bench.sql("SELECT * FROM absences")
+
+        def at_rest() -> bool:
+            """Whether all that is open waits for a person: also an add that waits for a delete which does."""
+            under_way = bench.sql(
+                "SELECT id FROM change_queue WHERE state IN ('queued', 'sending', 'unknown') "
+                "AND coalesce(last_error, '') NOT LIKE 'row % waits for a person'"
+            )
+            return not under_way
 
         seen = everything()
         for _ in range(8):
@@ -505,7 +519,7 @@ class Both(RuleBasedStateMachine):
             self.program("sync")
             now = everything()
             well = bench.sql("SELECT outcome FROM sync_runs ORDER BY id DESC LIMIT 2") == [("ok",)] * 2
-            if well and now == seen and not set(bench.states()) & {"queued", "sending", "unknown"}:
+            if well and now == seen and at_rest():
                 break
             seen = now
         else:
@@ -515,7 +529,7 @@ class Both(RuleBasedStateMachine):
         runs = bench.run()
         assert [run.outcome for run in runs] == ["ok", "ok"], [run.problem for run in runs]
         assert not bench.writes(mark), "pushed after all had settled"
-        assert bench.everything() == now[0], "changed after all had settled"
+        assert everything()[0] == now[0], "changed after all had settled"
         ledger.nobody_is_there_twice()
         ledger.every_word_is_on_record()
         waiting = {
