@@ -65,12 +65,19 @@ class Store:
 
         return await self.call(work)
 
-    async def mirror(self, fn: Callable[Concatenate[Connection, P], T], *args: P.args, **kw: P.kwargs) -> T:
-        """The same as `write`, for what a vendor shows: a power cut may take it, and the next pull brings it."""
+    async def mirror(
+        self, fn: Callable[Concatenate[Connection, P], object], *args: P.args, **kw: P.kwargs
+    ) -> float:
+        """The same as `write`, for what a vendor shows: a power cut may take it, and the next pull brings it.
 
-        def work() -> T:
+        Returns how long others had to wait for the writing, in seconds, but for its commit.
+        """
+
+        def work() -> float:
             with self.db.write(lasting=False) as conn:
-                return fn(conn, *args, **kw)
+                began = time.perf_counter()
+                fn(conn, *args, **kw)
+                return time.perf_counter() - began
 
         return await self.call(work)
 

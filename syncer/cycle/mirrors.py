@@ -77,8 +77,8 @@ async def read_rows(
     async def sift(pages: Sequence[Page]) -> Sequence[Row]:
         return await store.read(mirror.sift, tracker, rows_of(pages))
 
-    async def write(rows: Sequence[Row]) -> None:
-        await store.mirror(_take, tracker, rows)
+    async def write(rows: Sequence[Row]) -> float:
+        return await store.mirror(_take, tracker, rows)
 
     before = (tracker.distinct, tracker.added, tracker.changed, tracker.quiet)
     error = await walk_pages(run, walk, fetch, Blocks(sift, write), label=label, before=already)

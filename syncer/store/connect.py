@@ -15,7 +15,7 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-from sqlalchemy import Connection, Engine, create_engine, event, text
+from sqlalchemy import Connection, Engine, create_engine, event
 from sqlalchemy.engine import Dialect, make_url
 from sqlalchemy.exc import DBAPIError, SQLAlchemyError
 from sqlalchemy.pool import NullPool
@@ -220,13 +220,13 @@ class Database:
         it, and never a later one that lasts without it.
         """
         with self._synchronous(lasting), self.edit() as conn:
-            if conn.execute(text("UPDATE sync_guard SET active = 1 WHERE id = 1")).rowcount == 0:
+            if conn.exec_driver_sql("UPDATE sync_guard SET active = 1 WHERE id = 1").rowcount == 0:
                 raise SchemaError(
                     f"the write guard of the database {self.path.name} is missing: "
                     "`syncer db upgrade` puts it back"
                 )
             yield conn
-            conn.execute(text("UPDATE sync_guard SET active = 0 WHERE id = 1"))
+            conn.exec_driver_sql("UPDATE sync_guard SET active = 0 WHERE id = 1")
 
     @contextlib.contextmanager
     def _synchronous(self, lasting: bool) -> Iterator[None]:

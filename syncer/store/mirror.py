@@ -10,7 +10,7 @@ import json
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from functools import lru_cache
+from functools import cache
 from typing import Any
 
 from sqlalchemy import Connection, insert, select, text, update
@@ -49,34 +49,42 @@ class Tracker:
 
 def fit(mirror: Mirror, values: Mapping[str, Any]) -> dict[str, Value]:
     """The vendor's values in the types of the columns; a number that is none becomes NULL."""
-    return {
-        name: _number(values.get(name)) if name in mirror.numbers else _text(values.get(name))
-        for name in mirror.content
-    }
-
-
-def _text(value: Any) -> str | None:
-    return value if value is None or type(value) is str else str(value)
+    numbers, fitted = mirror.numbers, {}
+    for name in mirror.content:
+        value = values.get(name)
+        if value is not None:
+            if name in numbers:
+                value = _number(value)
+            elif type(value) is not str:
+                value = str(value)
+        fitted[name] = value
+    return fitted
 
 
 def _number(value: Any) -> int | None:
     try:
-        number = None if value is None or value == "" else int(value)
+        number = int(value)
     except (TypeError, ValueError):
         return None
-    return number if number is None or abs(number) < 2**63 else None
+    return number if abs(number) < 2**63 else None
+
+
+@cache
+def _loading(mirror: Mirror) -> str:
+    columns = ", ".join(("id", mirror.key, "raw", "deleted_at", *mirror.content))
+    # any number of keys in one parameter, so that SQLite reads the statement but once
+    known = f"account = ? AND {mirror.key} IN (SELECT value FROM json_each(?))"
+    return f"SELECT {columns} FROM {mirror.name} WHERE {known}"
 
 
 def _load(conn: Connection, mirror: Mirror, account: str, keys: Iterable[str]) -> dict[str, Stored]:
-    table, out = mirror.table, {}
-    columns = [table.c[name] for name in mirror.content]
+    out = {}
     for block in chunks(keys):
-        query = select(
-            table.c.id, table.c[mirror.key].label("key_"), table.c.raw, table.c.deleted_at, *columns
-        ).where(table.c.account == account, table.c[mirror.key].in_(block))
-        for row in conn.execute(query):
-            values = {name: getattr(row, name) for name in mirror.content}
-            out[row.key_] = Stored(row.id, values, row.raw, row.deleted_at is not None)
+        for row_id, key, raw, deleted_at, *values in conn.exec_driver_sql(
+            _loading(mirror), (account, json.dumps(block))
+        ):
+            content = dict(zip(mirror.content, values, strict=True))
+            out[key] = Stored(row_id, content, raw, deleted_at is not None)
     return out
 
 
@@ -86,10 +94,10 @@ def _decide(tracker: Tracker, stored: Stored | None, row: Row) -> Decision:
     return decide_row(stored, fitted, content=mirror.content, stamps=mirror.stamps, ignored=tracker.ignored)
 
 
-@lru_cache(maxsize=64)
-def _standing(table: str, key: str, count: int) -> str:
-    marks = ", ".join("?" * count)
-    return f"SELECT id, {key} AS key_, raw, deleted_at FROM {table} WHERE account = ? AND {key} IN ({marks})"
+@cache
+def _standing(mirror: Mirror) -> str:
+    known = f"account = ? AND {mirror.key} IN (SELECT value FROM json_each(?))"
+    return f"SELECT id, {mirror.key} AS key_, raw, deleted_at FROM {mirror.name} WHERE {known}"
 
 
 def sift(conn: Connection, tracker: Tracker, rows: Sequence[Row]) -> list[Row]:
@@ -128,8 +136,8 @@ def _standing_rows(conn: Connection, tracker: Tracker, rows: Sequence[Row]) -> d
     there: dict[str, Any] = {}
     mirror = tracker.mirror
     for block in chunks([row.key for row in rows]):
-        query = _standing(mirror.name, mirror.key, len(block))
-        there |= {one.key_: one for one in conn.exec_driver_sql(query, (tracker.account, *block))}
+        found = conn.exec_driver_sql(_standing(mirror), (tracker.account, json.dumps(block)))
+        there |= {one.key_: one for one in found}
     return there
 
 
