@@ -136,6 +136,7 @@ class Judged:
     """What a block of contacts comes to; nothing of it is written yet, nor counted."""
 
     epoch: int  #: the one that begins when it is written
+    rows: Sequence[DirectoryContact]  #: all of them
     steps: list[Batch | Careful] = field(default_factory=list)  #: in the order of the rows
     fresh: dict[str, DirectoryContact] = field(default_factory=dict)
     again: list[DirectoryContact] = field(default_factory=list)  #: contacts that came before in the block
@@ -158,7 +159,7 @@ def judge(conn: Connection, work: Absorbing, rows: Sequence[DirectoryContact]) -
     known = load_by_contact_id(conn, account, [row.contact_id for row in rows])
     new_phones = {row.phone_e164 for row in rows if row.contact_id not in known and row.phone_e164}
     adopters = load_adopters(conn, account, new_phones)
-    made = Judged(queue.epoch(conn) + 1)
+    made = Judged(queue.epoch(conn) + 1, rows)
     counts, told = made.counts, set()
     for row in rows:
         if row.contact_id in told:

@@ -20,7 +20,7 @@ from syncer.cycle.env import JUDGED, Store
 from syncer.store.absorbing import absorb_batch
 from syncer.store.connect import Connection, Database
 from syncer.store.contacts import Policy
-from syncer.store.judging import Absorbing
+from syncer.store.judging import Absorbing, sift
 from tests.office import Office
 
 AT = "2026-11-21T12:00:00.000Z"
@@ -85,6 +85,17 @@ def test_an_edit_that_comes_after_the_judging_is_not_written_over(office: Office
     assert office.states() == ["conflict"]
     clashes = json.loads(office.one("SELECT clashes FROM change_queue"))
     assert clashes == {"company": {"base": "Acme", "local": "Acme" + "!" * edits, "remote": "Upstream"}}
+
+
+def test_nothing_is_kept_of_a_contact_that_was_written(office: Office) -> None:
+    """A listing holds no list of what it has shown: a first pull of a million would take 100 MB."""
+    work = Absorbing(Policy("main", "IN", "ask"), at=AT)
+    rows = [DirectoryContact(f"new-{n}", Fields(first_name="Asha"), None, "{}") for n in range(3)]
+    with office.db.write() as conn:
+        told = sift(conn, work, rows, lambda c: (c.contact_id, c.phone_e164, c.raw), lambda c: c.fields)
+        assert told == rows and len(work.unwritten) == 3
+        absorb_batch(conn, work, told)
+    assert work.unwritten == set() and work.counts.added == 3
 
 
 def test_a_large_block_is_not_judged_while_others_wait(office: Office) -> None:
