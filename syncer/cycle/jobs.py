@@ -22,7 +22,7 @@ from syncer.core.cursor import parse
 from syncer.cycle import directory, push, smartflo, userlist, voicemails
 from syncer.cycle.env import Env, Progress, SmartfloSource, TelecmiSource, build, no_progress
 from syncer.cycle.joblist import JOBS, JobSpec, lock_name, select, specs
-from syncer.cycle.opening import SCHEMA_LOCK, open_database, register
+from syncer.cycle.opening import SCHEMA_LOCK, is_current, open_database, register, upgrade_apart
 from syncer.cycle.run import Run, perform
 from syncer.errors import AuthError, StoreBusyError, StoreError
 from syncer.locks import Locks
@@ -33,8 +33,9 @@ from syncer.store.forget import copy_key
 
 #: What the parts of this room that are quick to import have, too.
 __all__ = [
-    "JOBS", "SCHEMA_LOCK", "JobSpec", "Planned", "dry_run", "exit_code", "lock_name", "on_a_copy", "open_database",
-    "paused_until", "register", "run_all", "run_job", "scan", "select", "specs", "sync",
+    "JOBS", "SCHEMA_LOCK", "JobSpec", "Planned", "dry_run", "exit_code", "is_current", "lock_name", "on_a_copy",
+    "open_database", "paused_until", "register", "run_all", "run_job", "scan", "select", "specs", "sync",
+    "upgrade_apart",
 ]  # fmt: skip
 
 T = TypeVar("T")
@@ -125,6 +126,8 @@ async def sync(
     """One pass now, for a person. Takes all locks first; LockedError if it cannot, having done nothing."""
     locks = Locks(settings.database.path, who)
     async with locks.hold([lock_name(spec) for spec in chosen]):
+        if settings.path is not None and not is_current(settings):
+            await upgrade_apart(settings.path)
         async with locks.hold([SCHEMA_LOCK]):
             db = open_database(settings)
         # A thread of its own: pages go on coming while rows are written.

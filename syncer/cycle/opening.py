@@ -5,6 +5,9 @@ What is then done with it is left to the runs and commands.
 
 from __future__ import annotations
 
+import asyncio
+import sys
+from collections.abc import Mapping
 from pathlib import Path
 
 from syncer.config import Settings
@@ -33,6 +36,28 @@ def open_database(
         db.close()
         raise
     return db
+
+
+def is_current(settings: Settings) -> bool:
+    """Whether the database is there in this version. One that is not there is made, empty."""
+    with open_database(settings, migrate=False) as db:
+        return schema.is_current(db)
+
+
+async def upgrade_apart(config: Path, environ: Mapping[str, str] | None = None) -> None:
+    """Bring the database of a config to this version, in a process of its own.
+
+    The migration tool takes 8 MB that would never be given back. Where that fails, what comes
+    next does it again, and tells why it cannot.
+    """
+    child = await asyncio.create_subprocess_exec(
+        *(sys.executable, "-m", "syncer", "--config", str(config), "db", "upgrade"),
+        env=None if environ is None else dict(environ),
+        stdin=asyncio.subprocess.DEVNULL,
+        stdout=asyncio.subprocess.DEVNULL,
+        stderr=asyncio.subprocess.DEVNULL,
+    )
+    await child.wait()
 
 
 def register(db: Database, settings: Settings) -> None:

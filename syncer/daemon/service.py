@@ -31,7 +31,6 @@ from syncer.daemon.worker import Worker
 from syncer.errors import ConfigError, LockedError, SchemaError, StoreBusyError, StoreError, SyncerError
 from syncer.locks import Locks
 from syncer.logs import Edges, configure_logs, get_logger, wants_json
-from syncer.store import schema
 from syncer.store.connect import Database
 
 T = TypeVar("T")
@@ -124,7 +123,8 @@ class Service:
         http = self._settings.http
         listener = web.listen(http) if http else None
         try:
-            await self._migrate()
+            if not await self._on_database_thread(partial(jobs.is_current, self._settings)):
+                await jobs.upgrade_apart(self._config_path, self._environ)
             # One after the other with a `sync` that starts at this moment.
             async with self._locks.hold([jobs.SCHEMA_LOCK], END_BY):
                 self._db = await self._on_database_thread(partial(jobs.open_database, self._settings))
@@ -137,28 +137,6 @@ class Service:
             if listener is not None:
                 listener.close()
             self._executor.shutdown()
-
-    async def _migrate(self) -> None:
-        """Bring an older database to this version, in a process of its own.
-
-        The migration tool takes 8 MB that would never be given back. Where that fails, what comes
-        next does it again, and tells why it cannot.
-        """
-
-        def is_current() -> bool:
-            with jobs.open_database(self._settings, migrate=False) as db:
-                return schema.is_current(db)
-
-        if await self._on_database_thread(is_current):
-            return
-        child = await asyncio.create_subprocess_exec(
-            *(sys.executable, "-m", "syncer", "--config", str(self._config_path), "db", "upgrade"),
-            env=dict(self._environ),
-            stdin=asyncio.subprocess.DEVNULL,
-            stdout=asyncio.subprocess.DEVNULL,
-            stderr=asyncio.subprocess.DEVNULL,
-        )
-        await child.wait()
 
     async def _on_database_thread(self, work: Callable[[], T]) -> T:
         return await asyncio.get_running_loop().run_in_executor(self._executor, work)
