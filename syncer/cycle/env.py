@@ -6,7 +6,6 @@ Builds them; what is done with them is left to the runs.
 from __future__ import annotations
 
 import asyncio
-import gc
 import sys
 import time
 from collections.abc import Callable, Mapping
@@ -47,9 +46,6 @@ class Store:
         self._executor = executor
         if executor is not None:
             sys.setswitchinterval(SWITCH)
-            # What is imported by now stays for good: it need not be looked through for garbage again and again.
-            gc.collect()
-            gc.freeze()
 
     async def read(self, fn: Callable[Concatenate[Connection, P], T], *args: P.args, **kw: P.kwargs) -> T:
         """Run `fn(connection, ...)` on a snapshot."""
