@@ -205,7 +205,7 @@ def _decide_add(change: Change, local: Local, look: Look, ctx: Context) -> Decis
     if ctx.leaving is not None:
         row, delete = ctx.leaving.row, ctx.leaving.change
         if ctx.leaving.for_person:
-            why = f"row {row} holds this number, and its delete (change {delete}) waits for a person"
+            why = f"row {row} holds this number, and its delete waits for a person: decide on change {delete} first"
             return Wait(change, why, for_person=True)
         return Wait(
             change, f"row {row}, whose delete (change {delete}) is not upstream yet, holds this number"

@@ -309,7 +309,7 @@ def test_an_add_that_waits_for_a_held_delete_costs_no_calls(bench: Bench, decisi
     bench.push(person=False)
     assert bench.states() == ["held", "queued"]
     assert (
-        "row 1 holds this number, and its delete (change 1) waits for a person"
+        "row 1 holds this number, and its delete waits for a person: decide on change 1 first"
         in bench.change(2)["last_error"]
     )
     mark = bench.mark()
