@@ -72,6 +72,15 @@ def blank_database() -> bytes:
         return path.read_bytes()
 
 
+#: What the sandbox takes: its own credentials, good nowhere else.
+LOGIN: dict[str, Any] = {
+    "app_id": 1111113,
+    "secret": "sandbox-secret",
+    "user_id": "101_1111113",
+    "password": "sandbox-password",
+}
+
+
 class Office:
     """One business: `world` is what the vendors hold, `sql` what any SQLite client sees and does."""
 
@@ -93,10 +102,7 @@ class Office:
             "telecmi": {
                 "main": {
                     "base_url": "http://127.0.0.1:1",
-                    "app_id": 1111113,
-                    "secret": "sandbox-secret",
-                    "user_id": "101_1111113",
-                    "password": "sandbox-password",
+                    **LOGIN,
                     **(telecmi or {}),
                 }
             },

@@ -42,9 +42,7 @@ class Push:
     listings: int = 0
     doubted: bool = False  #: asking by id has just failed
     lost: list[int] = field(default_factory=list)  #: changes whose answer did not come
-    answered: list[Send] = field(
-        default_factory=list
-    )  #: of the last call, not on record yet that they were accepted
+    answered: list[Send] = field(default_factory=list)  #: accepted by the last call, not on record yet
     accepted: list[Send] = field(default_factory=list)  #: answered well, and still to be read back
     failures: int = 0  #: calls in a row of which the vendor itself said that it failed
     passed: bool = False  #: a call went through in this run

@@ -45,7 +45,6 @@ ROUNDS = 3
 #: Failed calls in a row after which no single row is to blame: the way down a batch of 100.
 MOST_FAILURES = 8
 
-
 #: So many changes are loaded at once while a look is under way; fewer are loaded after it.
 BLOCK = 400
 

@@ -42,8 +42,8 @@ class Batch:
     def settle(self, local: Local, step: Move, at: str) -> None:
         """A change of the queue comes to its end; see `settles`."""
         (change,) = (one for one in local.changes if one.id == step.change_id)
-        values = {"state": advance(change.state, step.event), "settled_at": at}
-        self.update(change_queue, change.id, values | {"next_attempt_at": None, "last_error": step.note})
+        state = advance(change.state, step.event)
+        self.update(change_queue, change.id, queue.moved(state, at, step.note, {}))
 
     def agree(self, row_id: int) -> None:
         """The base of a contact moved: what was sent of it before has done its work."""

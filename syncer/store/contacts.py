@@ -42,9 +42,8 @@ def _query(condition: str) -> str:
     """Contacts with all that is known; of each, whether changes wait and requests stand on record."""
     columns = [f"c.{name}" for name in ("id", "account", "contact_id", "phone_e164", "deleted_at", "raw")]
     columns += ["b.source", "b.touched", *(f"c.{name}" for name in FIELDS), *(f"b.{name}" for name in FIELDS)]
-    open_ = ", ".join(f"'{state}'" for state in sorted(OPEN))
     return (
-        f"SELECT EXISTS (SELECT 1 FROM change_queue q WHERE q.contact_row = c.id AND q.state IN ({open_})), "
+        f"SELECT EXISTS (SELECT 1 FROM change_queue q WHERE q.contact_row = c.id AND q.state IN ({queue.OPEN_STATES})), "
         f"EXISTS (SELECT 1 FROM push_intents i WHERE i.row_id = c.id), {', '.join(columns)} "
         f"FROM telecmi_contacts c LEFT JOIN contact_base b ON b.row_id = c.id WHERE {condition}"
     )

@@ -39,10 +39,11 @@ _CHANGE = ("id", "account", "contact_row", "operation", "state", "fields", "clas
 
 #: Many numbers go into one parameter, so that SQLite reads each statement but once.
 _CHANGES = f"SELECT {', '.join(_CHANGE)} FROM change_queue WHERE id IN (SELECT value FROM json_each(?))"
-_OPEN = ", ".join(f"'{state}'" for state in sorted(OPEN))
+#: The states of an open change, for an IN.
+OPEN_STATES = ", ".join(f"'{state}'" for state in sorted(OPEN))
 _OPEN_OF_ROWS = (
     f"SELECT {', '.join(_CHANGE)} FROM change_queue "
-    f"WHERE contact_row IN (SELECT value FROM json_each(?)) AND state IN ({_OPEN}) ORDER BY id"
+    f"WHERE contact_row IN (SELECT value FROM json_each(?)) AND state IN ({OPEN_STATES}) ORDER BY id"
 )
 _INTENTS_OF_ROWS = (
     "SELECT row_id, id, change_id, operation, fields, phone_e164, sent_at, answer FROM push_intents "
@@ -130,7 +131,7 @@ def wake_adds(conn: Connection, account: str) -> None:
     conn.exec_driver_sql(waiting, (account, State.QUEUED, Operation.ADD))
 
 
-def _moved(state: State, at: str, note: str | None, columns: Mapping[str, object]) -> dict[str, object]:
+def moved(state: State, at: str, note: str | None, columns: Mapping[str, object]) -> dict[str, object]:
     """The columns of a change that has just come to `state`."""
     values: dict[str, object] = {"state": state, **columns}
     if state in SETTLED:
@@ -160,7 +161,7 @@ def move(
     if row is None or State(row.state) in SETTLED:
         return None
     state = advance(State(row.state), event)
-    values = _moved(state, at, note, columns)
+    values = moved(state, at, note, columns)
     if any(isinstance(value, ClauseElement) for value in values.values()):
         conn.execute(update(change_queue).where(change_queue.c.id == change_id).values(**values))
     else:
@@ -183,7 +184,7 @@ def move_many(conn: Connection, steps: Sequence[Step], at: str) -> None:
         state = states.get(change_id)
         if state is None or state in SETTLED:
             continue
-        values = _moved(advance(state, event), at, note, columns)
+        values = moved(advance(state, event), at, note, columns)
         names = tuple(sorted(values))
         alike.setdefault(names, []).append((*(values[name] for name in names), change_id))
     for names, rows in alike.items():

@@ -13,14 +13,14 @@ from sqlalchemy import Connection
 
 from syncer.core.contacts import waits_untouched
 from syncer.core.model import FIELDS, Fields, Operation, State
-from syncer.core.queue import OPEN
+from syncer.store.queue import OPEN_STATES
 
 #: Of a row `c`: NULL without open changes, WAITS when all of them are queued updates, else greater.
 WAITS = 1
 OPEN_CHANGES = (
     f"(SELECT max(CASE WHEN q.state = '{State.QUEUED}' AND q.operation = '{Operation.UPDATE}' "
     f"THEN {WAITS} ELSE {WAITS + 1} END) FROM change_queue q "
-    f"WHERE q.contact_row = c.id AND q.state IN ({', '.join(repr(str(state)) for state in sorted(OPEN))}))"
+    f"WHERE q.contact_row = c.id AND q.state IN ({OPEN_STATES}))"
 )
 
 #: What is agreed on about rows, and the number that stands here.

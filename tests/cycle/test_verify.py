@@ -14,7 +14,7 @@ from syncer.config import settings_from
 from syncer.cycle import jobs
 from syncer.cycle.verify import Verified, verify
 from syncer.sandbox import World, running
-from tests.office import unpaced
+from tests.office import LOGIN, unpaced
 
 
 def settings_for(url: str, folder: Path) -> Any:
@@ -23,10 +23,7 @@ def settings_for(url: str, folder: Path) -> Any:
         "telecmi": {
             "main": {
                 "base_url": url,
-                "app_id": 1111113,
-                "secret": "sandbox-secret",
-                "user_id": "101_1111113",
-                "password": "sandbox-password",
+                **LOGIN,
             }
         },
     }

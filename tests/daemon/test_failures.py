@@ -26,7 +26,7 @@ from syncer.daemon import care
 from syncer.locks import Locks
 from syncer.sandbox import World
 from tests.daemon.timeless import NOW, Process, Time, live
-from tests.office import unpaced
+from tests.office import LOGIN, unpaced
 
 MINUTE, HOUR = 60.0, 3600.0
 DIRECTORY = "/v3/contact/get"
@@ -59,10 +59,7 @@ def settings(tmp_path: Path) -> Settings:
     url = "http://127.0.0.1:1"
     telecmi = {
         "base_url": url,
-        "app_id": 1111113,
-        "secret": "sandbox-secret",
-        "user_id": "101_1111113",
-        "password": "sandbox-password",
+        **LOGIN,
         "voicemails": {"every": "30m", "since": "1d"},
         "push": {"every": "10m"},
     }

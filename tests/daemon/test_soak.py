@@ -24,7 +24,7 @@ from syncer.sandbox import World
 from syncer.sandbox.faults import KINDS
 from syncer.store import decisions
 from tests.daemon.timeless import NOW, Process, Time, live
-from tests.office import unpaced
+from tests.office import LOGIN, unpaced
 
 MIB = 1024 * 1024
 HOUR = 3600.0
@@ -74,10 +74,7 @@ def settings_in(folder: Path) -> Settings:
         "telecmi": {
             "main": {
                 "base_url": url,
-                "app_id": 1111113,
-                "secret": "sandbox-secret",
-                "user_id": "101_1111113",
-                "password": "sandbox-password",
+                **LOGIN,
                 "voicemails": {"every": "40m", "since": "3d"},
                 "contacts": {"every": "40m"},
                 "user_contacts": {"every": "3h"},
