@@ -6,7 +6,6 @@ Builds them; what is done with them is left to the runs.
 from __future__ import annotations
 
 import asyncio
-import sys
 import time
 from collections.abc import Callable, Mapping
 from concurrent.futures import Executor
@@ -29,11 +28,6 @@ P = ParamSpec("P")
 T = TypeVar("T")
 J = TypeVar("J")
 
-
-#: How long the thread of the database may keep others from running, in seconds. Python's own 5 ms would
-#: come on top of each answer of a vendor while rows are written.
-SWITCH = 0.0005
-
 #: So often is judged without holding anybody up, while others keep on writing.
 JUDGED = 2
 
@@ -44,8 +38,6 @@ class Store:
     def __init__(self, db: Database, executor: Executor | None = None) -> None:
         self.db = db
         self._executor = executor
-        if executor is not None:
-            sys.setswitchinterval(SWITCH)
 
     async def read(self, fn: Callable[Concatenate[Connection, P], T], *args: P.args, **kw: P.kwargs) -> T:
         """Run `fn(connection, ...)` on a snapshot."""
