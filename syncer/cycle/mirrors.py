@@ -78,7 +78,10 @@ async def read_rows(
         return await store.read(mirror.sift, tracker, rows_of(pages))
 
     async def write(rows: Sequence[Row]) -> float:
-        return await store.mirror(_take, tracker, rows)
+        def take(conn: Connection, made: mirror.Judged) -> None:
+            mirror.take(conn, tracker, made)
+
+        return await store.judged(lambda conn: mirror.judge(conn, tracker, rows), take, large=False)
 
     before = (tracker.distinct, tracker.added, tracker.changed, tracker.quiet)
     error = await walk_pages(run, walk, fetch, Blocks(sift, write), label=label, before=already)
@@ -89,19 +92,9 @@ async def read_rows(
     return walk.certificate(tracker.distinct - before[0]), error
 
 
-def _take(conn: Connection, tracker: Tracker, rows: Sequence[Row]) -> None:
-    mirror.begin(conn)
-    mirror.take(conn, tracker, rows)
-
-
 async def put_off_rows(run: Run, tracker: Tracker) -> list[tuple[int, str]]:
     """The blanks that wait for the listing's end: (row, column)."""
-
-    def load(conn: Connection) -> list[tuple[int, str]]:
-        mirror.begin(conn)
-        return mirror.blanks_put_off(conn, tracker)
-
-    return await run.env.store.write(load) if tracker.waiting else []
+    return await run.env.store.write(mirror.blanks_put_off, tracker) if tracker.waiting else []
 
 
 async def pull(

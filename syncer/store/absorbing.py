@@ -48,7 +48,7 @@ def absorb_batch(conn: Connection, work: Absorbing, rows: Sequence[DirectoryCont
 
 
 #: The columns of a new row, in the order of the table.
-_SHOWN = ("id", "account", "contact_id", "phone_no", "phone_e164", "first_name", "last_name", "email_id",
+_SHOWN = ("account", "contact_id", "phone_no", "phone_e164", "first_name", "last_name", "email_id",
           "company", "job_title", "first_seen_at", "last_changed_at", "raw")  # fmt: skip
 
 

@@ -18,6 +18,7 @@ from sqlalchemy import Connection, insert, select, text, update
 from syncer.core.model import Note, Row, Value
 from syncer.core.rows import Bits, Change, Decision, Insert, Remove, Same, Stored, decide_row
 from syncer.store import bulk, log
+from syncer.store.looking import raw
 from syncer.store.queue import chunks
 from syncer.store.tables import Mirror, telecmi_notes
 
@@ -80,11 +81,11 @@ def _loading(mirror: Mirror) -> str:
 def _load(conn: Connection, mirror: Mirror, account: str, keys: Iterable[str]) -> dict[str, Stored]:
     out = {}
     for block in chunks(keys):
-        for row_id, key, raw, deleted_at, *values in conn.exec_driver_sql(
+        for row_id, key, json_, deleted_at, *values in conn.exec_driver_sql(
             _loading(mirror), (account, json.dumps(block))
         ):
             content = dict(zip(mirror.content, values, strict=True))
-            out[key] = Stored(row_id, content, raw, deleted_at is not None)
+            out[key] = Stored(row_id, content, json_, deleted_at is not None)
     return out
 
 
@@ -141,17 +142,42 @@ def _standing_rows(conn: Connection, tracker: Tracker, rows: Sequence[Row]) -> d
     return there
 
 
-def take(conn: Connection, tracker: Tracker, rows: Sequence[Row]) -> None:
+@dataclass(frozen=True, slots=True)
+class Judged:
+    """What a block of rows comes to, as far as it can be told without holding anybody up."""
+
+    rows: Sequence[Row]
+    stored: dict[str, Stored]  #: how those of them stand that the mirror has
+    new: list[Row]  #: those that are new, and come once
+    values: list[tuple[Any, ...]]  #: what is written of these, in the order of `_columns`
+
+
+def judge(conn: Connection, tracker: Tracker, rows: Sequence[Row]) -> Judged:
+    """Say which rows are new. Reads, and writes nothing: what it says holds for this snapshot."""
+    mirror, at, account = tracker.mirror, tracker.at, tracker.account
+    stored = _load(conn, mirror, account, [row.key for row in rows])
+    times = Counter(row.key for row in rows)
+    new = [
+        row
+        for row in rows
+        if row.key not in stored and times[row.key] == 1 and not row.deleted_at
+        if not tracker.forgotten(_phone(row))
+    ]
+    values = [(account, row.key, *fit(mirror, row.values).values(), at, at, row.raw) for row in new]
+    return Judged(rows, stored, new, values)
+
+
+def take(conn: Connection, tracker: Tracker, made: Judged) -> None:
     """Write what is new or differs.
 
     Put off until the listing is whole are rows that would blank a column, rows that the vendor calls
     deleted, and older versions of a row that comes twice.
     """
-    mirror = tracker.mirror
-    tracker.unwritten.difference_update(row.key for row in rows)
-    stored = _load(conn, mirror, tracker.account, [row.key for row in rows])
-    inserted = _insert_new(conn, tracker, rows, stored)
-    for row in rows:
+    mirror, stored = tracker.mirror, made.stored
+    tracker.unwritten.difference_update([row.key for row in made.rows])
+    _insert_new(conn, tracker, made)
+    inserted = {row.key for row in made.new}
+    for row in made.rows:
         if row.key in inserted:
             continue
         tracker.rows += 1
@@ -179,35 +205,24 @@ def take(conn: Connection, tracker: Tracker, rows: Sequence[Row]) -> None:
                 tracker.exact.add(stored[row.key].id)
 
 
-def _insert_new(
-    conn: Connection, tracker: Tracker, rows: Sequence[Row], stored: dict[str, Stored]
-) -> set[str]:
-    """Write the new rows of a batch, most of a first pull, at once; returns their identities."""
-    mirror, at = tracker.mirror, tracker.at
-    times = Counter(row.key for row in rows)
-    new = [
-        row
-        for row in rows
-        if row.key not in stored and times[row.key] == 1 and not row.deleted_at
-        if not tracker.forgotten(_phone(row))
-    ]
-    if not new:
-        return set()
-    columns = ("id", "account", mirror.key, "first_seen_at", "last_changed_at", "raw", *mirror.content)
-    order = sorted(range(len(columns)), key=lambda n: mirror.table.columns.keys().index(columns[n]))
-    values = []
-    for row in new:
-        whole = (None, tracker.account, row.key, at, at, row.raw, *fit(mirror, row.values).values())
-        values.append(tuple(whole[n] for n in order[1:]))
-    ids = bulk.insert_new(conn, mirror.table, tuple(columns[n] for n in order), values, at)
-    _insert_notes(conn, tracker, ids, new)
+@cache
+def _columns(mirror: Mirror) -> tuple[str, ...]:
+    """The columns of a new row."""
+    return ("account", mirror.key, *mirror.content, "first_seen_at", "last_changed_at", "raw")
+
+
+def _insert_new(conn: Connection, tracker: Tracker, made: Judged) -> None:
+    """Write the new rows of a block, most of a first pull, at once."""
+    if not made.new:
+        return
+    ids = bulk.insert_new(conn, tracker.mirror.table, _columns(tracker.mirror), made.values, tracker.at)
+    _insert_notes(conn, tracker, ids, made.new)
     for row_id in ids:
         tracker.seen.add(row_id)
         tracker.exact.add(row_id)
-    tracker.rows += len(new)
-    tracker.distinct += len(new)
-    tracker.added += len(new)
-    return {row.key for row in new}
+    tracker.rows += len(ids)
+    tracker.distinct += len(ids)
+    tracker.added += len(ids)
 
 
 def _insert_notes(conn: Connection, tracker: Tracker, ids: range, rows: Sequence[Row]) -> None:
@@ -215,9 +230,10 @@ def _insert_notes(conn: Connection, tracker: Tracker, ids: range, rows: Sequence
     values = [
         (tracker.account, row_id, note.msg, note.date, note.agent, tracker.at)
         for row_id, row in zip(ids, rows, strict=True)
+        if row.notes
         for note in dict.fromkeys(row.notes)
     ]
-    columns = ("id", "account", "contact_row", "msg", "date", "agent", "first_seen_at")
+    columns = ("account", "contact_row", "msg", "date", "agent", "first_seen_at")
     if values:
         bulk.insert_new(conn, telecmi_notes, columns, values, tracker.at)
 
@@ -243,10 +259,11 @@ def _take_again(conn: Connection, tracker: Tracker, row: Row, there: Stored, dec
         tracker.distinct += 1  # two rows of one number: both count, the newest shows
         if _is_older(tracker.mirror, row, there):
             return
-        conn.execute(
-            text("DELETE FROM temp.put_off WHERE run = :run AND key = :key"),
-            {"run": tracker.run, "key": row.key},
-        )
+        if tracker.waiting:
+            conn.execute(
+                text("DELETE FROM temp.put_off WHERE run = :run AND key = :key"),
+                {"run": tracker.run, "key": row.key},
+            )
     _carry_out(conn, tracker, row, decision, final=False)
 
 
@@ -327,17 +344,11 @@ def save_notes(conn: Connection, tracker: Tracker, row_id: int, notes: Iterable[
 # -- what waits for the whole listing ---------------------------------------------------------------
 
 
-def begin(conn: Connection) -> None:
-    """Make the scratch table; it lives in the memory of this connection alone."""
-    conn.execute(
-        text(
-            "CREATE TEMP TABLE IF NOT EXISTS put_off (run INTEGER, key TEXT, payload TEXT, PRIMARY KEY (run, key))"
-        )
-    )
-
-
 def put_off(conn: Connection, tracker: Tracker, row: Row) -> None:
-    """Keep a row until the listing is whole."""
+    """Keep a row until the listing is whole, in a scratch table in the memory of this connection."""
+    raw(conn).execute(
+        "CREATE TEMP TABLE IF NOT EXISTS put_off (run INTEGER, key TEXT, payload TEXT, PRIMARY KEY (run, key))"
+    )
     tracker.waiting += 1
     payload = json.dumps(
         {

@@ -48,11 +48,6 @@ class TellingStore(Store):
         super().__init__(inner.db)
         self.events = events
 
-    async def mirror(self, fn: Any, *args: Any, **kw: Any) -> Any:
-        made = await super().mirror(fn, *args, **kw)
-        self.events.append(f"wrote {getattr(fn, '__name__', '')}")
-        return made
-
     async def judged(self, judge: Any, write: Any, *, large: bool) -> float:
         held = await super().judged(judge, write, large=large)
         self.events.append(f"wrote {write.__name__}")
