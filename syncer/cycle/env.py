@@ -6,6 +6,7 @@ Builds them; what is done with them is left to the runs.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import time
 from collections.abc import Callable, Mapping
 from concurrent.futures import Executor
@@ -22,7 +23,7 @@ from syncer.remote.http import Door
 from syncer.remote.smartflo import Smartflo
 from syncer.remote.telecmi import Telecmi
 from syncer.remote.tokens import TokenStore
-from syncer.store.connect import Connection, Database
+from syncer.store.connect import Connection, Database, changes
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -31,6 +32,9 @@ J = TypeVar("J")
 #: So often is judged without holding anybody up, while others keep on writing.
 JUDGED = 2
 
+#: So long the log is held back for a block that may follow, in seconds.
+HELD_BACK = 1.0
+
 
 class Store:
     """The database for coroutines: each call is one transaction, in one thread, one at a time."""
@@ -38,6 +42,7 @@ class Store:
     def __init__(self, db: Database, executor: Executor | None = None) -> None:
         self.db = db
         self._executor = executor
+        self._letting_go: asyncio.TimerHandle | None = None
 
     async def read(self, fn: Callable[Concatenate[Connection, P], T], *args: P.args, **kw: P.kwargs) -> T:
         """Run `fn(connection, ...)` on a snapshot."""
@@ -57,33 +62,18 @@ class Store:
 
         return await self.call(work)
 
-    async def mirror(
-        self, fn: Callable[Concatenate[Connection, P], object], *args: P.args, **kw: P.kwargs
-    ) -> float:
-        """The same as `write`, for what a vendor shows: a power cut may take it, and the next pull brings it.
-
-        Returns how long others had to wait for the writing, in seconds, but for its commit.
-        """
-
-        def work() -> float:
-            with self.db.write(lasting=False) as conn:
-                began = time.perf_counter()
-                fn(conn, *args, **kw)
-                return time.perf_counter() - began
-
-        return await self.call(work)
-
     async def judged(
         self, judge: Callable[[Connection], J], write: Callable[[Connection, J], object], *, large: bool
     ) -> float:
-        """The same as `mirror` in two parts: `judge` on a snapshot, then `write` with what that came to.
+        """Take over what a vendor shows, in two parts: `judge` on a snapshot, then `write` what that came to.
 
-        While it judges, others may write; should one do so, it is judged again, in the end inside the
-        transaction, or not at all where that is too `large` to hold others up for: DisturbedError.
-        Returns how long others had to wait for the writing, in seconds, but for its commit.
+        A power cut may take such a write, and the next pull brings it again. While it judges, others
+        may write; should one do so, it is judged again, in the end inside the transaction, or not at
+        all where that is too `large` to hold others up for: DisturbedError. Returns how long others
+        had to wait for the writing, in seconds, but for its commit.
         """
 
-        def work() -> float:
+        def work() -> tuple[float, bool]:
             db = self.db
             for _ in range(JUDGED):
                 with db.read() as conn:
@@ -93,14 +83,33 @@ class Store:
                     break
             with db.write(lasting=False) as conn:
                 began = time.perf_counter()
+                before = changes(conn)
                 if db.data_version() != version:
                     if large:
                         raise DisturbedError
                     made = judge(conn)
                 write(conn, made)
-                return time.perf_counter() - began
+                rows = changes(conn) - before
+                took = time.perf_counter() - began
+            return took, db.hold_back(rows)
 
-        return await self.call(work)
+        took, held_back = await self.call(work)
+        if held_back:
+            self._let_go_later()
+        return took
+
+    def _let_go_later(self) -> None:
+        """End what is held back of the log when no block has followed for a while."""
+        if self._letting_go is not None:
+            self._letting_go.cancel()
+        self._letting_go = asyncio.get_running_loop().call_later(HELD_BACK, self._let_go)
+
+    def _let_go(self) -> None:
+        if self._executor is None:
+            self.db.let_go()
+        else:
+            with contextlib.suppress(RuntimeError):  # its thread has ended, and with it the connection
+                self._executor.submit(self.db.let_go)
 
     async def call(self, work: Callable[[], T]) -> T:
         """Run any work on the database's thread."""

@@ -22,14 +22,24 @@ from sqlalchemy.pool import NullPool
 from sqlalchemy.util import LRUCache
 
 from syncer.errors import SchemaError, StoreError, UsageError
-from syncer.store import faults
-from syncer.store.looking import BUSY_TIMEOUT
+from syncer.store import backlog, faults
+from syncer.store.backlog import Backlog
+from syncer.store.looking import BUSY_TIMEOUT, raw
 
-__all__ = ["BUSY_TIMEOUT", "Connection", "Database", "create_private", "map_error"]
+__all__ = ["BUSY_TIMEOUT", "Connection", "Database", "changes", "create_private", "map_error"]
+
+#: Bytes of a page of the file. A change far from all others writes a page of each table and index that it
+#: touches, twice (to the log and to the file): with SQLite's usual 4096 that is four times as much.
+PAGE_SIZE = 1024
 
 #: The log is copied into the file at so many pages, after a commit, when nobody waits for the write lock. At
-#: 1000 any other client copies it: a person who edits during a pull would wait for what the pull wrote.
+#: 1000 any other client copies it: a person who edits would wait for what we wrote. See also `backlog`.
 CHECKPOINT_PAGES = 600
+
+
+def changes(conn: Connection) -> int:
+    """Rows that were written on this connection since it was opened."""
+    return raw(conn).total_changes
 
 
 def map_error(error: SQLAlchemyError, path: Path) -> StoreError | UsageError:
@@ -144,6 +154,9 @@ class Database:
         else:
             faults.require(path)
         self._immediate = False
+        self._lasting = True
+        self._busy_timeout_ms = int(busy_timeout * 1000)
+        self._backlog = Backlog(path)
         opened: Any = lambda: self._open(busy_timeout, checkpoints)  # noqa: E731 - typed for NullPool
         self._engine = Engine(
             NullPool(opened, dialect=_dialect()),
@@ -163,6 +176,7 @@ class Database:
         conn.isolation_level = None
         conn.text_factory = lambda raw: raw.decode("utf-8", "replace")
         for pragma in (
+            f"page_size = {PAGE_SIZE}",  # of a new file; one that is there keeps its own
             "journal_mode = WAL",
             "synchronous = FULL",  # an intent must outlive a power cut
             "foreign_keys = ON",
@@ -176,7 +190,21 @@ class Database:
         return conn
 
     def _begin(self, conn: Connection) -> None:
-        conn.exec_driver_sql("BEGIN IMMEDIATE" if self._immediate else "BEGIN")
+        driver = raw(conn)
+        if not self._immediate:
+            driver.execute("BEGIN")
+        elif not self.holds_back:
+            driver.execute("BEGIN IMMEDIATE")
+        else:  # who has the lock may wait for what we hold back
+            driver.execute(f"PRAGMA busy_timeout = {backlog.PATIENCE_MS}")
+            try:
+                driver.execute("BEGIN IMMEDIATE")
+                return
+            except sqlite3.OperationalError:
+                self._backlog.let_go()
+            finally:
+                driver.execute(f"PRAGMA busy_timeout = {self._busy_timeout_ms}")
+            driver.execute("BEGIN IMMEDIATE")
 
     @contextlib.contextmanager
     def mapped(self) -> Iterator[None]:
@@ -199,13 +227,22 @@ class Database:
                 transaction.rollback()
 
     @contextlib.contextmanager
-    def edit(self) -> Iterator[Connection]:
-        """A write on behalf of a person: the triggers catch and check it."""
+    def edit(self, *, lasting: bool = True) -> Iterator[Connection]:
+        """A write on behalf of a person: the triggers catch and check it.
+
+        `lasting` off does not wait for the disk. A power cut may take such a write, never half of
+        it, and never a later one that lasts without it.
+        """
+        if lasting:
+            self.let_go()  # it has to be on the disk first: not while others wait for the lock
+        self._wait_for_disk(lasting)
         self._immediate = True
         with self.mapped():
             transaction = self._conn.begin()
             try:
                 yield self._conn
+                if self._backlog.full:
+                    self._backlog.let_go()
                 transaction.commit()
             except BaseException:
                 transaction.rollback()
@@ -214,64 +251,70 @@ class Database:
 
     @contextlib.contextmanager
     def write(self, *, lasting: bool = True) -> Iterator[Connection]:
-        """A write of our own: the guard row is set for as long as it lasts, and no longer.
-
-        `lasting` off does not wait for the disk. A power cut may take such a write, never half of
-        it, and never a later one that lasts without it.
-        """
-        with self._synchronous(lasting), self.edit() as conn:
-            if conn.exec_driver_sql("UPDATE sync_guard SET active = 1 WHERE id = 1").rowcount == 0:
+        """A write of our own: the guard row is set for as long as it lasts, and no longer."""
+        with self.edit(lasting=lasting) as conn:
+            driver = raw(conn)
+            if driver.execute("UPDATE sync_guard SET active = 1 WHERE id = 1").rowcount == 0:
                 raise SchemaError(
                     f"the write guard of the database {self.path.name} is missing: "
                     "`syncer db upgrade` puts it back"
                 )
             yield conn
-            conn.exec_driver_sql("UPDATE sync_guard SET active = 0 WHERE id = 1")
+            driver.execute("UPDATE sync_guard SET active = 0 WHERE id = 1")
 
-    @contextlib.contextmanager
-    def _synchronous(self, lasting: bool) -> Iterator[None]:
-        if lasting:
-            yield
-            return
-        self.pragma("PRAGMA synchronous = NORMAL")
-        try:
-            yield
-        finally:
-            self.pragma("PRAGMA synchronous = FULL")
+    def _wait_for_disk(self, lasting: bool) -> None:
+        if lasting != self._lasting:
+            self.pragma(f"PRAGMA synchronous = {'FULL' if lasting else 'NORMAL'}")
+            self._lasting = lasting
 
     def _end_transaction(self) -> None:
         """After a commit that failed SQLAlchemy thinks that it is over; SQLite may think otherwise."""
-        raw = self._conn.connection.dbapi_connection
-        assert raw is not None
-        raw.rollback()  # does nothing where SQLite has ended it itself
+        raw(self._conn).rollback()  # does nothing where SQLite has ended it itself
 
     def data_version(self) -> int:
         """A number that changes when another connection has committed."""
         with self.mapped():
-            raw = self._conn.connection.dbapi_connection
-            assert raw is not None
-            row = raw.cursor().execute("PRAGMA data_version").fetchone()
+            row = raw(self._conn).execute("PRAGMA data_version").fetchone()
         return int(row[0])
 
     def version(self) -> tuple[int, int]:
         """What changes whenever anything is written: by another connection, or by this one."""
-        raw = self._conn.connection.dbapi_connection
-        assert raw is not None
-        return self.data_version(), raw.total_changes
+        return self.data_version(), raw(self._conn).total_changes
 
     def pragma(self, statement: str) -> list[tuple[object, ...]]:
         """Run one PRAGMA (or VACUUM) outside of any transaction and return its rows."""
         with self.mapped():
-            raw = self._conn.connection.dbapi_connection
-            assert raw is not None
-            return [tuple(row) for row in raw.cursor().execute(statement).fetchall()]
+            return [tuple(row) for row in raw(self._conn).execute(statement).fetchall()]
+
+    def hold_back(self, rows: int) -> bool:
+        """A block of so many rows was written, and more may come: see `backlog`. Whether anything is held back.
+
+        Who gets True calls `let_go` when nothing has come for a second.
+        """
+        with self.mapped():
+            self._backlog.wrote(raw(self._conn), rows)
+        return self.holds_back
+
+    @property
+    def holds_back(self) -> bool:
+        """Whether some of the log is held back."""
+        return self._backlog.held
+
+    def let_go(self) -> None:
+        """Hold nothing back any more, and copy what was."""
+        if self.holds_back:
+            self._backlog.let_go()
+            self.pragma("PRAGMA wal_checkpoint(PASSIVE)")
 
     def relax(self) -> None:
-        """Give back the memory of the page cache: between runs nobody needs it."""
+        """Give back what only a run needs: the log that was held back, the memory of the page cache."""
+        self.let_go()
+        self._backlog.close()
         self.pragma("PRAGMA shrink_memory")
 
     def close(self) -> None:
         """Close the connection; safe to call twice."""
+        self._backlog.close()
         self._conn.close()
         self._engine.dispose()
 

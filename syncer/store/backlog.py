@@ -1,0 +1,62 @@
+"""Keeps SQLite from copying its log into the file at every commit while a pull writes block after block.
+
+Most blocks write the same pages of the indexes again, so that copying them once for several blocks is a
+third of the work. A shell's commit would copy what ours did not, and its user wait for it: so a snapshot
+is kept open beside our connection, and nobody can copy what came after that. It ends right before a commit
+of ours, which then copies all, before a shell can. How long it may stay is seen to by who writes.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+from pathlib import Path
+
+#: When so many bytes of the log are held back, the next commit copies them.
+MOST = 4 * 1024 * 1024
+
+#: Writes that changed fewer rows hold nothing back.
+FEWEST = 200
+
+#: What holds back gives way to who waits for it (a checkpoint that cuts the log) after so many milliseconds.
+PATIENCE_MS = 100
+
+
+class Backlog:
+    """What of the log is not copied yet, because more is to come. Used by one thread at a time."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._snapshot: sqlite3.Connection | None = None
+        self.held = False  #: whether anything is held back
+        self.full = False  #: whether that is as much as may be
+
+    def wrote(self, driver: sqlite3.Connection, rows: int) -> None:
+        """A block of so many rows was just committed: what comes next is held back."""
+        if not self.held and rows < FEWEST:
+            return
+        _, log, copied = driver.execute("PRAGMA wal_checkpoint(PASSIVE)").fetchone()
+        if self.held:
+            (page,) = driver.execute("PRAGMA page_size").fetchone()
+            self.full = (log - copied) * page >= MOST
+        elif log == copied:
+            self._hold()
+
+    def let_go(self) -> None:
+        """Hold nothing back any more: the next commit copies it, whoever's it is."""
+        if self.held and self._snapshot is not None:
+            self._snapshot.rollback()
+        self.held = self.full = False
+
+    def close(self) -> None:
+        """Let go, and close what that took."""
+        self.let_go()
+        if self._snapshot is not None:
+            self._snapshot.close()
+            self._snapshot = None
+
+    def _hold(self) -> None:
+        if self._snapshot is None:
+            self._snapshot = sqlite3.connect(self._path, check_same_thread=False, isolation_level=None)
+        self._snapshot.execute("BEGIN")
+        self._snapshot.execute("SELECT 1 FROM sqlite_schema LIMIT 1").fetchone()
+        self.held = True

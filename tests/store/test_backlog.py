@@ -1,0 +1,148 @@
+"""The log is copied once for several blocks, by us and not by a shell's commit, and nobody waits for it in vain."""
+
+from __future__ import annotations
+
+import asyncio
+import sqlite3
+import threading
+from pathlib import Path
+
+import pytest
+
+from syncer.cycle import env as environment
+from syncer.cycle.env import Store
+from syncer.store import backlog, bulk
+from syncer.store.connect import Connection, Database, changes
+from syncer.store.tables import set_aside
+from tests.store.conftest import Mirror
+
+COLUMNS = ("job", "account", "digest", "reason", "raw", "first_seen_at", "last_seen_at")
+
+
+def block(conn: Connection, number: int, rows: int = 300) -> None:
+    """Write a block of rows whose index is in no order."""
+    stamp = "2026-11-21T12:00:00.000Z"
+    values = [
+        ("telecmi-contacts", "main", f"{hash((number, n)):x}", "invented", "x" * 400, stamp, stamp)
+        for n in range(rows)
+    ]
+    bulk.insert_rows(conn, set_aside, COLUMNS, values)
+
+
+def write(db: Database, number: int, rows: int = 300) -> bool:
+    """A block as a pull writes it; whether anything is held back after it."""
+    with db.write(lasting=False) as conn:
+        before = changes(conn)
+        block(conn, number, rows)
+        written = changes(conn) - before
+    return db.hold_back(written)
+
+
+def log(conn: sqlite3.Connection) -> tuple[int, int]:
+    """Copy what can be copied: pages of the log, and how many of them are copied."""
+    _, pages, copied = conn.execute("PRAGMA wal_checkpoint(PASSIVE)").fetchone()
+    return pages, copied
+
+
+def test_a_shells_commit_does_not_copy_what_a_pull_holds_back(mirror: Mirror) -> None:
+    row = mirror.contact()
+    shell = mirror.client("wal_autocheckpoint = 1")
+    assert write(mirror.db, 1) and write(mirror.db, 2)
+    shell.execute("UPDATE telecmi_contacts SET company = 'Sample Press' WHERE id = ?", (row,))
+    shell.commit()
+    pages, copied = log(shell)
+    assert pages - copied > 100  # neither that commit nor we ourselves could copy it
+    shell.close()
+
+
+def test_a_small_write_holds_nothing_back(mirror: Mirror) -> None:
+    assert not write(mirror.db, 1, rows=backlog.FEWEST // 4)
+
+
+def test_what_is_held_back_stays_small_and_is_copied_by_a_commit_of_ours(
+    mirror: Mirror, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(backlog, "MOST", 1024 * 1024)
+    beside = mirror.client("wal_autocheckpoint = 0")
+    largest = 0
+    for number in range(30):
+        write(mirror.db, number)
+        pages, copied = log(beside)
+        largest = max(largest, pages - copied)
+    assert 500 < largest < 3000  # pages of 1 kB: the bound, and what a block adds
+    wal = mirror.path.with_name(f"{mirror.path.name}-wal").stat().st_size
+    assert wal < 5 * 1024 * 1024  # and so the log began anew from time to time
+    beside.close()
+
+
+def test_a_write_that_has_to_last_does_not_wait_for_the_disk_in_the_lock(mirror: Mirror) -> None:
+    beside = mirror.client("wal_autocheckpoint = 0")
+    write(mirror.db, 1)
+    write(mirror.db, 2)
+    with mirror.db.write():
+        pages, copied = log(beside)
+        assert pages == copied  # all that came before is in the file, and on the disk
+    beside.close()
+
+
+def test_who_cuts_the_log_gets_his_turn(mirror: Mirror) -> None:
+    write(mirror.db, 1)
+    write(mirror.db, 2)
+    cut: list[int] = []
+
+    def cutting() -> None:
+        other = mirror.client(timeout=30.0)
+        cut.append(other.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()[0])
+        other.close()
+
+    thread = threading.Thread(target=cutting)
+    mirror.db.pragma("PRAGMA busy_timeout = 30000")
+    thread.start()
+    for number in range(3, 2000):  # he waits for the snapshot, and keeps the lock: so we let go of it
+        write(mirror.db, number, rows=20)
+        if cut:
+            break
+    thread.join()
+    assert cut == [0]
+
+
+def test_between_runs_nothing_is_held_back(mirror: Mirror) -> None:
+    for number, end in enumerate((mirror.db.relax, mirror.db.let_go)):
+        assert write(mirror.db, 2 * number) and write(mirror.db, 2 * number + 1)
+        end()
+        other = mirror.client()
+        pages, copied = log(other)
+        assert pages == copied
+        assert other.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()[0] == 0
+        other.close()
+
+
+def test_a_pull_that_waits_for_its_vendor_holds_nothing_back(
+    mirror: Mirror, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(environment, "HELD_BACK", 0.0)
+    held: list[bool] = []
+
+    async def pull() -> None:
+        store = Store(mirror.db)
+        for number in (1, 2):
+            await store.judged(lambda _, made=number: made, block, large=False)
+            held.append(mirror.db.holds_back)
+        await asyncio.sleep(0.01)
+        held.append(mirror.db.holds_back)
+
+    asyncio.run(pull())
+    assert held == [True, True, False]
+
+
+def test_pages_of_a_new_file_are_small_and_those_of_an_old_one_stay(tmp_path: Path) -> None:
+    old = tmp_path / "old.db"
+    with sqlite3.connect(old) as conn:
+        conn.execute("PRAGMA page_size = 4096")
+        conn.execute("CREATE TABLE t (x)")
+    conn.close()
+    sizes = []
+    for path in (old, tmp_path / "new.db"):
+        with Database(path) as db:
+            sizes.append(db.pragma("PRAGMA page_size")[0][0])
+    assert sizes == [4096, 1024]
