@@ -11,7 +11,7 @@ from __future__ import annotations
 import ssl
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import contextmanager
-from types import SimpleNamespace
+from contextvars import ContextVar
 from typing import Any
 
 import aiohttp
@@ -19,6 +19,9 @@ import httpx
 
 #: The name of the extension of a request that is told when it waits for a connection, and when it has one.
 CONNECTING = "syncer.connecting"
+
+#: That of the request which is being sent in this task.
+_connecting: ContextVar[Callable[[bool], None] | None] = ContextVar("connecting", default=None)
 
 #: How long an idle connection is kept, in seconds.
 _KEEP = 5.0
@@ -68,12 +71,11 @@ class Transport(httpx.AsyncBaseTransport):
 
     def _open(self) -> aiohttp.ClientSession:
         if self._session is None or self._session.closed:
-            connector = aiohttp.TCPConnector(limit=self._connections, ssl=self._tls, keepalive_timeout=_KEEP)
+            connector = _Connector(limit=self._connections, ssl=self._tls, keepalive_timeout=_KEEP)
             self._session = aiohttp.ClientSession(
                 connector=connector,
                 cookie_jar=aiohttp.DummyCookieJar(),
                 trust_env=self._trust_env,
-                trace_configs=[_trace()],
                 timeout=aiohttp.ClientTimeout(total=None, sock_connect=None),
                 auto_decompress=False,
                 skip_auto_headers=("User-Agent", "Accept", "Accept-Encoding", "Content-Type"),
@@ -82,17 +84,21 @@ class Transport(httpx.AsyncBaseTransport):
 
     async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
         """Send one request; its body is read by the caller. Raises httpx's errors only."""
-        with _named():
-            answer = await self._open().request(
-                request.method,
-                str(request.url),
-                data=request.content or None,
-                headers=[
-                    (name.decode("latin-1"), value.decode("latin-1")) for name, value in request.headers.raw
-                ],
-                allow_redirects=False,
-                trace_request_ctx=request.extensions.get(CONNECTING),
-            )
+        told = _connecting.set(request.extensions.get(CONNECTING))
+        try:
+            with _named():
+                answer = await self._open().request(
+                    request.method,
+                    str(request.url),
+                    data=request.content or None,
+                    headers=[
+                        (name.decode("latin-1"), value.decode("latin-1"))
+                        for name, value in request.headers.raw
+                    ],
+                    allow_redirects=False,
+                )
+        finally:
+            _connecting.reset(told)
         return httpx.Response(
             answer.status,
             headers=answer.raw_headers,
@@ -122,19 +128,18 @@ class _Body(httpx.AsyncByteStream):
         self._answer.release()
 
 
-def _trace() -> aiohttp.TraceConfig:
-    """Tells a request's `CONNECTING` when it begins to connect, and when a connection is its own."""
-    trace = aiohttp.TraceConfig()
+class _Connector(aiohttp.TCPConnector):
+    """Tells a request's `CONNECTING` when it waits for a connection, and when one is its own.
 
-    def teller(connecting: bool) -> Callable[[aiohttp.ClientSession, SimpleNamespace, Any], Any]:
-        async def tell(_: aiohttp.ClientSession, context: SimpleNamespace, __: object) -> None:
-            if context.trace_request_ctx is not None:
-                context.trace_request_ctx(connecting)
+    aiohttp's own traces tell the same at twenty other moments as well, for a tenth of what a call costs.
+    """
 
-        return tell
-
-    for waits in (trace.on_connection_queued_start, trace.on_connection_create_start):
-        waits.append(teller(True))
-    for ready in (trace.on_connection_create_end, trace.on_connection_reuseconn):
-        ready.append(teller(False))
-    return trace
+    async def connect(self, *args: Any, **kw: Any) -> Any:
+        """A connection for one request."""
+        tell = _connecting.get()
+        if tell is not None:
+            tell(True)
+        connection = await super().connect(*args, **kw)
+        if tell is not None:
+            tell(False)
+        return connection
