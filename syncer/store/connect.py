@@ -1,6 +1,6 @@
 """The connection: one SQLite file, WAL, short IMMEDIATE transactions, errors in our own terms.
 
-What is SQLite's own (PRAGMAs, BEGIN IMMEDIATE, file modes) stays here and in `triggers.py`.
+What is SQLite's own (PRAGMAs, BEGIN IMMEDIATE, file modes) stays here, in `backlog.py` and in `triggers.py`.
 """
 
 from __future__ import annotations
