@@ -23,7 +23,7 @@ from syncer.remote.http import Door
 from syncer.remote.smartflo import Smartflo
 from syncer.remote.telecmi import Telecmi
 from syncer.remote.tokens import TokenStore
-from syncer.store.connect import Connection, Database, changes
+from syncer.store.connect import Connection, Database
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -39,9 +39,12 @@ HELD_BACK = 1.0
 class Store:
     """The database for coroutines: each call is one transaction, in one thread, one at a time."""
 
-    def __init__(self, db: Database, executor: Executor | None = None) -> None:
+    def __init__(
+        self, db: Database, executor: Executor | None = None, *, held_back: float = HELD_BACK
+    ) -> None:
         self.db = db
         self._executor = executor
+        self._held_back = held_back
         self._letting_go: asyncio.TimerHandle | None = None
 
     async def read(self, fn: Callable[Concatenate[Connection, P], T], *args: P.args, **kw: P.kwargs) -> T:
@@ -83,15 +86,13 @@ class Store:
                     break
             with db.write(lasting=False) as conn:
                 began = time.perf_counter()
-                before = changes(conn)
                 if db.data_version() != version:
                     if large:
                         raise DisturbedError
                     made = judge(conn)
                 write(conn, made)
-                rows = changes(conn) - before
                 took = time.perf_counter() - began
-            return took, db.hold_back(rows)
+            return took, db.hold_back()
 
         took, held_back = await self.call(work)
         if held_back:
@@ -102,7 +103,7 @@ class Store:
         """End what is held back of the log when no block has followed for a while."""
         if self._letting_go is not None:
             self._letting_go.cancel()
-        self._letting_go = asyncio.get_running_loop().call_later(HELD_BACK, self._let_go)
+        self._letting_go = asyncio.get_running_loop().call_later(self._held_back, self._let_go)
 
     def _let_go(self) -> None:
         if self._executor is None:

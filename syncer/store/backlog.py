@@ -43,9 +43,9 @@ class Backlog:
 
     def let_go(self) -> None:
         """Hold nothing back any more: the next commit copies it, whoever's it is."""
-        if self.held and self._snapshot is not None:
-            self._snapshot.rollback()
         self.held = self.full = False
+        if self._snapshot is not None:
+            self._snapshot.rollback()
 
     def close(self) -> None:
         """Let go, and close what that took."""

@@ -26,7 +26,7 @@ from syncer.store import backlog, faults
 from syncer.store.backlog import Backlog
 from syncer.store.looking import BUSY_TIMEOUT, raw
 
-__all__ = ["BUSY_TIMEOUT", "Connection", "Database", "changes", "create_private", "map_error"]
+__all__ = ["BUSY_TIMEOUT", "Connection", "Database", "create_private", "map_error"]
 
 #: Bytes of a page of the file. A change far from all others writes a page of each table and index that it
 #: touches, twice (to the log and to the file): with SQLite's usual 4096 that is four times as much.
@@ -35,11 +35,6 @@ PAGE_SIZE = 1024
 #: The log is copied into the file at so many pages, after a commit, when nobody waits for the write lock. At
 #: 1000 any other client copies it: a person who edits would wait for what we wrote. See also `backlog`.
 CHECKPOINT_PAGES = 600
-
-
-def changes(conn: Connection) -> int:
-    """Rows that were written on this connection since it was opened."""
-    return raw(conn).total_changes
 
 
 def map_error(error: SQLAlchemyError, path: Path) -> StoreError | UsageError:
@@ -156,7 +151,9 @@ class Database:
         self._immediate = False
         self._lasting = True
         self._busy_timeout_ms = int(busy_timeout * 1000)
+        self._checkpoints = checkpoints
         self._backlog = Backlog(path)
+        self._rows = 0  #: that the last write wrote
         opened: Any = lambda: self._open(busy_timeout, checkpoints)  # noqa: E731 - typed for NullPool
         self._engine = Engine(
             NullPool(opened, dialect=_dialect()),
@@ -239,8 +236,10 @@ class Database:
         self._immediate = True
         with self.mapped():
             transaction = self._conn.begin()
+            before = raw(self._conn).total_changes
             try:
                 yield self._conn
+                self._rows = raw(self._conn).total_changes - before
                 if self._backlog.full:
                     self._backlog.let_go()
                 transaction.commit()
@@ -286,13 +285,14 @@ class Database:
         with self.mapped():
             return [tuple(row) for row in raw(self._conn).execute(statement).fetchall()]
 
-    def hold_back(self, rows: int) -> bool:
-        """A block of so many rows was written, and more may come: see `backlog`. Whether anything is held back.
+    def hold_back(self) -> bool:
+        """A block was written, and more may come: see `backlog`. Whether anything is held back.
 
         Who gets True calls `let_go` when nothing has come for a second.
         """
-        with self.mapped():
-            self._backlog.wrote(raw(self._conn), rows)
+        if self._checkpoints:
+            with self.mapped():
+                self._backlog.wrote(raw(self._conn), self._rows)
         return self.holds_back
 
     @property

@@ -5,7 +5,7 @@ People's own edits are logged by the triggers.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import TypeAlias
 
 from sqlalchemy import Connection, bindparam, insert, select
@@ -24,14 +24,6 @@ def inserted(conn: Connection, table: str, row_id: int, at: str, origin: str = "
     conn.execute(
         insert(change_log).values(at=at, table_name=table, row_id=row_id, kind="insert", origin=origin)
     )
-
-
-def inserted_many(conn: Connection, table: str, rows: Iterable[int], at: str) -> None:
-    """Rows came into the mirror."""
-    entries = [
-        {"at": at, "table_name": table, "row_id": row, "kind": "insert", "origin": "upstream"} for row in rows
-    ]
-    conn.execute(insert(change_log), entries)
 
 
 def removed(conn: Connection, table: str, row_id: int, at: str, origin: str = "upstream") -> None:
