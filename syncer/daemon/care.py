@@ -168,13 +168,8 @@ def shrink_wal(db: Database) -> bool:
     _, log, done = db.pragma("PRAGMA wal_checkpoint(PASSIVE)")[0]
     if log != done:
         return False
-    patience = db.pragma("PRAGMA busy_timeout")[0][0]
-    db.pragma("PRAGMA busy_timeout = 100")
-    try:
-        with contextlib.suppress(StoreBusyError):
-            db.pragma("PRAGMA wal_checkpoint(TRUNCATE)")
-    finally:
-        db.pragma(f"PRAGMA busy_timeout = {patience}")
+    with db.patience(100), contextlib.suppress(StoreBusyError):
+        db.pragma("PRAGMA wal_checkpoint(TRUNCATE)")
     return wal_size(db) <= LARGE_WAL
 
 

@@ -8,7 +8,9 @@ of ours, which then copies all, before a shell can. How long it may stay is seen
 
 from __future__ import annotations
 
+import contextlib
 import sqlite3
+from collections.abc import Iterator
 from pathlib import Path
 
 #: When so many bytes of the log are held back, the next commit copies them.
@@ -34,11 +36,14 @@ class Backlog:
         """A block of so many rows was just committed: what comes next is held back."""
         if not self.held and rows < FEWEST:
             return
+        (page,) = driver.execute("PRAGMA page_size").fetchone()
         _, log, copied = driver.execute("PRAGMA wal_checkpoint(PASSIVE)").fetchone()
         if self.held:
-            (page,) = driver.execute("PRAGMA page_size").fetchone()
             self.full = (log - copied) * page >= MOST
-        elif log == copied:
+            return
+        if log * page >= MOST:
+            log, copied = _begin_anew(driver)
+        if log == copied:
             self._hold()
 
     def let_go(self) -> None:
@@ -60,3 +65,25 @@ class Backlog:
         self._snapshot.execute("BEGIN")
         self._snapshot.execute("SELECT 1 FROM sqlite_schema LIMIT 1").fetchone()
         self.held = True
+
+
+def _begin_anew(driver: sqlite3.Connection) -> tuple[int, int]:
+    """Let the next write begin the log anew, unless somebody reads it: its pages, and how many are copied.
+
+    A shell that writes all the while is in the log again before it is copied, so that it would grow
+    without end; and SQLite cuts one that grew too long while it holds the lock.
+    """
+    with patience(driver, 0):
+        _, log, copied = driver.execute("PRAGMA wal_checkpoint(RESTART)").fetchone()
+    return log, copied
+
+
+@contextlib.contextmanager
+def patience(driver: sqlite3.Connection, milliseconds: int) -> Iterator[None]:
+    """Wait that long for whoever stands in the way, and as long as usual afterwards."""
+    (usual,) = driver.execute("PRAGMA busy_timeout").fetchone()
+    driver.execute(f"PRAGMA busy_timeout = {milliseconds}")
+    try:
+        yield
+    finally:
+        driver.execute(f"PRAGMA busy_timeout = {usual}")

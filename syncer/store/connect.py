@@ -150,7 +150,6 @@ class Database:
             faults.require(path)
         self._immediate = False
         self._lasting = True
-        self._busy_timeout_ms = int(busy_timeout * 1000)
         self._checkpoints = checkpoints
         self._backlog = Backlog(path)
         self._rows = 0  #: that the last write wrote
@@ -193,14 +192,10 @@ class Database:
         elif not self.holds_back:
             driver.execute("BEGIN IMMEDIATE")
         else:  # who has the lock may wait for what we hold back
-            driver.execute(f"PRAGMA busy_timeout = {backlog.PATIENCE_MS}")
-            try:
+            with contextlib.suppress(sqlite3.OperationalError), backlog.patience(driver, backlog.PATIENCE_MS):
                 driver.execute("BEGIN IMMEDIATE")
                 return
-            except sqlite3.OperationalError:
-                self._backlog.let_go()
-            finally:
-                driver.execute(f"PRAGMA busy_timeout = {self._busy_timeout_ms}")
+            self._backlog.let_go()
             driver.execute("BEGIN IMMEDIATE")
 
     @contextlib.contextmanager
@@ -284,6 +279,12 @@ class Database:
         """Run one PRAGMA (or VACUUM) outside of any transaction and return its rows."""
         with self.mapped():
             return [tuple(row) for row in raw(self._conn).execute(statement).fetchall()]
+
+    @contextlib.contextmanager
+    def patience(self, milliseconds: int) -> Iterator[None]:
+        """Wait no longer than that for whoever stands in the way."""
+        with backlog.patience(raw(self._conn), milliseconds):
+            yield
 
     def hold_back(self) -> bool:
         """A block was written, and more may come: see `backlog`. Whether anything is held back.

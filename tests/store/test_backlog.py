@@ -6,6 +6,7 @@ import asyncio
 import sqlite3
 import threading
 from pathlib import Path
+from typing import Any
 
 from syncer.cycle.env import Store
 from syncer.store import backlog, bulk
@@ -65,6 +66,46 @@ def test_what_is_held_back_stays_small_and_is_copied_by_a_commit_of_ours(mirror:
     wal = mirror.path.with_name(f"{mirror.path.name}-wal").stat().st_size
     assert wal < 2 * backlog.MOST  # and so the log began anew from time to time
     beside.close()
+
+
+class Raced:
+    """A connection beside which a shell writes whenever it copies, so that it never copies all."""
+
+    def __init__(self, mirror: Mirror) -> None:
+        self._driver = mirror.client()
+        self._shell = mirror.client("wal_autocheckpoint = 0")
+        self._reader = mirror.client()
+
+    def execute(self, sql: str) -> sqlite3.Cursor:
+        if "PASSIVE" not in sql:
+            return self._driver.execute(sql)
+        self._reader.execute("BEGIN")
+        self._reader.execute("SELECT 1 FROM telecmi_contacts").fetchone()
+        self._shell.execute("UPDATE telecmi_contacts SET company = company || '.'")
+        self._shell.commit()
+        done = self._driver.execute(sql)
+        self._reader.rollback()
+        return done
+
+    def close(self) -> None:
+        for conn in (self._driver, self._shell, self._reader):
+            conn.close()
+
+
+def test_a_shell_that_always_comes_between_does_not_make_the_log_grow(mirror: Mirror) -> None:
+    mirror.contact(company="Sample Press")
+    raced: Any = Raced(mirror)
+    held = backlog.Backlog(mirror.path)
+    with Database(mirror.path, checkpoints=False) as db:
+        for number in range(60):
+            if held.full:
+                held.let_go()
+            with db.write(lasting=False) as conn:
+                block(conn, number)
+            held.wrote(raced, 300)
+    assert mirror.path.with_name(f"{mirror.path.name}-wal").stat().st_size < 2 * backlog.MOST
+    held.close()
+    raced.close()
 
 
 def test_a_connection_that_does_not_copy_holds_nothing_back(mirror: Mirror) -> None:
