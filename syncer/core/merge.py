@@ -46,7 +46,7 @@ def dirty_fields(base: Fields, local: Fields, region: str) -> tuple[str, ...]:
     """The fields in which the row differs from what was agreed."""
     if base == local:
         return ()
-    both = zip(FIELDS, base.values(), local.values(), strict=True)
+    both = zip(FIELDS, base, local, strict=True)
     return tuple(
         name for name, theirs, mine in both if theirs != mine and is_dirty(name, theirs, mine, region)
     )
@@ -72,7 +72,7 @@ def merge(
     clashes: dict[str, Clash] = {}
     taken: dict[str, tuple[str, str]] = {}
     overruled: dict[str, tuple[str, str]] = {}
-    for name, b, mine, theirs in zip(FIELDS, agreed.values(), local.values(), remote.values(), strict=True):
+    for name, b, mine, theirs in zip(FIELDS, agreed, local, remote, strict=True):
         if b == mine == theirs:
             continue
         edited = is_dirty(name, b, mine, region)

@@ -21,7 +21,7 @@ LARGEST = 400
 SMALLEST = 50
 
 #: How long a transaction may hold up others, in seconds: what a person at a keyboard does not notice.
-SHORT = 0.02
+SHORT = 0.015
 
 #: What has waited so long is written even if it is little, in seconds.
 LONGEST_WAIT = 10.0

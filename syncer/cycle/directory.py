@@ -187,7 +187,7 @@ class ContactSubject:
             }
             if refused:  # raw stays the old one, so that the next listing sees the difference again
                 remote = replace(
-                    remote, fields=replace(remote.fields, **refused), raw=local.raw or remote.raw
+                    remote, fields=remote.fields._replace(**refused), raw=local.raw or remote.raw
                 )
             batch.append((local, remote))
         for local, remote in batch:

@@ -67,7 +67,7 @@ def _insert(
         return []
     shown = []
     for row in rows:
-        phone_no, *others = [value or None for value in row.fields.values()]
+        phone_no, *others = [value or None for value in row.fields]
         shown.append((account, row.contact_id, phone_no, row.phone_e164, *others, at, at, row.raw))
     ids = bulk.insert_new(conn, telecmi_contacts, _SHOWN, shown, at)
     conn.exec_driver_sql(_INSERT_BASES, (epoch, ids[0], ids[-1]))

@@ -73,7 +73,7 @@ def add(conn: Connection, policy: Policy, ids: Sequence[int], at: str) -> int:
         return 0
     shown, bases, epoch = [], [], queue.tick(conn)
     for row in rows.values():
-        phone_no, *others = derived(row.name, row.mobile, row.email).values()
+        phone_no, *others = derived(row.name, row.mobile, row.email)
         filled = [value or None for value in others]
         shown.append((policy.account, phone_no or None, row.phone_e164, *filled, at, at, row.raw))
         bases.append((policy.account, "user_list", phone_no, *others, row.phone_e164, epoch))

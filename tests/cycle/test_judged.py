@@ -137,7 +137,7 @@ def _raw(fields: Fields) -> str:
 
 
 def _with(one: DirectoryContact, **fields: str) -> DirectoryContact:
-    shown = replace(one.fields, **fields)
+    shown = one.fields._replace(**fields)
     return replace(one, fields=shown, phone_e164=to_e164(shown.phone_no, "IN"), raw=_raw(shown))
 
 
