@@ -24,7 +24,7 @@ from sqlalchemy.util import LRUCache
 from syncer.errors import SchemaError, StoreError, UsageError
 from syncer.store import backlog, faults
 from syncer.store.backlog import Backlog
-from syncer.store.looking import BUSY_TIMEOUT, raw
+from syncer.store.looking import BUSY_TIMEOUT, lenient, raw
 
 __all__ = ["BUSY_TIMEOUT", "Connection", "Database", "create_private", "map_error"]
 
@@ -170,7 +170,7 @@ class Database:
             self.path, timeout=busy_timeout, check_same_thread=False, cached_statements=512
         )
         conn.isolation_level = None
-        conn.text_factory = lambda raw: raw.decode("utf-8", "replace")
+        conn.text_factory = lenient
         for pragma in (
             f"page_size = {PAGE_SIZE}",  # of a new file; one that is there keeps its own
             "journal_mode = WAL",

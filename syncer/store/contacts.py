@@ -11,7 +11,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import Connection, Row, bindparam, delete, func, literal, or_, select, update
+from sqlalchemy import Connection, bindparam, delete, func, literal, or_, select, update
 from sqlalchemy.dialects.sqlite import insert as upsert
 
 from syncer.core.contacts import Change, Intent, Local
@@ -21,6 +21,7 @@ from syncer.core.push import Leaving
 from syncer.core.queue import OPEN, WAITING
 from syncer.core.rows import Bits
 from syncer.store import bulk, log, queue
+from syncer.store.looking import fetch
 from syncer.store.tables import change_queue, contact_base, push_intents, telecmi_contacts
 
 TABLE = "telecmi_contacts"
@@ -61,13 +62,15 @@ _SIX = len(FIELDS)
 
 
 def _load(conn: Connection, query: str, *values: Any) -> list[Local]:
-    rows = conn.exec_driver_sql(query, values).all()
+    rows = fetch(conn, query, *values)
     changes = queue.load_open(conn, [row[2] for row in rows if row[0]])
     intents = queue.load_intents(conn, [row[2] for row in rows if row[1]])
     return [_local(row, changes, intents) for row in rows]
 
 
-def _local(row: Row[Any], changes: Mapping[int, list[Change]], intents: Mapping[int, list[Intent]]) -> Local:
+def _local(
+    row: tuple[Any, ...], changes: Mapping[int, list[Change]], intents: Mapping[int, list[Intent]]
+) -> Local:
     waits, sent, row_id, account, contact_id, phone_e164, deleted_at, raw, source, touched = row[: -2 * _SIX]
     shown, agreed = row[-2 * _SIX : -_SIX], row[-_SIX:]
     return Local(

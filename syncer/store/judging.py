@@ -21,6 +21,7 @@ from syncer.core.rows import Bits, differing_fields
 from syncer.store import queue, waiting
 from syncer.store.batch import Batch, settles
 from syncer.store.contacts import TABLE, Policy, load_adopters, load_by_contact_id
+from syncer.store.looking import fetch
 from syncer.store.tables import contact_base, telecmi_contacts
 
 T = TypeVar("T")
@@ -89,8 +90,8 @@ def sift(
     told = [of(row) for row in rows]
     known: dict[str, list[Any]] = {}
     for block in queue.chunks([contact_id for contact_id, _, _ in told]):
-        found = conn.exec_driver_sql(_STANDING, (work.policy.account, json.dumps(block))).all()
-        known |= {contact_id: there for contact_id, *there in found}
+        standing = fetch(conn, _STANDING, work.policy.account, json.dumps(block))
+        known |= {contact_id: there for contact_id, *there in standing}
     waits = {
         known[contact_id][0]: fields(row)
         for row, (contact_id, _, _) in zip(rows, told, strict=True)

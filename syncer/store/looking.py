@@ -10,6 +10,7 @@ import contextlib
 import sqlite3
 from collections.abc import Callable, Iterator, Sized
 from contextlib import AbstractContextManager
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol, TypeAlias
 
@@ -47,7 +48,7 @@ class Looking:
         with faults.told(path):
             # Not opened read-only: then nobody could take up the log of a program that was killed.
             self._conn = sqlite3.connect(path, timeout=busy_timeout, isolation_level=None)
-            self._conn.text_factory = lambda raw: raw.decode("utf-8", "replace")
+            self._conn.text_factory = lenient
             for pragma in ("query_only = ON", "trusted_schema = OFF", "cache_size = -8000"):
                 self._conn.execute(f"PRAGMA {pragma}")
 
@@ -75,6 +76,15 @@ class Looking:
 
     def __exit__(self, *exc: object) -> None:
         self.close()
+
+
+#: Text as it is read: odd bytes that a person or a vendor left are shown, and break nothing.
+lenient = partial(str, encoding="utf-8", errors="replace")
+
+
+def fetch(conn: Reader, query: str, *values: Any) -> list[tuple[Any, ...]]:
+    """What a query finds, as SQLite hands it over: for many rows, past SQLAlchemy."""
+    return raw(conn).execute(query, values).fetchall()
 
 
 def raw(conn: Reader) -> sqlite3.Connection:

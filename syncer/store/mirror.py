@@ -11,14 +11,14 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cache
-from typing import Any
+from typing import Any, NamedTuple
 
 from sqlalchemy import Connection, insert, select, text, update
 
 from syncer.core.model import Note, Row, Value
 from syncer.core.rows import Bits, Change, Decision, Insert, Remove, Same, Stored, decide_row
 from syncer.store import bulk, log
-from syncer.store.looking import raw
+from syncer.store.looking import fetch, raw
 from syncer.store.queue import chunks
 from syncer.store.tables import Mirror, telecmi_notes
 
@@ -81,8 +81,8 @@ def _loading(mirror: Mirror) -> str:
 def _load(conn: Connection, mirror: Mirror, account: str, keys: Iterable[str]) -> dict[str, Stored]:
     out = {}
     for block in chunks(keys):
-        for row_id, key, json_, deleted_at, *values in conn.exec_driver_sql(
-            _loading(mirror), (account, json.dumps(block))
+        for row_id, key, json_, deleted_at, *values in fetch(
+            conn, _loading(mirror), account, json.dumps(block)
         ):
             content = dict(zip(mirror.content, values, strict=True))
             out[key] = Stored(row_id, content, json_, deleted_at is not None)
@@ -98,7 +98,15 @@ def _decide(tracker: Tracker, stored: Stored | None, row: Row) -> Decision:
 @cache
 def _standing(mirror: Mirror) -> str:
     known = f"account = ? AND {mirror.key} IN (SELECT value FROM json_each(?))"
-    return f"SELECT id, {mirror.key} AS key_, raw, deleted_at FROM {mirror.name} WHERE {known}"
+    return f"SELECT {mirror.key}, id, raw, deleted_at FROM {mirror.name} WHERE {known}"
+
+
+class _Standing(NamedTuple):
+    """How a row stands here."""
+
+    id: int
+    raw: str | None
+    deleted_at: str | None
 
 
 def sift(conn: Connection, tracker: Tracker, rows: Sequence[Row]) -> list[Row]:
@@ -133,12 +141,12 @@ def sift(conn: Connection, tracker: Tracker, rows: Sequence[Row]) -> list[Row]:
     return differing
 
 
-def _standing_rows(conn: Connection, tracker: Tracker, rows: Sequence[Row]) -> dict[str, Any]:
-    there: dict[str, Any] = {}
+def _standing_rows(conn: Connection, tracker: Tracker, rows: Sequence[Row]) -> dict[str, _Standing]:
+    there: dict[str, _Standing] = {}
     mirror = tracker.mirror
     for block in chunks([row.key for row in rows]):
-        found = conn.exec_driver_sql(_standing(mirror), (tracker.account, json.dumps(block)))
-        there |= {one.key_: one for one in found}
+        standing = fetch(conn, _standing(mirror), tracker.account, json.dumps(block))
+        there |= {key: _Standing(*one) for key, *one in standing}
     return there
 
 

@@ -17,6 +17,7 @@ from syncer.core.push import Context, Decision, Due, Look, Send, Step, Wait, dec
 from syncer.core.queue import Event
 from syncer.store import contacts, queue
 from syncer.store.contacts import Policy
+from syncer.store.looking import fetch
 from syncer.store.tables import change_queue, contact_base, telecmi_contacts
 
 _C, _Q = telecmi_contacts.c, change_queue.c
@@ -214,8 +215,7 @@ def unsettled(
 def ids_upstream(conn: Connection, rows: Iterable[int]) -> dict[int, str | None]:
     """By row: the directory's id of the contact, None where it has none yet."""
     query = "SELECT id, contact_id FROM telecmi_contacts WHERE id IN (SELECT value FROM json_each(?))"
-    found = conn.exec_driver_sql(query, (json.dumps(list(rows)),))
-    return dict(map(tuple, found))
+    return dict(fetch(conn, query, json.dumps(list(rows))))
 
 
 def accepted_alone(conn: Connection, batch: Sequence[Send], at: str) -> None:

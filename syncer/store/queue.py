@@ -17,6 +17,7 @@ from syncer.core.merge import Clash
 from syncer.core.model import Operation, State
 from syncer.core.queue import OPEN, SETTLED, Event, advance
 from syncer.store import bulk
+from syncer.store.looking import fetch
 from syncer.store.tables import change_log, change_queue, push_intents, sync_guard
 
 #: Most values in one IN list; SQLite's own limit is far higher, its planner likes them short.
@@ -86,7 +87,7 @@ def _as_change(row: Sequence[Any]) -> Change:
 def load_open(conn: Connection, rows: Iterable[int]) -> dict[int, list[Change]]:
     """Open changes by contact row."""
     out: dict[int, list[Change]] = {}
-    for row in conn.exec_driver_sql(_OPEN_OF_ROWS, (json.dumps(list(rows)),)):
+    for row in fetch(conn, _OPEN_OF_ROWS, json.dumps(list(rows))):
         change = _as_change(row)
         out.setdefault(change.contact_row, []).append(change)
     return out
@@ -95,7 +96,7 @@ def load_open(conn: Connection, rows: Iterable[int]) -> dict[int, list[Change]]:
 def load_intents(conn: Connection, rows: Iterable[int]) -> dict[int, list[Intent]]:
     """Requests since the base last moved, by contact row, oldest first."""
     out: dict[int, list[Intent]] = {}
-    for row in conn.exec_driver_sql(_INTENTS_OF_ROWS, (json.dumps(list(rows)),)):
+    for row in fetch(conn, _INTENTS_OF_ROWS, json.dumps(list(rows))):
         row_id, number, change_id, operation, fields, *rest = row
         intent = Intent(number, change_id, Operation(operation), json.loads(fields), *rest)
         out.setdefault(row_id, []).append(intent)
@@ -109,8 +110,8 @@ def load_change(conn: Connection, change_id: int) -> Change | None:
 
 def load_changes(conn: Connection, ids: Iterable[int]) -> dict[int, Change]:
     """Changes by their numbers."""
-    found = conn.exec_driver_sql(_CHANGES, (json.dumps(list(ids)),))
-    return {change.id: change for change in map(_as_change, found)}
+    rows = fetch(conn, _CHANGES, json.dumps(list(ids)))
+    return {change.id: change for change in map(_as_change, rows)}
 
 
 def next_due(conn: Connection, account: str) -> tuple[int, str | None]:
@@ -172,8 +173,7 @@ def move(
 def load_states(conn: Connection, ids: Iterable[int]) -> dict[int, State]:
     """Where changes stand, by their numbers."""
     query = "SELECT id, state FROM change_queue WHERE id IN (SELECT value FROM json_each(?))"
-    found = conn.exec_driver_sql(query, (json.dumps(list(ids)),))
-    return {number: State(state) for number, state in found}
+    return {number: State(state) for number, state in fetch(conn, query, json.dumps(list(ids)))}
 
 
 def move_many(conn: Connection, steps: Sequence[Step], at: str) -> None:
@@ -295,7 +295,7 @@ def recover(conn: Connection, account: str, at: str) -> int:
 def pushed_since(conn: Connection, rows: Iterable[int], since: str) -> dict[int, list[dict[str, str]]]:
     """By contact row: the fields of its changes that arrived upstream since then."""
     out: dict[int, list[dict[str, str]]] = {}
-    for row, fields in conn.exec_driver_sql(_PUSHED, (json.dumps(list(rows)), since)):
+    for row, fields in fetch(conn, _PUSHED, json.dumps(list(rows)), since):
         out.setdefault(row, []).append(json.loads(fields))
     return out
 

@@ -14,6 +14,7 @@ from syncer.core.model import FIELDS, Fields, State
 from syncer.core.push import Send, still_so
 from syncer.core.queue import Event, advance
 from syncer.store import bulk
+from syncer.store.looking import fetch
 from syncer.store.tables import change_queue, push_intents
 
 #: How changes stand now, each with what its row says.
@@ -26,8 +27,8 @@ _STANDS = (
 
 def still_wanted(conn: Connection, batch: Sequence[Send]) -> list[tuple[Send, State, int]]:
     """Of what was decided, what is still so, each with the state and the attempts of its change."""
-    found = conn.exec_driver_sql(_STANDS, (json.dumps([send.change.id for send in batch]),))
-    there = {change_id: rest for change_id, *rest in found}
+    rows = fetch(conn, _STANDS, json.dumps([send.change.id for send in batch]))
+    there = {change_id: rest for change_id, *rest in rows}
     out = []
     for send in batch:
         if send.change.id in there:

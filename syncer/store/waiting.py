@@ -13,6 +13,7 @@ from sqlalchemy import Connection
 
 from syncer.core.contacts import waits_untouched
 from syncer.core.model import FIELDS, Fields, Operation, State
+from syncer.store.looking import fetch
 from syncer.store.queue import OPEN_STATES
 
 #: Of a row `c`: NULL without open changes, WAITS when all of them are queued updates, else greater.
@@ -35,7 +36,7 @@ def untouched(conn: Connection, shown: Mapping[int, Fields], region: str) -> set
     """Those of some rows, which all wait to be sent, to which what the directory shows does nothing."""
     out: set[int] = set()
     if shown:
-        for row_id, phone_no, *base in conn.exec_driver_sql(_AGREED, (json.dumps(list(shown)),)):
+        for row_id, phone_no, *base in fetch(conn, _AGREED, json.dumps(list(shown))):
             if waits_untouched(Fields(*base), phone_no or "", shown[row_id], region):
                 out.add(row_id)
     return out
