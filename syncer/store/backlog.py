@@ -22,6 +22,9 @@ FEWEST = 200
 #: What holds back gives way to who waits for it (a checkpoint that cuts the log) after so many milliseconds.
 PATIENCE_MS = 100
 
+#: So many milliseconds others may be held up until whoever reads from the log has gone.
+MOMENT_MS = 20
+
 
 class Backlog:
     """What of the log is not copied yet, because more is to come. Used by one thread at a time."""
@@ -34,16 +37,11 @@ class Backlog:
 
     def wrote(self, driver: sqlite3.Connection, rows: int) -> None:
         """A block of so many rows was just committed: what comes next is held back."""
-        if not self.held and rows < FEWEST:
-            return
-        (page,) = driver.execute("PRAGMA page_size").fetchone()
-        _, log, copied = driver.execute("PRAGMA wal_checkpoint(PASSIVE)").fetchone()
         if self.held:
+            (page,) = driver.execute("PRAGMA page_size").fetchone()
+            _, log, copied = driver.execute("PRAGMA wal_checkpoint(PASSIVE)").fetchone()
             self.full = (log - copied) * page >= MOST
-            return
-        if log * page >= MOST:
-            log, copied = _begin_anew(driver)
-        if log == copied:
+        elif rows >= FEWEST and _all_copied(driver):
             self._hold()
 
     def let_go(self) -> None:
@@ -67,15 +65,16 @@ class Backlog:
         self.held = True
 
 
-def _begin_anew(driver: sqlite3.Connection) -> tuple[int, int]:
-    """Let the next write begin the log anew, unless somebody reads it: its pages, and how many are copied.
+def _all_copied(driver: sqlite3.Connection) -> bool:
+    """Copy what is left of the log, so that the next write begins it anew; False if somebody is in the way.
 
-    A shell that writes all the while is in the log again before it is copied, so that it would grow
-    without end; and SQLite cuts one that grew too long while it holds the lock.
+    The commit before has copied nearly all. But a shell that writes all the while is in the log again
+    before that ends: the log would grow without end, until SQLite cuts it in the midst of a commit. So this
+    is done while nobody writes, which also keeps old versions from their WAL-reset bug.
     """
-    with patience(driver, 0):
+    with patience(driver, MOMENT_MS):
         _, log, copied = driver.execute("PRAGMA wal_checkpoint(RESTART)").fetchone()
-    return log, copied
+    return bool(log == copied)
 
 
 @contextlib.contextmanager
