@@ -126,7 +126,10 @@ class Door:
         self._pace = None if math.isinf(requests_per_second) else AsyncLimiter(1, 1 / requests_per_second)
         if transport is None:
             trust_env = not is_loopback(self.base_url)
-            transport = Transport(tls_context(source, ca_file), connections=concurrency, trust_env=trust_env)
+            # Without TLS nothing is verified, and reading the stores takes a sixth of a second.
+            bare = ca_file is None and self.base_url.lower().startswith("http:")
+            tls = True if bare else tls_context(source, ca_file)
+            transport = Transport(tls, connections=concurrency, trust_env=trust_env)
         #: What requests go through. No client of httpx's around it: cookies, redirects and netrc are not wanted.
         self.transport = transport
 
@@ -385,4 +388,4 @@ def _new_tls() -> ssl.SSLContext:
 
 @cache
 def _usual_tls() -> ssl.SSLContext:
-    return _new_tls()  # reading the stores takes a tenth of a second
+    return _new_tls()
