@@ -76,7 +76,7 @@ class Store:
         had to wait for the writing, in seconds, but for its commit.
         """
 
-        def work() -> tuple[float, bool]:
+        def work() -> float:
             db = self.db
             for _ in range(JUDGED):
                 with db.read() as conn:
@@ -92,12 +92,13 @@ class Store:
                     made = judge(conn)
                 write(conn, made)
                 took = time.perf_counter() - began
-            return took, db.hold_back()
+            db.hold_back()
+            return took
 
-        took, held_back = await self.call(work)
-        if held_back:
+        try:
+            return await self.call(work)
+        finally:
             self._let_go_later()
-        return took
 
     def _let_go_later(self) -> None:
         """End what is held back of the log when no block has followed for a while."""

@@ -31,6 +31,7 @@ class Backlog:
 
     def __init__(self, path: Path) -> None:
         self._path = path
+        self._file = _file(path)
         self._snapshot: sqlite3.Connection | None = None
         self.held = False  #: whether anything is held back
         self.full = False  #: whether that is as much as may be
@@ -40,7 +41,8 @@ class Backlog:
         if self.held:
             (page,) = driver.execute("PRAGMA page_size").fetchone()
             _, log, copied = driver.execute("PRAGMA wal_checkpoint(PASSIVE)").fetchone()
-            self.full = (log - copied) * page >= MOST
+            # -1: somebody else is at copying, and how much is left cannot be told
+            self.full = log < 0 or (log - copied) * page >= MOST
         elif rows >= FEWEST and _all_copied(driver):
             self._hold()
 
@@ -58,11 +60,27 @@ class Backlog:
             self._snapshot = None
 
     def _hold(self) -> None:
-        if self._snapshot is None:
-            self._snapshot = sqlite3.connect(self._path, check_same_thread=False, isolation_level=None)
-        self._snapshot.execute("BEGIN")
-        self._snapshot.execute("SELECT 1 FROM sqlite_schema LIMIT 1").fetchone()
-        self.held = True
+        """Hold back from here on. Where that fails everything is copied at once, which costs time and no more."""
+        try:
+            if self._snapshot is None:
+                if _file(self._path) != self._file:
+                    return  # removed or replaced: to open what is there now would spoil the log
+                uri = f"{self._path.absolute().as_uri()}?mode=rw"
+                self._snapshot = sqlite3.connect(uri, uri=True, check_same_thread=False, isolation_level=None)
+            self._snapshot.execute("BEGIN")
+            self._snapshot.execute("SELECT 1 FROM sqlite_schema LIMIT 1").fetchone()
+            self.held = True
+        except sqlite3.Error:
+            self.close()
+
+
+def _file(path: Path) -> tuple[int, int] | None:
+    """Which file that is, if it is there."""
+    try:
+        found = path.stat()
+    except OSError:
+        return None
+    return found.st_dev, found.st_ino
 
 
 def _all_copied(driver: sqlite3.Connection) -> bool:
@@ -70,11 +88,11 @@ def _all_copied(driver: sqlite3.Connection) -> bool:
 
     The commit before has copied nearly all. But a shell that writes all the while is in the log again
     before that ends: the log would grow without end, until SQLite cuts it in the midst of a commit. So this
-    is done while nobody writes, which also keeps old versions from their WAL-reset bug.
+    is done while nobody writes: right after a copying old versions have their WAL-reset bug, when somebody does.
     """
     with patience(driver, MOMENT_MS):
         _, log, copied = driver.execute("PRAGMA wal_checkpoint(RESTART)").fetchone()
-    return bool(log == copied)
+    return bool(log == copied >= 0)  # -1: somebody else is at it
 
 
 @contextlib.contextmanager

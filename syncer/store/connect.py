@@ -302,10 +302,11 @@ class Database:
         return self._backlog.held
 
     def let_go(self) -> None:
-        """Hold nothing back any more, and copy what was."""
+        """Hold nothing back any more, and copy what was; what cannot be copied now a later commit copies."""
         if self.holds_back:
             self._backlog.let_go()
-            self.pragma("PRAGMA wal_checkpoint(PASSIVE)")
+            with contextlib.suppress(StoreError):
+                self.pragma("PRAGMA wal_checkpoint(PASSIVE)")
 
     def relax(self) -> None:
         """Give back what only a run needs: the log that was held back, the memory of the page cache."""

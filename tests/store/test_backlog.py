@@ -3,10 +3,19 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
+import os
+import resource
 import sqlite3
+import subprocess
+import sys
 import threading
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
+
+import pytest
 
 from syncer.cycle.env import Store
 from syncer.store import backlog, bulk
@@ -108,6 +117,82 @@ def test_a_shell_that_always_comes_between_does_not_make_the_log_grow(mirror: Mi
     raced.close()
 
 
+@contextlib.contextmanager
+def copying(path: Path) -> Iterator[None]:
+    """Another process that is in the middle of copying the log: it has SQLite's lock for that."""
+    code = (
+        "import fcntl, struct, sys\n"
+        f"file = open({str(path)!r} + '-shm', 'r+b')\n"
+        "lock = struct.pack('hhqqi4x', fcntl.F_WRLCK, 0, 121, 1, 0)\n"
+        "fcntl.fcntl(file, fcntl.F_SETLKW, lock)\n"
+        "print('locked', flush=True)\n"
+        "sys.stdin.read()"
+    )
+    with subprocess.Popen(
+        [sys.executable, "-c", code], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+    ) as process:
+        assert process.stdout is not None and process.stdout.readline() == "locked\n"
+        yield
+        process.communicate()
+
+
+def test_nothing_is_held_back_while_somebody_else_copies(mirror: Mirror) -> None:
+    with copying(mirror.path):
+        assert not write(mirror.db, 1)
+    assert write(mirror.db, 2)
+    with copying(mirror.path):  # how much is left is not known then, so that it may be too much
+        write(mirror.db, 3)
+        assert not write(mirror.db, 4)
+    assert write(mirror.db, 5)
+
+
+@pytest.mark.parametrize("instead", [None, b"no database" * 1000])
+def test_a_file_that_is_not_ours_any_more_is_not_opened(mirror: Mirror, instead: bytes | None) -> None:
+    ours = mirror.path.rename(mirror.path.with_suffix(".away"))
+    if instead is not None:
+        mirror.path.write_bytes(instead)
+    assert not write(mirror.db, 1)
+    assert mirror.path.exists() == (instead is not None)
+    assert mirror.path.with_name(f"{mirror.path.name}-wal").exists()  # a new file would have taken it along
+    ours.rename(mirror.path)
+    assert write(mirror.db, 2)
+
+
+@contextlib.contextmanager
+def handles_left(number: int) -> Iterator[None]:
+    """No more than so many files can be opened."""
+    limits = resource.getrlimit(resource.RLIMIT_NOFILE)
+    used = max(int(handle.name) for handle in Path("/proc/self/fd").iterdir())
+    resource.setrlimit(resource.RLIMIT_NOFILE, (used + 4, limits[1]))
+    taken = []
+    try:
+        with contextlib.suppress(OSError):
+            while True:
+                taken.append(os.open(os.devnull, os.O_RDONLY))
+        for _ in range(number):
+            os.close(taken.pop())
+        yield
+    finally:
+        for handle in taken:
+            os.close(handle)
+        resource.setrlimit(resource.RLIMIT_NOFILE, limits)
+
+
+def test_a_hold_that_fails_is_no_error_and_leaves_nothing_open(mirror: Mirror) -> None:
+    held = backlog.Backlog(mirror.path)
+    with Database(mirror.path, checkpoints=False) as db:
+        with db.write(lasting=False) as conn:
+            block(conn, 1)
+        beside = mirror.client()
+        with handles_left(1):
+            held.wrote(beside, 300)
+        assert not held.held
+        held.wrote(beside, 300)
+        assert held.held
+    held.close()
+    beside.close()
+
+
 def test_a_connection_that_does_not_copy_holds_nothing_back(mirror: Mirror) -> None:
     with Database(mirror.path, checkpoints=False) as db:
         assert not write(db, 1) and not write(db, 2)
@@ -123,14 +208,34 @@ def test_a_write_that_has_to_last_does_not_wait_for_the_disk_in_the_lock(mirror:
     beside.close()
 
 
+def test_a_file_that_cannot_grow_stops_no_write_that_finds_room(mirror: Mirror) -> None:
+    for number in range(6):
+        write(mirror.db, number)
+    mirror.db.relax()
+    assert write(mirror.db, 6) and write(mirror.db, 7)
+    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (mirror.path.stat().st_size, limits[1]))
+    try:
+        with mirror.db.write() as conn:  # what was held back cannot be copied, and stays in the log
+            block(conn, 8, rows=1)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+    assert mirror.sql("SELECT count(*) FROM set_aside") == [(8 * 300 + 1,)]
+    assert mirror.sql("PRAGMA integrity_check") == [("ok",)]
+
+
 def test_who_cuts_the_log_gets_his_turn(mirror: Mirror) -> None:
     write(mirror.db, 1)
     write(mirror.db, 2)
     cut: list[int] = []
 
     def cutting() -> None:
-        other = mirror.client(timeout=30.0)
-        cut.append(other.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()[0])
+        other = mirror.client(timeout=10.0)
+        busy = 1
+        for _ in range(3):  # it waits for readers, but not for somebody who copies at that moment
+            if busy:
+                busy = other.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()[0]
+        cut.append(busy)
         other.close()
 
     thread = threading.Thread(target=cutting)
@@ -168,6 +273,29 @@ def test_a_pull_that_waits_for_its_vendor_holds_nothing_back(mirror: Mirror) -> 
 
     asyncio.run(pull())
     assert held == [True, True, False]
+
+
+def test_a_pull_that_is_broken_off_holds_nothing_back(mirror: Mirror) -> None:
+    begun, going_on = threading.Event(), threading.Event()
+
+    def slow(conn: Connection, number: int) -> None:
+        block(conn, number)
+        begun.set()
+        assert going_on.wait(30)
+
+    async def pull() -> None:
+        with ThreadPoolExecutor(1) as executor:
+            loop, store = asyncio.get_running_loop(), Store(mirror.db, executor, held_back=0.0)
+            pulling = asyncio.create_task(store.judged(lambda _: 1, slow, large=False))
+            assert await asyncio.to_thread(begun.wait, 30)
+            pulling.cancel()
+            await asyncio.wait([pulling])
+            await asyncio.sleep(0.01)
+            going_on.set()
+            await loop.run_in_executor(executor, lambda: None)
+
+    asyncio.run(pull())
+    assert not mirror.db.holds_back
 
 
 def test_pages_of_a_new_file_are_small_and_those_of_an_old_one_stay(tmp_path: Path) -> None:
