@@ -314,11 +314,12 @@ class Door:
         finally:
             await response.aclose()
         date = parse_http_date(response.headers.get("Date"))
+        asked = response.headers.get("Retry-After")
         return Answer(
             status=response.status_code,
             body=decode(bytes(body)),
             server_date=date,
-            retry_after=parse_retry_after(response.headers.get("Retry-After"), date or self.now()),
+            retry_after=None if asked is None else parse_retry_after(asked, date or self.now()),
         )
 
     def _by_status(self, call: Call, answer: Answer) -> None:

@@ -61,7 +61,10 @@ class Answer:
 
 def encode(payload: Mapping[str, object]) -> bytes:
     """A request's JSON: ASCII only, so that no text of a person's can fail to encode."""
-    return json.dumps(payload, ensure_ascii=True, separators=(",", ":")).encode("ascii")
+    return _encode(payload).encode("ascii")
+
+
+_encode = json.JSONEncoder(ensure_ascii=True, separators=(",", ":")).encode
 
 
 def decode(content: bytes) -> Json | NotJson:
