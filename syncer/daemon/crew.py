@@ -25,7 +25,7 @@ from syncer.errors import StoreError, SyncerError
 from syncer.locks import Locks
 from syncer.logs import Edges
 from syncer.store import queue, runs
-from syncer.store.connect import Connection
+from syncer.store.connect import Connection, Database
 
 #: How long a run may go on after the end was asked for, and how long it may take to stop, in seconds.
 GRACE, STOPPING = 3.0, 3.0
@@ -199,7 +199,6 @@ class Watch:
         self._log = log
         self._version: int | None = None
         self._stamp: tuple[int, int] | None = None
-        self._file: tuple[int, int] | None = None
         self._looks = 0
 
     async def watch(self, crew: Callable[[], Crew]) -> None:
@@ -221,7 +220,7 @@ class Watch:
             self._log.info("the clock was set; the schedule goes on", seconds=round(jump))
         store = crew.env.store
         self._looks += 1
-        self._check_file(store.db.path)
+        self._check_file(store.db)
         stamp = _stamp(store.db.path)
         if stamp == self._stamp and self._version is not None and self._looks % self.ASK:
             crew.ring_due()
@@ -240,19 +239,10 @@ class Watch:
         else:
             self._edges.recovered("database", self._log, "the database works again")
 
-    def _check_file(self, path: Path) -> None:
-        try:
-            found = path.stat()
-            file = (found.st_dev, found.st_ino)
-        except FileNotFoundError:
-            file = (0, 0)
-        except OSError:
-            return  # not to be seen at the moment; the database itself says what is wrong
-        if self._file is None:
-            self._file = file
-        if file != self._file:
+    def _check_file(self, db: Database) -> None:
+        if db.replaced():
             raise StoreError(
-                f"the database {path.name} was removed or replaced while the daemon ran: it ends, and the next start "
+                f"the database {db.path.name} was removed or replaced while the daemon ran: it ends, and the next start "
                 "takes what is there; stop it first another time"
             )
 

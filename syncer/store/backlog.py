@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import contextlib
 import sqlite3
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 #: When so many bytes of the log are held back, the next commit copies them.
@@ -29,9 +29,9 @@ MOMENT_MS = 20
 class Backlog:
     """What of the log is not copied yet, because more is to come. Used by one thread at a time."""
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, replaced: Callable[[], bool]) -> None:
         self._path = path
-        self._file = _file(path)
+        self._replaced = replaced
         self._snapshot: sqlite3.Connection | None = None
         self.held = False  #: whether anything is held back
         self.full = False  #: whether that is as much as may be
@@ -63,8 +63,8 @@ class Backlog:
         """Hold back from here on. Where that fails everything is copied at once, which costs time and no more."""
         try:
             if self._snapshot is None:
-                if _file(self._path) != self._file:
-                    return  # removed or replaced: to open what is there now would spoil the log
+                if self._replaced():
+                    return  # to open what is there now would spoil the log
                 uri = f"{self._path.absolute().as_uri()}?mode=rw"
                 self._snapshot = sqlite3.connect(uri, uri=True, check_same_thread=False, isolation_level=None)
             self._snapshot.execute("BEGIN")
@@ -72,15 +72,6 @@ class Backlog:
             self.held = True
         except sqlite3.Error:
             self.close()
-
-
-def _file(path: Path) -> tuple[int, int] | None:
-    """Which file that is, if it is there."""
-    try:
-        found = path.stat()
-    except OSError:
-        return None
-    return found.st_dev, found.st_ino
 
 
 def _all_copied(driver: sqlite3.Connection) -> bool:

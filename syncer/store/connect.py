@@ -126,6 +126,17 @@ def _dialect() -> Dialect:
         return engine.dialect
 
 
+def _which(path: Path) -> tuple[int, int] | None:
+    """Which file that is, by device and number; zeros where there is none, None when it cannot be seen."""
+    try:
+        found = path.stat()
+    except FileNotFoundError:
+        return 0, 0
+    except OSError:
+        return None
+    return found.st_dev, found.st_ino
+
+
 class Database:
     """One open database file.
 
@@ -151,7 +162,8 @@ class Database:
         self._immediate = False
         self._lasting = True
         self._checkpoints = checkpoints
-        self._backlog = Backlog(path)
+        self._file = _which(path)
+        self._backlog = Backlog(path, self.replaced)
         self._rows = 0  #: that the last write wrote
         opened: Any = lambda: self._open(busy_timeout, checkpoints)  # noqa: E731 - typed for NullPool
         self._engine = Engine(
@@ -286,15 +298,16 @@ class Database:
         with backlog.patience(raw(self._conn), milliseconds):
             yield
 
-    def hold_back(self) -> bool:
-        """A block was written, and more may come: see `backlog`. Whether anything is held back.
+    def replaced(self) -> bool:
+        """Whether the file was removed, or another put in its place; False when that cannot be seen now."""
+        now = _which(self.path)
+        return None not in (now, self._file) and now != self._file
 
-        Who gets True calls `let_go` when nothing has come for a second.
-        """
+    def hold_back(self) -> None:
+        """A block was written, and more may come: see `backlog`. `let_go` is due when nothing comes for a second."""
         if self._checkpoints:
             with self.mapped():
                 self._backlog.wrote(raw(self._conn), self._rows)
-        return self.holds_back
 
     @property
     def holds_back(self) -> bool:
