@@ -12,7 +12,7 @@ import gc
 import json
 import sqlite3
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any, cast
 
@@ -20,7 +20,7 @@ from benchmarks import people
 from benchmarks.bench import DIRECTORY, directory_only
 from benchmarks.office import unpaced
 from syncer.clock import SystemClock
-from syncer.core.model import DirectoryContact, Page, Row
+from syncer.core.model import Content, DirectoryContact, Page, Row
 from syncer.cycle import env as environment
 from syncer.cycle import jobs
 from syncer.remote.telecmi import Telecmi
@@ -49,19 +49,17 @@ class Pages:
         self.rows = rows
         self._pages = [
             Page(
-                tuple(rows[start : start + PAGE]),
+                Content(tuple(rows[start : start + PAGE]), digest=str(start)),
+                len(rows[start : start + PAGE]),
                 total=contacts,
                 cursor=str(start + PAGE) if start + PAGE < contacts else None,
-                digest=str(start),
             )
             for start in range(0, contacts, PAGE)
         ]
 
-    async def fetch_directory_page(
-        self, cursor: str | None, limit: int = PAGE, foresee: Callable[[str], None] | None = None
-    ) -> Page:
-        """The page that begins there; nothing is gained by foreseeing the next."""
-        del limit, foresee
+    async def fetch_directory_page(self, cursor: str | None, limit: int = PAGE) -> Page:
+        """The page that begins there."""
+        del limit
         return self._pages[int(cursor or 0) // PAGE]
 
     async def fetch_contact(self, contact_id: str) -> DirectoryContact | None:

@@ -147,9 +147,12 @@ class Walk:
             return False
         return page <= -(-self.total // self._largest) + 1
 
-    def leads_back(self, cursor: str) -> bool:
-        """Whether a cursor has come before, so that it ends the listing."""
-        return cursor == self._position or cursor in self._cursors
+    def foresees(self, page: Page) -> str | None:
+        """The cursor of the next page, where this one leads to another that has not come before."""
+        cursor = page.cursor
+        if self._paging is not Paging.CURSOR or not cursor or page.size == 0:
+            return None
+        return None if cursor == self._position or cursor in self._cursors else cursor
 
     @property
     def rows(self) -> int:

@@ -1,12 +1,12 @@
 """The words that every room shares: rows, pages, contacts, changes, certificates.
 
-Frozen data only. How it is fetched, stored or decided is left to `remote`, `store` and the other
+Data only. How it is fetched, stored or decided is left to `remote`, `store` and the other
 modules of `core`.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
@@ -51,22 +51,63 @@ class SetAside:
     key: str | None = None  #: its identity, where at least that could be read
 
 
-@dataclass(frozen=True, slots=True)
-class Page:
-    """One answer of a list call."""
+class Content(NamedTuple):
+    """What stands on a page."""
 
-    rows: tuple[Row, ...]
+    rows: tuple[Row, ...] = ()
     set_aside: tuple[SetAside, ...] = ()
-    total: int | None = None  #: the vendor's `count`, believed by nobody alone
-    cursor: str | None = None  #: where the vendor says it goes on; None or "": nowhere
-    server_date: datetime | None = None  #: the answer's HTTP `Date`, UTC
-    digest: str = ""  #: a hash of the page's rows: two pages with one digest are the same page
-    epoch: int = 0  #: the push epoch when it was asked for, or an earlier one; see `store/queue.epoch`
+    digest: str = ""  #: a hash of the rows: two pages with one digest are the same page
+
+
+class Page:
+    """One answer of a list call.
+
+    Its rows may be left unread at first: then `content` is a function that reads them when somebody
+    looks. So the next request can be on its way before that, and answers be read when it is their turn.
+    """
+
+    __slots__ = ("_content", "_read", "cursor", "epoch", "server_date", "size", "total")
+
+    def __init__(
+        self,
+        content: Content | Callable[[], Content],
+        size: int,
+        *,
+        total: int | None = None,
+        cursor: str | None = None,
+        server_date: datetime | None = None,
+        epoch: int = 0,
+    ) -> None:
+        self._content = content if isinstance(content, Content) else None
+        self._read = None if isinstance(content, Content) else content
+        self.size = size  #: how many rows the vendor sent, understood or not
+        self.total = total  #: the vendor's `count`, believed by nobody alone
+        self.cursor = cursor  #: where the vendor says it goes on; None or "": nowhere
+        self.server_date = server_date  #: the answer's HTTP `Date`, UTC
+        self.epoch = (
+            epoch  #: the push epoch when it was asked for, or an earlier one; see `store/queue.epoch`
+        )
 
     @property
-    def size(self) -> int:
-        """How many rows the vendor sent, understood or not."""
-        return len(self.rows) + len(self.set_aside)
+    def rows(self) -> tuple[Row, ...]:
+        """The rows that could be understood."""
+        return self._look().rows
+
+    @property
+    def set_aside(self) -> tuple[SetAside, ...]:
+        """The others."""
+        return self._look().set_aside
+
+    @property
+    def digest(self) -> str:
+        """A hash of all rows."""
+        return self._look().digest
+
+    def _look(self) -> Content:
+        if self._content is None:
+            assert self._read is not None
+            self._content, self._read = self._read(), None
+        return self._content
 
 
 class Paging(StrEnum):

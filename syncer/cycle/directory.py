@@ -17,7 +17,7 @@ from syncer.core.rows import Bits
 from syncer.cycle import joblist
 from syncer.cycle.blocks import SMALLEST, Blocks
 from syncer.cycle.env import TelecmiSource
-from syncer.cycle.listing import Foresee, rows_of, walk_pages
+from syncer.cycle.listing import rows_of, walk_pages
 from syncer.cycle.mirrors import known_offset, learn_offset, learn_volatile, watch_quiescence
 from syncer.cycle.run import Run
 from syncer.cycle.settle import Ask, settle
@@ -94,10 +94,11 @@ async def read_directory(
         rows, asked_in = [row for row, _ in block], min(asked_in for _, asked_in in block)
         return await _write(run, reading, rows, asked_in, large=len(rows) > SMALLEST)
 
-    async def fetch(position: Position, foresee: Foresee) -> Page:
+    async def fetch(position: Position) -> Page:
         asked_in = epoch
-        cursor = position if isinstance(position, str) else None
-        return replace(await source.client.fetch_directory_page(cursor, foresee=foresee), epoch=asked_in)
+        page = await source.client.fetch_directory_page(position if isinstance(position, str) else None)
+        page.epoch = asked_in
+        return page
 
     reading.error = await walk_pages(run, walk, fetch, Blocks(sift, write), label=label)
     return reading, walk.certificate(len(reading.seen) + reading.counts.forgotten), walk

@@ -25,33 +25,44 @@ T = TypeVar("T")
 BATCH = 400
 
 #: Most rows that may have come and wait for their turn: a listing may come faster than it is stored.
-MOST_WAITING = 2 * BATCH
+MOST_WAITING = 4 * BATCH
 
-#: Tells the position of the page after the one that has just come, before its rows are read.
-Foresee = Callable[[Position], None]
-Fetch = Callable[[Position, Foresee], Awaitable[Page]]
+#: Most pages by cursor that may be ahead of their turn: nothing promises that there are so many.
+MOST_BY_CURSOR = 8
+
+#: So long pages are read without a look at the network, in seconds: about the time that a request takes of us.
+TURN = 0.001
+
+Fetch = Callable[[Position], Awaitable[Page]]
 
 
 class _Ahead:
-    """The requests of one walk that are under way, or were answered before their turn."""
+    """The requests of one walk that are under way, and the pages that came before their turn."""
 
     def __init__(self, walk: Walk, fetch: Fetch, depth: int) -> None:
         self._walk = walk
         self._fetch = fetch
         self._depth = max(1, depth)
-        self._tasks: dict[Position, asyncio.Task[Page]] = {}
+        self._pages: dict[Position, asyncio.Future[Page]] = {}
+        self._lines: set[asyncio.Task[None]] = set()
         self._flying = 0
         self._waiting = 0  #: rows of pages that came before their turn
         self._newest = 0  #: the last numbered page that was asked for
+        self._turn = 0.0  #: when the network last had its turn
         self._closed = False
 
     async def page(self, position: Position) -> Page:
         """The page whose turn it is; what `fetch` raised, if it failed."""
-        task = self._tasks.get(position) or self._start(position)
+        self._start(position)
+        place = self._pages[position]
         try:
-            page = await task
+            give_way = not place.done() or _clock() - self._turn > TURN
+            page = await place
+            if give_way:
+                await asyncio.sleep(0)  # the request that follows goes out before this page is read
+                self._turn = _clock()
         finally:
-            self._tasks.pop(position, None)
+            del self._pages[position]
         self._waiting -= page.size
         return page
 
@@ -59,51 +70,79 @@ class _Ahead:
         """Ask for the next page, which the walk has found to be due, and for those it expects after it."""
         if position is False or position is True:
             return
-        if position not in self._tasks:
-            self._start(position)
+        self._start(position)
         self._run_on()
 
     async def close(self) -> None:
         """Let go of what is under way: the walk has ended, and no page of it is wanted any more."""
         self._closed = True
-        for task in self._tasks.values():
-            task.cancel()
-        await asyncio.gather(*self._tasks.values(), return_exceptions=True)
+        for line in self._lines:
+            line.cancel()
+        await asyncio.gather(*self._lines, return_exceptions=True)
+        for page in self._pages.values():
+            if page.done() and not page.cancelled():
+                page.exception()  # looked at: it is nobody's any more
+        self._pages.clear()
 
-    def _start(self, position: Position) -> asyncio.Task[Page]:
+    def _start(self, position: Position) -> None:
+        if position in self._pages:
+            return
+        line = asyncio.create_task(self._line(position, self._claim(position)))
+        self._lines.add(line)
+        line.add_done_callback(self._ended)
+
+    def _ended(self, line: asyncio.Task[None]) -> None:
+        self._lines.discard(line)
+        if not line.cancelled():
+            line.exception()  # looked at: the page that it could not fetch tells it as well
+
+    def _claim(self, position: Position) -> asyncio.Future[Page]:
         if isinstance(position, int):
             self._newest = max(self._newest, position)
         self._flying += 1
-        self._tasks[position] = task = asyncio.create_task(self._ask(position))
-        return task
-
-    async def _ask(self, position: Position) -> Page:
-        """Fetch one page, and let the next requests go out as soon as its answer is there."""
-        page = None
-        try:
-            page = await self._fetch(position, self._foresee)
-        finally:
-            self._flying -= 1
-            self._waiting += page.size if page is not None else 0
-            if page is not None:
-                self._run_on()
+        self._pages[position] = page = asyncio.get_running_loop().create_future()
         return page
 
+    async def _line(self, position: Position, place: asyncio.Future[Page]) -> None:
+        """Fetch page after page: the next request goes out as soon as an answer is there."""
+        while True:
+            try:
+                page = await self._fetch(position)
+            except BaseException as error:
+                if isinstance(error, asyncio.CancelledError):
+                    place.cancel()
+                elif not place.done():
+                    place.set_exception(error)
+                raise
+            finally:
+                self._flying -= 1
+            self._waiting += page.size
+            if not place.done():
+                place.set_result(page)
+            following = self._following(page)
+            if following is None:
+                return
+            position, place = following, self._claim(following)
+            self._run_on()
+
+    def _following(self, page: Page | None = None) -> Position:
+        """What may be asked for now, ahead of its turn; None: nothing."""
+        if self._closed or self._flying >= self._depth or self._waiting >= MOST_WAITING:
+            return None
+        if self._newest:
+            return self._newest + 1 if self._walk.expects(self._newest + 1) else None
+        if page is None or len(self._pages) > MOST_BY_CURSOR:
+            return None
+        cursor = self._walk.foresees(page)
+        return None if cursor in self._pages else cursor
+
     def _run_on(self) -> None:
-        while self._may_start() and self._newest and self._walk.expects(self._newest + 1):
-            self._start(self._newest + 1)
+        while (following := self._following()) is not None:
+            self._start(following)
 
-    def _may_start(self, answered: int = 0) -> bool:
-        flying = self._flying - answered
-        return not self._closed and flying < self._depth and self._waiting < MOST_WAITING
 
-    def _foresee(self, position: Position) -> None:
-        # The request that tells of it has had its answer: its own place is free.
-        new = (
-            isinstance(position, str) and position not in self._tasks and not self._walk.leads_back(position)
-        )
-        if new and self._may_start(answered=1):
-            self._start(position)
+def _clock() -> float:
+    return asyncio.get_running_loop().time()
 
 
 async def walk_pages(
@@ -123,7 +162,7 @@ async def walk_pages(
         await ahead.close()
     if walk.wants_reread:
         try:
-            walk.close(await fetch(first, lambda _: None))
+            walk.close(await fetch(first))
         except AuthError:
             raise
         except (RemoteError, BadAnswerError):

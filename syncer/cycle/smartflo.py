@@ -11,7 +11,6 @@ from syncer.core.model import Page, Paging, Position, Row, Verdict
 from syncer.core.normalise import utc_text
 from syncer.cycle import joblist, mirrors
 from syncer.cycle.env import SmartfloSource
-from syncer.cycle.listing import Foresee
 from syncer.cycle.run import Run
 from syncer.cycle.settle import Ask
 from syncer.errors import BadAnswerError, RejectedError
@@ -39,7 +38,7 @@ async def pull_smartflo(run: Run, source: SmartfloSource) -> None:
 
 
 async def _pull_groups(run: Run, source: SmartfloSource) -> None:
-    async def fetch(position: Position, _: Foresee) -> Page:
+    async def fetch(position: Position) -> Page:
         assert isinstance(position, int)
         return await _limited(run, position, partial(source.client.fetch_groups_page, position))
 
@@ -68,7 +67,7 @@ async def _pull_contacts(run: Run, source: SmartfloSource) -> None:
     older = 0
     server_now = ""
 
-    async def fetch(position: Position, _: Foresee) -> Page:
+    async def fetch(position: Position) -> Page:
         nonlocal older, server_now
         assert isinstance(position, int)
         page = await _limited(run, position, partial(source.client.fetch_contacts_page, position, after))

@@ -17,7 +17,6 @@ from syncer.core.model import Page, Paging, Position, Verdict
 from syncer.core.windows import HOUR, Window
 from syncer.cycle import mirrors
 from syncer.cycle.env import TelecmiSource
-from syncer.cycle.listing import Foresee
 from syncer.cycle.run import Run
 from syncer.errors import RemoteError
 from syncer.store import mirror, runs
@@ -134,9 +133,7 @@ async def verify_window(reading: Reading, window: Window, shown: Shown | None = 
     return None  # not verified: what is recent is read again in any case
 
 
-async def _fetch(
-    source: TelecmiSource, window: Window, names: set[str], position: Position, _: Foresee
-) -> Page:
+async def _fetch(source: TelecmiSource, window: Window, names: set[str], position: Position) -> Page:
     assert isinstance(position, int)
     # One millisecond early: nobody says which ends of a window belong to it.
     page = await source.client.fetch_voicemails_page(max(0, window.start - 1), window.end, position)

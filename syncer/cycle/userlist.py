@@ -7,7 +7,6 @@ from syncer.core.model import Page, Paging, Position
 from syncer.cycle import directory, joblist, mirrors
 from syncer.cycle.blocks import LARGEST
 from syncer.cycle.env import TelecmiSource
-from syncer.cycle.listing import Foresee
 from syncer.cycle.run import Run
 from syncer.store import runs, userlist
 from syncer.store.contacts import Policy
@@ -21,7 +20,7 @@ async def pull_user_contacts(run: Run, source: TelecmiSource) -> None:
     """Mirror the list; with the account's directory known whole, bring its own rows in line."""
     account, store = source.account, run.env.store
 
-    async def fetch(position: Position, _: Foresee) -> Page:
+    async def fetch(position: Position) -> Page:
         assert isinstance(position, int)
         return await source.client.fetch_user_contacts_page(position)
 

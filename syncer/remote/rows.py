@@ -10,11 +10,12 @@ import hashlib
 import json
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import datetime
+from functools import partial
 from typing import TypeAlias
 
 import msgspec
 
-from syncer.core.model import Page, Row, SetAside, Value
+from syncer.core.model import Content, Page, Row, SetAside, Value
 from syncer.core.normalise import clean, parse_stamp, plausible_ms, utc_text
 from syncer.remote.wire import Json
 
@@ -142,7 +143,11 @@ def read_page(
     cursor: str | None = None,
     server_date: datetime | None = None,
 ) -> Page:
-    """One page: the rows that `read` understands, and the others set aside."""
+    """One page: the rows that `read` understands, and the others set aside. Read when they are looked at."""
+    return Page(partial(_content, rows, read), len(rows), total=total, cursor=cursor, server_date=server_date)
+
+
+def _content(rows: Sequence[Json], read: ReadRow) -> Content:
     understood: list[Row] = []
     aside: list[SetAside] = []
     digest = hashlib.sha256()
@@ -156,11 +161,4 @@ def read_page(
             understood.append(read(row, raw))
         except UnreadableRowError as why:
             aside.append(SetAside(raw, str(why)))
-    return Page(
-        rows=tuple(understood),
-        set_aside=tuple(aside),
-        total=total,
-        cursor=cursor,
-        server_date=server_date,
-        digest=digest.hexdigest(),
-    )
+    return Content(tuple(understood), tuple(aside), digest.hexdigest())

@@ -7,7 +7,7 @@ is known after an OutcomeUnknownError, to the push.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from datetime import timedelta
 
 from syncer.core.model import FIELDS, DirectoryContact, Fields, Note, Page, Row, Value
@@ -29,9 +29,6 @@ VOICEMAIL = "/v2/voicemail"
 #: A token lives 30 days [doc login-token]; it is renewed an hour early.
 _TOKEN_LIFE = timedelta(days=30)
 _MARGIN = 3600.0
-
-#: Turns of the loop in which a request goes out: its task begins, gets a connection, and writes.
-_TURNS = 4
 
 #: Codes that mean "bad credential", per call: the same number means other things elsewhere.
 _AUTH_CODES: Mapping[str, frozenset[int]] = {
@@ -95,28 +92,18 @@ class Telecmi:
 
     # -- lists -------------------------------------------------------------------------------------
 
-    async def fetch_directory_page(
-        self, cursor: str | None, limit: int = 100, foresee: Callable[[str], None] | None = None
-    ) -> Page:
-        """A page of the organization's directory (v3, at most 100 rows); `cursor` None starts.
-
-        `foresee` is told the next cursor before the rows are read, so that its page can be under way.
-        """
+    async def fetch_directory_page(self, cursor: str | None, limit: int = 100) -> Page:
+        """A page of the organization's directory (v3, at most 100 rows); `cursor` None starts."""
         payload: dict[str, object] = {"limit": limit}
         if cursor:
             payload["page_state"] = cursor
         answer = await self._contact_call(DIRECTORY, payload)
         body, rows = self._list(answer, DIRECTORY, "contacts")
-        following = self._cursor(body.get("page_state"))
-        if foresee is not None and following and rows:
-            foresee(following)
-            for _ in range(_TURNS):
-                await asyncio.sleep(0)
         return read.read_page(
             rows,
             self._directory_row,
             total=read.count(body.get("count")),
-            cursor=following,
+            cursor=self._cursor(body.get("page_state")),
             server_date=answer.server_date,
         )
 

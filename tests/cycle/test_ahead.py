@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import httpx
 import pytest
 
+from syncer.core.model import Content, Page
 from syncer.cycle import jobs
 from syncer.cycle.env import Store
+from syncer.remote.telecmi import Telecmi
 from tests.office import Office
 
 USER_LIST = "/v2/user/contact/get"
@@ -27,6 +30,7 @@ class Line(httpx.AsyncBaseTransport):
         self.flying = self.most = 0
 
     async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
+        await asyncio.sleep(0)  # as aiohttp hands what it writes to a task
         self.flying += 1
         self.most = max(self.most, self.flying)
         self.events.append(f"asked {request.url.path}")
@@ -54,6 +58,27 @@ class TellingStore(Store):
         return held
 
 
+class TellingClient(Telecmi):
+    """A client whose pages note when they are read."""
+
+    def __init__(self, inner: Telecmi, events: list[str]) -> None:
+        self.inner = inner
+        self.events = events
+
+    async def fetch_directory_page(self, cursor: str | None, limit: int = 100) -> Page:
+        return self.telling(await self.inner.fetch_directory_page(cursor, limit))
+
+    async def fetch_user_contacts_page(self, page: int) -> Page:
+        return self.telling(await self.inner.fetch_user_contacts_page(page))
+
+    def telling(self, page: Page) -> Page:
+        def read() -> Content:
+            self.events.append("read")
+            return Content(page.rows, page.set_aside, page.digest)
+
+        return Page(read, page.size, total=page.total, cursor=page.cursor)
+
+
 def pull(office: Office, job: str) -> tuple[Line, list[str], Any]:
     """Run one job over such a line."""
     events: list[str] = []
@@ -65,6 +90,8 @@ def pull(office: Office, job: str) -> tuple[Line, list[str], Any]:
         door = env.telecmi["main"].door
         door.transport = Line(door.transport, events)
         line.append(door.transport)
+        source = env.telecmi["main"]
+        env.telecmi = {"main": replace(source, client=TellingClient(source.client, events))}
         try:
             spec = next(one for one in jobs.specs(office.settings) if one.job == job)
             return await jobs.run_job(env, spec, person=True)
@@ -128,6 +155,22 @@ def test_the_next_page_of_a_cursor_is_under_way_while_rows_are_written(make: Any
     before = events[:written]
     assert before.count(f"asked {DIRECTORY}") > before.count(f"answered {DIRECTORY}")
     assert events.count(f"asked {DIRECTORY}") == 10  # nine pages, and the first one again
+
+
+@pytest.mark.parametrize(
+    ("job", "people", "path"),
+    [
+        ("telecmi-contacts", in_the_directory(900), DIRECTORY),
+        ("telecmi-user-contacts", in_the_list(95), USER_LIST),
+    ],
+)
+def test_the_next_request_goes_out_before_a_page_is_read(make: Any, job: str, people: Any, path: str) -> None:
+    _, events, run = pull(make(people, concurrency=1), job)
+    assert (run.outcome, run.seen) == ("ok", 900 if path == DIRECTORY else 95)
+    reads = [at for at, what in enumerate(events) if what == "read"]
+    # Of a numbered list only the first page tells how many there are; nothing follows the last, nor a second look.
+    for number in range(0 if path == DIRECTORY else 1, len(reads) - 2):
+        assert events[: reads[number]].count(f"asked {path}") == number + 2
 
 
 def test_what_came_before_a_page_that_fails_is_kept_and_what_came_after_it_is_not(make: Any) -> None:
