@@ -80,8 +80,7 @@ async def push_changes(run: Run, source: TelecmiSource) -> None:
         run.env.step("push: decided")
         sends = [d for d in decisions if isinstance(d, Send)]
         try:
-            for batch in batches(sends):
-                await _send(push, list(batch))
+            await _send_all(push, batches(sends))
         except (TransientError, OutcomeUnknownError) as error:
             held_up = error
         finally:
@@ -165,15 +164,62 @@ async def _decide(push: Push, due: Sequence[Due], looks: dict[int, Look], early:
 # -- sending ------------------------------------------------------------------------------------------
 
 
-async def _send(push: Push, batch: list[Send]) -> None:
-    """One call, and its halves if it is refused."""
+async def _send_all(push: Push, todo: Sequence[Sequence[Send]]) -> None:
+    """One call after the other; while one is under way, the next one's changes are looked through."""
+    checked: Checked | None = None
+    for number, batch in enumerate(todo):
+        going_out = await _begin(push, batch, checked)
+        checking = asyncio.create_task(_check(push, todo[number + 1 : number + 2]))
+        try:
+            await _send(push, going_out)
+            checked = await checking
+        finally:
+            checking.cancel()
+            await asyncio.gather(checking, return_exceptions=True)
+
+
+@dataclass(frozen=True, slots=True)
+class Checked:
+    """What of a call is still wanted; worth something if nothing was written since."""
+
+    version: tuple[int, int]
+    wanted: Sequence[sending.Wanted]
+
+
+async def _check(push: Push, batches_: Sequence[Sequence[Send]]) -> Checked | None:
+    """Look through the next call's changes, if there is a next call."""
+    store = push.run.env.store
+
+    def work(conn: Connection) -> list[Checked]:
+        return [Checked(store.db.version(), sending.still_wanted(conn, batch)) for batch in batches_]
+
+    return next(iter(await store.read(work)), None) if batches_ else None
+
+
+async def _begin(push: Push, batch: Sequence[Send], checked: Checked | None = None) -> list[Send]:
+    """Commit the intent to send what is still wanted of a call; returns that.
+
+    In one commit with the answers before it: each of them is on record before anything else goes out.
+    """
     run, store = push.run, push.run.env.store
-    # in one commit with the answers before it: each of them is on record before anything else goes out
-    batch = await store.write(sending.begin_sending, batch, run.env.stamp(), push.answered)
+
+    def work(conn: Connection) -> list[Send]:
+        current = checked is not None and checked.version == store.db.version()
+        wanted = checked.wanted if checked and current else sending.still_wanted(conn, batch)
+        return sending.begin_sending(conn, wanted, run.env.stamp(), push.answered)
+
+    going_out = await store.write(work)
     push.answered = []
+    if going_out:
+        run.env.step("push: intent")
+    return going_out
+
+
+async def _send(push: Push, batch: list[Send]) -> None:
+    """One call whose intent is on record, and its halves if it is refused."""
     if not batch:
         return
-    run.env.step("push: intent")
+    run, store = push.run, push.run.env.store
     try:
         await _call(push, batch)
     except AuthError as error:
@@ -289,7 +335,7 @@ async def _refused(push: Push, batch: list[Send], refusal: RejectedError) -> Non
     parts = [tuple(left)] if len(left) == 1 else halves(left)
     for part in parts:
         if part:
-            await _send(push, list(part))
+            await _send(push, await _begin(push, part))
 
 
 def _refusal_in_words(send: Send, refusal: RejectedError) -> str:

@@ -165,6 +165,7 @@ class Database:
         self._file = _which(path)
         self._backlog = Backlog(path, self.replaced)
         self._rows = 0  #: that the last write wrote
+        self._before: int | None = None  #: `total_changes` when the write under way began
         opened: Any = lambda: self._open(busy_timeout, checkpoints)  # noqa: E731 - typed for NullPool
         self._engine = Engine(
             NullPool(opened, dialect=_dialect()),
@@ -243,7 +244,7 @@ class Database:
         self._immediate = True
         with self.mapped():
             transaction = self._conn.begin()
-            before = raw(self._conn).total_changes
+            self._before = before = raw(self._conn).total_changes
             try:
                 yield self._conn
                 self._rows = raw(self._conn).total_changes - before
@@ -254,6 +255,8 @@ class Database:
                 transaction.rollback()
                 self._end_transaction()
                 raise
+            finally:
+                self._before = None
 
     @contextlib.contextmanager
     def write(self, *, lasting: bool = True) -> Iterator[Connection]:
@@ -284,8 +287,12 @@ class Database:
         return int(row[0])
 
     def version(self) -> tuple[int, int]:
-        """What changes whenever anything is written: by another connection, or by this one."""
-        return self.data_version(), raw(self._conn).total_changes
+        """What changes whenever anything is written: by another connection, or by this one.
+
+        Within a write it is what it was when that began.
+        """
+        own = raw(self._conn).total_changes if self._before is None else self._before
+        return self.data_version(), own
 
     def pragma(self, statement: str) -> list[tuple[object, ...]]:
         """Run one PRAGMA (or VACUUM) outside of any transaction and return its rows."""

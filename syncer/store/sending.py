@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
+from typing import NamedTuple
 
 from sqlalchemy import Connection
 
@@ -25,8 +26,17 @@ _STANDS = (
 )
 
 
-def still_wanted(conn: Connection, batch: Sequence[Send]) -> list[tuple[Send, State, int]]:
-    """Of what was decided, what is still so, each with the state and the attempts of its change."""
+class Wanted(NamedTuple):
+    """A change that may go out: what its request says, and how its change stands then."""
+
+    send: Send
+    state: State
+    attempts: int
+    fields: str  #: as JSON
+
+
+def still_wanted(conn: Connection, batch: Sequence[Send]) -> list[Wanted]:
+    """Of what was decided, what is still so."""
     rows = fetch(conn, _STANDS, json.dumps([send.change.id for send in batch]))
     there = {change_id: rest for change_id, *rest in rows}
     out = []
@@ -35,7 +45,11 @@ def still_wanted(conn: Connection, batch: Sequence[Send]) -> list[tuple[Send, St
             state, attempts, deleted, contact_id, *values = there[send.change.id]
             fields = Fields(*[value or "" for value in values])
             if still_so(send, State(state), contact_id, fields, deleted=bool(deleted)):
-                out.append((send, State(state), attempts))
+                ready = State(state)
+                if ready is State.UNKNOWN:
+                    ready = advance(ready, Event.NOT_THERE)
+                sent = _as_json(dict(send.fields))
+                out.append(Wanted(send, advance(ready, Event.SEND), attempts + 1, sent))
     return out
 
 
@@ -47,28 +61,26 @@ _INTENT = ("change_id", "row_id", "operation", "fields", "phone_e164", "sent_at"
 
 
 def begin_sending(
-    conn: Connection, batch: Sequence[Send], at: str, accepted: Sequence[Send] = ()
+    conn: Connection, wanted: Sequence[Wanted], at: str, accepted: Sequence[Send] = ()
 ) -> list[Send]:
     """Commit what is about to be sent: the state `sending`, and the exact fields of each change.
 
-    What was settled or edited meanwhile is left out. Returns what is to go out. `accepted` are those
-    of the call before, whose answer goes on record first.
+    `wanted` is what `still_wanted` finds now: what was settled or edited meanwhile is left out.
+    Returns what is to go out. `accepted` are those of the call before, whose answer goes on record first.
     """
     note_accepted(conn, accepted)
-    moves, intents, wanted = [], [], []
-    for send, state, attempts in still_wanted(conn, batch):
-        change = send.change
-        if state is State.UNKNOWN:
-            state = advance(state, Event.NOT_THERE)
-        fields = _as_json(dict(send.fields))
-        new = advance(state, Event.SEND)
-        moves.append((new, send.operation, fields, None, at, attempts + 1, change.id))
-        intents.append((change.id, change.contact_row, send.operation, fields, send.phone_e164, at))
-        wanted.append(send)
     if wanted:
+        moves = [
+            (state, send.operation, fields, None, at, attempts, send.change.id)
+            for send, state, attempts, fields in wanted
+        ]
         bulk.update_rows(conn, change_queue, _SENT, moves)
+        intents = [
+            (send.change.id, send.change.contact_row, send.operation, fields, send.phone_e164, at)
+            for send, _, _, fields in wanted
+        ]
         bulk.insert_rows(conn, push_intents, _INTENT, intents)
-    return wanted
+    return [one.send for one in wanted]
 
 
 _ACCEPTED = """

@@ -48,6 +48,29 @@ def test_what_was_loaded_early_counts_only_if_nothing_was_written_since(bench: B
     bench.quiet()
 
 
+def test_what_was_looked_through_during_a_call_counts_only_if_nothing_was_written_since(bench: Bench) -> None:
+    """An edit between two calls: the second one's changes were looked through while the first was under way."""
+    bench.sql("UPDATE telecmi_contacts SET company = 'New' WHERE id <= 200")
+    answers = 0
+
+    def after_the_first(name: str) -> None:
+        nonlocal answers
+        answers += name == "push: answered"
+        if name == "push: answered" and answers == 1:
+            bench.edit(150, company="Newer")
+            bench.edit(151, company="Example Traders")
+
+    bench.at_step = after_the_first
+    mark = bench.mark()
+    assert bench.push().outcome == "ok"
+    calls = [
+        {one["contact_id"]: one["company"] for one in body["contacts"]} for _, body in bench.writes(mark)
+    ]
+    assert [len(call) for call in calls] == [100, 98, 1]
+    assert calls[2] == {bench.ids[149]: "Newer"} and bench.ids[150] not in calls[1]
+    bench.quiet()
+
+
 def test_a_change_that_was_settled_after_it_was_decided_on_does_not_go_out(tmp_path: Path) -> None:
     """As a pull beside this push settles it: upstream shows the value already."""
     with closing(Bench(tmp_path)) as bench:
