@@ -14,7 +14,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 #: When so many bytes of the log are held back, the next commit copies them.
-MOST = 4 * 1024 * 1024
+MOST = 6 * 1024 * 1024
 
 #: Writes that changed fewer rows hold nothing back.
 FEWEST = 200
@@ -77,10 +77,12 @@ class Backlog:
 def _all_copied(driver: sqlite3.Connection) -> bool:
     """Copy what is left of the log, so that the next write begins it anew; False if somebody is in the way.
 
-    The commit before has copied nearly all. But a shell that writes all the while is in the log again
-    before that ends: the log would grow without end, until SQLite cuts it in the midst of a commit. So this
-    is done while nobody writes: right after a copying old versions have their WAL-reset bug, when somebody does.
+    The commit before has copied nearly all, and what came meanwhile is copied while nobody has to wait. But a
+    shell that writes all the while is in the log again before that ends: the log would grow without end, until
+    SQLite cuts it in the midst of a commit. So the last of it is copied while nobody writes: right after a
+    copying old versions have their WAL-reset bug, when somebody does.
     """
+    driver.execute("PRAGMA wal_checkpoint(PASSIVE)").fetchone()
     with patience(driver, MOMENT_MS):
         _, log, copied = driver.execute("PRAGMA wal_checkpoint(RESTART)").fetchone()
     return bool(log == copied >= 0)  # -1: somebody else is at it
