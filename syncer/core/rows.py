@@ -14,6 +14,9 @@ from typing import TypeAlias
 from syncer.core.model import Row, Value
 from syncer.core.normalise import parse_stamp
 
+#: So many rows of a listing that are all new are the begin of a first pull: what follows will be new as well.
+MANY = 200
+
 
 @dataclass(frozen=True, slots=True)
 class Stored:

@@ -24,6 +24,7 @@ def write(conn: Connection, work: Absorbing, made: Judged) -> None:
     """Write down what was judged, on the snapshot that it was judged on."""
     counts, seen = work.counts, work.seen
     work.unwritten.difference_update([row.contact_id for row in made.rows])
+    work.fresh = work.fresh and len(made.fresh) == len(made.rows)
     queue.begin(conn, made.epoch)
     for step in made.steps:
         if isinstance(step, Batch):

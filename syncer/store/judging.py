@@ -17,7 +17,7 @@ from sqlalchemy import Connection
 from syncer.core.contacts import Absorbed, Local, absorb
 from syncer.core.model import FIELDS, DirectoryContact, Fields
 from syncer.core.normalise import to_e164
-from syncer.core.rows import Bits, differing_fields
+from syncer.core.rows import MANY, Bits, differing_fields
 from syncer.store import queue, waiting
 from syncer.store.batch import Batch, settles
 from syncer.store.contacts import TABLE, Policy, load_adopters, load_by_contact_id
@@ -60,6 +60,8 @@ class Absorbing:
     seen: Bits = field(default_factory=Bits)
     #: Contacts that were sifted out and are still to be written: what comes of them again comes after.
     unwritten: set[str] = field(default_factory=set)
+    #: Nothing of what came last was known, and sifting would be in vain. Ends with a block that holds others.
+    fresh: bool = False
     counts: Counts = field(default_factory=Counts)
     #: Takes contacts of which upstream would turn a field blank: that has to be counted over the
     #: whole listing first. None: they are taken over as they are.
@@ -87,6 +89,8 @@ def sift(
 
     `of` names a row's contact_id, its number in E.164, and its JSON.
     """
+    if work.fresh:
+        return list(rows)
     told = [of(row) for row in rows]
     known: dict[str, list[Any]] = {}
     for block in queue.chunks([contact_id for contact_id, _, _ in told]):
@@ -116,6 +120,7 @@ def sift(
                 continue
         differing.append(row)
         unwritten.add(contact_id)
+    work.fresh = not known and len(rows) >= MANY
     return differing
 
 

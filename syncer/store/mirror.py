@@ -16,7 +16,7 @@ from typing import Any, NamedTuple
 from sqlalchemy import Connection, insert, select, text, update
 
 from syncer.core.model import Note, Row, Value
-from syncer.core.rows import Bits, Change, Decision, Insert, Remove, Same, Stored, decide_row
+from syncer.core.rows import MANY, Bits, Change, Decision, Insert, Remove, Same, Stored, decide_row
 from syncer.store import bulk, log
 from syncer.store.looking import fetch, raw
 from syncer.store.queue import chunks
@@ -36,6 +36,8 @@ class Tracker:
     exact: Bits = field(default_factory=Bits)  #: rows that were shown just as the mirror has them
     #: Identities that were sifted out and are still to be written: what comes of them again comes after.
     unwritten: set[str] = field(default_factory=set)
+    #: Nothing of what came last was known, and sifting would be in vain. Ends with a block that holds others.
+    fresh: bool = False
     distinct: int = 0
     rows: int = 0
     added: int = 0
@@ -111,6 +113,8 @@ class _Standing(NamedTuple):
 
 def sift(conn: Connection, tracker: Tracker, rows: Sequence[Row]) -> list[Row]:
     """Those of the rows that differ from the mirror; the others are marked as seen, and done with."""
+    if tracker.fresh:
+        return list(rows)
     mirror, there = tracker.mirror, _standing_rows(conn, tracker, rows)
     doubtful = [
         row.key
@@ -138,6 +142,7 @@ def sift(conn: Connection, tracker: Tracker, rows: Sequence[Row]) -> list[Row]:
             tracker.distinct += 1
             tracker.seen.add(one.id)
             tracker.exact.add(one.id)
+    tracker.fresh = not there and len(rows) >= MANY
     return differing
 
 
@@ -183,6 +188,7 @@ def take(conn: Connection, tracker: Tracker, made: Judged) -> None:
     """
     mirror, stored = tracker.mirror, made.stored
     tracker.unwritten.difference_update([row.key for row in made.rows])
+    tracker.fresh = tracker.fresh and len(made.new) == len(made.rows)
     _insert_new(conn, tracker, made)
     inserted = {row.key for row in made.new}
     for row in made.rows:

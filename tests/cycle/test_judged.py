@@ -244,3 +244,44 @@ def test_a_block_comes_to_what_its_rows_come_to_one_by_one(office: Office, tmp_p
     told = [row[1:] for row in found["change_log"]]
     assert told != (expected_log := [row[1:] for row in expected["change_log"]])
     assert sorted(map(str, told)) == sorted(map(str, expected_log))
+
+
+def _many_new(first: int, last: int) -> list[DirectoryContact]:
+    """Contacts that nobody has seen yet."""
+    out = []
+    for n in range(first, last):
+        fields = Fields(f"9193000{n:05d}", "Kiran", f"Example {n}")
+        out.append(DirectoryContact(f"many-{n}", fields, to_e164(fields.phone_no, "IN"), _raw(fields)))
+    return out
+
+
+def test_what_is_not_sifted_since_all_was_new_comes_to_the_same(office: Office, tmp_path: Path) -> None:
+    """A listing that shows hundreds of new contacts, then what is known, and some of them again."""
+    rows = _all_kinds(office)
+    blocks = [
+        _many_new(0, 300),
+        [*_many_new(300, 310), *rows[:8], *_many_new(5, 8)],
+        [*rows[8:], *(_with(one, company="Twice") for one in _many_new(20, 23))],
+        _many_new(320, 620),
+        [*_many_new(600, 620), *_many_new(620, 640)],
+    ]
+    office.sql("PRAGMA wal_checkpoint(TRUNCATE)")
+    told, sifted = tmp_path / "told.db", tmp_path / "sifted.db"
+    for copy in (told, sifted):
+        shutil.copy(office.path, copy)
+    expected = _absorb(told, blocks)
+    work, fresh = Absorbing(Policy("main", "IN", "ask"), asked_in=10**6, at=AT), []
+    with Database(sifted, create=False) as db:
+        for block in blocks:
+            with db.read() as conn:
+                differing = sift(
+                    conn, work, block, lambda c: (c.contact_id, c.phone_e164, c.raw), lambda c: c.fields
+                )
+            fresh.append(work.fresh)
+            with db.write() as conn:
+                absorb_batch(conn, work, differing)
+    assert fresh == [True, True, False, True, True] and not work.fresh
+    assert _content(sifted) == _content(told)
+    assert work.unwritten == set() and len(work.seen) == len(expected.seen) == 14 + 630
+    for count in ("seen", "added", "changed", "quiet"):
+        assert getattr(work.counts, count) == getattr(expected.counts, count), count
