@@ -221,6 +221,9 @@ class Door:
 
     async def _wait_for_turn(self, call: Call) -> None:
         """Take a slot (which the caller gives back) and a place in the budget."""
+        if self._pace is None and not self._slots.locked():
+            await self._slots.acquire()  # at once: there is nothing to wait for
+            return
         began = _clock()
         held = ready = False
         try:
@@ -305,16 +308,17 @@ class Door:
         response.request = request
         body = bytearray()
         try:
+            named = {name.lower(): value for name, value in response.headers.raw}
             # Most answers are not compressed, and what unpacks them takes its time with these as well.
-            unpack = "Content-Encoding" in response.headers or response.is_stream_consumed
+            unpack = b"content-encoding" in named or response.is_stream_consumed
             async for chunk in response.aiter_bytes() if unpack else response.stream:  # type: ignore[union-attr]
                 body += chunk
                 if len(body) > LARGEST_ANSWER:
                     raise _TooLargeError
         finally:
             await response.aclose()
-        date = parse_http_date(response.headers.get("Date"))
-        asked = response.headers.get("Retry-After")
+        date = parse_http_date(_text(named.get(b"date")))
+        asked = _text(named.get(b"retry-after"))
         return Answer(
             status=response.status_code,
             body=decode(bytes(body)),
@@ -351,6 +355,10 @@ _WORDS = {
     "WriteTimeout": "the request could not be sent in time",
     "DecodingError": "the answer's compression is damaged",
 }
+
+
+def _text(value: bytes | None) -> str | None:
+    return None if value is None else value.decode("latin-1")
 
 
 def _clock() -> float:
