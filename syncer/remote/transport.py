@@ -9,7 +9,8 @@ write. Budgets, deadlines and retries are left to `http.py`.
 from __future__ import annotations
 
 import ssl
-from collections.abc import AsyncIterator, Callable, Iterator
+import sys
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Generator, Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
 from typing import Any
@@ -76,6 +77,7 @@ class Transport(httpx.AsyncBaseTransport):
                 connector=connector,
                 cookie_jar=aiohttp.DummyCookieJar(),
                 trust_env=self._trust_env,
+                request_class=_Request if sys.version_info < (3, 12) else aiohttp.ClientRequest,
                 timeout=aiohttp.ClientTimeout(total=None, sock_connect=None),
                 auto_decompress=False,
                 skip_auto_headers=("User-Agent", "Accept", "Accept-Encoding", "Content-Type"),
@@ -126,6 +128,57 @@ class _Body(httpx.AsyncByteStream):
     async def aclose(self) -> None:
         """Give the connection back; one whose answer was not read to its end is closed."""
         self._answer.release()
+
+
+class _Request(aiohttp.ClientRequest):
+    """Writes its body at once, as far as nothing has to be waited for; what is left is done in a task.
+
+    As aiohttp does by itself from Python 3.12 on. On 3.11 it leaves all of it to a task: then requests that
+    are made ready in one turn of the loop go out together at its end, are answered together, and wait for
+    each other in every turn from then on.
+    """
+
+    def write_bytes(self, *args: Any, **kw: Any) -> Coroutine[Any, Any, None]:
+        """What is left of the writing."""
+        return begun(super().write_bytes(*args, **kw))
+
+
+def begun(work: Coroutine[Any, Any, None]) -> Coroutine[Any, Any, None]:
+    """Run a coroutine up to the first thing that it has to wait for; returns what is left of it."""
+    try:
+        first = work.send(None)
+    except StopIteration:
+        return _nothing()
+    return _rest(work, first)
+
+
+async def _nothing() -> None:
+    """All is written."""
+
+
+async def _rest(work: Coroutine[Any, Any, None], first: object) -> None:
+    await _Resumed(work, first)
+
+
+class _Resumed(Awaitable[None]):
+    """A coroutine that has begun, and waits for something."""
+
+    def __init__(self, work: Coroutine[Any, Any, None], first: object) -> None:
+        self._work = work
+        self._first = first
+
+    def __await__(self) -> Generator[Any, Any, None]:
+        waits_for = self._first
+        while True:
+            try:
+                try:
+                    sent = yield waits_for
+                except BaseException as error:  # noqa: BLE001 - it is what the work waited for that failed
+                    waits_for = self._work.throw(error)
+                else:
+                    waits_for = self._work.send(sent)
+            except StopIteration:
+                return
 
 
 class _Connector(aiohttp.TCPConnector):

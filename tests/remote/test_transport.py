@@ -121,3 +121,87 @@ async def test_no_cookie_is_kept() -> None:
         await the_door.aclose()
     assert len(heard) == 2 and not any(b"cookie" in one.lower() for one in heard)
     assert b"user-agent: syncer" in heard[0].lower() and b"accept-encoding: gzip, deflate" in heard[0].lower()
+
+
+# -- a request is written at once
+
+
+async def test_what_needs_no_waiting_is_done_before_anybody_else_has_a_turn() -> None:
+    done = []
+
+    async def work() -> None:
+        done.append("all")
+
+    rest = transport.begun(work())
+    assert done == ["all"]
+    await rest
+
+
+@pytest.mark.parametrize("fails", [False, True])
+async def test_what_has_to_be_waited_for_is_waited_for_later(fails: bool) -> None:
+    done: list[str] = []
+    gates = [asyncio.get_running_loop().create_future() for _ in range(2)]
+
+    async def work() -> None:
+        for gate in gates:
+            done.append("began")
+            try:
+                await gate
+            except OSError:
+                done.append("failed")
+        done.append("ended")
+
+    task = asyncio.create_task(transport.begun(work()))
+    assert done == ["began"]
+    await asyncio.sleep(0)
+    if fails:
+        gates[0].set_exception(OSError())
+    else:
+        gates[0].set_result(None)
+    await asyncio.sleep(0)
+    await asyncio.sleep(0)
+    gates[1].set_result(None)
+    await task
+    assert done == ["began", *(["failed"] if fails else []), "began", "ended"]
+
+
+async def test_work_that_has_begun_hears_of_its_end() -> None:
+    heard: list[str] = []
+
+    async def work() -> None:
+        try:
+            await asyncio.get_running_loop().create_future()
+        except asyncio.CancelledError:
+            heard.append("cancelled")
+            raise
+
+    task = asyncio.create_task(transport.begun(work()))
+    await asyncio.sleep(0)
+    task.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await task
+    assert heard == ["cancelled"]
+
+
+async def test_a_body_that_the_vendor_is_slow_to_take_arrives_whole() -> None:
+    """Larger than what a socket takes at once, so that its rest is written in a task."""
+    came, went = asyncio.Event(), asyncio.Event()
+    sizes: list[int] = []
+
+    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        head = await reader.readuntil(b"\r\n\r\n")
+        came.set()
+        await went.wait()
+        length = int(head.lower().split(b"content-length:")[1].split(b"\r\n")[0])
+        sizes.append(len(await reader.readexactly(length)))
+        writer.write(b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n{}")
+        await writer.drain()
+
+    async with listening(serve) as url:
+        the_door = door(None, base_url=url, transport=None)
+        call = Call("/get", "POST", "/get", json={"a": "x" * 20_000_000})
+        task = asyncio.create_task(the_door.call(call))
+        await came.wait()
+        went.set()
+        assert (await task).ok and sizes == [20_000_008]
+        await the_door.aclose()
