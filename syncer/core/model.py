@@ -84,9 +84,8 @@ class Page:
         self.total = total  #: the vendor's `count`, believed by nobody alone
         self.cursor = cursor  #: where the vendor says it goes on; None or "": nowhere
         self.server_date = server_date  #: the answer's HTTP `Date`, UTC
-        self.epoch = (
-            epoch  #: the push epoch when it was asked for, or an earlier one; see `store/queue.epoch`
-        )
+        #: The push epoch when it was asked for, or an earlier one; see `store/queue.epoch`.
+        self.epoch = epoch
 
     @property
     def rows(self) -> tuple[Row, ...]:

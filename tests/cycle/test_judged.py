@@ -12,15 +12,18 @@ from typing import Any
 
 import pytest
 
-from syncer.core.model import DirectoryContact, Fields
+from syncer.core.model import DirectoryContact, Fields, Row
 from syncer.core.normalise import to_e164
 from syncer.cycle import jobs
 from syncer.cycle.blocks import DisturbedError
 from syncer.cycle.env import JUDGED, Store
+from syncer.store import mirror
 from syncer.store.absorbing import absorb_batch
 from syncer.store.connect import Connection, Database
 from syncer.store.contacts import Policy
 from syncer.store.judging import Absorbing, sift
+from syncer.store.mirror import Tracker
+from syncer.store.tables import SMARTFLO_CONTACTS
 from tests.office import Office
 
 AT = "2026-11-21T12:00:00.000Z"
@@ -285,3 +288,43 @@ def test_what_is_not_sifted_since_all_was_new_comes_to_the_same(office: Office, 
     assert work.unwritten == set() and len(work.seen) == len(expected.seen) == 14 + 630
     for count in ("seen", "added", "changed", "quiet"):
         assert getattr(work.counts, count) == getattr(expected.counts, count), count
+
+
+def _listed_rows(first: int, last: int, name: str = "Kiran", deleted: str | None = None) -> list[Row]:
+    """Rows of a plain list."""
+    rows = []
+    for n in range(first, last):
+        values = {"smartflo_id": str(n), "name": name, "phone_number": f"9193000{n:05d}"}
+        rows.append(Row(str(n), values, json.dumps(values), deleted))
+    return rows
+
+
+def test_a_plain_list_of_which_all_was_new_comes_to_the_same_unsifted(office: Office, tmp_path: Path) -> None:
+    blocks = [
+        _listed_rows(0, 300),
+        [*_listed_rows(300, 310), *_listed_rows(310, 312, deleted=AT), *_listed_rows(5, 8)],
+        [*_listed_rows(5, 9), *_listed_rows(20, 23, "Meera"), *_listed_rows(30, 31, deleted=AT)],
+        _listed_rows(320, 620),
+        [*_listed_rows(600, 620), *_listed_rows(620, 640)],
+        _listed_rows(100, 140),
+    ]
+    told: list[Any] = []
+    office.sql("PRAGMA wal_checkpoint(TRUNCATE)")
+    for sifts in (False, True):
+        path, fresh = tmp_path / f"{sifts}.db", []
+        shutil.copy(office.path, path)
+        tracker = Tracker(SMARTFLO_CONTACTS, "main", at=AT, run=1)
+        with Database(path, create=False) as db:
+            for block in blocks:
+                with db.read() as conn:
+                    differing = mirror.sift(conn, tracker, block) if sifts else block
+                fresh.append(tracker.fresh)
+                with db.write() as conn:
+                    mirror.take(conn, tracker, mirror.judge(conn, tracker, differing))
+            with db.read() as conn:
+                columns = "id, smartflo_id, name, phone_number, deleted_at, raw"
+                rows = conn.exec_driver_sql(f"SELECT {columns} FROM smartflo_contacts ORDER BY id").all()
+        counts = (tracker.rows, tracker.distinct, tracker.added, tracker.changed, tracker.waiting)
+        told.append((rows, counts, len(tracker.seen), tracker.vanishing, tracker.unwritten))
+        assert fresh == ([True, True, False, True, True, False] if sifts else [False] * 6)
+    assert told[0] == told[1] and len(told[0][0]) == 630
