@@ -176,9 +176,12 @@ class ContactSubject:
         """Take over the rows that were put off, but for the blanks that are not allowed."""
         reading, policy = self.reading, self._policy
         known = contacts.load_by_contact_id(conn, policy.account, list(reading.put_off))
+        unknown = [one for one in reading.put_off.values() if one.contact_id not in known]
+        phones = {one.phone_e164 for one in unknown if one.phone_e164 is not None}
+        adopters = contacts.load_adopters(conn, policy.account, phones)  # rows that it turns out to be
         batch = []
         for contact_id, remote in reading.put_off.items():
-            local = known.get(contact_id)
+            local = known.get(contact_id) or adopters.pop(remote.phone_e164 or "", None)
             if local is None:
                 continue
             refused = {
