@@ -284,13 +284,13 @@ path = "/var/lib/syncer/backups"'
     triggers=$(sql "SELECT name, sql FROM sqlite_master WHERE type = 'trigger' ORDER BY name" | sha256sum)
     holds "install.sh of the newer version, over a running service" sh /try/newer/deploy/install.sh
     same "it is" active "$(property ActiveState)"
-    same "the schema is" 0002 "$(sql 'SELECT version_num FROM alembic_version')"
+    same "the schema is" 9999 "$(sql 'SELECT version_num FROM alembic_version')"
     same "the queue" "$queued" "$(queue)"
     same "the contacts" "$people" \
         "$(sql "SELECT id, contact_id, phone_no, company, deleted_at FROM telecmi_contacts ORDER BY id" | sha256sum)"
     same "the triggers" "$triggers" \
         "$(sql "SELECT name, sql FROM sqlite_master WHERE type = 'trigger' ORDER BY name" | sha256sum)"
-    copy=$(find /var/lib/syncer -name 'syncer.db.before-0002-*')
+    copy=$(find /var/lib/syncer -name 'syncer.db.before-9999-*')
     holds "a copy was taken first: $copy" test -f "$copy"
     same "its mode" "syncer:syncer 600" "$(mode_of "$copy")"
     call DELETE /faults >/dev/null
@@ -304,7 +304,7 @@ path = "/var/lib/syncer/backups"'
     until_so 10 "the service failed" became ActiveState failed
     same "with exit" 78 "$(property ExecMainStatus)"
     until_so 5 "the journal says why" told "was written by a newer version of syncer"
-    same "the schema still is" 0002 "$(sql 'SELECT version_num FROM alembic_version')"
+    same "the schema still is" 9999 "$(sql 'SELECT version_num FROM alembic_version')"
     # As docs/operations.md has it.
     (
         cd /var/lib/syncer
@@ -359,16 +359,17 @@ with_credentials() {
 
 newer() { # a copy of the tree whose schema is one step ahead
     cp -a /try/tree /try/newer
-    sed -i -e 's/^HEAD = "0001"/HEAD = "0002"/' -e 's/^REVISIONS = ("0001",)/REVISIONS = ("0001", "0002")/' \
+    head=$(sed -n 's/^HEAD = "\(.*\)"$/\1/p' /try/tree/syncer/store/revision.py)
+    sed -i -e 's/^HEAD = .*/HEAD = "9999"/' -e 's/^REVISIONS = (\(.*[^,]\),*)$/REVISIONS = (\1, "9999")/' \
         /try/newer/syncer/store/revision.py
     sed -i -E 's/^__version__ = .*/__version__ = "99.0"/' /try/newer/syncer/__init__.py
-    cat >/try/newer/migrations/versions/0002_try.py <<TEXT
+    cat >/try/newer/migrations/versions/9999_try.py <<TEXT
 """A step for trying out: one column more, and a trigger lost as where a table is rebuilt."""
 
 from alembic import op
 
-revision = "0002"
-down_revision = "0001"
+revision = "9999"
+down_revision = "$head"
 branch_labels = None
 depends_on = None
 

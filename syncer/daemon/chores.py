@@ -44,9 +44,15 @@ class Chores:
         self._log = log
         self._mono = mono
         self._tasks: dict[str, asyncio.Task[None]] = {}
+        self._failed: dict[str, str] = {}
         self._last_ping: float | None = None
         url = crew.env.settings.monitor.ping_url
         self._pinger = Pinger(url) if url else None
+
+    @property
+    def problems(self) -> list[str]:
+        """What failed when it was last done, a sentence each."""
+        return list(self._failed.values())
 
     def enlist(self) -> None:
         """Give every chore its alarm."""
@@ -84,10 +90,12 @@ class Chores:
         try:
             await work()
         except SyncerError as error:
+            self._failed[what] = f"{what} failed: {error}"
             self._edges.failing(what, self._log, f"{what} failed", problem=str(error))
         except Exception:  # noqa: BLE001 - told with its trace; the daemon outlives it
             self._log.exception(f"a bug ended {what}, and the daemon goes on; please report these lines")
         else:
+            self._failed.pop(what, None)
             self._edges.recovered(what, self._log, f"{what} works again")
 
     # -- one by one ----------------------------------------------------------------------------------

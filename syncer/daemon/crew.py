@@ -19,6 +19,7 @@ from syncer.cycle.env import Env
 from syncer.cycle.jobs import JobSpec
 from syncer.cycle.run import Run
 from syncer.daemon import pace
+from syncer.daemon.attention import Attention
 from syncer.daemon.schedule import Monotonic, Schedule
 from syncer.daemon.worker import Credentials, Surroundings, Worker
 from syncer.errors import StoreError, SyncerError
@@ -44,12 +45,14 @@ class Crew:
         *,
         mono: Monotonic,
         finished: Callable[[Worker], Awaitable[None]],
+        attention: Attention,
         chatty: bool = False,
         run_job: RunJob = jobs.run_job,
     ) -> None:
         self.env = env
         self.schedule = Schedule(env.clock, mono)
         self.edges = edges
+        self._attention = attention
         self._due: dict[str, str | None] = {}  #: account -> when its next waiting change is due
         self._tasks: list[asyncio.Task[None]] = []
         around = Surroundings(
@@ -115,8 +118,9 @@ class Crew:
     async def look(self, *, start: bool = True) -> None:
         """See what is to be pushed: start it (unless told not to), note when the next waiting change is due.
 
-        Raises StoreError.
+        Also sees what waits for a person. Raises StoreError.
         """
+        await self._attention.look(self.env)
         for account, worker in self._pushes.items():
             fresh, self._due[account] = await self.env.store.read(queue.next_due, account)
             if fresh and start:

@@ -14,18 +14,21 @@ from typing import Any
 from syncer.config import Http
 from syncer.cycle.env import Env
 from syncer.daemon import care, metrics, web
-from syncer.store import figures
+from syncer.store import attention, figures
 
 #: (provider, account) -> requests made, seconds waited for the budget, since the daemon started.
 Spent = dict[tuple[str, str], tuple[int, float]]
 
 
 class Pages:
-    """The pages of the daemon; `env` gives the one in force."""
+    """The pages of the daemon; `env` gives the one in force, `problems` what failed apart from jobs."""
 
-    def __init__(self, env: Callable[[], Env], started: datetime, log: Any) -> None:
+    def __init__(
+        self, env: Callable[[], Env], problems: Callable[[], list[str]], started: datetime, log: Any
+    ) -> None:
         self.task: asyncio.Task[None] | None = None  #: the server, while it runs
         self._env = env
+        self._problems = problems
         self._started = started
         self._log = log
         self._totals = figures.Totals()
@@ -52,12 +55,18 @@ class Pages:
         self._spent = self._by_account(env)
 
     async def health(self) -> tuple[bool, dict[str, Any]]:
-        """Whether every enabled job was well within three times its `every`, and what to say of it."""
-        found = await self._env().store.read(figures.read_jobs)
+        """Whether every enabled job was well within three times its `every`, and what to say of it.
+
+        What waits for a person is named, and leaves the answer as it is.
+        """
+        store = self._env().store
+        found = await store.read(figures.read_jobs)
+        waiting = await store.read(attention.load)
         reasons = figures.stale_reasons(found)
         body = {
             "status": "failing" if reasons else "ok",
             "reasons": reasons,
+            "attention": self._problems() + [f"{one}: {one.command}" for one in waiting],
             "jobs": [figures.as_json(job) for job in found],
         }
         return not reasons, body

@@ -23,6 +23,7 @@ from syncer.config import Settings, load_settings
 from syncer.cycle import env as environment
 from syncer.cycle import jobs
 from syncer.daemon import web
+from syncer.daemon.attention import Attention
 from syncer.daemon.chores import Chores
 from syncer.daemon.crew import Crew, Watch
 from syncer.daemon.notify import Notifier
@@ -95,7 +96,10 @@ class Service:
         self._stop = asyncio.Event()
         self._reload = asyncio.Event()
         self._watch = Watch(time.monotonic, self._edges, self._log)
-        self._pages = Pages(lambda: self._crew.env, self._clock.now(), self._log)
+        self._attention = Attention(self._log, self._tell_status)
+        self._pages = Pages(
+            lambda: self._crew.env, lambda: self._chores.problems, self._clock.now(), self._log
+        )
         self._db: Database
         self._crew: Crew
         self._chores: Chores
@@ -150,6 +154,7 @@ class Service:
             self._edges,
             mono=time.monotonic,
             finished=self._after_run,
+            attention=self._attention,
             chatty=sys.stderr.isatty(),
         )
         return crew, Chores(crew, self._locks, self._edges, self._log, time.monotonic)
@@ -276,11 +281,13 @@ class Service:
         wrong = [f"{w.spec.job} of {w.spec.label}: {w.problem}" for w in workers if w.problem]
         if wrong:
             more = f" (and {len(wrong) - 1} more)" if len(wrong) > 1 else ""
-            self._notify.status(f"not well: {wrong[0]}{more}")
+            text = f"not well: {wrong[0]}{more}"
         elif all(worker.runs for worker in workers):
-            self._notify.status(f"all {len(workers)} jobs are well")
+            text = f"all {len(workers)} jobs are well"
         else:
-            self._notify.status(f"{len(workers)} jobs at work, the first round is under way")
+            text = f"{len(workers)} jobs at work, the first round is under way"
+        waiting = "; ".join(self._chores.problems + [str(one) for one in self._attention.waiting])
+        self._notify.status(f"{text}; for you to settle: {waiting}" if waiting else text)
 
     async def _signs_of_life(self) -> None:
         """Tell systemd that work goes on: the loop turns, the database answers, no run is overdue."""

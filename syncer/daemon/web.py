@@ -68,9 +68,9 @@ def create_app(health: Health, metrics: Metrics) -> Starlette:
             async with asyncio.timeout(PATIENCE):
                 well, body = await health()
         except StoreError as error:
-            well, body = False, {"status": "failing", "reasons": [str(error)], "jobs": []}
+            well, body = False, _failing(str(error))
         except TimeoutError:
-            well, body = False, {"status": "failing", "reasons": [_BUSY], "jobs": []}
+            well, body = False, _failing(_BUSY)
         return JSONResponse(body, 200 if well else 503, headers=_FRESH)
 
     async def figures(_: Request) -> Response:
@@ -84,6 +84,10 @@ def create_app(health: Health, metrics: Metrics) -> Starlette:
         return Response(page, media_type="text/plain; version=0.0.4; charset=utf-8", headers=_FRESH)
 
     return Starlette(routes=[Route("/healthz", healthz), Route("/metrics", figures)])
+
+
+def _failing(reason: str) -> dict[str, Any]:
+    return {"status": "failing", "reasons": [reason], "attention": [], "jobs": []}
 
 
 _BUSY = "the database did not answer in time"

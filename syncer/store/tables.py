@@ -379,6 +379,17 @@ forgotten = _table(
 )
 
 
+#: What waits for a person and was logged (store/attention.py).
+reported = _table(
+    "reported",
+    Column("kind", Text, primary_key=True, nullable=False),
+    Column("id", Integer, primary_key=True, nullable=False),
+    _text("account", null=False),
+    _text("at", null=False),
+    autoincrement=False,
+)
+
+
 @dataclass(frozen=True)
 class Mirror:
     """A table that mirrors one vendor list, row by row."""

@@ -279,6 +279,7 @@ _READ_ONLY = {
     "set_aside": "it is kept by syncer",
     "absences": "it is kept by syncer",
     "forgotten": "it is kept by syncer; `syncer forget` adds to it",
+    "reported": "it is kept by syncer",
     "held_rows": "decide with `syncer held approve` or `syncer held reject`",
 }
 

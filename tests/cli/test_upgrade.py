@@ -18,15 +18,19 @@ from typing import Any
 
 import pytest
 
+from syncer.store.revision import HEAD, REVISIONS
 from tests.cli.conftest import ROOT, Done, Syncer, Upstream
+
+#: The revision after this version's.
+NEXT = f"{int(HEAD) + 1:04}"
 
 #: The two things that a migration may do: SQLite's own ALTER, and a table made anew, which takes all of its triggers
 #: along without a word, and where foreign keys are on the rows that refer to it, too.
 MIGRATION = """
 from alembic import op
 
-revision = "0002"
-down_revision = "0001"
+revision = "NEXT"
+down_revision = "HEAD"
 branch_labels = None
 depends_on = None
 
@@ -62,11 +66,12 @@ def newer(tmp_path: Path) -> Path:
         shutil.copytree(ROOT / name, tree / name, ignore=shutil.ignore_patterns("__pycache__"))
     schema = tree / "syncer" / "store" / "revision.py"
     text = schema.read_text()
-    text, heads = re.subn(r'^HEAD = ".*"$', 'HEAD = "0002"', text, flags=re.MULTILINE)
-    text, lists = re.subn(r"^REVISIONS = .*$", 'REVISIONS = ("0001", "0002")', text, flags=re.MULTILINE)
+    text, heads = re.subn(r'^HEAD = ".*"$', f'HEAD = "{NEXT}"', text, flags=re.MULTILINE)
+    text, lists = re.subn(r"^REVISIONS = .*$", f"REVISIONS = {(*REVISIONS, NEXT)}", text, flags=re.MULTILINE)
     assert heads == lists == 1
     schema.write_text(text)
-    (tree / "migrations" / "versions" / "0002_tried.py").write_text(MIGRATION)
+    script = MIGRATION.replace("NEXT", NEXT).replace("HEAD", HEAD)
+    (tree / "migrations" / "versions" / f"{NEXT}_tried.py").write_text(script)
     return tree
 
 
@@ -142,18 +147,18 @@ def test_an_upgrade_in_the_middle_of_things_loses_nothing(upstream: Upstream, ne
 
     done = by(newer, syncer, "db", "upgrade")
     assert done.code == 0, done.err
-    assert "A backup was taken first: mirror.db.before-0002-" in done.out
+    assert f"A backup was taken first: mirror.db.before-{NEXT}-" in done.out
 
     after = contents(syncer.database, without="tried")
     assert after.pop("alembic_version") == before.pop("alembic_version") == []
-    assert syncer.one("SELECT version_num FROM alembic_version") == "0002"
+    assert syncer.one("SELECT version_num FROM alembic_version") == NEXT
     assert after == before
     assert guards(syncer.database) == guarded
     assert syncer.sql("PRAGMA foreign_key_check") == [] and syncer.one("PRAGMA integrity_check") == "ok"
     assert by(newer, syncer, "db", "check").code == 0
 
     # The copy is what was there before, for its owner's eyes.
-    [copy] = syncer.folder.glob("mirror.db.before-0002-*")
+    [copy] = syncer.folder.glob(f"mirror.db.before-{NEXT}-*")
     assert stat.S_IMODE(copy.stat().st_mode) == 0o600
     assert contents(copy) == before | {"alembic_version": []}
 
@@ -179,7 +184,7 @@ def test_an_upgrade_in_the_middle_of_things_loses_nothing(upstream: Upstream, ne
 
 
 def test_a_migration_that_breaks_references_is_taken_back(upstream: Upstream, newer: Path) -> None:
-    script = newer / "migrations" / "versions" / "0002_tried.py"
+    script = newer / "migrations" / "versions" / f"{NEXT}_tried.py"
     script.write_text(script.read_text() + '    op.execute("DELETE FROM telecmi_contacts WHERE id = 6")\n')
     syncer = upstream.syncer
     syncer.sql("UPDATE telecmi_contacts SET company = 'Still Queued' WHERE id = 6")
@@ -187,6 +192,6 @@ def test_a_migration_that_breaks_references_is_taken_back(upstream: Upstream, ne
     done = by(newer, syncer, "db", "upgrade")
     assert done.code != 0 and "points to a row" in done.err
     assert contents(syncer.database) == before and guards(syncer.database) == guarded
-    assert syncer.one("SELECT version_num FROM alembic_version") == "0001"
+    assert syncer.one("SELECT version_num FROM alembic_version") == HEAD
     # Nothing happened, so there is nothing to go back to: a service that starts anew for ever fills no disk.
     assert list(syncer.folder.glob("mirror.db.before-*")) == []

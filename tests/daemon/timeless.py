@@ -24,6 +24,7 @@ from syncer.cycle import jobs
 from syncer.cycle.env import Env
 from syncer.cycle.jobs import JobSpec
 from syncer.cycle.run import Run
+from syncer.daemon.attention import Attention
 from syncer.daemon.chores import Chores
 from syncer.daemon.crew import Crew, Watch
 from syncer.daemon.worker import Worker
@@ -140,7 +141,13 @@ class Process:
         self.env = environment.build(self.settings, self.db, self._clock, transport=transport)
         self.env.log = self._log
         self.crew = Crew(
-            self.env, self.locks, self.edges, mono=loop.time, finished=self._finished, run_job=self._run_job
+            self.env,
+            self.locks,
+            self.edges,
+            mono=loop.time,
+            finished=self._finished,
+            attention=Attention(self._log),
+            run_job=self._run_job,
         )
         self.chores = Chores(self.crew, self.locks, self.edges, self._log, loop.time)
         self.watch = Watch(loop.time, self.edges, self._log)
