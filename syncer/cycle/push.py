@@ -8,12 +8,9 @@ it touches the very same field.
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Sequence
-from dataclasses import dataclass, field
 from datetime import timedelta
 
-from syncer.core.contacts import Change, Local
 from syncer.core.cursor import parse
 from syncer.core.model import Operation, State
 from syncer.core.push import Decision, Due, Look, Send, Step, Wait, batches, halves, payload
@@ -45,9 +42,6 @@ ROUNDS = 3
 #: Failed calls in a row after which no single row is to blame: the way down a batch of 100.
 MOST_FAILURES = 8
 
-#: So many changes are loaded at once while a look is under way; fewer are loaded after it.
-BLOCK = 400
-
 
 async def push_changes(run: Run, source: TelecmiSource) -> None:
     """Everything that is due, or with `run.person` everything that is open."""
@@ -56,7 +50,6 @@ async def push_changes(run: Run, source: TelecmiSource) -> None:
     await _recall(push)
     await store.write(_prepare, account.name, account.region, run.at)
     run.env.step("push: prepared")
-    held_up: RemoteError | None = None
     for round_ in range(ROUNDS):
         now = run.env.stamp()
         due = await store.read(pushing.in_play, account.name, now, everything=run.person and round_ == 0)
@@ -65,32 +58,22 @@ async def push_changes(run: Run, source: TelecmiSource) -> None:
         if not due:
             break
         run.seen = max(run.seen, len(due))
-        looks, early = await _look(push, due)
-        decisions = await _decide(push, due, looks, early)
+        moved, decisions = await _decide(push, due, await look_at(push, due))
         if any(isinstance(d, Wait) and d.look_again for d in decisions) and not run.env.plan_only:
             await run.env.clock.sleep(SECOND_LOOK)
-            looks = await look_at(push, due, again=True)
-            decisions = await _decide(push, due, looks, Early())
+            more, decisions = await _decide(push, due, await look_at(push, due, again=True))
+            moved += more
         if run.env.plan_only:
             run.plan = [_in_words(decision) for decision in decisions]
             return
-        rest = [d for d in decisions if not isinstance(d, Send)]
-        policy = directory.policy_of(source)
-        moved = await store.write(pushing.carry_out, rest, policy, run.env.stamp(), push.retry_at)
-        run.env.step("push: decided")
         sends = [d for d in decisions if isinstance(d, Send)]
         try:
-            await _send_all(push, batches(sends))
-        except (TransientError, OutcomeUnknownError) as error:
-            held_up = error
+            for batch in batches(sends):
+                await _send(push, await _begin(push, batch))
         finally:
             await _read_back_accepted(push)
-        if held_up is not None:
-            break
         if not sends and not moved:
             break
-    if held_up is not None:
-        raise held_up
     if push.lost:
         numbers = ", ".join(str(n) for n in push.lost[:5])
         run.incomplete(f"the outcome of change {numbers} is not known yet; it is looked up at the next push")
@@ -116,99 +99,39 @@ def _prepare(conn: Connection, account: str, region: str, at: str) -> None:
     pushing.forget_overtaken(conn, account, at)
 
 
-@dataclass(slots=True)
-class Early:
-    """What was loaded while the directory was looked at; worth something if nothing was written since."""
+async def _decide(push: Push, due: Sequence[Due], looks: dict[int, Look]) -> tuple[int, list[Decision]]:
+    """Decide on each change as it is now, in the transaction that also carries out what sends nothing.
 
-    version: tuple[int, int] | None = None
-    pairs: list[tuple[Change, Local]] = field(default_factory=list)
-
-
-async def _look(push: Push, due: Sequence[Due]) -> tuple[dict[int, Look], Early]:
-    """Look at what is in play. Of much of it, what is known is loaded while the answers are waited for."""
-    if len(due) <= BLOCK:
-        return await look_at(push, due), Early()
-    loading = asyncio.create_task(_load_early(push, due))
-    try:
-        looks = await look_at(push, due)
-        return looks, await loading
-    finally:
-        loading.cancel()
-        await asyncio.gather(loading, return_exceptions=True)
-
-
-async def _load_early(push: Push, due: Sequence[Due]) -> Early:
-    """Load block by block, so that no page has to wait long for its turn."""
-    store, early = push.run.env.store, Early()
-    early.version = await store.call(store.db.version)
-    for at in range(0, len(due), BLOCK):
-        early.pairs += await store.read(pushing.load_in_play, due[at : at + BLOCK])
-    return early
-
-
-async def _decide(push: Push, due: Sequence[Due], looks: dict[int, Look], early: Early) -> list[Decision]:
-    """Decide on what stands now: the look may have settled, adopted or changed anything."""
-    run, store = push.run, push.run.env.store
+    Returns how many changes moved, and all decisions. A block at a time, so that nobody who edits
+    waits for long.
+    """
+    run, store, account = push.run, push.run.env.store, push.source.account
     policy = directory.policy_of(push.source)
+    many = await store.read(pushing.too_many_deletes, account.name, account.max_deletions)
 
-    def work(conn: Connection) -> list[Decision]:
-        unchanged = store.db.version() == early.version
-        pairs = early.pairs if unchanged else pushing.load_in_play(conn, due)
-        return pushing.decide_all(
-            conn, pairs, looks, policy, run.env.now(), push.source.account.max_deletions
-        )
+    def work(conn: Connection, block: Sequence[Due]) -> tuple[int, list[Decision]]:
+        decisions = pushing.decide_all(conn, block, looks, policy, run.env.now(), too_many_deletes=many)
+        return pushing.carry_out(conn, decisions, policy, run.env.stamp(), push.retry_at), decisions
 
-    return await store.read(work)
+    moved = 0
+    decisions: list[Decision] = []
+    for block in pushing.blocks(due):
+        more, some = await store.write(work, block)
+        moved, decisions = moved + more, decisions + some
+    run.env.step("push: decided")
+    return moved, sorted(decisions, key=lambda decision: decision.change.id)
 
 
 # -- sending ------------------------------------------------------------------------------------------
 
 
-async def _send_all(push: Push, todo: Sequence[Sequence[Send]]) -> None:
-    """One call after the other; while one is under way, the next one's changes are looked through."""
-    checked: Checked | None = None
-    for number, batch in enumerate(todo):
-        going_out = await _begin(push, batch, checked)
-        checking = asyncio.create_task(_check(push, todo[number + 1 : number + 2]))
-        try:
-            await _send(push, going_out)
-            checked = await checking
-        finally:
-            checking.cancel()
-            await asyncio.gather(checking, return_exceptions=True)
-
-
-@dataclass(frozen=True, slots=True)
-class Checked:
-    """What of a call is still wanted; worth something if nothing was written since."""
-
-    version: tuple[int, int]
-    wanted: Sequence[sending.Wanted]
-
-
-async def _check(push: Push, batches_: Sequence[Sequence[Send]]) -> Checked | None:
-    """Look through the next call's changes, if there is a next call."""
-    store = push.run.env.store
-
-    def work(conn: Connection) -> list[Checked]:
-        return [Checked(store.db.version(), sending.still_wanted(conn, batch)) for batch in batches_]
-
-    return next(iter(await store.read(work)), None) if batches_ else None
-
-
-async def _begin(push: Push, batch: Sequence[Send], checked: Checked | None = None) -> list[Send]:
+async def _begin(push: Push, batch: Sequence[Send]) -> list[Send]:
     """Commit the intent to send what is still wanted of a call; returns that.
 
-    In one commit with the answers before it: each of them is on record before anything else goes out.
+    In one commit with the answer before it, which is on record before anything else goes out.
     """
     run, store = push.run, push.run.env.store
-
-    def work(conn: Connection) -> list[Send]:
-        current = checked is not None and checked.version == store.db.version()
-        wanted = checked.wanted if checked and current else sending.still_wanted(conn, batch)
-        return sending.begin_sending(conn, wanted, run.env.stamp(), push.answered)
-
-    going_out = await store.write(work)
+    going_out = await store.write(sending.begin_sending, batch, run.env.stamp(), push.answered)
     push.answered = []
     if going_out:
         run.env.step("push: intent")

@@ -165,7 +165,6 @@ class Database:
         self._file = _which(path)
         self._backlog = Backlog(path, self.replaced)
         self._rows = 0  #: that the last write wrote
-        self._before: int | None = None  #: `total_changes` when the write under way began
         opened: Any = lambda: self._open(busy_timeout, checkpoints)  # noqa: E731 - typed for NullPool
         self._engine = Engine(
             NullPool(opened, dialect=_dialect()),
@@ -244,7 +243,7 @@ class Database:
         self._immediate = True
         with self.mapped():
             transaction = self._conn.begin()
-            self._before = before = raw(self._conn).total_changes
+            before = raw(self._conn).total_changes
             try:
                 yield self._conn
                 self._rows = raw(self._conn).total_changes - before
@@ -255,8 +254,6 @@ class Database:
                 transaction.rollback()
                 self._end_transaction()
                 raise
-            finally:
-                self._before = None
 
     @contextlib.contextmanager
     def write(self, *, lasting: bool = True) -> Iterator[Connection]:
@@ -285,14 +282,6 @@ class Database:
         with self.mapped():
             row = raw(self._conn).execute("PRAGMA data_version").fetchone()
         return int(row[0])
-
-    def version(self) -> tuple[int, int]:
-        """What changes whenever anything is written: by another connection, or by this one.
-
-        Within a write it is what it was when that began.
-        """
-        own = raw(self._conn).total_changes if self._before is None else self._before
-        return self.data_version(), own
 
     def pragma(self, statement: str) -> list[tuple[object, ...]]:
         """Run one PRAGMA (or VACUUM) outside of any transaction and return its rows."""

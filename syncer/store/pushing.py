@@ -9,8 +9,8 @@ from itertools import groupby
 
 from sqlalchemy import Connection, and_, func, or_, select
 
+from syncer.core import limits
 from syncer.core.contacts import Change, Local
-from syncer.core.limits import too_many_deletes
 from syncer.core.model import Operation, State
 from syncer.core.normalise import to_e164, utc_text
 from syncer.core.push import Context, Decision, Due, Look, Send, Step, Wait, decide, may_be_ours, one_a_row
@@ -24,6 +24,9 @@ _C, _Q = telecmi_contacts.c, change_queue.c
 
 #: How far back pushes count as flipping.
 DAY = timedelta(days=1)
+
+#: So many changes are decided on in one transaction, or a few more.
+BLOCK = 100
 
 
 def in_play(conn: Connection, account: str, now: str, *, everything: bool) -> list[Due]:
@@ -53,8 +56,20 @@ def in_play(conn: Connection, account: str, now: str, *, everything: bool) -> li
     ]
 
 
-def load_in_play(conn: Connection, due: Iterable[Due]) -> list[tuple[Change, Local]]:
-    """The changes as they stand now, each with its contact; without those that a look has settled."""
+def blocks(due: Iterable[Due]) -> Iterable[list[Due]]:
+    """Cut into blocks for one transaction each: all changes of a contact are decided on together."""
+    block: list[Due] = []
+    for _, of_row in groupby(sorted(due, key=lambda one: (one.row, one.change)), lambda one: one.row):
+        block += of_row
+        if len(block) >= BLOCK:
+            yield block
+            block = []
+    if block:
+        yield block
+
+
+def _load(conn: Connection, due: Iterable[Due]) -> list[tuple[Change, Local]]:
+    """The changes as they are now, each with its contact; without those that a look has settled."""
     due = list(due)
     rows = contacts.load_rows(conn, {one.row for one in due})
     open_ = {change.id: change for local in rows.values() for change in local.changes}
@@ -63,28 +78,31 @@ def load_in_play(conn: Connection, due: Iterable[Due]) -> list[tuple[Change, Loc
     return [(change, rows[change.contact_row]) for change in found if change.state in waiting]
 
 
+def too_many_deletes(conn: Connection, account: str, max_deletions: float) -> bool:
+    """Whether more contacts are to be deleted at once than may be without a person's approval."""
+    (deletes,) = fetch(conn, _UNAPPROVED, account)[0]
+    return limits.too_many_deletes(deletes, contacts.live_count(conn, account) + deletes, max_deletions)
+
+
+_UNAPPROVED = """
+    SELECT count(*) FROM change_queue q JOIN telecmi_contacts c ON c.id = q.contact_row
+    WHERE q.account = ? AND q.operation = 'delete' AND q.state = 'queued' AND q.approved = 0
+        AND c.contact_id IS NOT NULL"""
+
+
 def decide_all(
     conn: Connection,
-    pairs: Sequence[tuple[Change, Local]],
+    due: Sequence[Due],
     looks: Mapping[int, Look],
     policy: Policy,
     now: datetime,
-    max_deletions: float,
+    *,
+    too_many_deletes: bool,
 ) -> list[Decision]:
     """What becomes of each change; `looks` by contact row."""
-    deletes = sum(
-        1
-        for change, local in pairs
-        if change.operation is Operation.DELETE
-        and change.state is State.QUEUED
-        and not change.approved
-        and local.contact_id
-    )
-    live = contacts.live_count(conn, policy.account)
-    many = too_many_deletes(deletes, live + deletes, max_deletions)
-    since = utc_text(now - DAY)
+    pairs = _load(conn, due)
     updates = {c.contact_row for c, _ in pairs if c.operation is Operation.UPDATE}
-    pushed = queue.pushed_since(conn, updates, since)
+    pushed = queue.pushed_since(conn, updates, utc_text(now - DAY))
     out = []
     for change, local in pairs:
         holder, leaving = None, None
@@ -100,7 +118,7 @@ def decide_all(
             holder=holder,
             leaving=leaving,
             pushed=pushed.get(local.row_id, ()) if change.operation is Operation.UPDATE else (),
-            too_many_deletes=many,
+            too_many_deletes=too_many_deletes,
         )
         look = looks.get(local.row_id, Look(None, seen=False))
         out.append(decide(change, local, look, context))
@@ -118,7 +136,7 @@ _WAIT = """
 
 def carry_out(
     conn: Connection,
-    steps: Iterable[Step | Wait],
+    decisions: Iterable[Decision],
     policy: Policy,
     at: str,
     retry_at: Callable[[int], str],
@@ -126,12 +144,12 @@ def carry_out(
     """Write down every decision that sends nothing; returns how many changes moved."""
     acting: list[Step] = []
     waiting: list[tuple[str, str, int]] = []
-    for step in steps:
-        if isinstance(step, Step):
-            acting.append(step)
-        elif step.change.state in (State.QUEUED, State.UNKNOWN):
-            attempts = SELDOM if step.for_person else step.change.attempts + 1
-            waiting.append((step.why, retry_at(attempts), step.change.id))
+    for one in decisions:
+        if isinstance(one, Step):
+            acting.append(one)
+        elif isinstance(one, Wait) and one.change.state in (State.QUEUED, State.UNKNOWN):
+            attempts = SELDOM if one.for_person else one.change.attempts + 1
+            waiting.append((one.why, retry_at(attempts), one.change.id))
     if waiting:
         conn.exec_driver_sql(_WAIT, waiting)
     for plain, group in groupby(acting, _moves_alone):  # in their order: they may be of one row

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
-from typing import NamedTuple
 
 from sqlalchemy import Connection
 
@@ -18,42 +17,13 @@ from syncer.store import bulk
 from syncer.store.looking import fetch
 from syncer.store.tables import change_queue, push_intents
 
-#: How changes stand now, each with what its row says.
-_STANDS = (
+#: How changes are now, each with what its row says.
+_NOW = (
     f"SELECT q.id, q.state, q.attempts, c.deleted_at IS NOT NULL, c.contact_id, {', '.join(f'c.{n}' for n in FIELDS)} "
     "FROM change_queue q JOIN telecmi_contacts c ON c.id = q.contact_row "
     "WHERE q.id IN (SELECT value FROM json_each(?))"
 )
 
-
-class Wanted(NamedTuple):
-    """A change that may go out: what its request says, and how its change stands then."""
-
-    send: Send
-    state: State
-    attempts: int
-    fields: str  #: as JSON
-
-
-def still_wanted(conn: Connection, batch: Sequence[Send]) -> list[Wanted]:
-    """Of what was decided, what is still so."""
-    rows = fetch(conn, _STANDS, json.dumps([send.change.id for send in batch]))
-    there = {change_id: rest for change_id, *rest in rows}
-    out = []
-    for send in batch:
-        if send.change.id in there:
-            state, attempts, deleted, contact_id, *values = there[send.change.id]
-            fields = Fields(*[value or "" for value in values])
-            if still_so(send, State(state), contact_id, fields, deleted=bool(deleted)):
-                ready = State(state)
-                if ready is State.UNKNOWN:
-                    ready = advance(ready, Event.NOT_THERE)
-                sent = _as_json(dict(send.fields))
-                out.append(Wanted(send, advance(ready, Event.SEND), attempts + 1, sent))
-    return out
-
-
-_as_json = json.JSONEncoder(ensure_ascii=False).encode
 
 _SENT = ("state", "operation", "fields", "clashes", "sent_at", "attempts")
 
@@ -61,26 +31,33 @@ _INTENT = ("change_id", "row_id", "operation", "fields", "phone_e164", "sent_at"
 
 
 def begin_sending(
-    conn: Connection, wanted: Sequence[Wanted], at: str, accepted: Sequence[Send] = ()
+    conn: Connection, batch: Sequence[Send], at: str, accepted: Sequence[Send] = ()
 ) -> list[Send]:
     """Commit what is about to be sent: the state `sending`, and the exact fields of each change.
 
-    `wanted` is what `still_wanted` finds now: what was settled or edited meanwhile is left out.
-    Returns what is to go out. `accepted` are those of the call before, whose answer goes on record first.
+    What was settled or edited since it was decided on is left out; returns what is to go out.
+    `accepted` are those of the call before, whose answer goes on record first.
     """
     note_accepted(conn, accepted)
-    if wanted:
-        moves = [
-            (state, send.operation, fields, None, at, attempts, send.change.id)
-            for send, state, attempts, fields in wanted
-        ]
-        bulk.update_rows(conn, change_queue, _SENT, moves)
-        intents = [
-            (send.change.id, send.change.contact_row, send.operation, fields, send.phone_e164, at)
-            for send, _, _, fields in wanted
-        ]
-        bulk.insert_rows(conn, push_intents, _INTENT, intents)
-    return [one.send for one in wanted]
+    now = {row[0]: row[1:] for row in fetch(conn, _NOW, json.dumps([send.change.id for send in batch]))}
+    going_out, moves, intents = [], [], []
+    for send in batch:
+        if send.change.id not in now:
+            continue
+        state, attempts, deleted, contact_id, *values = now[send.change.id]
+        state, fields = State(state), Fields(*[value or "" for value in values])
+        if not still_so(send, state, contact_id, fields, deleted=bool(deleted)):
+            continue
+        if state is State.UNKNOWN:
+            state = advance(state, Event.NOT_THERE)
+        sent = json.dumps(dict(send.fields), ensure_ascii=False)
+        number, row = send.change.id, send.change.contact_row
+        going_out.append(send)
+        moves.append((advance(state, Event.SEND), send.operation, sent, None, at, attempts + 1, number))
+        intents.append((number, row, send.operation, sent, send.phone_e164, at))
+    bulk.update_rows(conn, change_queue, _SENT, moves)
+    bulk.insert_rows(conn, push_intents, _INTENT, intents)
+    return going_out
 
 
 _ACCEPTED = """
