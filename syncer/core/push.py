@@ -160,6 +160,12 @@ def _phone_problem(text: str, region: str) -> str:
     return ""
 
 
+def _text_problem(fields: Mapping[str, str]) -> str:
+    """Why a text cannot be sent, or ''. Triggers refuse such values; older rows may hold them."""
+    damaged = [name for name, value in fields.items() if "\ufffd" in value]
+    return f"{', '.join(damaged)}: the value is not UTF-8 text: type it again" if damaged else ""
+
+
 def _wire(name: str, value: str, region: str) -> str:
     """A field as it is sent: numbers as digits with the country code, whatever was typed."""
     if name != "phone_no":
@@ -217,6 +223,8 @@ def _decide_add(change: Change, local: Local, look: Look, ctx: Context) -> Decis
         for name, value in local.fields.asdict().items()
         if value or name in REQUIRED
     }
+    if problem := _text_problem(fields):
+        return _refuse(change, problem)
     return Send(change, Operation.ADD, None, fields, to_e164(local.fields.phone_no, region), local.fields)
 
 
@@ -239,6 +247,8 @@ def _decide_update(change: Change, local: Local, look: Look, ctx: Context) -> De
         if name in dirty and not local.fields.get(name).strip():
             return _refuse(change, f"{name} is empty: upstream takes no contact without it")
     fields = {name: _wire(name, local.fields.get(name), ctx.region) for name in dirty}
+    if problem := _text_problem(fields):
+        return _refuse(change, problem)
     stubborn = _stubborn(change, local, fields, ctx.now)
     if stubborn:
         names = ", ".join(stubborn)

@@ -43,8 +43,19 @@ _NULLABLE = ("contact_id", "phone_e164", "first_seen_at", "last_changed_at", "de
 #: How far a person's own id may lie beyond the greatest: one at the end of the numbers would stop all inserts.
 _ID_ROOM = 1_000_000
 
-#: Matches what SQLite reads bytes as that are no UTF-8, and the control characters of Latin-1.
-_NO_TEXT = "'*[' || char(128) || '-' || char(159) || char(65533) || ']*'"
+#: Matches a letter that is not ASCII: most values have none, and need no further look.
+_FOREIGN = "'*[^' || char(1) || '-' || char(127) || ']*'"
+
+#: Matches the control characters of Latin-1, and U+FFFD, which stands for a letter that was lost.
+_CONTROL = "'*[' || char(128) || '-' || char(159) || char(65533) || ']*'"
+
+#: Length of a well-formed UTF-8 sequence -> how it may begin, in hex (Unicode Standard, table 3-7).
+_SEQUENCES = {
+    1: ("[0-7]?*",),
+    2: ("C[2-9A-F][89AB]?*", "D?[89AB]?*"),
+    3: ("E0[AB]?[89AB]?*", "E[1-9ABCEF][89AB]?[89AB]?*", "ED[89]?[89AB]?*"),
+    4: ("F0[9AB]?[89AB]?[89AB]?", "F[1-3][89AB]?[89AB]?[89AB]?", "F48?[89AB]?[89AB]?"),
+}
 
 _LAST_SEQ = "(SELECT max(seq) FROM change_log)"
 
@@ -100,10 +111,32 @@ def _log_row(kind: str, row: str) -> str:
     VALUES ({NOW}, 'telecmi_contacts', {row}.id, '{kind}', 'local');"""
 
 
+def not_text(name: str) -> str:
+    """The condition that NEW.name is not UTF-8, or holds a NUL or another control character.
+
+    SQLite takes any bytes for text and reads the wrong ones as something, so that its own functions
+    do not tell: the bytes are walked through, sequence by sequence.
+    """
+    start = "hex(substr(b, at, 4))"
+    step = " ".join(
+        f"WHEN {start} GLOB '{pattern}' THEN {length}"
+        for length, patterns in _SEQUENCES.items()
+        for pattern in patterns
+    )
+    walk = (
+        f"WITH RECURSIVE value(b) AS (SELECT CAST(NEW.{name} AS BLOB)), walk(at) AS (SELECT 1 UNION ALL "
+        f"SELECT at + CASE {step} END FROM walk, value WHERE at <= length(b)) "
+        "SELECT 1 FROM walk WHERE at IS NULL"
+    )
+    suspect = f"NEW.{name} GLOB {_FOREIGN} AND EXISTS ({walk})"
+    return f"(instr(NEW.{name}, char(0)) > 0 OR NEW.{name} GLOB {_CONTROL} OR ({suspect}))"
+
+
 def _no_text(name: str, condition: str = "") -> str:
     return _refuse(
-        f"{condition}(instr(NEW.{name}, char(0)) > 0 OR NEW.{name} GLOB {_NO_TEXT})",
-        f"telecmi_contacts.{name}: the value is no UTF-8 text (a control character, or another encoding)",
+        condition + not_text(name),
+        f"telecmi_contacts.{name}: the value is not UTF-8 text, or holds a control character: set your client "
+        "or file to UTF-8 and type the value again",
     )
 
 

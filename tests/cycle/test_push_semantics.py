@@ -248,6 +248,24 @@ def test_an_update_to_a_number_that_cannot_be_read_is_rejected_without_a_call(
     bench.quiet()
 
 
+@pytest.mark.parametrize("known", [True, False], ids=["update", "add"])
+def test_bytes_that_are_not_text_are_never_sent(bench: Bench, known: bool) -> None:
+    """An older version let some of them in."""
+    mark = bench.mark()
+    trigger = f"telecmi_contacts_before_{'update' if known else 'insert'}"
+    bench.sql(f"DROP TRIGGER {trigger}")
+    if known:
+        bench.sql("UPDATE telecmi_contacts SET company = CAST(x'41E08080' AS TEXT) WHERE id = 1")
+    else:
+        bench.sql(
+            "INSERT INTO telecmi_contacts (phone_no, first_name, last_name, company) "
+            "VALUES ('919300000001', 'Asha', 'Example', CAST(x'41E08080' AS TEXT))"
+        )
+    bench.push()
+    assert bench.writes(mark) == [] and bench.states() == ["rejected"]
+    assert bench.change(1)["last_error"] == "company: the value is not UTF-8 text: type it again"
+
+
 def test_an_update_to_a_number_that_another_row_holds_is_rejected(bench: Bench) -> None:
     mark = bench.mark()
     bench.edit(1, phone_no="92000 00003", company="Stays")
