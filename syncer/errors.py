@@ -6,6 +6,7 @@
         TransientError(retry_after)     never arrived, 429, 5xx or junk on a read: back off
         OutcomeUnknownError             a write was sent and not answered: keep the intent, look, decide
         AuthError(locked_until)         pause this account, say it once; exit 77
+        PermissionDeniedError(code)     good credentials that may not make this call: pause only this job
         RejectedError(code, text)       upstream said no to this content
         BadAnswerError                  an answer of the wrong shape: never read as "empty"
       StoreError                        the database file: full, read-only, not a database
@@ -80,12 +81,33 @@ class OutcomeUnknownError(RemoteError):
 class AuthError(RemoteError):
     """The credentials were refused, also after one fresh login.
 
-    `locked_until` is set (UTC) when the vendor locked the account out for a time.
+    `locked_until` is set (UTC) when the vendor locked the account out for a time; `code` is its own
+    number where it gave one.
     """
 
-    def __init__(self, source: str, call: str, text: str, *, locked_until: datetime | None = None) -> None:
+    def __init__(
+        self,
+        source: str,
+        call: str,
+        text: str,
+        *,
+        locked_until: datetime | None = None,
+        code: int | None = None,
+    ) -> None:
         super().__init__(source, call, text)
         self.locked_until = locked_until
+        self.code = code
+
+
+class PermissionDeniedError(RemoteError):
+    """The credentials are good, as another call shows, and may not make this call.
+
+    `code` is the vendor's own number where it gave one.
+    """
+
+    def __init__(self, source: str, call: str, text: str, *, code: int | None = None) -> None:
+        super().__init__(source, call, text)
+        self.code = code
 
 
 class RejectedError(RemoteError):

@@ -107,7 +107,7 @@ class Office:
                 }
             },
             "smartflo": {
-                "main": {"base_url": "http://127.0.0.1:1", "token": "sandbox-token", **(smartflo or {})}
+                "main": {"base_url": "http://127.0.0.1:1", **(smartflo or {"token": "sandbox-token"})}
             },
         }
         self.settings = unpaced(settings_from(raw, folder, {}))

@@ -149,15 +149,14 @@ async def check_telecmi(source: TelecmiSource, now: Now, *, whole: bool = False)
 
 
 async def check_smartflo(source: SmartfloSource, now: Now, *, whole: bool = False) -> list[Finding]:
-    """Read one contact, or a `whole` page and the groups; a login happens only where it must, since repeated ones lock the account out."""
+    """Read one contact and one group, or a `whole` page of each; a login happens only where it must, since repeated ones lock the account out."""
     account, client = source.account, source.client
     asked = _Account(account, now)
     if not account.contacts.enabled:
         return asked.findings
     async with source.door.deadline(PATIENCE):
         await asked.ask("contacts", lambda: client.fetch_contacts_page(1, None, limit=100 if whole else 1))
-        if whole:
-            await asked.ask("groups", lambda: client.fetch_groups_page(1))
+        await asked.ask("groups", lambda: client.fetch_groups_page(1, limit=100 if whole else 1))
     if client.days_left is not None and client.days_left <= FEW_DAYS:
         text = f"the password expires in {count(client.days_left, 'day')}"
         asked.say("warning", text, "set a new one in Smartflo's portal, then in the config")

@@ -21,6 +21,7 @@ from syncer.cycle.run import Run
 from syncer.errors import (
     AuthError,
     OutcomeUnknownError,
+    PermissionDeniedError,
     RejectedError,
     RemoteError,
     TransientError,
@@ -145,11 +146,10 @@ async def _send(push: Push, batch: list[Send]) -> None:
     run, store = push.run, push.run.env.store
     try:
         await _call(push, batch)
-    except AuthError as error:
-        await store.write(
-            pushing.turned_away, batch, run.env.stamp(), "the credentials were refused", None, spent=False
-        )
-        raise error
+    except (AuthError, PermissionDeniedError) as error:
+        why = "the credentials were refused" if isinstance(error, AuthError) else error.text
+        await store.write(pushing.turned_away, batch, run.env.stamp(), why, None, spent=False)
+        raise
     except TransientError as error:
         next_at = push.retry_at(batch[0].change.attempts + 1)
         await store.write(

@@ -13,7 +13,7 @@ from syncer.cycle import joblist, mirrors
 from syncer.cycle.env import SmartfloSource
 from syncer.cycle.run import Run
 from syncer.cycle.settle import Ask
-from syncer.errors import BadAnswerError, RejectedError
+from syncer.errors import AuthError, BadAnswerError, RejectedError, RemoteError, TransientError
 from syncer.store import counting, holds
 from syncer.store.connect import Connection
 from syncer.store.tables import SMARTFLO_CONTACTS, SMARTFLO_GROUPS
@@ -31,8 +31,15 @@ IGNORED_READS = 2
 
 
 async def pull_smartflo(run: Run, source: SmartfloSource) -> None:
-    """Groups first, then contacts."""
-    await _pull_groups(run, source)
+    """Groups first, then contacts: a list that an account may not use does not keep the other one out."""
+    try:
+        await _pull_groups(run, source)
+    except AuthError:
+        raise
+    except RemoteError as error:
+        if isinstance(error, TransientError) and not error.sent:
+            raise  # nobody can be reached
+        run.problem = f"{error.source} {error.call}: {run.problem}"
     await _pull_contacts(run, source)
     _warn_of_password(run, source)
 

@@ -321,7 +321,7 @@ class Door:
         asked = _text(named.get(b"retry-after"))
         return Answer(
             status=response.status_code,
-            body=decode(bytes(body)),
+            body=decode(bytes(body), _text(named.get(b"content-type"))),
             server_date=date,
             retry_after=None if asked is None else parse_retry_after(asked, date or self.now()),
         )

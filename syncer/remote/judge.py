@@ -55,7 +55,7 @@ def judge_status(source: str, call: Call, answer: Answer) -> None:
     if status >= 500 or status in (408, 425):
         raise broken(source, call, f"the server failed (HTTP {status})", answer.retry_after)
     if status in (401, 403):
-        raise AuthError(source, call.name, f"the credentials were refused (HTTP {status})")
+        raise AuthError(source, call.name, f"the credentials were refused (HTTP {status})", code=status)
     if not answer.ok and (status < 400 or isinstance(body, NotJson)):
         raise misshapen(source, call, f"an answer with HTTP status {status} that is none of the vendor's")
     if not answer.ok:

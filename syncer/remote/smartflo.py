@@ -6,7 +6,6 @@ logins get an account locked out, so this module would rather not log in than do
 
 from __future__ import annotations
 
-import asyncio
 import re
 from collections.abc import Mapping
 from datetime import datetime, timedelta
@@ -18,6 +17,7 @@ from syncer.errors import AuthError, BadAnswerError
 from syncer.remote import rows as read
 from syncer.remote.http import Door
 from syncer.remote.judge import broken, judge_status, misshapen, overloaded
+from syncer.remote.session import Session
 from syncer.remote.tokens import Lockout, Token, TokenStore
 from syncer.remote.wire import Answer, Call, Json, NotJson
 
@@ -53,7 +53,7 @@ class Smartflo:
     """One Smartflo account, read only. Methods raise RemoteError only.
 
     A permanent `token` is used first where one is given, and a login (`email`, `password`) when it
-    was refused. `days_left` is set after a login: days until the password expires, where told.
+    was refused.
     """
 
     def __init__(
@@ -68,18 +68,27 @@ class Smartflo:
         source: str,
     ) -> None:
         self.source = source
-        self.days_left: int | None = None
         self._door = door
-        self._email = email
-        self._password = password
-        self._given = _bare(token) if token else None
-        self._given_refused = False
         self._region = region
         self._tokens = tokens
-        self._logging_in = asyncio.Lock()
+        self._session = Session(
+            door,
+            tokens,
+            source=source,
+            given=_bare(token) if token else None,
+            credentials=(door.base_url, email or "", password or ""),
+            keys="email and password",
+            margin=_MARGIN,
+            log_in=self._log_in,
+        )
 
     def __repr__(self) -> str:
         return f"Smartflo({self.source})"
+
+    @property
+    def days_left(self) -> int | None:
+        """Days until the password expires, as the last login said; None: not known."""
+        return self._session.days_left
 
     # -- lists -------------------------------------------------------------------------------------
 
@@ -128,18 +137,13 @@ class Smartflo:
         return read.read_page(rows, row, server_date=answer.server_date)
 
     async def _get(self, name: str, params: Mapping[str, str]) -> Answer:
-        """A call with the account's token; after a refusal one fresh login and one more try."""
-        token = await self._token(name)
-        try:
-            return await self._with_token(name, token, params)
-        except AuthError:
-            token = await self._fresh_token(name, token)
-        try:
-            return await self._with_token(name, token, params)
-        except AuthError as refusal:
-            self._tokens.clear(self.source, refused=token)
-            text = f"{refusal.text}, also right after a fresh login"
-            raise AuthError(self.source, name, text) from None
+        """A call with the account's token."""
+        other = GROUPS if name == CONTACTS else CONTACTS
+        return await self._session.call(
+            name,
+            lambda token: self._with_token(name, token, params),
+            prove=lambda token: self._with_token(other, token, _paged(1, 1)),
+        )
 
     async def _with_token(self, name: str, token: str, params: Mapping[str, str]) -> Answer:
         if not (token.isascii() and token.isprintable()):
@@ -151,47 +155,19 @@ class Smartflo:
     # -- the token ---------------------------------------------------------------------------------
 
     async def login(self, force: bool = False) -> None:
-        """Make sure of a token; `force` logs in anew even if one is there, but never into a lockout."""
-        if not force:
-            await self._token(LOGIN)
-            return
-        kept = self._tokens.get(self.source, *self._credentials())
-        await self._fresh_token(LOGIN, kept.text if kept else None)
+        """Make sure of a token; `force` logs in again even if one is there, but never into a lockout."""
+        await self._session.login(LOGIN, force=force)
 
-    async def _token(self, name: str) -> str:
-        if self._given and not self._given_refused:
-            return self._given
-        kept = self._tokens.get(self.source, *self._credentials())
-        if kept and kept.usable(self._door.now(), _MARGIN):
-            self.days_left = kept.days_left
-            return kept.text
-        return await self._fresh_token(name, kept.text if kept else None)
-
-    async def _fresh_token(self, name: str, refused: str | None) -> str:
-        """A token other than `refused`: one that was got meanwhile elsewhere, else by a login."""
-        if not (self._email and self._password):
-            text = "the token was refused" if refused else "there is no token"
-            text += ", and no login to get another: set a valid token, or email and password"
-            raise AuthError(self.source, name, text)
-        if refused is not None and refused == self._given:
-            # Without a login it is asked with again: a vendor may have been wrong about it.
-            self._given_refused = True
-        async with self._logging_in, self._tokens.turn(self.source, self._door.sleep):
-            kept = self._tokens.get(self.source, *self._credentials())
-            if kept and kept.text != refused and kept.usable(self._door.now(), _MARGIN):
-                self.days_left = kept.days_left
-                return kept.text
-            before = self._check_lockout(name)
-            payload = {"email": self._email, "password": self._password}
-            call = Call(LOGIN, "POST", LOGIN, json=payload, unsure_once=True)
-            try:
-                answer = await self._door.call(call, self._judge_login)
-            except AuthError as refusal:
-                raise self._note_refusal(refusal, before) from None
-            token = self._read_login(answer)
-            self._tokens.put(self.source, token, *self._credentials())
-            self.days_left = token.days_left
-            return token.text
+    async def _log_in(self, name: str) -> Token:
+        before = self._check_lockout(name)
+        _, email, password = self._session.credentials
+        payload = {"email": email, "password": password}
+        call = Call(LOGIN, "POST", LOGIN, json=payload, unsure_once=True)
+        try:
+            answer = await self._door.call(call, self._judge_login)
+        except AuthError as refusal:
+            raise self._note_refusal(refusal, before) from None
+        return self._read_login(answer)
 
     def _read_login(self, answer: Answer) -> Token:
         body = answer.body if isinstance(answer.body, dict) else {}
@@ -207,7 +183,7 @@ class Smartflo:
 
     def _check_lockout(self, name: str) -> int:
         """How many logins in a row were refused; AuthError while none may be tried."""
-        lockout = self._tokens.lockout(self.source, self._login_name(), self._credentials())
+        lockout = self._tokens.lockout(self.source, self._session.credentials[:2], self._session.credentials)
         if lockout is None:
             return 0
         if lockout.until > self._door.now():
@@ -218,20 +194,15 @@ class Smartflo:
     def _note_refusal(self, refusal: AuthError, before: int) -> AuthError:
         """Remember, for other processes too, until when no login may be tried."""
         now = self._door.now()
-        until, binding = refusal.locked_until, self._login_name()
+        until = refusal.locked_until
+        binding: tuple[str, ...] = self._session.credentials[:2]
         if until is None or until <= now:
             # Only our own caution: a corrected password may be tried at once.
-            until, binding = now + _pause(before), self._credentials()
+            until, binding = now + _pause(before), self._session.credentials
         until = min(until, now + _LONGEST_LOCKOUT)
         self._tokens.lock(self.source, Lockout(until, before + 1), binding)
         text = f"{refusal.text}; no login is tried before {until:%Y-%m-%d %H:%M:%S} UTC"
         return AuthError(self.source, LOGIN, text, locked_until=until)
-
-    def _login_name(self) -> tuple[str, ...]:
-        return (self._door.base_url, self._email or "")
-
-    def _credentials(self) -> tuple[str, ...]:
-        return (self._door.base_url, self._email or "", self._password or "")
 
     # -- the envelope ------------------------------------------------------------------------------
 
@@ -243,7 +214,9 @@ class Smartflo:
             if _overloaded(answer):
                 raise overloaded(self.source, call, answer)
             if _ABOUT_THE_TOKEN.search(_message(body)):
-                raise AuthError(self.source, call.name, "the token was refused or has expired")
+                raise AuthError(
+                    self.source, call.name, "the token was refused or has expired", code=answer.status
+                )
         judge_status(self.source, call, answer)
         if not isinstance(body, dict):
             raise misshapen(self.source, call, "an answer that is no JSON object")

@@ -6,17 +6,17 @@ is known after an OutcomeUnknownError, to the push.
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Mapping, Sequence
 from datetime import timedelta
 
 from syncer.core.model import FIELDS, DirectoryContact, Fields, Note, Page, Row, Value
 from syncer.core.normalise import plausible_ms, to_e164, utc_text, voicename_epoch_ms
-from syncer.errors import AuthError, BadAnswerError, RejectedError
+from syncer.errors import AuthError, BadAnswerError, PermissionDeniedError, RejectedError
 from syncer.remote import rows as read
 from syncer.remote.http import Door
 from syncer.remote.judge import broken, judge_status, misshapen, overloaded
 from syncer.remote.rows import UnreadableRowError
+from syncer.remote.session import Session
 from syncer.remote.tokens import Token, TokenStore
 from syncer.remote.wire import Answer, Call, Json
 from syncer.remote.wording import named_field, with_vendor_text
@@ -78,14 +78,17 @@ class Telecmi:
         self._door = door
         self._app_id = read.integer_or_text(app_id)
         self._secret = secret
-        self._user_id = user_id
-        self._password = password
-        self._given = token or None
-        self._given_refused = False
-        self._logged_in: str | None = None  #: the token of the newest login that this client made
         self._region = region
-        self._tokens = tokens
-        self._logging_in = asyncio.Lock()
+        self._session = Session(
+            door,
+            tokens,
+            source=source,
+            given=token or None,
+            credentials=(door.base_url, user_id or "", password or ""),
+            keys="user_id and password",
+            margin=_MARGIN,
+            log_in=self._log_in,
+        )
 
     def __repr__(self) -> str:
         return f"Telecmi({self.source})"
@@ -113,7 +116,7 @@ class Telecmi:
         An answer that holds other contacts only proves nothing (BadAnswerError). A 404 while a
         listing shows the token to be good is about the contact: RejectedError with code 404.
         """
-        answer = await self._contact_call(DIRECTORY, {"contact_id": contact_id}, prove_token=True)
+        answer = await self._contact_call(DIRECTORY, {"contact_id": contact_id}, of_record=True)
         _, rows = self._list(answer, DIRECTORY, "contacts")
         page = read.read_page(rows, self._directory_row)
         for row in page.rows:
@@ -169,86 +172,43 @@ class Telecmi:
     # -- the token ---------------------------------------------------------------------------------
 
     async def login(self, force: bool = False) -> None:
-        """Make sure of a token; `force` logs in anew even if one is there. AuthError when refused."""
-        if not force:
-            await self._token(LOGIN)
-            return
-        kept = self._tokens.get(self.source, *self._credentials())
-        await self._fresh_token(LOGIN, kept.text if kept else None)
+        """Make sure of a token; `force` logs in again even if one is there. AuthError when refused."""
+        await self._session.login(LOGIN, force=force)
 
     async def _contact_call(
-        self, name: str, payload: Mapping[str, object], *, write: bool = False, prove_token: bool = False
+        self, name: str, payload: Mapping[str, object], *, write: bool = False, of_record: bool = False
     ) -> Answer:
-        """A call with the user's token; after a refusal one fresh login and one more try.
+        """A call with the user's token. `of_record`: a 404 is about a contact where the token is good."""
 
-        A write may be sent again here: refused credentials mean that it was not applied.
-        """
-        token, last = await self._token(name), False
-        while True:
-            try:
-                return await self._with_token(name, token, payload, write)
-            except AuthError as refusal:
-                if prove_token and await self._proven(token):
-                    raise self._no_such(name) from None
-                if last:
-                    self._tokens.clear(self.source, refused=token)
-                    text = f"{refusal.text}, also right after a fresh login"
-                    raise AuthError(self.source, name, text) from None
-            was_given = token == self._given
-            token = await self._fresh_token(name, token)
-            last = not was_given or token == self._logged_in  # else it is a kept one, and may have ended too
+        async def send(token: str) -> Answer:
+            return await self._with_token(name, token, payload, write)
+
+        async def prove(token: str) -> Answer:
+            """The cheapest other call that shows whether the token is accepted."""
+            if name != DIRECTORY or of_record:
+                return await self._with_token(DIRECTORY, token, {"limit": 1}, False)
+            return await self._with_token(USER_CONTACTS, token, {"page": 1, "limit": 1}, False)
+
+        try:
+            return await self._session.call(name, send, prove, of_record=404 if of_record else None)
+        except PermissionDeniedError as refusal:
+            if of_record and refusal.code == 404:
+                raise RejectedError(self.source, name, _OURS[404], code=404) from None
+            raise
 
     async def _with_token(self, name: str, token: str, payload: Mapping[str, object], write: bool) -> Answer:
         call = Call(name, "POST", name, json={"token": token, **payload}, write=write)
         return await self._door.call(call, self._judge)
 
-    async def _proven(self, token: str) -> bool:
-        """Whether the directory takes this token: the cheapest call that shows it."""
-        try:
-            await self._with_token(DIRECTORY, token, {"limit": 1}, False)
-        except AuthError:
-            return False
-        return True
-
-    def _no_such(self, name: str) -> RejectedError:
-        return RejectedError(self.source, name, _OURS[404], code=404)
-
-    async def _token(self, name: str) -> str:
-        if self._given and not self._given_refused:
-            return self._given
-        kept = self._tokens.get(self.source, *self._credentials())
-        if kept and kept.usable(self._door.now(), _MARGIN):
-            return kept.text
-        return await self._fresh_token(name, kept.text if kept else None)
-
-    async def _fresh_token(self, name: str, refused: str | None) -> str:
-        """A token other than `refused`: one that was got meanwhile elsewhere, else by a login."""
-        if not (self._user_id and self._password):
-            text = "the token was refused" if refused else "there is no token"
-            text += ", and no login to get another: set a valid token, or user_id and password"
-            raise AuthError(self.source, name, text)
-        if refused is not None and refused == self._given:
-            # Without a login it is asked with again: a vendor may have been wrong about it.
-            self._given_refused = True
-        async with self._logging_in, self._tokens.turn(self.source, self._door.sleep):
-            kept = self._tokens.get(self.source, *self._credentials())
-            if kept and kept.text != refused and kept.usable(self._door.now(), _MARGIN):
-                return kept.text
-            payload = {"id": self._user_id, "password": self._password}
-            answer = await self._door.call(Call(LOGIN, "POST", LOGIN, json=payload), self._judge)
-            body = answer.body if isinstance(answer.body, dict) else {}
-            token = read.text(body.get("token")) if isinstance(body.get("token"), str) else None
-            if not token:
-                raise BadAnswerError(
-                    self.source, LOGIN, "the login was accepted, but its answer has no token"
-                )
-            fresh = Token(token, self._door.now() + _TOKEN_LIFE)
-            self._tokens.put(self.source, fresh, *self._credentials())
-            self._logged_in = token
-            return token
-
-    def _credentials(self) -> tuple[str, str, str]:
-        return (self._door.base_url, self._user_id or "", self._password or "")
+    async def _log_in(self, name: str) -> Token:
+        del name
+        _, user_id, password = self._session.credentials
+        payload = {"id": user_id, "password": password}
+        answer = await self._door.call(Call(LOGIN, "POST", LOGIN, json=payload), self._judge)
+        token = answer.body.get("token") if isinstance(answer.body, dict) else None
+        if not isinstance(token, str) or not token:
+            raise BadAnswerError(self.source, LOGIN, "the login was accepted, but its answer has no token")
+        return Token(read.text(token) or "", self._door.now() + _TOKEN_LIFE)
 
     # -- the envelope ------------------------------------------------------------------------------
 
@@ -271,7 +231,7 @@ class Telecmi:
             raise broken(self.source, call, text, answer.retry_after, code)
         if code is not None and code in _AUTH_ANYWHERE | _AUTH_CODES.get(call.name, frozenset()):
             what = "the login was refused" if call.name == LOGIN else "the credentials were refused"
-            raise AuthError(self.source, call.name, f"{what} ({code})")
+            raise AuthError(self.source, call.name, f"{what} ({code})", code=code)
         if code is not None and 400 <= code < 500:
             text = with_vendor_text(_OURS.get(code, f"the vendor refused the request ({code})"), message)
             field = named_field(message) or named_field([body.get(key) for key in _DETAILS])

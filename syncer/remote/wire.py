@@ -5,8 +5,11 @@ Whether an answer means success is left to the vendors' adapters, which know the
 
 from __future__ import annotations
 
+import codecs
+import contextlib
 import json
 import math
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -67,7 +70,7 @@ def encode(payload: Mapping[str, object]) -> bytes:
 _encode = json.JSONEncoder(ensure_ascii=True, separators=(",", ":")).encode
 
 
-def decode(content: bytes) -> Json | NotJson:
+def decode(content: bytes, content_type: str | None = None) -> Json | NotJson:
     """A body as JSON, kind to broken text and odd numbers; never raises.
 
     Numbers that neither SQLite nor strict JSON knows (NaN, Infinity, thousands of digits) become
@@ -76,21 +79,56 @@ def decode(content: bytes) -> Json | NotJson:
     try:
         value: Json = msgspec.json.decode(content)
     except (msgspec.MsgspecError, ValueError, RecursionError):
-        return _decode_leniently(content)
+        return _decode_leniently(content, content_type)
     return value
 
 
-def _decode_leniently(content: bytes) -> Json | NotJson:
-    """What is no strict JSON in clean UTF-8: Python's own reader is slower, and takes more."""
-    try:
-        text = content.decode("utf-8-sig")
-    except UnicodeDecodeError:
-        text = content.decode("utf-8", "replace")
+def _decode_leniently(content: bytes, content_type: str | None = None) -> Json | NotJson:
+    """What is not strict JSON in clean UTF-8: Python's own reader is slower, and takes more."""
+    text = _text(content, _charset(content_type))
+    if isinstance(text, NotJson):
+        return text
     try:
         value: Json = json.loads(text, parse_int=_int, parse_float=_float, parse_constant=str)
     except (ValueError, RecursionError):
         return NotJson(_kind(text))
     return value
+
+
+def _text(content: bytes, charset: str | None) -> str | NotJson:
+    """A body as text.
+
+    What is valid UTF-8 is UTF-8 (RFC 8259), whatever a server's default says: text of another charset
+    is not, by chance, once it has letters. Else a single-byte charset is honoured where it is declared,
+    any other refused, and without one the broken letters are lost and the others kept.
+    """
+    try:
+        return content.decode("utf-8-sig")
+    except UnicodeDecodeError:
+        if charset is None:
+            return content.decode("utf-8", "replace")
+    try:
+        name = codecs.lookup(charset).name
+        if name == "utf-8":
+            return content.decode(name, "replace")
+        if _SINGLE_BYTE.fullmatch(name):
+            if name == "iso8859-1":  # what says so is windows-1252 in practice (WHATWG Encoding Standard)
+                with contextlib.suppress(UnicodeDecodeError):
+                    return content.decode("cp1252")
+            return content.decode(name)
+    except (LookupError, UnicodeDecodeError):
+        pass
+    return NotJson(f"text in the charset {charset}")
+
+
+_SINGLE_BYTE = re.compile(r"iso8859-\d+|cp125\d")
+_CHARSET = re.compile(r""";\s*charset\s*=\s*["']?([\w.:-]{1,40})""", re.IGNORECASE | re.ASCII)
+
+
+def _charset(content_type: str | None) -> str | None:
+    """The charset that a Content-Type declares."""
+    found = _CHARSET.search(content_type or "")
+    return found.group(1).lower() if found else None
 
 
 def _int(digits: str) -> int | str:

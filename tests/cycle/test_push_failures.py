@@ -468,7 +468,7 @@ def test_row_24_a_token_that_expires_in_mid_push_costs_one_login_and_nothing_els
 def test_row_24_refused_credentials_are_no_items_fault(bench: Bench) -> None:
     bench.insert(**newcomer(1))
     bench.edit(1, company="X")
-    bench.fault(UPDATE, "bad_token", times=None)
+    bench.fault("/v[23]/*", "bad_token", times=None)
     run = bench.push()
     assert run.outcome == "failed" and type(run.error).__name__ == "AuthError"
     assert bench.states() == ["queued", "queued"]
@@ -477,6 +477,35 @@ def test_row_24_refused_credentials_are_no_items_fault(bench: Bench) -> None:
     bench.world.faults.clear()
     bench.push()
     assert bench.states() == ["done", "done"]
+    bench.quiet()
+
+
+@pytest.mark.parametrize("path", [ADD, UPDATE])
+@pytest.mark.parametrize(
+    "fault",
+    [
+        {"kind": "bad_token"},
+        {"kind": "http", "status": 403, "message": "This action is unauthorized."},
+        {"kind": "code", "code": 403, "message": "forbidden"},
+        {"kind": "code", "code": 401, "message": "unauthorized"},
+    ],
+)
+def test_a_write_that_the_token_may_not_make_is_no_items_fault(
+    bench: Bench, path: str, fault: dict[str, Any]
+) -> None:
+    bench.insert(**newcomer(1)) if path == ADD else bench.edit(1, company="X")
+    bench.fault(path, times=None, **fault)
+    mark = bench.mark()
+    run = bench.push()
+    assert type(run.error).__name__ == "PermissionDeniedError" and jobs.exit_code([run]) == 1
+    assert run.problem.startswith(f"telecmi.main {path}: the token lacks the permission for this call")
+    assert Counter(bench.calls(mark))[LOGIN] <= 1
+    assert bench.states() == ["queued"] and bench.queue()[0]["attempts"] == 0, "nothing is spent"
+    assert bench.one("SELECT count(*) FROM push_intents") == 0
+    assert bench.contacts().outcome == "ok", "the other jobs of the login go on"
+    bench.world.faults.clear()
+    bench.push()
+    assert bench.states() == ["done"]
     bench.quiet()
 
 

@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 
+from syncer.cycle import jobs
 from syncer.cycle.env import Env
 from syncer.cycle.run import Run
 from tests.office import Office
@@ -67,6 +68,67 @@ def asked_after(office: Office, after: int) -> list[str]:
 def text(epoch: float) -> str:
     """Epoch seconds as they stand in the database, cut to the second as the vendor does."""
     return datetime.fromtimestamp(int(epoch), UTC).strftime("%Y-%m-%dT%H:%M:%S.000Z")
+
+
+# -- one list that fails
+
+
+@pytest.mark.parametrize(
+    "fault",
+    [
+        {"kind": "http", "status": 404, "message": "Not found"},
+        {"kind": "http", "status": 422, "message": "The selected list is invalid."},
+        {"kind": "http", "status": 500, "message": "Server error"},
+        {"kind": "http", "status": 403, "message": "This action is unauthorized."},
+        {"kind": "http", "status": 401, "message": "Unauthenticated."},
+        {"kind": "code", "code": 403, "message": "This action is unauthorized."},
+        {"kind": "html502"},
+        {"kind": "html200"},
+        {"kind": "empty_body"},
+        {"kind": "object"},
+        {"kind": "null"},
+        {"kind": "half_json"},
+    ],
+)
+@pytest.mark.parametrize("credentials", ["token", "login"])
+def test_groups_that_an_account_may_not_use_do_not_keep_its_contacts_out(
+    make_office: MakeOffice, fault: dict[str, Any], credentials: str
+) -> None:
+    login = {"email": "ops@example.com", "password": "sandbox-password"}
+    office = make_office(only=("smartflo-contacts",), smartflo=login if credentials == "login" else {})
+    office.world.group_upsert(1, {"name": "Customers"})
+    for n in range(20):
+        add(office, n + 1)
+    office.fault("/v1/contact/groups", times=None, **fault)
+    mark = office.mark()
+    for _ in range(3):
+        run = office.run()[0]
+        assert run.outcome == "incomplete" and run.error is None and jobs.exit_code([run]) == 1
+        assert run.problem.startswith("smartflo.main /v1/contact/groups: "), run.problem
+    assert living(office) == 20 and cursor(office)
+    assert office.calls(mark).count("/v1/auth/login") == (credentials == "login"), "one login for three runs"
+    office.world.faults.clear()
+    assert office.run()[0].outcome == "ok"
+    assert office.one("SELECT count(*) FROM smartflo_contact_groups") == 1
+
+
+def test_contacts_that_an_account_may_not_use_fail_alone(office: Office) -> None:
+    office.world.group_upsert(2, {"name": "Suppliers"})
+    office.fault("/v1/contacts", "http", status=403, message="This action is unauthorized.", times=None)
+    run = office.run()[0]
+    assert run.outcome == "incomplete" and jobs.exit_code([run]) == 1
+    assert run.problem.startswith("smartflo.main /v1/contacts: the token lacks the permission for this call")
+    assert office.one("SELECT count(*) FROM smartflo_contact_groups") == 2 and living(office) == 20
+
+
+def test_credentials_that_no_call_accepts_are_tried_once(make_office: MakeOffice) -> None:
+    login = {"email": "ops@example.com", "password": "sandbox-password"}
+    office = make_office(only=("smartflo-contacts",), smartflo=login)
+    for path in ("/v1/contacts", "/v1/contact/groups"):
+        office.fault(path, "http", status=403, message="This action is unauthorized.", times=None)
+    mark = office.mark()
+    assert jobs.exit_code(office.run()) == 77
+    assert office.calls(mark).count("/v1/auth/login") == 1
 
 
 # -- what an increment proves
@@ -359,7 +421,10 @@ def test_a_filter_that_is_ignored_is_said_once(office: Office) -> None:
 
 @pytest.mark.parametrize("reading", ["ignored", "refused"])
 def test_a_form_of_updated_after_that_the_vendor_does_not_read(make_office: MakeOffice, reading: str) -> None:
-    office = make_office(only=("smartflo-contacts",), smartflo={"updated_after_format": "%d/%m/%Y %H:%M:%S"})
+    office = make_office(
+        only=("smartflo-contacts",),
+        smartflo={"token": "sandbox-token", "updated_after_format": "%d/%m/%Y %H:%M:%S"},
+    )
     office.world.settings.change({"smartflo.bad_updated_after": reading})
     add(office, 1)
     pull(office)

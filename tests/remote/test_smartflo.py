@@ -11,7 +11,14 @@ import httpx
 import pytest
 from hypothesis import given, settings
 
-from syncer.errors import AuthError, BadAnswerError, RejectedError, RemoteError, TransientError
+from syncer.errors import (
+    AuthError,
+    BadAnswerError,
+    PermissionDeniedError,
+    RejectedError,
+    RemoteError,
+    TransientError,
+)
 from syncer.remote.smartflo import Smartflo
 from syncer.remote.tokens import TokenStore
 from tests.remote.fakes import NOW, Clock, Vendor, answer, door, page_of
@@ -218,23 +225,73 @@ EXPIRED = [
 
 @pytest.mark.parametrize("expired", EXPIRED)
 async def test_an_expired_token_is_renewed_once(expired: httpx.Response) -> None:
-    vendor = Vendor([expired, LOGIN, listing(CONTACT)])
+    vendor = Vendor([expired, expired, LOGIN, listing(CONTACT)])
     client = smartflo(vendor, token="given")
     assert (await client.fetch_contacts_page(1, None)).size == 1
-    assert vendor.paths == ["/v1/contacts", "/v1/auth/login", "/v1/contacts"]
-    assert vendor.sent(1) == {"email": "ops@vendor.example", "password": "pa55word"}
-    assert vendor.requests[2].headers["Authorization"] == "Bearer fresh"
+    assert vendor.paths == ["/v1/contacts", "/v1/contact/groups", "/v1/auth/login", "/v1/contacts"]
+    assert vendor.sent(2) == {"email": "ops@vendor.example", "password": "pa55word"}
+    assert vendor.requests[3].headers["Authorization"] == "Bearer fresh"
     assert client.days_left == 12
     await client.fetch_contacts_page(2, None)
-    assert vendor.requests[3].headers["Authorization"] == "Bearer fresh"  # the given one is not asked again
+    assert vendor.requests[4].headers["Authorization"] == "Bearer fresh"  # the given one is not asked again
 
 
 @pytest.mark.parametrize("expired", EXPIRED)
 async def test_a_token_refused_right_after_a_login_ends_it(expired: httpx.Response) -> None:
-    vendor = Vendor([expired, LOGIN, expired])
-    with pytest.raises(AuthError, match="after a fresh login"):
-        await smartflo(vendor, token="given").fetch_contacts_page(1, None)
-    assert len(vendor.requests) == 3
+    for token in ("given", None):
+        vendor = Vendor([lambda request: LOGIN if request.url.path.endswith("login") else expired])
+        with pytest.raises(AuthError, match="after a fresh login"):
+            await smartflo(vendor, token=token).fetch_contacts_page(1, None)
+        assert vendor.paths.count("/v1/auth/login") == 1
+
+
+def scoped(vendor_says: httpx.Response, *denied: str, token: str = "") -> Any:
+    """A vendor that accepts every token (or this one), but not for these calls."""
+
+    def handle(request: httpx.Request) -> httpx.Response:
+        if request.url.path == "/v1/auth/login":
+            return LOGIN
+        if token and request.headers["Authorization"] != f"Bearer {token}":
+            return EXPIRED[0]
+        return vendor_says if request.url.path in denied else listing(CONTACT)
+
+    return handle
+
+
+@pytest.mark.parametrize("expired", [*EXPIRED, answer({"message": "This action is unauthorized."}, 403)])
+@pytest.mark.parametrize("credentials", ["token", "login", "both", "ended token and login"])
+async def test_a_call_that_a_good_token_may_not_make_costs_no_further_login(
+    expired: httpx.Response, credentials: str
+) -> None:
+    known = {
+        "token": {"token": "given", "password": None},
+        "login": {"token": None},
+        "both": {"token": "given"},
+        "ended token and login": {"token": "given"},
+    }[credentials]
+    only = "fresh" if credentials.startswith("ended") else ""
+    vendor = Vendor([scoped(expired, "/v1/contact/groups", token=only)])
+    client = smartflo(vendor, **known)
+    for _ in range(3):
+        with pytest.raises(PermissionDeniedError, match="lacks the permission for this call") as caught:
+            await client.fetch_groups_page(1)
+        assert caught.value.call == "/v1/contact/groups"
+        assert (await client.fetch_contacts_page(1, None)).size == 1
+    assert vendor.paths.count("/v1/auth/login") == (credentials in ("login", "ended token and login"))
+
+
+async def test_a_token_that_is_refused_once_is_tried_again() -> None:
+    vendor = Vendor([EXPIRED[1], listing(), listing(CONTACT)])
+    assert (await smartflo(vendor, token="given").fetch_contacts_page(1, None)).size == 1
+    assert vendor.paths == ["/v1/contacts", "/v1/contact/groups", "/v1/contacts"]
+
+
+async def test_a_vendor_that_fails_when_the_token_is_proven_proves_nothing() -> None:
+    for failure in (answer({}, 500), page_of("<html>", 404)):
+        vendor = Vendor([lambda r, f=failure: EXPIRED[1] if r.url.path.endswith("groups") else f])
+        with pytest.raises((TransientError, BadAnswerError)):
+            await smartflo(vendor, token="given").fetch_groups_page(1)
+        assert "/v1/auth/login" not in vendor.paths
 
 
 async def test_a_refused_token_without_a_login() -> None:
@@ -244,7 +301,7 @@ async def test_a_refused_token_without_a_login() -> None:
 
 async def test_a_token_without_a_login_is_asked_with_again() -> None:
     """A vendor that was wrong once must not silence the account until the next restart."""
-    vendor = Vendor([EXPIRED[0], listing(CONTACT)])
+    vendor = Vendor([EXPIRED[0], EXPIRED[0], listing(CONTACT)])
     client = smartflo(vendor, token="given", email=None)
     with pytest.raises(AuthError):
         await client.fetch_contacts_page(1, None)

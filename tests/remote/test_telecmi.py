@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -16,6 +17,7 @@ from syncer.errors import (
     AuthError,
     BadAnswerError,
     OutcomeUnknownError,
+    PermissionDeniedError,
     RejectedError,
     RemoteError,
     TransientError,
@@ -275,6 +277,18 @@ async def test_a_code_that_fails_once_inside_200_is_read_again() -> None:
     assert page.size == 1 and len(vendor.requests) == 4
 
 
+async def test_a_name_in_a_declared_charset_is_read_and_one_in_another_refused() -> None:
+    body = json.dumps(
+        {"code": 200, "count": 1, "contacts": [CONTACT | {"first_name": "Zoë"}]}, ensure_ascii=False
+    )
+    declared = page_of(body.encode("latin-1"), Content_Type="application/json; charset=ISO-8859-1")
+    (row,) = (await telecmi(Vendor([declared])).fetch_directory_page(None)).rows
+    assert row.values["first_name"] == "Zoë" and "Zoë" in row.raw
+    other = page_of(body.replace("Zoë", "王").encode("gbk"), Content_Type="application/json; charset=GBK")
+    with pytest.raises(BadAnswerError, match=r"no JSON \(text in the charset gbk, HTTP 200\)"):
+        await telecmi(Vendor([other])).fetch_directory_page(None)
+
+
 @settings(max_examples=60)
 @given(body=ANY_JSON)
 async def test_no_answer_raises_anything_but_ours(body: object) -> None:
@@ -335,7 +349,7 @@ async def test_a_token_is_not_used_past_its_thirty_days() -> None:
 
 async def test_a_token_without_a_login_is_asked_with_again() -> None:
     """A vendor that was wrong once must not silence the account until the next restart."""
-    vendor = Vendor([answer({"code": 404}), answer({"code": 200, "contacts": [], "count": 0})])
+    vendor = Vendor([NO_TOKEN, NO_TOKEN, answer({"code": 200, "contacts": [], "count": 0})])
     client = telecmi(vendor, token="given", password=None)
     with pytest.raises(AuthError):
         await client.fetch_directory_page(None)
@@ -343,12 +357,13 @@ async def test_a_token_without_a_login_is_asked_with_again() -> None:
 
 
 async def test_a_given_token_that_is_refused_gives_way_to_a_login_for_good() -> None:
-    vendor = Vendor([NO_TOKEN, LOGIN, listing()])
+    vendor = Vendor([NO_TOKEN, NO_TOKEN, LOGIN, listing()])
     client = telecmi(vendor)
     await client.fetch_directory_page(None)
     await client.fetch_user_contacts_page(1)
-    assert vendor.paths == ["/v3/contact/get", "/v2/user/login", "/v3/contact/get", "/v2/user/contact/get"]
-    assert [vendor.sent(i).get("token") for i in range(4)] == ["given", None, "fresh", "fresh"]
+    v3, v2 = "/v3/contact/get", "/v2/user/contact/get"
+    assert vendor.paths == [v3, v2, "/v2/user/login", v3, v2]
+    assert [vendor.sent(i).get("token") for i in range(5)] == ["given", "given", None, "fresh", "fresh"]
 
 
 @pytest.mark.parametrize(
@@ -356,13 +371,47 @@ async def test_a_given_token_that_is_refused_gives_way_to_a_login_for_good() -> 
     [NO_TOKEN, answer({"code": "404"}, 404), answer({}, 401), answer({"code": 403}), page_of("", 401)],
 )
 async def test_a_write_is_sent_again_after_a_fresh_login_once(refusal: httpx.Response) -> None:
-    vendor = Vendor([refusal, LOGIN, DONE])
+    vendor = Vendor([refusal, refusal, LOGIN, DONE])
     await telecmi(vendor).add([{"phone_no": "919200000001"}])
-    assert vendor.paths == ["/v3/contact/add", "/v2/user/login", "/v3/contact/add"]
-    vendor = Vendor([refusal, LOGIN, refusal])
+    assert vendor.paths == ["/v3/contact/add", "/v3/contact/get", "/v2/user/login", "/v3/contact/add"]
+    vendor = Vendor([lambda request: LOGIN if request.url.path.endswith("login") else refusal])
     with pytest.raises(AuthError, match="after a fresh login"):
         await telecmi(vendor).add([{"phone_no": "919200000001"}])
-    assert len(vendor.requests) == 3
+    assert vendor.paths.count("/v2/user/login") == 1
+
+
+#: Call -> how the client makes it.
+CALLS: dict[str, Any] = {
+    "/v3/contact/get": lambda client: client.fetch_directory_page(None),
+    "/v2/user/contact/get": lambda client: client.fetch_user_contacts_page(1),
+    "/v3/contact/add": lambda client: client.add([{"phone_no": "919200000001"}]),
+    "/v3/contact/update": lambda client: client.update([{"contact_id": "c-1"}]),
+    "/v3/contact/delete": lambda client: client.delete(["c-1"]),
+}
+
+
+@pytest.mark.parametrize(
+    "refusal", [NO_TOKEN, answer({"code": "404"}, 404), answer({}, 401), answer({"code": 403})]
+)
+@pytest.mark.parametrize("denied", CALLS)
+@pytest.mark.parametrize("token", ["given", None])
+async def test_a_call_that_a_good_token_may_not_make_costs_no_further_login(
+    refusal: httpx.Response, denied: str, token: str | None
+) -> None:
+    def handle(request: httpx.Request) -> httpx.Response:
+        if request.url.path == "/v2/user/login":
+            return LOGIN
+        return refusal if request.url.path == denied else listing(CONTACT)
+
+    vendor = Vendor([handle])
+    client = telecmi(vendor, token=token)
+    for _ in range(3):
+        with pytest.raises(PermissionDeniedError, match="lacks the permission for this call") as caught:
+            await CALLS[denied](client)
+        assert caught.value.call == denied
+    for other in CALLS.keys() - {denied}:
+        await CALLS[other](client)
+    assert vendor.paths.count("/v2/user/login") == (token is None)
 
 
 async def test_a_kept_token_that_ended_early_gives_way_to_a_login_too() -> None:
@@ -370,10 +419,11 @@ async def test_a_kept_token_that_ended_early_gives_way_to_a_login_too() -> None:
     tokens = TokenStore(None)
     await telecmi(Vendor([LOGIN]), tokens=tokens, token=None).login()
     newer = answer({"code": 200, "msg": "ok", "token": "newer"})
-    vendor = Vendor([NO_TOKEN, NO_TOKEN, newer, listing()])
+    vendor = Vendor([*[NO_TOKEN] * 4, newer, listing()])
     await telecmi(vendor, tokens=tokens).fetch_directory_page(None)
-    assert vendor.paths == ["/v3/contact/get", "/v3/contact/get", "/v2/user/login", "/v3/contact/get"]
-    assert [vendor.sent(n)["token"] for n in (0, 1, 3)] == ["given", "fresh", "newer"]
+    asked = ["/v3/contact/get", "/v2/user/contact/get"]
+    assert vendor.paths == [*asked, *asked, "/v2/user/login", "/v3/contact/get"]
+    assert [vendor.sent(n)["token"] for n in (0, 2, 5)] == ["given", "fresh", "newer"]
 
 
 async def test_a_refused_login_is_an_auth_error_and_tried_once() -> None:

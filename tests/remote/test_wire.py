@@ -42,6 +42,84 @@ def test_bodies(content: bytes, value: object) -> None:
     assert decode(content) == value
 
 
+NAMES = {"name": "Zoë Müller"}
+LATIN = json.dumps(NAMES, ensure_ascii=False).encode("latin-1")
+UTF8 = json.dumps(NAMES, ensure_ascii=False).encode()
+
+
+@pytest.mark.parametrize(
+    "content_type",
+    [
+        "application/json; charset=ISO-8859-1", "application/json;charset=latin1", "text/plain; charset='l1'",
+        'application/json; CHARSET="iso-8859-1"', "application/json; charset = iso-8859-15; x=y",
+        "application/json; charset=windows-1252", "application/json; x=1; charset=cp1252",
+    ],
+)  # fmt: skip
+def test_a_declared_single_byte_charset_is_honoured(content_type: str) -> None:
+    assert decode(LATIN, content_type) == NAMES
+    assert decode(UTF8, content_type) == NAMES, (
+        "JSON that is valid UTF-8 is UTF-8, whatever a server's default says"
+    )
+    assert decode(b'{"a":1}', content_type) == {"a": 1}
+
+
+def test_latin_1_is_read_as_browsers_read_it() -> None:
+    assert decode(b'{"a":"\x93caf\xe9\x94"}', "application/json; charset=iso-8859-1") == {"a": "“café”"}
+    assert decode(b'{"a":"\x81\xe9"}', "application/json; charset=iso-8859-1") == {"a": "\x81é"}
+
+
+@pytest.mark.parametrize(
+    "content_type",
+    [
+        None,
+        "",
+        "application/json",
+        "application/json; charset=utf-8",
+        'text/html; charset="UTF8"',
+        "charset=",
+        "x;;=",
+    ],
+)
+def test_one_broken_byte_without_another_charset_damages_one_letter(content_type: str | None) -> None:
+    assert decode(b'{"a":"caf\xe9"}', content_type) == {"a": "caf\ufffd"}
+    assert decode(UTF8, content_type) == NAMES
+
+
+@pytest.mark.parametrize(
+    ("content", "charset"),
+    [
+        (LATIN, "us-ascii"), (LATIN, "gbk"), (LATIN, "shift_jis"), (LATIN, "utf-7"), (LATIN, "unicode_escape"),
+        (LATIN, "rot13"), (LATIN, "zip"), (LATIN, "no-such-thing"), (b'{"a":"\xd2"}', "windows-1253"),
+        (json.dumps(NAMES).encode("utf-16"), "utf-16"),
+        (json.dumps(NAMES).encode("utf-32"), "utf-32"),
+    ],
+)  # fmt: skip
+def test_another_charset_is_refused_by_name(content: bytes, charset: str) -> None:
+    body = decode(content, f"application/json; charset={charset}")
+    assert isinstance(body, NotJson) and not body.cut
+    assert body.kind == f"text in the charset {charset}"
+
+
+@pytest.mark.parametrize("codec", ["utf-16", "utf-16-le", "utf-16-be", "utf-32"])
+@pytest.mark.parametrize("bom", [True, False])
+def test_wide_characters_are_not_json(codec: str, bom: bool) -> None:
+    text = ("\ufeff" if bom and codec != "utf-16" else "") + json.dumps(NAMES)
+    assert isinstance(decode(text.encode(codec)), NotJson)
+
+
+@pytest.mark.parametrize(
+    "junk", [b"x%s", b"%sx", b")]}',\n%s", b"%s%s", b"callback(%s)", b"%s<html>", b"\x00%s"]
+)
+def test_junk_around_the_json_is_not_passed_over(junk: bytes) -> None:
+    assert isinstance(decode(junk.replace(b"%s", UTF8)), NotJson)
+
+
+@given(st.binary(max_size=60), st.text(max_size=30))
+def test_no_content_type_makes_decoding_fail(content: bytes, label: str) -> None:
+    decode(content, f"application/json; charset={label}")
+    decode(content, label)
+
+
 @given(st.binary(max_size=200))
 def test_no_bytes_make_decoding_fail(content: bytes) -> None:
     decode(content)
