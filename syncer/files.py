@@ -3,7 +3,7 @@
 Whoever may write to a folder can put a link, a device or a pipe where the program expects its own file. So
 what is written to is opened without following links, and has to be a plain file with one name. SQLite opens
 its files by itself and does follow links, and root is whom such a trick would hurt most. So root works only
-where nobody else could have put anything: elsewhere it becomes the owner of the folder for good, or refuses.
+where nobody else could have put anything, and refuses to work elsewhere.
 
 What lies in the files is left to the callers.
 """
@@ -11,7 +11,6 @@ What lies in the files is left to the callers.
 from __future__ import annotations
 
 import contextlib
-import errno
 import grp
 import os
 import pwd
@@ -20,7 +19,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from syncer.errors import ConfigError, UsageError
+from syncer.errors import ConfigError
 
 #: SQLite's own files of a database, by what follows its name.
 DATABASE_FILES = ("", "-wal", "-shm", "-journal")
@@ -28,27 +27,27 @@ DATABASE_FILES = ("", "-wal", "-shm", "-journal")
 #: As many links in one path as Linux follows.
 _LINKS = 40
 
+#: Waits for no other end of a pipe, takes no terminal, and is passed on to no child.
+_SAFELY = os.O_NONBLOCK | os.O_NOCTTY | os.O_CLOEXEC
+
 _KINDS = {
-    stat.S_IFREG: "is a file",
-    stat.S_IFLNK: "is a symbolic link",
-    stat.S_IFDIR: "is a folder",
-    stat.S_IFCHR: "is a device",
-    stat.S_IFBLK: "is a device",
-    stat.S_IFIFO: "is a pipe",
-    stat.S_IFSOCK: "is a socket",
+    stat.S_IFREG: "a file",
+    stat.S_IFLNK: "a symbolic link",
+    stat.S_IFDIR: "a folder",
+    stat.S_IFCHR: "a device",
+    stat.S_IFBLK: "a device",
+    stat.S_IFIFO: "a pipe",
+    stat.S_IFSOCK: "a socket",
 }
 
 # -- one file ------------------------------------------------------------------------------------------
 
 
-def oddity(found: os.stat_result, *, kind: int = stat.S_IFREG) -> str | None:
-    """What keeps a file from being a plain one with a single name (`is a device`), or None.
-
-    The same for a folder with `kind` S_IFDIR; that may have many names.
-    """
-    if stat.S_IFMT(found.st_mode) != kind:
-        return _KINDS.get(stat.S_IFMT(found.st_mode), "is of an unknown kind")
-    return "has a second name (a hard link)" if kind == stat.S_IFREG and found.st_nlink > 1 else None
+def oddity(found: os.stat_result) -> str | None:
+    """What keeps a file from being a plain one with a single name (`a device`), or None."""
+    if not stat.S_ISREG(found.st_mode):
+        return _kind(found)
+    return "a file with a second name (hard link)" if found.st_nlink > 1 else None
 
 
 def oddity_at(path: Path) -> str | None:
@@ -66,9 +65,8 @@ def open_plain(path: str | Path, flags: int, *, folder: int | None = None) -> in
     """
     with contextlib.suppress(FileNotFoundError):  # a device may act when it is merely opened
         _insist(oddity(os.stat(path, dir_fd=folder, follow_symlinks=False)), path)
-    safely = os.O_NOFOLLOW | os.O_NONBLOCK | os.O_NOCTTY | os.O_CLOEXEC
-    handle = os.open(path, flags | safely, 0o600, dir_fd=folder)
-    with _closed_on_error(handle):
+    handle = os.open(path, flags | _SAFELY | os.O_NOFOLLOW, 0o600, dir_fd=folder)
+    with closed_on_error(handle):
         _insist(oddity(os.fstat(handle)), path)
     return handle
 
@@ -76,40 +74,69 @@ def open_plain(path: str | Path, flags: int, *, folder: int | None = None) -> in
 def create(path: Path) -> int:
     """A new file (0600) to write to; FileExistsError where anything is there, a dangling link included.
 
-    Raises OSError, and UsageError where root would leave a file in somebody else's folder.
+    Raises OSError.
     """
-    if os.path.lexists(path):
-        raise FileExistsError(errno.EEXIST, os.strerror(errno.EEXIST), str(path))
-    if os.geteuid() == 0 and (others := outsiders(path)):
-        raise UsageError(f"root does not write {path}: {others[0]}; name a file in a folder of root's own")
     return os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
+
+
+def read(path: Path, most: int) -> bytes:
+    """What a plain file holds, at most one byte more than `most`. Raises OSError."""
+    with os.fdopen(open_plain(path, os.O_RDONLY), "rb") as file:
+        return file.read(most + 1)
+
+
+def read_linked(path: Path, most: int) -> bytes:
+    """The same through links, for what a person wrote and the program only reads.
+
+    Raises OSError, also for a pipe or a device: it might never end.
+    """
+    _insist_file(path.stat(), path)
+    handle = os.open(path, os.O_RDONLY | _SAFELY)
+    with closed_on_error(handle):
+        _insist_file(os.fstat(handle), path)
+    with os.fdopen(handle, "rb") as file:
+        return file.read(most + 1)
+
+
+def expand(text: str | Path) -> Path:
+    """A path with `~` and `~user` at its beginning as those home folders. Raises OSError where there is none."""
+    try:
+        return Path(text).expanduser()
+    except RuntimeError:
+        raise OSError(None, "it begins with the home of a user who does not exist", str(text)) from None
+
+
+# -- folders -------------------------------------------------------------------------------------------
 
 
 def open_folder(path: Path, *, make: bool = False) -> int:
     """Open a folder that is no link; made with its parents (0700) if it is not there. Raises OSError."""
     try:
-        _insist(oddity(path.lstat(), kind=stat.S_IFDIR), path)
+        found = path.lstat()
     except FileNotFoundError:
         if not make:
             raise
         make_folder(path)
+    else:
+        _insist(None if stat.S_ISDIR(found.st_mode) else _kind(found), path)
     return os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC)
 
 
 def make_folder(path: Path, group: str | None = None) -> None:
     """Make a folder and its parents, for its owner alone (0700), or for `group` as well (0770).
 
-    One that is there stays as it is. Raises OSError, and KeyError where there is no such group.
+    One that is there stays as it is. Raises OSError.
     """
-    gid = None if group is None else grp.getgrnam(group).gr_gid
-    if not path.parent.is_dir():
-        make_folder(path.parent, group)
+    if path.is_dir():
+        return
+    gid = None if group is None else gid_of(group)
+    make_folder(path.parent, group)
     try:
         path.mkdir(mode=0o700)
     except FileExistsError:
-        if not path.is_dir():
-            raise
-        return
+        if path.is_dir():
+            return  # another process was quicker
+        raise
     if gid is not None:
         handle = open_folder(path)
         try:
@@ -119,21 +146,17 @@ def make_folder(path: Path, group: str | None = None) -> None:
             os.close(handle)
 
 
-def read(path: Path, most: int) -> bytes:
-    """What a file holds, through links, too: it is only read. At most one byte more than `most`.
-
-    Raises OSError, also for what is not a file: a pipe or a device might never end.
-    """
-    handle = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_NOCTTY | os.O_CLOEXEC)
-    with _closed_on_error(handle):
-        kind = stat.S_IFMT(os.fstat(handle).st_mode)
-        _insist(None if kind == stat.S_IFREG else _KINDS.get(kind, "is of an unknown kind"), path)
-    with os.fdopen(handle, "rb") as file:
-        return file.read(most + 1)
+def gid_of(group: str) -> int:
+    """The number of a group; OSError where there is none of that name."""
+    try:
+        return grp.getgrnam(group).gr_gid
+    except KeyError:
+        raise OSError(None, f"there is no such group on this machine: {group}") from None
 
 
 @contextlib.contextmanager
-def _closed_on_error(handle: int) -> Iterator[None]:
+def closed_on_error(handle: int) -> Iterator[None]:
+    """Close an open file if the block fails."""
     try:
         yield
     except BaseException:
@@ -141,9 +164,18 @@ def _closed_on_error(handle: int) -> Iterator[None]:
         raise
 
 
-def _insist(reason: str | None, path: str | Path) -> None:
-    if reason is not None:
-        raise OSError(None, f"it {reason}", str(path))
+def _insist_file(found: os.stat_result, path: Path) -> None:
+    """A second name does no harm to a file that is only read."""
+    _insist(None if stat.S_ISREG(found.st_mode) else _kind(found), path)
+
+
+def _kind(found: os.stat_result) -> str:
+    return _KINDS.get(stat.S_IFMT(found.st_mode), "something of an unknown kind")
+
+
+def _insist(odd: str | None, path: str | Path) -> None:
+    if odd is not None:
+        raise OSError(None, f"it is {odd}", str(path))
 
 
 # -- root in a folder of others ------------------------------------------------------------------------
@@ -162,17 +194,30 @@ class Outsider:
     def name(self) -> str:
         """Who that is."""
         if self.uid is not None:
-            with contextlib.suppress(KeyError):
-                return pwd.getpwuid(self.uid).pw_name
-            return f"user {self.uid}"
+            return _user(self.uid) or f"user {self.uid}"
         if self.mode & stat.S_IWOTH:
             return "everybody"
         with contextlib.suppress(KeyError):
             return f"the group {grp.getgrgid(self.gid).gr_name}"
         return f"group {self.gid}"
 
+    @property
+    def advice(self) -> str:
+        """What to do about it."""
+        if self.uid is None:
+            return f"Where nobody needs that, end it (chmod go-w {self.place})"
+        user = _user(self.uid) or f"'#{self.uid}'"
+        return f"Run it as that user (sudo -u {user} syncer ...)"
+
     def __str__(self) -> str:
         return f"{self.place} may be changed by {self.name} (mode {self.mode:o})"
+
+
+def _user(uid: int) -> str | None:
+    try:
+        return pwd.getpwuid(uid).pw_name
+    except KeyError:
+        return None
 
 
 def outsiders(path: Path, share: int = 0) -> list[Outsider]:
@@ -200,47 +245,33 @@ def outsiders(path: Path, share: int = 0) -> list[Outsider]:
             found.append(Outsider(here, None, seen.st_gid, stat.S_IMODE(seen.st_mode)))
         if is_link:
             links += 1
-            _insist("goes round in circles" if links > _LINKS else None, path)
+            _insist("a circle of links" if links > _LINKS else None, path)
             ahead += reversed(here.readlink().parts)
             here = here.parent
     return found
 
 
-def work_as_owner(folder: Path, group: str | None = None) -> str | None:
-    """Where root would work in a folder that others may change, become its owner for good; the owner's name.
+def outsider(path: Path, share: int = 0) -> Outsider | None:
+    """The first of `outsiders` where root is at work; None for all other users, who can harm only themselves."""
+    return next(iter(outsiders(path, share)), None) if os.geteuid() == 0 else None
 
-    Members of `group`, with whom the config shares the database, may change it. Does nothing (None) for anybody
-    but root, and in a folder of root's own. Raises ConfigError where there is no one owner to become, and OSError.
+
+def refuse_root(folder: Path, key: str, group: str | None = None) -> None:
+    """Raise ConfigError where root would work in a folder that others may change; also OSError.
+
+    The config's `key` names the folder; members of `group`, with whom it shares the database, may change it.
+
+    Root could become the owner of the folder instead. But the program may be installed where that user cannot
+    read it, and loads much of itself late; and root's secrets and terminal should not be taken along.
     """
-    if os.geteuid() != 0:
-        return None
     share = 0
     if group:
-        with contextlib.suppress(KeyError):  # who opens the database says so
-            share = grp.getgrnam(group).gr_gid
-    others = outsiders(folder, share)
-    if not others:
-        return None
-    last = others[-1]
-    if last.uid is None or any(one.uid != last.uid for one in others):
+        with contextlib.suppress(OSError):  # who opens the database says that there is no such group
+            share = gid_of(group)
+    if other := outsider(folder, share):
         raise ConfigError(
             [
-                f"Root does not work in {folder}: {others[0]}, who could put links there that lead anywhere. "
-                "Let this folder and those above it belong to root or to one user, or name another in database.url."
+                f"Root does not work in {folder}: {other}, who could put links there that lead anywhere. "
+                f"{other.advice}, or name another folder in {key}."
             ]
         )
-    _become(last.uid, last.gid)
-    return last.name
-
-
-def _become(uid: int, gid: int) -> None:
-    """Give root up, with all its groups; `gid` is for a user that the machine has no entry for."""
-    try:
-        entry = pwd.getpwuid(uid)
-    except KeyError:
-        os.setgroups([gid])
-    else:
-        gid = entry.pw_gid
-        os.initgroups(entry.pw_name, gid)
-    os.setgid(gid)
-    os.setuid(uid)

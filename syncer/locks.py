@@ -15,6 +15,7 @@ from collections.abc import AsyncIterator, Iterable, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 
+from syncer import files
 from syncer.errors import LockedError, StoreError
 
 #: How long a `sync` waits for the locks of its jobs, in seconds.
@@ -25,27 +26,21 @@ _STEP = 0.1
 
 
 class Locks:
-    """The locks of one database; `who` is what others read of the holder."""
+    """The locks of one database, which `group` may share; `who` is what others read of the holder."""
 
-    def __init__(self, database: Path, who: str) -> None:
+    def __init__(self, database: Path, who: str, group: str | None = None) -> None:
         self._database = database
+        self._group = group
         self._folder = database.with_name(f"{database.name}.locks")
         self._who = who
 
-    def _path(self, name: str) -> Path:
-        return self._folder / f"{name}.lock"
-
     def try_acquire(self, name: str) -> int | None:
         """Take one lock without waiting; None when another process (or run) has it."""
-        path = self._path(name)
         try:
-            self._folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-            self._share(self._folder, folder=True)
-            handle = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
-            self._share(path, folder=False)
+            handle = self._open(f"{name}.lock")
         except OSError as error:
             raise StoreError(
-                f"the lock {path.name} cannot be taken ({error.strerror}): "
+                f"the lock {name}.lock cannot be taken ({error.strerror}): "
                 f"check the owner and mode of the folder {self._folder.name}"
             ) from None
         try:
@@ -58,20 +53,32 @@ class Locks:
         os.pwrite(handle, f"{self._who}, process {os.getpid()}, since {since} UTC".encode(), 0)
         return handle
 
-    def _share(self, path: Path, *, folder: bool) -> None:
-        """Whoever may write the database may lock it: the same owner, group and mode."""
+    def _open(self, name: str) -> int:
+        files.make_folder(self._database.parent, self._group)
+        folder = files.open_folder(self._folder, make=True)
         try:
-            found = self._database.stat()
+            self._share(folder)
+            handle = files.open_plain(name, os.O_RDWR | os.O_CREAT, folder=folder)
+        finally:
+            os.close(folder)
+        with files.closed_on_error(handle):
+            self._share(handle)
+        return handle
+
+    def _share(self, handle: int) -> None:
+        """Who may write the database may lock it: the same owner, group and mode."""
+        try:
+            found = self._database.lstat()
         except FileNotFoundError:
             return
+        mine = os.fstat(handle)
         mode = stat.S_IMODE(found.st_mode) & 0o660
-        mode |= (mode & 0o440) >> 2 if folder else 0
-        mine = path.stat()
+        mode |= (mode & 0o440) >> 2 if stat.S_ISDIR(mine.st_mode) else 0
         if (stat.S_IMODE(mine.st_mode), mine.st_gid) == (mode, found.st_gid):
             return
         with contextlib.suppress(PermissionError):  # only the owner can share it
-            path.chmod(mode)
-            os.chown(path, found.st_uid if os.geteuid() == 0 else -1, found.st_gid)
+            os.fchmod(handle, mode)
+            os.fchown(handle, found.st_uid if os.geteuid() == 0 else -1, found.st_gid)
 
     def release(self, handle: int) -> None:
         """Give a lock back."""
@@ -81,7 +88,8 @@ class Locks:
     def holder(self, name: str) -> str:
         """Who has the lock, as that process wrote it down."""
         try:
-            return self._path(name).read_text(errors="replace").strip() or "another process"
+            written = files.read(self._folder / f"{name}.lock", 1000)
+            return written.decode(errors="replace").strip() or "another process"
         except OSError:
             return "another process"
 

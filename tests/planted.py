@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import stat
 from dataclasses import dataclass
 from pathlib import Path
@@ -39,6 +40,8 @@ class Decoy:
     def put(self, kind: str, path: Path) -> None:
         """Put that kind of thing at `path`, in place of what is there."""
         path.parent.mkdir(parents=True, exist_ok=True)
+        if path.is_dir():
+            shutil.rmtree(path)
         path.unlink(missing_ok=True)
         match kind:
             case "link to a file":

@@ -18,6 +18,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from syncer.config import (
+    Credentials,
     Settings,
     SmartfloAccount,
     TelecmiAccount,
@@ -47,10 +48,15 @@ token = "first-token"
 """
 
 
-def load(folder: Path, text: str, environ: Mapping[str, str] | None = None) -> Settings:
+def load(
+    folder: Path,
+    text: str,
+    environ: Mapping[str, str] | None = None,
+    credentials: Credentials = Credentials.SENT,
+) -> Settings:
     path = folder / "syncer.toml"
     path.write_text(text, encoding="utf-8")
-    return load_settings(path, environ or {})
+    return load_settings(path, environ or {}, credentials)
 
 
 def problems(folder: Path, text: str, environ: Mapping[str, str] | None = None) -> tuple[str, ...]:
@@ -100,12 +106,12 @@ def test_left_out_keys_have_the_defaults_of_the_contract(tmp_path: Path) -> None
 
 def test_the_example_loads_as_it_is(tmp_path: Path) -> None:
     assert example_text() == (ROOT / "config.example.toml").read_text(encoding="utf-8")
-    settings = load(tmp_path, example_text())
+    settings = load(tmp_path, example_text(), credentials=Credentials.SHOWN)
     assert [account.label for account in settings.accounts] == ["telecmi.main", "smartflo.main"]
 
 
 def test_the_example_shows_every_key_with_its_default(tmp_path: Path) -> None:
-    shown = load(tmp_path, example_text())
+    shown = load(tmp_path, example_text(), credentials=Credentials.SHOWN)
     bare = load(tmp_path, TELECMI + '[smartflo.main]\nemail = "ops@example.com"\npassword = "x"\n')
     hide = {"secret": None, "password": None}
     for one, other in zip(shown.accounts, bare.accounts, strict=True):
@@ -303,7 +309,7 @@ def test_a_secret_file_that_may_not_be_read(tmp_path: Path) -> None:
     ("content", "says"),
     [
         (None, "cannot be read (No such file or directory)"),
-        ("folder", "cannot be read (Is a directory)"),
+        ("folder", "cannot be read (it is a folder)"),
         (b"", "is empty"),
         (b"\n", "is empty"),
         (b" \n", "is empty"),

@@ -18,6 +18,9 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
+from syncer import files
+from syncer.errors import UsageError
+
 if TYPE_CHECKING:
     from syncer.config import Settings, TelecmiAccount
     from syncer.store.connect import Database
@@ -50,14 +53,15 @@ class App:
 
         return find_config(self.config, self.environ, Path.cwd())
 
-    def settings(self, logs: str | None = None) -> Settings:
+    def settings(self, logs: str | None = None, *, credentials: str = "unused") -> Settings:
         """Load the config, and set up the logs, at level `logs` unless the person said another.
 
-        A command that only looks has nothing to log: it names no level, and is the quicker for it.
+        A command that only looks has nothing to log: it names no level, and is the quicker for it. One that
+        calls a vendor says what it does with the `credentials` (see `config.Credentials`).
         """
-        from syncer.config import load_settings
+        from syncer.config import Credentials, load_settings
 
-        settings = load_settings(self.config_path(), self.environ)
+        settings = load_settings(self.config_path(), self.environ, Credentials(credentials))
         level = self.log_level or logs
         if level is not None:
             from syncer.logs import configure_logs, register_secret, wants_json
@@ -124,10 +128,25 @@ def under_schema_lock(settings: Settings, work: Callable[[], T]) -> T:
     from syncer.locks import Locks
 
     async def locked() -> T:
-        async with Locks(settings.database.path, "syncer").hold([SCHEMA_LOCK]):
+        async with Locks(settings.database.path, "syncer", settings.database.group).hold([SCHEMA_LOCK]):
             return work()
 
     return asyncio.run(locked())
+
+
+def new_file(path: Path) -> int:
+    """A new file to write to, that nobody else may read. Raises UsageError, also where there is one already."""
+    try:
+        if not os.path.lexists(path) and (other := files.outsider(path)):
+            raise UsageError(f"root does not write {path}: {other}; name a file in a folder of root's own")
+        return files.create(path)
+    except FileExistsError:
+        what = "is a folder; name a file in it" if path.is_dir() else "exists already; it was left as it is"
+        raise UsageError(f"{path} {what}") from None
+    except FileNotFoundError:
+        raise UsageError(f"{path} cannot be written: there is no folder {path.parent}") from None
+    except OSError as error:
+        raise UsageError(f"{path} cannot be written: {error.strerror}") from None
 
 
 pass_app = click.make_pass_decorator(App)
@@ -180,8 +199,6 @@ limit_option = click.option("--limit", metavar="N", type=click.IntRange(min=1), 
 
 def account_names(settings: Settings, word: str | None, kind: str) -> tuple[str, ...]:
     """The names of the accounts at one vendor (`telecmi`, `smartflo`) that `--account` means."""
-    from syncer.errors import UsageError
-
     if word is None:
         return tuple(account.name for account in settings.accounts if account.kind == kind)
     try:

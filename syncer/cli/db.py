@@ -6,6 +6,7 @@ from pathlib import Path
 
 import click
 
+from syncer import files
 from syncer.cli.common import App, count, emit_json, example, json_option, pass_app, say, under_schema_lock
 from syncer.errors import SchemaError
 
@@ -78,6 +79,7 @@ def backup(app: App, path: Path) -> None:
     from syncer.store.connect import Database
 
     settings = app.settings()
+    files.refuse_root(path.parent, "the command")
     with Database(settings.database.path, group=settings.database.group, create=False) as opened:
         schema.is_current(opened)  # one from a newer version is refused here, too
         schema.backup(opened, path)

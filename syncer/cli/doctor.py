@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from syncer.cli.common import App, emit_json, example, json_option, pass_app, say
+from syncer.cli.common import App, emit_json, example, json_option, new_file, pass_app, say
 from syncer.cli.findings import Finding, Level
 from syncer.errors import StoreBusyError, StoreError
 
@@ -54,7 +54,7 @@ def doctor(ctx: click.Context, app: App, as_json: bool, report_path: Path | None
     Exit 0 when all is well (warnings included), 1 with a problem, 77 when credentials were refused,
     78 when the config is wrong.
     """
-    settings = app.settings(logs="error")
+    settings = app.settings(logs="error", credentials="shown")
     with _reporting(app, settings, report_path) as (heard, told):
         code = _look(app, settings, heard, told, as_json=as_json)
     ctx.exit(code)
@@ -70,7 +70,7 @@ def _reporting(
         return
     from syncer.cli import report
 
-    handle = report.open_report(path)
+    handle = new_file(path)
     heard, told = report.Heard(), list[Finding]()
     try:
         yield heard, told

@@ -22,7 +22,7 @@ from syncer.cli.common import seconds_since, span
 from syncer.cli.findings import Finding
 from syncer.core.cursor import parse
 from syncer.core.shapes import Line, Shape, compare
-from syncer.errors import StoreError, UsageError
+from syncer.errors import StoreError
 from syncer.logs import scrub
 from syncer.remote.documented import PROMISES
 from syncer.remote.wire import Answer, NotJson
@@ -62,16 +62,6 @@ class Heard:
                 how += f", code {code}"
             self.shapes.setdefault(key, Shape()).add(body, PROMISES.get(call, {"": "object"}))
         self.ended.setdefault(key, Counter())[how + ("" if answer.server_date else ", no Date")] += 1
-
-
-def open_report(path: Path) -> int:
-    """A new file that nobody else may read; never an existing one. Raises UsageError."""
-    try:
-        return os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-    except FileExistsError:
-        raise UsageError(f"{path} exists already: name a file that does not") from None
-    except OSError as error:
-        raise UsageError(f"{path} cannot be written: {error.strerror}") from None
 
 
 def write(handle: int, settings: Settings, findings: Sequence[Finding], heard: Heard, stamp: str) -> None:

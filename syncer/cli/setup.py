@@ -7,8 +7,7 @@ from pathlib import Path
 
 import click
 
-from syncer.cli.common import App, example, pass_app, say
-from syncer.errors import UsageError
+from syncer.cli.common import App, example, new_file, pass_app, say
 
 
 @click.command(epilog=example("syncer init", "syncer init /etc/syncer/config.toml"))
@@ -22,16 +21,7 @@ def init(app: App, path: Path | None) -> None:
     from syncer.config import example_text
 
     target = path or app.config or Path("syncer.toml")
-    try:
-        handle = os.open(target, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-    except FileExistsError:
-        what = "is a folder; name a file in it" if target.is_dir() else "exists already; it was left as it is"
-        raise UsageError(f"{target} {what}") from None
-    except FileNotFoundError:
-        raise UsageError(f"there is no folder {target.parent} to write {target.name} into") from None
-    except OSError as error:
-        raise UsageError(f"{target} cannot be written: {error.strerror}") from None
-    with os.fdopen(handle, "w", encoding="utf-8") as file:
+    with os.fdopen(new_file(target), "w", encoding="utf-8") as file:
         file.write(example_text())
     option = f"--config {target} " if target != Path("syncer.toml") else ""
     say(f"Wrote {target}.")

@@ -56,7 +56,7 @@ def sync(
     The jobs are telecmi-voicemails, telecmi-contacts, telecmi-user-contacts, telecmi-push and
     smartflo-contacts. Safe beside a running daemon. Changes that wait for a retry are tried now.
     """
-    settings = app.settings(logs="error")
+    settings = app.settings(logs="error", credentials="sent")
     chosen = choose(settings, jobs, account)
     if dry_run:
         ctx.exit(_dry_run(settings, chosen, full, as_json))

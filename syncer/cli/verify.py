@@ -46,7 +46,7 @@ def verify(ctx: click.Context, app: App, jobs: tuple[str, ...], account: str | N
     """
     from syncer.cycle.verify import verify as hold_against
 
-    settings = app.settings(logs="error")
+    settings = app.settings(logs="error", credentials="sent")
     chosen = choose(settings, jobs, account)
     with progress_bars() as progress:
         found = run_async(hold_against(settings, chosen, progress=progress))

@@ -9,9 +9,11 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Final
 
+from syncer import files
 from syncer.config.settings import (
     Account,
     Backup,
+    Credentials,
     Database,
     Http,
     Job,
@@ -42,7 +44,10 @@ def find_config(
     """
     named = explicit or environ.get("SYNCER_CONFIG")
     if named:
-        return cwd / named
+        try:
+            return cwd / files.expand(named)
+        except OSError as error:
+            raise ConfigError([f"The config file {named} cannot be found: {error.strerror}."]) from None
     looked = (cwd / "syncer.toml", system)
     for path in looked:
         # Also a dangling link, or a folder: reading it tells what is wrong with it.
@@ -56,12 +61,17 @@ def find_config(
     )
 
 
-def load_settings(path: Path, environ: Mapping[str, str]) -> Settings:
-    """Read one config file and its secrets; ConfigError with all problems at once."""
+def load_settings(
+    path: Path, environ: Mapping[str, str], credentials: Credentials = Credentials.SENT
+) -> Settings:
+    """Read one config file and its secrets; ConfigError with all problems at once.
+
+    Root takes no file that others may change, and works in no folder of others.
+    """
     # Late: half of the commands never come here.
     from syncer.config.load import read_settings
 
-    return read_settings(path, environ)
+    return read_settings(path, environ, credentials)
 
 
 def settings_from(raw: Mapping[str, Any], folder: Path, environ: Mapping[str, str]) -> Settings:
@@ -82,6 +92,7 @@ __all__ = [
     "SYSTEM_CONFIG",
     "Account",
     "Backup",
+    "Credentials",
     "Database",
     "Http",
     "Job",

@@ -8,14 +8,17 @@ from __future__ import annotations
 import re
 import tomllib
 from collections.abc import Iterable, Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import Any, Final, TypeAlias, TypeVar
 
+from syncer import files
 from syncer.config import schema
-from syncer.config.secrets import Sources, clashes, variable, ways
+from syncer.config.secrets import NOT_FOR_ROOT, Sources, clashes, unreadable, variable, ways
 from syncer.config.settings import (
     Account,
     Backup,
+    Credentials,
     Database,
     Http,
     Job,
@@ -27,29 +30,45 @@ from syncer.config.settings import (
     SmartfloJob,
     TelecmiAccount,
     VoicemailJob,
+    placeholders,
 )
 from syncer.core.secret import Secret
 from syncer.errors import ConfigError
 
 _NAME: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
+#: Bytes that are read of a config or of certificates.
+_MOST: Final = 4 * 1024 * 1024
+
 _AT: Final = re.compile(r"(.*) \(at (?:line (\d+), column (\d+)|end of document)\)", re.DOTALL)
 
 _T = TypeVar("_T", bound=schema.Table)
 _Bad: TypeAlias = frozenset[str]
 
 
-def read_settings(path: Path, environ: Mapping[str, str]) -> Settings:
+def read_settings(
+    path: Path, environ: Mapping[str, str], credentials: Credentials = Credentials.SENT
+) -> Settings:
     """Read and check one config file; ConfigError with all problems."""
     path = path.absolute()
-    return build_settings(_parse(path), path.parent, environ, path=path)
+    settings = build_settings(_parse(path), path.parent, environ, path=path, credentials=credentials)
+    try:
+        files.refuse_root(settings.database.path.parent, "database.url", settings.database.group)
+    except OSError as error:
+        raise ConfigError([f"The folder of the database cannot be used: {error.strerror}."]) from None
+    return settings
 
 
 def build_settings(
-    raw: Mapping[str, Any], folder: Path, environ: Mapping[str, str], *, path: Path | None = None
+    raw: Mapping[str, Any],
+    folder: Path,
+    environ: Mapping[str, str],
+    *,
+    path: Path | None = None,
+    credentials: Credentials = Credentials.SENT,
 ) -> Settings:
     """Check what a config file holds; relative paths count from `folder`. ConfigError with all problems."""
     problems: list[str] = []
-    reader = _Reader(folder, Sources(environ, folder), problems)
+    reader = _Reader(Sources(environ, folder), problems, credentials)
     known = (*schema.SECTIONS, *schema.VENDORS)
     problems.extend(schema.unknown("", key, known) for key in raw if key not in known)
 
@@ -69,11 +88,19 @@ def build_settings(
             "(`syncer init` writes an example)."
         )
 
-    database_path = folder / database.url
-    if database_path.is_dir():
-        problems.append(f"database.url names a folder, {database_path}; name a file in it.")
+    database_path = reader.path("database.url", database.url)
+    with suppress(OSError):  # who opens it says so
+        if odd := files.oddity_at(database_path):
+            problems.append(f"database.url names {odd}, {database_path}; name a plain file of its own.")
     if database.group == "":
         problems.append("database.group is empty; name a group of this machine, or remove the key.")
+    backup_path = reader.path("backup.path", backup.path)
+    if credentials is Credentials.SENT:
+        for account in accounts:
+            problems.extend(
+                f"{account.label}.{key} still is the placeholder of the example; write the real one, or remove the key."
+                for key in placeholders(account)
+            )
     if problems:
         raise ConfigError(problems)
     return Settings(
@@ -82,24 +109,28 @@ def build_settings(
         http=Http(*http.listen) if http.listen else None,
         accounts=tuple(accounts),
         monitor=Monitor(ping_url=Secret(monitor.ping_url) if monitor.ping_url else None),
-        backup=Backup(backup.enabled, backup.every, backup.keep, folder / backup.path),
+        backup=Backup(backup.enabled, backup.every, backup.keep, backup_path),
         retention=Retention(retention.runs, retention.log),
+        sources=reader.sources.found,
     )
 
 
 def _parse(path: Path) -> dict[str, Any]:
     try:
-        text = path.read_bytes().decode("utf-8-sig")
+        if path.is_dir():
+            raise ConfigError([f"{path} is a folder; name the config file in it."])
+        if other := files.outsider(path):
+            raise ConfigError([f"The config: {NOT_FOR_ROOT.format(other=other)} {other.advice}."])
+        content = files.read_linked(path, _MOST)
+        if len(content) > _MOST:
+            raise ConfigError([f"The config file {path} is far too long; name the config file."])
+        text = content.decode("utf-8-sig")
     except FileNotFoundError:
         raise ConfigError(
             [f"There is no config file {path}; `syncer init {path}` writes one to start from."]
         ) from None
-    except IsADirectoryError:
-        raise ConfigError([f"{path} is a folder; name the config file in it."]) from None
     except OSError as error:
-        raise ConfigError(
-            [f"The config file {path} cannot be read ({error.strerror}); let this user read it."]
-        ) from None
+        raise ConfigError([f"The config file {path} {unreadable(error)}"]) from None
     except UnicodeDecodeError as error:
         line = error.object.count(b"\n", 0, error.start) + 1
         raise ConfigError(
@@ -127,10 +158,20 @@ def _bad_toml(path: Path, text: str, error: ValueError) -> str:
 class _Reader:
     """Reads tables into settings and keeps the problems met on the way."""
 
-    def __init__(self, folder: Path, sources: Sources, problems: list[str]) -> None:
-        self._folder = folder
-        self._sources = sources
+    def __init__(self, sources: Sources, problems: list[str], credentials: Credentials) -> None:
+        self.sources = sources
         self._problems = problems
+        self._credentials = credentials
+
+    def path(self, key: str, text: str) -> Path:
+        """A path of the config; it counts from the folder of the file."""
+        try:
+            return self.sources.folder / files.expand(text)
+        except OSError as error:
+            self._problems.append(
+                f"{key} names no path: {error.strerror}; write ./ before it if it is a file."
+            )
+            return self.sources.folder / text
 
     def section(self, model: type[_T], name: str, raw: Mapping[str, Any]) -> _T:
         table, _ = schema.read_table(model, name, raw.get(name, {}), self._problems)
@@ -245,8 +286,10 @@ class _Reader:
     def _secret(
         self, kind: str, name: str, key: str, value: str | None, file: str | None, bad: _Bad
     ) -> tuple[Secret | None, _Bad]:
+        if self._credentials is Credentials.UNUSED:
+            return None, bad | {key}
         before = len(self._problems)
-        secret = self._sources.find(kind, name, key, file=file, value=value, problems=self._problems)
+        secret = self.sources.find(kind, name, key, file=file, value=value, problems=self._problems)
         # What was given wrongly is not missing as well.
         wrong = len(self._problems) > before or f"{key}_file" in bad
         return secret, bad | {key} if wrong else bad
@@ -287,13 +330,15 @@ class _Reader:
     def _ca_file(self, label: str, value: str | None) -> Path | None:
         if value is None:
             return None
-        path = self._folder / value
+        path = self.path(f"{label}.ca_file", value)
         try:
-            with path.open("rb") as file:
-                usable = b"-----BEGIN CERTIFICATE-----" in file.read(4 * 1024 * 1024)
+            other = files.outsider(path)
+            usable = b"-----BEGIN CERTIFICATE-----" in files.read_linked(path, _MOST)
         except (OSError, ValueError):
-            usable = False
-        if not usable:
+            other, usable = None, False
+        if other is not None:
+            self._problems.append(f"{label}.ca_file: {NOT_FOR_ROOT.format(other=other)}")
+        elif not usable:
             self._problems.append(
                 f"{label}.ca_file: {str(path)!r} is no file of certificates (PEM) that this user may read; "
                 "name one, or remove the key."

@@ -5,12 +5,24 @@ What a missing secret means is left to `load`. No sentence made here holds any p
 
 from __future__ import annotations
 
+import unicodedata
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
 
+from syncer import files
+from syncer.config.settings import Source
 from syncer.core.secret import Secret
+
+#: What root says of a file that it does not take.
+NOT_FOR_ROOT: Final = (
+    "{other}, and root takes no file that others may have written: it names or holds what is sent to vendors. "
+    "Give the file and its folders to root alone to write (chown root, chmod go-w)."
+)
+
+#: Of letters that nobody sees: other blanks, marks of direction and width, and the like.
+_INVISIBLE: Final = ("Cf", "Zs", "Zl", "Zp")
 
 #: More than any password has; it ends the reading of a device or a wrong file.
 _MOST: Final = 64 * 1024
@@ -54,6 +66,7 @@ class Sources:
 
     environ: Mapping[str, str]
     folder: Path  #: what a relative `*_file` counts from
+    found: dict[str, Source] = field(default_factory=dict)  #: where each secret was, by account and key
 
     def find(
         self, kind: str, account: str, key: str, *, file: str | None, value: str | None, problems: list[str]
@@ -65,27 +78,36 @@ class Sources:
         """
         where = f"{kind}.{account}.{key}"
         text = self.environ.get(variable(kind, account, key))
-        source = f"${variable(kind, account, key)}"
+        source = Source(f"${variable(kind, account, key)}")
         if not text:
-            path, named_by = self._file(kind, account, key, file)
-            if path is not None:
-                text = _read(path, named_by, problems)
-                source = str(path)
+            path, named_by = self._file(kind, account, key, file, problems)
+            if named_by:
+                text = None if path is None else _read(path, named_by, problems)
                 if text is None:
                     return None
+                source = Source(f"the file {path}", path)
         if not text:
-            text, source = value, where
+            text, source = value, Source("the config")
         if not text:
             return None
+        text = text.removeprefix("\ufeff")
+        if key != "password":
+            text = text.strip(" ")
         if kind == "smartflo" and key == "token":
             text = _without_bearer(text)
         fault = _fault(key, text)
         if fault:
-            problems.append(f"{where} cannot be used: what {source} holds {fault}; write the {key} alone.")
+            problems.append(
+                f"{where} cannot be used: what {source.words} holds {fault}; write the {key} alone."
+            )
             return None
+        self.found[where] = source
         return Secret(text)
 
-    def _file(self, kind: str, account: str, key: str, file: str | None) -> tuple[Path | None, str]:
+    def _file(
+        self, kind: str, account: str, key: str, file: str | None, problems: list[str]
+    ) -> tuple[Path | None, str]:
+        """The file that is to hold the secret, and what names it; "" where nothing does."""
         directory = self.environ.get("CREDENTIALS_DIRECTORY")
         if directory:
             path = Path(directory) / credential(kind, account, key)
@@ -93,7 +115,12 @@ class Sources:
             if _there(path):
                 return path, f"{kind}.{account}.{key}: the credential"
         if file:
-            return self.folder / file, f"{kind}.{account}.{key}_file: the file"
+            named_by = f"{kind}.{account}.{key}_file: the file"
+            try:
+                return self.folder / files.expand(file), named_by
+            except OSError as error:
+                problems.append(f"{named_by} {file} cannot be found: {error.strerror}.")
+                return None, named_by
         return None, ""
 
 
@@ -109,16 +136,18 @@ def _there(path: Path) -> bool:
 
 def _read(path: Path, named_by: str, problems: list[str]) -> str | None:
     try:
-        with path.open("rb") as file:
-            text = file.read(_MOST + 1).decode().rstrip("\r\n")
+        if other := files.outsider(path):
+            problems.append(f"{named_by} {path}: {NOT_FOR_ROOT.format(other=other)}")
+            return None
+        text = files.read_linked(path, _MOST).decode("utf-8-sig").rstrip("\r\n")
     except OSError as error:
-        problems.append(
-            f"{named_by} {path} cannot be read ({error.strerror}); make it a file that this user may read."
-        )
+        problems.append(f"{named_by} {path} {unreadable(error)}")
         return None
     except ValueError:
         # Not UTF-8, or a path that no file can have; the error would quote the content.
-        problems.append(f"{named_by} {path} holds no text; write the secret into it, and nothing else.")
+        problems.append(
+            f"{named_by} {path} holds no text in UTF-8; write the secret into it, and nothing else."
+        )
         return None
     if len(text) > _MOST:
         problems.append(f"{named_by} {path} is far too long; write the secret into it, and nothing else.")
@@ -129,6 +158,15 @@ def _read(path: Path, named_by: str, problems: list[str]) -> str | None:
     return text
 
 
+def unreadable(error: OSError) -> str:
+    """What is wrong with a file, and what to do that does not show it to everybody."""
+    refused = isinstance(error, PermissionError)
+    advice = (
+        "give it to the user that runs syncer (chown USER, chmod 600)" if refused else "name one that can"
+    )
+    return f"cannot be read ({error.strerror}); {advice}."
+
+
 def _without_bearer(token: str) -> str:
     word, _, rest = token.strip().partition(" ")
     return rest.strip() if word.lower() == "bearer" else token.strip()
@@ -137,8 +175,12 @@ def _without_bearer(token: str) -> str:
 def _fault(key: str, text: str) -> str | None:
     if not text:
         return "is empty"
-    if any(ord(letter) < 32 or ord(letter) == 127 for letter in text):
-        return "has a line break or a control character in it"
+    for sign in text:
+        kind = unicodedata.category(sign)
+        if kind == "Cc":
+            return "has a line break or a control character in it"
+        if kind in _INVISIBLE and sign != " ":
+            return f"has an invisible character in it (U+{ord(sign):04X})"
     if key == "token" and (not text.isascii() or " " in text):
         return "has letters in it that no token has"
     return None

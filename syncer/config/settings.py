@@ -5,15 +5,32 @@ How they are read and checked is left to `load` and `schema`; nothing here touch
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from dataclasses import dataclass, fields
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field, fields
 from datetime import datetime, timedelta
+from enum import Enum
 from pathlib import Path
 from typing import Literal, TypeAlias
 
 from syncer.core.model import OnConflict
 from syncer.core.secret import Secret
 from syncer.errors import UsageError
+
+
+class Credentials(Enum):
+    """What a command does with the credentials."""
+
+    UNUSED = "unused"  #: it calls no vendor: they are not even read
+    SHOWN = "shown"  #: it says what is wrong with them
+    SENT = "sent"  #: none may be missing, or a placeholder: vendors lock out who tries wrong ones
+
+
+@dataclass(frozen=True, slots=True)
+class Source:
+    """Where a secret was found."""
+
+    words: str  #: `$SYNCER_TELECMI_MAIN_SECRET`, `the config`, `the file /etc/syncer/secret`
+    file: Path | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,6 +115,23 @@ class SmartfloAccount:
 Account: TypeAlias = TelecmiAccount | SmartfloAccount
 
 
+def placeholders(account: Account) -> list[str]:
+    """The keys of what the account's jobs would send, and that still is the `"..."` of the example."""
+    login = ("email", "password", "token") if account.kind == "smartflo" else ("user_id", "password", "token")
+    sent: tuple[str, ...] = login if account.contacts.enabled else ()
+    if isinstance(account, TelecmiAccount):
+        if account.user_contacts.enabled or account.push.enabled:
+            sent = login
+        if account.voicemails.enabled:
+            sent = ("secret", *sent)
+    return [key for key in sent if _is_placeholder(getattr(account, key))]
+
+
+def _is_placeholder(value: Secret | str | None) -> bool:
+    text = value.reveal() if isinstance(value, Secret) else value
+    return bool(text) and not str(text).strip().strip(".\N{HORIZONTAL ELLIPSIS}")
+
+
 @dataclass(frozen=True, slots=True)
 class Database:
     """Where the mirror lives."""
@@ -153,6 +187,7 @@ class Settings:
     monitor: Monitor = Monitor()
     backup: Backup = Backup()
     retention: Retention = Retention()
+    sources: Mapping[str, Source] = field(default_factory=dict)  #: of each secret: `telecmi.main.token`, ...
 
     @property
     def telecmi(self) -> tuple[TelecmiAccount, ...]:
@@ -183,8 +218,8 @@ class Settings:
     def secrets(self) -> Iterator[Secret]:
         """Every secret in use, for whoever has to keep them out of the logs."""
         for holder in (*self.accounts, self.monitor):
-            for field in fields(holder):
-                value = getattr(holder, field.name)
+            for one in fields(holder):
+                value = getattr(holder, one.name)
                 if isinstance(value, Secret):
                     yield value
 

@@ -198,7 +198,7 @@ def build(
     for secret in settings.secrets():
         register_secret(secret)
     path = settings.database.path
-    tokens = tokens or TokenStore(path.with_name(f"{path.name}.tokens"))
+    tokens = tokens or TokenStore(path.with_name(f"{path.name}.tokens"), get_logger().warning)
     telecmi = {a.name: TelecmiSource(a, *_telecmi(a, clock, tokens, transport)) for a in settings.telecmi}
     smartflo = {a.name: SmartfloSource(a, *_smartflo(a, clock, tokens, transport)) for a in settings.smartflo}
     return Env(settings, Store(db, executor), clock, telecmi, smartflo)

@@ -124,7 +124,7 @@ async def sync(
     clock: Clock | None = None,
 ) -> list[Run]:
     """One pass now, for a person. Takes all locks first; LockedError if it cannot, having done nothing."""
-    locks = Locks(settings.database.path, who)
+    locks = Locks(settings.database.path, who, settings.database.group)
     async with locks.hold([lock_name(spec) for spec in chosen]):
         if settings.path is not None and not is_current(settings):
             await upgrade_apart(settings.path)

@@ -8,6 +8,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import json
+import os
 import re
 import threading
 from collections.abc import Callable, Sequence
@@ -15,6 +16,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any, TypeVar
 
+from syncer import files
 from syncer.config import Backup, Retention
 from syncer.core.normalise import utc_text
 from syncer.cycle import jobs
@@ -203,7 +205,8 @@ def make_backup(config: Backup, database: Path, now: datetime) -> Path:
     when the copy is damaged: then no older one is given up.
     """
     try:
-        config.path.mkdir(mode=0o700, parents=True, exist_ok=True)
+        files.refuse_root(config.path, "backup.path")
+        os.close(files.open_folder(config.path, make=True))
         for left in config.path.glob("*.db.part*"):  # of a daemon that was killed at it
             left.unlink(missing_ok=True)
     except OSError as error:

@@ -91,7 +91,7 @@ class Service:
         self._notify = Notifier(environ)
         self._log = get_logger()
         self._edges = Edges()
-        self._locks = Locks(settings.database.path, "the daemon (syncer run)")
+        self._locks = Locks(settings.database.path, "the daemon (syncer run)", settings.database.group)
         self._executor = ThreadPoolExecutor(1, thread_name_prefix="database")
         self._stop = asyncio.Event()
         self._reload = asyncio.Event()

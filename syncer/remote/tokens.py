@@ -19,12 +19,16 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
 
+from syncer import files
 from syncer.core.normalise import utc_text
 
 _VERSION = 1
 _LOCK_KEYS = frozenset({"lock_bound", "locked_until", "refusals"})
 #: How long to wait for another process that logs in, and how often to look, in seconds.
 _TURN, _LOOK = 40.0, 0.1
+
+#: Bytes that are read of the file: far more than any number of accounts fills.
+_MOST = 4 * 1024 * 1024
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,13 +55,13 @@ class Lockout:
 class TokenStore:
     """Tokens and lockouts by account label. `path` None keeps them in memory only.
 
-    A file that is damaged, or that others could read, is ignored and written anew. When it cannot
-    be written, `problem` says so and the tokens live as long as the process.
+    A file that is damaged, or that others could read, is ignored and replaced. When it cannot be
+    written, `complain` is called with a sentence and the tokens live as long as the process.
     """
 
-    def __init__(self, path: Path | None) -> None:
+    def __init__(self, path: Path | None, complain: Callable[[str], object] = lambda _: None) -> None:
         self.path = path
-        self.problem: str | None = None
+        self._report = complain
         self._seen: tuple[int, int, int] | None = None
         self._salt = secrets.token_hex(16)
         self._entries: dict[str, dict[str, object]] = {}
@@ -147,8 +151,8 @@ class TokenStore:
             return None
         infix = "." + hashlib.sha256(account.encode()).hexdigest()[:12] if account else ""
         try:
-            return os.open(
-                self.path.with_name(f"{self.path.name}{infix}.lock"), os.O_RDWR | os.O_CREAT, 0o600
+            return files.open_plain(
+                self.path.with_name(f"{self.path.name}{infix}.lock"), os.O_RDWR | os.O_CREAT
             )
         except OSError as error:
             self._complain(error)
@@ -159,11 +163,11 @@ class TokenStore:
         if self.path is None:
             return
         try:
-            found = self.path.stat()
+            found = self.path.lstat()
             seen = (found.st_ino, found.st_mtime_ns, found.st_size)
             if seen == self._seen:
                 return
-            content = None if _foreign(found) else json.loads(self.path.read_bytes())
+            content = None if _foreign(found) else json.loads(files.read(self.path, _MOST))
         except FileNotFoundError:
             if self._seen is not None:
                 self._entries, self._seen = {}, None
@@ -202,24 +206,22 @@ class TokenStore:
         fresh = path.with_name(f"{path.name}.{os.getpid()}.new")
         try:
             fresh.unlink(missing_ok=True)
-            handle = os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-            with os.fdopen(handle, "w", encoding="utf-8") as file:
+            with os.fdopen(files.create(fresh), "w", encoding="utf-8") as file:
                 json.dump(content, file)
                 file.flush()
                 os.fsync(file.fileno())
             fresh.replace(path)
             _sync_folder(path.parent)
-            found = path.stat()
+            found = path.lstat()
         except OSError as error:
             self._complain(error)
             return
-        self.problem = None
         self._seen = (found.st_ino, found.st_mtime_ns, found.st_size)
 
     def _complain(self, error: OSError) -> None:
-        self.problem = (
+        self._report(
             f"the token file {self.path} cannot be written ({error.strerror}); "
-            "each start of the program has to log in anew. Make its folder writable"
+            "each start of the program has to log in again. Check the owner and mode of it and its folder"
         )
 
 

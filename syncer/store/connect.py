@@ -6,7 +6,6 @@ What is SQLite's own (PRAGMAs, BEGIN IMMEDIATE, file modes) stays here, in `back
 from __future__ import annotations
 
 import contextlib
-import grp
 import os
 import sqlite3
 import stat
@@ -21,6 +20,7 @@ from sqlalchemy.exc import DBAPIError, SQLAlchemyError
 from sqlalchemy.pool import NullPool
 from sqlalchemy.util import LRUCache
 
+from syncer import files
 from syncer.errors import SchemaError, StoreError, UsageError
 from syncer.store import backlog, faults
 from syncer.store.backlog import Backlog
@@ -52,7 +52,7 @@ def _settle_mode(handle: int, group: str | None) -> None:
         if there.st_uid == os.geteuid() and mode & 0o077:
             os.fchmod(handle, 0o600)
         return
-    gid = grp.getgrnam(group).gr_gid
+    gid = files.gid_of(group)
     if os.geteuid() not in (0, there.st_uid):
         return  # one of the group: the owner has set it up
     if there.st_gid != gid:
@@ -74,44 +74,29 @@ def create_private(path: Path, group: str | None) -> None:
     SchemaError for a file of another kind, which is left as it is.
     """
     try:
-        if not path.parent.is_dir():
-            path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-            if group:  # whoever may write the database has to make its -wal there
-                os.chown(path.parent, -1, grp.getgrnam(group).gr_gid)
-                path.parent.chmod(0o770)
-        handle = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
-    except KeyError:
-        raise _no_group(path, group) from None
+        files.make_folder(path.parent, group)  # who may write the database has to make its -wal there
+        for suffix in ("", "-wal", "-shm"):
+            _settle_file(path.with_name(f"{path.name}{suffix}"), group, create=not suffix)
     except OSError as error:
         raise StoreError(
             f"the database {path.name} cannot be opened for writing ({error.strerror}): "
             "check the owner and mode of it and its folder"
         ) from None
+
+
+def _settle_file(path: Path, group: str | None, *, create: bool) -> None:
     try:
-        if not _is_sqlite(handle):  # SQLite itself takes a file of one byte for an empty database
+        handle = files.open_plain(path, os.O_RDWR | (os.O_CREAT if create else 0))
+    except FileNotFoundError:
+        if create:
+            raise
+        return
+    try:
+        if create and not _is_sqlite(handle):  # SQLite itself takes a file of one byte for an empty database
             raise SchemaError(faults.BROKEN.format(name=path.name))
         _settle_mode(handle, group)
-        for suffix in ("-wal", "-shm"):
-            with contextlib.suppress(FileNotFoundError):
-                beside = os.open(f"{path}{suffix}", os.O_RDWR | os.O_CLOEXEC)
-                try:
-                    _settle_mode(beside, group)
-                finally:
-                    os.close(beside)
-    except KeyError:
-        raise _no_group(path, group) from None
-    except OSError as error:
-        raise StoreError(
-            f"the database {path.name} cannot be given to group {group or 'nobody'} ({error.strerror})"
-        ) from None
     finally:
         os.close(handle)
-
-
-def _no_group(path: Path, group: str | None) -> StoreError:
-    return StoreError(
-        f"the database {path.name} cannot be given to group {group}: there is no such group on this machine"
-    )
 
 
 #: Compiled statements, for every file that this process opens: compiling takes longer than running.
@@ -155,7 +140,7 @@ class Database:
     ) -> None:
         self.path = path
         if create:
-            faults.is_there(path)  # a folder is told as one
+            faults.is_there(path)  # says what is there instead
             create_private(path, group)
         else:
             faults.require(path)

@@ -10,6 +10,7 @@ import sqlite3
 from collections.abc import Iterator
 from pathlib import Path
 
+from syncer import files
 from syncer.errors import SchemaError, StoreBusyError, StoreError, UsageError
 from syncer.store import names, views
 
@@ -76,16 +77,25 @@ def told(path: Path) -> Iterator[None]:
 
 
 def is_there(path: Path) -> bool:
-    """Whether there is such a file; StoreError for a folder, and where nobody may look."""
+    """Whether there is such a file.
+
+    SQLite follows links, and waits for a pipe: StoreError where it would open anything but plain files, and
+    where nobody may look.
+    """
     try:
-        folder, there = path.is_dir(), path.exists()
+        for suffix in files.DATABASE_FILES:
+            name = f"{path.name}{suffix}"
+            if odd := files.oddity_at(path.with_name(name)):
+                raise StoreError(
+                    f"{name} is {odd}, and SQLite needs a plain file there: remove it if it is not yours"
+                    if suffix
+                    else f"database.url names {odd} ({name}); name a plain file of its own"
+                )
+        return path.exists()
     except OSError as error:
         raise StoreError(
             f"the database {path.name} cannot be reached ({error.strerror}): check the mode of its folder"
         ) from None
-    if folder:
-        raise StoreError(f"database.url names a folder ({path.name}); name a file in it")
-    return there
 
 
 def require(path: Path) -> None:

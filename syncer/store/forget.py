@@ -11,7 +11,6 @@ import hmac
 import os
 import re
 import secrets
-import shutil
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,6 +18,7 @@ from pathlib import Path
 from sqlalchemy import Connection, Table, delete, or_, select
 from sqlalchemy.dialects.sqlite import insert as upsert
 
+from syncer import files
 from syncer.core.normalise import phone_digits, to_e164
 from syncer.errors import StoreError, UsageError
 from syncer.store import holds
@@ -59,7 +59,7 @@ def load_key(database: Path, *, create: bool) -> bytes | None:
     """The key, made on first use (0600); None when there is none."""
     path = key_path(database)
     try:
-        return bytes.fromhex(path.read_text().strip())
+        return bytes.fromhex(files.read(path, 1000).decode().strip())
     except FileNotFoundError:
         if not create:
             return None
@@ -69,21 +69,24 @@ def load_key(database: Path, *, create: bool) -> bytes | None:
             "else people who were forgotten come back"
         ) from None
     key = secrets.token_bytes(32)
+    _write_key(path, key)
+    return key
+
+
+def _write_key(path: Path, key: bytes) -> None:
     try:
-        handle = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+        with os.fdopen(files.create(path), "w") as file:
+            file.write(key.hex())
+            file.flush()
+            os.fsync(file.fileno())
     except OSError as error:
         raise StoreError(f"the key file {path.name} cannot be written: {error.strerror}") from None
-    with os.fdopen(handle, "w") as file:
-        file.write(key.hex())
-        file.flush()
-        os.fsync(file.fileno())
-    return key
 
 
 def copy_key(original: Path, copy: Path) -> None:
     """Let a copy of the database keep the same people out; the copy's folder is private."""
-    if key_path(original).exists():
-        shutil.copy(key_path(original), key_path(copy))
+    if (key := load_key(original, create=False)) is not None:
+        _write_key(key_path(copy), key)
 
 
 def _digest(key: bytes, e164: str) -> str:

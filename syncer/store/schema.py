@@ -14,6 +14,7 @@ from pathlib import Path
 
 from sqlalchemy import Connection, text
 
+from syncer import files
 from syncer.errors import SchemaError, StoreError
 from syncer.store import triggers, views
 from syncer.store.connect import Database
@@ -179,14 +180,14 @@ def backup(db: Database, target: Path) -> None:
     """
     part = target.with_name(f"{target.name}.part-{os.getpid()}")
     try:
-        os.close(os.open(target, os.O_RDWR | os.O_CREAT | os.O_EXCL, 0o600))
+        os.close(files.create(target))
     except FileExistsError:
         raise StoreError(f"{target} exists already: name a file that does not") from None
     except OSError as error:
         raise StoreError(f"{target} cannot be written: {error.strerror}") from None
     try:
         part.unlink(missing_ok=True)  # of a killed process that had our number
-        os.close(os.open(part, os.O_RDWR | os.O_CREAT | os.O_EXCL, 0o600))
+        os.close(files.create(part))
         db.pragma(f"VACUUM INTO '{str(part).replace(chr(39), chr(39) * 2)}'")
         _to_disk(part)
         part.replace(target)

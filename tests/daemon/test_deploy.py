@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from syncer.config import load_settings
+from syncer.config import Credentials, load_settings
 from syncer.daemon import metrics
 from syncer.store import figures
 
@@ -126,7 +126,7 @@ def test_install_twice_is_install_once(tmp_path: Path, shell: str) -> None:
 
 def test_the_config_it_writes_loads_and_points_to_where_the_service_may_write(tmp_path: Path) -> None:
     assert run("install.sh", tmp_path, "--no-packages").returncode == 0
-    settings = load_settings(tmp_path / "etc/syncer/config.toml", {})
+    settings = load_settings(tmp_path / "etc/syncer/config.toml", {}, Credentials.SHOWN)
     assert settings.database.path == Path("/var/lib/syncer/syncer.db")
     assert settings.backup.path == Path("/var/lib/syncer/backups")
 

@@ -104,16 +104,18 @@ def test_a_file_that_was_deleted_is_gone(path: Path) -> None:
 
 
 def test_a_folder_that_cannot_be_written_to_costs_only_the_keeping(tmp_path: Path) -> None:
-    store = TokenStore(tmp_path / "missing" / "tokens.json")
+    said: list[str] = []
+    store = TokenStore(tmp_path / "missing" / "tokens.json", said.append)
     store.put("a", TOKEN, *WHO)
     assert store.get("a", *WHO) == TOKEN
-    assert store.problem is not None and "cannot be written" in store.problem
+    assert said and all("cannot be written" in one for one in said)
 
 
 def test_in_memory() -> None:
-    store = TokenStore(None)
+    said: list[str] = []
+    store = TokenStore(None, said.append)
     store.put("a", TOKEN, *WHO)
-    assert store.get("a", *WHO) == TOKEN and store.problem is None
+    assert store.get("a", *WHO) == TOKEN and not said
 
 
 def test_a_lockout_stands_for_whoever_it_is_bound_to(path: Path) -> None:

@@ -1,0 +1,248 @@
+"""Every path that the program opens or makes, with something else put there: nothing of others is touched.
+
+Whoever may write to the folder could have put it there. See also `test_files.py`.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import os
+import shutil
+import tempfile
+from collections.abc import Callable, Iterator
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import pytest
+
+from syncer.cli.main import run
+from syncer.config import Backup, load_settings
+from syncer.daemon import care
+from syncer.errors import SyncerError
+from syncer.locks import Locks
+from syncer.remote.tokens import Token, TokenStore
+from syncer.store import forget, schema
+from syncer.store.connect import Database
+from syncer.store.looking import Looking
+from tests.planted import KINDS, Decoy
+
+ROOT = os.geteuid() == 0
+as_root = pytest.mark.skipif(not ROOT, reason="takes root, and another user")
+
+#: A user that no process of this machine runs as, and a number of its that comes from no real person.
+PI = 54321
+NOW = datetime(2026, 11, 21, 9, 30, tzinfo=UTC)
+CREDENTIALS = ("https://vendor.example", "ops", "pa55word")
+
+CONFIG = """\
+[database]
+url = "sqlite:///mirror.db"
+[smartflo.main]
+token_file = "token"
+ca_file = "ca.pem"
+"""
+
+
+@pytest.fixture
+def decoy(tmp_path: Path) -> Decoy:
+    """What is not ours."""
+    return Decoy.make(tmp_path / "decoys")
+
+
+@pytest.fixture(scope="module")
+def furnished(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with a config and all that it names, and a database."""
+    folder = tmp_path_factory.mktemp("furnished")
+    for name, text in (
+        ("syncer.toml", CONFIG),
+        ("token", "a-token"),
+        ("ca.pem", "-----BEGIN CERTIFICATE-----"),
+    ):
+        (folder / name).write_text(text)
+        (folder / name).chmod(0o600)
+    assert run(["--config", str(folder / "syncer.toml"), "db", "upgrade"]) == 0
+    return folder
+
+
+@pytest.fixture
+def home(furnished: Path, tmp_path: Path) -> Path:
+    """A copy of it."""
+    return shutil.copytree(furnished, tmp_path / "home")
+
+
+# -- what is done with a path --------------------------------------------------------------------------
+
+
+def write(home: Path) -> None:
+    with Database(home / "mirror.db") as db:
+        schema.upgrade(db)
+
+
+def look(home: Path) -> None:
+    with Looking(home / "mirror.db") as db, db.read() as conn:
+        conn.execute("SELECT count(*) FROM sync_jobs").fetchall()
+
+
+def lock(home: Path) -> None:
+    locks = Locks(home / "mirror.db", "a test")
+    locks.held(["schema"])
+    handle = locks.try_acquire("schema")
+    assert handle is not None
+    locks.holder("schema")
+    locks.release(handle)
+
+
+def keep_token(home: Path) -> None:
+    said: list[str] = []
+    store = TokenStore(home / "mirror.db.tokens", said.append)
+    store.put("a", Token("t0ken", None), *CREDENTIALS)
+    assert store.get("a", *CREDENTIALS) is not None  # also when it lives as long as the process
+
+    async def login() -> None:
+        async with store.turn("a", asyncio.sleep):
+            pass
+
+    asyncio.run(login())
+    if said:
+        raise SyncerError(said[0])
+
+
+def keep_out(home: Path) -> None:
+    with Database(home / "mirror.db") as db:
+        forget.forget(db, "+919200000001", "2026-11-21T09:30:00.000Z")
+        forget.keeper(db)
+    forget.copy_key(home / "mirror.db", home / "copy.db")
+
+
+def back_up(home: Path) -> None:
+    care.make_backup(Backup(True, timedelta(days=1), 3, home / "backups"), home / "mirror.db", NOW)
+
+
+def command(*args: str) -> Callable[[Path], None]:
+    def call(home: Path) -> None:
+        if code := run(["--config", str(home / "syncer.toml"), *(arg.format(home=home) for arg in args)]):
+            raise SyncerError(str(code))
+
+    return call
+
+
+def load(home: Path) -> None:
+    load_settings(home / "syncer.toml", {})
+
+
+def load_credential(home: Path) -> None:
+    load_settings(home / "syncer.toml", {"CREDENTIALS_DIRECTORY": str(home / "credentials")})
+
+
+_LOCK = ".lock"
+_TOKENS = "mirror.db.tokens"
+
+#: A path, what is done with it, and whether it goes on in spite of what is there (it is replaced, or left out).
+PATHS: list[tuple[str, Callable[[Path], None], bool]] = [
+    ("mirror.db", write, False),
+    ("mirror.db", look, False),
+    ("mirror.db", command("status"), False),
+    ("mirror.db", command("db", "upgrade"), False),
+    ("mirror.db-wal", write, False),
+    ("mirror.db-wal", look, False),
+    ("mirror.db-wal", command("db", "upgrade"), False),
+    ("mirror.db-shm", write, False),
+    ("mirror.db-shm", look, False),
+    ("mirror.db-journal", write, False),
+    ("mirror.db-journal", look, False),
+    ("mirror.db.locks", lock, False),
+    ("mirror.db.locks", command("db", "upgrade"), False),
+    ("mirror.db.locks/schema.lock", lock, False),
+    ("mirror.db.locks/schema.lock", command("db", "upgrade"), False),
+    (_TOKENS, keep_token, True),
+    (f"{_TOKENS}.lock", keep_token, False),
+    (f"{_TOKENS}.ca978112ca1b{_LOCK}", keep_token, False),
+    (f"{_TOKENS}.{{pid}}.new", keep_token, True),
+    ("mirror.db.forget-key", keep_out, False),
+    ("copy.db.forget-key", keep_out, False),
+    ("backups", back_up, False),
+    ("backups/mirror-20261121T093000Z.db", back_up, True),
+    ("backups/mirror-20261121T093000Z.db.part", back_up, True),
+    ("backups/mirror-20261121T093000Z.db.part.part-{pid}", back_up, True),
+    ("copy.db", command("db", "backup", "{home}/copy.db"), False),
+    ("copy.db.part-{pid}", command("db", "backup", "{home}/copy.db"), True),
+    ("fresh.toml", command("init", "{home}/fresh.toml"), False),
+    ("report.txt", command("doctor", "--report", "{home}/report.txt"), False),
+]
+
+
+def fits(kind: str, path: str) -> None:
+    if kind == "device" and not ROOT:
+        pytest.skip("takes root to make")
+    if kind == "folder" and path in ("mirror.db.locks", "backups"):
+        pytest.skip("is one")
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize(
+    ("path", "action", "goes_on"), PATHS, ids=[f"{n}-{path}" for n, (path, _, _) in enumerate(PATHS)]
+)
+def test_what_was_put_where_we_write_is_not_touched(
+    home: Path, decoy: Decoy, path: str, action: Callable[[Path], None], goes_on: bool, kind: str
+) -> None:
+    fits(kind, path)
+    decoy.put(kind, home / path.format(pid=os.getpid()))
+    before = decoy.state()
+    with contextlib.nullcontext() if goes_on and kind != "folder" else pytest.raises(SyncerError):
+        action(home)
+    assert decoy.state() == before
+
+
+# -- root in the folder of another user ----------------------------------------------------------------
+
+
+@pytest.fixture
+def served(furnished: Path) -> Iterator[Path]:
+    """A config of root's, and the folder of another user with the database that it names."""
+    with tempfile.TemporaryDirectory(prefix="syncer-test-") as name:
+        top = Path(name)
+        top.chmod(0o755)
+        shutil.copytree(furnished, top / "home")
+        (top / "home" / "syncer.toml").rename(top / "syncer.toml")
+        for file in ("token", "ca.pem"):
+            (top / "home" / file).rename(top / file)
+        text = CONFIG.replace("mirror.db", "home/mirror.db").replace("[smartflo", "[http]\n[smartflo")
+        (top / "syncer.toml").write_text(text)
+        for path in [top / "home", *(top / "home").rglob("*")]:
+            os.chown(path, PI, PI)
+        yield top
+
+
+def everything(folder: Path) -> list[tuple[object, ...]]:
+    found = [(path, path.lstat()) for path in sorted(folder.rglob("*"))]
+    return [(path, one.st_uid, one.st_gid, one.st_mode, one.st_size, one.st_mtime_ns) for path, one in found]
+
+
+COMMANDS = ["sync", "run", "status", "doctor", "verify", "db upgrade", "db check", "db backup copy.db", "log"]
+COMMANDS += [
+    "contacts list",
+    "contacts add --phone +919200000001",
+    "queue list",
+    "held list",
+    "voicemails list",
+]
+COMMANDS += ["forget +919200000001 --yes"]
+
+
+@as_root
+@pytest.mark.parametrize("line", COMMANDS)
+def test_root_leaves_the_folder_of_another_user_alone(
+    served: Path, line: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    before = everything(served)
+    assert run(["--config", str(served / "syncer.toml"), *line.split()]) == 78
+    assert f"sudo -u '#{PI}' syncer" in "".join(capsys.readouterr())
+    assert everything(served) == before
+
+
+@as_root
+def test_the_owner_of_the_folder_is_not_in_the_way(served: Path) -> None:
+    for path in [served / "home", *(served / "home").rglob("*")]:
+        os.chown(path, 0, 0)
+    assert run(["--config", str(served / "syncer.toml"), "db", "upgrade"]) == 0
