@@ -20,7 +20,7 @@ from benchmarks import people
 from benchmarks.bench import DIRECTORY, directory_only
 from benchmarks.office import unpaced
 from syncer.clock import SystemClock
-from syncer.core.model import Content, DirectoryContact, Page, Row
+from syncer.core.model import DirectoryContact, Page, Row
 from syncer.cycle import env as environment
 from syncer.cycle import jobs
 from syncer.remote.telecmi import Telecmi
@@ -49,8 +49,8 @@ class Pages:
         self.rows = rows
         self._pages = [
             Page(
-                Content(tuple(rows[start : start + PAGE]), digest=str(start)),
-                len(rows[start : start + PAGE]),
+                tuple(rows[start : start + PAGE]),
+                digest=str(start),
                 total=contacts,
                 cursor=str(start + PAGE) if start + PAGE < contacts else None,
             )

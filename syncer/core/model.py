@@ -6,7 +6,7 @@ modules of `core`.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
@@ -51,62 +51,21 @@ class SetAside:
     key: str | None = None  #: its identity, where at least that could be read
 
 
-class Content(NamedTuple):
-    """What stands on a page."""
-
-    rows: tuple[Row, ...] = ()
-    set_aside: tuple[SetAside, ...] = ()
-    digest: str = ""  #: a hash of the rows: two pages with one digest are the same page
-
-
+@dataclass(frozen=True, slots=True)
 class Page:
-    """One answer of a list call.
+    """One answer of a list call."""
 
-    Its rows may be left unread at first: then `content` is a function that reads them when somebody
-    looks. So the next request can be on its way before that, and answers be read when it is their turn.
-    """
-
-    __slots__ = ("_content", "_read", "cursor", "epoch", "server_date", "size", "total")
-
-    def __init__(
-        self,
-        content: Content | Callable[[], Content],
-        size: int,
-        *,
-        total: int | None = None,
-        cursor: str | None = None,
-        server_date: datetime | None = None,
-        epoch: int = 0,
-    ) -> None:
-        self._content = content if isinstance(content, Content) else None
-        self._read = None if isinstance(content, Content) else content
-        self.size = size  #: how many rows the vendor sent, understood or not
-        self.total = total  #: the vendor's `count`, believed by nobody alone
-        self.cursor = cursor  #: where the vendor says it goes on; None or "": nowhere
-        self.server_date = server_date  #: the answer's HTTP `Date`, UTC
-        #: The push epoch when it was asked for, or an earlier one; see `store/queue.epoch`.
-        self.epoch = epoch
+    rows: tuple[Row, ...]  #: those that could be understood
+    set_aside: tuple[SetAside, ...] = ()  #: the others
+    digest: str = ""  #: a hash of all rows: two pages with one digest are the same page
+    total: int | None = None  #: the vendor's `count`, never believed alone
+    cursor: str | None = None  #: where the vendor says it goes on; None or "": nowhere
+    server_date: datetime | None = None  #: the answer's HTTP `Date`, UTC
 
     @property
-    def rows(self) -> tuple[Row, ...]:
-        """The rows that could be understood."""
-        return self._look().rows
-
-    @property
-    def set_aside(self) -> tuple[SetAside, ...]:
-        """The others."""
-        return self._look().set_aside
-
-    @property
-    def digest(self) -> str:
-        """A hash of all rows."""
-        return self._look().digest
-
-    def _look(self) -> Content:
-        if self._content is None:
-            assert self._read is not None
-            self._content, self._read = self._read(), None
-        return self._content
+    def size(self) -> int:
+        """How many rows the vendor sent, understood or not."""
+        return len(self.rows) + len(self.set_aside)
 
 
 class Paging(StrEnum):

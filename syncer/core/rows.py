@@ -7,25 +7,21 @@ Pure comparison of the stored row with the listed one. Counting against the limi
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import TypeAlias
+from typing import NamedTuple, TypeAlias
 
 from syncer.core.model import Row, Value
 from syncer.core.normalise import parse_stamp
 
-#: So many rows of a listing that are all new are the begin of a first pull: what follows will be new as well.
-MANY = 200
 
-
-@dataclass(frozen=True, slots=True)
-class Stored:
+class Stored(NamedTuple):
     """A row as the mirror holds it."""
 
     id: int
     values: Mapping[str, Value]  #: content columns
     raw: str | None
-    deleted: bool
+    deleted_at: str | None = None  #: UTC text of its tombstone
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,8 +82,8 @@ def decide_row(
     if stored is None:
         return Same(0) if row.deleted_at else Insert()
     if row.deleted_at:
-        return Same(stored.id) if stored.deleted else Remove(stored.id)
-    if stored.raw == row.raw and not stored.deleted:
+        return Same(stored.id) if stored.deleted_at else Remove(stored.id)
+    if stored.raw == row.raw and not stored.deleted_at:
         return Same(stored.id)
     changes: dict[str, tuple[Value, Value]] = {}
     stamped: dict[str, tuple[Value, Value]] = {}
@@ -100,7 +96,7 @@ def decide_row(
         if column == "phone_e164":
             continue  # derived: it goes with the number it is derived from
         (stamped if column in stamps else changes)[column] = (old, new)
-    if stored.deleted:
+    if stored.deleted_at:
         return Change(stored.id, changes | stamped, restores=True)
     if changes:
         blanks = tuple(c for c, (old, new) in changes.items() if is_blank(new) and not is_blank(old))
@@ -109,6 +105,44 @@ def decide_row(
     if differing <= ignored:
         return Same(stored.id)
     return Change(stored.id, volatile=differing - ignored)
+
+
+def combine(copies: Sequence[Row], newest_by: str | None) -> Row:
+    """One row of several that a listing showed under one identity, whatever order they came in.
+
+    A row that the vendor calls deleted counts only if all are. Of the others the newest wins, by the
+    column `newest_by` or the vendor's stamp, then by its JSON. What is blank in it is taken from the
+    next; notes of all are kept.
+    """
+    living = [row for row in copies if row.deleted_at is None] or copies
+    ranked = sorted(living, key=lambda row: _priority(row, newest_by))
+    values: dict[str, Value] = {}
+    document: dict[str, object] = {}
+    for row in ranked:
+        said = {name: value for name, value in row.values.items() if not is_blank(value)}
+        if said.keys() & PHONE_COLUMNS:  # the derived number goes with the one that it is derived from
+            said["phone_e164"] = row.values.get("phone_e164")
+        else:
+            said.pop("phone_e164", None)
+        values = {**row.values, **values, **said}
+        for name, value in json.loads(row.raw).items():
+            if name not in document or value not in (None, "", []):
+                document[name] = value
+    best = ranked[-1]
+    if len(ranked) == 1:
+        return best
+    notes = dict.fromkeys(note for row in reversed(ranked) for note in row.notes)
+    raw = json.dumps(document, ensure_ascii=False, separators=(",", ":"))
+    return best._replace(values=values, raw=raw, notes=tuple(notes))
+
+
+#: The columns from which `phone_e164` is derived.
+PHONE_COLUMNS = frozenset({"phone_no", "mobile", "phone_number", "from_number"})
+
+
+def _priority(row: Row, newest_by: str | None) -> tuple[int, str, str]:
+    newest = row.values.get(newest_by) if newest_by else None
+    return newest if isinstance(newest, int) else -1, row.stamp or "", row.raw
 
 
 def _same_moment(old: Value, new: Value) -> bool:

@@ -6,8 +6,6 @@ Builds them; what is done with them is left to the runs.
 from __future__ import annotations
 
 import asyncio
-import contextlib
-import time
 from collections.abc import Callable, Mapping
 from concurrent.futures import Executor
 from dataclasses import dataclass, field
@@ -17,7 +15,6 @@ from typing import Any, Concatenate, ParamSpec, TypeVar
 from syncer.clock import Clock
 from syncer.config import Settings, SmartfloAccount, TelecmiAccount
 from syncer.core.normalise import utc_text
-from syncer.cycle.blocks import DisturbedError
 from syncer.logs import get_logger, register_secret
 from syncer.remote.http import Door
 from syncer.remote.smartflo import Smartflo
@@ -27,25 +24,14 @@ from syncer.store.connect import Connection, Database
 
 P = ParamSpec("P")
 T = TypeVar("T")
-J = TypeVar("J")
-
-#: So often is judged without holding anybody up, while others keep on writing.
-JUDGED = 2
-
-#: So long the log is held back for a block that may follow, in seconds.
-HELD_BACK = 1.0
 
 
 class Store:
     """The database for coroutines: each call is one transaction, in one thread, one at a time."""
 
-    def __init__(
-        self, db: Database, executor: Executor | None = None, *, held_back: float = HELD_BACK
-    ) -> None:
+    def __init__(self, db: Database, executor: Executor | None = None) -> None:
         self.db = db
         self._executor = executor
-        self._held_back = held_back
-        self._letting_go: asyncio.TimerHandle | None = None
 
     async def read(self, fn: Callable[Concatenate[Connection, P], T], *args: P.args, **kw: P.kwargs) -> T:
         """Run `fn(connection, ...)` on a snapshot."""
@@ -65,53 +51,17 @@ class Store:
 
         return await self.call(work)
 
-    async def judged(
-        self, judge: Callable[[Connection], J], write: Callable[[Connection, J], object], *, large: bool
-    ) -> float:
-        """Take over what a vendor shows, in two parts: `judge` on a snapshot, then `write` what that came to.
+    async def apply(self, fn: Callable[Concatenate[Connection, P], T], *args: P.args, **kw: P.kwargs) -> T:
+        """Run `fn(connection, ...)` in a write transaction of listed rows.
 
-        A power cut may take such a write, and the next pull brings it again. While it judges, others
-        may write; should one do so, it is judged again, in the end inside the transaction, or not at
-        all where that is too `large` to hold others up for: DisturbedError. Returns how long others
-        had to wait for the writing, in seconds, but for its commit.
+        It does not wait for the disk: a power cut may undo it, and the next pull repeats it.
         """
 
-        def work() -> float:
-            db = self.db
-            for _ in range(JUDGED):
-                with db.read() as conn:
-                    version = db.data_version()
-                    made = judge(conn)
-                if db.data_version() == version:
-                    break
-            with db.write(lasting=False) as conn:
-                began = time.perf_counter()
-                if db.data_version() != version:
-                    if large:
-                        raise DisturbedError
-                    made = judge(conn)
-                write(conn, made)
-                took = time.perf_counter() - began
-            db.hold_back()
-            return took
+        def work() -> T:
+            with self.db.write(lasting=False) as conn:
+                return fn(conn, *args, **kw)
 
-        try:
-            return await self.call(work)
-        finally:
-            self._let_go_later()
-
-    def _let_go_later(self) -> None:
-        """End what is held back of the log when no block has followed for a while."""
-        if self._letting_go is not None:
-            self._letting_go.cancel()
-        self._letting_go = asyncio.get_running_loop().call_later(self._held_back, self._let_go)
-
-    def _let_go(self) -> None:
-        if self._executor is None:
-            self.db.let_go()
-        else:
-            with contextlib.suppress(RuntimeError):  # its thread has ended, and with it the connection
-                self._executor.submit(self.db.let_go)
+        return await self.call(work)
 
     async def call(self, work: Callable[[], T]) -> T:
         """Run any work on the database's thread."""

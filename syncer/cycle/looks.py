@@ -19,9 +19,10 @@ from syncer.core.push import Due, Look, Send
 from syncer.core.retry import backoff
 from syncer.cycle import directory, joblist
 from syncer.cycle.env import TelecmiSource
+from syncer.cycle.pager import read_listing
 from syncer.cycle.run import Run
 from syncer.errors import BadAnswerError, RejectedError, TransientError
-from syncer.store import contacts, holds, pushing, queue
+from syncer.store import contacts, holds, pushing
 
 JOB = joblist.PUSH
 
@@ -83,10 +84,9 @@ async def _by_id(push: Push, rows: Rows) -> dict[int, Look]:
     """Ask for each contact by its id. What is not shown is not proven gone: a listing has to say so."""
     looks: dict[int, Look] = {}
     store = push.run.env.store
-    reading = directory.new_reading(push.run, push.source, blanks_wait=False)
     for row, contact_id in rows.items():
         assert contact_id is not None
-        asked_in = await store.read(queue.epoch)
+        reconciler = await directory.new_reconciler(push.run, push.source, defer_blanks=False)
         try:
             found = await push.source.client.fetch_contact(contact_id)
         except BadAnswerError:
@@ -102,7 +102,9 @@ async def _by_id(push: Push, rows: Rows) -> dict[int, Look]:
             push.doubt_by_id()
             return {one: Look(None, seen=False) for one in rows}
         if found is not None:
-            await directory.absorb(push.run, reading, [found], asked_in)
+            await store.read(reconciler.compare, [found])
+            if reconciler.pending:
+                await store.apply(reconciler.write)
         looks[row] = Look(None, seen=found is not None)
     return looks
 
@@ -115,36 +117,37 @@ async def _by_listing(
     `confirm` off: what it misses is not asked for by its id; nothing is judged gone then.
     """
     run, store = push.run, push.run.env.store
-    reading, certificate, _ = await directory.read_directory(run, push.source, label=f"{JOB} look")
-    if reading.error is not None and certificate.rows == 0:
-        raise reading.error
-    if push.doubted and reading.error is None:
+    reconciler = await directory.new_reconciler(run, push.source)
+    walk, fetch = directory.new_walk(run, push.source)
+    certificate, error = await read_listing(run, reconciler, walk, fetch, label=f"{JOB} look")
+    if error is not None and certificate.rows == 0:
+        raise error
+    if push.doubted and error is None:
         push.doubted = False
         run.state.notes["by_id_failed_at"] = run.env.stamp()
     push.listings = push.listings + 1 if certificate.complete and again else int(certificate.complete)
     verdict = certificate.verdict
-    living, _ = await store.read(contacts.unseen, push.account, reading.seen, reading.began_in)
+    living, _ = await store.read(reconciler.unseen)
     decided = await store.read(holds.decided, directory.JOB, push.account, directory.TABLE)
     settled = {row for row, name in decided.approved | decided.rejected if not name}
     missing = [row for row in living if row not in settled]
     live = await store.read(contacts.live_count, push.account)
-    blanked = Counter(name for _, name in reading.counts.blanks)
+    blanked = Counter(name for _, name in reconciler.blanks)
     filled = await store.read(contacts.filled_counts, push.account, sorted(blanked))
     breach = check(
-        Tally(live, len(reading.seen), len(missing), blanked, filled), push.source.account.max_deletions
+        Tally(live, reconciler.distinct, len(missing), blanked, filled), push.source.account.max_deletions
     )
     if breach.removal and verdict is Verdict.COMPLETE:
         # it misses so much that it proves no absence; of an empty one nothing at all is believed
         verdict = Verdict.DRIFTED if certificate.rows else Verdict.PARTIAL
-    doubtful = {row for row, name in reading.counts.blanks if name in breach.blanks}
+    doubtful = {row for row, name in reconciler.blanks if name in breach.blanks}
     wanted = {contact_id for row, contact_id in rows.items() if row not in doubtful}
-    waiting = [remote for remote in reading.put_off.values() if remote.contact_id in wanted]
-    if waiting:  # blanks of rows that a person edited, within the limit: taken over as they are
-        reading.work.put_off = None
-        await directory.absorb(run, reading, waiting, reading.began_in)
+    reconciler.deferred = {key: one for key, one in reconciler.deferred.items() if key in wanted}
+    if reconciler.deferred:  # blanks of rows that a person edited, within the limit
+        await store.write(reconciler.write_deferred, frozenset(reconciler.blanks))
     looks = {}
     for row, contact_id in rows.items():
-        seen = row in reading.seen and row not in doubtful
+        seen = row in reconciler.seen and row not in doubtful
         gone = False
         if confirm and not seen and contact_id is not None and verdict is Verdict.COMPLETE:
             gone = await _confirm_gone(push, contact_id)

@@ -7,7 +7,6 @@ their own id, and writes down holds, notes of absence and tombstones.
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Iterable
-from typing import Protocol
 
 from syncer.core import limits
 from syncer.core.listing import Certificate
@@ -16,6 +15,7 @@ from syncer.cycle.run import Run
 from syncer.errors import AuthError, RemoteError
 from syncer.store import holds
 from syncer.store.connect import Connection
+from syncer.store.listed import Reconciler
 
 #: Most rows that one run asks for by their own id before removing them; the rest waits for the next.
 MOST_ASKED = 200
@@ -34,45 +34,12 @@ UNANSWERED = 3
 Ask = Callable[[str], Awaitable[bool | None]]
 
 
-class Subject(Protocol):
-    """A mirrored table, as far as the end of a listing is concerned."""
-
-    @property
-    def table(self) -> str:
-        """Its name."""
-        ...
-
-    def live(self, conn: Connection) -> int:
-        """Living rows of the account."""
-        ...
-
-    def filled(self, conn: Connection, columns: Iterable[str]) -> dict[str, int]:
-        """By column: living rows that have a value."""
-        ...
-
-    def keys(self, conn: Connection, rows: Iterable[int]) -> dict[int, str]:
-        """The vendor's identities of rows."""
-        ...
-
-    def remove(self, conn: Connection, row_id: int, at: str) -> None:
-        """Give a row its tombstone."""
-        ...
-
-    def blank(self, conn: Connection, allowed: frozenset[tuple[int, str]]) -> None:
-        """Write the rows that were put off, but for the blanks that are not allowed."""
-        ...
-
-
 async def settle(
     run: Run,
-    subject: Subject,
+    reconciler: Reconciler,
     certificate: Certificate,
     *,
-    listed: int,
     unseen: list[int],
-    shown: Callable[[int], bool],
-    vanished: Iterable[int],
-    blanks: list[tuple[int, str]],
     max_deletions: float,
     ask: Ask | None,
     whole: bool = True,
@@ -80,32 +47,32 @@ async def settle(
     """Judge and carry out what a listing takes away.
 
     `unseen` are living rows that it did not show (empty for an incremental listing, which is not
-    `whole`), `vanished` rows that the vendor itself calls deleted, `shown` tells whether a row was in
-    it. A listing that broke off was not counted whole: it takes nothing away but what a person
+    `whole`). A listing that broke off was not counted whole: it takes nothing away but what a person
     approved to turn blank. What is held stays so until a whole, complete listing says otherwise, or
     the row shows again.
     """
-    store, job, account, table = run.env.store, run.job, run.account, subject.table
+    store, job, account, table = run.env.store, run.job, run.account, reconciler.table
     partial = certificate.verdict is Verdict.PARTIAL
-    vanished = set() if partial else set(vanished)
+    shown, blanks = reconciler.shows, reconciler.blanks
+    vanished = set() if partial else reconciler.vanishing
     noted = await store.read(holds.noted_absences, table)
-    proven = await _proven(run, subject, certificate, unseen, noted, ask)
+    proven = await _proven(run, reconciler, certificate, unseen, noted, ask)
     gone = set(proven or ()) | vanished
     decided = await store.read(holds.decided, job, account, table)
     waiting = await store.read(holds.open_rows, job, account, table)
     back = [row for row in noted if shown(row)]
     turned = set(blanks)
     used_up = [one for one in decided.approved | decided.rejected if shown(one[0]) and one not in turned]
-    if not (gone or blanks or back or used_up or waiting):
+    if not (gone or reconciler.deferred or back or used_up or waiting):
         return
     kept: set[tuple[int, str]] = set()
     if not (whole and certificate.complete and proven is not None):
         kept = {one for one in waiting if one in turned or not shown(one[0])}
-    live = await store.read(subject.live)
-    filled = await store.read(subject.filled, sorted({column for _, column in blanks}))
+    live = await store.read(reconciler.live_count)
+    filled = await store.read(reconciler.filled_counts, sorted({column for _, column in blanks}))
     verdict = limits.judge(
         live=live,
-        listed=listed,
+        listed=reconciler.distinct,
         gone=sorted(row for row in gone if (row, "") not in kept),
         blanks=[one for one in blanks if one not in kept and (not partial or one in decided.approved)],
         filled=filled,
@@ -115,14 +82,13 @@ async def settle(
     )
     ready = [row for row in verdict.remove if row in noted or row in vanished or row in verdict.at_once]
     first_time = [row for row in verdict.remove if row not in noted and row not in ready]
-    ready = await _still_absent(run, subject, ready, vanished | verdict.at_once, ask)
+    ready = await _still_absent(run, reconciler, ready, vanished | verdict.at_once, ask)
 
     def finish(conn: Connection) -> str:
         holds.clear_absences(conn, table, [*back, *ready])
         holds.note_absences(conn, table, first_time, run.at)
-        for row in ready:
-            subject.remove(conn, row, run.at)
-        subject.blank(conn, verdict.blanks)
+        reconciler.remove_all(conn, ready, run.at)
+        reconciler.write_deferred(conn, verdict.blanks)
         done = [(row, "") for row in ready] + [one for one in verdict.blanks if one in decided.approved]
         holds.forget_decisions(conn, job, account, table, done + used_up)
         now_held = kept.union(verdict.hold)
@@ -142,7 +108,7 @@ async def settle(
 
 async def _proven(
     run: Run,
-    subject: Subject,
+    reconciler: Reconciler,
     certificate: Certificate,
     unseen: list[int],
     noted: set[int],
@@ -155,19 +121,19 @@ async def _proven(
     """
     if certificate.complete:
         fresh = [row for row in unseen if row not in noted][:MOST_SAMPLED]
-        answers = await _answers(run, subject, fresh, ask)
+        answers = await _answers(run, reconciler, fresh, ask)
         if True in answers.values():
             _lacks_rows(run)
             return None
         return unseen
     if certificate.verdict is Verdict.PARTIAL or certificate.rows == 0 or len(unseen) > MOST_DOUBTED:
         return None
-    answers = await _answers(run, subject, unseen, ask)
+    answers = await _answers(run, reconciler, unseen, ask)
     return [row for row in unseen if answers.get(row) is False]
 
 
 async def _still_absent(
-    run: Run, subject: Subject, ready: list[int], certain: set[int], ask: Ask | None
+    run: Run, reconciler: Reconciler, ready: list[int], certain: set[int], ask: Ask | None
 ) -> list[int]:
     """Ask for each row by its own id before it gets its tombstone.
 
@@ -176,11 +142,11 @@ async def _still_absent(
     doubtful = [row for row in ready if row not in certain]
     if ask is None or not doubtful:
         return ready
-    answers = await _answers(run, subject, doubtful[:MOST_ASKED], ask)
+    answers = await _answers(run, reconciler, doubtful[:MOST_ASKED], ask)
     kept = {row for row, there in answers.items() if there}
     if kept:
         _lacks_rows(run)
-    if run.state.notes.get("unanswered", {}).get(subject.table, 0) < UNANSWERED:
+    if run.state.notes.get("unanswered", {}).get(reconciler.table, 0) < UNANSWERED:
         kept.update(row for row, there in answers.items() if there is None)
     kept.update(doubtful[MOST_ASKED:])
     return [row for row in ready if row not in kept]
@@ -191,15 +157,15 @@ def _lacks_rows(run: Run) -> None:
 
 
 async def _answers(
-    run: Run, subject: Subject, rows: Iterable[int], ask: Ask | None
+    run: Run, reconciler: Reconciler, rows: Iterable[int], ask: Ask | None
 ) -> dict[int, bool | None]:
     if ask is None:
         return {}
     rows = list(rows)
-    keys = await run.env.store.read(subject.keys, rows)
+    keys = await run.env.store.read(reconciler.keys, rows)
     answers = {row: await _ask(run, ask, keys.get(row)) for row in rows}
     if answers:
-        _learn_unanswered(run, subject.table, all(there is None for there in answers.values()))
+        _learn_unanswered(run, reconciler.table, all(there is None for there in answers.values()))
     return answers
 
 

@@ -9,12 +9,12 @@ from syncer.core import cursor
 from syncer.core.listing import Walk
 from syncer.core.model import Page, Paging, Position, Row, Verdict
 from syncer.core.normalise import utc_text
-from syncer.cycle import joblist, mirrors
+from syncer.cycle import joblist, pull
 from syncer.cycle.env import SmartfloSource
 from syncer.cycle.run import Run
 from syncer.cycle.settle import Ask
 from syncer.errors import AuthError, BadAnswerError, RejectedError, RemoteError, TransientError
-from syncer.store import counting, holds
+from syncer.store import holds, mirror
 from syncer.store.connect import Connection
 from syncer.store.tables import SMARTFLO_CONTACTS, SMARTFLO_GROUPS
 
@@ -50,9 +50,9 @@ async def _pull_groups(run: Run, source: SmartfloSource) -> None:
         return await _limited(run, position, partial(source.client.fetch_groups_page, position))
 
     walk = Walk(Paging.NUMBERED, has_total=False, asked=100)
-    await mirrors.pull(
+    await pull.pull(
         run,
-        SMARTFLO_GROUPS,
+        pull.new_reconciler(run, SMARTFLO_GROUPS),
         walk,
         fetch,
         max_deletions=source.account.max_deletions,
@@ -89,9 +89,9 @@ async def _pull_contacts(run: Run, source: SmartfloSource) -> None:
         return page
 
     walk = Walk(Paging.NUMBERED, has_total=False, asked=100)
-    certificate = await mirrors.pull(
+    certificate = await pull.pull(
         run,
-        SMARTFLO_CONTACTS,
+        pull.new_reconciler(run, SMARTFLO_CONTACTS),
         walk,
         fetch,
         max_deletions=account.max_deletions,
@@ -99,7 +99,7 @@ async def _pull_contacts(run: Run, source: SmartfloSource) -> None:
         ask=_asker(source.client.fetch_contact),
     )
     if after is not None:
-        live = await run.env.store.read(counting.live_count, SMARTFLO_CONTACTS, run.account)
+        live = await run.env.store.read(mirror.live_count, SMARTFLO_CONTACTS, run.account)
         left_out = certificate.verdict is not Verdict.PARTIAL and certificate.distinct < live
         _learn_filter(run, older, left_out=left_out)
     if run.full and not full_due:

@@ -15,11 +15,12 @@ from syncer.core import cursor, windows
 from syncer.core.listing import Certificate, Walk
 from syncer.core.model import Page, Paging, Position, Verdict
 from syncer.core.windows import HOUR, Window
-from syncer.cycle import mirrors
+from syncer.cycle import pull
 from syncer.cycle.env import TelecmiSource
+from syncer.cycle.pager import read_listing
 from syncer.cycle.run import Run
 from syncer.errors import RemoteError
-from syncer.store import mirror, runs
+from syncer.store import runs
 from syncer.store.tables import VOICEMAILS
 
 #: How often one window is read at most, in one run.
@@ -87,11 +88,11 @@ async def list_window(reading: Reading, window: Window) -> Shown:
     wrote = 0
     for _ in range(MOST_READS):
         began = epoch_ms(run.env.now())
-        tracker = mirrors.new_tracker(run, VOICEMAILS)
-        offset = mirrors.known_offset(run, VOICEMAILS.name)
+        reconciler = pull.new_reconciler(run, VOICEMAILS)
+        offset = pull.known_offset(run, VOICEMAILS.name)
         walk = Walk(Paging.NUMBERED, has_total=True, offset=offset, asked=10)
         fetch = partial(_fetch, reading.source, window, names)
-        certificate, error = await mirrors.read_rows(run, tracker, walk, fetch)
+        certificate, error = await read_listing(run, reconciler, walk, fetch)
         said = (certificate.distinct, certificate.total_first, certificate.total_last)
         agreed = said == before and certificate.distinct == len(names)
         if certificate.verdict is Verdict.DRIFTED and (agreed or _all_shown(certificate, names)):
@@ -99,12 +100,14 @@ async def list_window(reading: Reading, window: Window) -> Shown:
             _learn_offset(run, certificate)
         if run.env.shown is not None:
             run.env.shown |= names
-        reading.volatile.update(tracker.volatile)
-        reading.rows += tracker.rows
-        if tracker.waiting:
+        if reconciler.deferred:
             # a voicemail never turns blank: what was known of it stays
-            await run.env.store.write(mirror.settle_put_off, tracker, mirror.no_blanks)
-        wrote += tracker.added + tracker.changed + tracker.quiet
+            await run.env.store.write(reconciler.write_deferred, frozenset())
+        pull.count(run, reconciler)
+        pull.learn_copies(run, reconciler, is_full=certificate.complete)
+        reading.volatile.update(reconciler.volatile)
+        reading.rows += reconciler.rows
+        wrote += reconciler.wrote
         if certificate.verdict is not Verdict.DRIFTED:
             break
         before = said
@@ -144,7 +147,7 @@ async def _fetch(source: TelecmiSource, window: Window, names: set[str], positio
 def _learn_offset(run: Run, certificate: Certificate) -> None:
     """The vendor counts more than there is, steadily: so an empty window is believed to be empty."""
     over = (certificate.total_first or 0) - certificate.distinct
-    if over <= 0 or mirrors.known_offset(run, VOICEMAILS.name) is not None:
+    if over <= 0 or pull.known_offset(run, VOICEMAILS.name) is not None:
         return
     run.state.notes.setdefault("offset", {})[VOICEMAILS.name] = {"value": over, "times": 2}
     run.notice(f"the vendor counts {over} more voicemails than it lists; its count is left out from now on")

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from syncer.core.listing import Walk
 from syncer.core.model import Page, Paging, Position
-from syncer.cycle import directory, joblist, mirrors
-from syncer.cycle.blocks import LARGEST
+from syncer.cycle import directory, joblist, pull
 from syncer.cycle.env import TelecmiSource
 from syncer.cycle.run import Run
 from syncer.store import runs, userlist
 from syncer.store.contacts import Policy
+from syncer.store.listed import BLOCK
 from syncer.store.queue import chunks
 from syncer.store.tables import USER_CONTACTS
 
@@ -24,10 +24,11 @@ async def pull_user_contacts(run: Run, source: TelecmiSource) -> None:
         assert isinstance(position, int)
         return await source.client.fetch_user_contacts_page(position)
 
-    offset = mirrors.known_offset(run, USER_CONTACTS.name)
+    offset = pull.known_offset(run, USER_CONTACTS.name)
     walk = Walk(Paging.NUMBERED, has_total=True, offset=offset, asked=10)
     began = run.env.stamp()
-    certificate = await mirrors.pull(run, USER_CONTACTS, walk, fetch, max_deletions=account.max_deletions)
+    reconciler = pull.new_reconciler(run, USER_CONTACTS)
+    certificate = await pull.pull(run, reconciler, walk, fetch, max_deletions=account.max_deletions)
     known = await store.read(runs.load_job, directory.JOB, account.name)
     whole = known.last_complete_at is not None and known.last_complete_at <= began
     if account.contacts.enabled and certificate.complete and whole:
@@ -37,7 +38,7 @@ async def pull_user_contacts(run: Run, source: TelecmiSource) -> None:
         run.changed += changed
         run.removed += removed
         wrote = added + changed + removed
-        await mirrors.watch_quiescence(run, f"{directory.TABLE} of the list", walk.fingerprint, wrote)
+        await pull.watch_quiescence(run, f"{directory.TABLE} of the list", walk.fingerprint, wrote)
 
 
 async def _bring_in_line(run: Run, policy: Policy) -> tuple[int, int, int]:
@@ -45,9 +46,9 @@ async def _bring_in_line(run: Run, policy: Policy) -> tuple[int, int, int]:
     store, at = run.env.store, run.env.stamp()
     to_do = await store.read(userlist.to_do, policy)
     added = changed = removed = 0
-    for block in chunks(to_do.missing, LARGEST):
+    for block in chunks(to_do.missing, BLOCK):
         added += await store.write(userlist.add, policy, block, at)
-    for block in chunks(to_do.followers, LARGEST // 4):
+    for block in chunks(to_do.followers, BLOCK):
         some, gone = await store.write(userlist.follow, policy, block, at)
         changed += some
         removed += gone

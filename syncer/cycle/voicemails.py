@@ -8,7 +8,7 @@ from datetime import timedelta
 from syncer.core import cursor, windows
 from syncer.core.listing import Certificate, worst
 from syncer.core.windows import Window
-from syncer.cycle import joblist, mirrors
+from syncer.cycle import joblist, pull
 from syncer.cycle.env import TelecmiSource
 from syncer.cycle.run import Run
 from syncer.cycle.spans import (
@@ -22,7 +22,7 @@ from syncer.cycle.spans import (
     verify_window,
 )
 from syncer.errors import RejectedError
-from syncer.store import counting, facts, runs
+from syncer.store import facts, mirror, runs
 from syncer.store.connect import Connection
 from syncer.store.tables import VOICEMAILS
 
@@ -87,7 +87,7 @@ async def pull_voicemails(run: Run, source: TelecmiSource) -> None:
     finally:
         if reading.read:
             run.listings[VOICEMAILS.name] = _together(reading.read)
-    mirrors.learn_volatile(run, VOICEMAILS.name, reading.volatile, reading.rows)
+    pull.learn_volatile(run, VOICEMAILS.name, reading.volatile, reading.rows)
     await _judge_emptiness(reading)
 
 
@@ -141,11 +141,11 @@ async def _watch(run: Run, name: str, shown: Shown) -> None:
     prints = run.state.notes.get("prints", {})
     for old in [one for one in prints if one.startswith(f"{VOICEMAILS.name} ") and one < name]:
         del prints[old]
-    await mirrors.watch_quiescence(run, name, shown.fingerprint, shown.wrote)
+    await pull.watch_quiescence(run, name, shown.fingerprint, shown.wrote)
 
 
 def _known(conn: Connection, account: str, window: Window) -> int:
-    return counting.count_between(conn, VOICEMAILS, account, "time", window.start, window.end)
+    return mirror.count_between(conn, VOICEMAILS, account, "time", window.start, window.end)
 
 
 async def _save(reading: Reading, window: Window, began: int, rows: int) -> None:

@@ -10,12 +10,11 @@ import hashlib
 import json
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import datetime
-from functools import partial
 from typing import TypeAlias
 
 import msgspec
 
-from syncer.core.model import Content, Page, Row, SetAside, Value
+from syncer.core.model import Page, Row, SetAside, Value
 from syncer.core.normalise import clean, parse_stamp, plausible_ms, utc_text
 from syncer.remote.wire import Json
 
@@ -143,11 +142,7 @@ def read_page(
     cursor: str | None = None,
     server_date: datetime | None = None,
 ) -> Page:
-    """One page: the rows that `read` understands, and the others set aside. Read when they are looked at."""
-    return Page(partial(_content, rows, read), len(rows), total=total, cursor=cursor, server_date=server_date)
-
-
-def _content(rows: Sequence[Json], read: ReadRow) -> Content:
+    """One page: the rows that `read` understands, and the others set aside."""
     understood: list[Row] = []
     aside: list[SetAside] = []
     digest = hashlib.sha256()
@@ -161,4 +156,4 @@ def _content(rows: Sequence[Json], read: ReadRow) -> Content:
             understood.append(read(row, raw))
         except UnreadableRowError as why:
             aside.append(SetAside(raw, str(why)))
-    return Content(tuple(understood), tuple(aside), digest.hexdigest())
+    return Page(tuple(understood), tuple(aside), digest.hexdigest(), total, cursor, server_date)

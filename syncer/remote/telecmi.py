@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from datetime import timedelta
 
-from syncer.core.model import FIELDS, DirectoryContact, Fields, Note, Page, Row, Value
+from syncer.core.model import FIELDS, Note, Page, Row, Value
 from syncer.core.normalise import plausible_ms, to_e164, utc_text, voicename_epoch_ms
 from syncer.errors import AuthError, BadAnswerError, PermissionDeniedError, RejectedError
 from syncer.remote import rows as read
@@ -110,7 +110,7 @@ class Telecmi:
             server_date=answer.server_date,
         )
 
-    async def fetch_contact(self, contact_id: str) -> DirectoryContact | None:
+    async def fetch_contact(self, contact_id: str) -> Row | None:
         """One contact of the directory by its id; None is a good answer that lacks it.
 
         An answer that holds other contacts only proves nothing (BadAnswerError). A 404 while a
@@ -121,10 +121,7 @@ class Telecmi:
         page = read.read_page(rows, self._directory_row)
         for row in page.rows:
             if row.key == contact_id:
-                phone = row.values["phone_e164"]
-                return DirectoryContact(
-                    contact_id, Fields.of(row.values), phone if isinstance(phone, str) else None, row.raw
-                )
+                return row
         if page.size:
             text = "asked for one contact, it answered with others only; that proves nothing about this one"
             raise BadAnswerError(self.source, DIRECTORY, text)

@@ -1,6 +1,6 @@
 """The connection: one SQLite file, WAL, short IMMEDIATE transactions, errors in our own terms.
 
-What is SQLite's own (PRAGMAs, BEGIN IMMEDIATE, file modes) stays here, in `backlog.py` and in `triggers.py`.
+What is SQLite's own (PRAGMAs, BEGIN IMMEDIATE, file modes) stays here and in `triggers.py`.
 """
 
 from __future__ import annotations
@@ -22,8 +22,7 @@ from sqlalchemy.util import LRUCache
 
 from syncer import files
 from syncer.errors import SchemaError, StoreError, UsageError
-from syncer.store import backlog, faults
-from syncer.store.backlog import Backlog
+from syncer.store import faults
 from syncer.store.looking import BUSY_TIMEOUT, lenient, raw
 
 __all__ = ["BUSY_TIMEOUT", "Connection", "Database", "create_private", "map_error"]
@@ -32,8 +31,8 @@ __all__ = ["BUSY_TIMEOUT", "Connection", "Database", "create_private", "map_erro
 #: touches, twice (to the log and to the file): with SQLite's usual 4096 that is four times as much.
 PAGE_SIZE = 1024
 
-#: The log is copied into the file at so many pages, after a commit, when nobody waits for the write lock. At
-#: 1000 any other client copies it: a person who edits would wait for what we wrote. See also `backlog`.
+#: The WAL is copied into the file at so many pages, after a commit of ours. Other clients copy it at 1000:
+#: a person who edits would wait for what we wrote.
 CHECKPOINT_PAGES = 600
 
 
@@ -146,10 +145,7 @@ class Database:
             faults.require(path)
         self._immediate = False
         self._lasting = True
-        self._checkpoints = checkpoints
         self._file = _which(path)
-        self._backlog = Backlog(path, self.replaced)
-        self._rows = 0  #: that the last write wrote
         opened: Any = lambda: self._open(busy_timeout, checkpoints)  # noqa: E731 - typed for NullPool
         self._engine = Engine(
             NullPool(opened, dialect=_dialect()),
@@ -183,17 +179,7 @@ class Database:
         return conn
 
     def _begin(self, conn: Connection) -> None:
-        driver = raw(conn)
-        if not self._immediate:
-            driver.execute("BEGIN")
-        elif not self.holds_back:
-            driver.execute("BEGIN IMMEDIATE")
-        else:  # who has the lock may wait for what we hold back
-            with contextlib.suppress(sqlite3.OperationalError), backlog.patience(driver, backlog.PATIENCE_MS):
-                driver.execute("BEGIN IMMEDIATE")
-                return
-            self._backlog.let_go()
-            driver.execute("BEGIN IMMEDIATE")
+        raw(conn).execute("BEGIN IMMEDIATE" if self._immediate else "BEGIN")
 
     @contextlib.contextmanager
     def mapped(self) -> Iterator[None]:
@@ -222,18 +208,12 @@ class Database:
         `lasting` off does not wait for the disk. A power cut may take such a write, never half of
         it, and never a later one that lasts without it.
         """
-        if lasting:
-            self.let_go()  # it has to be on the disk first: not while others wait for the lock
         self._wait_for_disk(lasting)
         self._immediate = True
         with self.mapped():
             transaction = self._conn.begin()
-            before = raw(self._conn).total_changes
             try:
                 yield self._conn
-                self._rows = raw(self._conn).total_changes - before
-                if self._backlog.full:
-                    self._backlog.let_go()
                 transaction.commit()
             except BaseException:
                 transaction.rollback()
@@ -275,42 +255,26 @@ class Database:
 
     @contextlib.contextmanager
     def patience(self, milliseconds: int) -> Iterator[None]:
-        """Wait no longer than that for whoever stands in the way."""
-        with backlog.patience(raw(self._conn), milliseconds):
+        """Wait at most this long for locks that others hold; the usual time again afterwards."""
+        driver = raw(self._conn)
+        (usual,) = driver.execute("PRAGMA busy_timeout").fetchone()
+        driver.execute(f"PRAGMA busy_timeout = {milliseconds}")
+        try:
             yield
+        finally:
+            driver.execute(f"PRAGMA busy_timeout = {usual}")
 
     def replaced(self) -> bool:
         """Whether the file was removed, or another put in its place; False when that cannot be seen now."""
         now = _which(self.path)
         return None not in (now, self._file) and now != self._file
 
-    def hold_back(self) -> None:
-        """A block was written, and more may come: see `backlog`. `let_go` is due when nothing comes for a second."""
-        if self._checkpoints:
-            with self.mapped():
-                self._backlog.wrote(raw(self._conn), self._rows)
-
-    @property
-    def holds_back(self) -> bool:
-        """Whether some of the log is held back."""
-        return self._backlog.held
-
-    def let_go(self) -> None:
-        """Hold nothing back any more, and copy what was; what cannot be copied now a later commit copies."""
-        if self.holds_back:
-            self._backlog.let_go()
-            with contextlib.suppress(StoreError):
-                self.pragma("PRAGMA wal_checkpoint(PASSIVE)")
-
     def relax(self) -> None:
-        """Give back what only a run needs: the log that was held back, the memory of the page cache."""
-        self.let_go()
-        self._backlog.close()
+        """Free the memory of the page cache, which only a run needs."""
         self.pragma("PRAGMA shrink_memory")
 
     def close(self) -> None:
         """Close the connection; safe to call twice."""
-        self._backlog.close()
         self._conn.close()
         self._engine.dispose()
 

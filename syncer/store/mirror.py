@@ -1,57 +1,27 @@
-"""The statements of the plain mirrors: rows that only ever come from the vendor.
+"""The plain mirrors: rows that only ever come from the vendor.
 
-What is to be done with each row is decided in `core/rows.py`; this module loads, compares in
-batches, and writes only rows that differ.
+What is to be done with each row is decided in `core/rows.py`; this module loads and writes.
 """
 
 from __future__ import annotations
 
 import json
-from collections import Counter
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
-from functools import cache
-from typing import Any, NamedTuple
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
 
-from sqlalchemy import Connection, insert, select, text, update
+from sqlalchemy import Connection, Integer, func, select, update
 
 from syncer.core.model import Note, Row, Value
-from syncer.core.rows import MANY, Bits, Change, Decision, Insert, Remove, Same, Stored, decide_row
+from syncer.core.rows import PHONE_COLUMNS, Change, Decision, Insert, Remove, Same, Stored, decide_row
 from syncer.store import bulk, log
-from syncer.store.looking import fetch, raw
+from syncer.store.listed import Context, Deferred, Known, Reconciler
+from syncer.store.looking import fetch
 from syncer.store.queue import chunks
 from syncer.store.tables import Mirror, telecmi_notes
 
 
-@dataclass(slots=True)
-class Tracker:
-    """What one listing has shown so far of one mirror; bits and counts, no rows."""
-
-    mirror: Mirror
-    account: str
-    ignored: frozenset[str] = frozenset()
-    at: str = ""
-    run: int = 0
-    seen: Bits = field(default_factory=Bits)
-    exact: Bits = field(default_factory=Bits)  #: rows that were shown just as the mirror has them
-    #: Identities that were sifted out and are still to be written: what comes of them again comes after.
-    unwritten: set[str] = field(default_factory=set)
-    #: Nothing of what came last was known, and sifting would be in vain. Ends with a block that holds others.
-    fresh: bool = False
-    distinct: int = 0
-    rows: int = 0
-    added: int = 0
-    changed: int = 0
-    removed: int = 0
-    volatile: Counter[str] = field(default_factory=Counter)  #: vendor fields that alone differed
-    quiet: int = 0  #: rows of which only `raw` or a stamp was stored
-    waiting: int = 0  #: rows put off until the listing is whole
-    vanishing: set[int] = field(default_factory=set)  #: rows that the vendor says are deleted
-    forgotten: Callable[[str | None], bool] = field(default=lambda _: False)
-
-
 def fit(mirror: Mirror, values: Mapping[str, Any]) -> dict[str, Value]:
-    """The vendor's values in the types of the columns; a number that is none becomes NULL."""
+    """The vendor's values in the types of the columns; a number that cannot be read becomes NULL."""
     numbers, fitted = mirror.numbers, {}
     for name in mirror.content:
         value = values.get(name)
@@ -72,368 +42,206 @@ def _number(value: Any) -> int | None:
     return number if abs(number) < 2**63 else None
 
 
-@cache
-def _loading(mirror: Mirror) -> str:
-    columns = ", ".join(("id", mirror.key, "raw", "deleted_at", *mirror.content))
-    # any number of keys in one parameter, so that SQLite reads the statement but once
-    known = f"account = ? AND {mirror.key} IN (SELECT value FROM json_each(?))"
-    return f"SELECT {columns} FROM {mirror.name} WHERE {known}"
+class MirrorReconciler(Reconciler):
+    """One listing of a plain mirror."""
 
+    def __init__(self, mirror: Mirror, context: Context) -> None:
+        super().__init__(context)
+        self.mirror = mirror
+        self.table = mirror.name
+        self.newest_by = mirror.newest_by
 
-def _load(conn: Connection, mirror: Mirror, account: str, keys: Iterable[str]) -> dict[str, Stored]:
-    out = {}
-    for block in chunks(keys):
-        for row_id, key, json_, deleted_at, *values in fetch(
-            conn, _loading(mirror), account, json.dumps(block)
-        ):
-            content = dict(zip(mirror.content, values, strict=True))
-            out[key] = Stored(row_id, content, json_, deleted_at is not None)
-    return out
+    # -- reading
 
-
-def _decide(tracker: Tracker, stored: Stored | None, row: Row) -> Decision:
-    mirror = tracker.mirror
-    fitted = Row(row.key, fit(mirror, row.values), row.raw, row.deleted_at, row.stamp, row.notes)
-    return decide_row(stored, fitted, content=mirror.content, stamps=mirror.stamps, ignored=tracker.ignored)
-
-
-@cache
-def _standing(mirror: Mirror) -> str:
-    known = f"account = ? AND {mirror.key} IN (SELECT value FROM json_each(?))"
-    return f"SELECT {mirror.key}, id, raw, deleted_at FROM {mirror.name} WHERE {known}"
-
-
-class _Standing(NamedTuple):
-    """How a row stands here."""
-
-    id: int
-    raw: str | None
-    deleted_at: str | None
-
-
-def sift(conn: Connection, tracker: Tracker, rows: Sequence[Row]) -> list[Row]:
-    """Those of the rows that differ from the mirror; the others are marked as seen, and done with."""
-    if tracker.fresh:
-        return list(rows)
-    mirror, there = tracker.mirror, _standing_rows(conn, tracker, rows)
-    doubtful = [
-        row.key
-        for row in rows
-        if (one := there.get(row.key)) is not None
-        and (one.raw != row.raw or one.deleted_at is not None or row.deleted_at)
-    ]
-    stored = _load(conn, mirror, tracker.account, doubtful) if doubtful else {}
-    differing = []
-    for row in rows:
-        one = there.get(row.key)
-        if one is None and (row.deleted_at or tracker.forgotten(_phone(row))):
-            tracker.rows += 1
-            tracker.distinct += 1
-        elif (
-            one is None
-            or row.key in tracker.unwritten
-            or one.id in tracker.seen
-            or (row.key in stored and not isinstance(_decide(tracker, stored[row.key], row), Same))
-        ):
-            differing.append(row)
-            tracker.unwritten.add(row.key)
-        else:
-            tracker.rows += 1
-            tracker.distinct += 1
-            tracker.seen.add(one.id)
-            tracker.exact.add(one.id)
-    tracker.fresh = not there and len(rows) >= MANY
-    return differing
-
-
-def _standing_rows(conn: Connection, tracker: Tracker, rows: Sequence[Row]) -> dict[str, _Standing]:
-    there: dict[str, _Standing] = {}
-    mirror = tracker.mirror
-    for block in chunks([row.key for row in rows]):
-        standing = fetch(conn, _standing(mirror), tracker.account, json.dumps(block))
-        there |= {key: _Standing(*one) for key, *one in standing}
-    return there
-
-
-@dataclass(frozen=True, slots=True)
-class Judged:
-    """What a block of rows comes to, as far as it can be told without holding anybody up."""
-
-    rows: Sequence[Row]
-    stored: dict[str, Stored]  #: how those of them stand that the mirror has
-    new: list[Row]  #: those that are new, and come once
-    values: list[tuple[Any, ...]]  #: what is written of these, in the order of `_columns`
-
-
-def judge(conn: Connection, tracker: Tracker, rows: Sequence[Row]) -> Judged:
-    """Say which rows are new. Reads, and writes nothing: what it says holds for this snapshot."""
-    mirror, at, account = tracker.mirror, tracker.at, tracker.account
-    stored = _load(conn, mirror, account, [row.key for row in rows])
-    times = Counter(row.key for row in rows)
-    new = [
-        row
-        for row in rows
-        if row.key not in stored and times[row.key] == 1 and not row.deleted_at
-        if not tracker.forgotten(_phone(row))
-    ]
-    values = [(account, row.key, *fit(mirror, row.values).values(), at, at, row.raw) for row in new]
-    return Judged(rows, stored, new, values)
-
-
-def take(conn: Connection, tracker: Tracker, made: Judged) -> None:
-    """Write what is new or differs.
-
-    Put off until the listing is whole are rows that would blank a column, rows that the vendor calls
-    deleted, and older versions of a row that comes twice.
-    """
-    mirror, stored = tracker.mirror, made.stored
-    tracker.unwritten.difference_update([row.key for row in made.rows])
-    tracker.fresh = tracker.fresh and len(made.new) == len(made.rows)
-    _insert_new(conn, tracker, made)
-    inserted = {row.key for row in made.new}
-    for row in made.rows:
-        if row.key in inserted:
-            continue
-        tracker.rows += 1
-        there = stored.get(row.key)
-        if tracker.forgotten(_phone(row)):
-            tracker.distinct += 1
-            continue
-        decision = _decide(tracker, there, row)
-        if there is not None and not tracker.seen.add(there.id):
-            _take_again(conn, tracker, row, there, decision)
-            stored |= _load(conn, mirror, tracker.account, [row.key])
-            tracker.exact.add(there.id)
-            continue
-        tracker.distinct += 1
-        older = _is_older(mirror, row, there) and isinstance(decision, Change)
-        if older:
-            put_off(conn, tracker, row)
-        else:
-            _carry_out(conn, tracker, row, decision, final=False)
-        if not isinstance(decision, Same):
-            stored |= _load(conn, mirror, tracker.account, [row.key])
-        if row.key in stored:
-            tracker.seen.add(stored[row.key].id)
-            if not older:
-                tracker.exact.add(stored[row.key].id)
-
-
-@cache
-def _columns(mirror: Mirror) -> tuple[str, ...]:
-    """The columns of a new row."""
-    return ("account", mirror.key, *mirror.content, "first_seen_at", "last_changed_at", "raw")
-
-
-def _insert_new(conn: Connection, tracker: Tracker, made: Judged) -> None:
-    """Write the new rows of a block, most of a first pull, at once."""
-    if not made.new:
-        return
-    ids = bulk.insert_new(conn, tracker.mirror.table, _columns(tracker.mirror), made.values, tracker.at)
-    _insert_notes(conn, tracker, ids, made.new)
-    for row_id in ids:
-        tracker.seen.add(row_id)
-        tracker.exact.add(row_id)
-    tracker.rows += len(ids)
-    tracker.distinct += len(ids)
-    tracker.added += len(ids)
-
-
-def _insert_notes(conn: Connection, tracker: Tracker, ids: range, rows: Sequence[Row]) -> None:
-    """Write the notes of new rows, of which none is there yet."""
-    values = [
-        (tracker.account, row_id, note.msg, note.date, note.agent, tracker.at)
-        for row_id, row in zip(ids, rows, strict=True)
-        if row.notes
-        for note in dict.fromkeys(row.notes)
-    ]
-    columns = ("account", "contact_row", "msg", "date", "agent", "first_seen_at")
-    if values:
-        bulk.insert_new(conn, telecmi_notes, columns, values, tracker.at)
-
-
-def _phone(row: Row) -> str | None:
-    phone = row.values.get("phone_e164")
-    return phone if isinstance(phone, str) else None
-
-
-def _is_older(mirror: Mirror, row: Row, there: Stored | None) -> bool:
-    """Whether a row may be the older one of two with the same identity."""
-    if there is None or mirror.newest_by is None or there.deleted:
-        return False
-    mine, theirs = there.values.get(mirror.newest_by), fit(mirror, row.values).get(mirror.newest_by)
-    return isinstance(mine, int) and (not isinstance(theirs, int) or theirs < mine)
-
-
-def _take_again(conn: Connection, tracker: Tracker, row: Row, there: Stored, decision: Decision) -> None:
-    """An identity that came before in this listing."""
-    if isinstance(decision, Same) and not tracker.exact.add(there.id):
-        return  # the very same row again: it moved while we read
-    if tracker.mirror.newest_by is not None:
-        tracker.distinct += 1  # two rows of one number: both count, the newest shows
-        if _is_older(tracker.mirror, row, there):
-            return
-        if tracker.waiting:
-            conn.execute(
-                text("DELETE FROM temp.put_off WHERE run = :run AND key = :key"),
-                {"run": tracker.run, "key": row.key},
-            )
-    _carry_out(conn, tracker, row, decision, final=False)
-
-
-def _carry_out(conn: Connection, tracker: Tracker, row: Row, decision: Decision, *, final: bool) -> None:
-    mirror, at = tracker.mirror, tracker.at
-    table = mirror.table
-    if isinstance(decision, Insert):
-        values = fit(mirror, row.values)
-        result = conn.execute(
-            insert(table)
-            .values(
-                account=tracker.account,
-                first_seen_at=at,
-                last_changed_at=at,
-                raw=row.raw,
-                **{mirror.key: row.key},
-                **values,
-            )
-            .returning(table.c.id)
+    def _load(self, conn: Connection, keys: Iterable[str]) -> dict[str, Stored]:
+        mirror = self.mirror
+        columns = ", ".join(("id", mirror.key, "raw", "deleted_at", *mirror.content))
+        query = (
+            f"SELECT {columns} FROM {mirror.name} "
+            f"WHERE account = ? AND {mirror.key} IN (SELECT value FROM json_each(?))"
         )
-        row_id = int(result.scalar_one())
-        log.inserted(conn, mirror.name, row_id, at)
-        save_notes(conn, tracker, row_id, row.notes)
-        tracker.added += 1
-    elif isinstance(decision, Remove):
-        tracker.vanishing.add(decision.id)
-    elif isinstance(decision, Change):
-        if decision.blanks and not final:
-            put_off(conn, tracker, row)
-            return
-        values = fit(mirror, row.values) | {"raw": row.raw}
-        if decision.changes or decision.restores:
-            values |= {"last_changed_at": at, "deleted_at": None}
-            told = dict(decision.changes)
-            if decision.restores:
-                before = conn.execute(select(table.c.deleted_at).where(table.c.id == decision.id)).scalar()
-                told["deleted_at"] = (before, None)
-            log.changed(conn, mirror.name, decision.id, told, at, "upstream")
-            tracker.changed += 1
-        else:
-            tracker.quiet += 1
-            for name in decision.volatile:
-                if len(decision.volatile) == 1:
-                    tracker.volatile[name] += 1
-        conn.execute(update(table).where(table.c.id == decision.id).values(**values))
-        save_notes(conn, tracker, decision.id, row.notes)
+        out = {}
+        for block in chunks(keys):
+            for row_id, key, raw, deleted_at, *values in fetch(
+                conn, query, self.context.account, json.dumps(block)
+            ):
+                content = dict(zip(mirror.content, values, strict=True))
+                out[key] = Stored(row_id, content, raw, deleted_at)
+        return out
 
-
-def save_notes(conn: Connection, tracker: Tracker, row_id: int, notes: Iterable[Note]) -> None:
-    """Append the notes that are not there yet; notes are never taken away."""
-    notes = list(notes)
-    if not notes:
-        return
-    columns = telecmi_notes.c
-    there = {
-        (row.msg, row.date, row.agent)
-        for row in conn.execute(select(telecmi_notes).where(columns.contact_row == row_id))
-    }
-    for note in notes:
-        if (note.msg, note.date, note.agent) in there:
-            continue
-        there.add((note.msg, note.date, note.agent))
-        result = conn.execute(
-            insert(telecmi_notes)
-            .values(
-                account=tracker.account,
-                contact_row=row_id,
-                msg=note.msg,
-                date=note.date,
-                agent=note.agent,
-                first_seen_at=tracker.at,
-            )
-            .returning(columns.id)
+    def _look_up(self, conn: Connection, rows: Sequence[Row]) -> dict[str, Known]:
+        mirror = self.mirror
+        query = (
+            f"SELECT {mirror.key}, id, raw FROM {mirror.name} WHERE account = ? AND deleted_at IS NULL "
+            f"AND {mirror.key} IN (SELECT value FROM json_each(?))"
         )
-        log.inserted(conn, "telecmi_notes", int(result.scalar_one()), tracker.at)
+        listed = {row.key: row for row in rows}
+        known = {
+            key: Known(row_id, same=True)
+            for key, row_id, raw in fetch(conn, query, self.context.account, json.dumps(list(listed)))
+            if raw == listed[key].raw and listed[key].deleted_at is None
+        }  # most of a quiet listing; only what is left needs all columns
+        for key, there in self._load(conn, listed.keys() - known.keys()).items():
+            known[key] = Known(there.id, isinstance(self._decide(there, listed[key]), Same))
+        return known
 
-
-# -- what waits for the whole listing ---------------------------------------------------------------
-
-
-def put_off(conn: Connection, tracker: Tracker, row: Row) -> None:
-    """Keep a row until the listing is whole, in a scratch table in the memory of this connection."""
-    raw(conn).execute(
-        "CREATE TEMP TABLE IF NOT EXISTS put_off (run INTEGER, key TEXT, payload TEXT, PRIMARY KEY (run, key))"
-    )
-    tracker.waiting += 1
-    payload = json.dumps(
-        {
-            "values": dict(row.values),
-            "raw": row.raw,
-            "stamp": row.stamp,
-            "notes": [[n.msg, n.date, n.agent] for n in row.notes],
+    def _stored_rows(self, conn: Connection, keys: Iterable[str]) -> dict[str, Row]:
+        stored = self._load(conn, keys)
+        return {
+            key: Row(key, {**there.values, self.mirror.key: key}, there.raw)
+            for key, there in stored.items()
+            if there.raw is not None and there.deleted_at is None
         }
-    )
-    conn.execute(
-        text("INSERT OR REPLACE INTO temp.put_off (run, key, payload) VALUES (:run, :key, :payload)"),
-        {"run": tracker.run, "key": row.key, "payload": payload},
-    )
 
+    def _decide(self, stored: Stored | None, row: Row) -> Decision:
+        mirror = self.mirror
+        fitted = row._replace(values=fit(mirror, row.values))
+        return decide_row(
+            stored, fitted, content=mirror.content, stamps=mirror.stamps, ignored=self.context.ignored
+        )
 
-def load_put_off(conn: Connection, run: int) -> list[Row]:
-    """The rows kept back in this run."""
-    out = []
-    for key, payload in conn.execute(
-        text("SELECT key, payload FROM temp.put_off WHERE run = :run ORDER BY key"), {"run": run}
-    ):
-        kept = json.loads(payload)
-        notes = tuple(Note(*note) for note in kept["notes"])
-        out.append(Row(key, kept["values"], kept["raw"], None, kept["stamp"], notes))
-    return out
+    # -- writing
 
+    def _write(self, conn: Connection, rows: Sequence[Row]) -> None:
+        stored = self._load(conn, [row.key for row in rows])
+        new = []
+        for row in rows:
+            there = stored.get(row.key)
+            match self._decide(there, row):
+                case Insert():
+                    new.append(row)
+                case Remove(row_id):
+                    self.seen.add(row_id)
+                    self.vanishing.add(row_id)
+                case Change(row_id, blanks=blanks) as change:
+                    self.seen.add(row_id)
+                    if blanks or self._is_older(row, there):
+                        self.deferred[row.key] = Deferred(row, row_id, blanks)
+                    else:
+                        self._change(conn, row, there, change)
+                case Same():
+                    pass
+        self._insert(conn, new)
 
-def blanks_put_off(conn: Connection, tracker: Tracker) -> list[tuple[int, str]]:
-    """What the rows kept back would blank: (row id, column)."""
-    rows = load_put_off(conn, tracker.run)
-    stored = _load(conn, tracker.mirror, tracker.account, [row.key for row in rows])
-    out = []
-    for row in rows:
-        there = stored.get(row.key)
-        decision = _decide(tracker, there, row)
-        if there is not None and isinstance(decision, Change):
-            out += [(there.id, column) for column in decision.blanks]
-    return out
+    def _insert(self, conn: Connection, rows: Sequence[Row]) -> None:
+        mirror, at = self.mirror, self.context.at
+        columns = ("account", mirror.key, *mirror.content, "first_seen_at", "last_changed_at", "raw")
+        values = [
+            (self.context.account, row.key, *fit(mirror, row.values).values(), at, at, row.raw)
+            for row in rows
+        ]
+        ids = bulk.insert_listed(conn, mirror.table, columns, values, at)
+        for row_id, row in zip(ids, rows, strict=True):
+            self.seen.add(row_id)
+            self._add_notes(conn, row_id, row.notes)
+        self.added += len(ids)
 
+    def _change(self, conn: Connection, row: Row, there: Stored | None, change: Change) -> None:
+        assert there is not None
+        at = self.context.at
+        values: dict[str, Any] = fit(self.mirror, row.values) | {"raw": row.raw}
+        if change.changes or change.restores:
+            values |= {"last_changed_at": at, "deleted_at": None}
+            changes = dict(change.changes)
+            if change.restores:
+                changes["deleted_at"] = (there.deleted_at, None)
+            log.changed(conn, self.table, change.id, changes, at, "upstream")
+            self.changed += 1
+        else:
+            self.raw_only += 1
+            if len(change.volatile) == 1:
+                self.volatile.update(change.volatile)
+        bulk.update_row(conn, self.mirror.table, change.id, values)
+        self._add_notes(conn, change.id, row.notes)
 
-def drop_put_off(conn: Connection, run: int) -> None:
-    """Forget what was kept back."""
-    conn.execute(text("DELETE FROM temp.put_off WHERE run = :run"), {"run": run})
+    def _add_notes(self, conn: Connection, row_id: int, notes: Sequence[Note]) -> None:
+        """Append the notes that are not there yet; notes are never removed."""
+        if not notes:
+            return
+        there = fetch(conn, "SELECT msg, date, agent FROM telecmi_notes WHERE contact_row = ?", row_id)
+        new = [note for note in dict.fromkeys(notes) if (note.msg, note.date, note.agent) not in there]
+        columns = ("account", "contact_row", "msg", "date", "agent", "first_seen_at")
+        values = [(self.context.account, row_id, n.msg, n.date, n.agent, self.context.at) for n in new]
+        if values:
+            bulk.insert_listed(conn, telecmi_notes, columns, values, self.context.at)
 
+    def _is_older(self, row: Row, there: Stored | None) -> bool:
+        """Whether a row may be the older one of two with the same identity."""
+        if there is None or self.newest_by is None or there.deleted_at is not None:
+            return False
+        mine, theirs = there.values.get(self.newest_by), fit(self.mirror, row.values).get(self.newest_by)
+        return isinstance(mine, int) and (not isinstance(theirs, int) or theirs < mine)
 
-def settle_put_off(conn: Connection, tracker: Tracker, allowed: Callable[[int, str], bool]) -> None:
-    """Write the rows kept back, but for the blanks that are not `allowed` (row id, column)."""
-    if not tracker.waiting:
-        return  # not even the scratch table is there, where nothing had to be written
-    mirror = tracker.mirror
-    rows = load_put_off(conn, tracker.run)
-    stored = _load(conn, mirror, tracker.account, [row.key for row in rows])
-    for row in rows:
-        there = stored.get(row.key)
-        decision = _decide(tracker, there, row)
-        if isinstance(decision, Change) and there is not None:
-            refused = [c for c in decision.blanks if not allowed(there.id, c)]
+    def write_deferred(self, conn: Connection, allowed: frozenset[tuple[int, str]]) -> None:
+        """See `Reconciler`. `raw` stays as it was where a blank is refused: the next listing shows it again."""
+        stored = self._load(conn, self.deferred)
+        for key, deferred in self.deferred.items():
+            there, row = stored.get(key), deferred.row
+            decision = self._decide(there, row)
+            if there is None or not isinstance(decision, Change):
+                continue
+            refused = [name for name in decision.blanks if (there.id, name) not in allowed]
             if refused:
-                values = dict(row.values) | {c: there.values.get(c) for c in refused}
-                if "phone_number" in refused or "mobile" in refused:
-                    values["phone_e164"] = there.values.get("phone_e164")
-                # raw stays the old one, so that the next listing sees the difference again
-                row = Row(row.key, values, there.raw or row.raw, None, row.stamp, row.notes)
-                decision = _decide(tracker, Stored(there.id, there.values, None, there.deleted), row)
-                if isinstance(decision, Change) and not decision.changes:
+                kept = {name: there.values.get(name) for name in refused}
+                if PHONE_COLUMNS & kept.keys():
+                    kept["phone_e164"] = there.values.get("phone_e164")
+                row = row._replace(values={**row.values, **kept}, raw=there.raw or row.raw)
+                decision = self._decide(there._replace(raw=None), row)
+                if not isinstance(decision, Change) or not decision.changes:
                     continue
-        _carry_out(conn, tracker, row, decision, final=True)
-    drop_put_off(conn, tracker.run)
+            self._change(conn, row, there, decision)
+        self.deferred.clear()
+
+    # -- the end of a listing
+
+    def unseen(self, conn: Connection) -> tuple[list[int], list[int]]:
+        """See `Reconciler`."""
+        query = f"SELECT id FROM {self.table} WHERE account = ? AND deleted_at IS NULL"
+        return sorted(
+            row_id for (row_id,) in fetch(conn, query, self.context.account) if row_id not in self.seen
+        ), []
+
+    def live_count(self, conn: Connection) -> int:
+        """See `Reconciler`."""
+        return live_count(conn, self.mirror, self.context.account)
+
+    def filled_counts(self, conn: Connection, columns: Iterable[str]) -> dict[str, int]:
+        """See `Reconciler`."""
+        table, out = self.mirror.table, {}
+        for name in columns:
+            column = table.c[name]
+            filled = [] if isinstance(column.type, Integer) else [column != ""]
+            living = (table.c.account == self.context.account, table.c.deleted_at.is_(None))
+            query = select(func.count()).select_from(table).where(*living, column.is_not(None), *filled)
+            out[name] = int(conn.execute(query).scalar_one())
+        return out
+
+    def keys(self, conn: Connection, ids: Iterable[int]) -> dict[int, str]:
+        """See `Reconciler`."""
+        query = f"SELECT id, {self.mirror.key} FROM {self.table} WHERE id IN (SELECT value FROM json_each(?))"
+        return dict(fetch(conn, query, json.dumps(list(ids))))
+
+    def remove(self, conn: Connection, row_id: int, at: str) -> None:
+        """The row is gone upstream: it stays, as a tombstone."""
+        table = self.mirror.table
+        conn.execute(
+            update(table)
+            .where(table.c.id == row_id, table.c.deleted_at.is_(None))
+            .values(deleted_at=at, last_changed_at=at)
+        )
+        log.removed(conn, self.table, row_id, at)
 
 
-def no_blanks(row_id: int, column: str) -> bool:
-    """Nothing may turn blank."""
-    del row_id, column
-    return False
+def live_count(conn: Connection, mirror: Mirror, account: str) -> int:
+    """Living rows of an account."""
+    query = f"SELECT count(*) FROM {mirror.name} WHERE account = ? AND deleted_at IS NULL"
+    return int(fetch(conn, query, account)[0][0])
+
+
+def count_between(conn: Connection, mirror: Mirror, account: str, column: str, low: int, high: int) -> int:
+    """Living rows of an account of which `column` is in [low, high)."""
+    query = (
+        f"SELECT count(*) FROM {mirror.name} "
+        f"WHERE account = ? AND deleted_at IS NULL AND {column} >= ? AND {column} < ?"
+    )
+    return int(fetch(conn, query, account, low, high)[0][0])

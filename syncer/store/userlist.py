@@ -78,7 +78,7 @@ def add(conn: Connection, policy: Policy, ids: Sequence[int], at: str) -> int:
         shown.append((policy.account, phone_no or None, row.phone_e164, *filled, at, at, row.raw))
         bases.append((policy.account, "user_list", phone_no, *others, row.phone_e164, epoch))
     columns = ("account", "phone_no", "phone_e164", *FIELDS[1:], "first_seen_at", "last_changed_at", "raw")
-    new = bulk.insert_new(conn, telecmi_contacts, columns, shown, at)
+    new = bulk.insert_listed(conn, telecmi_contacts, columns, shown, at)
     agreed = ("row_id", "account", "source", *FIELDS, "phone_e164", "touched")
     bulk.insert_rows(
         conn, contact_base, agreed, [(row_id, *base) for row_id, base in zip(new, bases, strict=True)]

@@ -7,15 +7,14 @@ from typing import Any
 import pytest
 
 from syncer.core.listing import Certificate, Known, Walk
-from syncer.core.model import Content, Page, Paging, Row, SetAside, Verdict
+from syncer.core.model import Page, Paging, Row, SetAside, Verdict
 
 
 def page(*keys: object, total: int | None = None, cursor: str | None = None, aside: int = 0) -> Page:
     """A page of rows with these keys; `aside` of them unreadable."""
     rows = tuple(Row(str(key), {}, f'{{"id":"{key}"}}') for key in keys)
     unreadable = tuple(SetAside(f"[{keys},{n}]", "no identity") for n in range(aside))
-    content = Content(rows, unreadable, "never looked at")
-    return Page(content, len(keys) + aside, total=total, cursor=cursor)
+    return Page(rows, unreadable, "never looked at", total=total, cursor=cursor)
 
 
 def certify(walk: Walk, *pages: Page, reread: Page | None = None, distinct: int | None = None) -> Certificate:
@@ -96,7 +95,7 @@ def test_pages_of_old_rows_in_new_company_end_a_list() -> None:
 def test_a_page_is_known_by_its_identities_whatever_is_stamped_on_it() -> None:
     walk = numbered()
     walk.feed(page(1, 2, total=2))
-    again = Page(Content(tuple(Row(k, {}, f'{{"id":{k},"at":9}}') for k in "12")), 2, total=2)
+    again = Page(tuple(Row(k, {}, f'{{"id":{k},"at":9}}') for k in "12"), total=2)
     walk.feed(again)
     assert walk.next_position() is False
 

@@ -56,10 +56,10 @@ class SteppingStore(Store):
         self.step(f"commit {getattr(fn, 'func', fn).__name__}")
         return made
 
-    async def judged(self, judge: Any, write: Any, *, large: bool) -> float:
-        held = await super().judged(judge, write, large=large)
-        self.step(f"commit {write.__name__}")
-        return held
+    async def apply(self, fn: Any, *args: Any, **kw: Any) -> Any:
+        made = await super().apply(fn, *args, **kw)
+        self.step(f"commit {fn.__name__}")
+        return made
 
 
 class SteppingWire(httpx.AsyncBaseTransport):

@@ -1,10 +1,9 @@
-"""Statements about many changes at once: moves, requests that are dropped, rows that only wait."""
+"""Statements about many changes at once: moves, requests that are dropped."""
 
 from __future__ import annotations
 
-from syncer.core.model import Operation, State
-from syncer.core.queue import MOVES, OPEN, SETTLED, Event
-from syncer.store import queue, waiting
+from syncer.core.queue import MOVES, SETTLED, Event
+from syncer.store import queue
 from tests.store.conftest import Mirror
 
 NOW = "2026-11-21T12:00:00.000Z"
@@ -49,21 +48,3 @@ def test_requests_that_may_be_under_way_are_kept_when_a_base_moves(mirror: Mirro
     )
     kept = [(row, state) for row in rows[:2] for state in ("unknown", "sending")]
     assert left == kept + [(rows[2], state) for state in states]
-
-
-def test_only_rows_with_nothing_but_queued_updates_may_be_passed_over(mirror: Mirror) -> None:
-    def told() -> object:
-        return mirror.one(f"SELECT {waiting.OPEN_CHANGES} FROM telecmi_contacts c WHERE c.id = ?", row)
-
-    row = mirror.contact()
-    for state in SETTLED:
-        mirror.change(row, "update", state)
-    assert told() is None
-    mirror.change(row, "update", "queued")
-    assert told() == waiting.WAITS
-    for state in OPEN:
-        for operation in Operation:
-            number = mirror.change(row, operation, state)
-            passed_over = (operation, state) == (Operation.UPDATE, State.QUEUED)
-            assert (told() == waiting.WAITS) is passed_over, (operation, state)
-            mirror.own("DELETE FROM change_queue WHERE id = ?", number)

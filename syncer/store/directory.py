@@ -1,0 +1,283 @@
+"""The organization's directory: listed contacts are merged with those that people edit.
+
+What a listed contact means for the stored one is decided in `core/contacts.py`; this module loads, and
+carries the outcome out. What is missing from a listing is left to `cycle`.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+from sqlalchemy import Connection
+
+from syncer.core.contacts import Absorbed, Local, absorb
+from syncer.core.merge import dirty_fields
+from syncer.core.model import FIELDS, DirectoryContact, Fields, Row, State
+from syncer.core.normalise import to_e164
+from syncer.core.queue import Event
+from syncer.core.rows import Bits, differing_fields
+from syncer.store import bulk, contacts, log, queue
+from syncer.store.contacts import TABLE, Policy
+from syncer.store.listed import Context, Deferred, Known, Reconciler
+from syncer.store.looking import fetch
+from syncer.store.tables import telecmi_contacts
+
+
+def as_contact(row: Row) -> DirectoryContact:
+    """A listed row as a contact."""
+    phone = row.values.get("phone_e164")
+    return DirectoryContact(
+        row.key, Fields.of(row.values), phone if isinstance(phone, str) else None, row.raw
+    )
+
+
+#: What a quiet listing needs to know of stored contacts.
+_KNOWN = f"""
+SELECT c.contact_id, c.id, c.raw, c.deleted_at IS NULL AND b.source = 'directory' AND NOT EXISTS (
+    SELECT 1 FROM change_queue q WHERE q.contact_row = c.id AND q.state IN ({queue.OPEN_STATES}))
+FROM telecmi_contacts c LEFT JOIN contact_base b ON b.row_id = c.id
+WHERE c.account = ? AND c.contact_id IN (SELECT value FROM json_each(?))
+"""
+
+_INSERT_BASES = f"""
+INSERT INTO contact_base (row_id, account, source, contact_id, {", ".join(FIELDS)}, phone_e164, touched)
+SELECT id, account, 'directory', contact_id, {", ".join(f"COALESCE({name}, '')" for name in FIELDS)}, phone_e164, ?
+FROM telecmi_contacts WHERE id BETWEEN ? AND ?
+"""
+
+_COLUMNS = ("account", "contact_id", "phone_no", "phone_e164", "first_name", "last_name", "email_id",
+            "company", "job_title", "first_seen_at", "last_changed_at", "raw")  # fmt: skip
+
+
+class DirectoryReconciler(Reconciler):
+    """One listing of the directory, or the answers for single contacts.
+
+    `asked_in` is the push epoch in which the rows were asked for: nothing is believed of a contact that
+    was agreed on since. Without `defer_blanks`, rows that turn a field blank are written at once.
+    """
+
+    table = TABLE
+
+    def __init__(
+        self, policy: Policy, context: Context, *, asked_in: int = 0, defer_blanks: bool = True
+    ) -> None:
+        super().__init__(context)
+        self.policy = policy
+        self.asked_in = asked_in
+        self.defer_blanks = defer_blanks
+        self._written = Bits()  #: ids that this listing wrote: what it shows of them later counts
+
+    # -- reading
+
+    def _look_up(self, conn: Connection, rows: Sequence[Row]) -> dict[str, Known]:
+        listed = {row.key: row.raw for row in rows}
+        return {
+            key: Known(row_id, same=bool(at_rest) and self._same_raw(raw, listed[key]))
+            for key, row_id, raw, at_rest in fetch(
+                conn, _KNOWN, self.policy.account, json.dumps(list(listed))
+            )
+        }
+
+    def _same_raw(self, old: str | None, new: str) -> bool:
+        ignored = self.context.ignored
+        return old == new or bool(ignored and old and differing_fields(old, new) <= ignored)
+
+    def _stored_rows(self, conn: Connection, keys: Iterable[str]) -> dict[str, Row]:
+        return {
+            key: Row(
+                key, {**local.base.asdict(), "contact_id": key, "phone_e164": local.phone_e164}, local.raw
+            )
+            for key, local in contacts.load_by_contact_id(conn, self.policy.account, keys).items()
+            if local.base is not None and local.raw is not None
+        }
+
+    # -- writing
+
+    def _write(self, conn: Connection, rows: Sequence[Row]) -> None:
+        account, epoch = self.policy.account, queue.tick(conn)
+        known = contacts.load_by_contact_id(conn, account, [row.key for row in rows])
+        unknown = [as_contact(row).phone_e164 for row in rows if row.key not in known]
+        adopters = contacts.load_adopters(conn, account, {phone for phone in unknown if phone is not None})
+        new = []
+        for row in rows:
+            contact = as_contact(row)
+            local = known.get(row.key) or adopters.pop(contact.phone_e164 or "", None)
+            if local is None:
+                new.append(contact)
+            elif local.touched <= self.asked_in or local.row_id in self._written:
+                self._reconcile(conn, local, row, epoch)
+            if local is not None:
+                self.seen.add(local.row_id)
+        self._insert(conn, new, epoch)
+
+    def _reconcile(self, conn: Connection, local: Local, row: Row, epoch: int) -> None:
+        """Merge one listed contact with the row that stands for it."""
+        contact, policy = as_contact(row), self.policy
+        outcome = absorb(local, contact, region=policy.region, on_conflict=policy.on_conflict)
+        if self.defer_blanks and outcome.blanks:
+            self.deferred[row.key] = Deferred(row, local.row_id, outcome.blanks)
+            return
+        if outcome.taken or outcome.restored:
+            self.changed += 1
+        elif not outcome.moves and not outcome.new and local.raw != row.raw and local.base == outcome.base:
+            self.raw_only += 1
+            differing = differing_fields(local.raw, row.raw) - self.context.ignored
+            if len(differing) == 1:
+                self.volatile.update(differing - set(FIELDS))
+        self._written.add(local.row_id)
+        save(conn, local, contact, outcome, policy, self.context.at, epoch)
+
+    def _insert(self, conn: Connection, new: Sequence[DirectoryContact], epoch: int) -> None:
+        if not new:
+            return
+        at, rows = self.context.at, []
+        for contact in new:
+            phone_no, *others = [value or None for value in contact.fields]
+            rows.append(
+                (
+                    self.policy.account,
+                    contact.contact_id,
+                    phone_no,
+                    contact.phone_e164,
+                    *others,
+                    at,
+                    at,
+                    contact.raw,
+                )
+            )
+        ids = bulk.insert_listed(conn, telecmi_contacts, _COLUMNS, rows, at)
+        conn.exec_driver_sql(_INSERT_BASES, (epoch, ids[0], ids[-1]))
+        for row_id in ids:
+            self.seen.add(row_id)
+            self._written.add(row_id)
+        self.added += len(ids)
+
+    def write_deferred(self, conn: Connection, allowed: frozenset[tuple[int, str]]) -> None:
+        """See `Reconciler`. `raw` stays as it was where a blank is refused: the next listing shows it again."""
+        rows = contacts.load_rows(conn, [deferred.row_id for deferred in self.deferred.values()])
+        for row, row_id, blanks in self.deferred.values():
+            local, contact = rows.get(row_id), as_contact(row)
+            if local is None:
+                continue
+            refused = {
+                name: local.base.get(name)
+                for name in blanks
+                if (row_id, name) not in allowed and local.base is not None
+            }
+            if refused:
+                contact = DirectoryContact(
+                    contact.contact_id,
+                    contact.fields._replace(**refused),
+                    contact.phone_e164,
+                    local.raw or contact.raw,
+                )
+            self.changed += take_over(conn, local, contact, self.policy, self.context.at)
+        self.deferred.clear()
+
+    # -- the end of a listing
+
+    def unseen(self, conn: Connection) -> tuple[list[int], list[int]]:
+        """See `Reconciler`. Contacts that were agreed on since the listing began are left out."""
+        return contacts.unseen(conn, self.policy.account, self.seen, self.asked_in)
+
+    def live_count(self, conn: Connection) -> int:
+        """See `Reconciler`: those that the directory knows."""
+        return contacts.live_count(conn, self.policy.account)
+
+    def filled_counts(self, conn: Connection, columns: Iterable[str]) -> dict[str, int]:
+        """See `Reconciler`."""
+        return contacts.filled_counts(conn, self.policy.account, columns)
+
+    def keys(self, conn: Connection, ids: Iterable[int]) -> dict[int, str]:
+        """See `Reconciler`."""
+        return {row: local.contact_id or "" for row, local in contacts.load_rows(conn, ids).items()}
+
+    def remove(self, conn: Connection, row_id: int, at: str) -> None:
+        """See `Reconciler`: a tombstone, except for a contact that was edited here."""
+        local = contacts.load_rows(conn, [row_id]).get(row_id)
+        if local is not None:
+            handle_upstream_delete(conn, local, self.policy, at)
+
+
+def handle_upstream_delete(conn: Connection, local: Local, policy: Policy, at: str) -> None:
+    """A contact is proven gone from the directory."""
+    deletes = local.open(State.QUEUED, State.SENDING, State.UNKNOWN, State.HELD, State.CONFLICT, delete=True)
+    if local.deleted:
+        for change in deletes:
+            queue.move(conn, change.id, Event.SHOWN, at, note="upstream no longer has it")
+        contacts.forget_base(conn, local.row_id, queue.tick(conn))
+        return
+    if local.base is not None and dirty_fields(local.base, local.fields, policy.region):
+        contacts.detach(conn, local.row_id, at)  # an edit beats a delete: it is added again
+        queue.begin_anew(conn, local, at)
+        return
+    for change in local.changes:
+        if change.state is not State.SENDING:
+            queue.move(conn, change.id, Event.GIVE_UP, at, note="the contact is gone upstream")
+    contacts.tombstone(conn, local.row_id, at)
+
+
+def take_over(conn: Connection, local: Local, remote: DirectoryContact, policy: Policy, at: str) -> bool:
+    """Merge one contact as upstream shows it; True when people see a change."""
+    outcome = absorb(local, remote, region=policy.region, on_conflict=policy.on_conflict)
+    return save(conn, local, remote, outcome, policy, at, queue.tick(conn))
+
+
+def save(
+    conn: Connection,
+    local: Local,
+    remote: DirectoryContact,
+    outcome: Absorbed,
+    policy: Policy,
+    at: str,
+    epoch: int,
+) -> bool:
+    """Carry out what was decided; True when people see a change."""
+    _save_row(conn, local, remote, outcome, policy, at)
+    if outcome.base != local.base or local.source != "directory" or local.contact_id != remote.contact_id:
+        contacts.save_base(
+            conn,
+            local.row_id,
+            policy.account,
+            outcome.base,
+            "directory",
+            remote.contact_id,
+            epoch,
+            to_e164(outcome.base.phone_no, policy.region),
+        )
+    for step in outcome.moves:
+        queue.apply_move(conn, step, at)
+    for change in outcome.new:
+        queue.add_change(conn, policy.account, local.row_id, change, at)
+    if outcome.settled and local.intents:
+        queue.drop_intents(conn, local.row_id)
+    return bool(outcome.taken) or outcome.restored
+
+
+def _save_row(
+    conn: Connection, local: Local, remote: DirectoryContact, outcome: Absorbed, policy: Policy, at: str
+) -> None:
+    """The row itself, and its entries in the change log."""
+    values: dict[str, Any] = {
+        name: new or None for name, new in outcome.local.changed_from(local.fields).items()
+    }
+    if "phone_no" in values or local.phone_e164 is None:
+        e164 = to_e164(outcome.local.phone_no, policy.region)
+        if e164 != local.phone_e164:
+            values["phone_e164"] = e164
+    changes: Mapping[str, tuple[str, str]] = outcome.taken
+    if outcome.restored:
+        values["deleted_at"] = None
+        log.changed(conn, TABLE, local.row_id, {"deleted_at": (local.deleted_at, None)}, at, "upstream")
+        changes = {n: (local.fields.get(n), outcome.local.get(n)) for n in FIELDS if n in values}
+    log.changed(conn, TABLE, local.row_id, changes, at, "upstream")
+    log.changed(conn, TABLE, local.row_id, outcome.overruled, at, "local")  # what lost stays on record
+    if local.raw != remote.raw:
+        values["raw"] = remote.raw
+    if local.contact_id != remote.contact_id:
+        values["contact_id"] = remote.contact_id
+    if outcome.taken or outcome.restored:
+        values["last_changed_at"] = at
+    bulk.update_row(conn, telecmi_contacts, local.row_id, values)
