@@ -27,7 +27,6 @@ class Line(httpx.AsyncBaseTransport):
         self.flying = self.most = 0
 
     async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
-        await asyncio.sleep(0)  # as aiohttp hands what it writes to a task
         self.flying += 1
         self.most = max(self.most, self.flying)
         self.events.append(f"asked {request.url.path}")
