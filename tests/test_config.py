@@ -184,6 +184,20 @@ def test_a_relative_config_path_still_gives_absolute_ones(
 
 
 @pytest.mark.parametrize(
+    ("lines", "hosts"),
+    [
+        ("listen = '127.0.0.1:9464'", {"localhost", "127.0.0.1", "[::1]"}),
+        ("listen = '[FD00::5]:9464'", {"localhost", "127.0.0.1", "[::1]", "[fd00::5]"}),
+        ("listen = '0.0.0.0:9464'", {"localhost", "127.0.0.1", "[::1]"}),
+        ("listen = '0.0.0.0:9464'\nhosts = ['Sync.Example.com', '[::1]']", {"sync.example.com", "[::1]"}),
+    ],
+)
+def test_hosts(tmp_path: Path, lines: str, hosts: set[str]) -> None:
+    http = load(tmp_path, f"[http]\n{lines}\n{SMARTFLO}").http
+    assert http is not None and http.hosts == hosts
+
+
+@pytest.mark.parametrize(
     ("listen", "host", "port"),
     [("127.0.0.1:9464", "127.0.0.1", 9464), ("[::1]:1", "::1", 1), ("0.0.0.0:65535", "0.0.0.0", 65535)],
 )
@@ -442,6 +456,13 @@ BAD_KEYS = [
     ("http", "listen = '127.0.0.1:http'", "http.listen", "has a bad port"),
     ("http", "listen = '::1:9464'", "http.listen", "is no address"),
     ("http", "listen = 9464", "http.listen", "is no address"),
+    ("http", "hosts = 'localhost'", "http.hosts", "is not a list of hosts"),
+    ("http", "hosts = []", "http.hosts", "is not a list of hosts"),
+    ("http", "hosts = ['localhost:9464']", "http.hosts", "not a host"),
+    ("http", "hosts = ['http://localhost']", "http.hosts", "not a host"),
+    ("http", "hosts = ['::1']", "http.hosts", "not a host"),
+    ("http", "hosts = ['']", "http.hosts", "not a host"),
+    ("http", "hosts = [9464]", "http.hosts", "not a host"),
     ("http", "lisen = 'x'", "http.lisen", 'did you mean "listen"?'),
     ("monitor", "ping_url = 'ftp://x'", "monitor.ping_url", "is no web address"),
     ("backup", "keep = 0", "backup.keep", "1 or more"),

@@ -16,6 +16,7 @@ from syncer import files
 from syncer.config import schema
 from syncer.config.secrets import NOT_FOR_ROOT, Sources, clashes, unreadable, variable, ways
 from syncer.config.settings import (
+    LOOPBACK,
     Account,
     Backup,
     Credentials,
@@ -106,13 +107,21 @@ def build_settings(
     return Settings(
         path=path,
         database=Database(url=f"sqlite:///{database_path}", path=database_path, group=database.group),
-        http=Http(*http.listen) if http.listen else None,
+        http=_http(*http.listen, http.hosts) if http.listen else None,
         accounts=tuple(accounts),
         monitor=Monitor(ping_url=Secret(monitor.ping_url) if monitor.ping_url else None),
         backup=Backup(backup.enabled, backup.every, backup.keep, backup_path),
         retention=Retention(retention.runs, retention.log),
         sources=reader.sources.found,
     )
+
+
+def _http(host: str, port: int, hosts: frozenset[str] | None) -> Http:
+    """Without `hosts`: the names of this machine's loopback, and the address to listen on if it is one."""
+    if hosts is None:
+        address = f"[{host}]" if ":" in host else host
+        hosts = LOOPBACK | ({address.lower()} if host not in ("0.0.0.0", "::") else frozenset())  # noqa: S104 - not bound here
+    return Http(host, port, hosts)
 
 
 def _parse(path: Path) -> dict[str, Any]:

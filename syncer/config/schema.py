@@ -135,6 +135,7 @@ class HttpTable(Table):
     """`[http]`"""
 
     listen: tuple[str, int] | None = _key(units.parse_listen, None)
+    hosts: frozenset[str] | None = _key(units.parse_hosts, None)
 
 
 class MonitorTable(Table):

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field, fields
 from datetime import datetime, timedelta
 from enum import Enum
 from pathlib import Path
-from typing import Literal, TypeAlias
+from typing import Final, Literal, TypeAlias
 
 from syncer.core.model import OnConflict
 from syncer.core.secret import Secret
@@ -141,12 +141,17 @@ class Database:
     group: str | None = None  #: a group that may read and write the file; None: the owner alone
 
 
+#: How this machine's loopback may be called in a `Host` header.
+LOOPBACK: Final = frozenset({"localhost", "127.0.0.1", "[::1]"})
+
+
 @dataclass(frozen=True, slots=True)
 class Http:
     """Where the daemon answers `/healthz` and `/metrics`."""
 
     host: str
     port: int
+    hosts: frozenset[str] = LOOPBACK  #: what the `Host` header of a request may say, a port aside
 
 
 @dataclass(frozen=True, slots=True)

@@ -83,6 +83,18 @@ def parse_listen(text: object) -> tuple[str, int]:
     return bare, int(port)
 
 
+def parse_hosts(value: object) -> frozenset[str]:
+    """Read `["localhost", "[::1]"]`: names and addresses, without a port, in lower case."""
+    how = 'write such as ["localhost", "sync.example.com", "[::1]"], without a port'
+    if not isinstance(value, list) or not value:
+        raise ValueError(f"is not a list of hosts; {how}")
+    for host in value:
+        name = r"[\w.-]+|\[[0-9a-fA-F:.]+\]"
+        if not isinstance(host, str) or not re.fullmatch(name, host, re.ASCII):
+            raise ValueError(f"names something that is not a host; {how}")
+    return frozenset(host.lower() for host in value)
+
+
 def is_loopback(host: str) -> bool:
     """Whether a host of a URL is this machine: `localhost`, 127.0.0.0/8 or ::1."""
     try:

@@ -14,6 +14,8 @@ from typing import Any
 from syncer.config import Http
 from syncer.cycle.env import Env
 from syncer.daemon import care, metrics, web
+from syncer.daemon.listener import Server
+from syncer.logs import Edges
 from syncer.store import attention, figures
 
 #: (provider, account) -> requests made, seconds waited for the budget, since the daemon started.
@@ -24,20 +26,27 @@ class Pages:
     """The pages of the daemon; `env` gives the one in force, `problems` what failed apart from jobs."""
 
     def __init__(
-        self, env: Callable[[], Env], problems: Callable[[], list[str]], started: datetime, log: Any
+        self,
+        env: Callable[[], Env],
+        problems: Callable[[], list[str]],
+        started: datetime,
+        edges: Edges,
+        log: Any,
     ) -> None:
         self.task: asyncio.Task[None] | None = None  #: the server, while it runs
         self._env = env
         self._problems = problems
         self._started = started
+        self._edges = edges
         self._log = log
         self._totals = figures.Totals()
         self._spent: Spent = {}
-        self._server: web.Server | None = None
+        self._server: Server | None = None
 
     def serve(self, listener: socket.socket, http: Http) -> None:
         """Answer on this socket from now on."""
-        self._server = web.Server(web.create_app(self.health, self.metrics))
+        app = web.create_app(self.health, self.metrics, http.hosts)
+        self._server = Server(app, self._edges, self._log)
         self.task = asyncio.create_task(self._server.serve(sockets=[listener]), name="pages")
         self._log.info("serving /healthz and /metrics", host=http.host, port=http.port)
 

@@ -22,10 +22,10 @@ from syncer.clock import Clock, SystemClock
 from syncer.config import Settings, load_settings
 from syncer.cycle import env as environment
 from syncer.cycle import jobs
-from syncer.daemon import web
 from syncer.daemon.attention import Attention
 from syncer.daemon.chores import Chores
 from syncer.daemon.crew import Crew, Watch
+from syncer.daemon.listener import ListenError, listen
 from syncer.daemon.notify import Notifier
 from syncer.daemon.pages import Pages
 from syncer.daemon.worker import Worker
@@ -73,7 +73,7 @@ def main(config_path: Path, environ: Mapping[str, str], log_level: str | None = 
     except (LockedError, StoreBusyError) as error:
         log.error(str(error))
         return BUSY
-    except (SyncerError, web.ListenError) as error:
+    except (SyncerError, ListenError) as error:
         log.error(str(error))
         return FAILED
 
@@ -98,7 +98,11 @@ class Service:
         self._watch = Watch(time.monotonic, self._edges, self._log)
         self._attention = Attention(self._log, self._tell_status)
         self._pages = Pages(
-            lambda: self._crew.env, lambda: self._chores.problems, self._clock.now(), self._log
+            lambda: self._crew.env,
+            lambda: self._chores.problems,
+            self._clock.now(),
+            self._edges,
+            self._log,
         )
         self._db: Database
         self._crew: Crew
@@ -125,7 +129,7 @@ class Service:
     async def _with_database(self) -> int:
         self._notify.status("starting: preparing the database")
         http = self._settings.http
-        listener = web.listen(http) if http else None
+        listener = listen(http) if http else None
         try:
             if not await self._on_database_thread(partial(jobs.is_current, self._settings)):
                 await jobs.upgrade_apart(self._config_path, self._environ)
@@ -239,7 +243,7 @@ class Service:
         except ConfigError as error:
             for problem in error.problems:
                 self._log.error("reload: the old config stays, the new one is wrong", problem=problem)
-        except (SyncerError, web.ListenError) as error:
+        except (SyncerError, ListenError) as error:
             self._log.error("reload: the old config stays", problem=str(error))
         self._tell_status()
         self._notify.ready()
@@ -251,7 +255,7 @@ class Service:
                 ["[database] cannot change while the daemon runs; restart it to use another file."]
             )
         moved = settings.http != self._settings.http
-        listener = web.listen(settings.http) if moved and settings.http else None
+        listener = listen(settings.http) if moved and settings.http else None
         try:
             crew, chores = self._assemble(settings)
             await crew.env.store.call(lambda: jobs.register(self._db, settings))

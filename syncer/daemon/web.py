@@ -1,71 +1,42 @@
-"""Serves `/healthz` and `/metrics` from the daemon's own event loop, without touching its signals.
+"""Answers `/healthz` and `/metrics`.
 
-What they say is left to `figures` and `metrics`.
+What they say is left to `figures` and `metrics`, the connections to `listener`.
 """
 
 from __future__ import annotations
 
 import asyncio
-import contextlib
-import socket
-from collections.abc import Awaitable, Callable, Iterator
+from collections.abc import Awaitable, Callable, Collection
 from typing import Any
 
-import uvicorn
 from starlette.applications import Starlette
+from starlette.datastructures import Headers
+from starlette.middleware import Middleware
 from starlette.requests import Request
 from starlette.responses import JSONResponse, PlainTextResponse, Response
 from starlette.routing import Route
+from starlette.types import ASGIApp, Receive, Scope, Send
 
-from syncer.config import Http
 from syncer.errors import StoreError
 
 #: A page that takes longer is given up, in seconds: the database is held by somebody.
 PATIENCE = 15.0
 
-
-class ListenError(Exception):
-    """The address of the pages cannot be had; says which and why."""
-
+#: Pages that are put together at the same time. The jobs read from the same thread.
+AT_ONCE = 2
 
 #: Whether all is well, and the body that says so.
 Health = Callable[[], Awaitable[tuple[bool, dict[str, Any]]]]
 Metrics = Callable[[], Awaitable[bytes]]
 
 
-def listen(http: Http) -> socket.socket:
-    """Bind the address of the config; ListenError when it cannot be had."""
-    try:
-        found = socket.getaddrinfo(
-            http.host, http.port, type=socket.SOCK_STREAM, proto=socket.IPPROTO_TCP, flags=socket.AI_PASSIVE
-        )
-    except OSError as error:
-        raise ListenError(
-            f"http.listen: {http.host} is no address of this machine ({error.strerror})"
-        ) from None
-    family, kind, protocol, _, address = found[0]
-    # The protocol is named: only then does asyncio turn Nagle's delay off.
-    listener = socket.socket(family, kind, protocol)
-    try:
-        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        listener.bind(address)
-        listener.listen(16)
-    except OSError as error:
-        listener.close()
-        raise ListenError(
-            f"http.listen: {http.host}:{http.port} cannot be used ({error.strerror}); "
-            "name a free address of this machine, or end the program that has it"
-        ) from None
-    listener.setblocking(False)
-    return listener
-
-
-def create_app(health: Health, metrics: Metrics) -> Starlette:
-    """The two pages."""
+def create_app(health: Health, metrics: Metrics, hosts: Collection[str]) -> Starlette:
+    """The two pages, for requests to one of these hosts."""
+    turn = asyncio.Semaphore(AT_ONCE)
 
     async def healthz(_: Request) -> Response:
         try:
-            async with asyncio.timeout(PATIENCE):
+            async with asyncio.timeout(PATIENCE), turn:
                 well, body = await health()
         except StoreError as error:
             well, body = False, _failing(str(error))
@@ -75,7 +46,7 @@ def create_app(health: Health, metrics: Metrics) -> Starlette:
 
     async def figures(_: Request) -> Response:
         try:
-            async with asyncio.timeout(PATIENCE):
+            async with asyncio.timeout(PATIENCE), turn:
                 page = await metrics()
         except StoreError as error:
             return PlainTextResponse(f"{error}\n", 503, headers=_FRESH)
@@ -83,7 +54,34 @@ def create_app(health: Health, metrics: Metrics) -> Starlette:
             return PlainTextResponse(f"{_BUSY}\n", 503, headers=_FRESH)
         return Response(page, media_type="text/plain; version=0.0.4; charset=utf-8", headers=_FRESH)
 
-    return Starlette(routes=[Route("/healthz", healthz), Route("/metrics", figures)])
+    return Starlette(
+        routes=[Route("/healthz", healthz), Route("/metrics", figures)],
+        middleware=[Middleware(HostCheck, hosts=hosts)],
+    )
+
+
+class HostCheck:
+    """Refuses a request whose `Host` is none of these, a port aside.
+
+    A web page may point a name of its own at this machine and let a browser read from here; its name gives it away.
+    """
+
+    def __init__(self, app: ASGIApp, hosts: Collection[str]) -> None:
+        self._app = app
+        self._hosts = hosts
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer 400, or hand the request on."""
+        app = self._app
+        if scope["type"] == "http" and without_port(Headers(scope=scope).get("host", "")) not in self._hosts:
+            app = PlainTextResponse("This Host is not in http.hosts.\n", 400, headers=_FRESH)
+        await app(scope, receive, send)
+
+
+def without_port(host: str) -> str:
+    """The name or address of a `Host` header, in lower case: `[::1]:9464` is `[::1]`."""
+    name, colon, port = host.lower().rpartition(":")
+    return name if colon and port.isdecimal() and (":" not in name or name.endswith("]")) else host.lower()
 
 
 def _failing(reason: str) -> dict[str, Any]:
@@ -92,39 +90,3 @@ def _failing(reason: str) -> dict[str, Any]:
 
 _BUSY = "the database did not answer in time"
 _FRESH = {"Cache-Control": "no-store"}
-
-
-class Server(uvicorn.Server):
-    """uvicorn without its signal handlers, and without its ten wake-ups a second."""
-
-    def __init__(self, app: Starlette) -> None:
-        config = uvicorn.Config(
-            app,
-            http="h11",
-            ws="none",
-            lifespan="off",
-            log_config=None,
-            log_level="warning",
-            access_log=False,
-            server_header=False,
-            date_header=False,
-            timeout_graceful_shutdown=1,
-            timeout_keep_alive=75,
-            limit_concurrency=32,
-        )
-        super().__init__(config)
-        self._end = asyncio.Event()
-
-    @contextlib.contextmanager
-    def capture_signals(self) -> Iterator[None]:
-        """The daemon has its own."""
-        yield
-
-    async def main_loop(self) -> None:
-        """Sleep until the end; the library's own loop keeps a `Date` header that we do not send."""
-        await self._end.wait()
-
-    def finish(self) -> None:
-        """Answer what is being answered, then end."""
-        self.should_exit = True
-        self._end.set()

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import json
 import os
+import resource
 import shutil
 import signal
 import socket
@@ -157,7 +158,13 @@ requests_per_second = 500.0
 """
         )
 
-    def start(self, **environ: str) -> subprocess.Popen[bytes]:
+    def start(self, descriptors: int | None = None, **environ: str) -> subprocess.Popen[bytes]:
+        """Start it, with at most so many file descriptors."""
+
+        def limit() -> None:
+            if descriptors is not None:
+                resource.setrlimit(resource.RLIMIT_NOFILE, (descriptors, descriptors))
+
         with self.log.open("ab") as log:
             process = subprocess.Popen(
                 [sys.executable, "-m", "syncer", "--config", str(self.config), "run"],
@@ -165,6 +172,7 @@ requests_per_second = 500.0
                 env=self.environ | environ,
                 stderr=log,
                 stdout=log,
+                preexec_fn=limit,
             )
         self.processes.append(process)
         return process

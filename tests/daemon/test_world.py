@@ -1,4 +1,4 @@
-"""What leaves the daemon: messages to systemd, pages when the database is in trouble, the ping."""
+"""What leaves the daemon: messages to systemd, and the ping."""
 
 from __future__ import annotations
 
@@ -6,16 +6,12 @@ import asyncio
 import os
 import socket
 from pathlib import Path
-from typing import Any
 
-import httpx
 import pytest
 
-from syncer.config import Http
 from syncer.core.secret import Secret
-from syncer.daemon import web
 from syncer.daemon.notify import Notifier
-from syncer.errors import BadAnswerError, RemoteError, StoreError
+from syncer.errors import BadAnswerError, RemoteError
 from syncer.logs import register_secret
 from syncer.remote.ping import Pinger
 from tests.daemon.conftest import Manager, free_port
@@ -51,56 +47,6 @@ def test_a_status_is_said_when_it_changes_and_holds_no_secret(manager: Manager) 
 )
 def test_the_watchdog_is_for_whom_it_is_meant(environ: dict[str, str], seconds: float | None) -> None:
     assert Notifier(environ).watchdog == seconds
-
-
-async def _ask(app: Any, path: str) -> httpx.Response:
-    async with httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://daemon") as client:
-        return await client.get(path)
-
-
-@pytest.mark.anyio
-async def test_a_database_in_trouble_is_a_503_that_says_why() -> None:
-    async def trouble() -> Any:
-        raise StoreError("the disk that holds the database is full")
-
-    app = web.create_app(trouble, trouble)
-    health = await _ask(app, "/healthz")
-    assert health.status_code == 503
-    assert health.json()["reasons"] == ["the disk that holds the database is full"]
-    page = await _ask(app, "/metrics")
-    assert page.status_code == 503
-    assert "disk" in page.text
-
-
-@pytest.mark.anyio
-async def test_pages_are_served_without_delay_and_end_when_told() -> None:
-    async def health() -> tuple[bool, dict[str, Any]]:
-        return True, {"status": "ok"}
-
-    async def figures() -> bytes:
-        return b"syncer_up 1\n"
-
-    port = free_port()
-    listener = web.listen(Http("127.0.0.1", port))
-    server = web.Server(web.create_app(health, figures))
-    task = asyncio.create_task(server.serve(sockets=[listener]))
-    async with httpx.AsyncClient(base_url=f"http://127.0.0.1:{port}") as client:
-        assert (await client.get("/healthz")).json() == {"status": "ok"}
-        answer = await client.get("/metrics")
-        assert answer.headers["content-type"].startswith("text/plain; version=0.0.4")
-        assert "server" not in answer.headers
-        assert (await client.post("/metrics")).status_code == 405
-        with pytest.raises(web.ListenError, match=str(port)):
-            web.listen(Http("127.0.0.1", port))
-        server.finish()
-        async with asyncio.timeout(5):
-            await task
-
-
-@pytest.mark.parametrize("host", ["no such host", "192.0.2.1"])
-def test_an_address_that_is_not_ours_is_told(host: str) -> None:
-    with pytest.raises(web.ListenError, match=r"http\.listen"):
-        web.listen(Http(host, free_port()))
 
 
 class Monitor:
