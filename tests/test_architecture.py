@@ -21,10 +21,9 @@ MIGRATIONS = sorted((ROOT / "migrations").rglob("*.py"))
 #: Library -> the only places that may import it, as beginnings of paths below the repository.
 HOMES = {
     "httpx": ("syncer/remote/",),
-    "aiohttp": ("syncer/remote/transport.py",),
     "httpcore": ("syncer/remote/",),
     "msgspec": ("syncer/remote/",),
-    "aiolimiter": ("syncer/remote/",),
+    "certifi": ("syncer/remote/",),
     "sqlalchemy": ("syncer/store/", "migrations/"),
     "alembic": ("syncer/store/", "migrations/"),
     "sqlite3": ("syncer/store/",),

@@ -20,7 +20,7 @@ import click
 
 from syncer.cli.common import App, emit_json, example, json_option, new_file, pass_app, say
 from syncer.cli.findings import Finding, Level
-from syncer.errors import StoreBusyError, StoreError
+from syncer.errors import ConfigError, StoreBusyError, StoreError
 
 if TYPE_CHECKING:
     from syncer.cli.report import Heard
@@ -93,7 +93,10 @@ def _look(app: App, settings: Settings, heard: Heard | None, told: list[Finding]
         for finding in findings:
             _show(finding)
     placeholders = {one.about for one in findings if one.credentials}
-    upstream = asyncio.run(check_upstream(app, settings, placeholders, heard))
+    try:
+        upstream, wrong = asyncio.run(check_upstream(app, settings, placeholders, heard)), False
+    except ConfigError as error:  # a proxy or a file of certificates that cannot be used
+        upstream, wrong = [Finding("problem", "config", problem) for problem in error.problems], True
     told += [*findings, *upstream]
     if as_json:
         emit_json({"findings": [asdict(one) for one in told]})
@@ -101,7 +104,7 @@ def _look(app: App, settings: Settings, heard: Heard | None, told: list[Finding]
         for finding in upstream:
             _show(finding)
         _conclude(told)
-    return _code(told)
+    return 78 if wrong else _code(told)
 
 
 def _show(finding: Finding) -> None:

@@ -55,7 +55,7 @@ class Heard:
         body = answer.body
         how = f"HTTP {answer.status}"
         if isinstance(body, NotJson):
-            how += f", no JSON ({body.kind})"
+            how += f", not JSON ({body.kind})"
         else:
             code = body.get("code") if isinstance(body, dict) else None
             if isinstance(code, int) and 0 <= code < 1000:

@@ -83,7 +83,7 @@ class TelecmiAccount:
     timeout: timedelta  #: of a whole call
     region: str  #: ISO code: how phone numbers without a country code are read
     max_deletions: float  #: a share: 0.1 is 10 %
-    ca_file: Path | None  #: certificates to trust instead of the usual ones
+    ca_file: Path | None  #: certificates to trust as well as the usual ones
     voicemails: VoicemailJob
     contacts: Job
     user_contacts: Job
@@ -106,7 +106,7 @@ class SmartfloAccount:
     timeout: timedelta  #: of a whole call
     region: str  #: ISO code: how phone numbers without a country code are read
     max_deletions: float  #: a share: 0.1 is 10 %
-    ca_file: Path | None  #: certificates to trust instead of the usual ones
+    ca_file: Path | None  #: certificates to trust as well as the usual ones
     updated_after_format: str  #: strftime pattern of the `updated_after` filter, in UTC
     contacts: SmartfloJob
     kind: Literal["smartflo"] = "smartflo"

@@ -25,6 +25,16 @@ def backoff(attempt: int, rand: float, base: float = 0.5, cap: float = 30.0) -> 
     return full * (0.5 + 0.5 * rand)
 
 
+#: A request rate is halved after a 429, so often at most, and doubles again after so many seconds without one.
+MOST_HALVINGS = 3
+RECOVERY = 30.0
+
+
+def halvings_left(halvings: int, quiet: float) -> int:
+    """How often the configured rate is still halved, `quiet` seconds after the last of its `halvings`."""
+    return 0 if quiet >= halvings * RECOVERY else halvings - int(quiet / RECOVERY)
+
+
 def parse_retry_after(header: str | None, now: datetime) -> float | None:
     """Seconds that a `Retry-After` header asks for (RFC 9110: seconds or an HTTP date), or None.
 

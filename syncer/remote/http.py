@@ -1,37 +1,33 @@
 """The one door through which every call goes out: budget, deadlines, retry of reads, error mapping.
 
-What an answer means is left to the adapter's judge. Proxies are taken from the environment, as
-businesses need them, but never for a loopback address. Own retry loop instead of a library's: it
-has to honour `Retry-After`, to know whether a request had been sent, and to log no arguments.
+What an answer means is left to the adapter's judge, and connections to `transport`. Own retry loop instead of
+a library's: it has to honour `Retry-After`, to know whether a request had been sent, and to log no arguments.
 """
 
 from __future__ import annotations
 
 import asyncio
-import ipaddress
-import math
+import os
 import random
-import ssl
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from functools import cache, lru_cache
+from functools import lru_cache
 from pathlib import Path
-from urllib.parse import urlsplit
+from typing import Any
 
 import httpx
-from aiolimiter import AsyncLimiter
 
-from syncer.core.retry import backoff, parse_http_date, parse_retry_after
-from syncer.errors import BadAnswerError, ConfigError, RemoteError, TransientError
+from syncer.core.retry import MOST_HALVINGS, backoff, halvings_left, parse_http_date, parse_retry_after
+from syncer.errors import BadAnswerError, RemoteError, TransientError
 from syncer.remote.judge import Judge, broken, judge_status, misshapen
-from syncer.remote.transport import CONNECTING, Transport
-from syncer.remote.wire import Answer, Call, NotJson, decode, encode
+from syncer.remote.proxy import proxy_for
+from syncer.remote.transport import connect
+from syncer.remote.unpack import LARGEST_ANSWER
+from syncer.remote.wire import Answer, Call, NotJson, encode, read_body
 
-#: Larger answers are refused: a page of 100 rows is far below.
-LARGEST_ANSWER = 32 * 1024 * 1024
 #: A read is tried so often at most, and all of its tries end within so many seconds.
 TRIES = 4
 GIVE_UP_AFTER = 40.0
@@ -82,8 +78,22 @@ class _Failed:
     again: bool  #: whether a read may be tried again
 
 
-class _TooLargeError(Exception):
-    """The body passed `LARGEST_ANSWER`."""
+@dataclass(slots=True)
+class _Try:
+    """What is known of one try while it is under way."""
+
+    close: bool  #: it asked the vendor to close the connection after its answer
+    connecting: bool = False  #: nothing of the request has been sent yet
+    endless: bool = False  #: the answer has begun, and only the end of the connection can end it
+
+    async def trace(self, event: str, info: dict[str, Any]) -> None:
+        """Hear from the connection pool what it does (httpx's extension `trace`)."""
+        if event.endswith(".started"):
+            if event.startswith("connection."):
+                self.connecting = True
+            elif event == "http11.send_request_headers.started":
+                # A proxy is asked for a tunnel first, which is not yet the request.
+                self.connecting = info["request"].method == b"CONNECT"
 
 
 class Door:
@@ -122,16 +132,17 @@ class Door:
         self._patience: float | None = None
         self.concurrency = concurrency
         self._slots = asyncio.Semaphore(concurrency)
-        #: None: no budget, for tests and benchmarks.
-        self._pace = None if math.isinf(requests_per_second) else AsyncLimiter(1, 1 / requests_per_second)
-        if transport is None:
-            trust_env = not is_loopback(self.base_url)
-            # Without TLS nothing is verified, and reading the stores takes a sixth of a second.
-            bare = ca_file is None and self.base_url.lower().startswith("http:")
-            tls = True if bare else tls_context(source, ca_file)
-            transport = Transport(tls, connections=concurrency, trust_env=trust_env)
+        self._gap = 1 / requests_per_second  #: seconds from one request to the next; 0: no budget
+        self._turn = asyncio.Lock()
+        self._last = float("-inf")  #: when the last request had its turn
+        self._halvings = 0  #: how often the rate has been halved,
+        self._halved_at = float("-inf")  #: and when it last was
+        self._close = False  #: connections are not kept: the vendor does not end its answers otherwise
+        self._proxy = None if transport else proxy_for(self.base_url, os.environ)
         #: What requests go through. No client of httpx's around it: cookies, redirects and netrc are not wanted.
-        self.transport = transport
+        self.transport = transport or connect(
+            source, self.base_url, ca_file=ca_file, connections=concurrency, proxy=self._proxy
+        )
 
     def __repr__(self) -> str:
         return f"Door({self.source})"
@@ -221,17 +232,14 @@ class Door:
 
     async def _wait_for_turn(self, call: Call) -> None:
         """Take a slot (which the caller gives back) and a place in the budget."""
-        if self._pace is None and not self._slots.locked():
-            await self._slots.acquire()  # at once: there is nothing to wait for
-            return
         began = _clock()
         held = ready = False
         try:
             async with asyncio.timeout_at(_deadline.get()):
                 await self._slots.acquire()
                 held = True
-                if self._pace is not None:
-                    await self._pace.acquire()
+                if self._gap:
+                    await self._wait_for_budget()
                 ready = True
         except TimeoutError:
             ready = False
@@ -241,6 +249,24 @@ class Door:
                 self._slots.release()
         if not ready:
             raise self._out_of_time(call)
+
+    async def _wait_for_budget(self) -> None:
+        async with self._turn:
+            now = _clock()
+            gap = self._gap * 2 ** halvings_left(self._halvings, now - self._halved_at)
+            if self._last + gap > now:
+                await asyncio.sleep(self._last + gap - now)
+            self._last = _clock()
+
+    def _slow_down(self, began: float) -> None:
+        """Halve the rate for a while: a request that `began` then was turned away for load.
+
+        Once for all requests that were under way together.
+        """
+        if began > self._halved_at:
+            now = _clock()
+            left = halvings_left(self._halvings, now - self._halved_at)
+            self._halvings, self._halved_at = min(left + 1, MOST_HALVINGS), now
 
     def _out_of_time(self, call: Call) -> TransientError:
         return TransientError(self.source, call.name, "the run's time was up before this could be sent")
@@ -259,75 +285,86 @@ class Door:
             counter[0] += 1
         if self._on_request is not None:
             self._on_request()
-        connecting = False
-
-        def tell(waits: bool) -> None:
-            nonlocal connecting
-            connecting = waits
-
+        began = _clock()
+        this = _Try(close=self._close)
         try:
             async with asyncio.timeout(limit):
-                answer = await self._exchange(call, {CONNECTING: tell})
-        except _TooLargeError:
-            text = f"an answer of more than {LARGEST_ANSWER >> 20} MiB"
-            return _Failed(misshapen(self.source, call, text), again=False)
+                answer = await self._exchange(call, this)
         except TimeoutError:
-            return self._unsent_or_unsure(call, not connecting, f"no whole answer within {limit:.3g} s")
+            if this.endless:
+                self._close = (
+                    not this.close
+                )  # the next request asks for it, and is the last to if it does not help
+            return self._unsent_or_unsure(call, not this.connecting, f"no whole answer within {limit:.3g} s")
         except _TRANSPORT as caught:
-            sent = not isinstance(caught, _NEVER_SENT) and not connecting
-            text = _WORDS.get(type(caught).__name__, "the connection broke")
-            return self._unsent_or_unsure(call, sent, text)
+            if _head_too_large(caught):
+                return _Failed(
+                    misshapen(self.source, call, "the head of the answer is over 100 KiB"), again=False
+                )
+            sent = not isinstance(caught, _NEVER_SENT) and not this.connecting
+            return self._unsent_or_unsure(call, sent, self._words(caught))
         listener = heard.get()
         if listener is not None:
             listener(self.source, call.name, answer)
+        if answer.status == 407:
+            return self._unsent_or_unsure(call, False, "the proxy refused (407)")
         try:
             judge(call, answer)
         except RemoteError as error:
-            again = isinstance(error, TransientError) or (
-                isinstance(error, BadAnswerError) and isinstance(answer.body, NotJson) and answer.ok
-            )
+            again = isinstance(error, TransientError)
+            if isinstance(error, TransientError) and not error.sent:
+                self._slow_down(began)
+            elif isinstance(error, BadAnswerError) and isinstance(answer.body, NotJson):
+                again = answer.ok and not answer.body.refused
             return _Failed(error, again)
         return answer
 
-    async def _exchange(self, call: Call, extensions: dict[str, object]) -> Answer:
-        headers = _HEADERS if call.json is None else _JSON_HEADERS
-        if call.headers:
-            headers = httpx.Headers(headers)
-            headers.update(call.headers)
-        # As a stream, since httpx would write all headers anew to add two that the connection adds as well.
+    async def _exchange(self, call: Call, this: _Try) -> Answer:
+        headers = httpx.Headers(_HEADERS)
+        if call.json is not None:
+            headers["Content-Type"] = "application/json"
+        if this.close:
+            headers["Connection"] = "close"
+        headers.update(call.headers)
         request = httpx.Request(
             call.method,
             _address(self.base_url + call.path),
             params=call.params,
             headers=headers,
-            stream=httpx.ByteStream(b"" if call.json is None else encode(call.json)),
-            extensions=extensions,
+            content=None if call.json is None else encode(call.json),
+            extensions={"trace": this.trace},
         )
-        request.read()
         response = await self.transport.handle_async_request(request)
         response.request = request
-        body = bytearray()
+        named = response.headers
+        this.endless = not {"content-length", "transfer-encoding"} & named.keys()
+        raw = bytearray()
         try:
-            named = {name.lower(): value for name, value in response.headers.raw}
-            # Most answers are not compressed, and what unpacks them takes its time with these as well.
-            unpack = b"content-encoding" in named or response.is_stream_consumed
-            async for chunk in response.aiter_bytes() if unpack else response.stream:  # type: ignore[union-attr]
-                body += chunk
-                if len(body) > LARGEST_ANSWER:
-                    raise _TooLargeError
+            async for chunk in response.stream:  # type: ignore[union-attr]  # of an asynchronous transport
+                raw += chunk
+                if len(raw) > LARGEST_ANSWER:
+                    break
         finally:
             await response.aclose()
-        date = parse_http_date(_text(named.get(b"date")))
-        asked = _text(named.get(b"retry-after"))
+        date = parse_http_date(named.get("date"))
+        asked = named.get("retry-after")
         return Answer(
             status=response.status_code,
-            body=decode(bytes(body), _text(named.get(b"content-type"))),
+            body=read_body(raw, named.get("content-encoding", ""), named.get("content-type")),
             server_date=date,
             retry_after=None if asked is None else parse_retry_after(asked, date or self.now()),
         )
 
     def _by_status(self, call: Call, answer: Answer) -> None:
         judge_status(self.source, call, answer)
+
+    def _words(self, error: BaseException) -> str:
+        if isinstance(error, httpx.ProxyError):
+            status = str(error)[:3]  # the rest of it is the proxy's own text
+            return "the proxy refused" + (f" ({status})" if status.isdecimal() else "")
+        if self._proxy is not None and isinstance(error, httpx.ConnectError):
+            return f"no connection through the proxy in {self._proxy.variable}"
+        return _WORDS.get(type(error).__name__, "the connection broke")
 
     def _unsent_or_unsure(self, call: Call, sent: bool, text: str) -> _Failed:
         if not sent:
@@ -338,7 +375,6 @@ class Door:
 _HEADERS = httpx.Headers(
     {"User-Agent": "syncer", "Accept": "application/json", "Accept-Encoding": "gzip, deflate"}
 )
-_JSON_HEADERS = httpx.Headers([*_HEADERS.items(), ("Content-Type", "application/json")])
 
 #: The addresses of calls, read once.
 _address = lru_cache(maxsize=64)(httpx.URL)
@@ -348,53 +384,22 @@ _WORDS = {
     "ConnectError": "no connection (refused, unreachable, or its certificate is not trusted)",
     "ConnectTimeout": "no connection in time",
     "PoolTimeout": "no free connection in time",
-    "ProxyError": "the proxy refused",
-    "UnsupportedProtocol": "base_url is no http or https address",
-    "InvalidURL": "base_url is no address",
+    "UnsupportedProtocol": "base_url is not an http or https address",
+    "InvalidURL": "base_url is not an address",
     "ReadTimeout": "no answer in time",
     "WriteTimeout": "the request could not be sent in time",
-    "DecodingError": "the answer's compression is damaged",
+    "LocalProtocolError": "the request cannot be written as HTTP",
 }
 
 
-def _text(value: bytes | None) -> str | None:
-    return None if value is None else value.decode("latin-1")
+def _head_too_large(error: BaseException | None) -> bool:
+    """Whether the parser gave up on a head that did not end (h11 says so by the status that a server would send)."""
+    while error is not None:
+        if getattr(error, "error_status_hint", None) == 431:
+            return True
+        error = error.__cause__ or error.__context__
+    return False
 
 
 def _clock() -> float:
     return asyncio.get_running_loop().time()
-
-
-def is_loopback(url: str) -> bool:
-    """Whether it leads to this machine."""
-    try:
-        host = urlsplit(url).hostname or ""
-        return host == "localhost" or ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return False
-
-
-def tls_context(source: str, ca_file: Path | None) -> ssl.SSLContext:
-    """Verification on, TLS 1.2 at least; the system's store, httpx's own, and the given file."""
-    if ca_file is None:
-        return _usual_tls()
-    context = _new_tls()
-    try:
-        context.load_verify_locations(cafile=ca_file)
-    except OSError:
-        problem = f"{source}.ca_file: no readable PEM certificates there; name the file of your CA"
-    else:
-        return context
-    raise ConfigError([problem])
-
-
-def _new_tls() -> ssl.SSLContext:
-    context = httpx.create_ssl_context()
-    context.load_default_certs()
-    context.minimum_version = ssl.TLSVersion.TLSv1_2
-    return context
-
-
-@cache
-def _usual_tls() -> ssl.SSLContext:
-    return _new_tls()

@@ -63,5 +63,7 @@ def judge_status(source: str, call: Call, answer: Answer) -> None:
         text = with_vendor_text(f"the vendor refused the request (HTTP {status})", message)
         raise RejectedError(source, call.name, text, code=status, field=named_field(message))
     if isinstance(body, NotJson):
-        text = f"an answer that is no JSON ({body.kind}, HTTP {status})"
+        if body.refused:
+            raise misshapen(source, call, f"{body.kind} (HTTP {status})")
+        text = f"an answer that cannot be read as JSON ({body.kind}, HTTP {status})"
         raise broken(source, call, text) if body.cut else misshapen(source, call, text)

@@ -14,9 +14,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
-from urllib.request import getproxies
 
-from syncer.remote.http import is_loopback, tls_context
+from syncer.remote.proxy import Proxy, proxy_for
+from syncer.remote.transport import tls_context
 
 #: Each step may take so long, in seconds.
 PATIENCE = 5.0
@@ -42,15 +42,26 @@ async def probe(
     parts = urlsplit(base_url)
     host, secure = parts.hostname or "", parts.scheme == "https"
     port = parts.port or (443 if secure else 80)
-    if not is_loopback(base_url) and parts.scheme in getproxies():
-        return Trouble(
-            f"there is no way to {host} through the proxy that the environment names",
-            f"check {parts.scheme.upper()}_PROXY and NO_PROXY in the environment of this command and of the service",
-        )
-    found = await _look_up(host, port, resolve or asyncio.get_running_loop().getaddrinfo, patience)
-    if isinstance(found, Trouble):
-        return found
-    return await _connect(host, port, tls_context("", ca_file) if secure else None, patience)
+    resolve = resolve or asyncio.get_running_loop().getaddrinfo
+    proxy = proxy_for(base_url, os.environ)
+    if proxy is not None:
+        return await _through(proxy, host, resolve, patience)
+    found = await _look_up(host, port, resolve, patience)
+    return found or await _connect(host, port, tls_context("", ca_file) if secure else None, patience)
+
+
+async def _through(proxy: Proxy, host: str, resolve: Resolve, patience: float) -> Trouble:
+    found = await _look_up(proxy.host, proxy.port, resolve, patience)
+    found = found or await _connect(proxy.host, proxy.port, None, patience)
+    why = (
+        found.text
+        if found
+        else f"{proxy.host}, port {proxy.port}, takes connections, but does not lead to {host}"
+    )
+    return Trouble(
+        f"the proxy in {proxy.variable}: {why}",
+        f"check {proxy.variable} and NO_PROXY in the environment of this command and of the service",
+    )
 
 
 async def _look_up(host: str, port: int, resolve: Resolve, patience: float) -> Trouble | None:
@@ -103,7 +114,7 @@ async def _connect(host: str, port: int, context: ssl.SSLContext | None, patienc
 
 def _untrusted(host: str, error: ssl.SSLCertVerificationError) -> Trouble:
     reason = error.verify_message.rstrip(".")
-    mend = "behind a proxy with a CA of its own: name its file in ca_file. Else do not go on: somebody stands between"
+    mend = "behind a proxy with a CA of its own: name its file in ca_file (SSL_CERT_FILE is not read). Else do not go on: somebody stands between"
     if "expired" in reason or "not yet valid" in reason:
         mend = (
             "is the clock of this machine right (date -u)? If it is, the vendor has to renew its certificate"

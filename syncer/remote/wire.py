@@ -17,8 +17,16 @@ from typing import TypeAlias
 
 import msgspec
 
+from syncer.remote.unpack import DamagedError, RefusedError, unpack
+
 #: Any JSON value.
 Json: TypeAlias = "dict[str, Json] | list[Json] | str | int | float | bool | None"
+
+#: The most that one answer may hold: rows in a list, objects and lists, values, and levels of nesting.
+MOST_ROWS = 50_000
+MOST_CONTAINERS = 250_000
+MOST_VALUES = 1_000_000
+DEEPEST = 100
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,14 +45,11 @@ class Call:
 
 @dataclass(frozen=True, slots=True)
 class NotJson:
-    """A body that is no JSON; `kind` says what it looks like (empty, HTML, cut JSON, text)."""
+    """A body that could not be read as JSON; `kind` says what it is (empty, HTML, cut JSON, text, ...)."""
 
     kind: str
-
-    @property
-    def cut(self) -> bool:
-        """Whether it began as JSON and broke off: the line's fault, not a page of something else."""
-        return self.kind == "cut JSON"
+    cut: bool = False  #: it began well and broke off: the line's fault, not a page of something else
+    refused: bool = False  #: it is beyond what is read, and would be the next time, too
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,32 +75,67 @@ def encode(payload: Mapping[str, object]) -> bytes:
 _encode = json.JSONEncoder(ensure_ascii=True, separators=(",", ":")).encode
 
 
-def decode(content: bytes, content_type: str | None = None) -> Json | NotJson:
+def read_body(raw: bytes | bytearray, encoding: str, content_type: str | None = None) -> Json | NotJson:
+    """A body as it came, compressed as `Content-Encoding` says and of that `Content-Type`; never raises."""
+    try:
+        return decode(unpack(raw, encoding), content_type)
+    except DamagedError:
+        return NotJson("damaged compression", cut=True)
+    except RefusedError as error:
+        return NotJson(str(error), refused=True)
+
+
+def decode(content: bytes | bytearray, content_type: str | None = None) -> Json | NotJson:
     """A body as JSON, kind to broken text and odd numbers; never raises.
 
     Numbers that neither SQLite nor strict JSON knows (NaN, Infinity, thousands of digits) become
-    text, so that what is stored as a row's `raw` is JSON that every reader takes.
+    text, so that what is stored as a row's `raw` is JSON that every reader takes. What is too deep, or too
+    much, is refused before anything is made of it.
     """
+    containers = content.count(b"{") + content.count(b"[")
+    if containers > MOST_CONTAINERS or content.count(b",") > MOST_VALUES:
+        return NotJson("an answer of more values than any page has", refused=True)
+    value: Json | NotJson
     try:
-        value: Json = msgspec.json.decode(content)
-    except (msgspec.MsgspecError, ValueError, RecursionError):
-        return _decode_leniently(content, content_type)
+        value = msgspec.json.decode(content)
+    except RecursionError:
+        return _TOO_DEEP
+    except (msgspec.MsgspecError, ValueError):
+        value = _decode_leniently(content, content_type)
+    if containers > DEEPEST and _depth(value) > DEEPEST:
+        return _TOO_DEEP
+    if isinstance(value, dict) and any(isinstance(o, list) and len(o) > MOST_ROWS for o in value.values()):
+        return NotJson(f"an answer of more than {MOST_ROWS:,} rows", refused=True)
     return value
 
 
-def _decode_leniently(content: bytes, content_type: str | None = None) -> Json | NotJson:
+_TOO_DEEP = NotJson(f"an answer that is nested deeper than {DEEPEST} levels", refused=True)
+
+
+def _depth(value: Json | NotJson) -> int:
+    """Levels of objects and lists, as far as they matter."""
+    level, depth = [value], 0
+    while depth <= DEEPEST and (level := [one for one in level if isinstance(one, dict | list)]):
+        depth += 1
+        level = [one for outer in level for one in (outer.values() if isinstance(outer, dict) else outer)]
+    return depth
+
+
+def _decode_leniently(content: bytes | bytearray, content_type: str | None = None) -> Json | NotJson:
     """What is not strict JSON in clean UTF-8: Python's own reader is slower, and takes more."""
     text = _text(content, _charset(content_type))
     if isinstance(text, NotJson):
         return text
     try:
         value: Json = json.loads(text, parse_int=_int, parse_float=_float, parse_constant=str)
-    except (ValueError, RecursionError):
-        return NotJson(_kind(text))
+    except RecursionError:
+        return _TOO_DEEP
+    except ValueError:
+        return _unreadable(text)
     return value
 
 
-def _text(content: bytes, charset: str | None) -> str | NotJson:
+def _text(content: bytes | bytearray, charset: str | None) -> str | NotJson:
     """A body as text.
 
     What is valid UTF-8 is UTF-8 (RFC 8259), whatever a server's default says: text of another charset
@@ -140,10 +180,10 @@ def _float(digits: str) -> float | str:
     return value if math.isfinite(value) else digits
 
 
-def _kind(text: str) -> str:
+def _unreadable(text: str) -> NotJson:
     start = text.lstrip()[:1]
     if start == "":
-        return "empty"
+        return NotJson("empty")
     if start == "<":
-        return "HTML"
-    return "cut JSON" if start in "{[" else "text"
+        return NotJson("HTML")
+    return NotJson("cut JSON", cut=True) if start in "{[" else NotJson("text")

@@ -286,3 +286,22 @@ def test_doctor_of_a_vendor_that_is_not_there(empty: Syncer) -> None:
     empty.write_config()
     done = empty("doctor")
     assert done.code == 1 and "127.0.0.1, port 9, refuses the connection" in done.out
+
+
+@pytest.mark.parametrize("value", ["socks5://asha:planted-secret@proxy.example", "junk planted-secret"])
+def test_doctor_names_a_proxy_variable_that_cannot_be_used(
+    empty: Syncer, value: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    empty.url = "https://vendor.example"
+    empty.write_config()
+    for name in ("https_proxy", "HTTPS_PROXY", "all_proxy", "no_proxy", "NO_PROXY"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("ALL_PROXY", value)
+    done = empty("doctor")
+    assert done.code == 78 and "ALL_PROXY in the environment" in done.out and done.err == ""
+    findings = empty("doctor", "--json").json["findings"]
+    assert [one["level"] for one in findings if "ALL_PROXY" in one["text"]] == ["problem"]
+    synced = empty("sync")
+    assert synced.code == 78 and "ALL_PROXY in the environment" in synced.err
+    assert "planted-secret" not in done.out + synced.out + synced.err
+    assert empty("queue", "list").code in (0, 1)  # what calls no vendor is not disturbed

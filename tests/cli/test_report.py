@@ -123,7 +123,7 @@ def test_what_differs_from_the_documentation_is_marked(upstream: Upstream) -> No
 @pytest.mark.parametrize(
     ("fault", "told", "code"),
     [
-        ({"kind": "html200"}, "no JSON (HTML)", 0),  # a read that is tried again, and then well
+        ({"kind": "html200"}, "not JSON (HTML)", 0),  # a read that is tried again, and then well
         ({"kind": "http", "status": 503}, "HTTP 503, code 503", 0),
         ({"kind": "list", "times": 9}, "! (the answer)", 1),
         ({"kind": "code", "code": 418, "message": "Asha Example 919200000001"}, "HTTP 200, code 418", 1),

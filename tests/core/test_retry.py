@@ -8,7 +8,15 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from syncer.core.retry import LONGEST_WAIT, backoff, parse_http_date, parse_ist, parse_retry_after
+from syncer.core.retry import (
+    LONGEST_WAIT,
+    RECOVERY,
+    backoff,
+    halvings_left,
+    parse_http_date,
+    parse_ist,
+    parse_retry_after,
+)
 
 NOW = datetime(2026, 11, 21, 9, 30, tzinfo=UTC)
 
@@ -23,6 +31,23 @@ def test_it_doubles_up_to_the_cap() -> None:
 @given(st.integers(min_value=-3), st.floats(0, 1, exclude_max=True))
 def test_it_stays_between_half_and_all(attempt: int, rand: float) -> None:
     assert 0.25 <= backoff(attempt, rand) <= 30
+
+
+@pytest.mark.parametrize(
+    ("halvings", "quiet", "left"),
+    [
+        (0, 0.0, 0),
+        (0, float("inf"), 0),
+        (3, 0.0, 3),
+        (3, RECOVERY - 1, 3),
+        (3, RECOVERY, 2),
+        (3, 2.5 * RECOVERY, 1),
+        (3, 3 * RECOVERY, 0),
+        (3, float("inf"), 0),
+    ],
+)
+def test_a_halved_rate_grows_back_step_by_step(halvings: int, quiet: float, left: int) -> None:
+    assert halvings_left(halvings, quiet) == left
 
 
 @pytest.mark.parametrize(

@@ -72,7 +72,7 @@ class SteppingWire(httpx.AsyncBaseTransport):
     async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
         self.step(f"before {request.url.path}")
         response = await self.inner.handle_async_request(request)
-        await response.aread()
+        response.stream = httpx.ByteStream(await response.aread())
         self.step(f"after {request.url.path}")
         return response
 

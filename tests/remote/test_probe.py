@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import shutil
 import socket
 from pathlib import Path
 from typing import Any
@@ -12,13 +11,11 @@ import pytest
 
 from syncer.remote.probe import Trouble, probe
 from tests.remote.fakes import listening
-from tests.remote.test_tls import folder, vendor
+from tests.remote.test_tls import folder, needs_openssl, vendor
 
 __all__ = ["folder"]  # a fixture
 
 pytestmark = pytest.mark.anyio
-
-needs_openssl = pytest.mark.skipif(shutil.which("openssl") is None, reason="there is no openssl here")
 
 
 async def trouble(url: str, ca_file: Path | None = None, **more: Any) -> Trouble:
@@ -94,4 +91,4 @@ async def test_a_proxy_is_named_by_its_variable(monkeypatch: pytest.MonkeyPatch)
     monkeypatch.setenv("https_proxy", "http://somebody:planted-secret@127.0.0.1:9")
     monkeypatch.delenv("no_proxy", raising=False)
     found = await trouble("https://vendor.example")
-    assert "HTTPS_PROXY" in found.mend and "planted-secret" not in found.text + found.mend
+    assert "https_proxy" in found.mend and "planted-secret" not in found.text + found.mend

@@ -285,7 +285,7 @@ async def test_a_name_in_a_declared_charset_is_read_and_one_in_another_refused()
     (row,) = (await telecmi(Vendor([declared])).fetch_directory_page(None)).rows
     assert row.values["first_name"] == "Zoë" and "Zoë" in row.raw
     other = page_of(body.replace("Zoë", "王").encode("gbk"), Content_Type="application/json; charset=GBK")
-    with pytest.raises(BadAnswerError, match=r"no JSON \(text in the charset gbk, HTTP 200\)"):
+    with pytest.raises(BadAnswerError, match=r"read as JSON \(text in the charset gbk, HTTP 200\)"):
         await telecmi(Vendor([other])).fetch_directory_page(None)
 
 

@@ -13,16 +13,15 @@ from pathlib import Path
 import pytest
 
 from syncer.errors import TransientError
+from syncer.remote import transport
 from syncer.remote.http import Door
 from syncer.remote.wire import Call
 from tests.remote.fakes import door, read_request
 
-pytestmark = [
-    pytest.mark.anyio,
-    pytest.mark.skipif(
-        shutil.which("openssl") is None, reason="there is no openssl here to make certificates"
-    ),
-]
+needs_openssl = pytest.mark.skipif(
+    shutil.which("openssl") is None, reason="there is no openssl here to make certificates"
+)
+pytestmark = [pytest.mark.anyio, needs_openssl]
 
 #: A call that holds a secret and is tried once.
 SECRET = "a-planted-secret"
@@ -36,7 +35,7 @@ def openssl(folder: Path, *args: str) -> None:
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A CA, and certificates by it: for this machine, for another one, and one that has run out."""
+    """A CA, and certificates by it: for this machine, a vendor, another one, and one that has run out."""
     made = tmp_path_factory.mktemp("tls")
     key = ("-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes")
     openssl(
@@ -53,7 +52,12 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
         "-days",
         "2",
     )
-    names = {"good": "IP:127.0.0.1", "other": "DNS:vendor.example", "old": "IP:127.0.0.1"}
+    names = {
+        "good": "IP:127.0.0.1",
+        "named": "DNS:vendor.example",
+        "other": "DNS:other.example",
+        "old": "IP:127.0.0.1",
+    }
     for name, subject in names.items():
         (made / f"{name}.ext").write_text(f"subjectAltName={subject}\n")
         openssl(made, "req", *key, "-keyout", f"{name}.key", "-out", f"{name}.csr", "-subj", f"/CN={name}")
@@ -129,6 +133,23 @@ async def test_an_own_ca_is_trusted_where_the_config_names_it(folder: Path) -> N
 async def test_and_nowhere_else(folder: Path) -> None:
     async with vendor(folder, "good") as served:
         await refused(served, None)
+
+
+@pytest.mark.parametrize("ca_file", [None, "other-ca.pem"])
+async def test_the_environment_neither_adds_trust_nor_writes_keys(
+    folder: Path, ca_file: str | None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    openssl(
+        folder, "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes",
+        "-keyout", "other-ca.key", "-out", "other-ca.pem", "-subj", "/CN=Another CA", "-days", "2",
+    )  # fmt: skip
+    monkeypatch.setenv("SSL_CERT_FILE", str(folder / "ca.pem"))
+    monkeypatch.setenv("SSL_CERT_DIR", str(folder))
+    monkeypatch.setenv("SSLKEYLOGFILE", str(tmp_path / "keys"))
+    transport._usual_tls.cache_clear()
+    async with vendor(folder, "good") as served:
+        await refused(served, folder / ca_file if ca_file else None)
+    assert not (tmp_path / "keys").exists()
 
 
 @pytest.mark.parametrize("name", ["other", "old"])

@@ -1,17 +1,12 @@
-"""aiohttp's failures under httpx's names: none of them may say "never sent" of what may have been."""
+"""Connections for real, on loopback: kept, bounded, lost, and what goes over them."""
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterator
-from typing import Any
 
-import aiohttp
-import httpx
 import pytest
 
 from syncer.errors import OutcomeUnknownError, TransientError
-from syncer.remote import transport
 from syncer.remote.wire import Call
 from tests.remote.fakes import door, listening, read_request
 
@@ -19,38 +14,6 @@ pytestmark = pytest.mark.anyio
 
 WRITE = Call("/add", "POST", "/add", json={"a": 1}, write=True)
 READ = Call("/get", "POST", "/get", json={"a": 1})
-
-#: What httpx raises before anything went out.
-NEVER_SENT = (
-    httpx.ConnectError, httpx.ConnectTimeout, httpx.PoolTimeout, httpx.ProxyError, httpx.UnsupportedProtocol,
-)  # fmt: skip
-
-#: What aiohttp raises before it has a connection, or when the address is none.
-BEFORE_THE_CONNECTION = (
-    aiohttp.ClientConnectorError, aiohttp.ConnectionTimeoutError, aiohttp.InvalidURL, aiohttp.NonHttpUrlClientError,
-    aiohttp.ClientHttpProxyError,
-)  # fmt: skip
-
-
-def kinds(error: type[BaseException]) -> Iterator[type[BaseException]]:
-    yield error
-    for kind in error.__subclasses__():
-        yield from kinds(kind)
-
-
-@pytest.mark.parametrize("kind", sorted(set(kinds(aiohttp.ClientError)), key=lambda kind: kind.__name__))
-def test_each_of_aiohttps_errors_has_a_name(kind: Any) -> None:
-    error = kind.__new__(kind)
-    with pytest.raises(httpx.TransportError) as caught, transport._named():
-        raise error
-    assert isinstance(caught.value, NEVER_SENT) is issubclass(kind, BEFORE_THE_CONNECTION), kind
-    assert str(caught.value) == "the connection failed"  # aiohttp's own text may quote the address
-
-
-def test_a_deadline_and_an_end_pass_through() -> None:
-    for error in (TimeoutError, asyncio.CancelledError):
-        with pytest.raises(error), transport._named():
-            raise error
 
 
 async def test_a_kept_connection_that_the_vendor_closes_under_a_write_is_no_unsent_one() -> None:
@@ -123,68 +86,7 @@ async def test_no_cookie_is_kept() -> None:
     assert b"user-agent: syncer" in heard[0].lower() and b"accept-encoding: gzip, deflate" in heard[0].lower()
 
 
-# -- a request is written at once
-
-
-async def test_what_needs_no_waiting_is_done_before_anybody_else_has_a_turn() -> None:
-    done = []
-
-    async def work() -> None:
-        done.append("all")
-
-    rest = transport.begun(work())
-    assert done == ["all"]
-    await rest
-
-
-@pytest.mark.parametrize("fails", [False, True])
-async def test_what_has_to_be_waited_for_is_waited_for_later(fails: bool) -> None:
-    done: list[str] = []
-    gates = [asyncio.get_running_loop().create_future() for _ in range(2)]
-
-    async def work() -> None:
-        for gate in gates:
-            done.append("began")
-            try:
-                await gate
-            except OSError:
-                done.append("failed")
-        done.append("ended")
-
-    task = asyncio.create_task(transport.begun(work()))
-    assert done == ["began"]
-    await asyncio.sleep(0)
-    if fails:
-        gates[0].set_exception(OSError())
-    else:
-        gates[0].set_result(None)
-    await asyncio.sleep(0)
-    await asyncio.sleep(0)
-    gates[1].set_result(None)
-    await task
-    assert done == ["began", *(["failed"] if fails else []), "began", "ended"]
-
-
-async def test_work_that_has_begun_hears_of_its_end() -> None:
-    heard: list[str] = []
-
-    async def work() -> None:
-        try:
-            await asyncio.get_running_loop().create_future()
-        except asyncio.CancelledError:
-            heard.append("cancelled")
-            raise
-
-    task = asyncio.create_task(transport.begun(work()))
-    await asyncio.sleep(0)
-    task.cancel()
-    with pytest.raises(asyncio.CancelledError):
-        await task
-    assert heard == ["cancelled"]
-
-
 async def test_a_body_that_the_vendor_is_slow_to_take_arrives_whole() -> None:
-    """Larger than what a socket takes at once, so that its rest is written in a task."""
     came, went = asyncio.Event(), asyncio.Event()
     sizes: list[int] = []
 

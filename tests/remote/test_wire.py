@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import gzip
 import json
 import math
+import tracemalloc
+import zlib
+from collections.abc import Callable
 
 import pytest
 from hypothesis import given
@@ -11,7 +15,8 @@ from hypothesis import strategies as st
 
 from syncer.core.model import Row
 from syncer.remote import rows, wire
-from syncer.remote.wire import NotJson, decode, encode
+from syncer.remote.unpack import LARGEST_ANSWER
+from syncer.remote.wire import NotJson, decode, encode, read_body
 from syncer.remote.wording import named_field, safe_text, with_vendor_text
 
 ANY_TEXT = st.text(st.characters(codec=None))
@@ -34,7 +39,7 @@ ANY_JSON = st.recursive(
         (b"", NotJson("empty")),
         (b" \n ", NotJson("empty")),
         (b"<html></html>", NotJson("HTML")),
-        (b'{"code":200', NotJson("cut JSON")),
+        (b'{"code":200', NotJson("cut JSON", cut=True)),
         (b"Bad gateway", NotJson("text")),
     ],
 )
@@ -120,9 +125,144 @@ def test_no_content_type_makes_decoding_fail(content: bytes, label: str) -> None
     decode(content, label)
 
 
-@given(st.binary(max_size=200))
-def test_no_bytes_make_decoding_fail(content: bytes) -> None:
+@given(st.binary(max_size=200), st.sampled_from(["", "gzip", "deflate", "br"]))
+def test_no_bytes_make_decoding_fail(content: bytes, encoding: str) -> None:
     decode(content)
+    read_body(content, encoding)
+
+
+# -- what is compressed --------------------------------------------------------------------------------
+
+PAGE = {"code": 200, "contacts": [{"contact_id": str(n), "first_name": "Asha"} for n in range(100)]}
+PLAIN = json.dumps(PAGE).encode()
+
+
+def gz(content: bytes, level: int = 9) -> bytes:
+    return gzip.compress(content, level, mtime=0)
+
+
+def raw_deflate(content: bytes) -> bytes:
+    packer = zlib.compressobj(wbits=-zlib.MAX_WBITS)
+    return packer.compress(content) + packer.flush()
+
+
+@pytest.mark.parametrize(
+    ("encoding", "packed"),
+    [
+        ("", PLAIN),
+        ("identity", PLAIN),
+        (" Identity , ", PLAIN),
+        ("gzip", gz(PLAIN)),
+        ("x-gzip", gz(PLAIN)),
+        ("GZIP", gz(PLAIN)),
+        ("identity, gzip", gz(PLAIN)),
+        ("gzip", b"".join(gz(PLAIN[at : at + 100]) for at in range(0, len(PLAIN), 100))),
+        ("gzip", gz(PLAIN[:50]) + gz(b"") + gz(PLAIN[50:])),
+        ("gzip", gz(PLAIN) + b"\0" * 512),
+        ("gzip", gz(PLAIN) + b"\r\n"),
+        ("gzip", gz(b" " * 200_000 + PLAIN, 0)),
+        ("deflate", zlib.compress(PLAIN)),
+        ("deflate", zlib.compress(PLAIN, 0)),
+        ("deflate", raw_deflate(PLAIN)),
+        ("deflate", raw_deflate(b" " * 200_000 + PLAIN)),
+    ],
+)
+def test_a_body_is_unpacked(encoding: str, packed: bytes) -> None:
+    assert read_body(packed, encoding) == PAGE
+    assert read_body(bytearray(packed), encoding) == PAGE
+
+
+@pytest.mark.parametrize("encoding", ["", "gzip", "deflate", "br", "gzip, gzip"])
+def test_an_empty_body_is_empty_however_it_is_said_to_be_compressed(encoding: str) -> None:
+    assert read_body(b"", encoding) == NotJson("empty")
+
+
+@pytest.mark.parametrize(
+    ("encoding", "packed"),
+    [
+        ("gzip", b"junk"),
+        ("gzip", PLAIN),
+        ("gzip", gz(PLAIN)[:-1]),
+        ("gzip", gz(PLAIN)[:40]),
+        ("gzip", gz(PLAIN)[:-8] + b"\0" * 8),
+        ("gzip", gz(PLAIN) + gz(PLAIN)[:30]),
+        ("deflate", zlib.compress(PLAIN)[:-1]),
+        ("deflate", raw_deflate(PLAIN)[:-1]),
+        ("deflate", PLAIN),
+        ("deflate", b"x"),
+    ],
+)
+def test_compression_that_is_damaged_or_cut_is_the_lines_fault(encoding: str, packed: bytes) -> None:
+    assert read_body(packed, encoding) == NotJson("damaged compression", cut=True)
+
+
+@pytest.mark.parametrize(
+    ("encoding", "says"),
+    [
+        ("br", "compressed with br, which was not asked for"),
+        ("zstd", "compressed with zstd"),
+        ("compress", "compressed with compress"),
+        ("Asha-Example", "in an unknown Content-Encoding"),
+        ("gzip, gzip", "compressed more than once"),
+        ("gzip,gzip,gzip", "compressed more than once"),
+        ("deflate, gzip", "compressed more than once"),
+        ("br, gzip", "compressed more than once"),
+    ],
+)
+def test_encodings_that_are_refused(encoding: str, says: str) -> None:
+    got = read_body(gz(gz(PLAIN)), encoding)
+    assert isinstance(got, NotJson) and got.refused and says in got.kind and "Asha" not in got.kind
+
+
+LARGE = LARGEST_ANSWER + 1
+
+
+@pytest.mark.parametrize(
+    ("encoding", "packed", "says"),
+    [
+        ("gzip", lambda: gz(bytes(LARGE)), "more than 32 MiB"),
+        ("gzip", lambda: gz(bytes(1 << 24)) * 3, "more than 32 MiB"),
+        ("deflate", lambda: zlib.compress(bytes(LARGE)), "more than 32 MiB"),
+        ("deflate", lambda: raw_deflate(bytes(LARGE)), "more than 32 MiB"),
+        ("gzip", lambda: gz(b"") * 100_000, "too many parts"),
+        ("", lambda: b" " * LARGE, "more than 32 MiB"),
+        ("", lambda: b"[" + b"[]," * 10_000_000 + b"[]]", "more values"),
+        ("", lambda: b'{"contacts":[' + b"{}," * 10_000_000 + b"{}]}", "more values"),
+        ("", lambda: b'{"contacts":[' + b"0," * 15_000_000 + b"0]}", "more values"),
+        ("", lambda: b'{"contacts":[' + b"0," * wire.MOST_ROWS + b"0]}", "more than 50,000 rows"),
+        ("", lambda: b'{"contacts":[' + b"{}," * wire.MOST_ROWS + b"{}]}", "more than 50,000 rows"),
+        ("", lambda: b"[" * 200_000, "deeper than 100 levels"),
+        ("", lambda: b"[" * 10_000_000, "more values"),
+        ("", lambda: b"[" * 101 + b"]" * 101, "deeper than 100 levels"),
+        ("", lambda: b'{"a":' * 101 + b"1" + b"}" * 101, "deeper than 100 levels"),
+        ("", lambda: b'[{"a":' + b'[{"b":' * 60 + b"NaN" + b"}]" * 60 + b"}]", "deeper than 100 levels"),
+    ],
+)
+def test_what_is_beyond_all_bounds_is_refused_while_it_is_small(
+    encoding: str, packed: Callable[[], bytes], says: str
+) -> None:
+    body = packed()
+    tracemalloc.start()
+    try:
+        got = read_body(body, encoding)
+        _, most = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert isinstance(got, NotJson) and got.refused and says in got.kind
+    assert most < 2.5 * LARGEST_ANSWER
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        b"[" * 100 + b"]" * 100,
+        b'{"contacts":[' + b'{"a":1},' * (wire.MOST_ROWS - 1) + b'{"a":1}]}',
+        b'{"a":"' + b"[{" * 100_000 + b'"}',
+        b'{"a":"' + b"," * 900_000 + b'"}',
+    ],
+)
+def test_what_is_within_the_bounds_is_read(content: bytes) -> None:
+    assert read_body(content, "") == json.loads(content)
 
 
 @given(ANY_JSON)
