@@ -32,6 +32,7 @@ def open_database(
         if migrate:
             schema.upgrade(db)
             register(db, settings)
+            db.make_distinct()
     except BaseException:
         db.close()
         raise

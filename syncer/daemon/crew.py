@@ -15,7 +15,7 @@ from typing import Any
 from syncer.core.cursor import parse
 from syncer.core.normalise import utc_text
 from syncer.cycle import jobs, push, voicemails
-from syncer.cycle.env import Env
+from syncer.cycle.env import Env, Store
 from syncer.cycle.jobs import JobSpec
 from syncer.cycle.run import Run
 from syncer.daemon import pace
@@ -26,7 +26,7 @@ from syncer.errors import StoreError, SyncerError
 from syncer.locks import Locks
 from syncer.logs import Edges
 from syncer.store import queue, runs
-from syncer.store.connect import Connection, Database
+from syncer.store.connect import Connection
 
 #: How long a run may go on after the end was asked for, and how long it may take to stop, in seconds.
 GRACE, STOPPING = 3.0, 3.0
@@ -224,13 +224,14 @@ class Watch:
             self._log.info("the clock was set; the schedule goes on", seconds=round(jump))
         store = crew.env.store
         self._looks += 1
-        self._check_file(store.db)
+        if store.db.replaced():
+            await self._require_files(store)
         stamp = _stamp(store.db.path)
         if stamp == self._stamp and self._version is not None and self._looks % self.ASK:
             crew.ring_due()
             return
         try:
-            version = await store.call(store.db.data_version)
+            version = await store.call(store.db.checked_version)
             self.answered = self._mono()
             if version != self._version:
                 await crew.look()
@@ -243,12 +244,13 @@ class Watch:
         else:
             self._edges.recovered("database", self._log, "the database works again")
 
-    def _check_file(self, db: Database) -> None:
-        if db.replaced():
+    async def _require_files(self, store: Store) -> None:
+        try:
+            await store.call(store.db.require_files)
+        except StoreError as error:
             raise StoreError(
-                f"the database {db.path.name} was removed or replaced while the daemon ran: it ends, and the next start "
-                "takes what is there; stop it first another time"
-            )
+                f"{error}. The daemon ends, and the next start takes what is there; stop it first another time"
+            ) from None
 
 
 def _stamp(database: Path) -> tuple[int, int] | None:

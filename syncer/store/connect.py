@@ -6,6 +6,7 @@ What is SQLite's own (PRAGMAs, BEGIN IMMEDIATE, file modes) stays here and in `t
 from __future__ import annotations
 
 import contextlib
+import ctypes
 import os
 import sqlite3
 import stat
@@ -21,8 +22,9 @@ from sqlalchemy.pool import NullPool
 from sqlalchemy.util import LRUCache
 
 from syncer import files
-from syncer.errors import SchemaError, StoreError, UsageError
+from syncer.errors import SchemaError, StoreBusyError, StoreError, UsageError
 from syncer.store import faults
+from syncer.store.identity import LOG, OpenFiles, beside, in_use, put_foreign_log_aside
 from syncer.store.looking import BUSY_TIMEOUT, lenient, raw
 
 __all__ = ["BUSY_TIMEOUT", "Connection", "Database", "create_private", "map_error"]
@@ -110,17 +112,6 @@ def _dialect() -> Dialect:
         return engine.dialect
 
 
-def _which(path: Path) -> tuple[int, int] | None:
-    """Which file that is, by device and number; zeros where there is none, None when it cannot be seen."""
-    try:
-        found = path.stat()
-    except FileNotFoundError:
-        return 0, 0
-    except OSError:
-        return None
-    return found.st_dev, found.st_ino
-
-
 class Database:
     """One open database file.
 
@@ -145,7 +136,8 @@ class Database:
             faults.require(path)
         self._immediate = False
         self._lasting = True
-        self._file = _which(path)
+        self._closed = False
+        self._lost: str | None = None  #: why nothing may be written any more
         opened: Any = lambda: self._open(busy_timeout, checkpoints)  # noqa: E731 - typed for NullPool
         self._engine = Engine(
             NullPool(opened, dialect=_dialect()),
@@ -155,8 +147,13 @@ class Database:
             hide_parameters=True,
         )
         event.listen(self._engine, "begin", self._begin)
+        put_foreign_log_aside(path)
+        log = beside(path, LOG)
+        self._alone = not (log.exists() and log.stat().st_size)
         with self.mapped():
             self._conn = self._engine.connect()
+        in_use[path] += 1
+        self._files = OpenFiles(path)
 
     def _open(self, busy_timeout: float, checkpoints: bool) -> sqlite3.Connection:
         conn = sqlite3.connect(
@@ -174,6 +171,7 @@ class Database:
             "temp_store = MEMORY",  # a statement for many rows keeps what it may have to undo: not in a file
             "cache_size = -8000",  # kB: the upper pages of all indexes of a large mirror
             f"wal_autocheckpoint = {CHECKPOINT_PAGES if checkpoints else 0}",
+            "schema_version",  # a first reading: now the log and its index are there
         ):
             conn.execute(f"PRAGMA {pragma}")
         return conn
@@ -208,6 +206,7 @@ class Database:
         `lasting` off does not wait for the disk. A power cut may take such a write, never half of
         it, and never a later one that lasts without it.
         """
+        self.require_files()
         self._wait_for_disk(lasting)
         self._immediate = True
         with self.mapped():
@@ -248,8 +247,14 @@ class Database:
             row = raw(self._conn).execute("PRAGMA data_version").fetchone()
         return int(row[0])
 
+    def checked_version(self) -> int:
+        """`data_version` of a file that is still ours; StoreError once it is not."""
+        self.require_files()
+        return self.data_version()
+
     def pragma(self, statement: str) -> list[tuple[object, ...]]:
         """Run one PRAGMA (or VACUUM) outside of any transaction and return its rows."""
+        self.require_files()
         with self.mapped():
             return [tuple(row) for row in raw(self._conn).execute(statement).fetchall()]
 
@@ -265,9 +270,65 @@ class Database:
             driver.execute(f"PRAGMA busy_timeout = {usual}")
 
     def replaced(self) -> bool:
-        """Whether the file was removed, or another put in its place; False when that cannot be seen now."""
-        now = _which(self.path)
-        return None not in (now, self._file) and now != self._file
+        """Whether the file or its log seems to have been removed or replaced; False when that cannot be seen now.
+
+        Looks without SQLite, and so from any thread; `require_files` makes sure.
+        """
+        return self._lost is not None or self._files.lost() != ""
+
+    def require_files(self) -> None:
+        """Write down which file our log belongs to; once it was taken from us, raise StoreError for good.
+
+        From then on nothing is written, and the connection is never closed: SQLite would copy our log into
+        whatever the path names now, and delete the log that others have begun since.
+        """
+        if self._lost is None and self._files.lost():
+            version = None
+            with contextlib.suppress(sqlite3.Error):  # which may be what comes of it
+                (version,) = raw(self._conn).execute("PRAGMA schema_version").fetchone()
+            if what := self._files.lost(version):
+                self._lost = self._give_up(what)
+        if self._lost is not None:
+            raise StoreError(self._lost)
+        self._files.note()
+
+    def _give_up(self, what: str) -> str:
+        """Save what our log holds, and keep it from the file that is there now; what to tell a person."""
+        # So that nothing closes it when the program ends.
+        ctypes.pythonapi.Py_IncRef(ctypes.py_object(self._conn))
+        name, ours = self.path.name, self._files
+        if what == "database":
+            if not ours.in_place():
+                self._copy_log()  # so that the old file is whole, wherever it was moved to
+            moved = [one.name for one in ours.put_log_aside()]
+            aside = f"its old log was put aside as {' and '.join(moved)}" if moved else "its old log is gone"
+            return f"the database {name} was removed or replaced while it was in use; {aside}"
+        text = f"the log ({name}-wal, {name}-shm) of the database {name} was removed or replaced while it was in use"
+        if ours.has(LOG):
+            return f"{text}; what was written stays in {name}-wal"
+        if ours.log_is_gone() and self._copy_log():
+            return f"{text}; what it held was copied into the database"
+        saved = ours.save_log()
+        return f"{text}; what it held was saved as {saved.name}" if saved else text
+
+    def _copy_log(self) -> bool:
+        """Copy our log into our file; whether all of it could be."""
+        with contextlib.suppress(sqlite3.Error):
+            _, log, copied = raw(self._conn).execute("PRAGMA wal_checkpoint(PASSIVE)").fetchone()
+            return bool(log == copied)
+        return False
+
+    def make_distinct(self) -> None:
+        """Make the file differ from each copy that was made of it, unless others use it at this moment.
+
+        So a copy that is put in its place after a kill is not taken for the file that the log belongs to.
+        """
+        if self._alone:
+            with contextlib.suppress(StoreBusyError), self.patience(100):
+                (number,) = self.pragma("PRAGMA user_version")[0]
+                self.pragma(f"PRAGMA user_version = {number}")  # the write counts in the file's first page
+                self.pragma("PRAGMA wal_checkpoint(TRUNCATE)")
+        self.require_files()
 
     def relax(self) -> None:
         """Free the memory of the page cache, which only a run needs."""
@@ -275,8 +336,17 @@ class Database:
 
     def close(self) -> None:
         """Close the connection; safe to call twice."""
-        self._conn.close()
-        self._engine.dispose()
+        if self._closed:
+            return
+        if self.replaced():
+            with contextlib.suppress(StoreError):
+                self.require_files()
+        if self._lost is None:
+            self._closed = True
+            self._conn.close()
+            self._engine.dispose()
+            in_use[self.path] -= 1
+            self._files.forget_log()
 
     def __enter__(self) -> Database:
         return self

@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol, TypeAlias
 
 from syncer.store import faults
+from syncer.store.identity import put_foreign_log_aside
 
 if TYPE_CHECKING:
     from sqlalchemy import Connection
@@ -45,6 +46,7 @@ class Looking:
     def __init__(self, path: Path, *, busy_timeout: float = BUSY_TIMEOUT) -> None:
         self.path = path
         faults.require(path)
+        put_foreign_log_aside(path)
         with faults.told(path):
             # Not opened read-only: then nobody could take up the log of a program that was killed.
             self._conn = sqlite3.connect(path, timeout=busy_timeout, isolation_level=None)

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import http.server
 import os
+import shutil
 import signal
 import socket
 import sqlite3
@@ -11,14 +13,13 @@ import stat
 import threading
 import time
 import uuid
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import ClassVar
 
 import httpx
 import pytest
 
-from syncer.daemon.crew import Watch
 from tests.daemon.conftest import Daemon, Manager, Sandbox, free_port, until
 
 CONTACT = "SELECT contact_id FROM telecmi_contacts WHERE id = ?"
@@ -95,22 +96,61 @@ def test_a_kill_leaves_nothing_that_the_next_start_does_not_mend(daemon: Daemon,
     assert daemon.end(process)[0] == 0
 
 
-@pytest.mark.parametrize("swap", ["removed", "replaced"])
-def test_a_database_that_is_swapped_under_the_daemon_ends_it(daemon: Daemon, swap: str) -> None:
-    """Else it would go on for years, writing into a file that nobody sees."""
+def removed(copy: Path, database: Path) -> None:
+    database.unlink()
+
+
+def moved(copy: Path, database: Path) -> None:
+    copy.replace(database)
+
+
+def copied(copy: Path, database: Path) -> None:
+    shutil.copyfile(copy, database)
+
+
+@pytest.mark.parametrize("swap", [removed, moved, copied])
+def test_a_database_that_is_swapped_under_the_daemon_ends_it(
+    daemon: Daemon, swap: Callable[[Path, Path], None]
+) -> None:
+    """Else it would go on for years, writing into a file that nobody sees. What was put there stays as it is."""
     process = daemon.start()
-    until(lambda: daemon.said("started"), "a start")
-    until(lambda: daemon.query("SELECT 1 FROM sync_runs"), "work")
-    time.sleep(2 * Watch.STEP)  # it has seen its file
-    if swap == "replaced":
-        other = daemon.folder / "other.db"
-        other.write_bytes(daemon.database.read_bytes())
-        other.replace(daemon.database)
-    else:
-        daemon.database.unlink()
+    daemon.wait_for_first_round()
+    copy = daemon.folder / "copy.db"
+    daemon.query(f"VACUUM INTO '{copy}'")
+    daemon.edit(f"UPDATE telecmi_contacts SET company = 'Later {swap.__name__}' WHERE id = 5")
+    until(lambda: daemon.query("SELECT state FROM change_queue") == [("done",)], "the push")
+    with contextlib.closing(sqlite3.connect(copy)) as there:
+        contacts = there.execute("SELECT id, company FROM telecmi_contacts").fetchall()
+    swap(copy, daemon.database)
     assert process.wait(15) == 1
     [told] = [one["event"] for one in daemon.events() if one["level"] == "error"]
-    assert "was removed or replaced while the daemon ran" in told
+    assert (
+        "was removed or replaced while it was in use; its old log was put aside as syncer.db-wal.replaced-"
+        in told
+    )
+    assert "The daemon ends" in told
+    if swap is removed:
+        assert not daemon.database.exists()
+    else:
+        assert daemon.query("PRAGMA integrity_check") == [("ok",)]
+        assert daemon.query("SELECT id, company FROM telecmi_contacts") == contacts
+
+
+def test_an_edit_is_not_lost_where_the_log_was_removed_under_the_daemon(
+    daemon: Daemon, sandbox: Sandbox
+) -> None:
+    process = daemon.start()
+    daemon.wait_for_first_round()
+    contact = daemon.query(CONTACT, 5)[0][0]
+    for suffix in ("-wal", "-shm"):
+        (daemon.folder / f"syncer.db{suffix}").unlink()
+    assert process.wait(15) == 1
+    [told] = [one["event"] for one in daemon.events() if one["level"] == "error"]
+    assert "the log (syncer.db-wal, syncer.db-shm) of the database syncer.db was removed or replaced" in told
+    daemon.edit("UPDATE telecmi_contacts SET company = 'Kept Example' WHERE id = 5")
+    process = daemon.start()
+    until(lambda: sandbox.company(contact) == "Kept Example", "the push")
+    assert daemon.end(process)[0] == 0
 
 
 def test_sigterm_does_not_wait_for_a_vendor_that_hangs(daemon: Daemon, sandbox: Sandbox) -> None:

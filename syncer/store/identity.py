@@ -1,0 +1,291 @@
+"""Whether a database, its log (`-wal`) and the log's index (`-shm`) are still the files that belong together.
+
+SQLite takes any `-wal` next to a file for its own. Where a backup is moved or copied over a database that is
+in use, or that a killed process left, it would write the old log into the backup and destroy it. So a
+connection watches its three files, and `RECORD` says which file the log belongs to once nobody is left to ask.
+What to do about a file that was replaced is left to `connect`.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import json
+import logging
+import os
+from collections import Counter
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+
+from syncer import files
+
+LOG, INDEX = "-wal", "-shm"
+
+#: Says which file the log belongs to; in the folder of the locks.
+RECORD = "open-files"
+
+#: Sizes in bytes of SQLite's headers: of a database, of a log, of a page in the log (sqlite.org/fileformat2.html).
+_DATABASE_HEADER, _LOG_HEADER, _FRAME_HEADER = 100, 32, 24
+
+#: The first salt of a log rises by one whenever the log begins again, and is random in a new log.
+_MOST_RESTARTS = 1 << 24
+
+
+#: How many connections of this process have each database.
+in_use: Counter[Path] = Counter()
+
+
+@dataclass(frozen=True, slots=True)
+class Header:
+    """What the first page of a database file says about the file."""
+
+    counter: int  #: rises with each connection that writes
+    schema: int  #: rises with each change of the schema; a copy by VACUUM or `.backup` has another
+
+    def may_follow(self, earlier: Header) -> bool:
+        """Whether a file that said `earlier` can say this now."""
+        return self.counter >= earlier.counter and self.schema == earlier.schema
+
+
+def _header(page: bytes) -> Header | None:
+    if len(page) < _DATABASE_HEADER:
+        return None
+    return Header(int.from_bytes(page[24:28]), int.from_bytes(page[40:44]))
+
+
+def beside(path: Path, suffix: str) -> Path:
+    """The log of a database, or its index."""
+    return path.with_name(path.name + suffix)
+
+
+def _number(path: Path) -> int:
+    """The inode; 0 where there is no file. OSError when it cannot be seen now."""
+    try:
+        return path.stat().st_ino
+    except FileNotFoundError:
+        return 0
+
+
+class OpenFiles:
+    """The three files that one open connection has."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._numbers = {suffix: _number(beside(path, suffix)) for suffix in ("", LOG, INDEX)}
+        # SQLite's own descriptors are read from. To open and close a file of its own would give up all locks
+        # that this process has on it (POSIX).
+        self._handles = {suffix: _descriptor(number) for suffix, number in self._numbers.items()}
+        self._known = self._header()
+        self._noted = b""
+
+    def lost(self, schema_version: int | None = None) -> str:
+        """Which of them is another now: `database`, `log`, or "" while all are there or cannot be seen.
+
+        A file that was copied over in place shows by its header; `schema_version` is what SQLite knows of the
+        schema, which explains a newer one.
+        """
+        try:
+            changed = {s for s, number in self._numbers.items() if _number(beside(self._path, s)) != number}
+        except OSError:
+            return ""
+        header = self._header()
+        if "" in changed or (header is None and self._known is not None):
+            return "database"
+        if header is not None and self._known is not None:
+            expected = self._known if schema_version is None else Header(self._known.counter, schema_version)
+            if not (header.may_follow(self._known) or header.may_follow(expected)):
+                return "database"
+        if changed:
+            return "log"
+        self._known = header
+        return ""
+
+    def in_place(self) -> bool:
+        """Whether the path still names the file that the connection has."""
+        with contextlib.suppress(OSError):
+            return _number(self._path) == self._numbers[""]
+        return True
+
+    def has(self, suffix: str) -> bool:
+        """Whether the path still names our log (or index)."""
+        return _number(beside(self._path, suffix)) == self._numbers[suffix] != 0
+
+    def log_is_gone(self) -> bool:
+        """Whether nobody has a log by this name now."""
+        return not beside(self._path, LOG).exists()
+
+    def put_log_aside(self) -> list[Path]:
+        """Rename the log and its index where they are still ours; their new names."""
+        return _put_aside(self._path, [suffix for suffix in (LOG, INDEX) if self.has(suffix)])
+
+    def save_log(self) -> Path | None:
+        """Copy a log that was removed while it was in use; None when it holds nothing."""
+        handle = self._handles[LOG]
+        if handle is None or os.fstat(handle).st_size <= _LOG_HEADER:
+            return None
+        target = _free_name(beside(self._path, LOG), _stamp())
+        with open(handle, "rb", closefd=False) as source, target.open("xb") as copy:
+            target.chmod(0o600)
+            at = 0
+            while chunk := os.pread(source.fileno(), 1 << 20, at):
+                at += copy.write(chunk)
+        return target
+
+    def note(self) -> None:
+        """Write down which file the log belongs to, where that has changed. Without it nothing else is wrong."""
+        handle = self._handles[LOG]
+        if self._known is None or handle is None:
+            return
+        log_header = os.pread(handle, _LOG_HEADER, 0)
+        owner = _Owner(
+            self._numbers[""], self._known.counter, self._known.schema, self._numbers[LOG], _salt(log_header)
+        )
+        line = owner.as_line()
+        if line != self._noted:
+            with contextlib.suppress(OSError), _record(self._path, os.O_RDWR | os.O_CREAT) as record:
+                os.pwrite(record, line, 0)
+                self._noted = line
+
+    def forget_log(self) -> None:
+        """The connection is closed: where the log went with it, nothing is known of the next one."""
+        if self.log_is_gone():
+            with contextlib.suppress(OSError), _record(self._path, os.O_RDWR) as record:
+                os.ftruncate(record, 0)
+
+    def _header(self) -> Header | None:
+        handle = self._handles[""]
+        if handle is None:
+            return None
+        try:
+            if os.fstat(handle).st_ino == self._numbers[""]:
+                return _header(os.pread(handle, _DATABASE_HEADER, 0))
+        except OSError:
+            pass  # another connection of this process had it, and has closed it
+        return self._known
+
+
+def _descriptor(number: int) -> int | None:
+    """A descriptor of this process for the file with that number."""
+    for name in Path("/dev/fd").iterdir():
+        with contextlib.suppress(OSError):
+            if number and os.fstat(int(name.name)).st_ino == number:
+                return int(name.name)
+    return None
+
+
+# -- after a kill ---------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class _Owner:
+    """Which file a log belongs to."""
+
+    database: int  #: inode
+    counter: int
+    schema: int
+    log: int  #: inode
+    salt: int | None  #: None while the log is empty
+
+    def as_line(self) -> bytes:
+        # Of one length, so that it is written at once and never half.
+        return json.dumps(asdict(self)).ljust(200).encode() + b"\n"
+
+
+def _salt(log_header: bytes) -> int | None:
+    return int.from_bytes(log_header[16:20]) if len(log_header) == _LOG_HEADER else None
+
+
+@contextlib.contextmanager
+def _record(path: Path, flags: int) -> Iterator[int]:
+    """The record, opened and locked; OSError where there is none, and no folder to make it in."""
+    name = path.with_name(f"{path.name}.locks") / RECORD
+    handle = files.open_plain(name, flags)
+    try:
+        fcntl.flock(handle, fcntl.LOCK_EX)
+        yield handle
+    finally:
+        os.close(handle)
+
+
+def put_foreign_log_aside(path: Path) -> list[Path]:
+    """Before the first connection of this process: rename a log that belongs to another file; the new names.
+
+    Where nothing is known of the log it is left to SQLite.
+    """
+    if in_use[path]:
+        return []  # that connection watches it; and to close the file here would give up its locks
+    log = beside(path, LOG)
+    with contextlib.suppress(OSError, ValueError, TypeError):
+        if log.stat().st_size <= _LOG_HEADER:
+            return []
+        with _record(path, os.O_RDONLY) as record:
+            owner = _Owner(**json.loads(os.pread(record, 1000, 0)))
+            if not _is_log_of(log, owner) or _owns(path, owner, log):
+                return []
+            moved = _put_aside(path, [LOG, INDEX])
+            names = " and ".join(one.name for one in moved)
+            text = (
+                f"the database {path.name} was replaced after the process that used it was killed: "
+                f"the old log does not belong to the new file and was put aside as {names}"
+            )
+            logging.getLogger(__name__).error(text)
+            return moved
+    return []
+
+
+def _is_log_of(log: Path, owner: _Owner) -> bool:
+    """Whether this is the log that the record speaks of."""
+    salt = _salt(_begin(log, _LOG_HEADER))
+    if salt is None or log.stat().st_ino != owner.log:
+        return False
+    return owner.salt is None or (salt - owner.salt) % (1 << 32) < _MOST_RESTARTS
+
+
+def _owns(path: Path, owner: _Owner, log: Path) -> bool:
+    """Whether the file is the one that the log was written for."""
+    page = _begin(path, _DATABASE_HEADER)
+    header = _header(page)
+    if header is None or path.stat().st_ino != owner.database:
+        return False
+    return header.may_follow(Header(owner.counter, owner.schema)) or page[24:96] in _first_pages(log)
+
+
+def _begin(path: Path, size: int) -> bytes:
+    with path.open("rb") as file:
+        return file.read(size)
+
+
+def _first_pages(log: Path) -> Iterator[bytes]:
+    """What the log has for the first page: a change of the schema that was copied into the file came from there."""
+    with log.open("rb") as file:
+        page_size = int.from_bytes(file.read(_LOG_HEADER)[8:12])
+        while len(frame := file.read(_FRAME_HEADER)) == _FRAME_HEADER:
+            page = file.read(page_size)
+            if int.from_bytes(frame[:4]) == 1:
+                yield page[24:96]
+
+
+def _put_aside(path: Path, suffixes: list[str]) -> list[Path]:
+    stamp, moved = _stamp(), []
+    for suffix in suffixes:
+        source = beside(path, suffix)
+        target = _free_name(source, stamp)
+        with contextlib.suppress(FileNotFoundError):
+            source.rename(target)
+            moved.append(target)
+    return moved
+
+
+def _stamp() -> str:
+    return datetime.now(UTC).strftime("%Y%m%dT%H%M%SZ")
+
+
+def _free_name(path: Path, stamp: str) -> Path:
+    """`NAME.replaced-STAMP`, with a number where that is taken."""
+    name, number = path.with_name(f"{path.name}.replaced-{stamp}"), 1
+    while name.exists():
+        number += 1
+        name = path.with_name(f"{path.name}.replaced-{stamp}-{number}")
+    return name
