@@ -7,8 +7,8 @@ back after one alike, so that evidence is judged in one place. Sending is left t
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass, field, replace
 
 from syncer.core.merge import Clash, dirty_fields, is_dirty, merge
 from syncer.core.model import FIELDS, DirectoryContact, Fields, OnConflict, Operation, State
@@ -129,6 +129,31 @@ def waits_untouched(base: Fields, phone_no: str, remote: Fields, region: str) ->
     return phone_no == base.phone_no or is_dirty("phone_no", base.phone_no, phone_no, region)
 
 
+def turned_blank(base: Fields | None, shown: Fields) -> tuple[str, ...]:
+    """Fields that were agreed on with a value, and that upstream now shows blank."""
+    return tuple(n for n, old, now in zip(FIELDS, base or (), shown, strict=False) if old and not now)
+
+
+def keep_values(remote: DirectoryContact, local: Local, names: Collection[str]) -> DirectoryContact:
+    """What the directory shows, as if these fields still had the value that was agreed on.
+
+    `raw` stays the old one, so that the next listing sees the difference again.
+    """
+    if not names or local.base is None:
+        return remote
+    kept = remote.fields._replace(**{name: local.base.get(name) for name in names})
+    return replace(remote, fields=kept, raw=local.raw or remote.raw)
+
+
+def refused_blanks(local: Local, blanks: Collection[str], region: str) -> list[str]:
+    """Which of the fields that would turn blank keep their value when only some contacts were looked up.
+
+    How many rows would turn blank is counted over a whole listing, so a lookup leaves that to the next one.
+    Only a blank that overrules what a person did is taken over: by `on_conflict`, or over a delete.
+    """
+    return [n for n in blanks if not local.deleted and not (local.base and _is_edit(n, local, region))]
+
+
 def absorb(local: Local, remote: DirectoryContact, *, region: str, on_conflict: OnConflict) -> Absorbed:
     """Judge what the directory shows of a row that the mirror has (by id, or adopted by number)."""
     if local.deleted:
@@ -170,15 +195,20 @@ def _absorb_deleted(local: Local, remote: DirectoryContact, region: str) -> Abso
         return Absorbed(local.base, local.fields, deleted=True, moves=shown + moves)
     if any(c.state is State.SENDING for c in deletes):
         return Absorbed(local.base, local.fields, deleted=True, moves=shown)  # its own answer decides
-    return _edit_beats_delete(remote, shown, deletes)
+    blanks = turned_blank(local.base, remote.fields)
+    return _edit_beats_delete(remote, shown, deletes, blanks)
 
 
 def _edit_beats_delete(
-    remote: DirectoryContact, moves: tuple[Move, ...], deletes: tuple[Change, ...]
+    remote: DirectoryContact,
+    moves: tuple[Move, ...],
+    deletes: tuple[Change, ...],
+    blanks: tuple[str, ...] = (),
 ) -> Absorbed:
     note = "upstream changed the contact meanwhile: an edit beats a delete"
     moves += tuple(Move(c.id, Event.GIVE_UP, note) for c in deletes)
-    return Absorbed(remote.fields, remote.fields, deleted=False, restored=True, moves=moves, settled=True)
+    fields = remote.fields
+    return Absorbed(fields, fields, deleted=False, restored=True, moves=moves, settled=True, blanks=blanks)
 
 
 def _is_as_sent(remote: Fields, fields: Mapping[str, str], region: str) -> bool:

@@ -6,7 +6,6 @@ could prove is decided in `core/push.py`; sending is left to `push.py`.
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import timedelta
@@ -117,7 +116,7 @@ async def _by_listing(
     `confirm` off: what it misses is not asked for by its id; nothing is judged gone then.
     """
     run, store = push.run, push.run.env.store
-    reconciler = await directory.new_reconciler(run, push.source)
+    reconciler = await directory.new_reconciler(run, push.source, defer_blanks=False)
     walk, fetch = directory.new_walk(run, push.source)
     certificate, error = await read_listing(run, reconciler, walk, fetch, label=f"{JOB} look")
     if error is not None and certificate.rows == 0:
@@ -132,22 +131,13 @@ async def _by_listing(
     settled = {row for row, name in decided.approved | decided.rejected if not name}
     missing = [row for row in living if row not in settled]
     live = await store.read(contacts.live_count, push.account)
-    blanked = Counter(name for _, name in reconciler.blanks)
-    filled = await store.read(contacts.filled_counts, push.account, sorted(blanked))
-    breach = check(
-        Tally(live, reconciler.distinct, len(missing), blanked, filled), push.source.account.max_deletions
-    )
+    breach = check(Tally(live, reconciler.distinct, len(missing), {}, {}), push.source.account.max_deletions)
     if breach.removal and verdict is Verdict.COMPLETE:
         # it misses so much that it proves no absence; of an empty one nothing at all is believed
         verdict = Verdict.DRIFTED if certificate.rows else Verdict.PARTIAL
-    doubtful = {row for row, name in reconciler.blanks if name in breach.blanks}
-    wanted = {contact_id for row, contact_id in rows.items() if row not in doubtful}
-    reconciler.deferred = {key: one for key, one in reconciler.deferred.items() if key in wanted}
-    if reconciler.deferred:  # blanks of rows that a person edited, within the limit
-        await store.write(reconciler.write_deferred, frozenset(reconciler.blanks))
     looks = {}
     for row, contact_id in rows.items():
-        seen = row in reconciler.seen and row not in doubtful
+        seen = row in reconciler.seen
         gone = False
         if confirm and not seen and contact_id is not None and verdict is Verdict.COMPLETE:
             gone = await _confirm_gone(push, contact_id)

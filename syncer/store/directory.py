@@ -7,18 +7,18 @@ carries the outcome out. What is missing from a listing is left to `cycle`.
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import Any
 
 from sqlalchemy import Connection
 
-from syncer.core.contacts import Absorbed, Local, absorb
+from syncer.core.contacts import Absorbed, Local, absorb, keep_values, refused_blanks, turned_blank
 from syncer.core.merge import dirty_fields
 from syncer.core.model import FIELDS, DirectoryContact, Fields, Row, State
 from syncer.core.normalise import to_e164
 from syncer.core.queue import Event
 from syncer.core.rows import Bits, differing_fields
-from syncer.store import bulk, contacts, log, queue
+from syncer.store import bulk, contacts, holds, log, queue
 from syncer.store.contacts import TABLE, Policy
 from syncer.store.listed import Context, Deferred, Known, Reconciler
 from syncer.store.looking import fetch
@@ -31,6 +31,12 @@ def as_contact(row: Row) -> DirectoryContact:
     return DirectoryContact(
         row.key, Fields.of(row.values), phone if isinstance(phone, str) else None, row.raw
     )
+
+
+def _turned_blank(known: Mapping[str, Local], rows: Sequence[Row]) -> list[int]:
+    """The ids of stored contacts of which upstream shows a field blank that was agreed on with a value."""
+    pairs = ((known[row.key], row) for row in rows if row.key in known)
+    return [local.row_id for local, row in pairs if turned_blank(local.base, Fields.of(row.values))]
 
 
 #: What a quiet listing needs to know of stored contacts.
@@ -55,7 +61,8 @@ class DirectoryReconciler(Reconciler):
     """One listing of the directory, or the answers for single contacts.
 
     `asked_in` is the push epoch in which the rows were asked for: nothing is believed of a contact that
-    was agreed on since. Without `defer_blanks`, rows that turn a field blank are written at once.
+    was agreed on since. Without `defer_blanks`, a field that would turn blank keeps its value until a pull
+    shows it: only a whole listing tells how many there are.
     """
 
     table = TABLE
@@ -100,6 +107,7 @@ class DirectoryReconciler(Reconciler):
         known = contacts.load_by_contact_id(conn, account, [row.key for row in rows])
         unknown = [as_contact(row).phone_e164 for row in rows if row.key not in known]
         adopters = contacts.load_adopters(conn, account, {phone for phone in unknown if phone is not None})
+        kept = holds.kept_blanks(conn, TABLE, _turned_blank(known, rows))
         new = []
         for row in rows:
             contact = as_contact(row)
@@ -107,23 +115,30 @@ class DirectoryReconciler(Reconciler):
             if local is None:
                 new.append(contact)
             elif local.touched <= self.asked_in or local.row_id in self._written:
-                self._reconcile(conn, local, row, epoch)
+                self._reconcile(conn, local, row, kept.get(local.row_id, set()), epoch)
             if local is not None:
                 self.seen.add(local.row_id)
         self._insert(conn, new, epoch)
 
-    def _reconcile(self, conn: Connection, local: Local, row: Row, epoch: int) -> None:
-        """Merge one listed contact with the row that stands for it."""
-        contact, policy = as_contact(row), self.policy
+    def _reconcile(self, conn: Connection, local: Local, row: Row, kept: Collection[str], epoch: int) -> None:
+        """Merge one listed contact with the row that stands for it; `kept` are fields that may not turn blank."""
+        policy, contact = self.policy, as_contact(row)
+        kept = [name for name in turned_blank(local.base, contact.fields) if name in kept]
+        contact = keep_values(contact, local, kept)
         outcome = absorb(local, contact, region=policy.region, on_conflict=policy.on_conflict)
-        if self.defer_blanks and outcome.blanks:
-            self.deferred[row.key] = Deferred(row, local.row_id, outcome.blanks)
+        if self.defer_blanks and (kept or outcome.blanks):
+            self.deferred[row.key] = Deferred(row, local.row_id, (*kept, *outcome.blanks))
             return
+        if outcome.blanks:
+            contact = keep_values(contact, local, refused_blanks(local, outcome.blanks, policy.region))
+            outcome = absorb(local, contact, region=policy.region, on_conflict=policy.on_conflict)
         if outcome.taken or outcome.restored:
             self.changed += 1
-        elif not outcome.moves and not outcome.new and local.raw != row.raw and local.base == outcome.base:
+        elif (
+            not outcome.moves and not outcome.new and local.raw != contact.raw and local.base == outcome.base
+        ):
             self.raw_only += 1
-            differing = differing_fields(local.raw, row.raw) - self.context.ignored
+            differing = differing_fields(local.raw, contact.raw) - self.context.ignored
             if len(differing) == 1:
                 self.volatile.update(differing - set(FIELDS))
         self._written.add(local.row_id)
@@ -158,21 +173,11 @@ class DirectoryReconciler(Reconciler):
         """See `Reconciler`. `raw` stays as it was where a blank is refused: the next listing shows it again."""
         rows = contacts.load_rows(conn, [deferred.row_id for deferred in self.deferred.values()])
         for row, row_id, blanks in self.deferred.values():
-            local, contact = rows.get(row_id), as_contact(row)
-            if local is None:
-                continue
-            refused = {
-                name: local.base.get(name)
-                for name in blanks
-                if (row_id, name) not in allowed and local.base is not None
-            }
-            if refused:
-                contact = DirectoryContact(
-                    contact.contact_id,
-                    contact.fields._replace(**refused),
-                    contact.phone_e164,
-                    local.raw or contact.raw,
-                )
+            local = rows.get(row_id)
+            if local is None or (local.touched > self.asked_in and row_id not in self._written):
+                continue  # what is known of it is newer than this listing
+            refused = [name for name in blanks if (row_id, name) not in allowed]
+            contact = keep_values(as_contact(row), local, refused)
             self.changed += take_over(conn, local, contact, self.policy, self.context.at)
         self.deferred.clear()
 

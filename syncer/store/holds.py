@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterable
 from dataclasses import dataclass
 
 from sqlalchemy import Connection, and_, delete, func, insert, select, update
 
+from syncer.store.looking import fetch
 from syncer.store.queue import chunks
 from syncer.store.tables import absences, held, held_rows
 
@@ -35,6 +37,20 @@ def decided(conn: Connection, job: str, account: str, table: str) -> Decided:
     for decision, row_id, column in conn.execute(query):
         sides[str(decision)].add((row_id, column))
     return Decided(frozenset(sides["approved"]), frozenset(sides["rejected"]))
+
+
+def kept_blanks(conn: Connection, table: str, rows: Iterable[int]) -> dict[int, set[str]]:
+    """By row: the columns that may not turn blank, as a person has not decided yet, or rejected it."""
+    kept: dict[int, set[str]] = {}
+    for row_id, column in fetch(conn, _KEPT, table, json.dumps(list(rows))):
+        kept.setdefault(row_id, set()).add(column)
+    return kept
+
+
+_KEPT = """
+    SELECT r.row_id, r.field FROM held h JOIN held_rows r ON r.held_id = h.id
+    WHERE (h.decided_at IS NULL OR h.decision = 'rejected') AND r.table_name = ? AND r.field <> ''
+        AND r.row_id IN (SELECT value FROM json_each(?))"""
 
 
 def open_hold(conn: Connection, job: str, account: str) -> int | None:
