@@ -89,6 +89,7 @@ def held_back(conn: Connection, job: str, account: str, decision: str | None) ->
         select(held_rows.c.table_name, held_rows.c.row_id, held_rows.c.field)
         .join(held, held.c.id == held_rows.c.held_id)
         .where(held.c.job == job, held.c.account == account, held.c.decision.is_(decision))
+        .where(held_rows.c.settled == 0)
         .order_by(held_rows.c.table_name, held_rows.c.row_id, held_rows.c.field)
     )
     out = []

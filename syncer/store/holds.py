@@ -31,6 +31,7 @@ def decided(conn: Connection, job: str, account: str, table: str) -> Decided:
             held.c.account == account,
             held_rows.c.table_name == table,
             held.c.decision.in_(["approved", "rejected"]),
+            held_rows.c.settled == 0,
         )
     )
     sides: dict[str, set[tuple[int, str]]] = {"approved": set(), "rejected": set()}
@@ -146,18 +147,23 @@ def reason_of(conn: Connection, number: int) -> str:
 def forget_decisions(
     conn: Connection, job: str, account: str, table: str, settled: Iterable[tuple[int, str]]
 ) -> None:
-    """Decisions about rows that the listing shows again, or that were carried out, are used up."""
+    """Decisions about rows that the listing shows again, or that were carried out, are used up.
+
+    The rows stay on record, so that what was decided can still be shown.
+    """
     numbers = select(held.c.id).where(
         held.c.job == job, held.c.account == account, held.c.decision.in_(["approved", "rejected"])
     )
     for row_id, column in settled:
         conn.execute(
-            delete(held_rows).where(
+            update(held_rows)
+            .where(
                 held_rows.c.held_id.in_(numbers),
                 held_rows.c.table_name == table,
                 held_rows.c.row_id == row_id,
                 held_rows.c.field == column,
             )
+            .values(settled=1)
         )
 
 

@@ -44,7 +44,7 @@ COLUMNS: Final[Mapping[str, tuple[str, ...]]] = {
 TABLES: Final = frozenset(COLUMNS) | {
     "telecmi_user_contacts", "telecmi_notes", "smartflo_contact_groups", "sync_runs", "sync_guard",
     "telecmi_accounts", "push_intents", "voicemail_windows", "set_aside", "absences", "held_rows", "forgotten",
-    "reported",
+    "reported", "voicemail_clocks", "home",
 }  # fmt: skip
 
 

@@ -23,6 +23,7 @@ from sqlalchemy import (
 )
 
 from syncer.core.model import Operation, State
+from syncer.core.received import StampSource
 
 metadata = MetaData()
 
@@ -337,6 +338,30 @@ voicemail_windows = _table(
     autoincrement=False,
 )
 
+#: Which of a voicemail's two stamps is right, by TeleCMI account: see `core/received.py`.
+voicemail_clocks = _table(
+    "voicemail_clocks",
+    Column("account", Text, primary_key=True, nullable=False),
+    _text("clock", null=False),
+    _int("contrary", null=False),  # newer proofs against it, in a row
+    _int("verified_ms"),  # when the newest windows were last read whole
+    _int("newest_row", null=False),  # rows up to this one were considered
+    _int("follows", null=False),  # 1: `received_at` of all rows goes by `clock`
+    _one_of("clock", *(one.value for one in StampSource)),
+    _yes_no("follows"),
+    autoincrement=False,
+)
+
+#: Where the database lives (one row): nothing is sent from anywhere else.
+home = _table(
+    "home",
+    _id(),
+    _text("path", null=False),  # absolute, symlinks resolved
+    _text("machine"),  # a hash of the machine id; NULL where there was none
+    CheckConstraint("id = 1"),
+    autoincrement=False,
+)
+
 #: Rows that could not be understood, with their JSON.
 set_aside = _table(
     "set_aside",
@@ -367,6 +392,7 @@ held_rows = _table(
     Column("table_name", Text, primary_key=True, nullable=False),
     Column("row_id", Integer, primary_key=True, nullable=False),
     Column("field", Text, primary_key=True, nullable=False, server_default=""),  # "": the row itself
+    _int("settled", null=False, default="0"),  # 1: the decision was carried out, or is void
     autoincrement=False,
 )
 
@@ -399,6 +425,9 @@ class Mirror:
     stamps: frozenset[str] = frozenset()  #: vendor stamps: alone they are no change
     newest_by: str | None = None  #: when an identity comes twice, the greatest of this column counts
     keeps: bool = False  #: kept for good, whatever upstream still lists
+    derived: frozenset[str] = (
+        frozenset()
+    )  #: columns that a row gets when it is new, and its module keeps then
     advice: str = ""  #: what the refusal of a direct write adds
 
     @property
@@ -413,6 +442,11 @@ class Mirror:
         return tuple(c.name for c in self.table.columns if c.name not in ours)
 
     @cached_property
+    def compared(self) -> tuple[str, ...]:
+        """Those of them that make a row differ, and are written where it does."""
+        return tuple(name for name in self.content if name not in self.derived)
+
+    @cached_property
     def numbers(self) -> frozenset[str]:
         """Those of them that hold whole numbers."""
         return frozenset(n for n in self.content if isinstance(self.table.c[n].type, Integer))
@@ -425,7 +459,7 @@ USER_CONTACTS = Mirror(
     newest_by="time",
     advice="edit the contact in telecmi_contacts instead",
 )
-VOICEMAILS = Mirror(telecmi_voicemails, "voicename", keeps=True)
+VOICEMAILS = Mirror(telecmi_voicemails, "voicename", derived=frozenset({"received_at"}), keeps=True)
 SMARTFLO_CONTACTS = Mirror(
     smartflo_contacts,
     "smartflo_id",

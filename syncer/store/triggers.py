@@ -309,6 +309,8 @@ _READ_ONLY = {
     "sync_jobs": "it is kept by syncer; change the config instead",
     "telecmi_accounts": "it is kept by syncer; change the config instead",
     "voicemail_windows": "it is kept by syncer",
+    "voicemail_clocks": "it is kept by syncer",
+    "home": "`syncer db adopt` changes it",
     "set_aside": "it is kept by syncer",
     "absences": "it is kept by syncer",
     "forgotten": "it is kept by syncer; `syncer forget` adds to it",

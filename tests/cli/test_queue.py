@@ -141,6 +141,26 @@ def test_what_a_limit_stopped_is_shown_and_decided(upstream: Upstream) -> None:
     for _ in range(2):  # an approved row goes at the next listing that still lacks it
         syncer("sync", "telecmi-contacts")
     assert syncer.one("SELECT count(*) FROM telecmi_contacts WHERE deleted_at IS NOT NULL") == 12
+    shown = syncer.ok("held", "show", one).out
+    assert shown.count("would be removed") == 12 and "approved" in shown, "on record, when it is done, too"
+
+
+def test_a_decision_is_used_up_and_its_rows_stay_on_record(upstream: Upstream) -> None:
+    syncer = upstream.syncer
+    upstream.world.contacts_blank("company")
+    assert syncer("sync", "telecmi-contacts").code == 1
+    listed = syncer.ok("held", "show", "1", "--json").json["listed"]
+    syncer.ok("held", "reject", "1")
+    for number, contact in enumerate(list(upstream.world.org().contacts.values())):
+        upstream.world.contact_update(contact.contact_id, {"company": f"Acme {number}"})
+    syncer.ok("sync", "telecmi-contacts")
+    assert syncer.ok("held", "show", "1", "--json").json["listed"] == listed
+    upstream.world.contacts_blank("company")
+    assert syncer("sync", "telecmi-contacts").code == 1, "rows that came back are held again"
+    assert [one["decision"] for one in syncer.ok("held", "list", "--json", "--all").json] == [
+        "rejected",
+        None,
+    ]
 
 
 def test_names_of_held_rows_are_shown(upstream: Upstream) -> None:

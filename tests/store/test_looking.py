@@ -62,7 +62,7 @@ def busy(mirror: Mirror) -> Mirror:
         "INSERT INTO set_aside (job, account, digest, reason, raw, first_seen_at, last_seen_at) "
         f"VALUES ('j', 'main', 'd', 'r', '1', '{BEFORE}', '{BEFORE}')",
         f"INSERT INTO held (job, account, reason, rows, created_at) VALUES ('j', 'main', 'r', 1, '{BEFORE}')",
-        "INSERT INTO held_rows VALUES (1, 'telecmi_contacts', 1, '')",
+        "INSERT INTO held_rows VALUES (1, 'telecmi_contacts', 1, '', 0)",
         f"INSERT INTO change_log (at, table_name, row_id, kind, origin) VALUES ('{BEFORE}', 'held', 1, 'insert', 'local')",
     ):
         mirror.own(statement)

@@ -29,6 +29,10 @@ ROWS: dict[str, dict[str, object]] = {
     "push_intents": {"change_id": 1, "row_id": 1, "operation": "add", "fields": "{}", "sent_at": BEFORE},
     "sync_jobs": {"job": "j", "account": "main", "provider": "telecmi", "every_s": 60},
     "voicemail_windows": {"account": "main", "start_ms": 1, "end_ms": 2, "verified_ms": 3, "rows": 0},
+    "voicemail_clocks": {
+        "account": "main", "clock": "time", "contrary": 0, "newest_row": 0, "follows": 1,
+    },
+    "home": {"id": 1, "path": "/srv/mirror.db"},
     "set_aside": {
         "job": "j", "account": "main", "digest": "d", "reason": "r", "raw": "{}",
         "first_seen_at": BEFORE, "last_seen_at": BEFORE,
