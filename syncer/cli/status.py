@@ -144,8 +144,8 @@ def gather(app: App, settings: Settings, specs: Sequence[JobSpec], now: datetime
     """All of the status, fit for JSON. A database that does not exist yet is no error: nothing ran."""
     path = settings.database.path
     if not path.exists() or path.stat().st_size == 0:
-        return _summary(settings, None, specs, now, {}, [], [], {}, [], {})
-    from syncer.store import facts, report, revision
+        return _summary(settings, None, specs, now, {}, [], [], {}, [], {}, {})
+    from syncer.store import facts, received, report, revision
 
     with app.reading(settings) as db, db.read() as conn:
         return _summary(
@@ -159,6 +159,7 @@ def gather(app: App, settings: Settings, specs: Sequence[JobSpec], now: datetime
             report.jobs(conn),
             report.set_aside_counts(conn),
             facts.load(conn, proof.wanted(settings, specs, now)),
+            received.clocks(conn),
         )
 
 
@@ -181,6 +182,7 @@ def _summary(
     known: dict[tuple[str, str], dict[str, Any]],
     aside: list[dict[str, Any]],
     facts: dict[tuple[str, str], Facts],
+    clocks: dict[str, str],
 ) -> dict[str, Any]:
     from syncer.core.model import State
 
@@ -200,6 +202,7 @@ def _summary(
         "held_deletes": queue.get("held", 0),
         "waiting": waiting,
         "held": holds,
+        "clocks": {account.label: clocks.get(account.name, "unknown") for account in settings.telecmi},
         "quiescence_violations": sum(one.quiescence_violations for one in facts.values()),
         "set_aside": sum(row["rows"] for row in aside),
         "set_aside_by_job": aside,

@@ -55,7 +55,7 @@ def list_(
         ("received", "account", "from", "caller", "company", "file"),
         (
             (
-                when(row["received_at"], now) if row["received_at"] else "unknown",
+                when(row["received_at"], now) if row["received_at"] else "undated",
                 row["account"],
                 row["phone_e164"] or row["from_number"],
                 row["caller_name"],

@@ -241,22 +241,44 @@ def utc_text(moment: datetime | int) -> str:
     return f"{moment:%Y-%m-%dT%H:%M:%S}.{moment.microsecond // 1000:03d}Z".rjust(24, "0")
 
 
+def epoch_ms(number: float) -> int | None:
+    """Epoch milliseconds of a number of milliseconds, seconds, micro- or nanoseconds.
+
+    None when it is none of these: only one of them can lie within 2005..2100.
+    """
+    if not abs(number) < 10**20:  # a NaN, too
+        return None
+    readings = (round(number * per) for per in (1, 1000, 0.001, 0.000_001))
+    return next((one for one in readings if plausible_ms(one)), None)
+
+
 def parse_stamp(text: str | None) -> str | None:
     """A vendor's stamp as UTC text, or None when it is none.
 
     Read are Smartflo's `2024-05-08T12:45:03+0000`, `+05:30`, `Z`, a fraction of a second, a blank
     for the `T`, and no zone at all, which is taken as UTC.
     """
+    milliseconds = stamp_ms(text)
+    try:
+        return None if milliseconds is None else utc_text(milliseconds)
+    except ValueError:  # its zone takes it out of the calendar
+        return None
+
+
+def stamp_ms(text: str | None, *, zoned: bool = False) -> int | None:
+    """The same in epoch milliseconds; with `zoned`, one without a zone is none."""
     found = _STAMP.fullmatch(text.strip()) if text else None
     if not found:
         return None
     year, month, day, hour, minute, second, fraction, zone = found.groups()
+    if zoned and zone is None:
+        return None
     try:
         local = datetime(
             int(year), int(month), int(day), int(hour or 0), int(minute or 0), int(second or 0),
             int((fraction or "0").ljust(6, "0")[:6]), tzinfo=_zone(zone),
         )  # fmt: skip
-        return utc_text(local)
+        return (local - _EPOCH) // timedelta(milliseconds=1)
     except ValueError:
         return None
 

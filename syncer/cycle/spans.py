@@ -15,12 +15,13 @@ from syncer.core import cursor, windows
 from syncer.core.listing import Certificate, Walk
 from syncer.core.model import Page, Paging, Position, Verdict
 from syncer.core.windows import HOUR, Window
-from syncer.cycle import pull
+from syncer.cycle import pull, received
 from syncer.cycle.env import TelecmiSource
 from syncer.cycle.pager import read_listing
 from syncer.cycle.run import Run
 from syncer.errors import RemoteError
 from syncer.store import runs
+from syncer.store.received import Known
 from syncer.store.tables import VOICEMAILS
 
 #: How often one window is read at most, in one run.
@@ -56,6 +57,10 @@ class Reading:
     told: bool = False  #: a person was told of a width that the vendor does not take
     cut: bool = False  #: one was: the rest has to be planned anew
     read: list[Certificate] = field(default_factory=list)  #: one a window
+    clocks: Known = field(default_factory=Known)  #: which stamp `received_at` is taken from
+    ahead: int | None = (
+        None  #: milliseconds by which the vendor's clock is ahead of ours; None: it does not tell
+    )
 
 
 def epoch_ms(moment: datetime) -> int:
@@ -91,7 +96,7 @@ async def list_window(reading: Reading, window: Window) -> Shown:
         reconciler = pull.new_reconciler(run, VOICEMAILS)
         offset = pull.known_offset(run, VOICEMAILS.name)
         walk = Walk(Paging.NUMBERED, has_total=True, offset=offset, asked=10)
-        fetch = partial(_fetch, reading.source, window, names)
+        fetch = partial(_fetch, reading, window, names)
         certificate, error = await read_listing(run, reconciler, walk, fetch)
         said = (certificate.distinct, certificate.total_first, certificate.total_last)
         agreed = said == before and certificate.distinct == len(names)
@@ -103,6 +108,8 @@ async def list_window(reading: Reading, window: Window) -> Shown:
         if reconciler.deferred:
             # a voicemail never turns blank: what was known of it stays
             await run.env.store.write(reconciler.write_deferred, frozenset())
+        if reconciler.changed:
+            await received.follow(run, reading.clocks.evidence.clock, run.at)
         pull.count(run, reconciler)
         pull.learn_copies(run, reconciler, is_full=certificate.complete)
         reading.volatile.update(reconciler.volatile)
@@ -136,10 +143,14 @@ async def verify_window(reading: Reading, window: Window, shown: Shown | None = 
     return None  # not verified: what is recent is read again in any case
 
 
-async def _fetch(source: TelecmiSource, window: Window, names: set[str], position: Position) -> Page:
+async def _fetch(reading: Reading, window: Window, names: set[str], position: Position) -> Page:
     assert isinstance(position, int)
     # One millisecond early: nobody says which ends of a window belong to it.
-    page = await source.client.fetch_voicemails_page(max(0, window.start - 1), window.end, position)
+    page = await reading.source.client.fetch_voicemails_page(
+        max(0, window.start - 1), window.end, position, reading.clocks.evidence.clock
+    )
+    if page.server_date is not None:
+        reading.ahead = epoch_ms(page.server_date) - epoch_ms(reading.run.env.now())
     names.update(row.key for row in page.rows)
     return page
 

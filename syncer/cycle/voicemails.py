@@ -10,6 +10,7 @@ from syncer.core.listing import Certificate, worst
 from syncer.core.windows import Window
 from syncer.cycle import joblist, pull
 from syncer.cycle.env import TelecmiSource
+from syncer.cycle.received import learn
 from syncer.cycle.run import Run
 from syncer.cycle.spans import (
     NARROWEST,
@@ -24,6 +25,7 @@ from syncer.cycle.spans import (
 from syncer.errors import RejectedError
 from syncer.store import facts, mirror, runs
 from syncer.store.connect import Connection
+from syncer.store.received import load as load_clocks
 from syncer.store.tables import VOICEMAILS
 
 JOB = joblist.VOICEMAILS
@@ -63,7 +65,7 @@ async def pull_voicemails(run: Run, source: TelecmiSource) -> None:
     job = account.voicemails
     now = run.env.now()
     since = now - job.since if isinstance(job.since, timedelta) else job.since
-    reading = Reading(run, source, width=0)
+    reading = Reading(run, source, width=0, clocks=await store.read(load_clocks, account.name))
     run.windowed = True
     try:
         while True:
@@ -80,7 +82,7 @@ async def pull_voicemails(run: Run, source: TelecmiSource) -> None:
                 rechecks=RECHECKS,
                 full=run.full,
             )
-            await _read_all(reading, plan)
+            await _read_all(reading, plan, epoch_ms(now))
             if not reading.cut:
                 break
             reading.cut = False
@@ -91,18 +93,24 @@ async def pull_voicemails(run: Run, source: TelecmiSource) -> None:
     await _judge_emptiness(reading)
 
 
-async def _read_all(reading: Reading, plan: list[Window]) -> None:
+async def _read_all(reading: Reading, plan: list[Window], now: int) -> None:
     run = reading.run
-    for at, window in enumerate(plan):
+    newest = sum(window.why == "new" for window in plan)  # they come first
+    whole = True
+    for at, window in enumerate(plan, 1):
         if window.why == "gap" and len(plan) > 3:
-            run.env.progress(f"{JOB} windows", run.account, at, len(plan))
-        await _read_window(reading, window)
+            run.env.progress(f"{JOB} windows", run.account, at - 1, len(plan))
+        whole = await _read_window(reading, window) and whole
         if reading.cut:
             return
+        if at == newest:
+            verified = now if whole else None
+            later = epoch_ms(run.env.now())
+            await learn(run, reading.clocks, now=later, ahead=reading.ahead, verified=verified)
 
 
-async def _read_window(reading: Reading, window: Window) -> None:
-    """Read one window, and note that it was.
+async def _read_window(reading: Reading, window: Window) -> bool:
+    """Read one window, and note that it was; False unless it was read whole.
 
     One that the vendor refuses as too wide is read in halves, and a span that was read in pieces, or
     when windows could be wider, in pieces again.
@@ -115,15 +123,14 @@ async def _read_window(reading: Reading, window: Window) -> None:
             await _save(
                 reading, window, min(one.began for one in whole), sum(len(one.names) for one in whole)
             )
-        return
+        return len(whole) == len(read)
     shown = await list_window(reading, window)
     if isinstance(shown.error, RejectedError) and shown.nothing and window.end - window.start > NARROWEST:
-        for half in windows.split(window, 2):
-            await _read_window(reading, half)
+        halves = [await _read_window(reading, half) for half in windows.split(window, 2)]
         note_widest(reading, window)
-        return
+        return all(halves)
     if await verify_window(reading, window, shown) is None or await is_cut(reading, window, shown.names):
-        return
+        return False
     if (
         window.why == "new" and window.start % reading.width == 0
     ):  # the only one that is asked for in each run
@@ -135,6 +142,7 @@ async def _read_window(reading: Reading, window: Window) -> None:
         reading.unsaved.append((window, shown.began, len(shown.names)))
     else:
         await _save(reading, window, shown.began, len(shown.names))
+    return True
 
 
 async def _watch(run: Run, name: str, shown: Shown) -> None:

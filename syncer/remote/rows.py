@@ -15,7 +15,7 @@ from typing import TypeAlias
 import msgspec
 
 from syncer.core.model import Page, Row, SetAside, Value
-from syncer.core.normalise import clean, parse_stamp, plausible_ms, utc_text
+from syncer.core.normalise import clean, epoch_ms, parse_stamp, utc_text
 from syncer.remote.wire import Json
 
 #: How a vendor's row of one kind is understood: `(row, its raw JSON)`; raises UnreadableRowError.
@@ -113,12 +113,8 @@ def stamp(value: Json) -> str | None:
         if read is not None:
             return read
     number = integer(value)
-    if number is None:
-        return None
-    for milliseconds in (number, number * 1000):
-        if plausible_ms(milliseconds):
-            return utc_text(milliseconds)
-    return None
+    milliseconds = None if number is None else epoch_ms(number)
+    return None if milliseconds is None else utc_text(milliseconds)
 
 
 def identity(row: Mapping[str, Json], field: str) -> str:

@@ -8,9 +8,11 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from datetime import timedelta
+from functools import partial
 
 from syncer.core.model import FIELDS, Note, Page, Row, Value
-from syncer.core.normalise import plausible_ms, to_e164, utc_text, voicename_epoch_ms
+from syncer.core.normalise import to_e164, utc_text
+from syncer.core.received import StampSource, read_stamps, read_time, received_ms
 from syncer.errors import AuthError, BadAnswerError, PermissionDeniedError, RejectedError
 from syncer.remote import rows as read
 from syncer.remote.http import Door
@@ -134,8 +136,13 @@ class Telecmi:
         total = read.count(body.get("count"))
         return read.read_page(rows, self._user_row, total=total, server_date=answer.server_date)
 
-    async def fetch_voicemails_page(self, start_ms: int, end_ms: int, page: int) -> Page:
-        """A page (from 1, ten rows) of the voicemails that the vendor dates from `start_ms` to `end_ms`."""
+    async def fetch_voicemails_page(
+        self, start_ms: int, end_ms: int, page: int, clock: StampSource = StampSource.UNKNOWN
+    ) -> Page:
+        """A page (from 1, ten rows) of the voicemails that the vendor dates from `start_ms` to `end_ms`.
+
+        `clock` is the stamp that `received_at` is taken from.
+        """
         if self._app_id is None or not self._secret:
             raise AuthError(self.source, VOICEMAIL, "app_id and secret are needed for voicemail; set both")
         payload = {
@@ -148,7 +155,9 @@ class Telecmi:
         answer = await self._door.call(Call(VOICEMAIL, "POST", VOICEMAIL, json=payload), self._judge)
         body, rows = self._list(answer, VOICEMAIL, "voicemail")
         total = read.count(body.get("count"))
-        return read.read_page(rows, self._voicemail_row, total=total, server_date=answer.server_date)
+        seen = round((answer.server_date or self._door.now()).timestamp() * 1000)
+        row = partial(self._voicemail_row, clock, seen)
+        return read.read_page(rows, row, total=total, server_date=answer.server_date)
 
     # -- writes ------------------------------------------------------------------------------------
 
@@ -274,17 +283,15 @@ class Telecmi:
         }
         return Row(key, values, raw, notes=_notes(row.get("notes")))
 
-    def _voicemail_row(self, row: Mapping[str, Json], raw: str) -> Row:
+    def _voicemail_row(self, clock: StampSource, seen: int, row: Mapping[str, Json], raw: str) -> Row:
         key = read.identity(row, "voicename")
         if not isinstance(row.get("voicename"), str):
             raise UnreadableRowError("voicename is no text")
-        time = read.integer(row.get("time"))
-        dated = time if plausible_ms(time) else None
-        epoch = voicename_epoch_ms(key, dated)
-        received = epoch if epoch is not None else dated
+        time = read_time(row.get("time"))
+        received = received_ms(read_stamps(time, key), clock, seen)
         values: dict[str, Value] = {
             "voicename": key,
-            "time": time,
+            "time": read.integer(row.get("time")) if time is None else time,
             "from_number": read.text(row.get("from")),
             "phone_e164": self._phone(row.get("from")),
             "received_at": None if received is None else utc_text(received),

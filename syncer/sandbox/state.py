@@ -94,6 +94,7 @@ class Voicemail:
     voicename: str
     visible_at: float = 0.0  #: epoch seconds from which on it is listed
     shift_ms: int | None = None  #: what `time` is late by; None: what the switch says
+    sent: int | float | str | None = None  #: what `time` reads instead, whatever the voicemail is filtered by
 
 
 @dataclass(slots=True)

@@ -51,7 +51,10 @@ def voicemail(world: World, body: Params) -> Params:
     if settings.voicemail_order == "shuffled":
         shuffle(world, rows)
     part = numbered_page(world, rows, page, PAGE)
-    found = [{"time": shown(v), "from": v.caller, "voicename": v.voicename} for v in part]
+    found = [
+        {"time": shown(v) if v.sent is None else v.sent, "from": v.caller, "voicename": v.voicename}
+        for v in part
+    ]
     return with_count({"voicemail": found, "code": 200}, settings.voicemail_count_mode, len(rows), len(part))
 
 

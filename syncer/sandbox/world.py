@@ -140,13 +140,17 @@ class World(Base):
         *,
         visible_at: float = 0.0,
         shift_ms: int | None = None,
+        sent: int | float | str | None = None,
         app_id: int | None = None,
     ) -> str:
-        """Leave a voicemail at `time` (ms, the truth); listed from `visible_at` (epoch seconds). Its name."""
+        """Leave a voicemail at `time` (ms, the truth); listed from `visible_at` (epoch seconds). Its name.
+
+        `sent` is what the listing says instead of the time.
+        """
         with self.lock:
             org = self.org(app_id)
             name = voicename or f"{int(time) // 1000}_{org.app_id}_{self._uuid()[:8]}.mp3"
-            org.voicemails.append(Voicemail(int(time), caller, name, visible_at, shift_ms))
+            org.voicemails.append(Voicemail(int(time), caller, name, visible_at, shift_ms, sent))
             return name
 
     def voicemail_delete(self, voicename: str, *, app_id: int | None = None) -> None:

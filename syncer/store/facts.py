@@ -11,8 +11,17 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from syncer.core.normalise import utc_text
+from syncer.core.received import StampSource
 from syncer.core.windows import Verified, gaps, union
+from syncer.store import received
 from syncer.store.looking import Reader, first, records, tuples
+
+#: Which of a voicemail's two stamps counts.
+_CLOCKS = {
+    StampSource.UNKNOWN: "which of them is right is not proven yet, and received_at is taken from time",
+    StampSource.TIME: "time was proven right, and received_at is taken from it",
+    StampSource.VOICENAME: "the file names were proven right, and received_at is taken from them",
+}
 
 #: The newest minute of voicemail time is never counted as a gap.
 _FRESH_MS = 60_000
@@ -50,6 +59,7 @@ def load(conn: Reader, wanted: Mapping[str, Wanted] | None = None) -> dict[tuple
     """By job and account; `wanted` by account."""
     out = {}
     health = {(row["job"], row["account"]): row for row in records(conn, "SELECT * FROM sync_health")}
+    clocks = received.clocks(conn)
     for job, account, noted in tuples(conn, "SELECT job, account, notes FROM sync_jobs"):
         known = health.get((job, account))
         if known is None:
@@ -69,8 +79,8 @@ def load(conn: Reader, wanted: Mapping[str, Wanted] | None = None) -> dict[tuple
         }
         if known["time_shift_minutes"]:
             told.append(
-                f"the vendor's time runs {known['time_shift_minutes']} minutes ahead of the hour in which "
-                "voicemails were left; received_at is taken from their file names"
+                f"the vendor's time runs {known['time_shift_minutes']} minutes ahead of the epoch in the file names; "
+                + _CLOCKS[StampSource(clocks.get(account, StampSource.UNKNOWN))]
             )
         if job == "telecmi-voicemails":
             facts |= _coverage(conn, account, (wanted or {}).get(account))

@@ -97,7 +97,7 @@ class MirrorReconciler(Reconciler):
         mirror = self.mirror
         fitted = row._replace(values=fit(mirror, row.values))
         return decide_row(
-            stored, fitted, content=mirror.content, stamps=mirror.stamps, ignored=self.context.ignored
+            stored, fitted, content=mirror.compared, stamps=mirror.stamps, ignored=self.context.ignored
         )
 
     # -- writing
@@ -139,7 +139,8 @@ class MirrorReconciler(Reconciler):
     def _change(self, conn: Connection, row: Row, there: Stored | None, change: Change) -> None:
         assert there is not None
         at = self.context.at
-        values: dict[str, Any] = fit(self.mirror, row.values) | {"raw": row.raw}
+        fitted = fit(self.mirror, row.values)
+        values: dict[str, Any] = {name: fitted[name] for name in self.mirror.compared} | {"raw": row.raw}
         if change.changes or change.restores:
             values |= {"last_changed_at": at, "deleted_at": None}
             changes = dict(change.changes)

@@ -212,13 +212,14 @@ def list_voicemails(
 ) -> list[Record]:
     """Voicemails, newest first: the table's columns, and `caller_name`, `caller_company` beside them.
 
-    `since` is UTC text; `unknown` leaves those whose caller no contact names.
+    `since` is UTC text; `unknown` leaves those whose caller no contact names. Undated voicemails come last,
+    and count as new as long as they were first seen since then.
     """
     values: list[object] = list(accounts)
     where = f"t.account IN ({marks(values)})"
     if since is not None:
-        where += " AND t.received_at >= ?"
-        values.append(since)
+        where += " AND (t.received_at >= ? OR t.received_at IS NULL AND t.first_seen_at >= ?)"
+        values += [since, since]
     if unknown:
         where += " AND v.caller_name IS NULL"
     query = (

@@ -37,14 +37,15 @@ def _caller(column: str) -> str:
     return "COALESCE(\n      " + ",\n      ".join(sources) + ")"
 
 
-#: The distance, in minutes, between `time` and what the names of the newest voicemails say: the most
-#: common one, in quarters of an hour.
+#: The distance, in minutes, between `time` and the epoch that the names of the newest voicemails begin with, in
+#: milliseconds or seconds: the most common one, in quarters of an hour.
 _SHIFT = """(SELECT 15 * shift FROM (
-        SELECT CAST(round((v.time - CAST(strftime('%s', v.received_at) AS INTEGER) * 1000.0) / 900000) AS INTEGER)
-            AS shift
-        FROM (SELECT w.time, w.received_at FROM telecmi_voicemails w WHERE w.account = j.account
-            AND w.time IS NOT NULL AND w.received_at IS NOT NULL ORDER BY w.id DESC LIMIT 200) v)
-        GROUP BY shift ORDER BY count(*) DESC LIMIT 1)"""
+        SELECT CAST(round(CASE WHEN abs(v.time - v.ms) <= 86400000 THEN v.time - v.ms
+            WHEN abs(v.time - 1000 * v.s) <= 86400000 THEN v.time - 1000 * v.s END / 900000.0) AS INTEGER) AS shift
+        FROM (SELECT w.time, CAST(substr(w.voicename, 1, 13) AS INTEGER) AS ms,
+            CAST(substr(w.voicename, 1, 10) AS INTEGER) AS s
+            FROM telecmi_voicemails w WHERE w.account = j.account ORDER BY w.id DESC LIMIT 200) v)
+        WHERE shift IS NOT NULL GROUP BY shift ORDER BY count(*) DESC LIMIT 1)"""
 
 #: Whether the last reading of everything was a complete one; NULL: there was none yet.
 _COMPLETE = """(SELECT r.listing LIKE '{"verdict": "complete"%' FROM sync_runs r

@@ -13,6 +13,7 @@ import pytest
 from hypothesis import given, settings
 
 from syncer.core.model import Fields, Note
+from syncer.core.received import StampSource
 from syncer.errors import (
     AuthError,
     BadAnswerError,
@@ -140,12 +141,14 @@ async def test_a_page_of_voicemails() -> None:
     assert len(page.set_aside) == 1
     assert page.rows[0].values == {
         "voicename": name, "time": 1570157223000, "from_number": "9100000000", "phone_e164": "+919100000000",
-        "received_at": "2019-10-03T21:17:16.692Z",  # by the name: `time` is 5 h 30 min late
+        "received_at": "2019-10-04T02:47:03.000Z",
     }  # fmt: skip
     assert [row.values["received_at"] for row in page.rows[1:]] == [
         "2019-10-04T02:47:03.000Z", None, "2019-10-03T21:17:16.000Z",
     ]  # fmt: skip
     assert [row.values["time"] for row in page.rows] == [1570157223000, 1570157223000, None, None]
+    page = await telecmi(vendor).fetch_voicemails_page(1, 2, 3, StampSource.VOICENAME)
+    assert page.rows[0].values["received_at"] == "2019-10-03T21:17:16.692Z"  # `time` is 5 h 30 min later
 
 
 async def test_an_app_id_written_as_text_is_sent_as_a_number() -> None:
