@@ -32,6 +32,7 @@ ROWS: dict[str, dict[str, object]] = {
     "voicemail_clocks": {
         "account": "main", "clock": "time", "contrary": 0, "newest_row": 0, "follows": 1,
     },
+    "reported": {"kind": "conflict", "id": 1, "account": "main", "at": BEFORE},
     "home": {"id": 1, "path": "/srv/mirror.db"},
     "set_aside": {
         "job": "j", "account": "main", "digest": "d", "reason": "r", "raw": "{}",
