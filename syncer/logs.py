@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import json as jsonlib
 import logging
+import os
 import re
 import sys
 import traceback
@@ -32,9 +33,10 @@ __all__ = [
     "Edges",
     "configure_logs",
     "get_logger",
+    "is_journal",
     "register_secret",
     "scrub",
-    "wants_json",
+    "set_up_logs",
 ]
 
 #: What `--log-level` takes.
@@ -92,6 +94,9 @@ _PRIVATE_KEYS: Final = frozenset(
         "tag",
     ]
 )
+#: Level -> priority in syslog and systemd's journal.
+_PRIORITIES: Final = {"critical": 2, "error": 3, "warning": 4, "info": 6, "debug": 7}
+
 _PLAIN_KEYS: Final = frozenset({"timestamp", "level", "logger"})
 
 _WORD: Final = re.compile(r"[A-Z]?[a-z0-9]+|[A-Z]+")
@@ -127,22 +132,46 @@ def scrub(text: str) -> str:
     return _NUMBER.sub("[number]", _EMAIL.sub("[email]", text))
 
 
-def wants_json(stream: TextIO, environ: Mapping[str, str]) -> bool:
-    """Whether a machine reads along: anything but a terminal, and the journal of a service."""
-    return "JOURNAL_STREAM" in environ or not stream.isatty()
+def set_up_logs(level: str, environ: Mapping[str, str]) -> None:
+    """Log to stderr as its reader needs it: JSON unless it is a terminal, with priorities for systemd's journal."""
+    terminal = sys.stderr.isatty()
+    configure_logs(
+        level,
+        json=not terminal,
+        priorities=is_journal(sys.stderr, environ),
+        colors=terminal and not environ.get("NO_COLOR"),
+    )
 
 
-def configure_logs(level: str, *, json: bool, stream: TextIO | None = None) -> None:
+def is_journal(stream: TextIO, environ: Mapping[str, str]) -> bool:
+    """Whether systemd's journal reads this stream; `$JOURNAL_STREAM` (systemd.exec(5)) names the one that it reads."""
+    try:
+        found = os.fstat(stream.fileno())
+    except (OSError, ValueError):
+        return False
+    return environ.get("JOURNAL_STREAM") == f"{found.st_dev}:{found.st_ino}"
+
+
+def configure_logs(
+    level: str,
+    *,
+    json: bool,
+    priorities: bool = False,
+    colors: bool = False,
+    stream: TextIO | None = None,
+) -> None:
     """Send everything that is logged, by us or by a library, to `stream` (None: the stderr of the moment).
 
-    `level` is one of `LEVELS`, in any case; ValueError otherwise. May be called again.
+    `level` is one of `LEVELS`, in any case; ValueError otherwise. With `priorities` each line begins with its
+    priority as sd-daemon(3) has it, `<3>` for an error. May be called again.
     """
     if level.lower() not in LEVELS:
         raise ValueError(f"{level!r} is no log level; use one of {', '.join(LEVELS)}")
     number = logging.getLevelNamesMapping()[level.upper()]
-    _configure_structlog(number, json=json, stream=stream)
+    renderer = _renderer(json=json, priorities=priorities, colors=colors)
+    _configure_structlog(number, renderer, stream)
 
-    handler = _Handler(_renderer(json=json, stream=stream), _writer(stream))
+    handler = _Handler(renderer, _writer(stream))
     root = logging.getLogger()
     for old in [old for old in root.handlers if isinstance(old, _Handler)]:
         root.removeHandler(old)
@@ -189,12 +218,12 @@ class Edges:
         return key in self._failures
 
 
-def _configure_structlog(level: int, *, json: bool, stream: TextIO | None) -> None:
+def _configure_structlog(level: int, renderer: list[Processor], stream: TextIO | None = None) -> None:
     structlog.configure(
         processors=[
             structlog.contextvars.merge_contextvars,
             structlog.processors.add_log_level,
-            *_renderer(json=json, stream=stream),
+            *renderer,
         ],
         wrapper_class=structlog.make_filtering_bound_logger(level),
         logger_factory=lambda *_: _Logger(_writer(stream)),
@@ -202,19 +231,31 @@ def _configure_structlog(level: int, *, json: bool, stream: TextIO | None) -> No
     )
 
 
-def _renderer(*, json: bool, stream: TextIO | None) -> list[Processor]:
+def _renderer(*, json: bool, priorities: bool = False, colors: bool = False) -> list[Processor]:
     render: Processor
     if json:
         render = structlog.processors.JSONRenderer(ensure_ascii=False)
         stamp = structlog.processors.TimeStamper(fmt="iso", utc=True)
     else:
-        target = sys.stderr if stream is None else stream
         # The library's own choice of traceback shows the values of all locals.
         render = structlog.dev.ConsoleRenderer(
-            colors=target.isatty(), exception_formatter=structlog.dev.plain_traceback, sort_keys=False
+            colors=colors, exception_formatter=structlog.dev.plain_traceback, sort_keys=False
         )
         stamp = structlog.processors.TimeStamper(fmt="%H:%M:%S", utc=False)
+    if priorities:
+        render = _Priority(render)
     return [stamp, structlog.processors.ExceptionRenderer(_trace), _mask, render]
+
+
+class _Priority:
+    """Puts a line's priority in front, where the journal looks for it."""
+
+    def __init__(self, render: Processor) -> None:
+        self._render = render
+
+    def __call__(self, logger: Any, method: str, event: EventDict) -> str:
+        priority = _PRIORITIES.get(event["level"], 6)
+        return f"<{priority}>{self._render(logger, method, event)!s}"
 
 
 def _trace(exc_info: ExcInfo) -> str:
@@ -302,4 +343,4 @@ class _Handler(logging.Handler):
 
 
 # Until `configure_logs` is called, structlog would print to stdout, locals and all.
-_configure_structlog(logging.INFO, json=False, stream=None)
+_configure_structlog(logging.INFO, _renderer(json=False))

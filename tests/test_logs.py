@@ -6,6 +6,7 @@ import io
 import json
 import logging
 import os
+import pty
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -17,7 +18,7 @@ import structlog
 
 from syncer import logs
 from syncer.core.secret import Secret
-from syncer.logs import Edges, configure_logs, get_logger, register_secret, scrub, wants_json
+from syncer.logs import Edges, configure_logs, get_logger, register_secret, scrub
 
 SECRET = 's3cr3t/+ value"é'
 
@@ -213,17 +214,80 @@ def test_before_the_set_up_lines_go_to_stderr_and_are_masked() -> None:
     assert "early" in done.stderr and "ZeroDivisionError" in done.stderr and "hunter2" not in done.stderr
 
 
-class Terminal(io.StringIO):
-    def isatty(self) -> bool:
-        return True
+@pytest.mark.parametrize(
+    ("level", "priority"), [("debug", 7), ("info", 6), ("warning", 4), ("error", 3), ("critical", 2)]
+)
+def test_the_journal_gets_priorities(stream: io.StringIO, level: str, priority: int) -> None:
+    journal = io.StringIO()
+    configure_logs("debug", json=True, priorities=True, stream=journal)
+    getattr(get_logger(), level)("ours")
+    getattr(logging.getLogger("a.library"), level)("theirs")
+    try:
+        raise OSError("of a test")
+    except OSError:
+        getattr(get_logger(), level)("with a trace", exc_info=True)
+    found = journal.getvalue().splitlines()
+    assert len(found) == 3  # a trace makes no line of its own, which would lack a priority
+    for line in found:
+        assert line.startswith(f"<{priority}>{{")
+        assert json.loads(line[3:])["level"] == level
 
 
-def test_who_gets_json() -> None:
-    assert wants_json(io.StringIO(), {})
-    assert not wants_json(Terminal(), {})
-    assert wants_json(Terminal(), {"JOURNAL_STREAM": "8:1"})
-    with Path(os.devnull).open() as null:
-        assert wants_json(null, {})
+def test_only_the_journals_own_stream_is_the_journal(tmp_path: Path) -> None:
+    """`$JOURNAL_STREAM` is inherited, also by a program whose stderr goes elsewhere."""
+    with (tmp_path / "journal").open("w") as journal, (tmp_path / "file").open("w") as other:
+        status = os.fstat(journal.fileno())
+        environ = {"JOURNAL_STREAM": f"{status.st_dev}:{status.st_ino}"}
+        assert logs.is_journal(journal, environ)
+        assert not logs.is_journal(journal, {}) and not logs.is_journal(journal, {"JOURNAL_STREAM": "8:1"})
+        assert not logs.is_journal(other, environ) and not logs.is_journal(io.StringIO(), environ)
+
+
+SAYING = """
+import os, sys
+from syncer.logs import get_logger, set_up_logs
+set_up_logs("info", os.environ)
+get_logger().error("said")
+"""
+
+
+def said(environ: dict[str, str], stderr: int) -> None:
+    base = {name: value for name, value in os.environ.items() if name not in ("NO_COLOR", "JOURNAL_STREAM")}
+    subprocess.run([sys.executable, "-c", SAYING], env=base | environ, stderr=stderr, check=True)
+
+
+@pytest.mark.parametrize(
+    ("environ", "terminal", "start"),
+    [
+        ({}, False, b"{"),
+        ({"JOURNAL_STREAM": "its own"}, False, b"<3>{"),
+        ({"JOURNAL_STREAM": "8:1"}, False, b"{"),
+        ({}, True, b"\x1b["),
+        ({"NO_COLOR": ""}, True, b"\x1b["),
+        ({"NO_COLOR": "1"}, True, None),
+        ({"JOURNAL_STREAM": "8:1", "NO_COLOR": "1"}, True, None),
+    ],
+)
+def test_each_reader_gets_what_it_can_read(
+    tmp_path: Path, environ: dict[str, str], terminal: bool, start: bytes | None
+) -> None:
+    if terminal:
+        reader, writer = pty.openpty()
+    else:
+        writer = os.open(tmp_path / "log", os.O_WRONLY | os.O_CREAT)
+        reader = os.open(tmp_path / "log", os.O_RDONLY)
+        status = os.fstat(writer)
+        if environ.get("JOURNAL_STREAM") == "its own":
+            environ = {"JOURNAL_STREAM": f"{status.st_dev}:{status.st_ino}"}
+    said(environ, writer)
+    line = os.read(reader, 10_000)
+    os.close(reader)
+    os.close(writer)
+    assert b"said" in line
+    if start is None:
+        assert line[:1].isdigit() and b"\x1b" not in line
+    else:
+        assert line.startswith(start)
 
 
 def test_edges_tell_beginnings_and_ends_only(stream: io.StringIO) -> None:

@@ -64,11 +64,11 @@ class App:
         settings = load_settings(self.config_path(), self.environ, Credentials(credentials))
         level = self.log_level or logs
         if level is not None:
-            from syncer.logs import configure_logs, register_secret, wants_json
+            from syncer.logs import register_secret, set_up_logs
 
             for secret in settings.secrets():
                 register_secret(secret)
-            configure_logs(level, json=wants_json(sys.stderr, self.environ))
+            set_up_logs(level, self.environ)
         return settings
 
     def now(self) -> datetime:

@@ -45,9 +45,9 @@ def demo(app: App) -> None:
     Takes less than a minute, needs no network and no config. The mirror stays for you to look at.
     """
     from syncer.config import load_settings
-    from syncer.logs import configure_logs, wants_json
+    from syncer.logs import set_up_logs
 
-    configure_logs(app.log_level or "error", json=wants_json(sys.stderr, app.environ))
+    set_up_logs(app.log_level or "error", app.environ)
     signal.signal(signal.SIGTERM, lambda number, _: sys.exit(128 + number))  # so that the sandbox is stopped
     folder = Path(tempfile.mkdtemp(prefix="syncer-demo-"))
     with _sandbox() as url:

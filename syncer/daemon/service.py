@@ -31,7 +31,7 @@ from syncer.daemon.pages import Pages
 from syncer.daemon.worker import Worker
 from syncer.errors import ConfigError, LockedError, SchemaError, StoreBusyError, StoreError, SyncerError
 from syncer.locks import Locks
-from syncer.logs import Edges, configure_logs, get_logger, wants_json
+from syncer.logs import Edges, get_logger, set_up_logs
 from syncer.store.connect import Database
 
 T = TypeVar("T")
@@ -58,7 +58,7 @@ def main(config_path: Path, environ: Mapping[str, str], log_level: str | None = 
     78: the config is wrong, or the database is a newer version's; 75: another daemon or a migration
     has the database; 1: it could not be used, or a port is taken; 0: ended as asked.
     """
-    configure_logs(log_level or "info", json=wants_json(sys.stderr, environ))
+    set_up_logs(log_level or "info", environ)
     log = get_logger()
     try:
         settings = load_settings(config_path, environ)

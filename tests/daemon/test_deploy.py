@@ -246,11 +246,6 @@ def test_every_alert_says_what_to_do() -> None:
             assert part in alert, alert.split("\n")[0]
 
 
-@pytest.mark.skipif(shutil.which("promtool") is None, reason="promtool is not on this machine")
-def test_prometheus_takes_the_rules() -> None:
-    subprocess.run(["promtool", "check", "rules", str(DEPLOY / "prometheus-alerts.yml")], check=True)
-
-
 def test_the_dashboard_is_whole() -> None:
     board = json.loads((DEPLOY / "grafana-dashboard.json").read_text())
     ids = [panel["id"] for panel in board["panels"]]
