@@ -202,10 +202,15 @@ class Outsider:
         return f"group {self.gid}"
 
     @property
+    def remedy(self) -> str:
+        """The command that ends it."""
+        return f"chmod go-w {self.place}" if self.uid is None else f"chown root {self.place}"
+
+    @property
     def advice(self) -> str:
-        """What to do about it."""
+        """What root may do about it."""
         if self.uid is None:
-            return f"Where nobody needs that, end it (chmod go-w {self.place})"
+            return f"Where nobody needs that, end it ({self.remedy})"
         user = _user(self.uid) or f"'#{self.uid}'"
         return f"Run it as that user (sudo -u {user} syncer ...)"
 

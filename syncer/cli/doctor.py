@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import glob
 import os
 import shutil
 import stat
@@ -18,8 +19,9 @@ from typing import TYPE_CHECKING
 
 import click
 
+from syncer import files
 from syncer.cli.common import App, emit_json, example, json_option, new_file, pass_app, say
-from syncer.cli.findings import Finding, Level
+from syncer.cli.findings import Finding, Level, show
 from syncer.errors import ConfigError, StoreBusyError, StoreError
 
 if TYPE_CHECKING:
@@ -86,12 +88,13 @@ def _look(app: App, settings: Settings, heard: Heard | None, told: list[Finding]
         *check_config(settings),
         *check_secrets(settings),
         *check_folder(settings.database.path),
+        *check_beside(settings.database.path),
         *check_database(settings),
         *check_sqlite(),
     ]
     if not as_json:
         for finding in findings:
-            _show(finding)
+            show(finding)
     placeholders = {one.about for one in findings if one.credentials}
     try:
         upstream, wrong = asyncio.run(check_upstream(app, settings, placeholders, heard)), False
@@ -102,15 +105,9 @@ def _look(app: App, settings: Settings, heard: Heard | None, told: list[Finding]
         emit_json({"findings": [asdict(one) for one in told]})
     else:
         for finding in upstream:
-            _show(finding)
+            show(finding)
         _conclude(told)
     return 78 if wrong else _code(told)
-
-
-def _show(finding: Finding) -> None:
-    say(f"{finding.level:<8} {finding.about}: {finding.text}")
-    if finding.mend:
-        say(f"         {finding.mend}")
 
 
 def _conclude(findings: Sequence[Finding]) -> None:
@@ -133,35 +130,49 @@ def _code(findings: Sequence[Finding]) -> int:
 
 
 def check_config(settings: Settings) -> list[Finding]:
-    """Who may read the config file."""
+    """Who may read or change the config file and the files of secrets and certificates that it names."""
     path = settings.path
     assert path is not None  # loaded from a file
     labels = ", ".join(account.label for account in settings.accounts)
     found = [Finding("ok", "config", f"{path}, with {labels}")]
-    mode = stat.S_IMODE(path.stat().st_mode)
-    if mode & stat.S_IROTH:
-        text = f"{path} may be read by everybody on this machine (mode {mode:o}), secrets included"
-        found.append(
-            Finding("warning", "config", text, f"chmod 600 {path} (or 640, with the group of the service)")
-        )
+    secret = [path, *(source.file for source in settings.sources.values() if source.file)]
+    for file in secret:
+        mode = stat.S_IMODE(file.stat().st_mode)
+        if mode & stat.S_IROTH:
+            text = f"{file} may be read by everybody on this machine (mode {mode:o}), secrets included"
+            mend = f"chmod 600 {file} (or 640, with the group of the service)"
+            found.append(Finding("warning", "config", text, mend))
+    named = [account.ca_file for account in settings.accounts if account.ca_file]
+    others = {
+        str(other): other for file in (*secret, *named) for other in files.outsiders(file, os.getegid())
+    }
+    for text, other in others.items():
+        level: Level = "problem" if other.name == "everybody" else "warning"
+        text += ", who can have the credentials sent elsewhere"
+        found.append(Finding(level, "config", text, f"give it to root or this user alone: {other.remedy}"))
     return found
 
 
 def check_secrets(settings: Settings) -> list[Finding]:
     """Which credentials each account has, and whether they are still placeholders."""
+    from syncer.config import placeholders
+
     out = []
     for account in settings.accounts:
         names = ("secret", "password", "token") if account.kind == "telecmi" else ("password", "token")
         given = {name: value for name in names if (value := getattr(account, name)) is not None}
-        blanks = [name for name, value in given.items() if not value.reveal().strip(".")]
-        if blanks:
+        if blanks := placeholders(account):
             text = f"{' and '.join(blanks)} still {'is' if len(blanks) == 1 else 'are'} the placeholder of the example"
             mend = f"write the real one below [{account.label}], or remove the key"
             out.append(Finding("problem", account.label, text, mend, credentials=True))
-        else:
-            out.append(
-                Finding("ok", account.label, f"credentials are set: {', '.join(given) or 'none are needed'}")
-            )
+            continue
+        for name, value in given.items():
+            if value.reveal() != value.reveal().strip():
+                text = f"{name} begins or ends with a blank"
+                out.append(Finding("warning", account.label, text, "remove the blank if it was not meant"))
+        out.append(
+            Finding("ok", account.label, f"credentials are set: {', '.join(given) or 'none are needed'}")
+        )
     return out
 
 
@@ -194,6 +205,41 @@ def check_folder(path: Path) -> list[Finding]:
     else:
         out.append(Finding("ok", "database", size))
     return out
+
+
+def check_beside(database: Path) -> list[Finding]:
+    """Whether the files next to the database can be used: the locks, the tokens, the key of `forget`."""
+    folder = database.with_name(f"{database.name}.locks")
+    found: list[Finding] = []
+    locks: list[Path] = []
+    try:
+        os.close(files.open_folder(folder))
+        locks = sorted(folder.glob("*.lock"))
+    except FileNotFoundError:
+        pass  # the first sync makes it
+    except OSError as error:
+        found.append(_unusable(folder, error))
+    beside = glob.escape(database.name)
+    for path in (
+        *locks,
+        *sorted(database.parent.glob(f"{beside}.tokens*")),
+        *database.parent.glob(f"{beside}.forget-key"),
+    ):
+        try:
+            os.close(files.open_plain(path, os.O_RDWR))
+        except FileNotFoundError:
+            continue  # replaced meanwhile
+        except OSError as error:
+            found.append(_unusable(path, error))
+    return found or [Finding("ok", "database", "its locks and tokens can be used")]
+
+
+def _unusable(path: Path, error: OSError) -> Finding:
+    if isinstance(error, PermissionError):
+        mend = f"give it to the user that runs syncer: chown USER {path}"
+    else:
+        mend = f"look who put it there (ls -l {path}), then remove it"
+    return Finding("problem", "database", f"{path} cannot be used: {error.strerror}", mend)
 
 
 def check_database(settings: Settings) -> list[Finding]:

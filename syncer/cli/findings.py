@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
+from syncer.cli.common import say
+
 Level = Literal["ok", "note", "warning", "problem"]
 
 
@@ -17,3 +19,10 @@ class Finding:
     text: str
     mend: str = ""  #: what to do about it
     credentials: bool = False  #: an upstream refused the credentials
+
+
+def show(finding: Finding) -> None:
+    """One finding for people."""
+    say(f"{finding.level:<8} {finding.about}: {finding.text}")
+    if finding.mend:
+        say(f"         {finding.mend}")

@@ -35,6 +35,7 @@ LEVELS: Final = ("debug", "info", "warning", "error")
 #: Name -> where it is, and what it does: so that help and completion import none of them.
 COMMANDS: Final = {
     "init": ("syncer.cli.setup:init", "Write a commented config to start from."),
+    "config": ("syncer.cli.config:config", "The config: check it, show it."),
     "doctor": ("syncer.cli.doctor:doctor", "Check config, credentials, database, clock and upstream."),
     "sync": ("syncer.cli.sync:sync", "One pass now: all jobs, or the named ones."),
     "run": ("syncer.cli.sync:run", "The daemon: all jobs on their schedule, until SIGTERM."),

@@ -25,6 +25,7 @@ from syncer.config.settings import (
     SmartfloJob,
     TelecmiAccount,
     VoicemailJob,
+    placeholders,
 )
 from syncer.errors import ConfigError
 
@@ -107,5 +108,6 @@ __all__ = [
     "example_text",
     "find_config",
     "load_settings",
+    "placeholders",
     "settings_from",
 ]

@@ -14,7 +14,7 @@ from typing import Any, Final, TypeAlias, TypeVar
 
 from syncer import files
 from syncer.config import schema
-from syncer.config.secrets import NOT_FOR_ROOT, Sources, clashes, unreadable, variable, ways
+from syncer.config.secrets import Sources, clashes, not_for_root, unreadable, variable, ways
 from syncer.config.settings import (
     LOOPBACK,
     Account,
@@ -128,8 +128,8 @@ def _parse(path: Path) -> dict[str, Any]:
     try:
         if path.is_dir():
             raise ConfigError([f"{path} is a folder; name the config file in it."])
-        if other := files.outsider(path):
-            raise ConfigError([f"The config: {NOT_FOR_ROOT.format(other=other)} {other.advice}."])
+        if other := not_for_root(path):
+            raise ConfigError([f"The config file {other}"])
         content = files.read_linked(path, _MOST)
         if len(content) > _MOST:
             raise ConfigError([f"The config file {path} is far too long; name the config file."])
@@ -341,12 +341,12 @@ class _Reader:
             return None
         path = self.path(f"{label}.ca_file", value)
         try:
-            other = files.outsider(path)
+            other = not_for_root(path)
             usable = b"-----BEGIN CERTIFICATE-----" in files.read_linked(path, _MOST)
         except (OSError, ValueError):
             other, usable = None, False
         if other is not None:
-            self._problems.append(f"{label}.ca_file: {NOT_FOR_ROOT.format(other=other)}")
+            self._problems.append(f"{label}.ca_file: {other}")
         elif not usable:
             self._problems.append(
                 f"{label}.ca_file: {str(path)!r} is no file of certificates (PEM) that this user may read; "

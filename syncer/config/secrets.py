@@ -15,12 +15,6 @@ from syncer import files
 from syncer.config.settings import Source
 from syncer.core.secret import Secret
 
-#: What root says of a file that it does not take.
-NOT_FOR_ROOT: Final = (
-    "{other}, and root takes no file that others may have written: it names or holds what is sent to vendors. "
-    "Give the file and its folders to root alone to write (chown root, chmod go-w)."
-)
-
 #: Of letters that nobody sees: other blanks, marks of direction and width, and the like.
 _INVISIBLE: Final = ("Cf", "Zs", "Zl", "Zp")
 
@@ -136,8 +130,8 @@ def _there(path: Path) -> bool:
 
 def _read(path: Path, named_by: str, problems: list[str]) -> str | None:
     try:
-        if other := files.outsider(path):
-            problems.append(f"{named_by} {path}: {NOT_FOR_ROOT.format(other=other)}")
+        if other := not_for_root(path):
+            problems.append(f"{named_by} {other}")
             return None
         text = files.read_linked(path, _MOST).decode("utf-8-sig").rstrip("\r\n")
     except OSError as error:
@@ -156,6 +150,15 @@ def _read(path: Path, named_by: str, problems: list[str]) -> str | None:
         problems.append(f"{named_by} {path} is empty; write the secret into it.")
         return None
     return text
+
+
+def not_for_root(path: Path) -> str | None:
+    """Why root does not take a config or what it names; None for other users. Raises OSError."""
+    other = files.outsider(path)
+    if other is None:
+        return None
+    instead = "" if other.uid is None else f", or give it to root ({other.remedy})"
+    return f"{other}, and root takes no file that others may have written. {other.advice}{instead}."
 
 
 def unreadable(error: OSError) -> str:
