@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import json
 import os
 import pickle
 import re
@@ -362,6 +363,166 @@ def test_an_unreadable_file_is_not_reported_as_a_missing_secret_too(tmp_path: Pa
         "telecmi.main.secret_file",
         "telecmi.main.password_file",
     ]
+
+
+#: What a file, a variable or a key holds -> the secret, or a part of the sentence about it.
+COPIED = [
+    ("\ufefffirst", "=first"),
+    ("first\n", "=first"),
+    ("first\r\n", "=first"),
+    ("\ufefffirst\r\n\r\n", "=first"),
+    ("first\u200b", "invisible character in it (U+200B)"),
+    ("\u200bfirst", "invisible character in it (U+200B)"),
+    ("fi\u200brst", "invisible character in it (U+200B)"),
+    ("first\u00a0", "invisible character in it (U+00A0)"),
+    ("fi\u00adrst", "invisible character in it (U+00AD)"),
+    ("first\u2028", "invisible character in it (U+2028)"),
+    ("first\u202e", "invisible character in it (U+202E)"),
+    ("first\ufeff", "invisible character in it (U+FEFF)"),
+    ("first\t", "control character"),
+    ("\nfirst", "line break"),
+]
+
+
+@pytest.mark.parametrize("key", ["secret", "password", "token"])
+@pytest.mark.parametrize("by", ["file", "credential", "environment", "config"])
+@pytest.mark.parametrize(("written", "meant"), COPIED)
+def test_what_comes_along_when_a_secret_is_copied_works_or_is_named(
+    tmp_path: Path, written: str, meant: str, by: str, key: str
+) -> None:
+    if by in ("environment", "config") and written.endswith("\n"):
+        meant = "line break"
+    text = "".join(line + "\n" for line in TELECMI.splitlines() if not line.startswith(f"{key} ="))
+    environ = {}
+    (tmp_path / "files").mkdir()
+    if by == "environment":
+        environ = {f"SYNCER_TELECMI_MAIN_{key.upper()}": written}
+    elif by == "config":
+        text += f"{key} = {json.dumps(written)}\n"
+    else:
+        (tmp_path / "files" / f"telecmi.main.{key}").write_bytes(written.encode())
+        environ = {"CREDENTIALS_DIRECTORY": str(tmp_path / "files")} if by == "credential" else {}
+        text += "" if environ else f'{key}_file = "files/telecmi.main.{key}"\n'
+    if meant.startswith("="):
+        (account,) = load(tmp_path, text, environ).telecmi
+        assert reveal(getattr(account, key)) == meant[1:]
+    else:
+        (problem,) = problems(tmp_path, text, environ)
+        assert meant in problem and problem.startswith(f"telecmi.main.{key} ") and "first" not in problem
+
+
+def test_where_each_secret_was_found_is_noted(tmp_path: Path) -> None:
+    (tmp_path / "s").write_text("abc")
+    settings = load(
+        tmp_path, TELECMI + 'secret_file = "s"\n' + SMARTFLO, {"SYNCER_TELECMI_MAIN_PASSWORD": "given"}
+    )
+    assert {key: source.words for key, source in settings.sources.items()} == {
+        "telecmi.main.secret": f"the file {tmp_path / 's'}",
+        "telecmi.main.password": "$SYNCER_TELECMI_MAIN_PASSWORD",
+        "smartflo.main.token": "the config",
+    }
+    assert settings.sources["telecmi.main.secret"].file == tmp_path / "s"
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "[telecmi.main]\napp_id = 1\n",
+        '[telecmi.main]\napp_id = 1\nsecret_file = "missing"\npassword_file = "missing"\n',
+        '[telecmi.main]\napp_id = 1\nsecret = "..."\npassword = "..."\nuser_id = "..."\n',
+        '[telecmi.main]\napp_id = 1\ntoken = "two words"\n',
+        '[smartflo.main]\nemail = "a@b.example"\n',
+        "[smartflo.main]\n",
+    ],
+)
+def test_where_no_vendor_is_called_no_secret_is_read(tmp_path: Path, text: str) -> None:
+    assert problems(tmp_path, text)
+    settings = load(tmp_path, text, credentials=Credentials.UNUSED)
+    assert list(settings.secrets()) == [] and settings.sources == {}
+
+
+def test_where_no_vendor_is_called_all_else_is_checked(tmp_path: Path) -> None:
+    text = "[telecmi.main]\napp_id = 1\ntimeout = 5\ncolour = 'red'\n"
+    with pytest.raises(ConfigError) as caught:
+        load(tmp_path, text, credentials=Credentials.UNUSED)
+    assert len(caught.value.problems) == 2
+
+
+OFF = "contacts = { enabled = false }\nuser_contacts = { enabled = false }\npush = { enabled = false }\n"
+VOICEMAILS_OFF = "voicemails = { enabled = false }\n"
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "more", "named"),
+    [
+        ("first-secret", "...", "", ["telecmi.main.secret"]),
+        ("first-secret", "\u2026", "", ["telecmi.main.secret"]),
+        ("first-secret", " ... ", "", ["telecmi.main.secret"]),
+        ("first-password", "...", "", ["telecmi.main.password"]),
+        ("101_1111113", "...", "", ["telecmi.main.user_id"]),
+        ("first-password", "...", 'token = "..."\n', ["telecmi.main.password", "telecmi.main.token"]),
+        ("first-password", "...", OFF, []),  # nothing would send it
+        ("first-secret", "...", VOICEMAILS_OFF, []),
+        ("first-password", "a...", "", []),
+    ],
+)
+def test_placeholders_are_never_sent(tmp_path: Path, old: str, new: str, more: str, named: list[str]) -> None:
+    text = TELECMI.replace(old, new) + more
+    assert load(tmp_path, text, credentials=Credentials.SHOWN)
+    if not named:
+        assert load(tmp_path, text)
+        return
+    found = problems(tmp_path, text)
+    assert [problem.split(" ")[0] for problem in found] == named
+    assert all("is still the placeholder of the example" in problem for problem in found)
+
+
+@pytest.mark.parametrize("token", ["...", "Bearer ..."])
+@pytest.mark.parametrize("by", ["environment", "file", "config"])
+def test_a_placeholder_may_come_from_anywhere(tmp_path: Path, token: str, by: str) -> None:
+    (tmp_path / "token").write_text(f"{token}\n")
+    line = {"environment": "", "file": 'token_file = "token"\n', "config": f'token = "{token}"\n'}[by]
+    environ = {"SYNCER_SMARTFLO_MAIN_TOKEN": token} if by == "environment" else {}
+    (problem,) = problems(tmp_path, f"[smartflo.main]\n{line}", environ)
+    assert problem.startswith("smartflo.main.token is still the placeholder")
+
+
+# ---- ~ ----
+
+
+def test_a_tilde_is_the_home_folder_everywhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    home = tmp_path / "home"
+    home.mkdir()
+    monkeypatch.setenv("HOME", str(home))
+    (home / "secret").write_text("first")
+    (home / "ca.pem").write_text("-----BEGIN CERTIFICATE-----")
+    text = TELECMI + 'secret_file = "~/secret"\nca_file = "~/ca.pem"\n'
+    text = f'[database]\nurl = "sqlite:///~/mirror.db"\n[backup]\npath = "~/backups"\n{text}'
+    settings = load(tmp_path, text)
+    (account,) = settings.telecmi
+    assert settings.database.path == home / "mirror.db"
+    assert settings.database.url == f"sqlite:///{home / 'mirror.db'}"
+    assert settings.backup.path == home / "backups"
+    assert account.ca_file == home / "ca.pem" and reveal(account.secret) == "first"
+    assert find_config("~/c.toml", {}, tmp_path) == home / "c.toml"
+    assert find_config(None, {"SYNCER_CONFIG": "~/c.toml"}, tmp_path) == home / "c.toml"
+
+
+@pytest.mark.parametrize(
+    ("line", "named"),
+    [
+        ('[database]\nurl = "sqlite:///~nobody-at-all/x.db"\n', "database.url"),
+        ('[backup]\npath = "~nobody-at-all/x"\n', "backup.path"),
+        ('[telecmi.main]\nca_file = "~nobody-at-all/x"\n', "telecmi.main.ca_file"),
+        ('[telecmi.main]\nsecret_file = "~nobody-at-all/x"\n', "telecmi.main.secret_file"),
+    ],
+)
+def test_the_home_of_nobody_is_named(tmp_path: Path, line: str, named: str) -> None:
+    text = line + TELECMI.replace("[telecmi.main]\n", "") if "telecmi" in line else line + TELECMI
+    found = problems(tmp_path, text)
+    assert found[0].startswith(named) and "home of a user who does not exist" in found[0]
+    with pytest.raises(ConfigError, match="home of a user who does not exist"):
+        find_config("~nobody-at-all/c.toml", {}, tmp_path)
 
 
 def test_secrets_do_not_show() -> None:

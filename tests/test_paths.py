@@ -19,7 +19,7 @@ import pytest
 from syncer.cli.main import run
 from syncer.config import Backup, load_settings
 from syncer.daemon import care
-from syncer.errors import SyncerError
+from syncer.errors import ConfigError, SyncerError
 from syncer.locks import Locks
 from syncer.remote.tokens import Token, TokenStore
 from syncer.store import forget, schema
@@ -192,6 +192,104 @@ def test_what_was_put_where_we_write_is_not_touched(
     with contextlib.nullcontext() if goes_on and kind != "folder" else pytest.raises(SyncerError):
         action(home)
     assert decoy.state() == before
+
+
+# -- what a person wrote, and the program only reads ---------------------------------------------------
+
+READ: list[tuple[str, Callable[[Path], None], str]] = [
+    ("syncer.toml", load, "syncer.toml"),
+    ("token", load, "smartflo.main.token_file"),
+    ("credentials/smartflo.main.token", load_credential, "smartflo.main.token"),
+    ("ca.pem", load, "smartflo.main.ca_file"),
+]
+
+
+@pytest.mark.parametrize(
+    "kind", ["dangling link", "link to a folder", "link to a device", "pipe", "device", "folder"]
+)
+@pytest.mark.parametrize(("path", "action", "names"), READ, ids=[path for path, _, _ in READ])
+def test_what_is_read_has_to_be_a_file(
+    home: Path, decoy: Decoy, path: str, action: Callable[[Path], None], names: str, kind: str
+) -> None:
+    fits(kind, path)
+    decoy.put(kind, home / path)
+    before = decoy.state()
+    with pytest.raises(ConfigError) as caught:
+        action(home)
+    (problem,) = caught.value.problems
+    assert names in problem and "644" not in problem
+    assert decoy.state() == before
+
+
+@pytest.mark.parametrize("kind", ["link to a file", "hard link"])
+@pytest.mark.parametrize(("path", "action", "names"), READ, ids=[path for path, _, _ in READ])
+def test_what_is_read_may_be_linked_from_elsewhere(
+    home: Path, tmp_path: Path, path: str, action: Callable[[Path], None], names: str, kind: str
+) -> None:
+    (home / path).parent.mkdir(exist_ok=True)
+    if names == "smartflo.main.token":
+        shutil.copy(home / "token", home / path)
+    real = tmp_path / "real"
+    (home / path).rename(real)
+    if kind == "hard link":
+        (home / path).hardlink_to(real)
+    else:
+        (home / path).symlink_to(real)
+    action(home)
+
+
+@as_root
+@pytest.mark.parametrize(("path", "action", "names"), READ, ids=[path for path, _, _ in READ])
+@pytest.mark.parametrize(
+    ("where", "uid", "gid", "mode", "who"),
+    [
+        ("file", PI, 0, 0o600, f"user {PI}"),
+        ("file", 0, 0, 0o666, "everybody"),
+        ("file", 0, PI, 0o660, f"group {PI}"),
+        ("folder", PI, 0, 0o755, f"user {PI}"),
+        ("folder", 0, 0, 0o777, "everybody"),
+        ("link", PI, 0, 0o600, f"user {PI}"),
+    ],
+)
+def test_root_takes_no_file_that_others_may_have_written(
+    home: Path,
+    path: str,
+    action: Callable[[Path], None],
+    names: str,
+    where: str,
+    uid: int,
+    gid: int,
+    mode: int,
+    who: str,
+) -> None:
+    # In a folder of its own, so that it is the file that counts, and not the one of the config.
+    inner = home / "inner"
+    inner.mkdir(mode=0o755)
+    file = home / path
+    file.parent.mkdir(exist_ok=True)
+    if names == "smartflo.main.token":
+        shutil.copy(home / "token", file)
+    real = file.rename(inner / file.name)
+    file.symlink_to(real)
+    changed = {"file": real, "folder": inner, "link": file}[where]
+    os.chown(changed, uid, gid, follow_symlinks=False)
+    if where != "link":
+        changed.chmod(mode)
+    with pytest.raises(ConfigError) as caught:
+        action(home)
+    (problem,) = caught.value.problems
+    assert names.removesuffix("_file") in problem
+    assert f"{changed} may be changed by {who} (mode" in problem and "root does not take it" in problem
+
+
+@as_root
+def test_root_takes_a_config_that_a_group_may_read(home: Path) -> None:
+    """As deploy/install.sh leaves it: root:syncer, 0640 in 0750."""
+    os.chown(home, 0, 65534)
+    home.chmod(0o750)
+    os.chown(home / "syncer.toml", 0, 65534)
+    (home / "syncer.toml").chmod(0o640)
+    load(home)
 
 
 # -- root in the folder of another user ----------------------------------------------------------------

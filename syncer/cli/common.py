@@ -190,6 +190,22 @@ class Words(click.ParamType[str]):
 
 WORDS = Words()
 
+
+class File(click.ParamType[Path]):
+    """A path, with `~` as the home folder: shells leave it alone in `--config=~/syncer.toml`, and in quotes."""
+
+    name = "path"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Path:
+        """The path; click says what is wrong with it."""
+        try:
+            return files.expand(value)
+        except OSError as error:
+            self.fail(f"{value}: {error.strerror}", param, ctx)
+
+
+FILE = File()
+
 json_option = click.option("--json", "as_json", is_flag=True, help="For programs: JSON on stdout.")
 account_option = click.option(
     "--account", metavar="A", type=WORDS, help="An account's name (main), or with its vendor (telecmi.main)."

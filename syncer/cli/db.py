@@ -7,7 +7,17 @@ from pathlib import Path
 import click
 
 from syncer import files
-from syncer.cli.common import App, count, emit_json, example, json_option, pass_app, say, under_schema_lock
+from syncer.cli.common import (
+    FILE,
+    App,
+    count,
+    emit_json,
+    example,
+    json_option,
+    pass_app,
+    say,
+    under_schema_lock,
+)
 from syncer.errors import SchemaError
 
 
@@ -71,7 +81,7 @@ def check(ctx: click.Context, app: App, as_json: bool) -> None:
 
 
 @db.command(epilog=example("syncer db backup /var/backups/syncer-monday.db"))
-@click.argument("path", type=click.Path(path_type=Path))
+@click.argument("path", type=FILE)
 @pass_app
 def backup(app: App, path: Path) -> None:
     """Copy the database to PATH while it is in use, never over an existing file."""

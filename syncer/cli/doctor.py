@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING
 import click
 
 from syncer import files
-from syncer.cli.common import App, emit_json, example, json_option, new_file, pass_app, say
+from syncer.cli.common import FILE, App, emit_json, example, json_option, new_file, pass_app, say
 from syncer.cli.findings import Finding, Level, show
 from syncer.errors import ConfigError, StoreBusyError, StoreError
 
@@ -45,7 +45,7 @@ WAL_BUG_FROM, WAL_BUG_FIXED = (3, 7, 0), (3, 51, 3)
     "--report",
     "report_path",
     metavar="PATH",
-    type=click.Path(path_type=Path),
+    type=FILE,
     help="Also write a file for a maintainer: the shape of the vendors' answers, and no value of them.",
 )
 @pass_app
@@ -162,7 +162,7 @@ def check_secrets(settings: Settings) -> list[Finding]:
         names = ("secret", "password", "token") if account.kind == "telecmi" else ("password", "token")
         given = {name: value for name in names if (value := getattr(account, name)) is not None}
         if blanks := placeholders(account):
-            text = f"{' and '.join(blanks)} still {'is' if len(blanks) == 1 else 'are'} the placeholder of the example"
+            text = f"{' and '.join(blanks)} {'is' if len(blanks) == 1 else 'are'} still the placeholder of the example"
             mend = f"write the real one below [{account.label}], or remove the key"
             out.append(Finding("problem", account.label, text, mend, credentials=True))
             continue

@@ -15,7 +15,7 @@ from typing import Any, Final, NoReturn
 import click
 
 from syncer import __version__
-from syncer.cli.common import App, example
+from syncer.cli.common import FILE, App, example
 from syncer.errors import (
     AuthError,
     ConfigError,
@@ -35,7 +35,7 @@ LEVELS: Final = ("debug", "info", "warning", "error")
 #: Name -> where it is, and what it does: so that help and completion import none of them.
 COMMANDS: Final = {
     "init": ("syncer.cli.setup:init", "Write a commented config to start from."),
-    "config": ("syncer.cli.config:config", "The config: check it, show it."),
+    "config": ("syncer.cli.config:config", "The config: check it, show it. No vendor is called."),
     "doctor": ("syncer.cli.doctor:doctor", "Check config, credentials, database, clock and upstream."),
     "sync": ("syncer.cli.sync:sync", "One pass now: all jobs, or the named ones."),
     "run": ("syncer.cli.sync:run", "The daemon: all jobs on their schedule, until SIGTERM."),
@@ -102,7 +102,7 @@ class LazyGroup(click.Group):
 @click.option(
     "--config",
     metavar="PATH",
-    type=click.Path(path_type=Path),
+    type=FILE,
     help="The config file; else $SYNCER_CONFIG, ./syncer.toml, /etc/syncer/config.toml.",
 )
 @click.option(

@@ -7,11 +7,11 @@ from pathlib import Path
 
 import click
 
-from syncer.cli.common import App, example, new_file, pass_app, say
+from syncer.cli.common import FILE, App, example, new_file, pass_app, say
 
 
 @click.command(epilog=example("syncer init", "syncer init /etc/syncer/config.toml"))
-@click.argument("path", required=False, type=click.Path(path_type=Path))
+@click.argument("path", required=False, type=FILE)
 @pass_app
 def init(app: App, path: Path | None) -> None:
     """Write a commented config, never over an existing file.

@@ -5,6 +5,7 @@ What the settings mean for a job is left to `cycle`; whether an upstream takes t
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Final
@@ -51,8 +52,9 @@ def find_config(
             raise ConfigError([f"The config file {named} cannot be found: {error.strerror}."]) from None
     looked = (cwd / "syncer.toml", system)
     for path in looked:
-        # Also a dangling link, or a folder: reading it tells what is wrong with it.
-        if path.exists() or path.is_symlink():
+        # Also a dangling link, or a folder: reading it says what is wrong with it. In a folder that this user
+        # may not enter (`sudo -u syncer` in root's home) nothing is theirs.
+        if os.path.lexists(path):
             return path
     raise ConfigError(
         [
@@ -75,11 +77,16 @@ def load_settings(
     return read_settings(path, environ, credentials)
 
 
-def settings_from(raw: Mapping[str, Any], folder: Path, environ: Mapping[str, str]) -> Settings:
+def settings_from(
+    raw: Mapping[str, Any],
+    folder: Path,
+    environ: Mapping[str, str],
+    credentials: Credentials = Credentials.SENT,
+) -> Settings:
     """The same from tables that were never a file (the demo, tests); relative paths count from `folder`."""
     from syncer.config.load import build_settings
 
-    return build_settings(raw, folder, environ)
+    return build_settings(raw, folder, environ, credentials=credentials)
 
 
 def example_text() -> str:

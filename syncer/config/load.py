@@ -99,7 +99,7 @@ def build_settings(
     if credentials is Credentials.SENT:
         for account in accounts:
             problems.extend(
-                f"{account.label}.{key} still is the placeholder of the example; write the real one, or remove the key."
+                f"{account.label}.{key} is still the placeholder of the example; write the real one, or remove the key."
                 for key in placeholders(account)
             )
     if problems:
@@ -129,7 +129,7 @@ def _parse(path: Path) -> dict[str, Any]:
         if path.is_dir():
             raise ConfigError([f"{path} is a folder; name the config file in it."])
         if other := not_for_root(path):
-            raise ConfigError([f"The config file {other}"])
+            raise ConfigError([f"The config file {path}: {other}"])
         content = files.read_linked(path, _MOST)
         if len(content) > _MOST:
             raise ConfigError([f"The config file {path} is far too long; name the config file."])
@@ -346,7 +346,7 @@ class _Reader:
         except (OSError, ValueError):
             other, usable = None, False
         if other is not None:
-            self._problems.append(f"{label}.ca_file: {other}")
+            self._problems.append(f"{label}.ca_file: the file {path}: {other}")
         elif not usable:
             self._problems.append(
                 f"{label}.ca_file: {str(path)!r} is no file of certificates (PEM) that this user may read; "

@@ -120,7 +120,7 @@ class Sources:
 
 def _there(path: Path) -> bool:
     try:
-        path.stat()
+        path.lstat()
     except (FileNotFoundError, NotADirectoryError):
         return False
     except OSError:
@@ -131,7 +131,7 @@ def _there(path: Path) -> bool:
 def _read(path: Path, named_by: str, problems: list[str]) -> str | None:
     try:
         if other := not_for_root(path):
-            problems.append(f"{named_by} {other}")
+            problems.append(f"{named_by} {path}: {other}")
             return None
         text = files.read_linked(path, _MOST).decode("utf-8-sig").rstrip("\r\n")
     except OSError as error:
@@ -158,7 +158,7 @@ def not_for_root(path: Path) -> str | None:
     if other is None:
         return None
     instead = "" if other.uid is None else f", or give it to root ({other.remedy})"
-    return f"{other}, and root takes no file that others may have written. {other.advice}{instead}."
+    return f"root does not take it, since {other}. {other.advice}{instead}."
 
 
 def unreadable(error: OSError) -> str:
