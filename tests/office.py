@@ -13,7 +13,7 @@ import math
 import os
 import sqlite3
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from datetime import UTC, datetime, timedelta
 from functools import cache
 from pathlib import Path
@@ -62,6 +62,29 @@ class VirtualClock:
         self.at += timedelta(**span)
 
 
+#: What a vendor's answer says instead: `(path, request body or query, the answer's JSON)`.
+Rewrite = Callable[[str, dict[str, Any], Any], Any]
+
+
+class Rewriting(httpx.AsyncBaseTransport):
+    """The sandbox's vendors, writing their answers in another way."""
+
+    def __init__(self, inner: httpx.AsyncBaseTransport, rewrite: Rewrite) -> None:
+        self._inner = inner
+        self._rewrite = rewrite
+
+    async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
+        """The answer, rewritten where it is JSON."""
+        response = await self._inner.handle_async_request(request)
+        content = await response.aread()
+        asked = dict(request.url.params) | (json.loads(request.content) if request.content else {})
+        try:
+            body = self._rewrite(request.url.path, asked, json.loads(content))
+        except json.JSONDecodeError:
+            return response
+        return httpx.Response(response.status_code, content=json.dumps(body).encode())
+
+
 @cache
 def blank_database() -> bytes:
     """The file of a database that was just made: migrating takes longer than most tests."""
@@ -97,6 +120,7 @@ class Office:
         self.clock = clock or VirtualClock()
         self.world = world or World(clock=lambda: self.clock.now().timestamp())
         self.only = tuple(only)
+        self.rewrite: Rewrite | None = None  #: another way in which the vendors write their answers
         raw: dict[str, Any] = {
             "database": {"url": "sqlite:///mirror.db"},
             "telecmi": {
@@ -123,7 +147,9 @@ class Office:
 
     def env(self) -> Env:
         """A fresh environment, as a new process would have."""
-        transport = httpx.ASGITransport(self.app)
+        transport: httpx.AsyncBaseTransport = httpx.ASGITransport(self.app)
+        if self.rewrite is not None:
+            transport = Rewriting(transport, self.rewrite)
         return build(self.settings, self.db, self.clock, transport=transport, tokens=self.tokens)
 
     def run(self, *names: str, full: bool = False, person: bool = True) -> list[Run]:

@@ -173,7 +173,8 @@ class Walk:
         self._print = (self._print + int.from_bytes(blake2b(page.digest.encode()).digest()[:16])) % 2**128
         if page.size == 0:
             self._ended_by = "empty page"
-            self._emptied = page.total == 0 and bool(self.total) and not self._per_page
+            lacking = self.total is not None and self._rows < self.total
+            self._emptied = page.total == 0 and lacking and not self._per_page
             return
         self._last_size, self._largest = page.size, max(self._largest, page.size)
         identities = _identities(page)

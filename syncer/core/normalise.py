@@ -147,6 +147,28 @@ def phone_digits(e164: str) -> str:
     return e164.removeprefix("+")
 
 
+def canonical_id(written: str) -> str:
+    """A vendor's id in the one form in which it is stored, compared and sent back.
+
+    `1`, `1.0`, `+1` and ` 1 ` are one number, and a UUID is one in any case, in braces, or as a URN
+    (RFC 9562: read in any case, written in lower case). Anything else is the vendor's own text: only what
+    surrounds it is taken off. So are zeros in front: who pads an id asks for it padded, and two ids taken
+    for one would lose a row, while one taken for two costs a row that goes again.
+    """
+    text = written.strip(_AROUND)
+    if number := _WHOLE_NUMBER.fullmatch(text):
+        return number.group(1)
+    if uuid := _UUID.fullmatch(text):
+        return uuid.group(1).lower()
+    return text
+
+
+#: Blanks, and the marks that copying leaves at the ends of a text.
+_AROUND = " \t\r\n\v\f\u00a0\u200b\u200e\u200f\u2060\ufeff\x00"
+_WHOLE_NUMBER = re.compile(r"\+?(0|[1-9][0-9]*)(?:\.0+)?")
+_UUID = re.compile(r"(?:urn:uuid:)?\{?([0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12})\}?", re.IGNORECASE)
+
+
 def clean(text: str) -> str:
     """The text without what SQLite or UTF-8 cannot hold: no NUL, lone surrogates replaced."""
     if "\x00" in text:

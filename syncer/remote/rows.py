@@ -15,8 +15,8 @@ from typing import TypeAlias
 import msgspec
 
 from syncer.core.model import Page, Row, SetAside, Value
-from syncer.core.normalise import clean, epoch_ms, parse_stamp, utc_text
-from syncer.remote.wire import Json
+from syncer.core.normalise import canonical_id, clean, epoch_ms, parse_stamp, utc_text
+from syncer.remote.wire import Json, NotJson
 
 #: How a vendor's row of one kind is understood: `(row, its raw JSON)`; raises UnreadableRowError.
 ReadRow: TypeAlias = Callable[[Mapping[str, Json], str], Row]
@@ -99,6 +99,23 @@ def count(value: Json) -> int | None:
     return number if number is not None and number >= 0 else None
 
 
+def listed(body: Json | NotJson, key: str, counted: str, page: int = 1) -> list[Json] | None:
+    """The rows of an answer; None when it holds no list, which is not an empty one.
+
+    An empty list may be written as null, as anything else that is blank, or be left out. That is believed
+    where `counted`, the vendor's own number of rows, is 0, and of a page after the first one, as the end of
+    the listing, where the answer still looks like one of a list.
+    """
+    if not isinstance(body, dict):
+        return None
+    value = body.get(key)
+    if isinstance(value, list):
+        return value
+    is_blank = value is None or value is False or value in ("", {})
+    is_page = key in body or counted in body
+    return [] if is_blank and (count(body.get(counted)) == 0 or (page > 1 and is_page)) else None
+
+
 def truthy(value: Json) -> bool:
     """Whether a flag is set; `"false"`, `"0"`, `"null"` and the empty text are not."""
     if isinstance(value, str):
@@ -118,13 +135,18 @@ def stamp(value: Json) -> str | None:
 
 
 def identity(row: Mapping[str, Json], field: str) -> str:
-    """The row's key as text; raises UnreadableRowError when there is none, or it is no text or number."""
+    """The row's key in its canonical form; raises UnreadableRowError when there is none, or it is not one.
+
+    A number with a fraction, or so large that JSON readers round it, may stand for several ids.
+    """
     value = row.get(field)
     if value is None:
         raise UnreadableRowError(f"{field} is missing")
     if isinstance(value, (bool, dict, list)) or (isinstance(value, float) and not value.is_integer()):
         raise UnreadableRowError(f"{field} is neither text nor a whole number")
-    key = (text(value) or "").strip()
+    if isinstance(value, float) and abs(value) >= 2**53:
+        raise UnreadableRowError(f"{field} is a number too large to be exact")
+    key = canonical_id(text(value) or "")
     if not key:
         raise UnreadableRowError(f"{field} is empty")
     return key

@@ -131,8 +131,8 @@ class Smartflo:
 
     async def _list(self, name: str, params: Mapping[str, str], row: read.ReadRow) -> Page:
         answer = await self._get(name, params)
-        rows = answer.body.get("results") if isinstance(answer.body, dict) else None
-        if not isinstance(rows, list):
+        rows = read.listed(answer.body, "results", "size", int(params.get("page", 1)))
+        if rows is None:
             raise BadAnswerError(self.source, name, "the answer has no list of results; not read as empty")
         return read.read_page(rows, row, server_date=answer.server_date)
 

@@ -132,7 +132,7 @@ class Telecmi:
     async def fetch_user_contacts_page(self, page: int) -> Page:
         """A page (from 1) of the user's own list (v2, ten rows)."""
         answer = await self._contact_call(USER_CONTACTS, {"page": page, "limit": 10})
-        body, rows = self._list(answer, USER_CONTACTS, "contacts")
+        body, rows = self._list(answer, USER_CONTACTS, "contacts", page)
         total = read.count(body.get("count"))
         return read.read_page(rows, self._user_row, total=total, server_date=answer.server_date)
 
@@ -153,7 +153,7 @@ class Telecmi:
             "page": page,
         }
         answer = await self._door.call(Call(VOICEMAIL, "POST", VOICEMAIL, json=payload), self._judge)
-        body, rows = self._list(answer, VOICEMAIL, "voicemail")
+        body, rows = self._list(answer, VOICEMAIL, "voicemail", page)
         total = read.count(body.get("count"))
         seen = round((answer.server_date or self._door.now()).timestamp() * 1000)
         row = partial(self._voicemail_row, clock, seen)
@@ -245,12 +245,13 @@ class Telecmi:
         what = "no code" if code is None else f"code {code}" + (" beside an error" if code == 200 else "")
         raise misshapen(self.source, call, f"an answer of an unknown shape (HTTP {answer.status}, {what})")
 
-    def _list(self, answer: Answer, name: str, key: str) -> tuple[dict[str, Json], list[Json]]:
-        body = answer.body
-        rows = body.get(key) if isinstance(body, dict) else None
-        if not isinstance(body, dict) or not isinstance(rows, list):
+    def _list(
+        self, answer: Answer, name: str, key: str, page: int = 1
+    ) -> tuple[Mapping[str, Json], list[Json]]:
+        rows = read.listed(answer.body, key, "count", page)
+        if rows is None or not isinstance(answer.body, dict):
             raise BadAnswerError(self.source, name, f"the answer has no list of {key}; not read as empty")
-        return body, rows
+        return answer.body, rows
 
     def _cursor(self, state: Json) -> str | None:
         """Absent, null, false and "" all end the listing; an object would be no end that we know."""

@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 
 from syncer.core import normalise
 from syncer.core.normalise import (
+    canonical_id,
     clean,
     collapse,
     is_masked,
@@ -100,6 +101,47 @@ def test_no_text_makes_reading_a_number_fail(text: str) -> None:
 def test_a_normal_form_is_its_own_normal_form(digits: str) -> None:
     found = to_e164(digits, "IN")
     assert found is None or to_e164(found, "IN") == found
+
+
+UUID = "550e8400-e29b-41d4-a716-446655440000"
+
+
+@pytest.mark.parametrize(
+    ("canonical", "spellings"),
+    [
+        ("1", ["1", " 1 ", "1.0", "+1", "+1.00", "\ufeff1", "1\n", "\u00a01"]),
+        ("0", ["0", "0.0", "+0"]),
+        ("919200000001", ["919200000001", "+919200000001", " 919200000001.0 "]),
+        ("123456789012345678901234567890", ["123456789012345678901234567890.0"]),
+        (
+            UUID,
+            [
+                UUID,
+                UUID.upper(),
+                f"{{{UUID}}}",
+                f" {{{UUID.upper()}}} ",
+                f"urn:uuid:{UUID}",
+                f"URN:UUID:{UUID}",
+            ],
+        ),
+        ("c-1", ["c-1", " c-1\t"]),
+    ],
+)
+def test_spellings_of_one_id(canonical: str, spellings: list[str]) -> None:
+    assert {canonical_id(one) for one in spellings} == {canonical}
+
+
+def test_what_may_be_two_ids_stays_two() -> None:
+    ids = [
+        "1", "01", "001", "-1", "1.5", "1e3", "1000.", "1,000", "0x1", "1 0", "A-1", "a-1", "１", "", "+", "+01",
+        UUID, UUID.replace("-", ""), UUID[:-1], "550E8400", "3F2", "3f2",
+    ]  # fmt: skip
+    assert [canonical_id(one) for one in ids] == ids
+
+
+@given(ANY_TEXT)
+def test_a_canonical_id_is_its_own(text: str) -> None:
+    assert canonical_id(canonical_id(text)) == canonical_id(text)
 
 
 @pytest.mark.parametrize(

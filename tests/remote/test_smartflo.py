@@ -143,13 +143,31 @@ async def test_one_group_by_its_id() -> None:
         await smartflo(Vendor([listing({"id": 8, "name": "Others"})]), token="given").fetch_group("7")
 
 
-@pytest.mark.parametrize("results", [None, {}, "none", 0])
-async def test_results_that_are_no_list_are_not_empty(results: object) -> None:
-    client = smartflo(Vendor([answer({"page": 1, "size": 0, "results": results})]), token="given")
-    with pytest.raises(BadAnswerError):
-        await client.fetch_contacts_page(1, None)
-    with pytest.raises(BadAnswerError):
-        await client.fetch_groups_page(1)
+@pytest.mark.parametrize("page", [1, 2])
+@pytest.mark.parametrize(
+    ("body", "empty_on"),
+    [
+        ({"size": 0, "results": None}, {1, 2}),
+        ({"size": "0"}, {1, 2}),
+        ({"size": 0, "results": {}}, {1, 2}),
+        ({"size": 3, "results": None}, {2}),
+        ({"results": None}, {2}),
+        ({"size": 3}, {2}),
+        ({"success": True}, set()),
+        ({}, set()),
+        ({"size": 0, "results": "none"}, set()),
+        ({"size": 0, "results": {"a": 1}}, set()),
+        ({"size": 0, "results": 0}, set()),
+    ],
+)
+async def test_results_that_are_not_a_list(body: dict[str, object], empty_on: set[int], page: int) -> None:
+    client = smartflo(Vendor([answer(body)]), token="given")
+    for call in (client.fetch_contacts_page(page, None), client.fetch_groups_page(page)):
+        if page in empty_on:
+            assert (await call).size == 0
+        else:
+            with pytest.raises(BadAnswerError):
+                await call
 
 
 # -- the envelope --------------------------------------------------------------------------------------

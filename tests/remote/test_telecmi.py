@@ -254,19 +254,53 @@ async def test_a_refusal_names_the_field_and_says_only_what_is_harmless() -> Non
     assert "Asha" not in str(caught.value) and "9200" not in str(caught.value)
 
 
-@pytest.mark.parametrize(
-    "body", [{}, {"contacts": None}, {"contacts": {}}, {"contacts": "none"}, {"voicemail": {}}]
-)
-async def test_a_list_that_is_not_there_is_not_empty(body: dict[str, object]) -> None:
-    client = telecmi(Vendor([answer({"code": 200, "count": 0, **body})]))
+#: Said in place of a list of rows.
+BLANKS: list[dict[str, object]] = [
+    {},
+    {"contacts": None},
+    {"contacts": {}},
+    {"contacts": ""},
+    {"contacts": False},
+]
+
+
+@pytest.mark.parametrize("blank", BLANKS)
+@pytest.mark.parametrize("count", [{}, {"count": 1}, {"count": None}, {"count": "many"}, {"count": False}])
+async def test_a_list_that_is_not_there_is_not_empty(
+    blank: dict[str, object], count: dict[str, object]
+) -> None:
+    client = telecmi(Vendor([answer({"code": 200, **count, **blank, "voicemail": blank.get("contacts")})]))
     for call in (
         client.fetch_directory_page(None),
+        client.fetch_directory_page("cursor"),
         client.fetch_user_contacts_page(1),
         client.fetch_voicemails_page(1, 2, 1),
         client.fetch_contact("c-1"),
     ):
         with pytest.raises(BadAnswerError):
             await call
+
+
+@pytest.mark.parametrize("blank", BLANKS)
+@pytest.mark.parametrize("count", [0, "0", 0.0])
+async def test_a_list_that_is_not_there_is_empty_where_the_count_is_0(
+    blank: dict[str, object], count: object
+) -> None:
+    client = telecmi(
+        Vendor([answer({"code": 200, "count": count, **blank, "voicemail": blank.get("contacts")})])
+    )
+    assert (await client.fetch_directory_page(None)).size == 0
+    assert (await client.fetch_user_contacts_page(1)).size == 0
+    assert (await client.fetch_voicemails_page(1, 2, 1)).size == 0
+    assert await client.fetch_contact("c-1") is None
+
+
+async def test_a_list_that_is_not_there_ends_a_numbered_listing() -> None:
+    for body in ({"contacts": None}, {"contacts": {}, "count": 12}, {"count": 12}):
+        assert (await telecmi(Vendor([answer({"code": 200, **body})])).fetch_user_contacts_page(2)).size == 0
+    for odd in ({}, {"contacts": "none"}, {"contacts": {"a": 1}}, {"contacts": 0}, {"contacts": True}):
+        with pytest.raises(BadAnswerError):
+            await telecmi(Vendor([answer({"code": 200, **odd})])).fetch_user_contacts_page(2)
 
 
 @pytest.mark.parametrize("count", [None, "many", -1, True, [], {}])
