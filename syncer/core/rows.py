@@ -6,13 +6,14 @@ Pure comparison of the stored row with the listed one. Counting against the limi
 
 from __future__ import annotations
 
+import contextlib
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import NamedTuple, TypeAlias
+from typing import Any, NamedTuple, TypeAlias
 
-from syncer.core.model import Row, Value
-from syncer.core.normalise import parse_stamp
+from syncer.core.model import FIELDS, Row, Value
+from syncer.core.normalise import canonical_id, parse_stamp
 
 
 class Stored(NamedTuple):
@@ -89,9 +90,7 @@ def decide_row(
     stamped: dict[str, tuple[Value, Value]] = {}
     for column in content:
         old, new = stored.values.get(column), row.values.get(column)
-        if old == new or (is_blank(old) and is_blank(new)) or column in ignored:
-            continue
-        if column.endswith("_at") and _same_moment(old, new):
+        if column in ignored or _same(column, old, new):
             continue
         if column == "phone_e164":
             continue  # derived: it goes with the number it is derived from
@@ -111,7 +110,7 @@ def combine(copies: Sequence[Row], newest_by: str | None) -> Row:
     """One row of several that a listing showed under one identity, whatever order they came in.
 
     A row that the vendor calls deleted counts only if all are. Of the others the newest wins, by the
-    column `newest_by` or the vendor's stamp, then by its JSON. What is blank in it is taken from the
+    column `newest_by` or the vendor's stamp, then by what its JSON says. What is blank in it is taken from the
     next; notes of all are kept.
     """
     living = [row for row in copies if row.deleted_at is None] or copies
@@ -142,28 +141,75 @@ PHONE_COLUMNS = frozenset({"phone_no", "mobile", "phone_number", "from_number"})
 
 def _priority(row: Row, newest_by: str | None) -> tuple[int, str, str]:
     newest = row.values.get(newest_by) if newest_by else None
-    return newest if isinstance(newest, int) else -1, row.stamp or "", row.raw
+    meaning = repr(_meaning(json.loads(row.raw)))  # its text may be written in another way at the next pull
+    return newest if isinstance(newest, int) else -1, row.stamp or "", meaning
 
 
-def _same_moment(old: Value, new: Value) -> bool:
-    """Whether two stamps are one moment, written with another offset."""
-    moment = parse_stamp(old) if isinstance(old, str) else None
-    return moment is not None and isinstance(new, str) and parse_stamp(new) == moment
+def _same(column: str, old: Value, new: Value) -> bool:
+    """Whether a column says the same, written in another way."""
+    if old == new or (is_blank(old) and is_blank(new)):
+        return True
+    if not isinstance(old, str) or not isinstance(new, str):
+        return False
+    if column.endswith("_at"):
+        moment = parse_stamp(old)
+        return moment is not None and parse_stamp(new) == moment
+    if old[:1] in _BRACKETS and new[:1] in _BRACKETS:  # a list that is kept as JSON
+        with contextlib.suppress(ValueError):
+            return bool(_meaning(json.loads(old)) == _meaning(json.loads(new)))
+    return False
+
+
+_BRACKETS = ("[", "{")
 
 
 def differing_fields(old: str | None, new: str | None) -> frozenset[str]:
-    """Top-level fields in which two JSON rows differ."""
+    """Top-level fields in which two JSON rows differ in more than their writing.
+
+    Writing is: the order of keys, and of what stands in lists; blank or left out; a number or its digits;
+    an id or a stamp in another spelling. The six fields that people edit are compared letter by letter.
+    """
     if old is None or new is None:
         return frozenset()
-    left, right = json.loads(old), json.loads(new)
-    if not isinstance(left, dict) or not isinstance(right, dict):
-        return frozenset()
-    missing = object()
-    return frozenset(
-        str(name)
-        for name in left.keys() | right.keys()
-        if left.get(name, missing) != right.get(name, missing)
-    )
+    try:
+        left, right = json.loads(old), json.loads(new)
+        if isinstance(left, dict) and isinstance(right, dict):
+            names = left.keys() | right.keys()
+            return frozenset(n for n in names if _meaning(left.get(n), n) != _meaning(right.get(n), n))
+    except RecursionError:  # nested too deeply to be looked into
+        pass
+    return frozenset() if old == new else frozenset({""})
+
+
+def same_raw(old: str | None, new: str | None, ignored: frozenset[str] = frozenset()) -> bool:
+    """Whether two rows as JSON differ in their writing alone, or in `ignored` fields."""
+    return old == new or (old is not None and new is not None and differing_fields(old, new) <= ignored)
+
+
+def _meaning(value: Any, name: str = "") -> Any:
+    """A JSON value in a form that is the same for all of its writings; None when it is blank."""
+    match value:
+        case dict():
+            inner = {key: _meaning(one, key) for key, one in value.items()}
+            return tuple(sorted((key, one) for key, one in inner.items() if one is not None)) or None
+        case list():
+            return tuple(sorted(filter(None, map(_meaning, value)), key=repr)) or None
+        case bool():
+            return "true" if value else "false"
+        case float() if value.is_integer():
+            return str(int(value))
+        case str() if name in FIELDS:
+            return value or None
+        case str() if name.endswith("_at"):
+            return parse_stamp(value) or value or None
+        case str() if name.endswith("id") or name == "mobile":
+            return canonical_id(value) or None
+        case str():
+            return value or None
+        case None:
+            return None
+        case _:
+            return str(value)
 
 
 class Bits:

@@ -12,7 +12,7 @@ from pathlib import Path
 
 from syncer.config import Settings
 from syncer.cycle.joblist import specs
-from syncer.store import runs, schema
+from syncer.store import ids, runs, schema
 from syncer.store.connect import Database
 from syncer.store.runs import JobRow
 
@@ -32,6 +32,7 @@ def open_database(
         if migrate:
             schema.upgrade(db)
             register(db, settings)
+            ids.make_canonical(db)
             db.make_distinct()
     except BaseException:
         db.close()

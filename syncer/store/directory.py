@@ -17,7 +17,7 @@ from syncer.core.merge import dirty_fields
 from syncer.core.model import FIELDS, DirectoryContact, Fields, Row, State
 from syncer.core.normalise import to_e164
 from syncer.core.queue import Event
-from syncer.core.rows import Bits, differing_fields
+from syncer.core.rows import Bits, differing_fields, same_raw
 from syncer.store import bulk, contacts, holds, log, queue
 from syncer.store.contacts import TABLE, Policy
 from syncer.store.listed import Context, Deferred, Known, Reconciler
@@ -81,15 +81,11 @@ class DirectoryReconciler(Reconciler):
     def _look_up(self, conn: Connection, rows: Sequence[Row]) -> dict[str, Known]:
         listed = {row.key: row.raw for row in rows}
         return {
-            key: Known(row_id, same=bool(at_rest) and self._same_raw(raw, listed[key]))
+            key: Known(row_id, same=bool(at_rest) and same_raw(raw, listed[key], self.context.ignored))
             for key, row_id, raw, at_rest in fetch(
                 conn, _KNOWN, self.policy.account, json.dumps(list(listed))
             )
         }
-
-    def _same_raw(self, old: str | None, new: str) -> bool:
-        ignored = self.context.ignored
-        return old == new or bool(ignored and old and differing_fields(old, new) <= ignored)
 
     def _stored_rows(self, conn: Connection, keys: Iterable[str]) -> dict[str, Row]:
         return {
@@ -135,7 +131,7 @@ class DirectoryReconciler(Reconciler):
         if outcome.taken or outcome.restored:
             self.changed += 1
         elif (
-            not outcome.moves and not outcome.new and local.raw != contact.raw and local.base == outcome.base
+            not (outcome.moves or outcome.new or same_raw(local.raw, contact.raw)) and local.base == outcome.base
         ):
             self.raw_only += 1
             differing = differing_fields(local.raw, contact.raw) - self.context.ignored
@@ -279,7 +275,7 @@ def _save_row(
         changes = {n: (local.fields.get(n), outcome.local.get(n)) for n in FIELDS if n in values}
     log.changed(conn, TABLE, local.row_id, changes, at, "upstream")
     log.changed(conn, TABLE, local.row_id, outcome.overruled, at, "local")  # what lost stays on record
-    if local.raw != remote.raw:
+    if not same_raw(local.raw, remote.raw):
         values["raw"] = remote.raw
     if local.contact_id != remote.contact_id:
         values["contact_id"] = remote.contact_id

@@ -16,7 +16,7 @@ from typing import NamedTuple
 from sqlalchemy import Connection
 
 from syncer.core.model import Row
-from syncer.core.rows import Bits, combine
+from syncer.core.rows import Bits, combine, same_raw
 
 #: Rows of one write transaction at most: a person who edits meanwhile waits for no more than these.
 BLOCK = 100
@@ -141,7 +141,7 @@ class Reconciler(ABC):
     def _add_copy(self, row: Row, there: Known | None) -> None:
         """A row of an identity that is listed more than once: written at the end, together with the others."""
         copies = self.copies.setdefault(row.key, [])
-        if any(row.raw == one.raw for one in copies):
+        if any(same_raw(row.raw, one.raw) for one in copies):
             return
         copies.append(row)
         if len(copies) == 1 or self.newest_by or row.key in self.context.listed_twice:
@@ -159,7 +159,7 @@ class Reconciler(ABC):
             self.pending[row.key] = row
             return
         before = before or self._stored_rows(conn, [row.key]).get(row.key)
-        if before is None or row.deleted_at or before.raw == row.raw:
+        if before is None or row.deleted_at or same_raw(before.raw, row.raw):
             return  # the very same row again: rows moved while we read
         self.pending.pop(row.key, None)
         self.deferred.pop(row.key, None)

@@ -10,7 +10,17 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from syncer.core.model import Row
-from syncer.core.rows import Bits, Change, Insert, Remove, Same, Stored, decide_row, differing_fields
+from syncer.core.rows import (
+    Bits,
+    Change,
+    Insert,
+    Remove,
+    Same,
+    Stored,
+    decide_row,
+    differing_fields,
+    same_raw,
+)
 
 CONTENT = ("name", "phone_number", "phone_e164", "created_at", "updated_at", "custom_fields")
 
@@ -45,8 +55,8 @@ def test_a_change_says_old_and_new() -> None:
 
 
 def test_null_and_the_empty_text_are_one() -> None:
-    assert decide(stored(name=None), row(name="")).changes == {}
-    assert decide(stored(name="", custom_fields="[]"), row(name=None, custom_fields=None)).changes == {}
+    assert decide(stored(name=None), row(name="")) == Same(7)
+    assert decide(stored(name="", custom_fields="[]"), row(raw="{}", custom_fields=None)).changes == {}
 
 
 def test_a_row_that_is_back_is_restored_as_it_is() -> None:
@@ -64,7 +74,7 @@ def test_a_stamp_alone_is_no_change() -> None:
 
 def test_a_moment_in_another_spelling_is_no_change() -> None:
     utc, ist = "2026-11-21T12:00:00+0000", "2026-11-21T17:30:00+0530"
-    assert decide(stored(created_at=utc), row(created_at=ist)).changes == {}
+    assert decide(stored(created_at=utc), row(created_at=ist)) == Same(7)
     assert decide(stored(created_at=utc), row(created_at="2026-11-21T17:31:00+0530")).changes
     assert decide(stored(created_at="once"), row(created_at="twice")).changes
 
@@ -85,9 +95,100 @@ def test_fields_that_are_left_out(ignored: frozenset[str], expected: bool) -> No
 
 
 def test_differing_fields() -> None:
-    assert differing_fields('{"a":1,"b":2}', '{"b":2,"a":1}') == frozenset()
-    assert differing_fields('{"a":1,"b":2}', '{"a":1,"b":3,"c":null}') == {"b", "c"}
-    assert differing_fields(None, "{}") == differing_fields("[]", "{}") == frozenset()
+    assert differing_fields('{"a":1,"b":2}', '{"a":1,"b":3,"c":4}') == {"b", "c"}
+    assert differing_fields(None, "{}") == differing_fields("[]", "[]") == frozenset()
+    assert differing_fields("[]", "{}") == {""}
+    assert not same_raw(None, "{}") and same_raw(None, None) and not same_raw("[]", "{}")
+
+
+ANOTHER_WRITING = [
+    ({"a": 1, "b": 2}, {"b": 2, "a": 1}),
+    ({"a": {"x": 1, "y": [1, 2]}}, {"a": {"y": [2, 1], "x": 1}}),
+    ({"a": None}, {"a": ""}),
+    ({"a": None}, {}),
+    ({"a": ""}, {"a": []}),
+    ({"a": {}}, {"a": None}),
+    ({"a": [None, ""]}, {}),
+    ({"a": {"b": None}}, {}),
+    ({"a": 7}, {"a": "7"}),
+    ({"a": 7.0}, {"a": 7}),
+    ({"a": 1.5}, {"a": "1.5"}),
+    ({"a": True}, {"a": "true"}),
+    ({"id": 1}, {"id": "1"}),
+    ({"id": 1.0}, {"id": " 1 "}),
+    ({"id": "1.0"}, {"id": "+1"}),
+    ({"contact_group_id": 7}, {"contact_group_id": "7.0"}),
+    ({"contact_id": "550E8400-E29B-41D4-A716-446655440000"}, {"contact_id": "{550e8400-e29b-41d4-a716-446655440000}"}),
+    ({"mobile": 919200000001}, {"mobile": "+919200000001"}),
+    ({"custom_fields": [{"name": "A", "value": None}, {"name": "B", "value": "1"}]},
+     {"custom_fields": [{"value": 1, "name": "B"}, {"name": "A"}]}),
+    ({"created_at": "2024-05-08T12:45:03+0000"}, {"created_at": "2024-05-08T18:15:03+05:30"}),
+    ({"phone_no": 919200000001}, {"phone_no": "919200000001"}),
+    ({"company": None}, {"company": ""}),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("one", "other"), ANOTHER_WRITING)
+def test_another_writing_of_a_row_is_the_same_row(one: Any, other: Any) -> None:
+    for left, right in ((one, other), (other, one)):
+        assert differing_fields(json.dumps(left), json.dumps(right)) == frozenset()
+        there = Stored(7, {"name": "A"}, json.dumps(left | {"name": "A"}), False)
+        assert decide(there, row(raw=json.dumps(right | {"name": "A"}), name="A")) == Same(7)
+
+
+@pytest.mark.parametrize(
+    ("one", "other"),
+    [
+        ({"a": 1}, {"a": 2}),
+        ({"a": 1}, {"a": "1.5"}),
+        ({"a": [1, 1]}, {"a": [1]}),
+        ({"a": [1]}, {"a": 1}),
+        ({"a": 0}, {}),
+        ({"a": False}, {"a": None}),
+        ({"a": "7.0"}, {"a": "7"}),
+        ({"a": " x"}, {"a": "x"}),
+        ({"a": "X"}, {"a": "x"}),
+        ({"id": "01"}, {"id": "1"}),
+        ({"created_at": "2024-05-08T12:45:03+0000"}, {"created_at": "2024-05-08T12:45:03+0530"}),
+        ({"email_id": "1.0"}, {"email_id": "1"}),
+        ({"company": "Acme "}, {"company": "Acme"}),
+        ({"phone_no": "+919200000001"}, {"phone_no": "919200000001"}),
+        ({"custom_fields": [{"name": "A", "value": "1"}]}, {"custom_fields": [{"name": "B", "value": "1"}]}),
+    ],
+)
+def test_a_row_that_says_something_else_is_not_the_same(one: Any, other: Any) -> None:
+    assert differing_fields(json.dumps(one), json.dumps(other)) == one.keys() | other.keys()
+
+
+def test_a_column_of_json_is_the_same_in_another_order() -> None:
+    one = '[{"name":"A","value":"x"},{"name":"B","value":null}]'
+    other = '[{"value":"","name":"B"},{"name":"A","value":"x"}]'
+    there = Stored(7, {"custom_fields": one}, f'{{"custom_fields":{one}}}', False)
+    assert decide(there, row(raw=f'{{"custom_fields":{other}}}', custom_fields=other)) == Same(7)
+    assert decide(stored(custom_fields=one), row(custom_fields="[broken")).changes
+    assert decide(stored(custom_fields=one), row(custom_fields='[{"name":"A","value":"y"}]')).changes
+
+
+def test_a_row_that_is_nested_too_deeply_is_compared_as_it_is_written() -> None:
+    deep = '{"a":' + "[" * 900 + "1" + "]" * 900 + "}"
+    assert same_raw(deep, deep) and not same_raw(deep, deep.replace("1", "2"))
+
+
+JSON = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False, allow_infinity=False) | st.text(),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=3), inner, max_size=3),
+    max_leaves=8,
+)
+
+
+@given(
+    st.dictionaries(st.text(max_size=3), JSON, max_size=4),
+    st.dictionaries(st.text(max_size=3), JSON, max_size=4),
+)
+def test_any_two_rows_can_be_compared(one: Any, other: Any) -> None:
+    left, right = json.dumps(one), json.dumps(other)
+    assert differing_fields(left, left) == frozenset()
+    assert differing_fields(left, right) == differing_fields(right, left)
 
 
 @given(st.lists(st.integers(0, 40_000)))
