@@ -163,6 +163,15 @@ def canonical_id(written: str) -> str:
     return text
 
 
+def written_like(canonical: str, sample: str) -> str:
+    """A canonical UUID in the writing of another one: a vendor may look ids up letter by letter."""
+    form = canonical_id(sample)
+    if sample == form or not (_UUID.fullmatch(canonical) and _UUID.fullmatch(form)):
+        return canonical
+    text = canonical.upper() if form.upper() in sample else canonical
+    return sample.strip(_AROUND).replace(form.upper(), text).replace(form, text)
+
+
 #: Blanks, and the marks that copying leaves at the ends of a text.
 _AROUND = " \t\r\n\v\f\u00a0\u200b\u200e\u200f\u2060\ufeff\x00"
 _WHOLE_NUMBER = re.compile(r"\+?(0|[1-9][0-9]*)(?:\.0+)?")

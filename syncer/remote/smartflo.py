@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from datetime import datetime, timedelta
 
 from syncer.core.model import Page, Row, Value
-from syncer.core.normalise import to_e164
+from syncer.core.normalise import canonical_id, to_e164
 from syncer.core.retry import parse_ist
 from syncer.errors import AuthError, BadAnswerError
 from syncer.remote import rows as read
@@ -250,11 +250,12 @@ class Smartflo:
     def _contact_row(self, row: Mapping[str, Json], raw: str) -> Row:
         key = read.identity(row, "id")
         values = read.texts(row, _TEXTS)
-        custom = row.get("custom_fields")
+        custom, group = row.get("custom_fields"), values["contact_group_id"]
         values |= {
             "smartflo_id": key,
+            "contact_group_id": canonical_id(group) if isinstance(group, str) else group,
             "phone_e164": to_e164(read.text(row.get("phone_number")), self._region),
-            "custom_fields": None if custom is None else read.raw_json(custom),
+            "custom_fields": None if custom in (None, "", {}) else read.raw_json(custom),
         }
         return self._stamped(row, Row(key, values, raw))
 

@@ -11,7 +11,7 @@ from datetime import timedelta
 from functools import partial
 
 from syncer.core.model import FIELDS, Note, Page, Row, Value
-from syncer.core.normalise import to_e164, utc_text
+from syncer.core.normalise import to_e164, utc_text, written_like
 from syncer.core.received import StampSource, read_stamps, read_time, received_ms
 from syncer.errors import AuthError, BadAnswerError, PermissionDeniedError, RejectedError
 from syncer.remote import rows as read
@@ -81,6 +81,7 @@ class Telecmi:
         self._app_id = read.integer_or_text(app_id)
         self._secret = secret
         self._region = region
+        self._id_sample = ""  #: the last contact_id, as the directory wrote it
         self._session = Session(
             door,
             tokens,
@@ -118,7 +119,8 @@ class Telecmi:
         An answer that holds other contacts only proves nothing (BadAnswerError). A 404 while a
         listing shows the token to be good is about the contact: RejectedError with code 404.
         """
-        answer = await self._contact_call(DIRECTORY, {"contact_id": contact_id}, of_record=True)
+        asked = {"contact_id": written_like(contact_id, self._id_sample)}
+        answer = await self._contact_call(DIRECTORY, asked, of_record=True)
         _, rows = self._list(answer, DIRECTORY, "contacts")
         page = read.read_page(rows, self._directory_row)
         for row in page.rows:
@@ -167,13 +169,13 @@ class Telecmi:
 
     async def update(self, contacts: Sequence[Mapping[str, str]]) -> None:
         """Update 1..100 contacts: each its `contact_id` and the fields that change."""
-        await self._contact_call(
-            "/v3/contact/update", {"contacts": [dict(one) for one in contacts]}, write=True
-        )
+        rows = [{**one, "contact_id": written_like(one["contact_id"], self._id_sample)} for one in contacts]
+        await self._contact_call("/v3/contact/update", {"contacts": rows}, write=True)
 
     async def delete(self, ids: Sequence[str]) -> None:
         """Delete 1..100 contacts by `contact_id`."""
-        await self._contact_call("/v3/contact/delete", {"contact_ids": list(ids)}, write=True)
+        written = [written_like(one, self._id_sample) for one in ids]
+        await self._contact_call("/v3/contact/delete", {"contact_ids": written}, write=True)
 
     # -- the token ---------------------------------------------------------------------------------
 
@@ -269,6 +271,7 @@ class Telecmi:
 
     def _directory_row(self, row: Mapping[str, Json], raw: str) -> Row:
         key = read.identity(row, "contact_id")
+        self._id_sample = read.text(row["contact_id"]) or ""
         values = read.texts(row, FIELDS)
         values |= {"contact_id": key, "phone_e164": self._phone(row.get("phone_no"))}
         return Row(key, values, raw)

@@ -131,7 +131,8 @@ class DirectoryReconciler(Reconciler):
         if outcome.taken or outcome.restored:
             self.changed += 1
         elif (
-            not (outcome.moves or outcome.new or same_raw(local.raw, contact.raw)) and local.base == outcome.base
+            not (outcome.moves or outcome.new or same_raw(local.raw, contact.raw))
+            and local.base == outcome.base
         ):
             self.raw_only += 1
             differing = differing_fields(local.raw, contact.raw) - self.context.ignored

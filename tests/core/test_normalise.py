@@ -24,6 +24,7 @@ from syncer.core.normalise import (
     to_e164,
     utc_text,
     voicename_epoch_ms,
+    written_like,
 )
 
 ANY_TEXT = st.text(st.characters(codec=None), max_size=80)
@@ -129,6 +130,17 @@ UUID = "550e8400-e29b-41d4-a716-446655440000"
 )
 def test_spellings_of_one_id(canonical: str, spellings: list[str]) -> None:
     assert {canonical_id(one) for one in spellings} == {canonical}
+
+
+@pytest.mark.parametrize(
+    "sample", [UUID, UUID.upper(), f"{{{UUID}}}", f" {{{UUID.upper()}}} ", f"urn:uuid:{UUID}"]
+)
+def test_an_id_is_sent_in_the_writing_of_the_vendor(sample: str) -> None:
+    other = UUID.replace("550e", "aa0e")
+    assert written_like(UUID, sample) == sample.strip()
+    assert written_like(other, sample) == sample.strip().replace("550e", "aa0e").replace("550E", "AA0E")
+    assert written_like("c-1", sample) == "c-1"
+    assert written_like(other, "c-1") == written_like(other, " 1.0 ") == written_like(other, "") == other
 
 
 def test_what_may_be_two_ids_stays_two() -> None:
