@@ -109,7 +109,9 @@ def _dialect() -> Dialect:
     """One dialect for all files, since what is compiled belongs to it."""
     engine = create_engine("sqlite+pysqlite://")
     with engine.connect():  # it looks at SQLite's version then
-        return engine.dialect
+        pass
+    engine.dispose()
+    return engine.dialect
 
 
 class Database:
@@ -161,7 +163,7 @@ class Database:
         )
         conn.isolation_level = None
         conn.text_factory = lenient
-        for pragma in (
+        pragmas = (
             f"page_size = {PAGE_SIZE}",  # of a new file; one that is there keeps its own
             "journal_mode = WAL",
             "synchronous = FULL",  # an intent must outlive a power cut
@@ -172,8 +174,13 @@ class Database:
             "cache_size = -8000",  # kB: the upper pages of all indexes of a large mirror
             f"wal_autocheckpoint = {CHECKPOINT_PAGES if checkpoints else 0}",
             "schema_version",  # a first reading: now the log and its index are there
-        ):
-            conn.execute(f"PRAGMA {pragma}")
+        )
+        try:
+            for pragma in pragmas:
+                conn.execute(f"PRAGMA {pragma}")
+        except BaseException:
+            conn.close()
+            raise
         return conn
 
     def _begin(self, conn: Connection) -> None:

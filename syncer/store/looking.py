@@ -51,8 +51,12 @@ class Looking:
             # Not opened read-only: then nobody could take up the log of a program that was killed.
             self._conn = sqlite3.connect(path, timeout=busy_timeout, isolation_level=None)
             self._conn.text_factory = lenient
-            for pragma in ("query_only = ON", "trusted_schema = OFF", "cache_size = -8000"):
-                self._conn.execute(f"PRAGMA {pragma}")
+            try:
+                for pragma in ("query_only = ON", "trusted_schema = OFF", "cache_size = -8000"):
+                    self._conn.execute(f"PRAGMA {pragma}")
+            except BaseException:
+                self._conn.close()
+                raise
 
     @contextlib.contextmanager
     def read(self) -> Iterator[sqlite3.Connection]:
