@@ -85,6 +85,7 @@ class _Try:
     close: bool  #: it asked the vendor to close the connection after its answer
     connecting: bool = False  #: nothing of the request has been sent yet
     endless: bool = False  #: the answer has begun, and only the end of the connection can end it
+    socket: Any = None  #: httpcore's stream, once the vendor or a proxy has taken the connection
 
     async def trace(self, event: str, info: dict[str, Any]) -> None:
         """Hear from the connection pool what it does (httpx's extension `trace`)."""
@@ -94,6 +95,13 @@ class _Try:
             elif event == "http11.send_request_headers.started":
                 # A proxy is asked for a tunnel first, which is not yet the request.
                 self.connecting = info["request"].method == b"CONNECT"
+        elif event == "connection.connect_tcp.complete":
+            self.socket = info["return_value"]
+
+    async def give_up(self) -> None:
+        """Close a connection whose handshake did not end: httpcore forgets it when a deadline cancels it."""
+        if self.connecting and self.socket is not None:
+            await self.socket.aclose()
 
 
 class Door:
@@ -334,7 +342,11 @@ class Door:
             content=None if call.json is None else encode(call.json),
             extensions={"trace": this.trace},
         )
-        response = await self.transport.handle_async_request(request)
+        try:
+            response = await self.transport.handle_async_request(request)
+        except BaseException:
+            await this.give_up()
+            raise
         response.request = request
         named = response.headers
         this.endless = not {"content-length", "transfer-encoding"} & named.keys()

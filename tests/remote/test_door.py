@@ -516,14 +516,20 @@ async def read_request_only(reader: asyncio.StreamReader, _: asyncio.StreamWrite
 
 
 async def test_a_tls_handshake_that_hangs_was_never_sent() -> None:
+    ended = asyncio.Event()
+
     async def silent(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        await asyncio.sleep(3600)
+        while await reader.read(65_536):
+            pass
+        ended.set()
 
     async with listening(silent) as url:
         the_door = real(url.replace("http", "https"), timeout=0.1)
         with pytest.raises(TransientError) as caught:
             await the_door.call(WRITE)
         assert not caught.value.sent
+        async with asyncio.timeout(5):
+            await ended.wait()  # the connection was closed, not only forgotten
         await the_door.aclose()
 
 
