@@ -8,6 +8,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import json
+import os
 import select
 import signal
 import subprocess
@@ -22,7 +23,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from syncer.cli.common import App, example, pass_app, say, show_table
+from syncer.cli.common import App, example, new_file, pass_app, say, show_table
 from syncer.cli.sandbox import CONFIG
 from syncer.errors import UsageError
 
@@ -52,8 +53,8 @@ def demo(app: App) -> None:
     folder = Path(tempfile.mkdtemp(prefix="syncer-demo-"))
     with _sandbox() as url:
         config = folder / "syncer.toml"
-        config.write_text(CONFIG.format(url=url).replace("sandbox.db", "mirror.db"), encoding="utf-8")
-        config.chmod(0o600)
+        with os.fdopen(new_file(config), "w", encoding="utf-8") as file:
+            file.write(CONFIG.format(url=url).replace("sandbox.db", "mirror.db"))
         say(f"A stand-in for TeleCMI and Smartflo is listening on {url}; its people are invented.")
         # Without the environment: credentials in it belong to real accounts.
         _Demo(app, url, load_settings(config, {})).tell()

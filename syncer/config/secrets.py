@@ -157,8 +157,9 @@ def not_for_root(path: Path) -> str | None:
     other = files.outsider(path)
     if other is None:
         return None
-    instead = "" if other.uid is None else f", or give it to root ({other.remedy})"
-    return f"root does not take it, since {other}. {other.advice}{instead}."
+    return (
+        f"root does not take it, since {other}. {other.advice}, or keep the file where root alone may write."
+    )
 
 
 def unreadable(error: OSError) -> str:

@@ -126,8 +126,7 @@ class OpenFiles:
         if handle is None or os.fstat(handle).st_size <= _LOG_HEADER:
             return None
         target = _free_name(beside(self._path, LOG), _stamp())
-        with open(handle, "rb", closefd=False) as source, target.open("xb") as copy:
-            target.chmod(0o600)
+        with open(handle, "rb", closefd=False) as source, os.fdopen(files.create(target), "wb") as copy:
             at = 0
             while chunk := os.pread(source.fileno(), 1 << 20, at):
                 at += copy.write(chunk)
@@ -200,8 +199,11 @@ def _salt(log_header: bytes) -> int | None:
 @contextlib.contextmanager
 def _record(path: Path, flags: int) -> Iterator[int]:
     """The record, opened and locked; OSError where there is none, and no folder to make it in."""
-    name = path.with_name(f"{path.name}.locks") / RECORD
-    handle = files.open_plain(name, flags)
+    folder = files.open_folder(path.with_name(f"{path.name}.locks"))
+    try:
+        handle = files.open_plain(RECORD, flags, folder=folder)
+    finally:
+        os.close(folder)
     try:
         fcntl.flock(handle, fcntl.LOCK_EX)
         yield handle
