@@ -129,7 +129,8 @@ def make_folder(path: Path, group: str | None = None) -> None:
     """
     if path.is_dir():
         return
-    gid = None if group is None else gid_of(group)
+    if group is not None:
+        gid_of(group)  # where there is none, nothing is made
     make_folder(path.parent, group)
     try:
         path.mkdir(mode=0o700)
@@ -137,13 +138,42 @@ def make_folder(path: Path, group: str | None = None) -> None:
         if path.is_dir():
             return  # another process was quicker
         raise
-    if gid is not None:
+    if group is not None:
         handle = open_folder(path)
         try:
-            os.fchown(handle, -1, gid)
-            os.fchmod(handle, 0o770)
+            settle(handle, group)
         finally:
             os.close(handle)
+
+
+def settle(handle: int, group: str | None) -> None:
+    """Give an open file or folder to `group` as well, or to its owner alone, where it is ours to change.
+
+    Raises OSError, also where there is no such group.
+    """
+    found = os.fstat(handle)
+    all_of_it = 0o770 if stat.S_ISDIR(found.st_mode) else 0o660
+    if group is not None:
+        gid = gid_of(group)
+        if os.geteuid() in (0, found.st_uid):  # else one of the group: the owner has set it up
+            _change(handle, all_of_it, gid)
+    elif found.st_uid == os.geteuid() and found.st_mode & 0o077:
+        os.fchmod(handle, all_of_it & 0o700)
+
+
+def share(handle: int, folder: int) -> None:
+    """Give an open file of ours to the group that its open folder is given to. Raises OSError."""
+    if os.fstat(handle).st_uid == os.geteuid():
+        found = os.fstat(folder)
+        _change(handle, found.st_mode & 0o660, found.st_gid)
+
+
+def _change(handle: int, mode: int, gid: int) -> None:
+    found = os.fstat(handle)
+    if found.st_gid != gid and mode & 0o070:
+        os.fchown(handle, -1, gid)
+    if stat.S_IMODE(found.st_mode) != mode:
+        os.fchmod(handle, mode)
 
 
 def gid_of(group: str) -> int:

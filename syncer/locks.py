@@ -10,7 +10,6 @@ import asyncio
 import contextlib
 import fcntl
 import os
-import stat
 from collections.abc import AsyncIterator, Iterable, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
@@ -57,28 +56,13 @@ class Locks:
         files.make_folder(self._database.parent, self._group)
         folder = files.open_folder(self._folder, make=True)
         try:
-            self._share(folder)
+            files.settle(folder, self._group)  # who may write the database may lock it
             handle = files.open_plain(name, os.O_RDWR | os.O_CREAT, folder=folder)
+            with files.closed_on_error(handle):
+                files.share(handle, folder)
         finally:
             os.close(folder)
-        with files.closed_on_error(handle):
-            self._share(handle)
         return handle
-
-    def _share(self, handle: int) -> None:
-        """Who may write the database may lock it: the same owner, group and mode."""
-        try:
-            found = self._database.lstat()
-        except FileNotFoundError:
-            return
-        mine = os.fstat(handle)
-        mode = stat.S_IMODE(found.st_mode) & 0o660
-        mode |= (mode & 0o440) >> 2 if stat.S_ISDIR(mine.st_mode) else 0
-        if (stat.S_IMODE(mine.st_mode), mine.st_gid) == (mode, found.st_gid):
-            return
-        with contextlib.suppress(PermissionError):  # only the owner can share it
-            os.fchmod(handle, mode)
-            os.fchown(handle, found.st_uid if os.geteuid() == 0 else -1, found.st_gid)
 
     def release(self, handle: int) -> None:
         """Give a lock back."""

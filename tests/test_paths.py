@@ -7,8 +7,10 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import grp
 import os
 import shutil
+import stat
 import tempfile
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
@@ -120,8 +122,9 @@ def keep_out(home: Path) -> None:
     forget.copy_key(home / "mirror.db", home / "copy.db")
 
 
-def back_up(home: Path) -> None:
-    care.make_backup(Backup(True, timedelta(days=1), 3, home / "backups"), home / "mirror.db", NOW)
+def back_up(home: Path, folder: Path | None = None) -> None:
+    config = Backup(True, timedelta(days=1), 3, folder or home / "backups")
+    care.make_backup(config, home / "mirror.db", NOW)
 
 
 def command(*args: str) -> Callable[[Path], None]:
@@ -356,3 +359,40 @@ def test_the_owner_of_the_folder_is_not_in_the_way(served: Path) -> None:
     for path in [served / "home", *(served / "home").rglob("*")]:
         os.chown(path, 0, 0)
     assert run(["--config", str(served / "syncer.toml"), "db", "upgrade"]) == 0
+
+
+@as_root
+@pytest.mark.parametrize(
+    ("action", "error"),
+    [
+        (command("db", "backup", "{home}/pis/copy.db"), "78"),
+        (command("init", "{home}/pis/fresh.toml"), "1"),
+        (command("doctor", "--report", "{home}/pis/report.txt"), "1"),
+        (lambda home: back_up(home, home / "pis"), "Root does not work in"),
+        (lambda home: back_up(home, home / "pis" / "backups"), "Root does not work in"),
+    ],
+    ids=["db backup", "init", "report", "backups", "new folder for backups"],
+)
+@pytest.mark.parametrize(("uid", "mode"), [(PI, 0o755), (0, 0o777)])
+def test_root_leaves_no_file_where_others_may_write(
+    home: Path, action: Callable[[Path], None], error: str, uid: int, mode: int
+) -> None:
+    (home / "pis").mkdir()
+    os.chown(home / "pis", uid, uid)
+    (home / "pis").chmod(mode)
+    with pytest.raises(SyncerError, match=error):
+        action(home)
+    assert list((home / "pis").iterdir()) == []
+
+
+@as_root
+def test_root_shares_a_database_with_the_group_of_the_config(home: Path) -> None:
+    group = grp.getgrgid(65534).gr_name
+    text = CONFIG.replace('mirror.db"', f'shared/mirror.db"\ngroup = "{group}"')
+    (home / "syncer.toml").write_text(text)
+    for line in ("db upgrade", "db check", "status", "queue list"):
+        command(*line.split())(home)
+    made = sorted([home / "shared", *(home / "shared").rglob("*")])
+    assert {path.stat().st_gid for path in made} == {65534}
+    assert {stat.S_IMODE(path.stat().st_mode) for path in made} == {0o770, 0o660}
+    assert home / "shared" / "mirror.db.locks" / "schema.lock" in made

@@ -9,7 +9,6 @@ import contextlib
 import ctypes
 import os
 import sqlite3
-import stat
 from collections.abc import Iterator
 from functools import cache
 from pathlib import Path
@@ -45,23 +44,6 @@ def map_error(error: SQLAlchemyError, path: Path) -> StoreError | UsageError:
     return StoreError(f"the database {path.name} could not be used ({type(error).__name__})")
 
 
-def _settle_mode(handle: int, group: str | None) -> None:
-    """Take from others what they may not have, where the file is ours to change."""
-    there = os.fstat(handle)
-    mode = stat.S_IMODE(there.st_mode)
-    if group is None:
-        if there.st_uid == os.geteuid() and mode & 0o077:
-            os.fchmod(handle, 0o600)
-        return
-    gid = files.gid_of(group)
-    if os.geteuid() not in (0, there.st_uid):
-        return  # one of the group: the owner has set it up
-    if there.st_gid != gid:
-        os.fchown(handle, -1, gid)
-    if mode != 0o660:
-        os.fchmod(handle, 0o660)
-
-
 def _is_sqlite(handle: int) -> bool:
     """Whether the file is empty or begins as SQLite's do."""
     head = os.pread(handle, 16, 0)
@@ -95,7 +77,7 @@ def _settle_file(path: Path, group: str | None, *, create: bool) -> None:
     try:
         if create and not _is_sqlite(handle):  # SQLite itself takes a file of one byte for an empty database
             raise SchemaError(faults.BROKEN.format(name=path.name))
-        _settle_mode(handle, group)
+        files.settle(handle, group)
     finally:
         os.close(handle)
 

@@ -202,6 +202,8 @@ def _record(path: Path, flags: int) -> Iterator[int]:
     folder = files.open_folder(path.with_name(f"{path.name}.locks"))
     try:
         handle = files.open_plain(RECORD, flags, folder=folder)
+        with files.closed_on_error(handle):
+            files.share(handle, folder)
     finally:
         os.close(folder)
     try:
