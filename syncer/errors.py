@@ -12,8 +12,7 @@
       StoreError                        the database file: full, read-only, not a database
         StoreBusyError                  someone else holds it: try again; exit 75
         SchemaError                     written by a newer version, or damaged; exit 78
-      SafetyError
-        DeletionLimitError              a plan that needs a person first
+      LowDiskError                      the disk is nearly full: nothing more is pulled
       LockedError(holder)               another process runs this job; exit 75
       UsageError                        what was asked for cannot be done as said; exit 1
 
@@ -139,12 +138,8 @@ class SchemaError(StoreError):
     """The database was written by a newer version, or is not one of ours."""
 
 
-class SafetyError(SyncerError):
-    """Something that a person has to look at before it may happen."""
-
-
-class DeletionLimitError(SafetyError):
-    """More would be removed, or turn blank, than `max_deletions` allows."""
+class LowDiskError(SyncerError):
+    """The disk of the database has less room than is kept in reserve: nothing more is pulled into it."""
 
 
 class LockedError(SyncerError):

@@ -23,7 +23,7 @@ import httpx
 
 from syncer.config import Settings, settings_from
 from syncer.cycle import jobs
-from syncer.cycle.env import Env, build
+from syncer.cycle.env import Env, build, disk_of
 from syncer.cycle.run import Run
 from syncer.remote.tokens import TokenStore
 from syncer.sandbox import Fault, World, create_app
@@ -120,6 +120,7 @@ class Office:
         self.clock = clock or VirtualClock()
         self.world = world or World(clock=lambda: self.clock.now().timestamp())
         self.only = tuple(only)
+        self.disk = disk_of  #: how large the disk is, and how much of it is free
         self.rewrite: Rewrite | None = None  #: another way in which the vendors write their answers
         raw: dict[str, Any] = {
             "database": {"url": "sqlite:///mirror.db"},
@@ -150,7 +151,9 @@ class Office:
         transport: httpx.AsyncBaseTransport = httpx.ASGITransport(self.app)
         if self.rewrite is not None:
             transport = Rewriting(transport, self.rewrite)
-        return build(self.settings, self.db, self.clock, transport=transport, tokens=self.tokens)
+        env = build(self.settings, self.db, self.clock, transport=transport, tokens=self.tokens)
+        env.disk = self.disk
+        return env
 
     def run(self, *names: str, full: bool = False, person: bool = True) -> list[Run]:
         """Run jobs (all, or by name) once, as `syncer sync` does."""

@@ -82,17 +82,13 @@ def adding_account(settings: Settings, word: str | None) -> TelecmiAccount:
 
 
 def readable(number: str, region: str) -> str:
-    """The number in E.164; UsageError when it is masked or cannot be read."""
-    from syncer.core.normalise import is_masked, to_e164
+    """The number in E.164; UsageError, with the reason, when it cannot be sent."""
+    from syncer.core.normalise import phone_problem, to_e164
 
-    if is_masked(number):
-        raise UsageError("the phone number is masked or has letters in it: write the full number")
+    problem = phone_problem(number, region)
     e164 = to_e164(number, region)
-    if e164 is None:
-        raise UsageError(
-            f"the phone number cannot be read in region {region}: write all of it, with its country code "
-            "(such as +91...)"
-        )
+    if problem or e164 is None:
+        raise UsageError(f"the phone number {problem}")
     return e164
 
 

@@ -1,4 +1,5 @@
-"""The safety limits: whether what a listing would remove or blank may happen without a person.
+"""The safety limits: whether what a listing would remove or blank may happen without a person, and how far
+a listing is read that does not end.
 
 Pure arithmetic over counts; which rows those are, and what a person decided, is left to the store.
 """
@@ -13,6 +14,68 @@ SMALL_NUMBER = 5
 
 #: A column of which nothing is left counts as blanked from this many values on.
 WHOLE_COLUMN = 3
+
+#: The most bytes of JSON that a page of rows may have: some hundred times what one of contacts has.
+LARGEST_PAGE = 8 << 20
+
+#: So many rows of any list are read, and of one that says how many it has.
+MANY, COUNTED = 20_000, 1_000
+
+#: Beyond that, so many times what was there before, and so many times what the list itself counted.
+GROWN, OVERCOUNTED = 4, 2
+
+#: Bytes that a row may have on average once the list is long.
+BYTES_PER_ROW = 2048
+
+#: What is left free on the disk of the database: bytes, and at most this share of a small one.
+RESERVE, RESERVED_SHARE = 200_000_000, 0.05
+
+
+@dataclass(frozen=True, slots=True)
+class Extent:
+    """How much of a listing has come."""
+
+    rows: int
+    size: int  #: bytes of JSON
+    page: int  #: those of the last page
+    known: int  #: rows that the mirror had before
+    counted: int | None  #: the list's own count at its begin, where it was one
+
+
+def endless(extent: Extent) -> str:
+    """Why no more of a listing is read, or '': it is far longer than what was there and than its own count.
+
+    What came is kept, so that a list that really is so long is read to its end within a few runs.
+    """
+    if extent.page > LARGEST_PAGE:
+        return (
+            f"a page of {_mb(extent.page)}, more than {_mb(LARGEST_PAGE)}, which no page of such rows needs; "
+            "nothing of it is taken over"
+        )
+    floor = MANY if extent.counted is None else max(COUNTED, OVERCOUNTED * extent.counted)
+    most = max(floor, GROWN * extent.known)
+    if extent.rows <= most and extent.size <= max(most, MANY) * BYTES_PER_ROW:
+        return ""
+    counted = "" if extent.counted is None else f" and it counted {extent.counted:,} itself"
+    return (
+        f"the listing does not end: {extent.rows:,} rows ({_mb(extent.size)}) came, where {extent.known:,} were "
+        f"known{counted}; if upstream really has so many, the next runs read on"
+    )
+
+
+def low_disk(free: int, total: int) -> str:
+    """Why nothing more is pulled onto a disk with so many bytes, or ''."""
+    reserve = int(min(RESERVE, RESERVED_SHARE * total))
+    if free >= reserve:
+        return ""
+    return (
+        f"the disk of the database is nearly full ({_mb(free)} free, {_mb(reserve)} are kept in reserve): free "
+        "some space; edits are still sent, and pulls go on when there is room"
+    )
+
+
+def _mb(size: int) -> str:
+    return f"{size / 1e6:,.1f} MB"
 
 
 @dataclass(frozen=True, slots=True)

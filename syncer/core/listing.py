@@ -164,6 +164,13 @@ class Walk:
         """What the vendor last said there is: good for a progress bar, believed by nobody."""
         return next((total for total in reversed(self._totals) if total is not None), None)
 
+    @property
+    def counted(self) -> int | None:
+        """What the vendor counted on the first page, unless that may be the rows of this page alone."""
+        if self._first is None or self._first.total is None or self._first.total <= self._first.size:
+            return None
+        return self._first.total
+
     def feed(self, page: Page) -> None:
         """Take one page."""
         self._pages += 1

@@ -67,6 +67,11 @@ class Page:
         """How many rows the vendor sent, understood or not."""
         return len(self.rows) + len(self.set_aside)
 
+    @property
+    def weight(self) -> int:
+        """How many characters of JSON its rows have."""
+        return sum(len(row.raw) for row in self.rows) + sum(len(row.raw) for row in self.set_aside)
+
 
 class Paging(StrEnum):
     """How a list call goes on."""

@@ -18,6 +18,21 @@ _LONGEST_PHONE = 64
 _LEADING = re.compile(r"^\(\+(\d{1,3})\)")
 #: What may stand between the digits of a readable number.
 _PHONE = re.compile(r"\+?[\d\s().\-]+")
+#: A word that says whose or what kind of number it is, in front of it or after it.
+_LABEL = re.compile(
+    r"^\(?(?:{0})\b\)?[\s.:-]*|[\s-]*\(?\b(?:{0})\.?\)?$".format(
+        "office|off|home|res|residence|mobile|mob|cell|work|direct|main|phone|ph|tel|telephone|whatsapp"
+    ),
+    re.IGNORECASE,
+)
+#: `ext 5`, `extn. 5`, `x5`, `;ext=5`, `#5` at the end of a number.
+_EXTENSION = re.compile(
+    r"[\s,;]*(?:\(?\bext(?:ension|n)?\b|(?<=\d)ext|x|#)[\s.:=#-]*\d{1,7}\)?$", re.IGNORECASE
+)
+#: What stands between two numbers.
+_SEVERAL = re.compile(r"[,;/|&\n]|\b(?:or|and)\b", re.IGNORECASE)
+#: A letter in the place of a digit, with digits around it, as no word has it.
+_LETTER_FOR_DIGIT = re.compile(r"\d[^\W\d_]+\d|^[^\W\d_]+\d{2,}$|\d[^\W\d_]+$")
 #: Signs that are put in the place of a hidden digit.
 _MASK_SIGNS = frozenset("*#?_~•●∙·…×xX")
 #: Blanks and marks that copying out of a chat or a spreadsheet leaves around a number.
@@ -105,7 +120,8 @@ def _plain_mobile(text: str, region: str) -> str | None:
 def _to_e164(text: str, region: str) -> str | None:
     import phonenumbers
 
-    plain = _LEADING.sub(r"+\1 ", _plain_phone(text))
+    plain = _LABEL.sub(" ", _plain_phone(text)).strip()
+    plain = _LEADING.sub(r"+\1 ", plain)
     # phonenumbers reads letters as keypad digits, so a mask would come out as somebody's number.
     if not _PHONE.fullmatch(plain):
         return None
@@ -130,16 +146,39 @@ def _plain_phone(text: str) -> str:
     return plain[4:].strip() if plain[:4].lower() == "tel:" else plain
 
 
+def phone_problem(written: str, region: str) -> str:
+    """Why a text cannot be sent as a phone number, and what to write instead; '' when it can.
+
+    A number with an extension is not read at all: it is that of a switchboard, which several people share,
+    and what is sent would lack the part that tells them apart. A label next to a number is read past
+    (`to_e164`), but not dropped unasked.
+    """
+    plain = _plain_phone(written)
+    if "@" in plain or plain.lower().startswith(("sip:", "sips:")):
+        return "is a SIP address, which upstream does not take: write a phone number"
+    main = _EXTENSION.sub("", plain)
+    if main != plain and to_e164(main, region) is not None:
+        return "has an extension, which upstream does not take: write the number alone"
+    if sum(to_e164(part, region) is not None for part in _SEVERAL.split(plain)) > 1:
+        return "holds more than one number: write one"
+    if is_masked(written):
+        return "is masked: write the full number"
+    if sum(sign.isdigit() for sign in plain) >= 7 and any(sign.isalpha() for sign in plain):
+        return "has words next to the number: write the number alone"
+    if to_e164(written, region) is None:
+        return f"cannot be read as a number in region {region}: write all of it, with its country code (such as +91...)"
+    return ""
+
+
 def is_masked(text: str | int | None) -> bool:
-    """Whether digits of the number are hidden (`+91xxxxxx2999`, `98******01`)."""
+    """Whether digits of the number are hidden (`+91xxxxxx2999`, `98******01`, `92000NNN01`)."""
     if text is None or isinstance(text, int):
         return False
     plain = _plain_phone(text)
-    if any(sign in _MASK_SIGNS for sign in plain) and not any(
-        sign.isalpha() and sign not in "xX" for sign in plain
-    ):
+    letters = {sign for sign in plain if sign.isalpha() and sign not in "xX"}
+    if any(sign in _MASK_SIGNS for sign in plain) and not letters:
         return True
-    return any(sign.isdigit() for sign in plain) and any(sign.isalpha() for sign in plain)
+    return bool(_LETTER_FOR_DIGIT.search(plain))
 
 
 def phone_digits(e164: str) -> str:

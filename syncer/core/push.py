@@ -15,7 +15,7 @@ from syncer.core.contacts import Change, Intent, Local, Move
 from syncer.core.cursor import parse
 from syncer.core.merge import dirty_fields
 from syncer.core.model import Fields, Operation, State, Verdict
-from syncer.core.normalise import is_masked, phone_digits, to_e164
+from syncer.core.normalise import phone_digits, phone_problem, to_e164
 from syncer.core.queue import Event
 
 #: Most contacts that one write call takes (v3 `/contact/add`, `/update`, `/delete`).
@@ -153,11 +153,8 @@ def _phone_problem(text: str, region: str) -> str:
     """Why a number cannot be sent, or ''."""
     if not text.strip():
         return "phone_no is empty: upstream needs a number"
-    if is_masked(text):
-        return "phone_no is masked: write the full number"
-    if to_e164(text, region) is None:
-        return f"phone_no is no number that can be read in region {region}: write it with its country code"
-    return ""
+    problem = phone_problem(text, region)
+    return f"phone_no {problem}" if problem else ""
 
 
 def _text_problem(fields: Mapping[str, str]) -> str:

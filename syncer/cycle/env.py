@@ -6,10 +6,12 @@ Builds them; what is done with them is left to the runs.
 from __future__ import annotations
 
 import asyncio
+import shutil
 from collections.abc import Callable, Mapping
 from concurrent.futures import Executor
 from dataclasses import dataclass, field
 from datetime import datetime
+from pathlib import Path
 from typing import Any, Concatenate, ParamSpec, TypeVar
 
 from syncer.clock import Clock
@@ -97,6 +99,15 @@ def no_progress(job: str, account: str, done: int, total: int | None) -> None:
     del job, account, done, total
 
 
+def disk_of(folder: Path) -> tuple[int, int]:
+    """How large the disk of a folder is, and how much of it is free, in bytes; zeros when nobody can say."""
+    try:
+        found = shutil.disk_usage(folder)
+    except OSError:
+        return 0, 0
+    return found.total, found.free
+
+
 @dataclass(slots=True)
 class Env:
     """All that a run needs."""
@@ -114,6 +125,8 @@ class Env:
     shown: set[str] | None = None
     #: Called with a name at every commit and every HTTP edge of a push: where a test may kill us.
     step: Callable[[str], None] = field(default=lambda _: None)
+    #: How large the disk of a folder is, and how much of it is free, in bytes.
+    disk: Callable[[Path], tuple[int, int]] = disk_of
     #: Whether a number belongs to somebody who is to be kept out; read anew at each run.
     forgotten: Callable[[str | None], bool] = field(default=lambda _: False)
 

@@ -10,12 +10,13 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import replace
 
+from syncer.core.limits import Extent, endless, low_disk
 from syncer.core.listing import Certificate, Walk
 from syncer.core.model import Page, Position, Row
-from syncer.cycle.env import Store
 from syncer.cycle.run import Run
-from syncer.errors import AuthError, RejectedError, RemoteError
+from syncer.errors import AuthError, BadAnswerError, LowDiskError, RejectedError, RemoteError
 from syncer.store import runs
 from syncer.store.forget import mentions
 from syncer.store.listed import BLOCK, Reconciler
@@ -66,8 +67,9 @@ class _Prefetch:
 class _Sink:
     """Compares rows with the mirror as they come, and writes those that differ in short transactions."""
 
-    def __init__(self, store: Store, reconciler: Reconciler) -> None:
-        self._store = store
+    def __init__(self, run: Run, reconciler: Reconciler) -> None:
+        self._run = run
+        self._store = run.env.store
         self._reconciler = reconciler
         self._rows: list[Row] = []
         self._since = 0.0
@@ -79,7 +81,7 @@ class _Sink:
             await self._compare()
             pending = self._reconciler.pending
             while len(pending) >= BLOCK or (pending and time.monotonic() - self._since > LONGEST_WAIT):
-                await self._store.apply(self._reconciler.write)
+                await self._write()
 
     async def _compare(self) -> None:
         rows, self._rows = self._rows, []
@@ -91,7 +93,18 @@ class _Sink:
         """Write all that is left."""
         await self._compare()
         while self._reconciler.pending:
-            await self._store.apply(self._reconciler.write)
+            await self._write()
+
+    async def _write(self) -> None:
+        require_room(self._run)
+        await self._store.apply(self._reconciler.write)
+
+
+def require_room(run: Run) -> None:
+    """Raise LowDiskError when the disk of the database has less room than is kept in reserve."""
+    total, free = run.env.disk(run.env.store.db.path.parent)
+    if reason := low_disk(free, total):
+        raise LowDiskError(reason)
 
 
 async def read_listing(
@@ -106,9 +119,9 @@ async def read_listing(
     assert not isinstance(first, bool)
     # Twice as many as may be in flight: one is at hand when a slot becomes free.
     pages = _Prefetch(walk, fetch, 2 * run.door.concurrency)
-    sink = _Sink(run.env.store, reconciler)
+    sink = _Sink(run, reconciler)
     try:
-        error = await _read_pages(run, walk, pages, sink, label or run.job, before)
+        error = await _read_pages(run, reconciler, walk, pages, sink, label or run.job, before)
     finally:
         await pages.close()
     await sink.flush()
@@ -127,8 +140,9 @@ async def read_listing(
 
 
 async def _read_pages(
-    run: Run, walk: Walk, pages: _Prefetch, sink: _Sink, label: str, before: int
+    run: Run, reconciler: Reconciler, walk: Walk, pages: _Prefetch, sink: _Sink, label: str, before: int
 ) -> RemoteError | None:
+    size, known = 0, None  #: rows that were there before: counted only when it matters
     while (position := walk.next_position()) is not False:
         assert position is not True
         try:
@@ -142,6 +156,14 @@ async def _read_pages(
                 return None
             walk.fail(f"{error.text} (after {walk.rows} rows)")
             return error
+        size += page.weight
+        extent = Extent(walk.rows + page.size, size, page.weight, known or 0, walk.counted)
+        if endless(extent) and known is None:
+            known = await run.env.store.read(reconciler.live_count) - reconciler.added
+            extent = replace(extent, known=known)
+        if reason := endless(extent):
+            walk.fail(reason)
+            return BadAnswerError(run.door.source, label, reason)
         walk.feed(page)
         pages.ask_ahead()
         await asyncio.sleep(0)  # the next request goes out before this page is compared
@@ -158,6 +180,7 @@ async def _set_aside(run: Run, page: Page) -> None:
     kept = [row for row in page.set_aside if not mentions(row.raw, env.forgotten, regions)]
     if not kept:
         return
+    require_room(run)
     run.set_aside.update(runs.digest_of(row) for row in kept)
     new = await env.store.write(runs.save_set_aside, run.job, run.account, kept, env.stamp())
     if new:

@@ -21,8 +21,8 @@ from syncer.errors import (
     AuthError,
     BadAnswerError,
     ConfigError,
-    DeletionLimitError,
     LockedError,
+    LowDiskError,
     SchemaError,
     StoreBusyError,
     StoreError,
@@ -133,7 +133,7 @@ def test_version(empty: Syncer) -> None:
         (StoreBusyError("x"), 75),
         (StoreError("x"), 1),
         (UsageError("x"), 1),
-        (DeletionLimitError("x"), 1),
+        (LowDiskError("x"), 1),
         (BadAnswerError("telecmi.main", "/x", "odd"), 1),
     ],
 )

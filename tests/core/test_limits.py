@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from syncer.core.limits import Tally, check, judge, too_many_deletes
+from syncer.core.limits import Extent, Tally, check, endless, judge, low_disk, too_many_deletes
 
 
 def tally(live: int, gone: int, listed: int | None = None, **columns: tuple[int, int]) -> Tally:
@@ -131,3 +131,48 @@ def test_each_row_that_is_gone_goes_waits_or_was_rejected(
     unasked = set(verdict.remove) - approved
     assert len(unasked) <= max(5, limit * live)
     assert not live or len(gone) < live or set(gone) <= approved | rejected or held
+
+
+def extent(rows: int, *, size: int = 0, page: int = 0, known: int = 0, counted: int | None = None) -> Extent:
+    return Extent(rows, size, page, known, counted)
+
+
+@pytest.mark.parametrize(
+    ("allowed", "ended"),
+    [
+        (extent(20_000), extent(20_001)),
+        (extent(20_000, known=5_000), extent(20_001, known=5_000)),
+        (extent(40_000, known=10_000), extent(40_001, known=10_000)),
+        (extent(1_000, counted=12), extent(1_001, counted=12)),
+        (extent(2_000, counted=1_000), extent(2_001, counted=1_000)),
+        (extent(8_000, known=2_000, counted=12), extent(8_001, known=2_000, counted=12)),
+        (extent(2_000_000, counted=1_000_000), extent(2_000_001, counted=1_000_000)),
+        (extent(10, size=40_960_000), extent(10, size=40_960_001)),
+        (
+            extent(10, size=4_096_000_000, counted=1_000_000),
+            extent(10, size=4_096_000_001, counted=1_000_000),
+        ),
+        (extent(10, page=8 << 20), extent(10, page=(8 << 20) + 1)),
+    ],
+)
+def test_how_far_a_listing_is_read(allowed: Extent, ended: Extent) -> None:
+    assert endless(allowed) == ""
+    assert endless(ended) != ""
+
+
+def test_an_endless_listing_is_ended_in_words() -> None:
+    assert endless(extent(1_001, size=2_500_000, known=12, counted=11)) == (
+        "the listing does not end: 1,001 rows (2.5 MB) came, where 12 were known and it counted 11 itself; "
+        "if upstream really has so many, the next runs read on"
+    )
+
+
+@pytest.mark.parametrize(
+    ("free", "total", "low"),
+    [
+        (200_000_000, 10**12, False), (199_999_999, 10**12, True), (0, 10**12, True),
+        (1_000_000, 20_000_000, False), (999_999, 20_000_000, True), (0, 0, False),
+    ],
+)  # fmt: skip
+def test_the_reserve_of_a_disk(free: int, total: int, low: bool) -> None:
+    assert bool(low_disk(free, total)) is low

@@ -17,6 +17,7 @@ from syncer.core.normalise import (
     is_masked,
     parse_stamp,
     phone_digits,
+    phone_problem,
     plausible_ms,
     same,
     spelled_alike,
@@ -82,6 +83,60 @@ def test_a_masked_number_is_none_at_all(written: str) -> None:
 def test_what_is_no_number(written: str | int | None) -> None:
     assert to_e164(written, "IN") is None
     assert not is_masked(written)
+
+
+@pytest.mark.parametrize(
+    ("written", "problem"),
+    [
+        *[(one, "has an extension") for one in (
+            "+91 92000 12345 ext 5", "92000 12345 ext. 5", "9200012345 extn 12", "9200012345 x5", "9200012345x5",
+            "+919200012345;ext=5", "tel:+919200012345;ext=5", "+91 92000 12345 (ext 5)", "9200012345 Extension: 501",
+            "9200012345#5", "9200012345, ext 5", "9200012345ext5",
+        )],
+        *[(one, "is a SIP address") for one in (
+            "sip:9200012345@pbx.example.com", "SIPS:office@example.com", "9200012345@example.com",
+            "<sip:+919200012345@example.com>",
+        )],
+        *[(one, "has words next to the number") for one in (
+            "92000 12345 (office)", "(office) 92000 12345", "Office: +91 92000 12345", "mob. 9200012345",
+            "9200012345 home", "9200012345 (ask for Asha)", "call 9200012345 first",
+        )],
+        *[(one, "holds more than one number") for one in (
+            "9200000001, 9200000002", "9200000001/9200000002", "9200000001 or 9200000002", "9200000001; +919200000002",
+        )],
+        *[(one, "is masked: write the full number") for one in (
+            "+91xxxxxx2999", "+91XXXXXX2999", "98******01", "+9192•••••001", "xxxxxxxxxx", "92000NNN01", "92000123NN",
+            "NNNNN12345", "92000123x4", "92xxx12345 ext 5x", "+91 92000 xxxxx",
+        )],
+        *[(one, "cannot be read as a number in region IN") for one in (
+            "", "call me", "Anonymous", "12", "ext 5", "12 ext 5", "+", "9200000001 9200000002",
+        )],
+        *[(one, "") for one in ("9200012345", "+91 92000 12345", "tel:+919200012345", "(0)92000 12345", "+14155552671")],
+    ],
+)  # fmt: skip
+def test_why_a_number_cannot_be_sent(written: str, problem: str) -> None:
+    said = phone_problem(written, "IN")
+    assert said.startswith(problem) and bool(said) == bool(problem)
+
+
+@pytest.mark.parametrize(
+    "written",
+    ["92000 12345 (office)", "(office) 92000 12345", "Office: +91 92000 12345", "mob. 9200012345", "9200012345 home",
+     "Tel 92000-12345", "WhatsApp: 9200012345"],
+)  # fmt: skip
+def test_a_number_with_a_label_is_read(written: str) -> None:
+    assert to_e164(written, "IN") == "+919200012345"
+
+
+@pytest.mark.parametrize(
+    "written",
+    [
+        "+91 92000 12345 ext 5", "9200012345x5", "sip:9200012345@pbx.example.com", "9200000001/9200000002",
+        "9200012345 (ask for Asha)", "office", "(office)", "9200012 office 345", "homeoffice 9200012345", "9200012345o",
+    ],
+)  # fmt: skip
+def test_a_number_that_is_in_doubt_is_not_read(written: str) -> None:
+    assert to_e164(written, "IN") is None
 
 
 def test_huge_numbers_and_long_text_are_not_looked_at() -> None:
