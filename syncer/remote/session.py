@@ -68,9 +68,10 @@ class Session:
                 if refusal.code is None or refusal.code != of_record:
                     continue  # a vendor may be wrong about a token once
             if token == proven:
+                code = f" ({refusal.code})" if refusal.code else ""
                 text = (
-                    f"the token lacks the permission for this call: {refusal.text}, while another call accepts "
-                    "it; ask the vendor to allow this call"
+                    f"the token lacks the permission for this call{code}: another call accepts it; ask the vendor "
+                    "to allow this one"
                 )
                 raise PermissionDeniedError(self._source, name, text, code=refusal.code)
             if is_fresh:
