@@ -16,7 +16,7 @@ SMALL_NUMBER = 5
 WHOLE_COLUMN = 3
 
 #: The most bytes of JSON that a page of rows may have: some hundred times what one of contacts has.
-LARGEST_PAGE = 8 << 20
+LARGEST_PAGE = 8_000_000
 
 #: So many rows of any list are read, and of one that says how many it has.
 MANY, COUNTED = 20_000, 1_000

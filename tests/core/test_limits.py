@@ -152,7 +152,7 @@ def extent(rows: int, *, size: int = 0, page: int = 0, known: int = 0, counted: 
             extent(10, size=4_096_000_000, counted=1_000_000),
             extent(10, size=4_096_000_001, counted=1_000_000),
         ),
-        (extent(10, page=8 << 20), extent(10, page=(8 << 20) + 1)),
+        (extent(10, page=8_000_000), extent(10, page=8_000_001)),
     ],
 )
 def test_how_far_a_listing_is_read(allowed: Extent, ended: Extent) -> None:
