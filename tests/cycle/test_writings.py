@@ -163,6 +163,29 @@ def test_an_id_that_is_written_otherwise_at_each_pull_is_one_contact(make_office
     assert office.log_size() == 3
 
 
+def test_one_id_in_four_writings_is_one_contact_that_holds_still(make_office: MakeOffice) -> None:
+    office = make_office(only=("smartflo-contacts",))
+    office.world.smartflo_upsert(1, {"phone_number": "+919200000001", "name": "Ravi Example"})
+    spellings: list[Any] = [1, "1", 1.0, " 1 ", "1.0", "+1"]
+
+    def rewrite(path: str, asked: dict[str, Any], body: Any) -> Any:
+        if path == "/v1/contacts" and body.get("results"):
+            spellings.append(spellings.pop(0))
+            (row,) = body["results"]
+            body["results"] = [
+                row | {"id": one, "name": f"Ravi {type(one).__name__} {one}"} for one in spellings
+            ]
+        return body
+
+    office.rewrite = rewrite
+    assert office.run(full=True)[0].outcome == "ok"
+    assert office.sql("SELECT smartflo_id FROM smartflo_contacts") == [("1",)]
+    before, size = office.everything(), office.log_size()
+    for _ in range(3):
+        assert office.run(full=True)[0].outcome == "ok"
+    assert office.everything() == before and office.log_size() == size
+
+
 @pytest.mark.parametrize("written", [str.upper, lambda text: f"{{{text}}}"])
 def test_ids_go_back_as_the_vendor_writes_them(
     make_office: MakeOffice, written: Callable[[str], str]
