@@ -15,7 +15,7 @@ import pytest
 from syncer.cycle.jobs import JobSpec
 from syncer.cycle.run import Run
 from syncer.daemon.worker import Credentials, Surroundings, Worker
-from syncer.errors import AuthError, StoreError, SyncerError, TransientError
+from syncer.errors import AuthError, PermissionDeniedError, StoreError, SyncerError, TransientError
 from syncer.locks import Locks
 from syncer.logs import Edges
 
@@ -282,6 +282,21 @@ async def test_refused_credentials_pause_every_job_of_the_login_and_are_told_onc
     await puller.ring()
     await stage.until(lambda: stage.finished == 4)
     assert stage.log.said("info") == ["the credentials are taken again"]
+
+
+async def test_a_call_that_is_not_permitted_pauses_no_other_job(stage: Stage) -> None:
+    denied = PermissionDeniedError("telecmi.main", "/v2/user/contact/get", "the token lacks the permission")
+    shared = Credentials("telecmi.main login")
+    puller = stage.worker(
+        Script(run_of(denied, "failed")), job="telecmi-user-contacts", credentials=shared, push=False
+    )
+    push = Script(run_of())
+    pusher = stage.worker(push, credentials=shared)
+    await puller.ring()
+    await stage.until(lambda: stage.finished == 1)
+    assert stage.paused == {} and "telecmi-push.main" not in stage.alarms
+    pusher.edited()
+    await stage.until(lambda: push.calls == 1)
 
 
 async def test_jobs_refused_at_the_same_time_are_one_refusal(stage: Stage) -> None:
