@@ -23,7 +23,6 @@ from syncer.cli.common import (
     json_option,
     pass_app,
     say,
-    seconds_since,
     show_table,
     span,
     when,
@@ -34,9 +33,6 @@ if TYPE_CHECKING:
     from syncer.cycle.joblist import JobSpec
     from syncer.store.facts import Facts
     from syncer.store.looking import Reader
-
-#: A job is stale when its last good run is older than so many times its rhythm.
-STALE_AFTER = 3
 
 _REQUIREMENT = re.compile(r"([a-z][a-z-]*)(?:\.([^<\s]+))?\s*<\s*(\S+)")
 
@@ -132,9 +128,17 @@ def failing(requirement: Requirement, jobs: Sequence[dict[str, Any]]) -> str | N
         age = ages[spec.job, spec.account]
         if age is None:
             return f"{spec.job} of {spec.account} never had a good run"
+        if _is_ahead(age):
+            return f"the last good run of {spec.job} of {spec.account} is dated {span(age)} ahead of now"
         if age >= requirement.within.total_seconds():
             return f"the last good run of {spec.job} of {spec.account} was {span(age)} ago"
     return None
+
+
+def _is_ahead(age: float) -> bool:
+    from syncer.core.due import SLACK
+
+    return age < -SLACK.total_seconds()
 
 
 # -- what is known -------------------------------------------------------------------------------------
@@ -144,7 +148,7 @@ def gather(app: App, settings: Settings, specs: Sequence[JobSpec], now: datetime
     """All of the status, fit for JSON. A database that does not exist yet is no error: nothing ran."""
     path = settings.database.path
     if not path.exists() or path.stat().st_size == 0:
-        return _summary(settings, None, specs, now, {}, [], [], {}, [], {}, {})
+        return _summary(settings, None, specs, {}, [], [], {}, [], {}, {})
     from syncer.store import facts, received, report, revision
 
     with app.reading(settings) as db, db.read() as conn:
@@ -152,7 +156,6 @@ def gather(app: App, settings: Settings, specs: Sequence[JobSpec], now: datetime
             settings,
             revision.current(conn),
             specs,
-            now,
             report.queue_counts(conn),
             report.list_holds(conn),
             _waiting(conn),
@@ -175,7 +178,6 @@ def _summary(
     settings: Settings,
     revision: str | None,
     specs: Sequence[JobSpec],
-    now: datetime,
     queue: dict[str, int],
     holds: list[dict[str, Any]],
     waiting: list[dict[str, Any]],
@@ -187,7 +189,7 @@ def _summary(
     from syncer.core.model import State
 
     jobs = [
-        _job(spec, known.get((spec.job, spec.account), {}), now)
+        _job(spec, known.get((spec.job, spec.account), {}))
         | proof.of_job(facts.get((spec.job, spec.account)))
         for spec in specs
         if spec.enabled
@@ -209,23 +211,19 @@ def _summary(
     }
 
 
-def _job(spec: JobSpec, row: dict[str, Any], now: datetime) -> dict[str, Any]:
-    last_ok = row.get("last_ok_at")
-    age = seconds_since(last_ok, now) if last_ok else None
-    every = spec.every.total_seconds()
-    paused = row.get("paused_until")
+def _job(spec: JobSpec, row: dict[str, Any]) -> dict[str, Any]:
     return {
         "job": spec.job,
         "account": spec.account,
-        "last_ok_at": last_ok,
-        "age_s": None if age is None else int(age),
-        "every_s": int(every),
-        "stale": age is None or age > STALE_AFTER * every,
+        "last_ok_at": row.get("last_ok_at"),
+        "age_s": row.get("age_s"),
+        "every_s": int(spec.every.total_seconds()),
+        "stale": row.get("stale") != 0,
         "last_complete_at": row.get("last_complete_at"),
         "outcome": row.get("outcome"),
         "error": row.get("error"),
         "failures": row.get("failures", 0),
-        "paused_until": paused if paused and (seconds_since(paused, now) or 0) < 0 else None,
+        "paused_until": row.get("paused_until"),
         "running_since": row.get("running_since"),
     }
 
@@ -280,6 +278,10 @@ def _show(found: dict[str, Any], now: datetime, *, evidence: bool) -> None:
 
 def _show_trouble(job: dict[str, Any], now: datetime) -> None:
     name = f"{job['job']} of {job['account']}"
+    if job["age_s"] is not None and _is_ahead(job["age_s"]):
+        say(
+            f"  {name}: its last good run is dated ahead of now, by a clock that was wrong; the next one corrects it"
+        )
     if job["outcome"] not in (None, "ok"):
         times = f", {count(job['failures'], 'time')} in a row" if job["failures"] > 1 else ""
         say(f"  {name}: {job['outcome']}{times}: {job['error'] or 'no reason was noted'}")

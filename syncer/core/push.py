@@ -12,7 +12,7 @@ from datetime import datetime, timedelta
 from typing import TypeAlias, assert_never
 
 from syncer.core.contacts import Change, Intent, Local, Move
-from syncer.core.cursor import parse
+from syncer.core.due import has_passed
 from syncer.core.merge import dirty_fields
 from syncer.core.model import Fields, Operation, State, Verdict
 from syncer.core.normalise import phone_digits, phone_problem, to_e164
@@ -31,6 +31,9 @@ MOST_PUSHES = 3
 #: and the least time since the first of them: reading may lag behind writing.
 MOST_ATTEMPTS = 3
 LAG = timedelta(minutes=10)
+
+#: The longest wait before a change is tried or looked up again.
+LONGEST_RETRY = timedelta(hours=1)
 
 #: What an add must bring along (v3 `/contact/add`).
 REQUIRED = ("phone_no", "first_name", "last_name")
@@ -133,7 +136,7 @@ def _decide_overtaken(change: Change, local: Local, look: Look, ctx: Context) ->
     accepted = [i for i in local.intents if i.operation is Operation.ADD and i.answer == "accepted"]
     if look.listing is not Verdict.COMPLETE or look.seen:
         return Wait(change, why)
-    if accepted and ctx.now - parse(accepted[-1].sent_at) <= PATIENCE:
+    if accepted and not has_passed(PATIENCE, accepted[-1].sent_at, ctx.now):
         return Wait(change, why)
     if look.looks < 2:
         return Wait(change, why, look_again=True)
@@ -183,7 +186,7 @@ def _decide_add(change: Change, local: Local, look: Look, ctx: Context) -> Decis
             return Wait(change, "waits for a look into the directory")
         return _begin_anew(change)
     if accepted:
-        if ctx.now - parse(accepted[-1].sent_at) > PATIENCE:
+        if has_passed(PATIENCE, accepted[-1].sent_at, ctx.now):
             return _refuse(
                 change, "upstream accepted it a day ago and its directory does not show it: retry or discard"
             )
@@ -287,7 +290,7 @@ def _stubborn(change: Change, local: Local, fields: Mapping[str, str], now: date
             for i in local.intents
             if i.change_id == change.id and i.answer == "accepted" and i.fields.get(name) == value
         ]
-        patient = len(tries) >= MOST_ATTEMPTS and now - parse(tries[0]) >= LAG
+        patient = len(tries) >= MOST_ATTEMPTS and has_passed(LAG, tries[0], now)
         if patient or (value == "" and len(tries) >= 2):
             out.append(name)
     return tuple(out)
@@ -312,7 +315,7 @@ def _decide_delete(change: Change, local: Local, look: Look, ctx: Context) -> De
     if not local.deleted:
         return Step(change, Move(change.id, Event.GIVE_UP, "the contact was brought back"))
     accepted = [i for i in local.intents if i.operation is Operation.DELETE and i.answer == "accepted"]
-    if accepted and ctx.now - parse(accepted[-1].sent_at) < LAG:
+    if accepted and not has_passed(LAG, accepted[-1].sent_at, ctx.now):
         return Wait(change, "accepted; waiting for the directory to stop showing it")
     if not change.approved and (ctx.too_many_deletes or change.found_by == "scan"):
         why = (
@@ -368,12 +371,12 @@ def may_be_ours(send: Send, intents: Sequence[Intent], code: int, now: datetime)
     earlier = [i for i in intents if i.operation is send.operation and i.answer != "refused"]
     if not earlier:
         return False
-    age = now - parse(earlier[0].sent_at)
+    sent_at = earlier[0].sent_at
     match send.operation:
         case Operation.ADD:
-            return code == 409 and age < PATIENCE
+            return code == 409 and not has_passed(PATIENCE, sent_at, now)
         case Operation.DELETE:
-            return age < LAG
+            return not has_passed(LAG, sent_at, now)
         case Operation.UPDATE:
             return False
         case _:

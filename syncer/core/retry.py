@@ -14,6 +14,9 @@ from functools import lru_cache
 #: Nothing that a vendor says makes us wait longer than this, in seconds.
 LONGEST_WAIT = 3600.0
 
+#: The longest pause of a job after refused credentials, in seconds.
+LONGEST_PAUSE = 6 * 3600.0
+
 
 def backoff(attempt: int, rand: float, base: float = 0.5, cap: float = 30.0) -> float:
     """Seconds to wait after failed attempt number `attempt` (from 1).

@@ -7,7 +7,10 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from datetime import timedelta
 from itertools import pairwise
+
+from syncer.core.due import SLACK
 
 HOUR = 3_600_000
 DAY = 24 * HOUR
@@ -70,6 +73,11 @@ def gaps(since: int, until: int, verified: Iterable[Verified]) -> list[tuple[int
             return [gap for gap in out if gap[0] < gap[1]]
     out.append((at, until))
     return [gap for gap in out if gap[0] < gap[1]]
+
+
+def believed(verified: Iterable[Verified], now: int) -> list[Verified]:
+    """The spans without those that a clock that was ahead noted: nobody knows up to when they were read."""
+    return [v for v in verified if v.at - now <= SLACK // timedelta(milliseconds=1)]
 
 
 def recheck_due(v: Verified, now: int) -> bool:

@@ -18,7 +18,6 @@ from typing import TypeVar
 
 from syncer.clock import Clock, SystemClock
 from syncer.config import Settings
-from syncer.core.cursor import parse
 from syncer.cycle import directory, push, smartflo, userlist, voicemails
 from syncer.cycle.env import Env, Progress, SmartfloSource, TelecmiSource, build, no_progress
 from syncer.cycle.joblist import JOBS, JobSpec, lock_name, select, specs
@@ -26,7 +25,7 @@ from syncer.cycle.opening import SCHEMA_LOCK, is_current, open_database, registe
 from syncer.cycle.run import Run, perform
 from syncer.errors import AuthError, StoreBusyError, StoreError
 from syncer.locks import Locks
-from syncer.store import feed, runs, schema
+from syncer.store import feed, schema
 from syncer.store import scan as scanning
 from syncer.store.connect import Database
 from syncer.store.forget import copy_key
@@ -34,7 +33,7 @@ from syncer.store.forget import copy_key
 #: What the parts of this room that are quick to import have, too.
 __all__ = [
     "JOBS", "SCHEMA_LOCK", "JobSpec", "Planned", "dry_run", "exit_code", "is_current", "lock_name", "on_a_copy",
-    "open_database", "paused_until", "register", "run_all", "run_job", "scan", "select", "specs", "sync",
+    "open_database", "register", "run_all", "run_job", "scan", "select", "specs", "sync",
     "upgrade_apart",
 ]  # fmt: skip
 
@@ -221,8 +220,3 @@ def exit_code(done: Sequence[Run | Planned]) -> int:
     if any(isinstance(run.error, AuthError) for run in done):
         return 77
     return 0 if all(run.outcome == "ok" for run in done) else 1
-
-
-def paused_until(env: Env, state: runs.JobState) -> bool:
-    """Whether a job is to be left alone for now."""
-    return state.paused_until is not None and parse(state.paused_until) > env.now()

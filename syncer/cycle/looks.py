@@ -14,7 +14,7 @@ from typing import TypeAlias
 from syncer.core.limits import Tally, check
 from syncer.core.model import Operation, State, Verdict
 from syncer.core.normalise import utc_text
-from syncer.core.push import Due, Look, Send
+from syncer.core.push import LONGEST_RETRY, Due, Look, Send
 from syncer.core.retry import backoff
 from syncer.cycle import directory, joblist
 from syncer.cycle.env import TelecmiSource
@@ -27,9 +27,6 @@ JOB = joblist.PUSH
 
 #: Contacts to look at: by row, the directory's id of each.
 Rows: TypeAlias = Mapping[int, str | None]
-
-#: The longest wait before a change is tried again, in seconds.
-LONGEST_WAIT = 3600.0
 
 
 @dataclass(slots=True)
@@ -58,7 +55,7 @@ class Push:
 
     def retry_at(self, attempts: int) -> str:
         """When a change is tried again, by how often it was."""
-        pause = backoff(attempts, self.run.env.clock.rand(), base=5.0, cap=LONGEST_WAIT)
+        pause = backoff(attempts, self.run.env.clock.rand(), base=5.0, cap=LONGEST_RETRY.total_seconds())
         return utc_text(self.run.env.now() + timedelta(seconds=pause))
 
 

@@ -11,7 +11,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from datetime import timedelta
 
-from syncer.core.cursor import parse
+from syncer.core.due import has_passed
 from syncer.core.model import Operation, State
 from syncer.core.push import Decision, Due, Look, Send, Step, Wait, batches, halves, payload
 from syncer.cycle import directory, joblist
@@ -52,8 +52,8 @@ async def push_changes(run: Run, source: TelecmiSource) -> None:
     await store.write(_prepare, account.name, account.region, run.at)
     run.env.step("push: prepared")
     for round_ in range(ROUNDS):
-        now = run.env.stamp()
-        due = await store.read(pushing.in_play, account.name, now, everything=run.person and round_ == 0)
+        everything = run.person and round_ == 0
+        due = await store.read(pushing.in_play, account.name, run.env.now(), everything=everything)
         if round_:
             due = [one for one in due if one.state is State.QUEUED]
         if not due:
@@ -89,7 +89,7 @@ async def _recall(push: Push) -> None:
         if name in known.notes:
             notes[name] = known.notes[name]
     failed_at = notes.get("by_id_failed_at")
-    if failed_at is not None and run.env.now() - parse(failed_at) >= ASK_AGAIN:
+    if failed_at is not None and has_passed(ASK_AGAIN, failed_at, run.env.now()):
         del notes["by_id_failed_at"]
     push.by_id = not ("by_id_ignored" in notes or "by_id_failed_at" in notes)
 

@@ -6,6 +6,7 @@ from collections.abc import Awaitable, Callable
 from functools import partial
 
 from syncer.core import cursor
+from syncer.core.due import has_passed
 from syncer.core.listing import Walk
 from syncer.core.model import Page, Paging, Position, Row, Verdict
 from syncer.core.normalise import utc_text
@@ -64,7 +65,7 @@ async def _pull_contacts(run: Run, source: SmartfloSource) -> None:
     account, job, state = source.account, source.account.contacts, run.state
     full_due = state.cursor is None or state.last_full_at is None
     if state.last_full_at is not None:
-        full_due = full_due or run.env.now() - cursor.parse(state.last_full_at) >= job.full_every
+        full_due = full_due or has_passed(job.full_every, state.last_full_at, run.env.now())
     whole = run.full or full_due or await _held_or_approved(run)
     after = None
     if not whole and state.cursor is not None:

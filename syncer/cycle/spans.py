@@ -11,7 +11,8 @@ from datetime import datetime, timedelta
 from functools import partial
 from typing import assert_never
 
-from syncer.core import cursor, windows
+from syncer.core import windows
+from syncer.core.due import has_passed
 from syncer.core.listing import Certificate, Walk
 from syncer.core.model import Page, Paging, Position, Verdict
 from syncer.core.windows import HOUR, Window
@@ -74,7 +75,7 @@ class Shown:
 
     certificate: Certificate
     names: set[str]
-    began: int  #: epoch ms
+    began: int  #: epoch ms, by our clock or the vendor's, whichever is behind
     error: RemoteError | None
     nothing: bool  #: not one row came
     fingerprint: str  #: of what the last reading showed
@@ -92,11 +93,11 @@ async def list_window(reading: Reading, window: Window) -> Shown:
     before: tuple[int, int | None, int | None] | None = None
     wrote = 0
     for _ in range(MOST_READS):
-        began = epoch_ms(run.env.now())
+        moments = [run.env.now()]
         reconciler = pull.new_reconciler(run, VOICEMAILS)
         offset = pull.known_offset(run, VOICEMAILS.name)
         walk = Walk(Paging.NUMBERED, has_total=True, offset=offset, asked=10)
-        fetch = partial(_fetch, reading, window, names)
+        fetch = partial(_fetch, reading, window, names, moments)
         certificate, error = await read_listing(run, reconciler, walk, fetch)
         said = (certificate.distinct, certificate.total_first, certificate.total_last)
         agreed = said == before and certificate.distinct == len(names)
@@ -118,7 +119,7 @@ async def list_window(reading: Reading, window: Window) -> Shown:
         if certificate.verdict is not Verdict.DRIFTED:
             break
         before = said
-    return Shown(certificate, names, began, error, walk.rows == 0, walk.fingerprint, wrote)
+    return Shown(certificate, names, epoch_ms(min(moments)), error, walk.rows == 0, walk.fingerprint, wrote)
 
 
 async def verify_window(reading: Reading, window: Window, shown: Shown | None = None) -> Shown | None:
@@ -143,7 +144,9 @@ async def verify_window(reading: Reading, window: Window, shown: Shown | None = 
     return None  # not verified: what is recent is read again in any case
 
 
-async def _fetch(reading: Reading, window: Window, names: set[str], position: Position) -> Page:
+async def _fetch(
+    reading: Reading, window: Window, names: set[str], moments: list[datetime], position: Position
+) -> Page:
     assert isinstance(position, int)
     # One millisecond early: nobody says which ends of a window belong to it.
     page = await reading.source.client.fetch_voicemails_page(
@@ -151,6 +154,7 @@ async def _fetch(reading: Reading, window: Window, names: set[str], position: Po
     )
     if page.server_date is not None:
         reading.ahead = epoch_ms(page.server_date) - epoch_ms(reading.run.env.now())
+        moments.append(page.server_date)
     names.update(row.key for row in page.rows)
     return page
 
@@ -190,7 +194,7 @@ def _check_due(reading: Reading, window: Window) -> bool:
     if reading.width <= notes.get("whole_ms", 0):
         return False
     last = notes.get("checked_at")
-    return window.why != "new" or last is None or reading.run.env.now() - cursor.parse(last) >= CHECK_EVERY
+    return window.why != "new" or last is None or has_passed(CHECK_EVERY, last, reading.run.env.now())
 
 
 async def is_cut(reading: Reading, window: Window, names: set[str]) -> bool:

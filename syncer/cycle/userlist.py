@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from syncer.core.due import lies_ahead
 from syncer.core.listing import Walk
 from syncer.core.model import Page, Paging, Position
 from syncer.cycle import directory, joblist, pull
@@ -30,7 +31,8 @@ async def pull_user_contacts(run: Run, source: TelecmiSource) -> None:
     reconciler = pull.new_reconciler(run, USER_CONTACTS)
     certificate = await pull.pull(run, reconciler, walk, fetch, max_deletions=account.max_deletions)
     known = await store.read(runs.load_job, directory.JOB, account.name)
-    whole = known.last_complete_at is not None and known.last_complete_at <= began
+    done = known.last_complete_at
+    whole = done is not None and (done <= began or lies_ahead(done, run.env.now()))
     if account.contacts.enabled and certificate.complete and whole:
         policy = directory.policy_of(source)
         added, changed, removed = await _bring_in_line(run, policy)

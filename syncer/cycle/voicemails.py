@@ -5,7 +5,8 @@ from __future__ import annotations
 from dataclasses import replace
 from datetime import timedelta
 
-from syncer.core import cursor, windows
+from syncer.core import windows
+from syncer.core.due import has_passed
 from syncer.core.listing import Certificate, worst
 from syncer.core.windows import Window
 from syncer.cycle import joblist, pull
@@ -69,7 +70,11 @@ async def pull_voicemails(run: Run, source: TelecmiSource) -> None:
     run.windowed = True
     try:
         while True:
-            verified = await store.read(facts.load_windows, account.name)
+            noted = await store.read(facts.load_windows, account.name)
+            verified = windows.believed(noted, epoch_ms(now))
+            if len(verified) < len(noted):
+                gone = [span.start for span in noted if span not in verified]
+                await store.write(runs.drop_windows, account.name, gone)
             reading.width = min(
                 int(job.window.total_seconds() * 1000), run.state.notes.get("widest_ms", 2**62)
             )
@@ -180,7 +185,7 @@ async def _judge_emptiness(reading: Reading) -> None:
         believed = True
     else:
         since = notes.setdefault("empty_since", run.at)
-        believed = run.env.now() - cursor.parse(since) >= DOUBTED_FOR
+        believed = has_passed(DOUBTED_FOR, since, run.env.now())
         if not believed:
             run.incomplete(
                 f"the vendor lists no voicemails where the mirror has {reading.known}; they are kept"

@@ -12,12 +12,13 @@ import os
 import re
 import threading
 from collections.abc import Callable, Sequence
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, TypeVar
 
 from syncer import files
 from syncer.config import Backup, Retention
+from syncer.core.due import has_passed, lies_ahead
 from syncer.core.normalise import utc_text
 from syncer.cycle import jobs
 from syncer.cycle.env import Store
@@ -178,24 +179,24 @@ def shrink_wal(db: Database) -> bool:
 # -- backups -----------------------------------------------------------------------------------------
 
 
-def backups(folder: Path, database: Path) -> list[tuple[datetime, Path]]:
-    """The backups of this database that the daemon made, oldest first."""
+def backups(folder: Path, database: Path, now: datetime) -> list[tuple[datetime, Path]]:
+    """The backups of this database that the daemon made, oldest first.
+
+    One that a clock that was ahead has dated is the oldest: nobody knows when it was made.
+    """
     found = []
     with contextlib.suppress(OSError):
         for path in folder.iterdir():
             match = _NAME.fullmatch(path.name)
             if match is not None and match[1] == database.stem:
                 found.append((datetime.strptime(match[2], _STAMP).replace(tzinfo=UTC), path))
-    return sorted(found)
+    return sorted(found, key=lambda made: (not lies_ahead(made[0], now), made))
 
 
 def backup_due(config: Backup, database: Path, now: datetime) -> bool:
-    """Whether the newest backup is older than the config wants it (or from a future that never was)."""
-    made = backups(config.path, database)
-    if not made:
-        return True
-    age = now - made[-1][0]
-    return age >= config.every or age < -timedelta(hours=1)
+    """Whether the newest backup is older than the config wants it."""
+    made = backups(config.path, database, now)
+    return not made or has_passed(config.every, made[-1][0], now)
 
 
 def make_backup(config: Backup, database: Path, now: datetime) -> Path:
@@ -230,7 +231,7 @@ def make_backup(config: Backup, database: Path, now: datetime) -> Path:
         for suffix in ("", "-wal", "-shm"):
             with contextlib.suppress(OSError):
                 part.with_name(part.name + suffix).unlink(missing_ok=True)
-    prune(backups(config.path, database), config.keep)
+    prune(backups(config.path, database, now), config.keep)
     return target
 
 

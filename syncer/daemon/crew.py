@@ -12,13 +12,13 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from syncer.core.cursor import parse
+from syncer.core.due import time_left
 from syncer.core.normalise import utc_text
+from syncer.core.push import LONGEST_RETRY
 from syncer.cycle import jobs, push, voicemails
 from syncer.cycle.env import Env, Store
 from syncer.cycle.jobs import JobSpec
 from syncer.cycle.run import Run
-from syncer.daemon import pace
 from syncer.daemon.attention import Attention
 from syncer.daemon.schedule import Monotonic, Schedule
 from syncer.daemon.worker import Credentials, Surroundings, Worker
@@ -65,7 +65,6 @@ class Crew:
             put_off=self.schedule.put_off,
             finished=finished,
             save_pause=self._save_pause,
-            load_pause=self._load_pause,
             chatty=chatty,
         )
         logins: dict[str, Credentials] = {}
@@ -122,18 +121,20 @@ class Crew:
         """
         await self._attention.look(self.env)
         for account, worker in self._pushes.items():
-            fresh, self._due[account] = await self.env.store.read(queue.next_due, account)
+            fresh, self._due[account] = await self.env.store.read(queue.next_due, account, self.env.now())
             if fresh and start:
                 worker.edited()
         for worker in self.workers:
-            if worker.paused and await self._load_pause(worker.spec) == 0:
-                worker.resume()
+            if worker.paused:
+                state = await self.env.store.read(runs.load_job, worker.spec.job, worker.spec.account)
+                if state.paused_until is None:
+                    worker.resume()
 
     def ring_due(self) -> None:
         """Start the push of every account with a waiting change whose time has come."""
-        now = self.env.stamp()
+        now = self.env.now()
         for account, due in self._due.items():
-            if due is not None and due <= now:
+            if due is not None and not time_left(due, now, LONGEST_RETRY):
                 self._due[account] = None  # once; after the run `look` says what is next
                 self._pushes[account].edited()
 
@@ -153,13 +154,6 @@ class Crew:
                 runs.save_job(conn, spec.job, spec.account, state)
 
         await self.env.store.write(save)
-
-    async def _load_pause(self, spec: JobSpec) -> float:
-        state = await self.env.store.read(runs.load_job, spec.job, spec.account)
-        if state.paused_until is None:
-            return 0.0
-        left = (parse(state.paused_until) - self.env.now()).total_seconds()
-        return left if 0 < left <= pace.LONGEST_PAUSE else 0.0  # a longer one is a clock that was set
 
 
 def _worker(

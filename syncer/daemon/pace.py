@@ -5,8 +5,10 @@ Arithmetic only. What counts as a failure is left to `worker`.
 
 from __future__ import annotations
 
-#: The first and the longest pause after refused credentials, in seconds.
-FIRST_PAUSE, LONGEST_PAUSE = 15 * 60.0, 6 * 3600.0
+from syncer.core.retry import LONGEST_PAUSE
+
+#: The first pause after refused credentials, in seconds.
+FIRST_PAUSE = 15 * 60.0
 
 #: No run of a pull takes longer, in seconds, however well it goes on; the next one goes on from there.
 LONGEST_RUN = 6 * 3600.0

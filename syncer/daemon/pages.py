@@ -85,7 +85,7 @@ class Pages:
         env = self._env()
         config, path = env.settings.backup, env.settings.database.path
         read = await env.store.read(figures.read_figures, self._totals)
-        made = care.backups(config.path, path) if config.enabled else []
+        made = care.backups(config.path, path, env.now()) if config.enabled else []
         live = metrics.Live(
             started=self._started.timestamp(),
             spent=self._by_account(env),

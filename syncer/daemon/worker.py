@@ -53,8 +53,6 @@ class Surroundings:
     finished: Callable[[Worker], Awaitable[None]]
     #: Writes down that these jobs pause for so many seconds.
     save_pause: Callable[[list[JobSpec], float], Awaitable[None]]
-    #: Seconds that the record says this job pauses; 0 when it does not.
-    load_pause: Callable[[JobSpec], Awaitable[float]]
     chatty: bool = False  #: somebody reads along on a terminal
     #: Of a job's `every`, and whether it is a push: the longest run, the longest silence in it.
     limits: Callable[..., tuple[float, float]] = pace.run_limits
@@ -91,7 +89,6 @@ class Worker:
         self._wake = asyncio.Event()
         self._not_before = around.mono()
         self._closing = False
-        self._fresh = True  #: nothing ran since the start, or since the config was read again
         self._limit: asyncio.Timeout | None = None
         self._ends_by = 0.0
         self._silence = 0.0
@@ -174,9 +171,6 @@ class Worker:
                 await self._around.finished(self)
 
     async def _turn(self) -> None:
-        if not self._fresh and (left := await self._around.load_pause(self.spec)) > 0:
-            self.rest(left, edits_wait=left)
-            return
         handle = await self._lock()
         self.at_rest.clear()
         try:
@@ -187,7 +181,6 @@ class Worker:
                 self._limit = None
                 self._around.locks.release(handle)
             self.runs += 1
-            self._fresh = False
             took = self._around.mono() - began
             if run is not None:
                 await self._take_stock(run, took)

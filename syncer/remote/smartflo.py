@@ -10,6 +10,7 @@ import re
 from collections.abc import Mapping
 from datetime import datetime, timedelta
 
+from syncer.core.due import time_left
 from syncer.core.model import Page, Row, Value
 from syncer.core.normalise import canonical_id, to_e164
 from syncer.core.retry import parse_ist
@@ -18,7 +19,7 @@ from syncer.remote import rows as read
 from syncer.remote.http import Door
 from syncer.remote.judge import broken, judge_status, misshapen, overloaded
 from syncer.remote.session import Session
-from syncer.remote.tokens import Lockout, Token, TokenStore
+from syncer.remote.tokens import LONGEST_LIFE, Lockout, Token, TokenStore
 from syncer.remote.wire import Answer, Call, Json, NotJson
 
 LOGIN = "/v1/auth/login"
@@ -178,18 +179,21 @@ class Smartflo:
             )
         lives = read.integer(body.get("expires_in"))
         seconds = 3600 if lives is None or not 0 < lives < 10**9 else lives
-        expires_at = self._door.now() + timedelta(seconds=seconds)
+        expires_at = self._door.now() + min(timedelta(seconds=seconds), LONGEST_LIFE)
         return Token(_bare(text), expires_at, read.integer(body.get("number_of_days_left")))
 
     def _check_lockout(self, name: str) -> int:
         """How many logins in a row were refused; AuthError while none may be tried."""
-        lockout = self._tokens.lockout(self.source, self._session.credentials[:2], self._session.credentials)
-        if lockout is None:
-            return 0
-        if lockout.until > self._door.now():
-            text = f"no login before {lockout.until:%Y-%m-%d %H:%M:%S} UTC, as the last one was refused"
-            raise AuthError(self.source, name, text, locked_until=lockout.until)
-        return lockout.refusals
+        credentials = self._session.credentials
+        for binding, longest in ((credentials[:2], _LONGEST_LOCKOUT), (credentials, _LONGEST_PAUSE)):
+            lockout = self._tokens.lockout(self.source, binding)
+            if lockout is None:
+                continue
+            if time_left(lockout.until, self._door.now(), longest):
+                text = f"no login before {lockout.until:%Y-%m-%d %H:%M:%S} UTC, as the last one was refused"
+                raise AuthError(self.source, name, text, locked_until=lockout.until)
+            return lockout.refusals
+        return 0
 
     def _note_refusal(self, refusal: AuthError, before: int) -> AuthError:
         """Remember, for other processes too, until when no login may be tried."""

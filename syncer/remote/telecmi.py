@@ -7,7 +7,6 @@ is known after an OutcomeUnknownError, to the push.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from datetime import timedelta
 from functools import partial
 
 from syncer.core.model import FIELDS, Note, Page, Row, Value
@@ -19,7 +18,7 @@ from syncer.remote.http import Door
 from syncer.remote.judge import broken, judge_status, misshapen, overloaded
 from syncer.remote.rows import UnreadableRowError
 from syncer.remote.session import Session
-from syncer.remote.tokens import Token, TokenStore
+from syncer.remote.tokens import LONGEST_LIFE, Token, TokenStore
 from syncer.remote.wire import Answer, Call, Json
 from syncer.remote.wording import named_field, with_vendor_text
 
@@ -28,8 +27,7 @@ DIRECTORY = "/v3/contact/get"
 USER_CONTACTS = "/v2/user/contact/get"
 VOICEMAIL = "/v2/voicemail"
 
-#: A token lives 30 days [doc login-token]; it is renewed an hour early.
-_TOKEN_LIFE = timedelta(days=30)
+#: A token lives 30 days (`LONGEST_LIFE`) [doc login-token]; it is renewed an hour early.
 _MARGIN = 3600.0
 
 #: Codes that mean "bad credential", per call: the same number means other things elsewhere.
@@ -216,7 +214,7 @@ class Telecmi:
         token = answer.body.get("token") if isinstance(answer.body, dict) else None
         if not isinstance(token, str) or not token:
             raise BadAnswerError(self.source, LOGIN, "the login was accepted, but its answer has no token")
-        return Token(read.text(token) or "", self._door.now() + _TOKEN_LIFE)
+        return Token(read.text(token) or "", self._door.now() + LONGEST_LIFE)
 
     # -- the envelope ------------------------------------------------------------------------------
 

@@ -16,13 +16,16 @@ import stat
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 from syncer import files
+from syncer.core.due import time_left
 from syncer.core.normalise import utc_text
 
 _VERSION = 1
+#: No token is used for longer than this after its login.
+LONGEST_LIFE = timedelta(days=30)
 _LOCK_KEYS = frozenset({"lock_bound", "locked_until", "refusals"})
 #: How long to wait for another process that logs in, and how often to look, in seconds.
 _TURN, _LOOK = 40.0, 0.1
@@ -40,8 +43,10 @@ class Token:
     days_left: int | None = None  #: until the password expires (Smartflo), as the login said
 
     def usable(self, now: datetime, margin: float) -> bool:
-        """Whether it will live for `margin` more seconds."""
-        return self.expires_at is None or (self.expires_at - now).total_seconds() > margin
+        """Whether it will live for `margin` more seconds; one that would live too long has ended for all we know."""
+        return (
+            self.expires_at is None or time_left(self.expires_at, now, LONGEST_LIFE).total_seconds() > margin
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,12 +115,12 @@ class TokenStore:
         if entry.get("token") == refused:
             self._write(account, {key: value for key, value in entry.items() if key in _LOCK_KEYS})
 
-    def lockout(self, account: str, *bindings: tuple[str, ...]) -> Lockout | None:
-        """The lockout noted under any of these bindings (see `lock`), also one that is over."""
-        bounds = {self.fingerprint(*binding) for binding in bindings}
+    def lockout(self, account: str, binding: tuple[str, ...]) -> Lockout | None:
+        """The lockout noted under this binding (see `lock`), also one that is over."""
+        bound = self.fingerprint(*binding)
         entry = self._entries.get(account, {})
         until, refusals = _moment(entry.get("locked_until")), entry.get("refusals")
-        if entry.get("lock_bound") not in bounds or until is None:
+        if entry.get("lock_bound") != bound or until is None:
             return None
         return Lockout(until, refusals if isinstance(refusals, int) else 1)
 

@@ -35,8 +35,8 @@ _WAITING = """WITH waiting(kind, account, id) AS (
     SELECT 'listing', j.provider || '.' || h.account, h.id FROM held h
     JOIN sync_jobs j ON j.job = h.job AND j.account = h.account WHERE h.decided_at IS NULL
     UNION ALL
-    SELECT 'paused', provider || '.' || account, rowid FROM sync_jobs
-    WHERE enabled = 1 AND paused_until > strftime('%Y-%m-%dT%H:%M:%fZ', 'now')
+    SELECT 'paused', j.provider || '.' || j.account, j.rowid FROM sync_health h
+    JOIN sync_jobs j ON j.job = h.job AND j.account = h.account WHERE h.paused_until IS NOT NULL
     UNION ALL
     SELECT 'set_aside', j.provider || '.' || s.account, s.id FROM set_aside s
     JOIN sync_jobs j ON j.job = s.job AND j.account = s.account

@@ -12,7 +12,7 @@ from typing import Any
 
 from syncer.core.normalise import utc_text
 from syncer.core.received import StampSource
-from syncer.core.windows import Verified, gaps, union
+from syncer.core.windows import Verified, believed, gaps, union
 from syncer.store import received
 from syncer.store.looking import Reader, first, records, tuples
 
@@ -136,6 +136,8 @@ def _sentences(notes: dict[str, Any], listing: dict[str, Any] | None) -> list[st
 
 def _coverage(conn: Reader, account: str, wanted: Wanted | None) -> dict[str, Any]:
     verified = load_windows(conn, account)
+    if wanted is not None:
+        verified = believed(verified, wanted.now_ms)
     spans = union((one.start, one.end) for one in verified)
     if not spans:
         return {}

@@ -107,7 +107,7 @@ def read_jobs(conn: Reader) -> tuple[JobHealth, ...]:
         conn,
         f"SELECT h.job, h.account, j.provider, {_EPOCH.format('h.last_ok_at')} AS last_ok, "
         "h.age_s, h.every_s, h.stale, h.failures, "
-        "h.paused_until > strftime('%Y-%m-%dT%H:%M:%fZ', 'now') AS paused "
+        "h.paused_until IS NOT NULL AS paused "
         "FROM sync_health h JOIN sync_jobs j ON j.job = h.job AND j.account = h.account "
         "ORDER BY h.account, h.job",
     )

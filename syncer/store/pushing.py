@@ -11,9 +11,22 @@ from sqlalchemy import Connection, and_, func, or_, select
 
 from syncer.core import limits
 from syncer.core.contacts import Change, Local
+from syncer.core.due import latest
 from syncer.core.model import Operation, State
 from syncer.core.normalise import to_e164, utc_text
-from syncer.core.push import Context, Decision, Due, Look, Send, Step, Wait, decide, may_be_ours, one_a_row
+from syncer.core.push import (
+    LONGEST_RETRY,
+    Context,
+    Decision,
+    Due,
+    Look,
+    Send,
+    Step,
+    Wait,
+    decide,
+    may_be_ours,
+    one_a_row,
+)  # fmt: skip
 from syncer.core.queue import Event
 from syncer.store import contacts, queue
 from syncer.store.contacts import Policy
@@ -29,16 +42,17 @@ DAY = timedelta(days=1)
 BLOCK = 100
 
 
-def in_play(conn: Connection, account: str, now: str, *, everything: bool) -> list[Due]:
+def in_play(conn: Connection, account: str, now: datetime, *, everything: bool) -> list[Due]:
     """Changes that the push job has to look at, oldest first; and held deletes that a look may settle.
 
     `everything` includes those that wait for a retry: a person asked for it. What else is held, and
     conflicts, are looked at only through their rows, never sent. The held deletes are those of
     contacts that only a user's list has: there is no call for them.
     """
+    waits = and_(_Q.next_attempt_at > utc_text(now), _Q.next_attempt_at <= latest(now, LONGEST_RETRY))
     due = and_(
         _Q.state.in_([State.QUEUED, State.UNKNOWN]),
-        *([] if everything else [or_(_Q.next_attempt_at.is_(None), _Q.next_attempt_at <= now)]),
+        *([] if everything else [or_(_Q.next_attempt_at.is_(None), ~waits)]),
     )
     source = func.coalesce(contact_base.c.source, "")
     restless = and_(_Q.state == State.HELD, _Q.operation == Operation.DELETE, source.in_(["user_list", ""]))
@@ -102,7 +116,7 @@ def decide_all(
     """What becomes of each change; `looks` by contact row."""
     pairs = _load(conn, due)
     updates = {c.contact_row for c, _ in pairs if c.operation is Operation.UPDATE}
-    pushed = queue.pushed_since(conn, updates, utc_text(now - DAY))
+    pushed = queue.pushed_within(conn, updates, DAY, now)
     out = []
     for change, local in pairs:
         holder, leaving = None, None

@@ -7,14 +7,18 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Mapping, Sequence
+from datetime import datetime, timedelta
 from typing import Any, TypeAlias
 
-from sqlalchemy import Connection, and_, bindparam, delete, func, insert, select, text, update
+from sqlalchemy import Connection, and_, bindparam, delete, func, insert, or_, select, text, update
 from sqlalchemy.sql import ClauseElement
 
 from syncer.core.contacts import Change, Intent, Local, Move, NewChange
+from syncer.core.due import latest
 from syncer.core.merge import Clash
 from syncer.core.model import Operation, State
+from syncer.core.normalise import utc_text
+from syncer.core.push import LONGEST_RETRY
 from syncer.core.queue import OPEN, SETTLED, Event, advance
 from syncer.store import bulk
 from syncer.store.looking import fetch
@@ -52,7 +56,7 @@ _INTENTS_OF_ROWS = (
 )
 _PUSHED = """
     SELECT contact_row, fields FROM change_queue WHERE contact_row IN (SELECT value FROM json_each(?))
-        AND state = 'done' AND settled_at >= ? AND fields IS NOT NULL"""
+        AND state = 'done' AND settled_at BETWEEN ? AND ? AND fields IS NOT NULL"""
 
 
 def chunks(ids: Iterable[Any], size: int = CHUNK) -> Iterable[list[Any]]:
@@ -114,13 +118,13 @@ def load_changes(conn: Connection, ids: Iterable[int]) -> dict[int, Change]:
     return {change.id: change for change in map(_as_change, rows)}
 
 
-def next_due(conn: Connection, account: str) -> tuple[int, str | None]:
+def next_due(conn: Connection, account: str, now: datetime) -> tuple[int, str | None]:
     """How many changes are to be pushed without waiting, and when the next waiting one is due."""
     open_ = and_(change_queue.c.account == account, change_queue.c.state.in_([State.QUEUED, State.UNKNOWN]))
-    fresh = conn.execute(
-        select(func.count()).where(open_, change_queue.c.next_attempt_at.is_(None))
-    ).scalar_one()
-    later = conn.execute(select(func.min(change_queue.c.next_attempt_at)).where(open_)).scalar()
+    at = change_queue.c.next_attempt_at
+    waits = at <= latest(now, LONGEST_RETRY)
+    fresh = conn.execute(select(func.count()).where(open_, or_(at.is_(None), ~waits))).scalar_one()
+    later = conn.execute(select(func.min(at)).where(open_, waits)).scalar()
     return int(fresh), later
 
 
@@ -292,10 +296,12 @@ def recover(conn: Connection, account: str, at: str) -> int:
     return len(rows)
 
 
-def pushed_since(conn: Connection, rows: Iterable[int], since: str) -> dict[int, list[dict[str, str]]]:
-    """By contact row: the fields of its changes that arrived upstream since then."""
+def pushed_within(
+    conn: Connection, rows: Iterable[int], span: timedelta, now: datetime
+) -> dict[int, list[dict[str, str]]]:
+    """By contact row: the fields of its changes that arrived upstream within that time."""
     out: dict[int, list[dict[str, str]]] = {}
-    for row, fields in fetch(conn, _PUSHED, json.dumps(list(rows)), since):
+    for row, fields in fetch(conn, _PUSHED, json.dumps(list(rows)), utc_text(now - span), latest(now)):
         out.setdefault(row, []).append(json.loads(fields))
     return out
 

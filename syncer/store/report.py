@@ -29,9 +29,13 @@ _NAMES = {
 def jobs(conn: Reader) -> dict[tuple[str, str], Record]:
     """What is known of each job and account, with its last run that ended (`outcome`, `error`, `finished_at`).
 
+    How fresh it is (`age_s`, `stale`), and until when it pauses, is what the view `sync_health` says.
     `running_since` is set while a later run has not ended, or was killed.
     """
-    query = f"SELECT {columns('sync_jobs')} FROM sync_jobs"
+    query = (
+        f"SELECT {columns('sync_jobs', 'j', ('paused_until',))}, h.age_s, h.stale, h.paused_until "
+        "FROM sync_jobs j LEFT JOIN sync_health h ON h.job = j.job AND h.account = j.account"
+    )
     out = {(row["job"], row["account"]): row for row in records(conn, query)}
     for key, row in out.items():
         last = records(

@@ -205,9 +205,8 @@ def drop_set_aside(conn: Connection, job: str, account: str, seen: Collection[st
 def save_window(conn: Connection, account: str, window: Verified, replaces: Iterable[int], rows: int) -> None:
     """Note that a span was read whole; the spans that begin at `replaces` are told by it from now on."""
     table = voicemail_windows
-    gone = list(replaces)
-    if gone:
-        conn.execute(delete(table).where(table.c.account == account, table.c.start_ms.in_(gone)))
+    if gone := list(replaces):
+        drop_windows(conn, account, gone)
     values = {"end_ms": window.end, "verified_ms": window.at, "rows": rows}
     conn.execute(
         upsert(table)
@@ -220,6 +219,8 @@ def save_window(conn: Connection, account: str, window: Verified, replaces: Iter
     )
 
 
-def drop_windows(conn: Connection, account: str) -> None:
-    """Nothing counts as read any more."""
-    conn.execute(delete(voicemail_windows).where(voicemail_windows.c.account == account))
+def drop_windows(conn: Connection, account: str, starts: Iterable[int] | None = None) -> None:
+    """The spans that begin at `starts` no longer count as read; without `starts`, nothing does."""
+    mine = voicemail_windows.c.account == account
+    these = mine if starts is None else mine & voicemail_windows.c.start_ms.in_(list(starts))
+    conn.execute(delete(voicemail_windows).where(these))

@@ -7,6 +7,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from syncer.core.due import SLACK
+from syncer.core.retry import LONGEST_PAUSE
+
 if TYPE_CHECKING:
     from sqlalchemy import Connection
 
@@ -52,6 +55,10 @@ _COMPLETE = """(SELECT r.listing LIKE '{"verdict": "complete"%' FROM sync_runs r
         WHERE r.job = j.job AND r.account = j.account AND r.listing LIKE '%"whole": true%'
         ORDER BY r.id DESC LIMIT 1)"""
 
+#: How far ahead of now a run can have ended, in seconds, and a pause can last, in days: see `core/due.py`.
+_SLACK = int(SLACK.total_seconds())
+_LONGEST_PAUSE = (LONGEST_PAUSE + _SLACK) / 86400
+
 _AGE = "(julianday('now') - julianday(j.last_ok_at)) * 86400"
 
 _VIEWS = {
@@ -89,8 +96,10 @@ FROM telecmi_voicemails v""",
 CREATE VIEW sync_health AS
 SELECT j.job AS job, j.account AS account, j.last_ok_at AS last_ok_at,
     CAST({_AGE} AS INTEGER) AS age_s, j.every_s AS every_s,
-    CASE WHEN abs({_AGE}) <= 3 * j.every_s THEN 0 ELSE 1 END AS stale,
-    j.last_complete_at AS last_complete_at, j.failures AS failures, j.paused_until AS paused_until,
+    CASE WHEN {_AGE} BETWEEN -{_SLACK} AND 3 * j.every_s THEN 0 ELSE 1 END AS stale,
+    j.last_complete_at AS last_complete_at, j.failures AS failures,
+    CASE WHEN julianday(j.paused_until) - julianday('now') BETWEEN 0 AND {_LONGEST_PAUSE} THEN j.paused_until END
+        AS paused_until,
     {_COMPLETE} AS complete,
     (SELECT count(*) FROM set_aside a WHERE a.job = j.job AND a.account = j.account) AS set_aside,
     (SELECT COALESCE(sum(h.rows), 0) FROM held h

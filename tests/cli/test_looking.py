@@ -5,6 +5,7 @@ from __future__ import annotations
 import sqlite3
 import stat
 from contextlib import closing
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
@@ -92,6 +93,29 @@ def test_a_requirement_on_what_never_ran_does_not_hold(empty: Syncer) -> None:
     assert done.code == 1 and "switches it off" in done.err
 
 
+@pytest.mark.parametrize("ahead", ["+60 days", "+330 minutes", "+366 days"])
+def test_a_good_run_that_is_dated_ahead_proves_no_freshness(syncer: Syncer, ahead: str) -> None:
+    guarded(syncer, f"UPDATE sync_jobs SET last_ok_at = strftime('%Y-%m-%dT%H:%M:%fZ', 'now', '{ahead}')")
+    done = syncer("status", "--json", "--require", "telecmi-contacts<15m", "--require", "telecmi-push<800d")
+    assert done.code == 1
+    assert [one["holds"] for one in done.json["requirements"]] == [False, False]
+    assert all(job["stale"] and job["age_s"] < 0 for job in done.json["jobs"])
+    assert done.json["jobs"][0]["stale"] == bool(syncer.sql("SELECT stale FROM sync_health")[0][0])
+    assert "dated" in done.err and "ahead of now" in done.err
+    shown = syncer.ok("status").out
+    assert (
+        "fresh" not in shown.replace("freshness", "") and "ahead of now, by a clock that was wrong" in shown
+    )
+
+
+@pytest.mark.parametrize("ahead", ["+60 days", "+366 minutes"])
+def test_a_pause_that_is_dated_ahead_is_over(syncer: Syncer, ahead: str) -> None:
+    guarded(syncer, f"UPDATE sync_jobs SET paused_until = strftime('%Y-%m-%dT%H:%M:%fZ', 'now', '{ahead}')")
+    done = syncer.ok("status", "--json")
+    assert [job["paused_until"] for job in done.json["jobs"]] == [None] * 5
+    assert "pauses until" not in syncer.ok("status").out
+
+
 def guarded(syncer: Syncer, statement: str) -> None:
     """A write that no person may make: by dropping what refuses it."""
     for (name,) in syncer.sql(
@@ -104,14 +128,13 @@ def guarded(syncer: Syncer, statement: str) -> None:
 def test_a_job_that_fails_or_pauses_is_told(syncer: Syncer) -> None:
     syncer.write_config('secret = "sandbox-secret"', 'secret = "wrong"')
     assert syncer("sync", "telecmi-voicemails").code == 77
-    guarded(
-        syncer, "UPDATE sync_jobs SET paused_until = '2999-01-01T00:00:00.000Z' WHERE job = 'telecmi-push'"
-    )
+    until = (datetime.now(UTC) + timedelta(hours=1)).strftime("%Y-%m-%dT%H:%M:%S.000Z")
+    guarded(syncer, f"UPDATE sync_jobs SET paused_until = '{until}' WHERE job = 'telecmi-push'")
     out = syncer.ok("status").out
     assert "telecmi-voicemails of main: failed" in out and "pauses" in out
     jobs = {job["job"]: job for job in syncer.ok("status", "--json").json["jobs"]}
     assert jobs["telecmi-voicemails"]["outcome"] == "failed" and jobs["telecmi-voicemails"]["failures"] == 1
-    assert jobs["telecmi-push"]["paused_until"] == "2999-01-01T00:00:00.000Z"
+    assert jobs["telecmi-push"]["paused_until"] == until
 
 
 # -- voicemails ----------------------------------------------------------------------------------------

@@ -50,7 +50,7 @@ ASIDE = (
     "INSERT INTO set_aside (job, account, digest, reason, raw, first_seen_at, last_seen_at) "
     f"VALUES ('telecmi-contacts', 'main', 'd', 'of a test', '{{}}', '{NOW}', '{NOW}')"
 )
-PAUSED = "UPDATE sync_jobs SET paused_until = '2999-01-01T00:00:00.000Z' WHERE job = 'telecmi-contacts'"
+PAUSED = "UPDATE sync_jobs SET paused_until = strftime('%Y-%m-%dT%H:%M:%fZ', 'now', '+1 hour') WHERE job = 'telecmi-contacts'"
 
 
 @pytest.mark.parametrize(
@@ -65,6 +65,7 @@ PAUSED = "UPDATE sync_jobs SET paused_until = '2999-01-01T00:00:00.000Z' WHERE j
         (lambda db: [change(db, s) for s in ("queued", "sending", "unknown", "done", "discarded")], None),
         (lambda db: run(db, HOLD, f"UPDATE held SET decided_at = '{NOW}', decision = 'approved'"), None),
         (lambda db: run(db, PAUSED, "UPDATE sync_jobs SET enabled = 0"), None),
+        (lambda db: run(db, PAUSED.replace("+1 hour", "+60 days")), None),  # by a clock that was ahead
     ],
 )
 def test_what_waits_for_a_person_is_one_sentence(db: Database, prepare: Any, sentence: str | None) -> None:

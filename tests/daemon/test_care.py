@@ -213,7 +213,7 @@ def test_a_damaged_backup_is_told_and_costs_no_older_one(db: Database, tmp_path:
         )
     with pytest.raises(SchemaError, match="is damaged"):
         care.make_backup(config, db.path, NOW + timedelta(days=1))
-    assert [path for _, path in care.backups(config.path, db.path)] == [first]
+    assert [path for _, path in care.backups(config.path, db.path, NOW + timedelta(days=9))] == [first]
     assert [path.name for path in config.path.iterdir()] == [first.name]
 
 
@@ -226,7 +226,7 @@ def test_backups_are_whole_private_and_no_more_than_asked_for(db: Database, tmp_
     made = []
     for day in range(5):
         made.append(care.make_backup(config, db.path, NOW + timedelta(days=day)))
-    assert [path for _, path in care.backups(config.path, db.path)] == made[2:]
+    assert [path for _, path in care.backups(config.path, db.path, NOW + timedelta(days=9))] == made[2:]
     assert sorted(path.name for path in config.path.iterdir()) == sorted(
         ["somebody-elses.db", *(path.name for path in made[2:])]
     )
@@ -237,7 +237,21 @@ def test_backups_are_whole_private_and_no_more_than_asked_for(db: Database, tmp_
     last = NOW + timedelta(days=4)
     assert not care.backup_due(config, db.path, last + timedelta(hours=23))
     assert care.backup_due(config, db.path, last + timedelta(hours=24))
-    assert care.backup_due(config, db.path, last - timedelta(days=300))  # the clock was set back
+
+
+@pytest.mark.parametrize("ahead", [timedelta(hours=5, minutes=30), timedelta(days=60), timedelta(days=3650)])
+def test_backups_dated_ahead_are_the_oldest(db: Database, tmp_path: Path, ahead: timedelta) -> None:
+    config = Backup(True, timedelta(hours=1), 2, tmp_path / "backups")
+    for hour in range(2):
+        care.make_backup(config, db.path, NOW + ahead + timedelta(hours=hour))
+    made = []
+    for hour in range(3):
+        now = NOW + timedelta(hours=hour)
+        assert care.backup_due(config, db.path, now)
+        made.append(care.make_backup(config, db.path, now))
+        assert not care.backup_due(config, db.path, now + timedelta(minutes=59))
+        assert care.backups(config.path, db.path, now)[-1][1] == made[-1]
+    assert [path for _, path in care.backups(config.path, db.path, now)] == made[1:]
 
 
 def test_a_backup_that_cannot_be_written_is_told(db: Database, tmp_path: Path) -> None:

@@ -301,3 +301,25 @@ def test_an_outage_that_follows_refused_credentials_is_met_with_patience(setting
         assert not any(worker.problem for worker in house.process.crew.workers)
 
     inside(settings, body)
+
+
+@pytest.mark.parametrize("ahead", [{"days": 60}, {"hours": 5, "minutes": 30}])
+def test_a_pause_lasts_as_long_as_it_should_when_the_clock_was_ahead(
+    settings: Settings, ahead: dict[str, float]
+) -> None:
+    async def body(house: House) -> None:
+        house.time.set_clock(**ahead)
+        house.world.faults.add({"path": "/*", "kind": "bad_token", "times": None})
+        await until(
+            lambda: house.sql("SELECT count(*) FROM sync_jobs WHERE paused_until IS NOT NULL") == [(5,)]
+        )
+        house.world.faults.clear()
+        house.time.set_clock(**{name: -value for name, value in ahead.items()})
+        began = house.time.time()
+        await asyncio.sleep(5 * MINUTE)
+        assert not house.runs(began), "nobody asks during the pause"
+        await asyncio.sleep(40 * MINUTE)
+        assert set(house.runs(began)) == set(jobs.JOBS)
+        assert not any(worker.problem for worker in house.process.crew.workers)
+
+    inside(settings, body)

@@ -63,7 +63,6 @@ class Stage:
             put_off=self._put_off,
             finished=self._finished,
             save_pause=self._save,
-            load_pause=self._load,
             lock_step=0.05,
             **more,
         )
@@ -99,9 +98,6 @@ class Stage:
 
     async def _save(self, specs: list[JobSpec], seconds: float) -> None:
         self.paused |= {spec.job: seconds for spec in specs}
-
-    async def _load(self, spec: JobSpec) -> float:
-        return self.paused.get(spec.job, 0.0)
 
     async def until(self, true: Callable[[], object]) -> None:
         async with asyncio.timeout(5):
@@ -336,18 +332,6 @@ async def test_a_persons_sync_that_succeeds_ends_the_pause(stage: Stage) -> None
     worker.resume()
     await stage.until(lambda: stage.finished == 2)
     assert not worker.paused
-
-
-async def test_the_pause_in_the_record_counts_but_not_at_the_start(stage: Stage) -> None:
-    stage.paused["telecmi-push"] = 500.0
-    script = Script()
-    worker = stage.worker(script)
-    await worker.ring()
-    await stage.until(lambda: stage.finished == 1)  # whoever restarts it has mended something
-    await worker.ring()
-    await stage.settle()
-    assert script.calls == 1
-    assert stage.alarms["telecmi-push.main"] == 500.0
 
 
 async def test_a_bug_ends_the_run_loudly_once_and_the_worker_goes_on(stage: Stage) -> None:

@@ -424,6 +424,30 @@ async def test_a_lockout_by_the_vendor_holds_for_any_password(tmp_path: Path) ->
     assert len(vendor.requests) == 2
 
 
+@pytest.mark.parametrize("ahead", [timedelta(hours=5, minutes=30), timedelta(days=60)])
+async def test_our_own_caution_of_a_clock_that_was_ahead_locks_nobody_out(ahead: timedelta) -> None:
+    clock, tokens = Clock(), TokenStore(None)
+    vendor = Vendor([REFUSED, LOGIN])
+    clock.now += ahead
+    with pytest.raises(AuthError):
+        await smartflo(vendor, clock, tokens).login()
+    clock.now -= ahead
+    await smartflo(vendor, clock, tokens).login()
+
+
+async def test_a_lockout_by_the_vendor_holds_when_the_clock_was_set_meanwhile() -> None:
+    clock, tokens = Clock(), TokenStore(None)
+    locked = answer({"success": False, "message": "Locked", "retry_after": "2026-11-22 12:00:00"}, 429)
+    vendor = Vendor([locked, LOGIN])
+    clock.now += timedelta(hours=5, minutes=30)
+    with pytest.raises(AuthError):
+        await smartflo(vendor, clock, tokens).login()
+    clock.now -= timedelta(hours=5, minutes=30)
+    with pytest.raises(AuthError, match="no login before"):
+        await smartflo(vendor, clock, tokens).login()
+    assert len(vendor.requests) == 1
+
+
 async def test_a_lockout_in_the_past_or_years_ahead_is_bounded() -> None:
     for said, longest in (
         ("2020-01-01 00:00:00", timedelta(minutes=5)),

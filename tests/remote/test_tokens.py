@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from syncer.remote.tokens import Lockout, Token, TokenStore
+from syncer.remote.tokens import LONGEST_LIFE, Lockout, Token, TokenStore
 from tests.remote.fakes import NOW, Clock
 
 WHO = ("https://vendor.example", "ops", "pa55word")
@@ -124,7 +124,7 @@ def test_a_lockout_stands_for_whoever_it_is_bound_to(path: Path) -> None:
     TokenStore(path).lock("a", lockout, WHO[:2])
     store = TokenStore(path)
     assert store.get("a", *WHO) == TOKEN
-    assert store.lockout("a", WHO[:2], WHO) == lockout
+    assert store.lockout("a", WHO[:2]) == lockout
     assert store.lockout("a", WHO) is None
     store.clear("a", refused=TOKEN.text)
     assert TokenStore(path).lockout("a", WHO[:2]) == lockout
@@ -135,6 +135,12 @@ def test_a_lockout_stands_for_whoever_it_is_bound_to(path: Path) -> None:
 def test_when_a_token_may_be_used() -> None:
     assert TOKEN.usable(NOW, 120) and not TOKEN.usable(NOW + timedelta(minutes=58), 120)
     assert Token("x", None).usable(NOW, 120)
+
+
+@pytest.mark.parametrize("ahead", [timedelta(days=60), timedelta(days=3650)])
+def test_a_token_that_would_live_too_long_is_not_used(ahead: timedelta) -> None:
+    assert Token("x", NOW + LONGEST_LIFE).usable(NOW, 120)
+    assert not Token("x", NOW + LONGEST_LIFE + ahead).usable(NOW, 120)
 
 
 @pytest.mark.anyio
