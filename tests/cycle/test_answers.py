@@ -76,7 +76,8 @@ def seeded(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Office]:
 def test_failures_01_a_bad_answer_removes_nothing(seeded: Office, call: str, bad: str, page: int) -> None:
     asked = CALLS[call]
     before = seeded.everything()
-    expected = 77 if bad == "bad-token" else 1
+    # Voicemail has credentials of its own; of the others, another call accepts the token.
+    expected = 77 if (call, bad) == ("voicemail", "bad-token") else 1
     seeded.fault(asked.path, times=None, match={"page": page}, **BAD[bad])
     for _ in range(2):
         runs = seeded.run(asked.job, full=True)
