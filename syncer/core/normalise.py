@@ -54,7 +54,10 @@ _EARLIEST_MS, _LATEST_MS = 1_104_537_600_000, 4_102_444_800_000
 
 
 def to_e164(text: str | int | None, region: str) -> str | None:
-    """The number as `+919200000001`, or None when it is masked, unreadable or not valid anywhere.
+    """The number as `+919200000001`, or None when it is masked, in doubt, unreadable or not valid anywhere.
+
+    A label next to it, such as `(office)`, is read past; an extension, a SIP address and two numbers are not
+    read (`phone_problem` says why).
 
     `region` (ISO 3166, "IN") is how a number without a country code is read. A number that is
     invalid there is tried once more as one that has its country code and lacks the `+`, which is
