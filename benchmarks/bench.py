@@ -91,6 +91,7 @@ class Bench:
                 ended_well(self.child("sync", **orders, jobs=DIRECTORY, limit=1800))
                 kept = self.folder / f"mirror-{contacts}.db"
                 shutil.copy(room / "mirror.db", kept)
+                _forget_home(kept)
                 self._mirrors[contacts] = kept
         return self._mirrors[contacts]
 
@@ -117,3 +118,13 @@ def one(path: Path, query: str) -> Any:
     with contextlib.closing(sqlite3.connect(path)) as conn:
         row = conn.execute(query).fetchone()
         return row[0] if row else None
+
+
+def _forget_home(database: Path) -> None:
+    """Copies of it get a home of their own when they are opened: nothing is sent from a copy elsewhere."""
+    conn = sqlite3.connect(database)
+    conn.execute("UPDATE sync_guard SET active = 1")
+    conn.execute("DELETE FROM home")
+    conn.execute("UPDATE sync_guard SET active = 0")
+    conn.commit()
+    conn.close()

@@ -95,6 +95,16 @@ def blank_database() -> bytes:
         return path.read_bytes()
 
 
+def forget_home(database: Path) -> None:
+    """Let a copy that a test works on get a home of its own: nothing is sent from a copy elsewhere."""
+    conn = sqlite3.connect(database)
+    conn.execute("UPDATE sync_guard SET active = 1")
+    conn.execute("DELETE FROM home")
+    conn.execute("UPDATE sync_guard SET active = 0")
+    conn.commit()
+    conn.close()
+
+
 #: What the sandbox takes: its own credentials, good nowhere else.
 LOGIN: dict[str, Any] = {
     "app_id": 1111113,

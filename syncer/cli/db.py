@@ -23,7 +23,7 @@ from syncer.errors import SchemaError
 
 @click.group()
 def db() -> None:
-    """The database: upgrade, check, backup."""
+    """The database: upgrade, check, backup, adopt."""
 
 
 @db.command(epilog=example("syncer db upgrade"))
@@ -94,3 +94,28 @@ def backup(app: App, path: Path) -> None:
         schema.is_current(opened)  # one from a newer version is refused here, too
         schema.backup(opened, path)
     say(f"Copied {settings.database.path} to {path} ({path.stat().st_size:,} bytes).")
+
+
+@db.command(epilog=example("syncer db adopt"))
+@pass_app
+def adopt(app: App) -> None:
+    """Make the place where the database lies its home, so that edits are sent from here.
+
+    A database remembers its home, and nothing is sent from a copy of it elsewhere. Where the other one goes on
+    being used, both would send.
+    """
+    from syncer.store import home
+
+    settings = app.settings()
+    here = home.place_of(settings.database.path)
+    with app.deciding(settings) as opened, opened.write() as conn:
+        before = home.recorded(conn)
+        home.adopt(conn, here)
+    if before == here:
+        say(f"{here.path} is the home of this database already.")
+    else:
+        say(f"{here.path} is the home of this database now: edits are sent from here with the next push.")
+        if before is not None:
+            say(
+                f"It belonged to {home.describe(before, here)}. If that one is still used, stop it: both would send."
+            )

@@ -244,7 +244,7 @@ def _unusable(path: Path, error: OSError) -> Finding:
 
 def check_database(settings: Settings) -> list[Finding]:
     """Whether the database itself is sound, and who may read it."""
-    from syncer.store import schema, soundness
+    from syncer.store import home, schema, soundness
     from syncer.store.connect import Database
 
     path = settings.database.path
@@ -278,6 +278,7 @@ def check_database(settings: Settings) -> list[Finding]:
                 return [*out, Finding("problem", "database", text, "stop the daemon and restore a backup")]
             with db.read() as conn:
                 guards = soundness.guard_problems(conn)
+                away = home.elsewhere(conn, home.place_of(path))
             with db.edit():
                 pass  # begins a write and writes nothing: is somebody in the way?
     except StoreBusyError:
@@ -288,6 +289,8 @@ def check_database(settings: Settings) -> list[Finding]:
         return [*out, Finding("problem", "database", text, mend)]
     except StoreError as error:
         return [*out, Finding("problem", "database", str(error))]
+    if away is not None:
+        out.append(Finding("warning", "database", away))
     out += [Finding("problem", "database", text) for text in guards]
     if not guards:
         out.append(

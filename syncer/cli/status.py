@@ -148,8 +148,8 @@ def gather(app: App, settings: Settings, specs: Sequence[JobSpec], now: datetime
     """All of the status, fit for JSON. A database that does not exist yet is no error: nothing ran."""
     path = settings.database.path
     if not path.exists() or path.stat().st_size == 0:
-        return _summary(settings, None, specs, {}, [], [], {}, [], {}, {})
-    from syncer.store import facts, received, report, revision
+        return _summary(settings, None, specs, {}, [], [], {}, [], {}, {}, None)
+    from syncer.store import facts, home, received, report, revision
 
     with app.reading(settings) as db, db.read() as conn:
         return _summary(
@@ -163,6 +163,7 @@ def gather(app: App, settings: Settings, specs: Sequence[JobSpec], now: datetime
             report.set_aside_counts(conn),
             facts.load(conn, proof.wanted(settings, specs, now)),
             received.clocks(conn),
+            home.elsewhere(conn, home.place_of(path)),
         )
 
 
@@ -185,6 +186,7 @@ def _summary(
     aside: list[dict[str, Any]],
     facts: dict[tuple[str, str], Facts],
     clocks: dict[str, str],
+    elsewhere: str | None,
 ) -> dict[str, Any]:
     from syncer.core.model import State
 
@@ -197,6 +199,7 @@ def _summary(
     return {
         "database": str(settings.database.path),
         "schema": revision,
+        "elsewhere": elsewhere,
         "jobs": jobs,
         "queue": {state.value: queue.get(state.value, 0) for state in State},
         "conflicts": queue.get("conflict", 0),
@@ -236,6 +239,8 @@ def _show(found: dict[str, Any], now: datetime, *, evidence: bool) -> None:
         say(f"The database {found['database']} does not exist yet: `syncer sync` makes and fills it.")
     else:
         say(f"The database {found['database']}, schema {found['schema']}.")
+    if found["elsewhere"]:
+        say(f"Note: {found['elsewhere']}.")
     say()
     show_table(
         ("job", "account", "freshness", "last good run", "every", "last outcome", "last listing"),

@@ -12,7 +12,7 @@ from pathlib import Path
 
 from syncer.config import Settings
 from syncer.cycle.joblist import specs
-from syncer.store import ids, runs, schema
+from syncer.store import home, ids, runs, schema
 from syncer.store.connect import Database
 from syncer.store.runs import JobRow
 
@@ -63,14 +63,16 @@ async def upgrade_apart(config: Path, environ: Mapping[str, str] | None = None) 
 
 
 def register(db: Database, settings: Settings) -> None:
-    """Write down the jobs and accounts of the config, where they differ from what is there."""
+    """Write down the jobs and accounts of the config, where they differ from what is there, and a first home."""
     jobs = [
         JobRow(s.job, s.account, s.provider, s.enabled, max(1, int(s.every.total_seconds())))
         for s in specs(settings)
     ]
     accounts = [(a.name, a.contacts.enabled, a.push.deletes) for a in settings.telecmi]
     with db.read() as conn:
-        done = runs.is_registered(conn, jobs, accounts)
+        done = runs.is_registered(conn, jobs, accounts) and home.recorded(conn) is not None
     if not done:
         with db.write() as conn:
             runs.register(conn, jobs, accounts)
+            if home.recorded(conn) is None:
+                home.adopt(conn, home.place_of(settings.database.path))

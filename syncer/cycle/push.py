@@ -26,7 +26,7 @@ from syncer.errors import (
     RemoteError,
     TransientError,
 )
-from syncer.store import contacts, pushing, queue, runs, sending
+from syncer.store import contacts, home, pushing, queue, runs, sending
 from syncer.store.connect import Connection
 
 JOB = joblist.PUSH
@@ -45,9 +45,13 @@ MOST_FAILURES = 8
 
 
 async def push_changes(run: Run, source: TelecmiSource) -> None:
-    """Everything that is due, or with `run.person` everything that is open."""
-    push = Push(run, source)
+    """Everything that is due, or with `run.person` everything that is open; nothing from a copy elsewhere."""
     store, account = run.env.store, source.account
+    away = await store.read(home.elsewhere, home.place_of(run.env.settings.database.path))
+    if away is not None:
+        run.incomplete(away)
+        return
+    push = Push(run, source)
     await _recall(push)
     await store.write(_prepare, account.name, account.region, run.at)
     run.env.step("push: prepared")

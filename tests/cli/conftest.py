@@ -18,6 +18,7 @@ import pytest
 
 from syncer.cli.main import run
 from syncer.sandbox import World, running
+from tests.office import forget_home
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -145,6 +146,7 @@ def syncer(template: Path, sandbox: str, tmp_path: Path, capsys: pytest.CaptureF
     """`syncer` with a filled mirror."""
     folder = tmp_path / "filled"
     shutil.copytree(template, folder)
+    forget_home(folder / "mirror.db")
     return Syncer(folder, capsys, sandbox)
 
 
@@ -212,6 +214,7 @@ def upstream(filled: Filled, tmp_path: Path, capsys: pytest.CaptureFixture[str])
     world = small_world(filled.at)
     folder = tmp_path / "own"
     shutil.copytree(filled.folder, folder)
+    forget_home(folder / "mirror.db")
     with running(world) as url:
         made = Syncer(folder, capsys, url)
         made.write_config()

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from syncer.store import decisions, holds
-from tests.office import Office
+from tests.office import Office, forget_home
 
 ROWS = 30
 
@@ -97,6 +97,7 @@ def make(tmp_path: Path, pulled: Path) -> Iterator[Callable[..., Mirror]]:
 
     def open_(**push: Any) -> Mirror:
         shutil.copy(pulled, tmp_path / "mirror.db")
+        forget_home(tmp_path / "mirror.db")
         offices.append(_office(tmp_path, **push))
         return Mirror(offices[-1])
 

@@ -13,7 +13,7 @@ import pytest
 from syncer.cycle import jobs
 from syncer.cycle.run import Run
 from syncer.store import holds
-from tests.office import Office
+from tests.office import Office, forget_home
 
 MakeOffice = Callable[..., Office]
 
@@ -176,6 +176,7 @@ class Benches:
         home.mkdir()
         if (name, rows) in self.files:
             shutil.copy(self.files[name, rows], home / "mirror.db")
+            forget_home(home / "mirror.db")
         office = Office(home, only=(kind.job,))
         self.made.append(office)
         bench = Bench(office, kind, [kind.add(office, n) for n in range(rows)])

@@ -22,6 +22,7 @@ import pytest
 
 from syncer.config import Settings, settings_from
 from syncer.cycle import jobs
+from tests.office import forget_home
 
 ROOT = Path(__file__).resolve().parent.parent.parent
 
@@ -232,6 +233,7 @@ def empty_database(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def daemon(tmp_path: Path, sandbox: Sandbox, empty_database: Path) -> Iterator[Daemon]:
     made = Daemon(tmp_path, sandbox.url)
     shutil.copy(empty_database, made.database)
+    forget_home(made.database)
     yield made
     for process in made.processes:
         if process.poll() is None:
