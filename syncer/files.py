@@ -11,6 +11,8 @@ What lies in the files is left to the callers.
 from __future__ import annotations
 
 import contextlib
+import ctypes
+import errno
 import grp
 import os
 import pwd
@@ -29,6 +31,10 @@ _LINKS = 40
 
 #: Waits for no other end of a pipe, takes no terminal, and is passed on to no child.
 _SAFELY = os.O_NONBLOCK | os.O_NOCTTY | os.O_CLOEXEC
+
+#: Of rename(2) on Linux, and what it answers where the C library or file system cannot.
+_AT_FDCWD, _NOREPLACE, _EXCHANGE = -100, 1, 2
+_UNSUPPORTED = (errno.ENOSYS, errno.EINVAL, errno.EOPNOTSUPP)
 
 _KINDS = {
     stat.S_IFREG: "a file",
@@ -104,6 +110,50 @@ def expand(text: str | Path) -> Path:
         return Path(text).expanduser()
     except RuntimeError:
         raise OSError(None, "it begins with the home of a user who does not exist", str(text)) from None
+
+
+def rename_new(source: Path, target: Path) -> None:
+    """Rename a file; FileExistsError where `target` exists. Raises OSError."""
+    try:
+        _renameat2(source, target, _NOREPLACE)
+    except OSError as error:
+        if error.errno not in _UNSUPPORTED:
+            raise
+        link_new(source, target)
+
+
+def link_new(source: Path, target: Path) -> None:
+    """The same in two steps, for file systems that cannot do it in one."""
+    os.link(source, target)
+    source.unlink()
+
+
+def exchange(one: Path, other: Path) -> None:
+    """Let two files change names, at once where the file system can do that. Raises OSError."""
+    try:
+        _renameat2(one, other, _EXCHANGE)
+    except OSError as error:
+        if error.errno not in _UNSUPPORTED:
+            raise
+        exchange_in_steps(one, other)
+
+
+def exchange_in_steps(one: Path, other: Path) -> None:
+    """The same in three steps, likewise."""
+    between = one.with_name(f"{one.name}.exchange")
+    one.rename(between)
+    other.rename(one)
+    between.rename(other)
+
+
+def _renameat2(source: Path, target: Path, flags: int) -> None:
+    """renameat2(2), which Python lacks."""
+    call = getattr(ctypes.CDLL(None, use_errno=True), "renameat2", None)
+    if call is None:
+        raise OSError(errno.ENOSYS, os.strerror(errno.ENOSYS))
+    if call(_AT_FDCWD, os.fsencode(source), _AT_FDCWD, os.fsencode(target), flags):
+        number = ctypes.get_errno()
+        raise OSError(number, os.strerror(number), str(target))
 
 
 # -- folders -------------------------------------------------------------------------------------------

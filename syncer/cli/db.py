@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from pathlib import Path
 
 import click
@@ -23,7 +24,7 @@ from syncer.errors import SchemaError
 
 @click.group()
 def db() -> None:
-    """The database: upgrade, check, backup, adopt."""
+    """The database: upgrade, check, backup, restore, adopt."""
 
 
 @db.command(epilog=example("syncer db upgrade"))
@@ -94,6 +95,47 @@ def backup(app: App, path: Path) -> None:
         schema.is_current(opened)  # one from a newer version is refused here, too
         schema.backup(opened, path)
     say(f"Copied {settings.database.path} to {path} ({path.stat().st_size:,} bytes).")
+
+
+@db.command(epilog=example("syncer db restore backups/syncer-20261121T052833Z.db"))
+@click.argument("path", type=click.Path(path_type=Path, exists=True, dir_okay=False))
+@pass_app
+def restore(app: App, path: Path) -> None:
+    """Put a copy of the backup PATH in the place of the database, while no daemon runs.
+
+    The backup is checked first. What was there is kept under another name, and nothing of its log reaches the
+    restored file. Whatever is queued in it is compared with upstream before anything is sent.
+    """
+    from syncer.cycle import jobs
+    from syncer.daemon.service import LOCK
+    from syncer.errors import LockedError
+    from syncer.locks import Locks
+    from syncer.store import copies, home
+    from syncer.store.looking import Looking
+
+    settings = app.settings()
+    database = settings.database.path
+    files.refuse_root(database.parent, "database.url", settings.database.group)
+    locks = Locks(database, "syncer db restore")
+
+    async def alone() -> Path | None:
+        daemon = locks.try_acquire(LOCK)
+        if daemon is None:
+            holder = locks.holder(LOCK)
+            raise LockedError("a daemon of this database", holder, "stop it first, then restore")
+        try:
+            async with locks.hold([jobs.SCHEMA_LOCK, *map(jobs.lock_name, jobs.specs(settings))]):
+                return copies.restore(path, database, settings.database.group)
+        finally:
+            locks.release(daemon)
+
+    kept = asyncio.run(alone())
+    say(f"Restored {database} from {path}.")
+    if kept is not None:
+        say(f"What was there is kept as {kept}: edits in it that were not sent are only there.")
+    with Looking(database) as opened, opened.read() as conn:
+        away = home.elsewhere(conn, home.place_of(database))
+    say(f"Note: {away}." if away else "Start the daemon, or run `syncer sync`.")
 
 
 @db.command(epilog=example("syncer db adopt"))

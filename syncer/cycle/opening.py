@@ -12,7 +12,7 @@ from pathlib import Path
 
 from syncer.config import Settings
 from syncer.cycle.joblist import specs
-from syncer.store import home, ids, runs, schema
+from syncer.store import copies, home, ids, runs, schema
 from syncer.store.connect import Database
 from syncer.store.runs import JobRow
 
@@ -30,6 +30,9 @@ def open_database(
     db = Database(path or settings.database.path, group=settings.database.group, checkpoints=checkpoints)
     try:
         if migrate:
+            if path is None:  # the next start after a kill
+                copies.clear_parts(db.path.parent)
+                copies.clear_parts(settings.backup.path)
             schema.upgrade(db)
             register(db, settings)
             ids.make_canonical(db)

@@ -23,9 +23,9 @@ from syncer.core.normalise import utc_text
 from syncer.cycle import jobs
 from syncer.cycle.env import Store
 from syncer.cycle.jobs import JobSpec
-from syncer.errors import SchemaError, StoreBusyError, StoreError
+from syncer.errors import StoreBusyError, StoreError
 from syncer.locks import Locks
-from syncer.store import runs, schema
+from syncer.store import copies, runs
 from syncer.store.connect import Connection, Database
 from syncer.store.figures import COUNTED, FORGOTTEN
 
@@ -208,29 +208,11 @@ def make_backup(config: Backup, database: Path, now: datetime) -> Path:
     try:
         files.refuse_root(config.path, "backup.path")
         os.close(files.open_folder(config.path, make=True))
-        for left in config.path.glob("*.db.part*"):  # of a daemon that was killed at it
-            left.unlink(missing_ok=True)
     except OSError as error:
         raise StoreError(f"backups cannot be written ({error.strerror}); check backup.path") from None
     target = config.path / f"{database.stem}-{now.strftime(_STAMP)}.db"
-    part = target.with_name(f"{target.name}.part")
-    try:
-        with Database(database, create=False, checkpoints=False) as original:
-            schema.backup(original, part)
-        with Database(part, create=False) as copy:
-            found = [str(row[0]) for row in copy.pragma("PRAGMA integrity_check(3)")]
-        if found != ["ok"]:
-            raise SchemaError(
-                f"a backup of {database.name} is damaged, and so may the database be: run `syncer db check`; "
-                "no older backup was removed"
-            )
-        part.replace(target)
-    except OSError as error:
-        raise StoreError(f"a backup could not be finished ({error.strerror}); check backup.path") from None
-    finally:
-        for suffix in ("", "-wal", "-shm"):
-            with contextlib.suppress(OSError):
-                part.with_name(part.name + suffix).unlink(missing_ok=True)
+    with Database(database, create=False, checkpoints=False) as original:
+        copies.backup(original, target, checked=True)
     prune(backups(config.path, database, now), config.keep)
     return target
 

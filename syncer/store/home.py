@@ -36,7 +36,9 @@ def place_of(database: Path, machine_id: Path = MACHINE_ID) -> Place:
 
 
 def recorded(conn: Reader) -> Place | None:
-    """The home that the database remembers; None before it was first opened."""
+    """The home that the database remembers; None before this version first opened it."""
+    if not tuples(conn, "SELECT 1 FROM sqlite_master WHERE type = 'table' AND name = 'home'"):
+        return None  # from before there were homes
     return next((Place(*row) for row in tuples(conn, "SELECT path, machine FROM home")), None)
 
 

@@ -125,7 +125,7 @@ class OpenFiles:
         handle = self._handles[LOG]
         if handle is None or os.fstat(handle).st_size <= _LOG_HEADER:
             return None
-        target = _free_name(beside(self._path, LOG), _stamp())
+        target = free_name(beside(self._path, LOG), stamp())
         with open(handle, "rb", closefd=False) as source, os.fdopen(files.create(target), "wb") as copy:
             at = 0
             while chunk := os.pread(source.fileno(), 1 << 20, at):
@@ -272,21 +272,22 @@ def _first_pages(log: Path) -> Iterator[bytes]:
 
 
 def _put_aside(path: Path, suffixes: list[str]) -> list[Path]:
-    stamp, moved = _stamp(), []
+    now, moved = stamp(), []
     for suffix in suffixes:
         source = beside(path, suffix)
-        target = _free_name(source, stamp)
+        target = free_name(source, now)
         with contextlib.suppress(FileNotFoundError):
             source.rename(target)
             moved.append(target)
     return moved
 
 
-def _stamp() -> str:
+def stamp() -> str:
+    """Now, as it stands in the name of a file that was put aside."""
     return datetime.now(UTC).strftime("%Y%m%dT%H%M%SZ")
 
 
-def _free_name(path: Path, stamp: str) -> Path:
+def free_name(path: Path, stamp: str) -> Path:
     """`NAME.replaced-STAMP`, with a number where that is taken."""
     name, number = path.with_name(f"{path.name}.replaced-{stamp}"), 1
     while name.exists():

@@ -7,17 +7,16 @@ transaction, since rebuilding a table drops its triggers without a word.
 from __future__ import annotations
 
 import contextlib
-import os
 from collections.abc import Iterator, Mapping
 from datetime import UTC, datetime
 from pathlib import Path
 
 from sqlalchemy import Connection, text
 
-from syncer import files
-from syncer.errors import SchemaError, StoreError
+from syncer.errors import SchemaError
 from syncer.store import triggers, views
 from syncer.store.connect import Database
+from syncer.store.copies import backup
 from syncer.store.revision import HEAD, REVISIONS, current, is_current
 from syncer.store.tables import metadata
 
@@ -170,40 +169,3 @@ def _run_alembic(conn: Connection) -> None:
     config.set_main_option("script_location", str(migrations_folder()).replace("%", "%%"))
     config.attributes["connection"] = conn
     command.upgrade(config, "head")
-
-
-def backup(db: Database, target: Path) -> None:
-    """Copy the database while it is in use (VACUUM INTO), never over an existing file; mode 0600.
-
-    The copy is made under another name, so that `target` is whole or empty, whatever happens. Raises
-    StoreError when it exists or cannot be written.
-    """
-    part = target.with_name(f"{target.name}.part-{os.getpid()}")
-    try:
-        os.close(files.create(target))
-    except FileExistsError:
-        raise StoreError(f"{target} exists already: name a file that does not") from None
-    except OSError as error:
-        raise StoreError(f"{target} cannot be written: {error.strerror}") from None
-    try:
-        part.unlink(missing_ok=True)  # of a killed process that had our number
-        os.close(files.create(part))
-        db.pragma(f"VACUUM INTO '{str(part).replace(chr(39), chr(39) * 2)}'")
-        _to_disk(part)
-        part.replace(target)
-        _to_disk(target.parent)
-    except BaseException as error:
-        part.unlink(missing_ok=True)
-        target.unlink(missing_ok=True)
-        if isinstance(error, OSError):
-            raise StoreError(f"{target} cannot be written: {error.strerror}") from None
-        raise
-
-
-def _to_disk(path: Path) -> None:
-    """VACUUM INTO leaves its file to the system's cache."""
-    handle = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)

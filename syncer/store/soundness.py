@@ -87,7 +87,7 @@ def integrity_problems(db: Database) -> list[str]:
         if row[0] != "ok"
     ]
     if out:
-        return [*out, "restore a backup, or `sqlite3 FILE .recover` into a new file"]
+        return [*out, "stop the daemon and restore a backup: `syncer db restore PATH`"]
     orphans = db.pragma("PRAGMA foreign_key_check")
     for table, row_id, parent, _ in orphans[:_MOST]:
         out.append(f"row {row_id} of {table} points to a row of {parent} that does not exist")
