@@ -90,7 +90,7 @@ def _look(app: App, settings: Settings, heard: Heard | None, told: list[Finding]
         *check_folder(settings.database.path),
         *check_beside(settings.database.path),
         *check_database(settings),
-        *check_sqlite(),
+        *check_sqlite(settings),
     ]
     if not as_json:
         for finding in findings:
@@ -163,7 +163,10 @@ def check_secrets(settings: Settings) -> list[Finding]:
         given = {name: value for name in names if (value := getattr(account, name)) is not None}
         if blanks := placeholders(account):
             text = f"{' and '.join(blanks)} {'is' if len(blanks) == 1 else 'are'} still the placeholder of the example"
-            mend = f"write the real one below [{account.label}], or remove the key"
+            whole = len(blanks) == len(given) and len(settings.accounts) > 1
+            mend = f"write the real one below [{account.label}], or remove the " + (
+                "section if you do not use this vendor" if whole else "key"
+            )
             out.append(Finding("problem", account.label, text, mend, credentials=True))
             continue
         for name, value in given.items():
@@ -299,7 +302,7 @@ def check_database(settings: Settings) -> list[Finding]:
     return out
 
 
-def check_sqlite() -> list[Finding]:
+def check_sqlite(settings: Settings) -> list[Finding]:
     """Whether the SQLite that this Python links has a bug that matters here."""
     from syncer.store.soundness import sqlite_version
 
@@ -311,9 +314,10 @@ def check_sqlite() -> list[Finding]:
         f"version {version} lies in the range of SQLite's WAL-reset bug (fixed in 3.51.3): rare, and kept away "
         "here by letting one connection checkpoint"
     )
-    return [
-        Finding("note", "sqlite", text, "switch on [backup] in the config; a newer SQLite ends the matter")
-    ]
+    advice = "a newer SQLite ends the matter"
+    if not settings.backup.enabled:
+        advice = f"switch on [backup] in the config; {advice}"
+    return [Finding("note", "sqlite", text, advice)]
 
 
 # -- upstream ------------------------------------------------------------------------------------------

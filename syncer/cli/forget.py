@@ -2,10 +2,20 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING
+
 import click
 
 from syncer.cli.common import WORDS, App, count, emit_json, example, json_option, pass_app, say
 from syncer.errors import UsageError
+
+if TYPE_CHECKING:
+    from syncer.store.forget import Found, Rows
+    from syncer.store.looking import Reader
+
+#: Rows that a person is shown before the question.
+MOST_SHOWN = 20
 
 
 @click.command(epilog=example("syncer forget +919200000001 --yes"))
@@ -27,28 +37,62 @@ def forget(app: App, phone: str, yes: bool, as_json: bool) -> None:
     e164 = next((found for region in regions if (found := to_e164(phone, region))), None)
     if e164 is None:
         raise UsageError("this is no phone number that can be read: write it with its country code")
-    if not yes:
-        click.confirm(
-            f"Remove everybody with the number {e164} from {settings.database.path.name}?", abort=True
-        )
     with app.writing(settings) as db:
+        if not yes:
+            with db.read() as conn:
+                _show(conn, removal.find(conn, e164, tuple(regions)), e164)
+            click.confirm(f"Remove all of this from {settings.database.path.name}?", abort=True, err=True)
         done = removal.forget(db, e164, app.stamp(), regions=regions)
     if as_json:
-        emit_json({"removed": done.rows, "mentioned": done.mentioned, "traces": done.traces})
+        emit_json(
+            {
+                "removed": done.rows,
+                "other_numbers": done.other_numbers,
+                "mentioned": done.mentioned,
+                "traces": done.traces,
+            }
+        )
         return
     if done.rows:
         for table, number in sorted(done.rows.items()):
             say(f"{table}: {count(number, 'row')} removed")
     else:
         say("The mirror held nobody with this number.")
+    _show_other_numbers(done.other_numbers)
     for table, ids in sorted(done.mentioned.items()):
-        some = ", ".join(str(one) for one in ids[:5]) + (", ..." if len(ids) > 5 else "")
-        say(
-            f"{table}: {count(len(ids), 'row')} of other people name the number still ({some}): edit them upstream"
-        )
+        say(f"{_rows(table, ids)} of other people still name the number: edit them upstream")
     if done.traces:
         say(
             "Free pages of the file may still hold traces, as another program was reading it, or the disk is "
             "full: run this again when it is at rest."
         )
     say("They are kept out from now on. Upstream is as it was; older backups still hold them.")
+
+
+def _show(conn: Reader, found: Found, e164: str) -> None:
+    """Who would go, on stderr: the question follows there."""
+    from syncer.store import report
+
+    listed = [(table, row_id) for table, ids in found.rows.items() for row_id in ids]
+    say(f"{count(len(listed), 'row')} with the number {e164}, of now or earlier:", err=True)
+    for table, row_id in listed[:MOST_SHOWN]:
+        name = report.name_of(conn, table, row_id)
+        say(f"  {table} row {row_id}" + (f": {name}" if name else ""), err=True)
+    if len(listed) > MOST_SHOWN:
+        say(f"  ... and {len(listed) - MOST_SHOWN:,} more", err=True)
+    _show_other_numbers(found.other_numbers, err=True)
+
+
+def _show_other_numbers(others: Mapping[str, Rows], *, err: bool = False) -> None:
+    """The same contacts under other numbers: these may be somebody else's by now, so a person decides."""
+    for number, rows in others.items():
+        under = "; ".join(_rows(table, ids) for table, ids in rows.items()) or "nothing is left under it here"
+        say(
+            f"They also have, or had, the number {number} ({under}): `syncer forget {number}` is for that",
+            err=err,
+        )
+
+
+def _rows(table: str, ids: Sequence[int]) -> str:
+    some = ", ".join(str(one) for one in ids[:5]) + (", ..." if len(ids) > 5 else "")
+    return f"{table}: {count(len(ids), 'row')} ({some})"

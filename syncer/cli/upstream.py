@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import TYPE_CHECKING
 
 from syncer.cli.common import count, span
@@ -42,6 +42,8 @@ class _Account:
     findings: list[Finding] = field(default_factory=list)
     skewed: bool = False
     given_up: bool = False  #: nobody answers: nothing more is asked
+    answered: int = 0  #: lists that were answered
+    rows: int = 0  #: rows that they showed, or counted
 
     @property
     def label(self) -> str:
@@ -91,6 +93,8 @@ class _Account:
                 self.say("ok", what)
 
     def _judge(self, what: str, page: Page) -> None:
+        self.answered += 1
+        self.rows += max(page.size, page.total or 0)
         if page.set_aside:
             reasons = sorted({row.reason for row in page.set_aside})
             text = f"{what}: {count(len(page.set_aside), 'row')} of {page.size} cannot be understood ({reasons[0]})"
@@ -145,7 +149,32 @@ async def check_telecmi(source: TelecmiSource, now: Now, *, whole: bool = False)
             longest = account.voicemails.window.total_seconds()
             begin = end - int((longest if whole else min(longest, 86_400)) * 1000)
             await asked.ask("voicemails", lambda: client.fetch_voicemails_page(begin, end, 1))
+        if await _looks_empty(asked, source, now()):
+            text = (
+                "the credentials are accepted but the account looks empty; check in the dashboard which platform it "
+                "is on, and `base_url`"
+            )
+            asked.say("warning", text)
     return asked.findings
+
+
+async def _looks_empty(asked: _Account, source: TelecmiSource, now: datetime) -> bool:
+    """Whether an account that works shows nothing at all.
+
+    On the vendor's other platform the same credentials may be taken, and each list is empty.
+    """
+    job = source.account.voicemails
+    if asked.rows or not asked.answered or any(one.level == "problem" for one in asked.findings):
+        return False
+    if not job.enabled:
+        return True
+    since = now - job.since if isinstance(job.since, timedelta) else job.since
+    begin, end = (int(moment.timestamp() * 1000) for moment in (since, now))
+    try:
+        page = await source.client.fetch_voicemails_page(begin, end, 1)
+    except RemoteError:
+        return False  # so wide a window may be refused, and one of a day proves little
+    return not (page.size or page.total)
 
 
 async def check_smartflo(source: SmartfloSource, now: Now, *, whole: bool = False) -> list[Finding]:

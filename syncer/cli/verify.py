@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable, Sequence
 from dataclasses import asdict
 from typing import TYPE_CHECKING
@@ -17,6 +18,7 @@ from syncer.cli.common import (
     example,
     json_option,
     pass_app,
+    plain,
     progress_bars,
     run_async,
     say,
@@ -95,7 +97,7 @@ def _list(rows: Sequence[Difference], why: str, text: Callable[[Difference], str
 
 
 def _text(row: Difference) -> str:
-    named = f" ({row.key})" if row.key else ""
+    named = _named(row)
     match row.kind:
         case "insert":
             return f"{row.table_name}{named}: upstream has it, the mirror does not"
@@ -104,6 +106,13 @@ def _text(row: Difference) -> str:
         case _:
             values = f"{row.old or ''!r} here and {row.new or ''!r} upstream"
             return f"{row.table_name} row {row.row_id}{named}: {row.field} is {values}"
+
+
+def _named(row: Difference) -> str:
+    """The vendor's id of a row, and its name, which is for a person's eyes and no file's."""
+    name = plain(row.name) if row.name and row.name != row.key and sys.stdout.isatty() else None
+    told = ", ".join(filter(None, (row.key, name)))
+    return f" ({told})" if told else ""
 
 
 def _waiting_text(row: Difference) -> str:
@@ -125,10 +134,15 @@ def _as_json(one: Verified) -> dict[str, object]:
         "same": one.same,
         "error": one.problem or None,
         "rows": one.rows,
-        "differences": [asdict(row) for row in one.differences],
-        "held": [asdict(row) for row in one.held],
-        "kept": [asdict(row) for row in one.kept],
-        "waiting": [asdict(row) for row in one.waiting],
+        "differences": [_row_as_json(row) for row in one.differences],
+        "held": [_row_as_json(row) for row in one.held],
+        "kept": [_row_as_json(row) for row in one.kept],
+        "waiting": [_row_as_json(row) for row in one.waiting],
         "unreadable": one.unreadable,
         "unlisted": one.unlisted,
     }
+
+
+def _row_as_json(row: Difference) -> dict[str, object]:
+    """All but the name: a program has the ids, and its output ends up in logs."""
+    return {name: value for name, value in asdict(row).items() if name != "name"}

@@ -14,7 +14,7 @@ from syncer.core.contacts import Change
 from syncer.core.merge import dirty_fields
 from syncer.core.model import FIELDS, Operation
 from syncer.core.queue import SETTLED
-from syncer.store import contacts, feed
+from syncer.store import contacts, feed, report
 from syncer.store.contacts import Policy
 from syncer.store.feed import Entry
 from syncer.store.queue import chunks
@@ -35,6 +35,7 @@ class Difference:
     old: str | None = None  #: the value here
     new: str | None = None  #: the value upstream
     key: str | None = None  #: the vendor's identity of the row
+    name: str | None = None  #: for people at a terminal: personal data
     change: int | None = None  #: the change of the queue that will settle it
     state: str | None = None  #: and where that stands
 
@@ -153,11 +154,18 @@ def unlisted_voicemails(
 
 
 def _keyed(conn: Connection, rows: Sequence[Difference]) -> list[Difference]:
-    """The same, each with the vendor's identity of its row."""
+    """The same, each with the vendor's identity of its row and its name."""
     keys: dict[tuple[str, int], str | None] = {}
     for name in {one.table_name for one in rows} & set(_KEYS):
         table = metadata.tables[name]
         for block in chunks({one.row_id for one in rows if one.table_name == name}):
             query = select(table.c.id, table.c[_KEYS[name]]).where(table.c.id.in_(block))
             keys |= {(name, row_id): key for row_id, key in conn.execute(query)}
-    return [replace(one, key=keys.get((one.table_name, one.row_id))) for one in rows]
+    return [
+        replace(
+            one,
+            key=keys.get((one.table_name, one.row_id)),
+            name=report.name_of(conn, one.table_name, one.row_id),
+        )
+        for one in rows
+    ]

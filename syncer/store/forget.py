@@ -11,9 +11,10 @@ import hmac
 import os
 import re
 import secrets
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TypeAlias
 
 from sqlalchemy import Connection, Table, delete, or_, select
 from sqlalchemy.dialects.sqlite import insert as upsert
@@ -41,6 +42,9 @@ from syncer.store.tables import (
 )
 
 _PEOPLE = (telecmi_contacts, telecmi_user_contacts, telecmi_voicemails, smartflo_contacts)
+
+#: Tables whose rows keep their identity when the number changes: where they have it as it came.
+_NUMBER_COLUMN = {telecmi_contacts.name: "phone_no", smartflo_contacts.name: "phone_number"}
 
 #: Digits by which a number is looked for in rows that could not be understood.
 _TELLING = 10
@@ -117,12 +121,27 @@ def mentions(raw: str, forgotten: Callable[[str | None], bool], regions: Iterabl
     return any(forgotten(to_e164(one, region)) for one in found for region in regions)
 
 
+#: By table: rows, oldest first.
+Rows: TypeAlias = dict[str, list[int]]
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """Who bears a number, and what else is known of the same contacts."""
+
+    rows: Rows  #: rows that bear the number, and contacts that bore it for a while
+    other_numbers: dict[
+        str, Rows
+    ]  #: other numbers of the same contacts, now or earlier: the rows under each stay
+
+
 @dataclass(frozen=True, slots=True)
 class Removed:
     """What a `forget` did, and what it leaves to a person."""
 
     rows: dict[str, int]  #: rows that went, by table
-    mentioned: dict[str, list[int]]  #: rows of others whose texts name the number, by table
+    other_numbers: dict[str, Rows]  #: see `Found`
+    mentioned: Rows  #: rows of others whose texts name the number
     traces: bool  #: free pages of the file may still hold what was removed: it could not be compacted
 
 
@@ -138,13 +157,15 @@ def forget(db: Database, e164: str, at: str, *, regions: Iterable[str] = ("IN",)
     db.pragma("PRAGMA secure_delete = ON")
     try:
         with db.write() as conn:
-            gone = _remove(conn, e164, regions)
+            found = find(conn, e164, regions)
+            gone = _remove(conn, found.rows, e164, regions)
             mentioned = _mentioned(conn, e164, regions)
             conn.execute(upsert(forgotten).values(digest=_digest(key, e164), at=at).on_conflict_do_nothing())
         traces = not _compact(db)
     finally:
         db.pragma("PRAGMA secure_delete = OFF")
-    return Removed({table: count for table, count in gone.items() if count}, mentioned, traces)
+    rows = {table: count for table, count in gone.items() if count}
+    return Removed(rows, found.other_numbers, mentioned, traces)
 
 
 def _compact(db: Database) -> bool:
@@ -157,7 +178,73 @@ def _compact(db: Database) -> bool:
     return not busy
 
 
-def _remove(conn: Connection, e164: str, regions: Sequence[str]) -> dict[str, int]:
+def find(conn: Connection, e164: str, regions: Sequence[str]) -> Found:
+    """Who would go with this number, and under which other numbers the same contacts are known."""
+    rows = _bearers(conn, e164, regions)
+    # A Smartflo contact with another number now may be somebody else: it is named, not removed.
+    related = rows | {smartflo_contacts.name: _past_bearers(conn, smartflo_contacts, e164, regions)}
+    other_numbers = {}
+    for number in sorted(_numbers_of(conn, related, regions) - {e164}):
+        under = _bearers(conn, number, regions)
+        kept = {table: [one for one in ids if one not in rows.get(table, ())] for table, ids in under.items()}
+        other_numbers[number] = {table: ids for table, ids in kept.items() if ids}
+    return Found(rows, other_numbers)
+
+
+def _bearers(conn: Connection, e164: str, regions: Sequence[str]) -> Rows:
+    """Rows that bear a number, and contacts that bore or sent it for a while."""
+    telling = phone_digits(e164)[-_TELLING:]
+    out: Rows = {}
+    for table in _PEOPLE:
+        ids = set(conn.execute(select(table.c.id).where(table.c.phone_e164 == e164)).scalars())
+        if table is telecmi_contacts:
+            ids |= set(_past_bearers(conn, table, e164, regions))
+            ids |= _agreed_rows(conn, e164) | _unread_rows(conn, e164, regions)
+        if table is telecmi_voicemails:
+            ids |= set(conn.execute(select(table.c.id).where(table.c.voicename.contains(telling))).scalars())
+        if ids:
+            out[table.name] = sorted(ids)
+    return out
+
+
+def _past_bearers(conn: Connection, table: Table, e164: str, regions: Sequence[str]) -> list[int]:
+    past = _past_numbers(conn, table, regions, phone_digits(e164)[-4:])  # it may be written in groups
+    return sorted({row_id for row_id, numbers in past if e164 in numbers})
+
+
+def _numbers_of(conn: Connection, rows: Rows, regions: Sequence[str]) -> set[str]:
+    """All numbers that these rows bear or bore."""
+    found: set[str] = set()
+    for table in (telecmi_contacts, smartflo_contacts):
+        ids = set(rows.get(table.name, ()))
+        for block in chunks(ids):
+            found |= set(conn.execute(select(table.c.phone_e164).where(table.c.id.in_(block))).scalars())
+            if table is telecmi_contacts:
+                for column in (contact_base.c, push_intents.c):
+                    query = select(column.phone_e164).where(column.row_id.in_(block))
+                    found |= set(conn.execute(query).scalars())
+        for row_id, numbers in _past_numbers(conn, table, regions):
+            if row_id in ids:
+                found |= numbers
+    return found - {None}
+
+
+def _past_numbers(
+    conn: Connection, table: Table, regions: Sequence[str], ending: str = ""
+) -> Iterator[tuple[int, set[str]]]:
+    """What the log knows of the numbers of rows, in E.164; only entries with these digits in them."""
+    c = change_log.c
+    query = select(c.row_id, c.old, c.new).where(
+        c.table_name == table.name,
+        c.field == _NUMBER_COLUMN[table.name],
+        or_(c.old.contains(ending), c.new.contains(ending)),
+    )
+    for row_id, *values in conn.execute(query):
+        read = {to_e164(value, region) for value in values if value for region in regions}
+        yield row_id, {number for number in read if number is not None}
+
+
+def _remove(conn: Connection, rows: Rows, e164: str, regions: Sequence[str]) -> dict[str, int]:
     gone: dict[str, int] = {}
     telling = phone_digits(e164)[-_TELLING:]
 
@@ -166,10 +253,8 @@ def _remove(conn: Connection, e164: str, regions: Sequence[str]) -> dict[str, in
         gone[table.name] = gone.get(table.name, 0) + int(result.rowcount or 0)
 
     for table in _PEOPLE:
-        ids = set(conn.execute(select(table.c.id).where(table.c.phone_e164 == e164)).scalars())
-        if table is telecmi_contacts:
-            ids |= _contact_rows(conn, e164) | _unread_rows(conn, e164, regions)
-        for block in chunks(sorted(ids)):
+        ids = rows.get(table.name, [])
+        for block in chunks(ids):
             if table is telecmi_contacts:
                 busy = conn.execute(
                     select(change_queue.c.id).where(
@@ -199,7 +284,6 @@ def _remove(conn: Connection, e164: str, regions: Sequence[str]) -> dict[str, in
     drop(change_log, or_(change_log.c.old.contains(telling), change_log.c.new.contains(telling)))
     aside = conn.execute(select(set_aside.c.id, set_aside.c.raw)).all()
     drop(set_aside, set_aside.c.id.in_([one.id for one in aside if _names(one.raw, e164, regions)]))
-    drop(telecmi_voicemails, telecmi_voicemails.c.voicename.contains(telling))
     holds.recount(conn)
     return gone
 
@@ -208,10 +292,10 @@ def _names(text: str | None, e164: str, regions: Iterable[str]) -> bool:
     return bool(text) and mentions(str(text), lambda found: found == e164, regions)
 
 
-def _mentioned(conn: Connection, e164: str, regions: Sequence[str]) -> dict[str, list[int]]:
+def _mentioned(conn: Connection, e164: str, regions: Sequence[str]) -> Rows:
     """Rows of other people that name the number, in a note or a field of the vendor's."""
     telling = phone_digits(e164)[-4:]  # it may be written in groups
-    out: dict[str, list[int]] = {}
+    out: Rows = {}
     for table in (*_PEOPLE, telecmi_notes):
         texts = table.c.msg if table is telecmi_notes else table.c.raw
         query = select(table.c.id, texts).where(texts.contains(telling)).order_by(table.c.id)
@@ -232,18 +316,8 @@ def _unread_rows(conn: Connection, e164: str, regions: Iterable[str]) -> set[int
     }
 
 
-def _contact_rows(conn: Connection, e164: str) -> set[int]:
-    """Contacts that bear, bore or sent this number."""
-    queries = (
-        select(contact_base.c.row_id).where(contact_base.c.phone_e164 == e164),
-        select(push_intents.c.row_id).where(push_intents.c.phone_e164 == e164),
-        select(change_log.c.row_id).where(
-            change_log.c.table_name == telecmi_contacts.name,
-            change_log.c.field == "phone_no",
-            or_(
-                change_log.c.old.contains(phone_digits(e164)[-_TELLING:]),
-                change_log.c.new.contains(phone_digits(e164)[-_TELLING:]),
-            ),
-        ),
-    )
-    return {row_id for query in queries for row_id in conn.execute(query).scalars()}
+def _agreed_rows(conn: Connection, e164: str) -> set[int]:
+    """Contacts that upstream has, or was sent, with this number."""
+    agreed = select(contact_base.c.row_id).where(contact_base.c.phone_e164 == e164)
+    sent = select(push_intents.c.row_id).where(push_intents.c.phone_e164 == e164)
+    return {row_id for query in (agreed, sent) for row_id in conn.execute(query).scalars()}

@@ -15,7 +15,7 @@ from syncer.store.looking import Reader, Record, first, marks, records, tuples
 from syncer.store.names import COLUMNS, columns
 
 #: How a row of each mirrored table is called for a person.
-_NAMES = {
+NAMES = {
     "telecmi_contacts": "trim(COALESCE(first_name, '') || ' ' || COALESCE(last_name, ''))",
     "telecmi_user_contacts": "name",
     "telecmi_voicemails": "voicename",
@@ -68,7 +68,7 @@ def set_aside_counts(conn: Reader) -> list[Record]:
 
 def row_counts(conn: Reader) -> dict[str, int]:
     """By mirrored table: its living rows."""
-    return {name: first(conn, f"SELECT count(*) FROM {name} WHERE deleted_at IS NULL") for name in _NAMES}
+    return {name: first(conn, f"SELECT count(*) FROM {name} WHERE deleted_at IS NULL") for name in NAMES}
 
 
 # -- the queue ---------------------------------------------------------------------------------------
@@ -154,9 +154,12 @@ def hold_rows(conn: Reader, number: int, limit: int | None = None) -> list[Recor
     query = "SELECT table_name, row_id, field FROM held_rows WHERE held_id = ? ORDER BY row_id, field LIMIT ?"
     rows = records(conn, query, number, -1 if limit is None else limit)
     for row in rows:
-        name = _NAMES.get(row["table_name"])
-        row["name"] = None
-        if name is not None:
-            statement = f"SELECT {name} FROM {row['table_name']} WHERE id = ?"
-            row["name"] = first(conn, statement, row["row_id"]) or None
+        row["name"] = name_of(conn, row["table_name"], row["row_id"])
     return rows
+
+
+def name_of(conn: Reader, table: str, row_id: int) -> str | None:
+    """How a row is called for a person; None where it has no name."""
+    if table not in NAMES:
+        return None
+    return first(conn, f"SELECT {NAMES[table]} FROM {table} WHERE id = ?", row_id) or None

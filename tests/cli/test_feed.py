@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import signal
 import subprocess
 from typing import Any
@@ -102,7 +103,9 @@ def test_forget(upstream: Upstream) -> None:
     syncer.ok("sync")
     assert "Forgetme" in syncer.ok("contacts", "list").out
     assert syncer("forget", "not a number", "--yes").code == 1
-    assert syncer("forget", "092000 88888").code != 0, "it asks first, and nobody answers"
+    asked = syncer("forget", "092000 88888")
+    assert asked.code != 0, "it asks first, and nobody answers"
+    assert re.search("telecmi_contacts row [0-9]+: Asha Forgetme", asked.err) and asked.out == ""
     assert "Forgetme" in syncer.ok("contacts", "list").out
     done = syncer.ok("forget", "092000 88888", "--yes")
     assert "telecmi_contacts: 1 row removed" in done.out
@@ -111,5 +114,37 @@ def test_forget(upstream: Upstream) -> None:
     assert "Forgetme" not in syncer.ok("contacts", "list", "--all").out
     assert syncer.one("SELECT count(*) FROM forgotten") == 1
     assert syncer.ok("forget", "+919200088888", "--yes", "--json").json == {
-        "removed": {}, "mentioned": {}, "traces": False
+        "removed": {}, "other_numbers": {}, "mentioned": {}, "traces": False
     }  # fmt: skip
+
+
+def test_forget_names_the_other_numbers_of_the_same_contact(upstream: Upstream) -> None:
+    """A number that a contact bore for a while may be somebody else's by now: a person decides."""
+    syncer, world = upstream.syncer, upstream.world
+    contact = world.contact_insert(
+        {"phone_no": "919200088888", "first_name": "Asha", "last_name": "Forgetme"}
+    )
+    world.voicemail_insert(round(world.now() * 1000) - 60_000, 919_200_088_888)
+    syncer.ok("sync")
+    world.contact_update(contact, {"phone_no": "919200077777"})
+    syncer.ok("sync")
+    voicemail = syncer.one("SELECT id FROM telecmi_voicemails WHERE phone_e164 = '+919200088888'")
+    assert "`syncer forget +919200088888`" in syncer("forget", "+919200077777").err, "before it asks"
+    done = syncer.ok("forget", "+919200077777", "--yes", "--json").json
+    assert done["removed"]["telecmi_contacts"] == 1
+    assert done["other_numbers"] == {"+919200088888": {"telecmi_voicemails": [voicemail]}}
+    assert syncer.one("SELECT count(*) FROM telecmi_voicemails WHERE phone_e164 = '+919200088888'") == 1
+    done = syncer.ok("forget", "+919200088888", "--yes")
+    assert "telecmi_voicemails: 1 row removed" in done.out
+
+
+def test_forget_of_an_earlier_number_names_the_one_of_today(upstream: Upstream) -> None:
+    syncer, world = upstream.syncer, upstream.world
+    world.smartflo_upsert(77, {"phone_number": "+919200088888", "name": "Asha Forgetme"})
+    syncer.ok("sync", "--full")
+    world.smartflo_upsert(77, {"phone_number": "+919200077777"})
+    syncer.ok("sync", "--full")
+    row = syncer.one("SELECT id FROM smartflo_contacts WHERE smartflo_id = '77'")
+    done = syncer.ok("forget", "+919200088888", "--yes")
+    assert f"+919200077777 (smartflo_contacts: 1 row ({row}))" in done.out
+    assert syncer.ok("forget", "+919200077777", "--yes", "--json").json["removed"]["smartflo_contacts"] == 1

@@ -311,6 +311,57 @@ def test_doctor_of_a_vendor_that_is_not_there(empty: Syncer) -> None:
     assert done.code == 1 and "127.0.0.1, port 9, refuses the connection" in done.out
 
 
+def test_doctor_does_not_advise_what_is_on_already(syncer: Syncer) -> None:
+    advice = "switch on [backup]"
+    assert advice in syncer.ok("doctor").out
+    syncer.config.write_text(syncer.config.read_text() + "\n[backup]\nenabled = true\n")
+    done = syncer.ok("doctor")
+    assert advice not in done.out and "a newer SQLite ends the matter" in done.out
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "advice"),
+    [
+        ('token = "sandbox-token"', 'token = "..."', "or remove the section if you do not use this vendor"),
+        ('secret = "sandbox-secret"', 'secret = "..."', "or remove the key"),
+    ],
+)
+def test_doctor_says_how_to_leave_a_vendor_out(empty: Syncer, old: str, new: str, advice: str) -> None:
+    empty.write_config(old, new)
+    done = empty("doctor")
+    assert done.code == 77 and advice in done.out
+
+
+EMPTY = "the credentials are accepted but the account looks empty"
+
+
+def test_doctor_notices_an_account_that_works_and_is_empty(upstream: Upstream) -> None:
+    """As on the vendor's other platform, which takes the same credentials."""
+    syncer, world = upstream.syncer, upstream.world
+    assert EMPTY not in syncer.ok("doctor").out
+    for voicemail in list(world.org().voicemails):
+        world.voicemail_delete(voicemail.voicename)
+    assert EMPTY not in syncer.ok("doctor").out, "it has contacts"
+    world.contact_delete_share(1.0)
+    world.user().contacts.clear()
+    done = syncer.ok("doctor")
+    assert (
+        f"warning  telecmi.main: {EMPTY}; check in the dashboard which platform it is on, and `base_url`"
+        in done.out
+    )
+    world.voicemail_insert(round(world.now() * 1000) - 2 * 86_400_000, 919_200_000_001)
+    assert EMPTY not in syncer.ok("doctor").out, "a voicemail of two days ago"
+
+
+def test_doctor_calls_no_account_empty_whose_lists_fail(upstream: Upstream) -> None:
+    upstream.world.faults.add({"path": "/v3/contact/get", "kind": "html200", "times": 100})
+    upstream.world.faults.add({"path": "/v2/user/contact/get", "kind": "html200", "times": 100})
+    for voicemail in list(upstream.world.org().voicemails):
+        upstream.world.voicemail_delete(voicemail.voicename)
+    done = upstream.syncer("doctor")
+    assert done.code == 1 and EMPTY not in done.out
+
+
 @pytest.mark.parametrize("value", ["socks5://asha:planted-secret@proxy.example", "junk planted-secret"])
 def test_doctor_names_a_proxy_variable_that_cannot_be_used(
     empty: Syncer, value: str, monkeypatch: pytest.MonkeyPatch

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
+import os
+import pty
 from typing import Any
 
 from tests.cli.conftest import Done, Syncer, Upstream
@@ -39,6 +42,34 @@ def test_what_a_sync_would_bring_in_line_is_named(upstream: Upstream) -> None:
     for _ in range(2):
         upstream.syncer.ok("sync", CONTACTS)
     upstream.syncer.ok("verify", CONTACTS)
+
+
+def on_a_terminal(syncer: Syncer, *args: str) -> str:
+    """What a command prints for a person who looks."""
+    ours, theirs = pty.openpty()
+    process = syncer.start(*args, stdout=theirs)
+    os.close(theirs)
+    told_ = b""
+    with contextlib.suppress(OSError):  # the other end was closed
+        while chunk := os.read(ours, 65536):
+            told_ += chunk
+    os.close(ours)
+    process.communicate(timeout=60)
+    return told_.decode()
+
+
+def test_names_are_for_people_at_a_terminal(upstream: Upstream) -> None:
+    new = upstream.world.contact_insert(
+        {"phone_no": "919200099991", "first_name": "Asha", "last_name": "Example"}
+    )
+    done = upstream.syncer("verify", CONTACTS)
+    assert new in done.out and "Asha" not in done.out
+    done = upstream.syncer("verify", CONTACTS, "--json")
+    (missing,) = job(done)["differences"]
+    assert missing["key"] == new and "Asha" not in done.out
+    assert f"telecmi_contacts ({new}, Asha Example): upstream has it" in on_a_terminal(
+        upstream.syncer, "verify", CONTACTS
+    )
 
 
 def test_what_a_limit_would_hold_is_named_row_by_row(upstream: Upstream) -> None:
