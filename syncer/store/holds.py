@@ -50,7 +50,8 @@ def kept_blanks(conn: Connection, table: str, rows: Iterable[int]) -> dict[int, 
 
 _KEPT = """
     SELECT r.row_id, r.field FROM held h JOIN held_rows r ON r.held_id = h.id
-    WHERE (h.decided_at IS NULL OR h.decision = 'rejected') AND r.table_name = ? AND r.field <> ''
+    WHERE (h.decided_at IS NULL OR h.decision = 'rejected') AND r.settled = 0 AND r.table_name = ?
+        AND r.field <> ''
         AND r.row_id IN (SELECT value FROM json_each(?))"""
 
 

@@ -227,3 +227,19 @@ def test_a_single_blank_is_merged_as_ever_once_a_pull_shows_it(
     }[on_conflict]
     shown = mirror.office.row(1)["company"]
     assert (mirror.office.states()[-1], shown, mirror.upstream(1)["company"]) == expected
+
+
+@pytest.mark.parametrize("path", PATHS)
+def test_a_rejection_that_is_used_up_keeps_nothing_any_more(make: Callable[..., Mirror], path: str) -> None:
+    """Upstream showed the values again: what it blanks later is a new matter, and a conflict with an edit here."""
+    mirror = make()
+    mirror.hold("rejected")
+    for row in range(1, ROWS + 1):
+        values = {"company": f"Firm {row}", "email_id": f"asha{row}@example.com"}
+        mirror.office.world.contact_update(mirror.office.row(row)["contact_id"], values)
+    assert mirror.office.contacts().outcome == "ok"
+    mirror.office.world.contact_update(mirror.office.row(1)["contact_id"], {"company": ""})
+    mirror.edit(1, company="New Firm")
+    mirror.push(path)
+    assert mirror.office.states() == ["conflict"]
+    assert not mirror.upstream(1)["company"]
