@@ -160,7 +160,7 @@ def _renameat2(source: Path, target: Path, flags: int) -> None:
 
 
 def open_folder(path: Path, *, make: bool = False) -> int:
-    """Open a folder that is no link; made with its parents (0700) if it is not there. Raises OSError."""
+    """Open a folder that is not a link; made with its parents (0700) if it is not there. Raises OSError."""
     try:
         found = path.lstat()
     except FileNotFoundError:

@@ -43,7 +43,7 @@ def check(app: App) -> None:
 @pass_app
 def show_settings(app: App, as_json: bool) -> None:
     """Show every setting in effect as TOML, and where each secret comes from, but no secret."""
-    settings = app.settings(credentials="shown")
+    settings = app.settings(credentials="located")
     tables = effective(settings)
     if as_json:
         emit_json(tables)

@@ -88,7 +88,7 @@ def _look(app: App, settings: Settings, heard: Heard | None, told: list[Finding]
         *check_config(settings),
         *check_secrets(settings),
         *check_folder(settings.database.path),
-        *check_beside(settings.database.path),
+        *check_side_files(settings.database.path),
         *check_database(settings),
         *check_sqlite(settings),
     ]
@@ -210,7 +210,7 @@ def check_folder(path: Path) -> list[Finding]:
     return out
 
 
-def check_beside(database: Path) -> list[Finding]:
+def check_side_files(database: Path) -> list[Finding]:
     """Whether the files next to the database can be used: the locks, the tokens, the key of `forget`."""
     folder = database.with_name(f"{database.name}.locks")
     found: list[Finding] = []
@@ -222,11 +222,11 @@ def check_beside(database: Path) -> list[Finding]:
         pass  # the first sync makes it
     except OSError as error:
         found.append(_unusable(folder, error))
-    beside = glob.escape(database.name)
+    name = glob.escape(database.name)
     for path in (
         *locks,
-        *sorted(database.parent.glob(f"{beside}.tokens*")),
-        *database.parent.glob(f"{beside}.forget-key"),
+        *sorted(database.parent.glob(f"{name}.tokens*")),
+        *database.parent.glob(f"{name}.forget-key"),
     ):
         try:
             os.close(files.open_plain(path, os.O_RDWR))

@@ -301,7 +301,7 @@ class _Reader:
         secret = self.sources.find(kind, name, key, file=file, value=value, problems=self._problems)
         # What was given wrongly is not missing as well.
         wrong = len(self._problems) > before or f"{key}_file" in bad
-        return secret, bad | {key} if wrong else bad
+        return secret, bad | {key} if wrong or self._credentials is Credentials.LOCATED else bad
 
     def _check_login(
         self,

@@ -21,6 +21,7 @@ class Credentials(Enum):
     """What a command does with the credentials."""
 
     UNUSED = "unused"  #: it calls no vendor: they are not even read
+    LOCATED = "located"  #: it says where they are; none has to be there
     SHOWN = "shown"  #: it says what is wrong with them
     SENT = "sent"  #: none may be missing, or a placeholder: vendors lock out who tries wrong ones
 

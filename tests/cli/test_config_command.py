@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from syncer.cli.doctor import check_beside, check_config, check_secrets
+from syncer.cli.doctor import check_config, check_secrets, check_side_files
 from syncer.config import Credentials, Settings, load_settings, settings_from
 from tests.cli.conftest import Syncer, Upstream
 from tests.planted import KINDS, Decoy
@@ -99,6 +99,12 @@ def test_show_gives_every_setting_and_no_secret(
     assert (shown.backup, shown.retention) == (meant.backup, meant.retention)
 
 
+def test_show_needs_no_secret(empty: Syncer) -> None:
+    without_secrets(empty)
+    done = empty.ok("config", "show")
+    assert "# secret is not set" in done.out and "# password is not set" in done.out
+
+
 def test_show_for_programs(empty: Syncer) -> None:
     shown = empty.ok("config", "show", "--json").json
     assert (
@@ -174,11 +180,11 @@ def test_doctor_as_root_refuses_a_config_that_everybody_may_change(empty: Syncer
 def test_doctor_looks_at_the_locks_and_tokens(syncer: Syncer, tmp_path: Path, name: str, kind: str) -> None:
     if kind == "folder" and name.endswith(".locks"):
         pytest.skip("is one")
-    assert [one.level for one in check_beside(syncer.database)] == ["ok"]
+    assert [one.level for one in check_side_files(syncer.database)] == ["ok"]
     decoy = Decoy.make(tmp_path / "decoys")
     decoy.put(kind, syncer.folder / name)
     before = decoy.state()
-    (one,) = check_beside(syncer.database)
+    (one,) = check_side_files(syncer.database)
     assert one.level == "problem" and name in one.text and "look who put it there" in one.mend
     assert decoy.state() == before
 
