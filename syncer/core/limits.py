@@ -18,14 +18,14 @@ WHOLE_COLUMN = 3
 #: The most bytes of JSON that a page of rows may have: some hundred times what one of contacts has.
 LARGEST_PAGE = 8_000_000
 
-#: So many rows of any list are read, and of one that says how many it has.
-MANY, COUNTED = 20_000, 1_000
+#: So many rows are read of a list that does not say how many it has, and of one that does.
+MANY, COUNTED = 100_000, 1_000
 
 #: Beyond that, so many times what was there before, and so many times what the list itself counted.
 GROWN, OVERCOUNTED = 4, 2
 
-#: Bytes that a row may have on average once the list is long.
-BYTES_PER_ROW = 2048
+#: Bytes that a row may have on average, once the list has more bytes than a long one needs.
+BYTES_PER_ROW, LONG = 2048, 40_000_000
 
 #: What is left free on the disk of the database: bytes, and at most this share of a small one.
 RESERVE, RESERVED_SHARE = 200_000_000, 0.05
@@ -54,7 +54,7 @@ def endless(extent: Extent) -> str:
         )
     floor = MANY if extent.counted is None else max(COUNTED, OVERCOUNTED * extent.counted)
     most = max(floor, GROWN * extent.known)
-    if extent.rows <= most and extent.size <= max(most, MANY) * BYTES_PER_ROW:
+    if extent.rows <= most and extent.size <= max(LONG, extent.rows * BYTES_PER_ROW):
         return ""
     counted = "" if extent.counted is None else f" and it counted {extent.counted:,} itself"
     return (

@@ -140,17 +140,17 @@ def extent(rows: int, *, size: int = 0, page: int = 0, known: int = 0, counted: 
 @pytest.mark.parametrize(
     ("allowed", "ended"),
     [
-        (extent(20_000), extent(20_001)),
-        (extent(20_000, known=5_000), extent(20_001, known=5_000)),
-        (extent(40_000, known=10_000), extent(40_001, known=10_000)),
+        (extent(100_000), extent(100_001)),
+        (extent(100_000, known=5_000), extent(100_001, known=5_000)),
+        (extent(160_000, known=40_000), extent(160_001, known=40_000)),
         (extent(1_000, counted=12), extent(1_001, counted=12)),
         (extent(2_000, counted=1_000), extent(2_001, counted=1_000)),
         (extent(8_000, known=2_000, counted=12), extent(8_001, known=2_000, counted=12)),
         (extent(2_000_000, counted=1_000_000), extent(2_000_001, counted=1_000_000)),
-        (extent(10, size=40_960_000), extent(10, size=40_960_001)),
+        (extent(10, size=40_000_000), extent(10, size=40_000_001)),
         (
-            extent(10, size=4_096_000_000, counted=1_000_000),
-            extent(10, size=4_096_000_001, counted=1_000_000),
+            extent(1_000_000, size=2_048_000_000, counted=1_000_000),
+            extent(1_000_000, size=2_048_000_001, counted=1_000_000),
         ),
         (extent(10, page=8_000_000), extent(10, page=8_000_001)),
     ],
