@@ -6,7 +6,6 @@ What runs under which lock is left to `cycle`.
 
 from __future__ import annotations
 
-import asyncio
 import contextlib
 import fcntl
 import os
@@ -22,6 +21,9 @@ PATIENCE = 10.0
 
 #: How often it looks again, in seconds.
 _STEP = 0.1
+
+#: The lock of a database's one daemon.
+DAEMON = "daemon"
 
 
 class Locks:
@@ -77,12 +79,28 @@ class Locks:
         except OSError:
             return "another process"
 
+    def held_by(self, name: str) -> str | None:
+        """Who holds the lock at this moment, as that process wrote it down; None: nobody. Creates nothing."""
+        try:
+            handle = files.open_plain(self._folder / f"{name}.lock", os.O_RDONLY)
+        except OSError:
+            return None
+        try:
+            fcntl.flock(handle, fcntl.LOCK_SH | fcntl.LOCK_NB)
+        except OSError:
+            return self.holder(name)
+        finally:
+            os.close(handle)
+        return None
+
     @contextlib.asynccontextmanager
     async def hold(self, names: Iterable[str], patience: float = PATIENCE) -> AsyncIterator[None]:
         """Hold all of these, taken in one order so that nobody waits in a ring.
 
         Raises LockedError, holding none, when one stays taken for `patience` seconds.
         """
+        import asyncio  # not needed to see who holds a lock, and slow to import
+
         handles: list[int] = []
         deadline = asyncio.get_running_loop().time() + patience
         try:

@@ -8,9 +8,12 @@ from __future__ import annotations
 import contextlib
 import json
 import os
+import re
+import shutil
 import sys
+import textwrap
 import unicodedata
-from collections.abc import Callable, Coroutine, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Coroutine, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -24,15 +27,15 @@ from syncer.errors import UsageError
 if TYPE_CHECKING:
     from syncer.config import Settings, TelecmiAccount
     from syncer.store.connect import Database
-    from syncer.store.looking import Looking
+    from syncer.store.looking import Looking, Page
 
 T = TypeVar("T")
 
 #: The greatest row number that SQLite knows.
 LARGEST_ID = 2**63 - 1
 
-#: Columns of a table are not folded to less than this.
-_SHORT = 14
+#: Signs that could steer a terminal, end a line, or write from right to left.
+_STEERING = re.compile("[\x00-\x1f\x7f-\x9f\u2028-\u202e\u2066-\u2069\ud800-\udfff]")
 
 
 @dataclass(slots=True)
@@ -210,6 +213,9 @@ json_option = click.option("--json", "as_json", is_flag=True, help="For programs
 account_option = click.option(
     "--account", metavar="A", type=WORDS, help="An account's name (main), or with its vendor (telecmi.main)."
 )
+format_option = click.option(
+    "--format", "form", type=click.Choice(["csv", "json"]), help="For programs: all columns, on stdout."
+)
 limit_option = click.option("--limit", metavar="N", type=click.IntRange(min=1), help="At most so many.")
 
 
@@ -242,14 +248,19 @@ def region_of(settings: Settings, account: str) -> str:
 
 
 def emit_json(value: object) -> None:
-    """One JSON document on stdout, in UTF-8 where stdout can take that."""
-    text = json.dumps(value, ensure_ascii=False, indent=2)
+    """One JSON document on stdout."""
+    click.echo(to_json(value, indent=2))
+
+
+def to_json(value: object, indent: int | None = None) -> str:
+    """JSON in UTF-8 where stdout can take that, with what could steer a terminal escaped."""
+    text = json.dumps(value, ensure_ascii=False, indent=indent)
     encoding = getattr(sys.stdout, "encoding", None) or "utf-8"
     try:
         text.encode(encoding)
     except UnicodeEncodeError:
-        text = json.dumps(value, indent=2)
-    click.echo(text)
+        return json.dumps(value, indent=indent)
+    return _STEERING.sub(lambda sign: sign[0] if sign[0] == "\n" else f"\\u{ord(sign[0]):04x}", text)
 
 
 def plain(value: object) -> str:
@@ -259,78 +270,29 @@ def plain(value: object) -> str:
     text = str(value)
     if text.isascii() and text.isprintable():
         return text  # most of all values, and a long list has a million
-    out = []
-    for sign in text:
-        kind = unicodedata.category(sign)
-        # Cc: control characters; the others write from right to left, or end lines.
-        steers = (
-            kind in ("Cc", "Cs", "Zl", "Zp") or "\u202a" <= sign <= "\u202e" or "\u2066" <= sign <= "\u2069"
-        )
-        out.append(" " if sign in "\n\r\t" else "\ufffd" if steers else sign)
-    return "".join(out)
+    return _STEERING.sub(lambda sign: " " if sign[0] in "\n\r\t" else "\ufffd", text)
 
 
 def say(text: str = "", *, err: bool = False) -> None:
     """One line for people, without what could steer a terminal."""
-    clean = plain(text) if text else ""
     stream = sys.stderr if err else sys.stdout
+    clean = plain(text) if text else ""
     encoding = getattr(stream, "encoding", None) or "utf-8"
     click.echo(clean.encode(encoding, "replace").decode(encoding), err=err)
 
 
-def _width(text: str) -> int:
-    """Columns on a terminal: marks take none, wide letters two."""
-    if text.isascii() and text.isprintable():
-        return len(text)
-    return sum(
-        0 if unicodedata.combining(sign) or unicodedata.category(sign) in ("Mn", "Me", "Cf")
-        else 2 if unicodedata.east_asian_width(sign) in "WF"
-        else 1
-        for sign in text
-    )  # fmt: skip
-
-
-def show_table(headers: Sequence[str], rows: Iterable[Sequence[object]], *, err: bool = False) -> None:
-    """Rows for people: a rich table on a terminal, aligned text elsewhere."""
-    cells = [[plain(value) for value in row] for row in rows]
-    lines = [list(headers), *cells]
-    widths = [max(_width(line[n]) for line in lines) for n in range(len(headers))]
-    if (sys.stderr if err else sys.stdout).isatty() and _rich_table(headers, cells, widths, err):
+def say_folded(text: str) -> None:
+    """The same, folded between words where stdout is a terminal: not for what is to be copied."""
+    if not sys.stdout.isatty():
+        say(text)
         return
+    indent = " " * (len(text) - len(text.lstrip()))
+    width = shutil.get_terminal_size().columns
+    lines = textwrap.wrap(
+        plain(text), width, break_long_words=False, break_on_hyphens=False, subsequent_indent=f"{indent}  "
+    )
     for line in lines:
-        padded = (value + " " * (width - _width(value)) for value, width in zip(line, widths, strict=True))
-        say("  ".join(padded).rstrip(), err=err)
-
-
-def _rich_table(
-    headers: Sequence[str], rows: Sequence[Sequence[str]], widths: Sequence[int], err: bool
-) -> bool:
-    """A table for a terminal, long texts folded; False where it is too narrow even so."""
-    from rich.console import Console
-    from rich.table import Table
-    from rich.text import Text
-
-    console = Console(stderr=err, highlight=False)
-    gaps = len(widths) - 1
-    room = console.width - sum(widths)
-    if console.width < sum(min(width, _SHORT) for width in widths) + gaps:
-        return False
-    table = Table(box=None, padding=(0, 2 if room >= 2 * gaps else 1, 0, 0), pad_edge=False)
-    for header, width in zip(headers, widths, strict=True):
-        whole = room >= gaps or width <= _SHORT
-        table.add_column(header, overflow="fold", no_wrap=whole, min_width=width if whole else _SHORT)
-    for row in rows:
-        table.add_row(*(Text(value) for value in row))
-    console.print(table)
-    return True
-
-
-def show_fields(pairs: Iterable[tuple[str, object]]) -> None:
-    """A record for people: a name and a value a line."""
-    listed = [(name, plain(value)) for name, value in pairs]
-    width = max((len(name) for name, _ in listed), default=0)
-    for name, value in listed:
-        say(f"{name:<{width}}  {value}")
+        say(line)
 
 
 def span(seconds: float) -> str:
@@ -353,19 +315,37 @@ def seconds_since(stamp: str, now: datetime) -> float | None:
 
 
 def when(stamp: str | None, now: datetime) -> str:
-    """A stored time for people, relative and exact: `2 h ago (2026-11-21 09:30:00 UTC)`."""
+    """A stored time for people, relative and exact: `2 h ago (2026-11-21 15:00:00 IST)`."""
     if not stamp:
         return "never"
     seconds = seconds_since(stamp, now)
     if seconds is None:
         return stamp
     relative = f"{span(seconds)} ago" if seconds >= 0 else f"in {span(seconds)}"
-    return f"{relative} ({stamp[:19].replace('T', ' ')} UTC)"
+    return f"{relative} ({local(stamp)})"
+
+
+def local(stamp: str) -> str:
+    """A stored time as this machine's clocks show it, with the zone: `2026-11-21 15:00:00 IST`."""
+    try:
+        moment = datetime.fromisoformat(stamp)
+        return (
+            f"{(moment if moment.tzinfo else moment.replace(tzinfo=UTC)).astimezone():%Y-%m-%d %H:%M:%S %Z}"
+        )
+    except (ValueError, OverflowError):
+        return stamp
 
 
 def count(number: int, noun: str, plural: str | None = None) -> str:
     """`1 row`, `2 rows`."""
     return f"{number:,} {noun if number == 1 else plural or noun + 's'}"
+
+
+def shown(rows: Page, noun: str) -> str:
+    """How many rows are shown, and of how many: `3 of 270 contacts`."""
+    if len(rows) == rows.total:
+        return count(rows.total, noun)
+    return f"{len(rows):,} of {count(rows.total, noun)}"
 
 
 @contextlib.contextmanager

@@ -15,15 +15,14 @@ from syncer.cli.common import (
     App,
     account_names,
     account_option,
-    count,
     emit_json,
     example,
+    format_option,
     json_option,
     limit_option,
     pass_app,
     say,
-    show_fields,
-    show_table,
+    shown,
     telecmi_accounts,
     when,
 )
@@ -39,6 +38,7 @@ from syncer.cli.editing import (
     readable,
     say_what_follows,
 )
+from syncer.cli.tables import emit_list, show_fields, show_table
 from syncer.errors import UsageError
 
 
@@ -64,6 +64,7 @@ def contacts() -> None:
 @click.option("--search", metavar="TEXT", type=WORDS, help="Words or digits that stand in any field.")
 @click.option("--all", "everything", is_flag=True, help="Deleted ones (tombstones), too.")
 @limit_option
+@format_option
 @json_option
 @pass_app
 def list_(
@@ -73,10 +74,11 @@ def list_(
     search: str | None,
     everything: bool,
     limit: int | None,
+    form: str | None,
     as_json: bool,
 ) -> None:
     """The contacts, by name."""
-    from syncer.store import people
+    from syncer.store import names, people
 
     settings = app.settings()
     telecmi = account_names(settings, account, "telecmi")
@@ -93,15 +95,15 @@ def list_(
                 rows = people.list_smartflo(conn, smartflo, search=search, tombstones=everything, limit=limit)
             case _:
                 rows = people.list_any(conn, telecmi, smartflo, search=search, limit=limit)
-    if as_json:
-        emit_json(rows)
+    if form or as_json:
+        emit_list(rows, names.COLUMNS.get(f"{provider}_contacts", people.ANY_COLUMNS), form or "json")
         return
     if not rows:
         say("There is no such contact in the mirror.")
         return
     _LISTS[provider](rows)
     say()
-    say(f"{count(len(rows), 'contact')}.")
+    say(f"{shown(rows, 'contact')}.")
 
 
 @contacts.command(epilog=example("syncer contacts show +919200000000", "syncer contacts show 12 --json"))

@@ -107,9 +107,8 @@ def restore(app: App, path: Path) -> None:
     restored file. Whatever is queued in it is compared with upstream before anything is sent.
     """
     from syncer.cycle import jobs
-    from syncer.daemon.service import LOCK
     from syncer.errors import LockedError
-    from syncer.locks import Locks
+    from syncer.locks import DAEMON, Locks
     from syncer.store import copies, home
     from syncer.store.looking import Looking
 
@@ -119,9 +118,9 @@ def restore(app: App, path: Path) -> None:
     locks = Locks(database, "syncer db restore")
 
     async def alone() -> Path | None:
-        daemon = locks.try_acquire(LOCK)
+        daemon = locks.try_acquire(DAEMON)
         if daemon is None:
-            holder = locks.holder(LOCK)
+            holder = locks.holder(DAEMON)
             raise LockedError("a daemon of this database", holder, "stop it first, then restore")
         try:
             async with locks.hold([jobs.SCHEMA_LOCK, *map(jobs.lock_name, jobs.specs(settings))]):

@@ -10,6 +10,7 @@ import contextlib
 import json
 import os
 import select
+import shutil
 import signal
 import subprocess
 import sys
@@ -23,8 +24,9 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from syncer.cli.common import App, example, new_file, pass_app, say, show_table
+from syncer.cli.common import App, example, new_file, pass_app, say
 from syncer.cli.sandbox import CONFIG
+from syncer.cli.tables import show_table
 from syncer.errors import UsageError
 
 if TYPE_CHECKING:
@@ -326,10 +328,11 @@ class _Demo:
 
 def _farewell(config: Path) -> None:
     mirror = config.with_name("mirror.db")
+    syncer = _itself()
     say()
     say("That was all; the stand-in is stopped, the mirror stays:")
     say(f"  {mirror}")
-    say("Queries to try:")
+    say("Queries to try, with the sqlite3 shell:")
     for query in (
         "SELECT * FROM contacts WHERE name LIKE '%rao%'",
         "SELECT received_at, phone_e164, caller_name FROM voicemails ORDER BY received_at DESC LIMIT 10",
@@ -339,6 +342,15 @@ def _farewell(config: Path) -> None:
     ):
         say(f'  sqlite3 {mirror} "{query}"')
     say("And commands:")
-    say(f"  syncer --config {config} status")
-    say(f"  syncer --config {config} contacts list --search rao")
+    say(f"  {syncer} --config {config} status")
+    say(f"  {syncer} --config {config} contacts list --search rao")
     say(f"Throw it away with: rm -r {config.parent}")
+
+
+def _itself() -> str:
+    """How this program can be called again: it need not be on the PATH."""
+    if shutil.which("syncer"):
+        return "syncer"
+    if Path(sys.argv[0]).name == "syncer":
+        return sys.argv[0]
+    return f"{sys.executable} -m syncer"

@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from syncer.cli.common import say, show_table, telecmi_accounts
+from syncer.cli.common import say, telecmi_accounts
+from syncer.cli.tables import show_table
 from syncer.core.model import FIELDS
 from syncer.errors import UsageError
 

@@ -16,12 +16,14 @@ from syncer.cli.common import (
     count,
     emit_json,
     example,
+    format_option,
     json_option,
     pass_app,
     plain,
     say,
     when,
 )
+from syncer.cli.tables import emit_list
 from syncer.errors import UsageError
 
 #: How many rows of a hold are shown in a list.
@@ -35,18 +37,19 @@ def held() -> None:
 
 @held.command("list", epilog=example("syncer held list"))
 @click.option("--all", "everything", is_flag=True, help="Those that were decided, too.")
+@format_option
 @json_option
 @pass_app
-def list_(app: App, everything: bool, as_json: bool) -> None:
+def list_(app: App, everything: bool, form: str | None, as_json: bool) -> None:
     """What is held now, with some of the rows."""
-    from syncer.store import report
+    from syncer.store import names, report
 
     settings = app.settings()
     with app.reading(settings) as db, db.read() as conn:
         holds = report.list_holds(conn, decided=everything)
         rows = {hold["id"]: report.hold_rows(conn, hold["id"], EXAMPLES) for hold in holds}
-    if as_json:
-        emit_json(holds)
+    if form or as_json:
+        emit_list(holds, names.COLUMNS["held"], form or "json")
         return
     if not holds:
         say("Nothing is held.")

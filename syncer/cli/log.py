@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import json
 import time
 from dataclasses import asdict
 from typing import TYPE_CHECKING
 
 import click
 
-from syncer.cli.common import App, example, json_option, pass_app, say
+from syncer.cli.common import App, count, example, json_option, local, pass_app, say, to_json
 
 if TYPE_CHECKING:
     from syncer.store.feed import Entry
@@ -48,9 +47,15 @@ def log(app: App, after: int | None, limit: int | None, follow: bool, as_json: b
         if at is None:
             with db.read() as conn:
                 at = max(0, feed.last_seq(conn) - (limit or LATEST))
+                older = feed.number(conn, upto=at)
         else:
             with db.read() as conn:
                 _tell_missing(at, feed.first_seq(conn))
+            older = 0
+        if older and not as_json:
+            say(
+                f"{count(older, 'older entry', 'older entries')}: see --limit, or `syncer log --after 0` for all."
+            )
         left = limit
         seen = -1
         while True:
@@ -62,6 +67,10 @@ def log(app: App, after: int | None, limit: int | None, follow: bool, as_json: b
             if left is not None:
                 left -= len(entries)
                 if left <= 0:
+                    with db.read() as conn:
+                        more = feed.number(conn, after=at)
+                    if more and not as_json:
+                        say(f"{count(more, 'more entry', 'more entries')}: `syncer log --after {at}`")
                     return
             if entries:
                 continue
@@ -84,13 +93,13 @@ def _tell_missing(after: int, first: int | None) -> None:
 
 def _show(entry: Entry, as_json: bool) -> None:
     if as_json:
-        say(json.dumps(asdict(entry), ensure_ascii=False))
+        click.echo(to_json(asdict(entry)))
         return
     who = "upstream" if entry.origin == "upstream" else "here"
     what = {"insert": "added", "delete": "removed"}.get(entry.kind)
     if what is None:
         what = f"{entry.field}: {_quoted(entry.old)} -> {_quoted(entry.new)}"
-    say(f"{entry.seq:>8}  {entry.at}  {who:<8}  {entry.table_name} row {entry.row_id}  {what}")
+    say(f"{entry.seq:>8}  {local(entry.at)}  {who:<8}  {entry.table_name} row {entry.row_id}  {what}")
 
 
 def _quoted(value: str | None) -> str:

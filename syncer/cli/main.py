@@ -140,6 +140,9 @@ def run(args: list[str] | None = None) -> int:
         sys.stdout.flush()
         return code if isinstance(code, int) else 0
     except click.ClickException as error:
+        if isinstance(error, click.NoSuchOption) and error.option_name in ("--config", "--log-level"):
+            place = f"{error.option_name} goes before the command: syncer {error.option_name} ... COMMAND"
+            error = click.UsageError(place, error.ctx)
         error.show()
         return error.exit_code
     except (click.Abort, KeyboardInterrupt):

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
-from syncer.cli.common import count, say, span, when
+from syncer.cli.common import count, local, say_folded, span, when
 
 if TYPE_CHECKING:
     from syncer.config import Settings
@@ -68,20 +68,26 @@ def show(job: dict[str, Any], now: datetime, *, evidence: bool) -> None:
     """What a person should know of it; with `evidence` all that is known."""
     name = f"{job['job']} of {job['account']}"
     for note in job["notes"]:
-        say(f"  {name}: {note}")
+        say_folded(f"  {name}: {note}")
     if job["complete"] is False and job["last_complete_at"]:
-        say(f"  {name}: the last listing that proved what is gone ended {when(job['last_complete_at'], now)}")
+        say_folded(
+            f"  {name}: the last listing that proved what is gone ended {when(job['last_complete_at'], now)}"
+        )
     if job["unknown"]:
-        say(f"  {name}: of {count(job['unknown'], 'change')} the outcome is not known yet; it is looked up")
+        say_folded(
+            f"  {name}: of {count(job['unknown'], 'change')} the outcome is not known yet; it is looked up"
+        )
     if job.get("covered_from"):
-        say(f"  {name}: read whole from {job['covered_from'][:10]} to {job['covered_to'][:16]}Z")
+        say_folded(f"  {name}: read whole from {local(job['covered_from'])} to {local(job['covered_to'])}")
     if job.get("unread_s"):
-        say(f"  {name}: catching up, newest first: {span(job['unread_s'])} of voicemail time is not read yet")
+        say_folded(
+            f"  {name}: catching up, newest first: {span(job['unread_s'])} of voicemail time is not read yet"
+        )
     for start, end in job.get("gaps", [])[::-1][:3]:
-        say(f"  {name}: not read yet: {start[:16]}Z to {end[:16]}Z")
+        say_folded(f"  {name}: not read yet: {local(start)} to {local(end)}")
     if evidence:
         for what in _evidence(job):
-            say(f"  {name}: {what}")
+            say_folded(f"  {name}: {what}")
 
 
 def _evidence(job: dict[str, Any]) -> list[str]:

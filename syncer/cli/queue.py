@@ -18,17 +18,18 @@ from syncer.cli.common import (
     account_option,
     emit_json,
     example,
+    format_option,
     json_option,
     limit_option,
     pass_app,
     plain,
     region_of,
     say,
-    show_fields,
-    show_table,
+    shown,
     telecmi_accounts,
     when,
 )
+from syncer.cli.tables import emit_list, show_fields, show_table
 from syncer.core.model import FIELDS, State
 from syncer.errors import UsageError
 
@@ -49,9 +50,12 @@ def queue() -> None:
 @click.option("--all", "everything", is_flag=True, help="Settled ones, too.")
 @account_option
 @limit_option
+@format_option
 @json_option
 @pass_app
-def list_(app: App, everything: bool, account: str | None, limit: int | None, as_json: bool) -> None:
+def list_(
+    app: App, everything: bool, account: str | None, limit: int | None, form: str | None, as_json: bool
+) -> None:
     """What each change is, why it waits, and what to do. Open changes only, unless --all is given."""
     from syncer.store import report
 
@@ -60,13 +64,15 @@ def list_(app: App, everything: bool, account: str | None, limit: int | None, as
     with app.reading(settings) as db, db.read() as conn:
         changes = report.list_changes(conn, names, settled=everything, limit=limit)
         touched = {change["id"]: touched_fields(conn, change, settings) for change in changes}
-    if as_json:
-        emit_json([report.queue_columns(change) for change in changes])
+    if form or as_json:
+        emit_list(changes, report.QUEUE_COLUMNS, form or "json")
         return
     if not changes:
         say("The queue is empty." if everything else "No change is open: upstream has everything.")
     for change in changes:
         tell_change(change, touched[change["id"]], app.now())
+    if len(changes) < changes.total:
+        say(f"The newest {shown(changes, 'change')}; the others without --limit.")
 
 
 @queue.command(epilog=example("syncer queue show 7"))

@@ -32,7 +32,9 @@ requests_per_second = 200.0
 counted = click.IntRange(min=0)
 
 
-@click.command(epilog=example("syncer sandbox --port 9999 > sandbox.txt"))
+@click.command(
+    epilog=example("syncer sandbox --port 9999 > sandbox.toml", "syncer --config sandbox.toml sync")
+)
 @click.option("--port", type=click.IntRange(0, 65535), default=0, help="0 (the default) takes any free one.")
 @click.option("--contacts", type=counted, default=250, show_default=True, help="In TeleCMI's directory.")
 @click.option("--voicemails", type=counted, default=60, show_default=True)
@@ -42,8 +44,8 @@ counted = click.IntRange(min=0)
 def sandbox(port: int, contacts: int, voicemails: int, smartflo: int, user_contacts: int, seed: int) -> None:
     """A stand-in for TeleCMI and Smartflo on 127.0.0.1, until ctrl-c.
 
-    Prints its address on the first line, then a config to copy. Its people are invented. What it
-    holds and was asked can be seen, and its faults switched, under the path /_sandbox/.
+    Prints a config to stdout, and its address to stderr. Its people are invented. What it holds and was
+    asked can be seen, and its faults switched, under the path /_sandbox/: see docs/sandbox.md.
     """
     from syncer.sandbox import World, serve
 
@@ -57,9 +59,5 @@ def sandbox(port: int, contacts: int, voicemails: int, smartflo: int, user_conta
 
 def _announce(port: int) -> None:
     url = f"http://127.0.0.1:{port}"
-    say(url)
-    say()
-    for line in CONFIG.format(url=url).splitlines():
-        say(line)
-    say()
-    say("# Look at it: /_sandbox/state, /_sandbox/requests. Stop it with ctrl-c.")
+    click.echo(CONFIG.format(url=url), nl=False)
+    say(f"The sandbox listens on {url} (its state: {url}/_sandbox/state). Stop it with ctrl-c.", err=True)

@@ -6,6 +6,7 @@ Read from the database alone, so that it tells the truth about a daemon that die
 from __future__ import annotations
 
 import re
+import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -23,16 +24,23 @@ from syncer.cli.common import (
     json_option,
     pass_app,
     say,
-    show_table,
+    say_folded,
     span,
     when,
 )
+from syncer.cli.tables import show_table
 
 if TYPE_CHECKING:
     from syncer.config import Settings
     from syncer.cycle.joblist import JobSpec
     from syncer.store.facts import Facts
     from syncer.store.looking import Reader
+
+#: Seconds between two pictures of `--watch`.
+STEP = 2.0
+
+#: How the daemon signs its lock: its process and its start.
+_SIGNED = re.compile(r"process (\d+), since (\S+) (\S+) UTC")
 
 _REQUIREMENT = re.compile(r"([a-z][a-z-]*)(?:\.([^<\s]+))?\s*<\s*(\S+)")
 
@@ -59,15 +67,36 @@ class Requirement:
 @click.option(
     "--evidence", is_flag=True, help="How the last listing of each job ended, and what that proves."
 )
+@click.option("--watch", is_flag=True, help="Refresh it every 2 s, until ctrl-c.")
+@click.option("--quiet", is_flag=True, help="Print nothing: the exit code says whether each --require holds.")
 @pass_app
 @click.pass_context
-def status(ctx: click.Context, app: App, as_json: bool, required: tuple[str, ...], evidence: bool) -> None:
-    """How fresh every job is, and what waits for you."""
+def status(
+    ctx: click.Context,
+    app: App,
+    as_json: bool,
+    required: tuple[str, ...],
+    evidence: bool,
+    watch: bool,
+    quiet: bool,
+) -> None:
+    """How fresh every job is, whether a daemon runs, and what waits for you.
+
+    With --require it prints nothing as long as all of them hold.
+    """
     from syncer.cycle import joblist
 
     settings = app.settings()
     specs = joblist.specs(settings)
     requirements = [parse_requirement(text, specs, joblist.JOBS) for text in required]
+    if watch and (as_json or quiet or required):
+        raise click.UsageError("--watch is for people: it goes without --json, --quiet and --require")
+    while watch:
+        now = app.now()
+        found = gather(app, settings, specs, now)
+        click.clear()
+        _show(found, now, evidence=evidence)
+        time.sleep(STEP)
     now = app.now()
     found = gather(app, settings, specs, now)
     broken = [
@@ -75,13 +104,15 @@ def status(ctx: click.Context, app: App, as_json: bool, required: tuple[str, ...
         for requirement in requirements
         if (why := failing(requirement, found["jobs"])) is not None
     ]
+    if quiet:
+        ctx.exit(1 if broken else 0)
     if as_json:
         listed = [
             {"require": r.text, "holds": r.text not in dict(broken), "why": dict(broken).get(r.text)}
             for r in requirements
         ]
         emit_json(found | ({"requirements": listed} if listed else {}))
-    else:
+    elif broken or not required:
         _show(found, now, evidence=evidence)
     for text, why in broken:
         say(f"syncer: {text} does not hold: {why}", err=True)
@@ -167,6 +198,18 @@ def gather(app: App, settings: Settings, specs: Sequence[JobSpec], now: datetime
         )
 
 
+def _daemon(settings: Settings) -> dict[str, Any] | None:
+    """The daemon that runs now: its `pid` and `since`; None when there is none."""
+    from syncer.locks import DAEMON, Locks
+
+    signed = Locks(settings.database.path, "syncer status").held_by(DAEMON)
+    if signed is None:
+        return None
+    match = _SIGNED.search(signed)
+    pid, since = (int(match[1]), f"{match[2]}T{match[3]}.000Z") if match else (None, None)
+    return {"pid": pid, "since": since}
+
+
 def _waiting(conn: Reader) -> list[dict[str, Any]]:
     from syncer.store import report
 
@@ -200,6 +243,7 @@ def _summary(
         "database": str(settings.database.path),
         "schema": revision,
         "elsewhere": elsewhere,
+        "daemon": _daemon(settings),
         "jobs": jobs,
         "queue": {state.value: queue.get(state.value, 0) for state in State},
         "conflicts": queue.get("conflict", 0),
@@ -236,14 +280,21 @@ def _job(spec: JobSpec, row: dict[str, Any]) -> dict[str, Any]:
 
 def _show(found: dict[str, Any], now: datetime, *, evidence: bool) -> None:
     if found["schema"] is None:
-        say(f"The database {found['database']} does not exist yet: `syncer sync` makes and fills it.")
+        say_folded(f"The database {found['database']} does not exist yet: `syncer sync` makes and fills it.")
     else:
-        say(f"The database {found['database']}, schema {found['schema']}.")
+        say_folded(f"The database {found['database']}, schema {found['schema']}.")
     if found["elsewhere"]:
-        say(f"Note: {found['elsewhere']}.")
+        say_folded(f"Note: {found['elsewhere']}.")
+    daemon = found["daemon"]
+    if daemon is None:
+        say_folded("No daemon runs: `syncer run`, or `systemctl start syncer`.")
+    else:
+        say_folded(
+            f"A daemon runs: process {daemon['pid'] or 'unknown'}, started {when(daemon['since'], now)}."
+        )
     say()
     show_table(
-        ("job", "account", "freshness", "last good run", "every", "last outcome", "last listing"),
+        ("job", "account", "is", "last good run", "every", "outcome", "listing"),
         (
             (
                 job["job"],
@@ -262,20 +313,20 @@ def _show(found: dict[str, Any], now: datetime, *, evidence: bool) -> None:
         proof.show(job, now, evidence=evidence)
     say()
     depth = [f"{number} {state}" for state, number in found["queue"].items() if state != "done" and number]
-    say(f"Queue: {', '.join(depth) or 'nothing waits'}; {found['queue']['done']} done.")
+    say_folded(f"Queue: {', '.join(depth) or 'nothing waits'}; {found['queue']['done']} done.")
     for change in found["waiting"]:
-        say(f"  {_settle(change)}")
+        say_folded(f"  {_settle(change)}")
     for hold in found["held"]:
         say()
-        say(
+        say_folded(
             f"Held {hold['id']}: {hold['job']} of {hold['account']}, {count(hold['rows'], 'row')}: {hold['reason']}"
         )
-        say(
+        say_folded(
             f"  `syncer held show {hold['id']}`, then `syncer held approve {hold['id']}` or `reject {hold['id']}`"
         )
     for aside in found["set_aside_by_job"]:
         say()
-        say(
+        say_folded(
             f"{aside['job']} of {aside['account']}: {count(aside['rows'], 'row')} could not be understood and "
             f"stands in the table set_aside ({aside['reason']})."
         )
@@ -284,14 +335,14 @@ def _show(found: dict[str, Any], now: datetime, *, evidence: bool) -> None:
 def _show_trouble(job: dict[str, Any], now: datetime) -> None:
     name = f"{job['job']} of {job['account']}"
     if job["age_s"] is not None and _is_ahead(job["age_s"]):
-        say(
+        say_folded(
             f"  {name}: its last good run is dated ahead of now, by a clock that was wrong; the next one corrects it"
         )
     if job["outcome"] not in (None, "ok"):
         times = f", {count(job['failures'], 'time')} in a row" if job["failures"] > 1 else ""
-        say(f"  {name}: {job['outcome']}{times}: {job['error'] or 'no reason was noted'}")
+        say_folded(f"  {name}: {job['outcome']}{times}: {job['error'] or 'no reason was noted'}")
     if job["paused_until"]:
-        say(
+        say_folded(
             f"  {name} pauses until {when(job['paused_until'], now)}; `syncer sync {job['job']}` tries it now."
         )
 

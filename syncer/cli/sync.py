@@ -18,8 +18,8 @@ from syncer.cli.common import (
     progress_bars,
     run_async,
     say,
-    show_table,
 )
+from syncer.cli.tables import show_table
 from syncer.errors import AuthError, RemoteError, StoreError, TransientError, UsageError
 
 if TYPE_CHECKING:

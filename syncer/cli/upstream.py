@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING
 
-from syncer.cli.common import count, span
+from syncer.cli.common import count, local, span
 from syncer.cli.findings import Finding, Level
 from syncer.errors import AuthError, BadAnswerError, RejectedError, RemoteError, TransientError
 from syncer.remote.http import UNSENT
@@ -76,7 +76,7 @@ class _Account:
         except AuthError as error:
             mend = f"check {self.credentials(what)} below [{self.label}] in the config"
             if error.locked_until is not None:
-                mend += f"; no login before {error.locked_until:%Y-%m-%d %H:%M:%S} UTC"
+                mend += f"; no login before {local(error.locked_until.isoformat())}"
             self.say("problem", f"{what}: {error.call}: {error.text}", mend, credentials=True)
         except RemoteError as error:
             text, mend = error.text, _mend(error, self.account.base_url, self.label)

@@ -8,17 +8,17 @@ from syncer.cli.common import (
     WORDS,
     App,
     account_option,
-    count,
-    emit_json,
     example,
+    format_option,
     json_option,
     limit_option,
     pass_app,
     say,
-    show_table,
+    shown,
     telecmi_accounts,
     when,
 )
+from syncer.cli.tables import emit_list, show_table
 
 
 @click.group()
@@ -30,22 +30,36 @@ def voicemails() -> None:
 @account_option
 @click.option("--since", metavar="SPAN", type=WORDS, help="Since so long (7d, 24h), or a date (2026-01-31).")
 @click.option("--unknown", is_flag=True, help="Only those whose caller no contact names.")
+@click.option(
+    "--search", metavar="TEXT", type=WORDS, help="Words or digits in the caller's name, company or number."
+)
 @limit_option
+@format_option
 @json_option
 @pass_app
 def list_(
-    app: App, account: str | None, since: str | None, unknown: bool, limit: int | None, as_json: bool
+    app: App,
+    account: str | None,
+    since: str | None,
+    unknown: bool,
+    search: str | None,
+    limit: int | None,
+    form: str | None,
+    as_json: bool,
 ) -> None:
     """Newest first, with the caller's name from any provider's contacts."""
-    from syncer.store import people
+    from syncer.store import names, people
 
     settings = app.settings()
     accounts = list(telecmi_accounts(settings, account))
     begin = _since(app, since) if since is not None else None
     with app.reading(settings) as db, db.read() as conn:
-        rows = people.list_voicemails(conn, accounts, since=begin, unknown=unknown, limit=limit)
-    if as_json:
-        emit_json(rows)
+        rows = people.list_voicemails(
+            conn, accounts, since=begin, unknown=unknown, search=search, limit=limit
+        )
+    if form or as_json:
+        columns = (*names.COLUMNS["telecmi_voicemails"], "caller_name", "caller_company")
+        emit_list(rows, columns, form or "json")
         return
     now = app.now()
     if not rows:
@@ -66,7 +80,7 @@ def list_(
         ),
     )
     say()
-    say(f"{count(len(rows), 'voicemail')}.")
+    say(f"{shown(rows, 'voicemail')}.")
 
 
 def _since(app: App, text: str) -> str:

@@ -30,7 +30,7 @@ from syncer.daemon.notify import Notifier
 from syncer.daemon.pages import Pages
 from syncer.daemon.worker import Worker
 from syncer.errors import ConfigError, LockedError, SchemaError, StoreBusyError, StoreError, SyncerError
-from syncer.locks import Locks
+from syncer.locks import DAEMON, Locks
 from syncer.logs import Edges, get_logger, set_up_logs
 from syncer.store.connect import Database
 
@@ -38,9 +38,6 @@ T = TypeVar("T")
 
 #: Exit codes (README, "Commands").
 DONE, FAILED, BUSY, CONFIG = 0, 1, 75, 78
-
-#: The lock of which there is one for a daemon.
-LOCK = "daemon"
 
 #: The database's thread may be silent for so long before the watchdog is let go, in seconds.
 SILENCE = 60.0
@@ -114,11 +111,14 @@ class Service:
         for number in (signal.SIGTERM, signal.SIGINT):
             loop.add_signal_handler(number, self._stop.set)
         loop.add_signal_handler(signal.SIGHUP, self._reload.set)
-        handle = self._locks.try_acquire(LOCK)
+        handle = self._locks.try_acquire(DAEMON)
+        if handle is None:  # `syncer status` holds it for a moment to see whether a daemon does
+            await asyncio.sleep(0.2)
+            handle = self._locks.try_acquire(DAEMON)
         if handle is None:
             raise LockedError(
                 "a daemon of this database",
-                self._locks.holder(LOCK),
+                self._locks.holder(DAEMON),
                 "one is enough: stop it first to replace it",
             )
         try:

@@ -35,6 +35,12 @@ def first_seq(conn: Reader) -> int | None:
     return None if found is None else int(found)
 
 
+def number(conn: Reader, *, after: int = 0, upto: int | None = None) -> int:
+    """How many entries there are after one number and up to another."""
+    query = "SELECT count(*) FROM change_log WHERE seq > ? AND seq <= ?"
+    return int(first(conn, query, after, 2**63 - 1 if upto is None else upto))
+
+
 def summary(conn: Reader, after: int) -> list[str]:
     """What changed after an entry, a line a table and kind, with the first rows named."""
     query = "SELECT DISTINCT table_name, kind, row_id FROM change_log WHERE seq > ? ORDER BY row_id"

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import sqlite3
-from collections.abc import Callable, Iterator, Sized
+from collections.abc import Callable, Iterable, Iterator, Sized
 from contextlib import AbstractContextManager
 from functools import partial
 from pathlib import Path
@@ -112,6 +112,25 @@ def records(conn: Reader, query: str, *values: object) -> list[Record]:
     cursor = raw(conn).execute(query, values)
     names = [column[0] for column in cursor.description]
     return [dict(zip(names, row, strict=True)) for row in cursor]
+
+
+class Page(list[Record]):
+    """The rows of a listing that were asked for, and how many there are in all."""
+
+    total = 0
+
+
+def page(
+    conn: Reader, select: str, rest: str, order: str, values: Iterable[object], limit: int | None
+) -> Page:
+    """The first `limit` rows of `select rest ORDER BY order`. All of them are counted only where some are left out."""
+    given = tuple(values)
+    query = f"{select} {rest} ORDER BY {order} LIMIT ?"
+    found = Page(records(conn, query, *given, -1 if limit is None else limit))
+    found.total = len(found)
+    if limit is not None and len(found) >= limit:
+        found.total = int(first(conn, f"SELECT count(*) {rest}", *given))
+    return found
 
 
 def first(conn: Reader, query: str, *values: object) -> Any:

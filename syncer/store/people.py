@@ -11,7 +11,7 @@ from contextlib import contextmanager
 
 from syncer.core.model import FIELDS
 from syncer.core.normalise import to_e164
-from syncer.store.looking import Reader, Record, asking, first, marks, records
+from syncer.store.looking import Page, Reader, Record, asking, first, marks, page, records
 from syncer.store.names import columns
 
 #: What may stand in a phone number as it is written or searched for.
@@ -20,7 +20,11 @@ _PHONE_SIGNS = re.compile(r"[+\d\s().\-]+")
 #: A phone number as the column `phone_e164` has it.
 _E164 = re.compile(r"\+[1-9][0-9]{6,14}")
 
-_CONTACTS = f"SELECT {columns('telecmi_contacts')} FROM telecmi_contacts"
+_COLUMNS = f"SELECT {columns('telecmi_contacts')}"
+#: The columns of the view `contacts` that a list shows.
+ANY_COLUMNS = ("provider", "account", "name", "phone_e164", "email", "company", "source_table", "source_id")
+
+_CONTACTS = f"{_COLUMNS} FROM telecmi_contacts"
 
 
 # -- contacts ----------------------------------------------------------------------------------------
@@ -33,16 +37,11 @@ def list_telecmi(
     search: str | None = None,
     tombstones: bool = False,
     limit: int | None = None,
-) -> list[Record]:
+) -> Page:
     """Rows of `telecmi_contacts` with all columns, by name; the living ones, or tombstones too."""
     with _searching(conn, search, (*FIELDS, "phone_e164", "contact_id")) as found:
-        return records(
-            conn,
-            f"{_CONTACTS} WHERE {_mine(accounts, tombstones)}{found} "
-            "ORDER BY lower(first_name), lower(last_name), id LIMIT ?",
-            *accounts,
-            _most(limit),
-        )
+        rest = f"FROM telecmi_contacts WHERE {_mine(accounts, tombstones)}{found}"
+        return page(conn, _COLUMNS, rest, "lower(first_name), lower(last_name), id", accounts, limit)
 
 
 def list_smartflo(
@@ -52,17 +51,13 @@ def list_smartflo(
     search: str | None = None,
     tombstones: bool = False,
     limit: int | None = None,
-) -> list[Record]:
+) -> Page:
     """Rows of `smartflo_contacts` with all columns, by name."""
     searched = ("name", "phone_number", "phone_e164", "email_id", "company_name", "contact_group_name")
     with _searching(conn, search, searched) as found:
-        return records(
-            conn,
-            f"SELECT {columns('smartflo_contacts')} FROM smartflo_contacts "
-            f"WHERE {_mine(accounts, tombstones)}{found} ORDER BY lower(name), id LIMIT ?",
-            *accounts,
-            _most(limit),
-        )
+        select = f"SELECT {columns('smartflo_contacts')}"
+        rest = f"FROM smartflo_contacts WHERE {_mine(accounts, tombstones)}{found}"
+        return page(conn, select, rest, "lower(name), id", accounts, limit)
 
 
 def list_any(
@@ -72,30 +67,22 @@ def list_any(
     *,
     search: str | None = None,
     limit: int | None = None,
-) -> list[Record]:
+) -> Page:
     """Rows of the view `contacts`: one a contact of any provider, by name."""
     wanted = (
         f"(provider = 'telecmi' AND account IN ({marks(telecmi)}) "
         f"OR provider = 'smartflo' AND account IN ({marks(smartflo)}))"
     )
     with _searching(conn, search, ("name", "phone_e164", "email", "company")) as found:
-        return records(
-            conn,
-            "SELECT provider, account, name, phone_e164, email, company, source_table, source_id FROM contacts "
-            f"WHERE {wanted}{found} ORDER BY lower(name), source_table, source_id LIMIT ?",
-            *telecmi,
-            *smartflo,
-            _most(limit),
-        )
+        select = f"SELECT {', '.join(ANY_COLUMNS)}"
+        rest = f"FROM contacts WHERE {wanted}{found}"
+        order = "lower(name), source_table, source_id"
+        return page(conn, select, rest, order, (*telecmi, *smartflo), limit)
 
 
 def _mine(accounts: Sequence[str], tombstones: bool) -> str:
     # The `+` keeps SQLite from going to each row by way of the accounts' index: most rows are asked for.
     return f"+account IN ({marks(accounts)})" + ("" if tombstones else " AND deleted_at IS NULL")
-
-
-def _most(limit: int | None) -> int:
-    return -1 if limit is None else limit
 
 
 @contextmanager
@@ -208,8 +195,9 @@ def list_voicemails(
     *,
     since: str | None = None,
     unknown: bool = False,
+    search: str | None = None,
     limit: int | None = None,
-) -> list[Record]:
+) -> Page:
     """Voicemails, newest first: the table's columns, and `caller_name`, `caller_company` beside them.
 
     `since` is UTC text; `unknown` leaves those whose caller no contact names. Undated voicemails come last,
@@ -222,9 +210,10 @@ def list_voicemails(
         values += [since, since]
     if unknown:
         where += " AND v.caller_name IS NULL"
-    query = (
-        f"SELECT {columns('telecmi_voicemails', 't')}, v.caller_name, v.caller_company "
-        f"FROM telecmi_voicemails t JOIN voicemails v ON v.id = t.id WHERE {where} "
-        "ORDER BY t.received_at IS NULL, t.received_at DESC, t.id DESC LIMIT ?"
-    )
-    return records(conn, query, *values, _most(limit))
+    select = f"SELECT {columns('telecmi_voicemails', 't')}, v.caller_name, v.caller_company"
+    order = "t.received_at IS NULL, t.received_at DESC, t.id DESC"
+    with _searching(
+        conn, search, ("caller_name", "caller_company", "t.phone_e164", "t.from_number")
+    ) as found:
+        rest = f"FROM telecmi_voicemails t JOIN voicemails v ON v.id = t.id WHERE {where}{found}"
+        return page(conn, select, rest, order, values, limit)

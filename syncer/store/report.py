@@ -11,7 +11,7 @@ from collections.abc import Sequence
 
 from syncer.core.model import State
 from syncer.core.queue import OPEN
-from syncer.store.looking import Reader, Record, first, marks, records, tuples
+from syncer.store.looking import Page, Reader, Record, first, marks, page, records, tuples
 from syncer.store.names import COLUMNS, columns
 
 #: How a row of each mirrored table is called for a person.
@@ -80,12 +80,12 @@ def queue_counts(conn: Reader) -> dict[str, int]:
     return {state.value: int(found.get(state.value, 0)) for state in State}
 
 
-_CHANGES = (
+_CHANGE = (
     f"SELECT {columns('change_queue', 'q')}, "
     "trim(COALESCE(c.first_name, '') || ' ' || COALESCE(c.last_name, '')) AS contact_name, "
-    "c.phone_no AS contact_phone, c.deleted_at AS contact_deleted_at "
-    "FROM change_queue q LEFT JOIN telecmi_contacts c ON c.id = q.contact_row"
+    "c.phone_no AS contact_phone, c.deleted_at AS contact_deleted_at"
 )
+_CHANGES = "FROM change_queue q LEFT JOIN telecmi_contacts c ON c.id = q.contact_row"
 
 
 def list_changes(
@@ -95,7 +95,7 @@ def list_changes(
     contact: int | None = None,
     settled: bool = False,
     limit: int | None = None,
-) -> list[Record]:
+) -> Page:
     """Changes, oldest first, with the contact's name: the open ones, or settled ones too.
 
     `contact` leaves those of one contact row. With `limit` the newest ones.
@@ -110,19 +110,23 @@ def list_changes(
     if not settled:
         where.append(f"q.state IN ({marks(OPEN)})")
         values += [state.value for state in OPEN]
-    query = f"{_CHANGES} WHERE {' AND '.join(where)} ORDER BY q.id DESC LIMIT ?"
-    return records(conn, query, *values, -1 if limit is None else limit)[::-1]
+    found = page(conn, _CHANGE, f"{_CHANGES} WHERE {' AND '.join(where)}", "q.id DESC", values, limit)
+    found.reverse()
+    return found
 
 
 def load_change(conn: Reader, number: int) -> Record | None:
     """One change, with the contact's name; None when there is none."""
-    return next(iter(records(conn, f"{_CHANGES} WHERE q.id = ?", number)), None)
+    return next(iter(records(conn, f"{_CHANGE} {_CHANGES} WHERE q.id = ?", number)), None)
+
+
+#: The columns that `change_queue` promises.
+QUEUE_COLUMNS = tuple(n for n in COLUMNS["change_queue"] if n not in ("clashes", "approved", "found_by"))
 
 
 def queue_columns(change: Record) -> Record:
     """Of a change, the columns that `change_queue` promises."""
-    ours = ("clashes", "approved", "found_by")
-    return {name: change[name] for name in COLUMNS["change_queue"] if name not in ours}
+    return {name: change[name] for name in QUEUE_COLUMNS}
 
 
 def clashes_of(change: Record) -> dict[str, dict[str, str]]:

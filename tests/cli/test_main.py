@@ -347,7 +347,7 @@ def test_a_closed_stdout_never_ends_up_in_the_database(syncer: Syncer) -> None:
 
 def test_ctrl_c_ends_quietly(empty: Syncer) -> None:
     process = empty.start("sandbox")
-    assert process.stdout is not None and process.stdout.readline().startswith("http://127.0.0.1:")
+    assert process.stderr is not None and "http://127.0.0.1:" in process.stderr.readline()
     process.send_signal(signal.SIGINT)
     _, err = process.communicate(timeout=20)
     assert process.returncode in (0, 130) and "Traceback" not in err
