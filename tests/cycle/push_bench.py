@@ -15,7 +15,7 @@ import httpx
 
 from syncer.cycle.env import Env
 from syncer.store import decisions, schema
-from tests.office import Office
+from tests.office import Office, forget_home
 
 READ, ADD, UPDATE, DELETE = (f"/v3/contact/{name}" for name in ("get", "add", "update", "delete"))
 WRITE_CALLS = (ADD, UPDATE, DELETE)
@@ -65,6 +65,7 @@ class Bench(Office):
         if contacts and ready is None:
             self.run()
             schema.backup(self.db, folder / "pulled.db")
+            forget_home(folder / "pulled.db")
             _pulled[kind] = (folder / "pulled.db").read_bytes()
 
     def env(self) -> Env:
