@@ -16,6 +16,7 @@ import errno
 import grp
 import os
 import pwd
+import resource
 import stat
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -45,6 +46,18 @@ _KINDS = {
     stat.S_IFIFO: "a pipe",
     stat.S_IFSOCK: "a socket",
 }
+
+NO_ROOM = "this process may open no more files: allow it more (`ulimit -n 1024`, or LimitNOFILE= in the unit)"
+
+
+def room() -> int:
+    """How many more files this process may open."""
+    try:
+        used = len(list(Path("/dev/fd").iterdir())) - 1  # but for the one that lists them
+    except OSError as error:
+        return 0 if error.errno in (errno.EMFILE, errno.ENFILE) else 1
+    return resource.getrlimit(resource.RLIMIT_NOFILE)[0] - used
+
 
 # -- one file ------------------------------------------------------------------------------------------
 

@@ -22,7 +22,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import click
 
 from syncer import files
-from syncer.errors import UsageError
+from syncer.errors import SyncerError, UsageError
 
 if TYPE_CHECKING:
     from syncer.config import Settings, TelecmiAccount
@@ -36,6 +36,9 @@ LARGEST_ID = 2**63 - 1
 
 #: Signs that could steer a terminal, end a line, or write from right to left.
 _STEERING = re.compile("[\x00-\x1f\x7f-\x9f\u2028-\u202e\u2066-\u2069\ud800-\udfff]")
+
+#: Files that a sync of two accounts has open at once, with some to spare.
+FILES_OF_A_SYNC = 24
 
 
 @dataclass(slots=True)
@@ -150,6 +153,12 @@ def new_file(path: Path) -> int:
         raise UsageError(f"{path} cannot be written: there is no folder {path.parent}") from None
     except OSError as error:
         raise UsageError(f"{path} cannot be written: {error.strerror}") from None
+
+
+def require_room() -> None:
+    """Refuse where this process may open too few files for the connections, locks and files of a sync."""
+    if files.room() < FILES_OF_A_SYNC:
+        raise SyncerError(files.NO_ROOM)
 
 
 pass_app = click.make_pass_decorator(App)

@@ -247,7 +247,7 @@ def _unusable(path: Path, error: OSError) -> Finding:
 
 def check_database(settings: Settings) -> list[Finding]:
     """Whether the database itself is sound, and who may read it."""
-    from syncer.store import home, schema, soundness
+    from syncer.store import home, schema, shape, soundness
     from syncer.store.connect import Database
 
     path = settings.database.path
@@ -282,8 +282,10 @@ def check_database(settings: Settings) -> list[Finding]:
             with db.read() as conn:
                 guards = soundness.guard_problems(conn)
                 away = home.elsewhere(conn, home.place_of(path))
+                unique = shape.compare(conn).unique
             with db.edit():
                 pass  # begins a write and writes nothing: is somebody in the way?
+            guards = guards or soundness.own_trigger_problems(db)
     except StoreBusyError:
         text = f"{path.name} is held by a program that has begun to write and does not end: nothing can be synced"
         mend = (
@@ -295,6 +297,11 @@ def check_database(settings: Settings) -> list[Finding]:
     if away is not None:
         out.append(Finding("warning", "database", away))
     out += [Finding("problem", "database", text) for text in guards]
+    for index in unique:
+        text = (
+            f"the unique index {index} is not one of syncer's: a sync fails where upstream has the same twice"
+        )
+        out.append(Finding("warning", "database", text))
     if not guards:
         out.append(
             Finding("ok", "database", f"{path.name} is sound, schema {schema.HEAD}, triggers in place")

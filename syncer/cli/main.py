@@ -14,7 +14,7 @@ from typing import Any, Final, NoReturn
 
 import click
 
-from syncer import __version__
+from syncer import __version__, files
 from syncer.cli.common import FILE, App, example
 from syncer.errors import (
     AuthError,
@@ -159,7 +159,9 @@ def run(args: list[str] | None = None) -> int:
         _complain(str(error))
         return exit_code(error)
     except OSError as error:
-        if error.filename:
+        if error.errno in (errno.EMFILE, errno.ENFILE):
+            _complain(files.NO_ROOM)
+        elif error.filename:
             _complain(f"{error.filename}: {error.strerror}")
         elif error.errno in (errno.ENOSPC, errno.EIO, errno.EBADF, errno.EDQUOT):
             _complain(f"the output could not be written: {error.strerror}")

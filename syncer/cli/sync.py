@@ -16,6 +16,7 @@ from syncer.cli.common import (
     json_option,
     pass_app,
     progress_bars,
+    require_room,
     run_async,
     say,
 )
@@ -56,6 +57,7 @@ def sync(
     The jobs are telecmi-voicemails, telecmi-contacts, telecmi-user-contacts, telecmi-push and
     smartflo-contacts. Safe beside a running daemon. Changes that wait for a retry are tried now.
     """
+    require_room()
     settings = app.settings(logs="error", credentials="sent")
     chosen = choose(settings, jobs, account)
     if dry_run:
@@ -70,6 +72,7 @@ def run(ctx: click.Context, app: App) -> None:
     """The daemon: all jobs on their schedule, until SIGTERM or ctrl-c."""
     from syncer import daemon
 
+    require_room()
     ctx.exit(daemon.main(app.config_path(), app.environ, app.log_level))
 
 

@@ -16,7 +16,7 @@ from syncer.cycle.env import Env
 from syncer.daemon import care, metrics, web
 from syncer.daemon.listener import Server
 from syncer.logs import Edges
-from syncer.store import attention, figures
+from syncer.store import attention, figures, shape
 
 #: (provider, account) -> requests made, seconds waited for the budget, since the daemon started.
 Spent = dict[tuple[str, str], tuple[int, float]]
@@ -64,11 +64,13 @@ class Pages:
         self._spent = self._by_account(env)
 
     async def health(self) -> tuple[bool, dict[str, Any]]:
-        """Whether every enabled job was well within three times its `every`, and what to say of it.
+        """Whether the tables are as they must be and each enabled job was well within three times its `every`.
 
         What waits for a person is named, and leaves the answer as it is.
         """
         store = self._env().store
+        if broken := (await store.read(shape.compare)).in_words():
+            return False, {"status": "failing", "reasons": broken, "attention": [], "jobs": []}
         found = await store.read(figures.read_jobs)
         waiting = await store.read(attention.load)
         reasons = figures.stale_reasons(found)

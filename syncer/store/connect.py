@@ -10,7 +10,7 @@ import ctypes
 import os
 import sqlite3
 from collections.abc import Iterator
-from functools import cache
+from functools import cache, partial
 from pathlib import Path
 from typing import Any
 
@@ -42,6 +42,16 @@ def map_error(error: SQLAlchemyError, path: Path) -> StoreError | UsageError:
     if isinstance(error, DBAPIError) and isinstance(error.orig, sqlite3.Error):
         return faults.of_sqlite(error.orig, path)
     return StoreError(f"the database {path.name} could not be used ({type(error).__name__})")
+
+
+@contextlib.contextmanager
+def _translated(path: Path) -> Iterator[None]:
+    """Turn whatever SQLAlchemy or SQLite raises into our own errors."""
+    try:
+        with faults.told(path):
+            yield
+    except SQLAlchemyError as error:
+        raise map_error(error, path) from None
 
 
 def _is_sqlite(handle: int) -> bool:
@@ -122,7 +132,7 @@ class Database:
         self._lasting = True
         self._closed = False
         self._lost: str | None = None  #: why nothing may be written any more
-        opened: Any = lambda: self._open(busy_timeout, checkpoints)  # noqa: E731 - typed for NullPool
+        opened: Any = lambda: faults.opened(partial(self._open, busy_timeout, checkpoints))  # noqa: E731 - typed for NullPool
         self._engine = Engine(
             NullPool(opened, dialect=_dialect()),
             _dialect(),
@@ -134,7 +144,7 @@ class Database:
         put_foreign_log_aside(path)
         log = beside(path, LOG)
         self._alone = not (log.exists() and log.stat().st_size)
-        with self.mapped():
+        with _translated(path):
             self._conn = self._engine.connect()
         in_use[path] += 1
         self._files = OpenFiles(path)
@@ -150,32 +160,27 @@ class Database:
             "journal_mode = WAL",
             "synchronous = FULL",  # an intent must outlive a power cut
             "foreign_keys = ON",
-            "trusted_schema = OFF",
+            "trusted_schema = ON",  # before 3.44, SQLite takes a trigger that fills a search index (FTS5) for unsafe
             "journal_size_limit = 67108864",
             "temp_store = MEMORY",  # a statement for many rows keeps what it may have to undo: not in a file
             "cache_size = -8000",  # kB: the upper pages of all indexes of a large mirror
             f"wal_autocheckpoint = {CHECKPOINT_PAGES if checkpoints else 0}",
-            "schema_version",  # a first reading: now the log and its index are there
         )
-        try:
-            for pragma in pragmas:
-                conn.execute(f"PRAGMA {pragma}")
-        except BaseException:
-            conn.close()
-            raise
-        return conn
+        return faults.prepared(conn, pragmas)
 
     def _begin(self, conn: Connection) -> None:
         raw(conn).execute("BEGIN IMMEDIATE" if self._immediate else "BEGIN")
 
     @contextlib.contextmanager
     def mapped(self) -> Iterator[None]:
-        """Turn whatever SQLAlchemy or SQLite raises into our own errors."""
-        try:
-            with faults.told(self.path):
+        """Turn whatever SQLAlchemy or SQLite raises into our own errors; a file that was replaced comes first."""
+        with _translated(self.path):
+            try:
                 yield
-        except SQLAlchemyError as error:
-            raise map_error(error, self.path) from None
+            except (sqlite3.Error, SQLAlchemyError):
+                if self.replaced():
+                    self.require_files()
+                raise
 
     @contextlib.contextmanager
     def read(self) -> Iterator[Connection]:
@@ -271,21 +276,22 @@ class Database:
         From then on nothing is written, and the connection is never closed: SQLite would copy our log into
         whatever the path names now, and delete the log that others have begun since.
         """
-        if self._lost is None and self._files.lost():
+        ours = self._files
+        if self._lost is None and ours.lost():
             version = None
             with contextlib.suppress(sqlite3.Error):  # which may be what comes of it
                 (version,) = raw(self._conn).execute("PRAGMA schema_version").fetchone()
-            if what := self._files.lost(version):
-                self._lost = self._give_up(what)
+            if what := ours.lost(version):
+                self._lost = self._give_up(what, ours)
         if self._lost is not None:
             raise StoreError(self._lost)
-        self._files.note()
+        ours.note()
 
-    def _give_up(self, what: str) -> str:
+    def _give_up(self, what: str, ours: OpenFiles) -> str:
         """Save what our log holds, and keep it from the file that is there now; what to tell a person."""
         # So that nothing closes it when the program ends.
         ctypes.pythonapi.Py_IncRef(ctypes.py_object(self._conn))
-        name, ours = self.path.name, self._files
+        name = self.path.name
         if what == "database":
             if not ours.in_place():
                 self._copy_log()  # so that the old file is whole, wherever it was moved to

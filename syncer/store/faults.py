@@ -6,8 +6,9 @@ Which libraries' errors are turned into these is left to `connect.py` and `looki
 from __future__ import annotations
 
 import contextlib
+import re
 import sqlite3
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 
 from syncer import files
@@ -21,6 +22,18 @@ _UNWRITABLE = "the database {name} cannot be written: check the owner and mode o
 BROKEN = (
     "the file {name} is no intact SQLite database: restore a backup, or name another file in database.url"
 )
+
+#: Of a file that is intact at a second look.
+_PASSING = (
+    "the database {name} could not be read, but a second look finds it intact: try again, and check the disk if this "
+    "comes back"
+)
+
+#: As many files may SQLite open at once for one connection.
+_FILES_OF_SQLITE = 6
+
+#: Of whatever has no sentence of its own below.
+_REFUSED = "the database {name} refused a statement; `syncer doctor` looks for the cause"
 
 #: How every refusal begins that our own triggers write.
 _OURS = (*names.TABLES, *views.expected())
@@ -50,18 +63,74 @@ _CODES: dict[int, tuple[type[StoreError], str]] = {
 
 
 def of_sqlite(error: sqlite3.Error, path: Path) -> StoreError | UsageError:
-    """What an error of SQLite's about `path` means.
-
-    The original text may quote values, so only refusals written by our own triggers are passed on.
-    """
+    """What an error of SQLite's about `path` means, with its own reason where that quotes no value."""
     code = getattr(error, "sqlite_errorcode", None)
+    if not isinstance(code, int):
+        return StoreError(f"the database {path.name} refused a statement ({type(error).__name__})")
     if code == sqlite3.SQLITE_CONSTRAINT_TRIGGER and str(error).startswith(_OURS):
         return UsageError(str(error))
-    known = _CODES.get(code & 0xFF) if isinstance(code, int) else None
-    if known is not None:
-        kind, sentence = known
-        return kind(sentence.format(name=path.name))
-    return StoreError(f"the database {path.name} refused a statement ({type(error).__name__})")
+    kind, sentence = _CODES.get(code & 0xFF, (StoreError, _REFUSED))
+    if code == sqlite3.SQLITE_CORRUPT_VTAB:  # a person's own search index, say
+        kind, sentence = StoreError, _REFUSED
+    elif kind is SchemaError and not _is_broken(path):
+        kind, sentence = StoreError, _PASSING
+    elif code & 0xFF == sqlite3.SQLITE_CANTOPEN and files.room() < _FILES_OF_SQLITE:
+        sentence = files.NO_ROOM
+    text = sentence.format(name=path.name)
+    if kind is SchemaError or sentence == files.NO_ROOM:
+        return kind(text)
+    return kind(f"{text} ({_reason(error)})")
+
+
+#: How often a file is opened before a failed reading counts, and the codes of such readings.
+_OPENINGS = 3
+_MAY_PASS = (sqlite3.SQLITE_IOERR, sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB)
+
+#: Messages of SQLite that quote names and no values.
+_NAMES_ONLY = re.compile(
+    r"(UNIQUE|NOT NULL|CHECK|FOREIGN KEY|PRIMARY KEY) constraint failed|unsafe use of|no such |foreign key mismatch|no query solution|"
+    r"table .* has (no column|\d+ columns)|cannot (store|commit|start|modify)|datatype mismatch|ambiguous column|"
+    r"error in (trigger|view|index)|wrong number of arguments|misuse of|vtable constructor failed|malformed database schema"
+)
+
+
+def _reason(error: sqlite3.Error) -> str:
+    """SQLite's code, and its message unless that may quote a value: what a person's own trigger raises, say."""
+    name = getattr(error, "sqlite_errorname", type(error).__name__)
+    text = str(error).split("\n")[0]
+    return f"{name}: {text}" if _NAMES_ONLY.match(text) else str(name)
+
+
+def _is_broken(path: Path) -> bool:
+    """Whether a fresh look finds the file damaged as well: one failed reading is no proof."""
+    try:
+        with contextlib.closing(sqlite3.connect(path, timeout=1.0)) as conn:
+            return bool(conn.execute("PRAGMA quick_check(1)").fetchone() != ("ok",))
+    except sqlite3.DatabaseError as error:
+        return getattr(error, "sqlite_errorcode", 0) & 0xFF in (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB)
+
+
+def opened(open_it: Callable[[], sqlite3.Connection]) -> sqlite3.Connection:
+    """What `open_it` opens and reads from; where that fails as a disk may once fail, it is done again."""
+    for _ in range(_OPENINGS - 1):
+        try:
+            return open_it()
+        except sqlite3.DatabaseError as error:
+            if getattr(error, "sqlite_errorcode", 0) & 0xFF not in _MAY_PASS:
+                raise
+    return open_it()
+
+
+def prepared(conn: sqlite3.Connection, pragmas: Iterable[str]) -> sqlite3.Connection:
+    """A connection with these PRAGMAs that has read the schema, so that its files are open; else it is closed."""
+    try:
+        for pragma in pragmas:
+            conn.execute(f"PRAGMA {pragma}")
+        conn.execute("SELECT 1 FROM sqlite_master LIMIT 1").fetchone()
+    except BaseException:
+        conn.close()
+        raise
+    return conn
 
 
 @contextlib.contextmanager

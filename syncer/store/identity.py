@@ -11,7 +11,6 @@ from __future__ import annotations
 import contextlib
 import fcntl
 import json
-import logging
 import os
 from collections import Counter
 from collections.abc import Iterator
@@ -234,6 +233,8 @@ def put_foreign_log_aside(path: Path) -> list[Path]:
                 f"the database {path.name} was replaced after the process that used it was killed: "
                 f"the old log does not belong to the new file and was put aside as {names}"
             )
+            import logging  # late: most commands have nothing to say
+
             logging.getLogger(__name__).error(text)
             return moved
     return []

@@ -7,6 +7,7 @@ SQLAlchemy takes longer to import than such a command does all told. The stateme
 from __future__ import annotations
 
 import contextlib
+import os
 import sqlite3
 from collections.abc import Callable, Iterable, Iterator, Sized
 from contextlib import AbstractContextManager
@@ -14,8 +15,9 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol, TypeAlias
 
+from syncer import files
 from syncer.store import faults
-from syncer.store.identity import put_foreign_log_aside
+from syncer.store.identity import LOG, beside, put_foreign_log_aside
 
 if TYPE_CHECKING:
     from sqlalchemy import Connection
@@ -48,15 +50,7 @@ class Looking:
         faults.require(path)
         put_foreign_log_aside(path)
         with faults.told(path):
-            # Not opened read-only: then nobody could take up the log of a program that was killed.
-            self._conn = sqlite3.connect(path, timeout=busy_timeout, isolation_level=None)
-            self._conn.text_factory = lenient
-            try:
-                for pragma in ("query_only = ON", "trusted_schema = OFF", "cache_size = -8000"):
-                    self._conn.execute(f"PRAGMA {pragma}")
-            except BaseException:
-                self._conn.close()
-                raise
+            self._conn = faults.opened(partial(_open, path, busy_timeout))
 
     @contextlib.contextmanager
     def read(self) -> Iterator[sqlite3.Connection]:
@@ -82,6 +76,38 @@ class Looking:
 
     def __exit__(self, *exc: object) -> None:
         self.close()
+
+
+def _open(path: Path, busy_timeout: float) -> sqlite3.Connection:
+    """Open it as any client would: read-only, nobody could take up the log of a program that was killed.
+
+    On a disk that cannot be written it is opened for reading; without the log where SQLite has no index of that.
+    """
+    try:
+        return _connect(path.absolute().as_uri(), busy_timeout)
+    except sqlite3.OperationalError as error:
+        if error.sqlite_errorcode & 0xFF not in (sqlite3.SQLITE_CANTOPEN, sqlite3.SQLITE_READONLY):
+            raise
+        if files.room() <= 0 or (os.access(path.parent, os.W_OK) and os.access(path, os.W_OK)):
+            raise
+    try:
+        return _connect(f"{path.absolute().as_uri()}?mode=ro", busy_timeout)
+    except sqlite3.OperationalError:
+        log = beside(path, LOG)
+        if log.exists() and log.stat().st_size:
+            text = (
+                f"{log.name} cannot be used where nothing can be written: what was written last is not shown"
+            )
+            import logging  # late: most commands have nothing to say
+
+            logging.getLogger(__name__).warning(text)
+        return _connect(f"{path.absolute().as_uri()}?immutable=1", busy_timeout)
+
+
+def _connect(uri: str, busy_timeout: float) -> sqlite3.Connection:
+    conn = sqlite3.connect(uri, uri=True, timeout=busy_timeout, isolation_level=None)
+    conn.text_factory = lenient
+    return faults.prepared(conn, ("query_only = ON", "trusted_schema = OFF", "cache_size = -8000"))
 
 
 #: Text as it is read: odd bytes that a person or a vendor left are shown, and break nothing.

@@ -14,11 +14,10 @@ from pathlib import Path
 from sqlalchemy import Connection, text
 
 from syncer.errors import SchemaError
-from syncer.store import triggers, views
+from syncer.store import shape, triggers, views
 from syncer.store.connect import Database
 from syncer.store.copies import backup
 from syncer.store.revision import HEAD, REVISIONS, current, is_current
-from syncer.store.tables import metadata
 
 __all__ = [
     "HEAD",
@@ -126,21 +125,24 @@ def _put_back(conn: Connection, others: Mapping[str, str]) -> None:
 
 
 def heal(db: Database) -> list[str]:
-    """Put back triggers and views that are missing or differ, and the guard as it has to be.
+    """Put back indexes, triggers and views that are missing or differ, and the guard as it has to be.
 
-    Raises SchemaError when a table is missing: what stood in it only a backup has.
+    Raises SchemaError when a table is missing, or lacks something: what it held only a backup has.
     """
     with db.read() as conn:
-        tables = set(conn.execute(text("SELECT name FROM sqlite_master WHERE type = 'table'")).scalars())
-        gone = sorted(set(metadata.tables) - tables)
-        if gone:
-            raise SchemaError(f"the database {db.path.name} lacks the table {gone[0]}: restore a backup")
+        found = shape.compare(conn)
+        if found.problems:
+            raise SchemaError(f"the database {db.path.name} cannot be used: {'; '.join(found.problems)}")
         current(conn)
         guard = conn.execute(_GUARD).scalar()
-        if guard == 0 and not triggers.missing(conn) and not views.missing(conn):
+        if guard == 0 and not (found.indexes or triggers.missing(conn) or views.missing(conn)):
             return []
     with db.edit() as conn:
-        mended = [f"put back: {name}" for name in views.ensure(conn) + triggers.ensure(conn)]
+        for name, sql in found.indexes.items():
+            conn.exec_driver_sql(f"DROP INDEX IF EXISTS {name}")
+            conn.exec_driver_sql(sql)
+        names = [*found.indexes, *views.ensure(conn), *triggers.ensure(conn)]
+        mended = [f"put back: {name}" for name in names]
         guard = conn.execute(_GUARD).scalar()
         if guard is None:
             # No page that was asked for earlier may be believed about a row that was agreed on since.

@@ -7,9 +7,10 @@ from __future__ import annotations
 
 import sqlite3
 
-from sqlalchemy import Connection, text
+from sqlalchemy import Connection, Integer, insert, text
 
-from syncer.store import triggers, views
+from syncer.errors import StoreError
+from syncer.store import shape, triggers, views
 from syncer.store.connect import Database
 from syncer.store.tables import metadata
 
@@ -28,26 +29,67 @@ def quick_problems(db: Database) -> list[str]:
 
 
 def guard_problems(conn: Connection) -> list[str]:
-    """Tables, triggers and views that are missing or differ, and a write guard left open, in words."""
-    there = set(conn.execute(text("SELECT name FROM sqlite_master WHERE type = 'table'")).scalars())
-    gone = sorted(set(metadata.tables) - there)
-    if gone:
-        return [f"the table {name} is missing: restore a backup" for name in gone]
-    out = []
-    lost = triggers.missing(conn)
+    """Tables, indexes, triggers and views that are missing or differ, and an open write guard, in words."""
+    found = shape.compare(conn)
+    if found.problems:
+        return list(found.problems)
+    out = found.in_words()
+    lost = triggers.broken(conn)
     if lost:
         out.append(
             f"{'1 trigger is' if len(lost) == 1 else f'{len(lost)} triggers are'} missing or altered ({', '.join(lost[:3])}{', ...' if len(lost) > 3 else ''}), "
             "so that edits may go unnoticed: `syncer db upgrade` puts them back"
         )
-    query = text("SELECT name, sql FROM sqlite_master WHERE type = 'view'")
-    known: dict[str, str] = dict(conn.execute(query).all())
-    stale = [name for name, sql in views.expected().items() if known.get(name) != sql]
-    if stale:
+    if stale := views.missing(conn):
         out.append(f"views are missing or altered ({', '.join(stale)}): `syncer db upgrade` puts them back")
     if conn.execute(text("SELECT active FROM sync_guard WHERE id = 1")).scalar():
         out.append("the write guard stands open, so that edits go unnoticed: `syncer db upgrade` closes it")
     return out
+
+
+class _TakenBackError(Exception):
+    """Ends a trial."""
+
+
+def own_trigger_problems(db: Database) -> list[str]:
+    """A person's own triggers that make our writes fail, in words; found by trials that are taken back."""
+    with db.read() as conn:
+        own = triggers.own(conn)
+    out = []
+    for table in sorted(set(own.values())):
+        names = [name for name in own if own[name] == table]
+        reason = _refused(db, table, without=[])
+        if reason is None or _refused(db, table, without=names) is not None:
+            continue
+        guilty = [name for name in names if _refused(db, table, without=[name]) is None] or names
+        out.append(
+            f"{'the trigger' if len(guilty) == 1 else 'one of the triggers'} {', '.join(guilty)} on {table}, "
+            f"not one of syncer's, makes what syncer writes fail: {reason}; correct it or drop it"
+        )
+    return out
+
+
+def _refused(db: Database, table: str, *, without: list[str]) -> str | None:
+    """Why a row of the table cannot be written, changed and removed; None where it can."""
+    columns = [c for c in metadata.tables[table].columns if c.autoincrement is not True and c.name != "id"]
+    row = {column.name: 1 if isinstance(column.type, Integer) else "syncer doctor" for column in columns}
+    changed = columns[-1].name
+    try:
+        with db.write() as conn:
+            for pragma in ("defer_foreign_keys", "ignore_check_constraints"):
+                conn.exec_driver_sql(f"PRAGMA {pragma} = ON")
+            for name in without:
+                conn.exec_driver_sql(f'DROP TRIGGER "{name}"')
+            conn.execute(insert(metadata.tables[table]).values(**row))
+            for statement in (f"UPDATE {table} SET {changed} = {changed}", f"DELETE FROM {table}"):
+                conn.exec_driver_sql(f"{statement} WHERE rowid = last_insert_rowid()")
+            raise _TakenBackError
+    except _TakenBackError:
+        return None
+    except StoreError as error:
+        return str(error)
+    finally:
+        db.pragma("PRAGMA ignore_check_constraints = OFF")
 
 
 #: Rows of these queries are findings: what is wrong, the row's number.
@@ -88,19 +130,19 @@ def integrity_problems(db: Database) -> list[str]:
     ]
     if out:
         return [*out, "stop the daemon and restore a backup: `syncer db restore PATH`"]
+    with db.read() as conn:
+        out += guard_problems(conn)
+        if shape.compare(conn).problems:
+            return out
     orphans = db.pragma("PRAGMA foreign_key_check")
     for table, row_id, parent, _ in orphans[:_MOST]:
         out.append(f"row {row_id} of {table} points to a row of {parent} that does not exist")
     if len(orphans) > _MOST:
         out.append(f"and {len(orphans) - _MOST} more rows that point to nothing")
     with db.read() as conn:
-        guards = guard_problems(conn)
-        out += guards
-        if any(finding.startswith("the table") for finding in guards):
-            return out
         for finding, query in _SANE.items():
             ids = conn.execute(text(query)).scalars().all()
             if ids:
                 listed = ", ".join(str(one) for one in ids[:_MOST])
                 out.append(f"{finding}: {len(ids)} ({listed}{', ...' if len(ids) > _MOST else ''})")
-    return out
+    return out + own_trigger_problems(db)

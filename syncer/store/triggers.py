@@ -8,15 +8,19 @@ to the push job.
 
 from __future__ import annotations
 
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
 from sqlalchemy import Connection
 
 from syncer.core.model import FIELDS
-from syncer.store.tables import MIRRORS, metadata, telecmi_contacts
+from syncer.store import read_only
+from syncer.store.read_only import PEOPLE
+from syncer.store.tables import metadata, telecmi_contacts
 
 #: The clock of triggers, in the form of every stamp in this database.
 NOW = "strftime('%Y-%m-%dT%H:%M:%fZ','now')"
-
-PEOPLE = "COALESCE((SELECT active FROM sync_guard WHERE id = 1), 0) = 0"
 
 # Plain UPDATEs: an outer OR REPLACE would turn an upsert in here into REPLACE, and the epoch would be lost.
 _ENTER = "UPDATE sync_guard SET active = 1 WHERE id = 1;"
@@ -202,15 +206,48 @@ def _update_checks() -> list[str]:
     ]
 
 
-def _tombstone() -> str:
+@dataclass(frozen=True, slots=True)
+class Contacts:
+    """What `telecmi_contacts` of a file has beyond our own columns."""
+
+    own: tuple[str, ...] = ()  #: a person's columns
+    size: int = 0  #: characters of its definition, which tell when another column was added
+
+
+def _contacts_of(conn: Connection) -> Contacts:
+    known = {column.name for column in telecmi_contacts.columns}
+    rows = conn.exec_driver_sql("PRAGMA table_info(telecmi_contacts)").all()
+    size = conn.exec_driver_sql(f"SELECT {_SIZE}").scalar()
+    return Contacts(tuple(row[1] for row in rows if row[1] not in known), int(size or 0))
+
+
+_SIZE = "(SELECT length(sql) FROM sqlite_master WHERE type = 'table' AND name = 'telecmi_contacts')"
+
+
+def _tombstone(own: Sequence[str]) -> str:
     """Puts a deleted row back as a tombstone: a client sees its DELETE count, and nothing is lost."""
     stamped = {"deleted_at": NOW, "last_changed_at": NOW}
     columns = [column.name for column in telecmi_contacts.columns]
+    columns += ['"' + name.replace('"', '""') + '"' for name in own]
     values = [stamped.get(name, f"OLD.{name}") for name in columns]
     return f"INSERT INTO telecmi_contacts ({', '.join(columns)})\n    VALUES ({', '.join(values)});"
 
 
-def _contacts_triggers() -> dict[str, str]:
+_DELETED = f"""
+    {_log_row("delete", "OLD")}
+    UPDATE change_queue SET state = 'discarded', settled_at = {NOW}, next_attempt_at = NULL,
+      last_error = 'the contact was deleted'
+    WHERE contact_row = OLD.id AND operation <> 'delete' AND state IN ('queued', 'rejected', 'conflict');
+    INSERT INTO change_queue (account, contact_row, operation, state, edit_seq, created_at)
+    SELECT OLD.account, OLD.id, 'delete',
+      CASE WHEN (SELECT deletes FROM telecmi_accounts WHERE name = OLD.account) = 1
+        THEN 'queued' ELSE 'held' END,
+      {_LAST_SEQ}, {NOW}
+    WHERE EXISTS (SELECT 1 FROM contact_base b WHERE b.row_id = OLD.id AND b.source <> 'gone')
+      OR EXISTS (SELECT 1 FROM push_intents i WHERE i.row_id = OLD.id);"""
+
+
+def _contacts_triggers(contacts: Contacts) -> dict[str, str]:
     only_account = "(SELECT name FROM telecmi_accounts WHERE contacts = 1)"
     untidy = f"'' IN ({', '.join(f'NEW.{name}' for name in _NULLABLE)})"
     return {
@@ -275,124 +312,73 @@ WHEN {PEOPLE} AND OLD.deleted_at IS NOT NULL
 BEGIN
     SELECT RAISE(IGNORE);
 END""",
+        # A column that was added since would be lost with the row: so the row stays, though a client counts no DELETE.
+        "telecmi_contacts_kept_whole": f"""
+CREATE TRIGGER telecmi_contacts_kept_whole BEFORE DELETE ON telecmi_contacts
+WHEN {PEOPLE} AND OLD.deleted_at IS NULL AND {_SIZE} <> {contacts.size}
+BEGIN
+    {_ENTER}
+    UPDATE telecmi_contacts SET deleted_at = {NOW}, last_changed_at = {NOW} WHERE id = OLD.id;
+    {_DELETED}
+    {_LEAVE}
+    SELECT RAISE(IGNORE);
+END""",
         "telecmi_contacts_after_delete": f"""
 CREATE TRIGGER telecmi_contacts_after_delete AFTER DELETE ON telecmi_contacts WHEN {PEOPLE}
 BEGIN
     {_ENTER}
-    {_tombstone()}
-    {_log_row("delete", "OLD")}
-    UPDATE change_queue SET state = 'discarded', settled_at = {NOW}, next_attempt_at = NULL,
-      last_error = 'the contact was deleted'
-    WHERE contact_row = OLD.id AND operation <> 'delete' AND state IN ('queued', 'rejected', 'conflict');
-    INSERT INTO change_queue (account, contact_row, operation, state, edit_seq, created_at)
-    SELECT OLD.account, OLD.id, 'delete',
-      CASE WHEN (SELECT deletes FROM telecmi_accounts WHERE name = OLD.account) = 1
-        THEN 'queued' ELSE 'held' END,
-      {_LAST_SEQ}, {NOW}
-    WHERE EXISTS (SELECT 1 FROM contact_base b WHERE b.row_id = OLD.id AND b.source <> 'gone')
-      OR EXISTS (SELECT 1 FROM push_intents i WHERE i.row_id = OLD.id);
+    {_tombstone(contacts.own)}
+    {_DELETED}
     {_LEAVE}
 END""",
     }
 
 
-#: What the refusal of a direct write to each table says after "NAME is read-only: ".
-_READ_ONLY = {
-    **{mirror.name: mirror.advice or "it mirrors what the vendor shows" for mirror in MIRRORS},
-    "telecmi_notes": "it mirrors what the vendor shows; edit the contact in telecmi_contacts instead",
-    "change_queue": "edit contacts in telecmi_contacts, settle changes with `syncer queue`",
-    "change_log": "it records what happened; edit contacts in telecmi_contacts instead",
-    "held": "decide with `syncer held approve` or `syncer held reject`",
-    "sync_runs": "it records what happened",
-    "contact_base": "it is what upstream and we last agreed on; edit the contact in telecmi_contacts instead",
-    "push_intents": "it is the record of what was sent; edit contacts in telecmi_contacts instead",
-    "sync_jobs": "it is kept by syncer; change the config instead",
-    "telecmi_accounts": "it is kept by syncer; change the config instead",
-    "voicemail_windows": "it is kept by syncer",
-    "voicemail_clocks": "it is kept by syncer",
-    "home": "`syncer db adopt` changes it",
-    "set_aside": "it is kept by syncer",
-    "absences": "it is kept by syncer",
-    "forgotten": "it is kept by syncer; `syncer forget` adds to it",
-    "reported": "it is kept by syncer",
-    "held_rows": "decide with `syncer held approve` or `syncer held reject`",
-}
-
-
-def _read_only_triggers() -> dict[str, str]:
-    out = {}
-    for table, advice in _READ_ONLY.items():
-        quoted = f"{table} is read-only: {advice}".replace("'", "''")
-        for verb in ("INSERT", "UPDATE", "DELETE"):
-            name = f"{table}_read_only_{verb.lower()}"
-            out[name] = (
-                f"CREATE TRIGGER {name} BEFORE {verb} ON {table} WHEN {PEOPLE}\n"
-                f"BEGIN\n    SELECT RAISE(ABORT, '{quoted}');\nEND"
-            )
-    return out
-
-
-def _guard_triggers() -> dict[str, str]:
-    """The guard row is there, once, and people leave it alone; only opening and closing it is left."""
-    quoted = "sync_guard is read-only: it is kept by syncer; edit contacts in telecmi_contacts instead"
-    moved = "NEW.id IS NOT OLD.id OR NEW.epoch IS NOT OLD.epoch OR NEW.active IS OLD.active"
-    when = {
-        "INSERT": "EXISTS (SELECT 1 FROM sync_guard)",
-        "UPDATE": f"OLD.active = 0 AND ({moved})",
-        "DELETE": "1",
-    }
-    return {
-        f"sync_guard_read_only_{verb.lower()}": (
-            f"CREATE TRIGGER sync_guard_read_only_{verb.lower()} BEFORE {verb} ON sync_guard WHEN {condition}\n"
-            f"BEGIN\n    SELECT RAISE(ABORT, '{quoted}');\nEND"
-        )
-        for verb, condition in when.items()
-    }
-
-
-#: The same for the views, which nobody can write at all.
-_VIEWS_READ_ONLY = {
-    "contacts": "it is a view; edit telecmi_contacts instead (Smartflo's contacts in Smartflo's portal)",
-    "voicemails": "it is a view; a caller's name is edited in telecmi_contacts",
-    "sync_health": "it is a view of how the jobs do",
-}
-
-
-def _view_triggers() -> dict[str, str]:
-    out = {}
-    for view, advice in _VIEWS_READ_ONLY.items():
-        quoted = f"{view} is read-only: {advice}".replace("'", "''")
-        for verb in ("INSERT", "UPDATE", "DELETE"):
-            name = f"{view}_read_only_{verb.lower()}"
-            out[name] = (
-                f"CREATE TRIGGER {name} INSTEAD OF {verb} ON {view}\n"
-                f"BEGIN\n    SELECT RAISE(ABORT, '{quoted}');\nEND"
-            )
-    return out
-
-
-def expected() -> dict[str, str]:
+def expected(contacts: Contacts = Contacts()) -> dict[str, str]:
     """Every trigger that belongs into the database: name -> SQL."""
-    every = {**_contacts_triggers(), **_read_only_triggers(), **_guard_triggers(), **_view_triggers()}
+    every = {
+        **_contacts_triggers(contacts),
+        **read_only.expected(),
+    }
     return {name: sql.strip() for name, sql in every.items()}
 
 
 def missing(conn: Connection) -> list[str]:
     """Names of triggers that are absent or differ from what they should be."""
-    there: dict[str, str] = dict(
-        conn.exec_driver_sql("SELECT name, sql FROM sqlite_master WHERE type = 'trigger'").all()
-    )
-    return [name for name, sql in expected().items() if there.get(name) != sql]
+    return _differing(conn, expected(_contacts_of(conn)))
+
+
+def broken(conn: Connection) -> list[str]:
+    """The same without those that only do not know yet of a column that a person has added: they work."""
+    contacts = _contacts_of(conn)
+    known = re.search(r"<> ([0-9]+)\nBEGIN", _there(conn).get("telecmi_contacts_kept_whole", ""))
+    before = [Contacts(contacts.own[:n], int(known[1])) for n in range(len(contacts.own))] if known else []
+    return min((_differing(conn, expected(one)) for one in (contacts, *before)), key=len)
+
+
+def own(conn: Connection) -> dict[str, str]:
+    """A person's own triggers on tables of ours: name -> table."""
+    query = "SELECT name, tbl_name FROM sqlite_master WHERE type = 'trigger'"
+    tables: dict[str, str] = dict(conn.exec_driver_sql(query).all())
+    return {
+        name: table for name, table in tables.items() if name not in expected() and table in metadata.tables
+    }
+
+
+def _there(conn: Connection) -> dict[str, str]:
+    return dict(conn.exec_driver_sql("SELECT name, sql FROM sqlite_master WHERE type = 'trigger'").all())
+
+
+def _differing(conn: Connection, wanted: Mapping[str, str]) -> list[str]:
+    there = _there(conn)
+    return [name for name, sql in wanted.items() if there.get(name) != sql]
 
 
 def ensure(conn: Connection) -> list[str]:
-    """Create what is missing or differs; returns the names that had to be mended."""
+    """Create what is missing or differs; returns the names that had to be put back."""
     lost = missing(conn)
-    wanted = expected()
+    wanted = expected(_contacts_of(conn))
     for name in lost:
         conn.exec_driver_sql(f"DROP TRIGGER IF EXISTS {name}")
         conn.exec_driver_sql(wanted[name])
     return lost
-
-
-assert set(_READ_ONLY) | {"telecmi_contacts", "sync_guard"} == set(metadata.tables), "a table without a guard"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import fcntl
 import os
+import resource
 import signal
 import sqlite3
 import subprocess
@@ -369,3 +370,32 @@ def test_a_bug_shows_its_traceback_at_debug_alone(capsys: pytest.CaptureFixture[
         usual = capsys.readouterr().err
     assert "Traceback" in debug and "9200000001" not in debug and "asha@" not in debug
     assert "Traceback" not in usual and "ValueError" in usual and "call" not in usual
+
+
+@pytest.mark.parametrize(
+    "command, most", [("sync", 7), ("sync", 16), ("run", 16), ("contacts edit 1 --company Example", 8)]
+)
+def test_a_process_that_may_open_too_few_files_says_so(syncer: Syncer, command: str, most: int) -> None:
+    def limit() -> None:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
+
+    done = syncer.process(*command.split(), preexec_fn=limit)
+    assert done.code == 1 and "may open no more files" in one_sentence(done.err)
+
+
+def test_a_table_that_was_changed_is_named_by_whoever_looks(syncer: Syncer) -> None:
+    syncer.sql("ALTER TABLE smartflo_contacts RENAME COLUMN address TO place")
+    words = "the table smartflo_contacts is not as syncer made it (the column address is missing)"
+    for command, code in ((["db", "check"], 1), (["doctor"], 1), (["db", "upgrade"], 78), (["sync"], 78)):
+        done = syncer(*command)
+        assert done.code == code and words in done.out + done.err, (command, done)
+    syncer.sql("ALTER TABLE smartflo_contacts RENAME COLUMN place TO address")
+    syncer.ok("db", "check")
+
+
+def test_doctor_names_what_a_person_added_and_gets_in_the_way(syncer: Syncer) -> None:
+    syncer.sql("CREATE UNIQUE INDEX mine ON telecmi_contacts (phone_e164)")
+    assert "the unique index mine on telecmi_contacts is not one of syncer's" in syncer.ok("doctor").out
+    syncer.sql("CREATE TRIGGER fails AFTER UPDATE ON telecmi_contacts BEGIN INSERT INTO none VALUES (1); END")
+    done = syncer("doctor")
+    assert done.code == 1 and "the trigger fails on telecmi_contacts" in done.out and "main.none" in done.out

@@ -109,9 +109,10 @@ def contents(path: Path, *, without: str = "") -> dict[str, list[tuple[Any, ...]
 
 
 def guards(path: Path) -> list[tuple[str, str]]:
-    """Triggers, views and indexes, word by word."""
+    """Triggers, views and indexes, word by word, but for the two that know all columns of the contacts."""
     with closing(sqlite3.connect(path)) as conn:
         kinds = "type IN ('trigger', 'view', 'index') AND sql IS NOT NULL"
+        kinds += " AND name NOT IN ('telecmi_contacts_after_delete', 'telecmi_contacts_kept_whole')"
         return conn.execute(f"SELECT name, sql FROM sqlite_master WHERE {kinds} ORDER BY 1").fetchall()
 
 
@@ -154,6 +155,8 @@ def test_an_upgrade_in_the_middle_of_things_loses_nothing(upstream: Upstream, ne
     assert syncer.one("SELECT version_num FROM alembic_version") == NEXT
     assert after == before
     assert guards(syncer.database) == guarded
+    last = "SELECT instr(sql, '\"tried\"') FROM sqlite_master WHERE name = 'telecmi_contacts_after_delete'"
+    assert syncer.one(last) > 0
     assert syncer.sql("PRAGMA foreign_key_check") == [] and syncer.one("PRAGMA integrity_check") == "ok"
     assert by(newer, syncer, "db", "check").code == 0
 

@@ -165,3 +165,20 @@ def test_a_chore_that_fails_is_named_and_leaves_the_daemon_well(daemon: Daemon) 
     [one] = page.json()["attention"]
     assert one.startswith("the backup failed: backups cannot be written")
     assert daemon.end(process)[0] == 0
+
+
+def test_the_health_page_names_a_table_that_was_changed(daemon: Daemon) -> None:
+    port = free_port()
+    daemon.configure(extra=f'[http]\nlisten = "127.0.0.1:{port}"\n')
+    process = daemon.start()
+    daemon.wait_for_first_round()
+    assert healthz(port).status_code == 200
+    daemon.edit("ALTER TABLE telecmi_contacts RENAME COLUMN company TO firm")
+    page = healthz(port)
+    assert page.status_code == 503 and "the column company is missing" in page.json()["reasons"][0]
+    daemon.edit("ALTER TABLE telecmi_contacts RENAME COLUMN firm TO company")
+    until(lambda: healthz(port).status_code == 200, "all is well again")
+    daemon.edit("ALTER TABLE telecmi_contacts RENAME COLUMN company TO firm")
+    assert daemon.end(process)[0] == 0
+    assert daemon.start().wait(15) == 78
+    assert "puts it right; else restore a backup" in daemon.text()

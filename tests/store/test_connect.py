@@ -20,7 +20,7 @@ import sqlalchemy.exc
 from sqlalchemy.exc import DBAPIError, SQLAlchemyError
 
 from syncer.errors import SchemaError, StoreBusyError, StoreError, UsageError
-from syncer.store import connect, schema
+from syncer.store import connect, faults, schema
 from syncer.store.connect import Database, map_error
 from syncer.store.looking import Looking
 from tests.store.conftest import BEFORE, Mirror
@@ -138,7 +138,7 @@ def test_the_connection_is_set_up_as_it_must_be(mirror: Mirror) -> None:
     def pragma(name: str) -> object:
         return mirror.db.pragma(f"PRAGMA {name}")[0][0]
 
-    assert (pragma("journal_mode"), pragma("foreign_keys"), pragma("trusted_schema")) == ("wal", 1, 0)
+    assert (pragma("journal_mode"), pragma("foreign_keys"), pragma("trusted_schema")) == ("wal", 1, 1)
     with Database(mirror.path, checkpoints=False) as other:
         assert other.pragma("PRAGMA wal_autocheckpoint") == [(0,)]
         assert other.pragma("PRAGMA synchronous") == [(2,)]  # an intent must outlive a power cut
@@ -365,18 +365,52 @@ def check_mapped(error: SQLAlchemyError) -> None:
         ("SQLITE_READONLY_DIRECTORY", StoreError, "cannot be written"),
         ("SQLITE_CANTOPEN_ISDIR", StoreError, "cannot be opened"),
         ("SQLITE_PERM", StoreError, "cannot be written"),
-        ("SQLITE_CORRUPT_INDEX", SchemaError, "no intact SQLite database"),
-        ("SQLITE_NOTADB", SchemaError, "no intact SQLite database"),
+        ("SQLITE_CORRUPT_INDEX", StoreError, "a second look finds it intact"),
+        ("SQLITE_NOTADB", StoreError, "a second look finds it intact"),
+        ("SQLITE_CORRUPT_VTAB", StoreError, "refused a statement"),  # a person's own search index
         ("SQLITE_TOOBIG", StoreError, "too long"),
         ("SQLITE_CONSTRAINT_UNIQUE", StoreError, "refused a statement"),
         ("SQLITE_CONSTRAINT_TRIGGER", StoreError, "refused a statement"),  # not one of our sentences
     ],
 )
-def test_every_code_of_sqlite_has_its_sentence(name: str, kind: type[Exception], words: str) -> None:
+def test_every_code_of_sqlite_has_its_sentence(
+    name: str, kind: type[Exception], words: str, mirror: Mirror
+) -> None:
     original = sqlite3.OperationalError(SECRET)
-    original.sqlite_errorcode = getattr(sqlite3, name)
-    mapped = map_error(DBAPIError("", None, original), Path("mirror.db"))
-    assert type(mapped) is kind and words in str(mapped) and SECRET not in str(mapped)
+    original.sqlite_errorcode, original.sqlite_errorname = getattr(sqlite3, name), name
+    mapped = map_error(DBAPIError("", None, original), mirror.path)
+    assert type(mapped) is kind and words in str(mapped)
+    assert str(mapped).endswith(f"({name})") and SECRET not in str(mapped)
+
+
+@pytest.mark.parametrize("failures", [1, 2, 3])
+@pytest.mark.parametrize("name", ["SQLITE_IOERR_READ", "SQLITE_CORRUPT", "SQLITE_NOTADB"])
+def test_a_reading_that_fails_once_is_done_again(tmp_path: Path, name: str, failures: int) -> None:
+    left = failures
+
+    def open_it() -> sqlite3.Connection:
+        nonlocal left
+        if left:
+            left -= 1
+            error = sqlite3.DatabaseError("disk I/O error")
+            error.sqlite_errorcode = getattr(sqlite3, name)
+            raise error
+        return sqlite3.connect(tmp_path / "m.db")
+
+    if failures < 3:
+        faults.opened(open_it).close()
+    else:
+        with pytest.raises(sqlite3.DatabaseError):
+            faults.opened(open_it)
+
+
+def test_only_a_file_that_is_damaged_at_a_second_look_is_called_broken(mirror: Mirror) -> None:
+    error = sqlite3.DatabaseError("database disk image is malformed")
+    error.sqlite_errorcode = sqlite3.SQLITE_CORRUPT
+    assert type(faults.of_sqlite(error, mirror.path)) is StoreError
+    mirror.db.close()
+    mirror.path.write_bytes(mirror.path.read_bytes()[:4096] + os.urandom(40_000))
+    assert type(faults.of_sqlite(error, mirror.path)) is SchemaError
 
 
 def test_a_refusal_of_our_triggers_reaches_the_person(mirror: Mirror) -> None:

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
+import os
 import shutil
 import sqlite3
+import tempfile
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -18,7 +21,7 @@ from syncer.core.normalise import to_e164
 from syncer.errors import SchemaError, StoreBusyError, StoreError, UsageError
 from syncer.store import facts, feed, figures, people, report, revision
 from syncer.store.connect import Database
-from syncer.store.looking import Looking, Readable, Reader, asking, records
+from syncer.store.looking import Looking, Readable, Reader, asking, first, records
 from syncer.store.names import COLUMNS, TABLES
 from syncer.store.tables import metadata
 from tests.store.conftest import BEFORE, Mirror
@@ -225,6 +228,37 @@ def test_a_question_is_open_for_as_long_as_it_is_asked(mirror: Mirror) -> None:
         assert records(conn, "SELECT ask(1) AS yes") == [{"yes": 1}]
     with pytest.raises(StoreError, match="refused a statement"), mirror.db.read() as conn:
         records(conn, "SELECT ask(1)")
+
+
+@pytest.mark.parametrize(
+    "left", [(), ("-wal",), ("-wal", "-shm")], ids=["nothing", "a log", "a log and its index"]
+)
+def test_what_cannot_be_written_is_shown_all_the_same(mirror: Mirror, left: tuple[str, ...]) -> None:
+    row = mirror.contact(company="Acme Example")
+    mirror.db.pragma("PRAGMA wal_checkpoint(TRUNCATE)")
+    mirror.own("UPDATE telecmi_contacts SET company = 'Later Example' WHERE id = ?", row)
+    # Not below the folder of this test, which nobody but its owner may enter.
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        for suffix in ("", *left):
+            shutil.copy(f"{mirror.path}{suffix}", folder / f"m.db{suffix}")
+            (folder / f"m.db{suffix}").chmod(0o444)
+        folder.chmod(0o555)
+        reading, writing = os.pipe()
+        child = os.fork()
+        if child == 0:
+            with contextlib.suppress(BaseException):
+                if os.geteuid() == 0:
+                    os.setuid(65534)
+                with Looking(folder / "m.db") as db, db.read() as conn:
+                    os.write(writing, first(conn, "SELECT company FROM telecmi_contacts").encode())
+            os._exit(0)
+        os.waitpid(child, 0)
+        os.close(writing)
+        with os.fdopen(reading) as pipe:
+            shown = pipe.read()
+        folder.chmod(0o755)
+    assert shown == ("Later Example" if "-shm" in left else "Acme Example")
 
 
 # -- searching -----------------------------------------------------------------------------------------

@@ -154,7 +154,7 @@ def test_what_people_added_themselves_stays(mirror: Mirror) -> None:
 
 def test_a_lost_table_is_told_and_not_made_anew(mirror: Mirror) -> None:
     mirror.sql("DROP TABLE sync_guard")
-    with pytest.raises(SchemaError, match="lacks the table sync_guard"):
+    with pytest.raises(SchemaError, match="the table sync_guard is missing: restore a backup"):
         schema.upgrade(mirror.db)
 
 
