@@ -133,7 +133,7 @@ def show(app: App, who: str, account: str | None, as_json: bool) -> None:
     )
     for change, fields in zip(changes, touched, strict=True):
         say()
-        tell_change(change, fields, now)
+        tell_change(change, fields, now, {account.name for account in settings.telecmi})
 
 
 @contacts.command(

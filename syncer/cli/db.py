@@ -2,29 +2,37 @@
 
 from __future__ import annotations
 
-import asyncio
+import contextlib
+from collections.abc import AsyncIterator
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
 from syncer import files
 from syncer.cli.common import (
     FILE,
+    WORDS,
     App,
     count,
     emit_json,
     example,
     json_option,
     pass_app,
+    run_async,
     say,
     under_schema_lock,
 )
-from syncer.errors import SchemaError
+from syncer.errors import LockedError, SchemaError, UsageError
+
+if TYPE_CHECKING:
+    from syncer.config import Settings
+    from syncer.store.looking import Reader
 
 
 @click.group()
 def db() -> None:
-    """The database: upgrade, check, backup, restore, adopt."""
+    """The database: upgrade, check, backup, restore, adopt, and accounts that were renamed."""
 
 
 @db.command(epilog=example("syncer db upgrade"))
@@ -97,6 +105,25 @@ def backup(app: App, path: Path) -> None:
     say(f"Copied {settings.database.path} to {path} ({path.stat().st_size:,} bytes).")
 
 
+@contextlib.asynccontextmanager
+async def _alone(settings: Settings, who: str) -> AsyncIterator[None]:
+    """While neither a daemon nor a `sync` can run; LockedError where one does."""
+    from syncer.cycle import jobs
+    from syncer.locks import DAEMON, Locks
+
+    locks = Locks(settings.database.path, who)
+    daemon = locks.try_acquire(DAEMON)
+    if daemon is None:
+        raise LockedError(
+            "a daemon of this database", locks.holder(DAEMON), "stop it first, then run this again"
+        )
+    try:
+        async with locks.hold([jobs.SCHEMA_LOCK, *map(jobs.lock_name, jobs.specs(settings))]):
+            yield
+    finally:
+        locks.release(daemon)
+
+
 @db.command(epilog=example("syncer db restore backups/syncer-20261121T052833Z.db"))
 @click.argument("path", type=click.Path(path_type=Path, exists=True, dir_okay=False))
 @pass_app
@@ -106,29 +133,18 @@ def restore(app: App, path: Path) -> None:
     The backup is checked first. What was there is kept under another name, and nothing of its log reaches the
     restored file. Whatever is queued in it is compared with upstream before anything is sent.
     """
-    from syncer.cycle import jobs
-    from syncer.errors import LockedError
-    from syncer.locks import DAEMON, Locks
     from syncer.store import copies, home
     from syncer.store.looking import Looking
 
     settings = app.settings()
     database = settings.database.path
     files.refuse_root(database.parent, "database.url", settings.database.group)
-    locks = Locks(database, "syncer db restore")
 
-    async def alone() -> Path | None:
-        daemon = locks.try_acquire(DAEMON)
-        if daemon is None:
-            holder = locks.holder(DAEMON)
-            raise LockedError("a daemon of this database", holder, "stop it first, then restore")
-        try:
-            async with locks.hold([jobs.SCHEMA_LOCK, *map(jobs.lock_name, jobs.specs(settings))]):
-                return copies.restore(path, database, settings.database.group)
-        finally:
-            locks.release(daemon)
+    async def work() -> Path | None:
+        async with _alone(settings, "syncer db restore"):
+            return copies.restore(path, database, settings.database.group)
 
-    kept = asyncio.run(alone())
+    kept = run_async(work())
     say(f"Restored {database} from {path}.")
     if kept is not None:
         say(f"What was there is kept as {kept}: edits in it that were not sent are only there.")
@@ -160,3 +176,69 @@ def adopt(app: App) -> None:
             say(
                 f"It belonged to {home.describe(before, here)}. If that one is still used, stop it: both would send."
             )
+
+
+@db.command("rename-account", epilog=example("syncer db rename-account telecmi.office telecmi.chennai"))
+@click.argument("old", metavar="OLD", type=WORDS)
+@click.argument("new", metavar="NEW", type=WORDS)
+@pass_app
+def rename_account(app: App, old: str, new: str) -> None:
+    """Give all rows of account OLD to NEW, after its section in the config got that name.
+
+    Stop the daemon first. A name without a vendor means the account of that name at either one. Rows that NEW has
+    pulled already become one with those of OLD; no edit is lost, and nothing changes upstream.
+    """
+    from syncer.cycle import jobs
+    from syncer.store import accounts
+
+    settings = app.settings()
+
+    async def work() -> list[str]:
+        async with _alone(settings, "syncer db rename-account"):
+            with jobs.open_database(settings) as opened:
+                with opened.write() as conn:
+                    moves = _renamings(conn, settings, old, new)
+                    done = [accounts.rename(conn, *move, app.stamp()) for move in moves]
+                jobs.register(opened, settings)
+        return [_renamed(*move, counts) for move, counts in zip(moves, done, strict=True)]
+
+    for line in run_async(work()):
+        say(line)
+
+
+def _renamings(conn: Reader, settings: Settings, old: str, new: str) -> list[tuple[str, str, str]]:
+    """What the two names mean: vendor, old name, new name. UsageError with what to do where that cannot be."""
+    from syncer.store import accounts
+
+    known = {account.label for account in settings.accounts}
+    vendor, _, rest = new.partition(".")
+    provider, name = (vendor, rest) if vendor in accounts.PROVIDERS and rest else ("", new)
+    there = accounts.registered(conn)
+    meant = [label for label in there if old in (label, label.partition(".")[2])]
+    if not meant:
+        raise UsageError(
+            f"the database has nothing of an account {old}; it has {', '.join(there) or 'none at all'}"
+        )
+    left = [label for label in meant if label not in known]
+    if not left:
+        raise UsageError(
+            f"{meant[0]} is in the config: give its section there the new name first, then run this again"
+        )
+    if provider and (others := [label for label in left if label.partition(".")[0] != provider]):
+        raise UsageError(f"{others[0]} cannot become {new}: that is another vendor's")
+    moves = [(label.partition(".")[0], label.partition(".")[2], name) for label in left]
+    for wanted in (f"{vendor}.{name}" for vendor, _, name in moves):
+        if wanted not in known:
+            raise UsageError(f"the config has no account {wanted}: name the section [{wanted}] first")
+    return moves
+
+
+def _renamed(provider: str, old: str, new: str, counts: dict[str, int]) -> str:
+    contacts = counts[f"{provider}_contacts"]
+    merged = (
+        f"; {count(counts['merged'], 'row')} that both had {'is' if counts['merged'] == 1 else 'are'} one now"
+    )
+    return (
+        f"Renamed {provider}.{old} to {provider}.{new}, with {count(contacts, 'contact')}"
+        f"{merged if counts['merged'] else ''}."
+    )

@@ -247,7 +247,7 @@ def _unusable(path: Path, error: OSError) -> Finding:
 
 def check_database(settings: Settings) -> list[Finding]:
     """Whether the database itself is sound, and who may read it."""
-    from syncer.store import home, schema, shape, soundness
+    from syncer.store import accounts, home, schema, shape, soundness
     from syncer.store.connect import Database
 
     path = settings.database.path
@@ -281,8 +281,9 @@ def check_database(settings: Settings) -> list[Finding]:
                 return [*out, Finding("problem", "database", text, "stop the daemon and restore a backup")]
             with db.read() as conn:
                 guards = soundness.guard_problems(conn)
-                away = home.elsewhere(conn, home.place_of(path))
+                away = None if guards else home.elsewhere(conn, home.place_of(path))
                 unique = shape.compare(conn).unique
+                unknown = [] if guards else accounts.strays(conn, {one.label for one in settings.accounts})
             with db.edit():
                 pass  # begins a write and writes nothing: is somebody in the way?
             guards = guards or soundness.own_trigger_problems(db)
@@ -302,6 +303,8 @@ def check_database(settings: Settings) -> list[Finding]:
             f"the unique index {index} is not one of syncer's: a sync fails where upstream has the same twice"
         )
         out.append(Finding("warning", "database", text))
+    for stray in unknown:
+        out.append(Finding("problem" if stray.changes else "warning", stray.label, str(stray), stray.advice))
     if not guards:
         out.append(
             Finding("ok", "database", f"{path.name} is sound, schema {schema.HEAD}, triggers in place")

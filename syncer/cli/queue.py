@@ -6,7 +6,7 @@ What a decision means is left to `store/decisions.py`, the sending to the push.
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from datetime import datetime
 from typing import TYPE_CHECKING, Any, Literal, assert_never
 
@@ -69,8 +69,9 @@ def list_(
         return
     if not changes:
         say("The queue is empty." if everything else "No change is open: upstream has everything.")
+    known = {account.name for account in settings.telecmi}
     for change in changes:
-        tell_change(change, touched[change["id"]], app.now())
+        tell_change(change, touched[change["id"]], app.now(), known)
     if len(changes) < changes.total:
         say(f"The newest {shown(changes, 'change')}; the others without --limit.")
 
@@ -97,7 +98,7 @@ def show(app: App, number: int, as_json: bool) -> None:
         emit_json(report.queue_columns(change) | {"contact": contact, "sides": sides})
         return
     now = app.now()
-    tell_change(change, touched, now)
+    tell_change(change, touched, now, {account.name for account in settings.telecmi})
     say()
     show_fields(
         (name, when(change[name], now) if name.endswith("_at") else change[name])
@@ -207,7 +208,9 @@ def touched_fields(conn: Reader, change: dict[str, Any], settings: Settings) -> 
     return list(dirty_fields(Fields.of(base), Fields.of(contact), region))
 
 
-def tell_change(change: dict[str, Any], touched: Sequence[str], now: datetime) -> None:
+def tell_change(
+    change: dict[str, Any], touched: Sequence[str], now: datetime, known: Collection[str]
+) -> None:
     """A change for people: what it is, why it stands where it stands, what to do."""
     name = f" ({plain(change['contact_name'])})" if change["contact_name"] else ""
     fields = f" of {', '.join(touched)}" if touched and change["operation"] == "update" else ""
@@ -215,7 +218,11 @@ def tell_change(change: dict[str, Any], touched: Sequence[str], now: datetime) -
         f"{change['id']}  {change['state']}: {change['operation']}{fields} for contact row "
         f"{change['contact_row']}{name}, account {change['account']}, made {when(change['created_at'], now)}"
     )
-    why, what = explain(change, now)
+    if change["account"] in known or change["settled_at"] is not None:
+        why, what = explain(change, now)
+    else:
+        why = f"It is never sent: telecmi.{change['account']} is not in the config."
+        what = f"If the account was renamed: `syncer db rename-account telecmi.{change['account']} NEW`."
     say(f"   {why}")
     if what:
         say(f"   {what}")

@@ -33,6 +33,7 @@ from syncer.cli.tables import show_table
 if TYPE_CHECKING:
     from syncer.config import Settings
     from syncer.cycle.joblist import JobSpec
+    from syncer.store.accounts import Stray
     from syncer.store.facts import Facts
     from syncer.store.looking import Reader
 
@@ -179,8 +180,8 @@ def gather(app: App, settings: Settings, specs: Sequence[JobSpec], now: datetime
     """All of the status, fit for JSON. A database that does not exist yet is no error: nothing ran."""
     path = settings.database.path
     if not path.exists() or path.stat().st_size == 0:
-        return _summary(settings, None, specs, {}, [], [], {}, [], {}, {}, None)
-    from syncer.store import facts, home, received, report, revision
+        return _summary(settings, None, specs, {}, [], [], {}, [], {}, {}, None, [])
+    from syncer.store import accounts, facts, home, received, report, revision
 
     with app.reading(settings) as db, db.read() as conn:
         return _summary(
@@ -195,6 +196,7 @@ def gather(app: App, settings: Settings, specs: Sequence[JobSpec], now: datetime
             facts.load(conn, proof.wanted(settings, specs, now)),
             received.clocks(conn),
             home.elsewhere(conn, home.place_of(path)),
+            accounts.strays(conn, {account.label for account in settings.accounts}),
         )
 
 
@@ -230,6 +232,7 @@ def _summary(
     facts: dict[tuple[str, str], Facts],
     clocks: dict[str, str],
     elsewhere: str | None,
+    strays: list[Stray],
 ) -> dict[str, Any]:
     from syncer.core.model import State
 
@@ -255,6 +258,10 @@ def _summary(
         "quiescence_violations": sum(one.quiescence_violations for one in facts.values()),
         "set_aside": sum(row["rows"] for row in aside),
         "set_aside_by_job": aside,
+        "unknown_accounts": [
+            {"account": one.label, "counts": dict(one.counts), "problem": str(one), "advice": one.advice}
+            for one in strays
+        ],
     }
 
 
@@ -330,6 +337,10 @@ def _show(found: dict[str, Any], now: datetime, *, evidence: bool) -> None:
             f"{aside['job']} of {aside['account']}: {count(aside['rows'], 'row')} could not be understood and "
             f"stands in the table set_aside ({aside['reason']})."
         )
+    for stray in found["unknown_accounts"]:
+        say()
+        say(f"{stray['problem']}:")
+        say(f"  {stray['advice']}.")
 
 
 def _show_trouble(job: dict[str, Any], now: datetime) -> None:

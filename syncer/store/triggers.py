@@ -193,8 +193,17 @@ def _insert_checks() -> list[str]:
     ]
 
 
+#: An edit of a contact whose account the config has no longer would wait for ever.
+_STRAY = _refuse(
+    f"{_set('OLD.account')} AND NOT EXISTS (SELECT 1 FROM telecmi_accounts WHERE name = OLD.account)",
+    "telecmi_contacts.account: the config has no account of this name, so the edit would never go upstream; "
+    "if the account was renamed, run `syncer db rename-account`",
+)
+
+
 def _update_checks() -> list[str]:
     return [
+        _STRAY,
         _refuse("NEW.id IS NOT OLD.id", f"telecmi_contacts.id is read-only; {_ADVICE}"),
         *(_refuse(_differs(column), text) for column, text in _FIXED.items()),
         _refuse(
@@ -312,11 +321,18 @@ WHEN {PEOPLE} AND OLD.deleted_at IS NOT NULL
 BEGIN
     SELECT RAISE(IGNORE);
 END""",
+        "telecmi_contacts_strays_stay": f"""
+CREATE TRIGGER telecmi_contacts_strays_stay BEFORE DELETE ON telecmi_contacts
+WHEN {PEOPLE} AND OLD.deleted_at IS NULL
+BEGIN
+    {_STRAY}
+END""",
         # A column that was added since would be lost with the row: so the row stays, though a client counts no DELETE.
         "telecmi_contacts_kept_whole": f"""
 CREATE TRIGGER telecmi_contacts_kept_whole BEFORE DELETE ON telecmi_contacts
 WHEN {PEOPLE} AND OLD.deleted_at IS NULL AND {_SIZE} <> {contacts.size}
 BEGIN
+    {_STRAY}
     {_ENTER}
     UPDATE telecmi_contacts SET deleted_at = {NOW}, last_changed_at = {NOW} WHERE id = OLD.id;
     {_DELETED}

@@ -1,0 +1,231 @@
+"""An account with a new name: nothing of it is lost, nothing is doubled, and an edit for no account is refused."""
+
+from __future__ import annotations
+
+import pytest
+
+from syncer.errors import UsageError
+from syncer.store import accounts, soundness
+from syncer.store.tables import metadata
+from tests.store.conftest import BEFORE, MakeMirror, Mirror
+
+LATER = "2026-11-29T10:00:00.000Z"
+
+
+@pytest.fixture
+def mirror(make_mirror: MakeMirror) -> Mirror:
+    """Account `office` that the config calls `chennai` now, and both have jobs."""
+    made = make_mirror(("office", True, True), ("chennai", True, True))
+    for name in ("office", "chennai"):
+        job(made, name, "telecmi-contacts")
+    return made
+
+
+def job(mirror: Mirror, account: str, name: str) -> None:
+    provider = name.partition("-")[0]
+    mirror.own(
+        "INSERT INTO sync_jobs (job, account, provider, every_s) VALUES (?, ?, ?, 900)",
+        name,
+        account,
+        provider,
+    )
+
+
+def forget_office(mirror: Mirror) -> None:
+    mirror.accounts(("chennai", True, True))
+
+
+def rename(mirror: Mirror, provider: str = "telecmi") -> dict[str, int]:
+    forget_office(mirror)
+    with mirror.db.write() as conn:
+        done = accounts.rename(conn, provider, "office", "chennai", LATER)
+    assert soundness.integrity_problems(mirror.db) == []
+    assert mirror.one("SELECT count(*) FROM telecmi_contacts WHERE account = 'office'") == 0
+    return done
+
+
+def test_every_table_with_an_account_is_renamed(mirror: Mirror) -> None:
+    """Also those that are made later: whoever makes one has to say whose it is."""
+    tables = {name for name, table in metadata.tables.items() if "account" in table.columns}
+    covered = {
+        *accounts._TABLES["telecmi"],
+        *accounts._TABLES["smartflo"],
+        *accounts._TABLES_OF_JOBS,
+        "reported",
+    }
+    assert covered == tables
+
+
+def test_all_rows_get_the_new_name(mirror: Mirror) -> None:
+    row = mirror.contact(account="office")
+    mirror.sql("UPDATE telecmi_contacts SET company = 'Acme Example'")
+    mirror.own(
+        "INSERT INTO sync_runs (job, account, started_at) VALUES ('telecmi-push', 'office', ?)", BEFORE
+    )
+    mirror.own("INSERT INTO voicemail_windows VALUES ('office', 1, 2, 3, 4)")
+    mirror.own("INSERT INTO reported VALUES ('conflict', 1, 'telecmi.office', ?)", BEFORE)
+    job(mirror, "office", "smartflo-contacts")
+    assert rename(mirror)["telecmi_contacts"] == 1
+    assert mirror.queue() == [(row, "update", "queued")]
+    for table, account in (
+        ("change_queue", "chennai"),
+        ("contact_base", "chennai"),
+        ("sync_runs", "chennai"),
+        ("voicemail_windows", "chennai"),
+        ("reported", "telecmi.chennai"),
+    ):
+        assert mirror.sql(f"SELECT account FROM {table}") == [(account,)]
+    assert mirror.sql("SELECT job, account FROM sync_jobs ORDER BY 1") == [
+        ("smartflo-contacts", "office"),  # another vendor's account of the same name
+        ("telecmi-contacts", "chennai"),
+    ]
+
+
+EDITED = {
+    "neither": ("", "", "office"),
+    "the old one was edited": (
+        "UPDATE telecmi_contacts SET company = 'Old Example' WHERE id = {old}",
+        "",
+        "office",
+    ),
+    "the new one was edited": (
+        "",
+        "UPDATE telecmi_contacts SET company = 'New Example' WHERE id = {new}",
+        "chennai",
+    ),
+    "the old one was deleted": ("DELETE FROM telecmi_contacts WHERE id = {old}", "", "office"),
+    "the new one was deleted": ("", "DELETE FROM telecmi_contacts WHERE id = {new}", "chennai"),
+}
+
+
+@pytest.mark.parametrize("how", EDITED)
+def test_a_contact_that_both_have_becomes_one_with_the_edit(mirror: Mirror, how: str) -> None:
+    old, new = mirror.contact(account="office"), mirror.contact(account="chennai")
+    settled = mirror.change(new, "update", "done", account="chennai", settled_at=BEFORE)
+    *edits, kept = EDITED[how]
+    for statement in filter(None, edits):
+        mirror.sql(statement.format(old=old, new=new))
+    before = {old: mirror.row(old), new: mirror.row(new)}
+    stays = old if kept == "office" else new
+    assert rename(mirror)["merged"] == 1
+    assert mirror.sql("SELECT id FROM telecmi_contacts") == [(stays,)]
+    assert mirror.row(stays) == before[stays] | {"account": "chennai"}
+    assert mirror.sql("SELECT row_id, account FROM contact_base") == [(stays, "chennai")]
+    assert mirror.one("SELECT contact_row FROM change_queue WHERE id = ?", settled) == stays
+    waiting = mirror.sql("SELECT contact_row, state FROM change_queue WHERE id <> ?", settled)
+    assert waiting == ([] if how == "neither" else [(stays, "queued")])
+    gone = new if stays == old else old
+    assert mirror.log()[-1] == (gone, "delete", None, None, None, "local")
+
+
+def test_edits_under_both_names_are_left_to_a_person(mirror: Mirror) -> None:
+    old, new = mirror.contact(account="office"), mirror.contact(account="chennai")
+    mirror.sql("UPDATE telecmi_contacts SET company = 'Acme Example'")
+    forget_office(mirror)
+    before = mirror.everything()
+    with (
+        pytest.raises(UsageError, match=rf"rows {old} and {new}.*--account telecmi\.chennai"),
+        mirror.db.write() as conn,
+    ):
+        accounts.rename(conn, "telecmi", "office", "chennai", LATER)
+    assert mirror.everything() == before
+
+
+def test_a_living_contact_stays_before_a_tombstone_of_upstream_s(mirror: Mirror) -> None:
+    mirror.contact(account="office", deleted_at=BEFORE, source="gone")
+    new = mirror.contact(account="chennai")
+    rename(mirror)
+    assert mirror.sql("SELECT id, deleted_at FROM telecmi_contacts") == [(new, None)]
+
+
+@pytest.mark.parametrize("listed", ["both", "old", "new"])
+def test_a_contact_of_the_users_list_is_not_doubled(mirror: Mirror, listed: str) -> None:
+    of_list = {"contact_id": None, "source": "user_list"}
+    old = mirror.contact(account="office", **(of_list if listed in ("both", "old") else {}))  # type: ignore[arg-type]
+    mirror.contact(account="chennai", **(of_list if listed in ("both", "new") else {}))  # type: ignore[arg-type]
+    rename(mirror)
+    assert mirror.sql("SELECT id FROM telecmi_contacts") == [(old,)]
+
+
+def test_a_contact_that_upstream_never_had_is_still_added(mirror: Mirror) -> None:
+    mirror.sql(
+        "INSERT INTO telecmi_contacts (account, phone_no, first_name) VALUES ('office', '919200000009', 'Mira')"
+    )
+    mirror.contact(account="chennai")
+    assert rename(mirror)["merged"] == 0
+    assert mirror.queue() == [(1, "add", "queued")]
+
+
+def test_what_only_mirrors_is_there_once(mirror: Mirror) -> None:
+    for name in ("office", "chennai"):
+        for job_name in ("telecmi-voicemails", "telecmi-user-contacts"):
+            job(mirror, name, job_name)
+        mirror.own("INSERT INTO telecmi_voicemails (account, voicename) VALUES (?, 'one.wav')", name)
+        user = mirror.own(
+            "INSERT INTO telecmi_user_contacts (account, mobile) VALUES (?, '919200000001')", name
+        )
+        for text in ("the same", name):
+            mirror.own(
+                "INSERT INTO telecmi_notes (account, contact_row, msg, first_seen_at) VALUES (?, ?, ?, ?)",
+                name, user, text, BEFORE,
+            )  # fmt: skip
+        mirror.own("INSERT INTO voicemail_windows VALUES (?, 1, 2, 3, 4)", name)
+        mirror.own(
+            "INSERT INTO held (job, account, reason, rows, created_at) VALUES ('telecmi-contacts', ?, 'x', 1, ?)",
+            name, BEFORE,
+        )  # fmt: skip
+    mirror.own("INSERT INTO telecmi_voicemails (account, voicename) VALUES ('office', 'two.wav')")
+    rename(mirror)
+    assert mirror.sql("SELECT account, voicename FROM telecmi_voicemails ORDER BY 2") == [
+        ("chennai", "one.wav"),
+        ("chennai", "two.wav"),
+    ]
+    assert mirror.sql("SELECT id, account FROM telecmi_user_contacts") == [(1, "chennai")]
+    notes = mirror.sql("SELECT contact_row, account, msg FROM telecmi_notes ORDER BY 3")
+    assert notes == [(1, "chennai", text) for text in ("chennai", "office", "the same")]
+    assert mirror.one("SELECT count(*) FROM voicemail_windows") == 1
+    assert mirror.sql("SELECT decision FROM held ORDER BY id") == [(None,), ("superseded",)]
+
+
+def test_smartflo_s_rows_get_the_new_name_and_are_there_once(mirror: Mirror) -> None:
+    for name in ("office", "chennai"):
+        job(mirror, name, "smartflo-contacts")
+        mirror.own("INSERT INTO smartflo_contacts (account, smartflo_id) VALUES (?, '7')", name)
+    mirror.own("UPDATE smartflo_contacts SET deleted_at = ? WHERE account = 'office'", BEFORE)
+    mirror.contact(account="other")
+    assert rename(mirror, "smartflo")["merged"] == 1
+    assert mirror.sql("SELECT id, account, deleted_at FROM smartflo_contacts") == [(2, "chennai", None)]
+
+
+@pytest.mark.parametrize(
+    "statement",
+    [
+        "UPDATE telecmi_contacts SET company = 'Acme Example' WHERE id = 1",
+        "UPDATE telecmi_contacts SET deleted_at = NULL WHERE id = 2",
+        "DELETE FROM telecmi_contacts WHERE id = 1",
+    ],
+)
+@pytest.mark.parametrize("own_column", [False, True])
+def test_an_edit_of_an_account_that_the_config_does_not_have_is_refused(
+    mirror: Mirror, statement: str, own_column: bool
+) -> None:
+    mirror.contact(account="office")
+    mirror.contact("919200000002", account="office", contact_id="c-2", deleted_at=BEFORE)
+    if own_column:
+        mirror.sql("ALTER TABLE telecmi_contacts ADD COLUMN note TEXT")
+    forget_office(mirror)
+    told = mirror.refused(statement)
+    assert told.startswith("telecmi_contacts.account: the config has no account of this name")
+    assert "`syncer db rename-account`" in told
+
+
+def test_an_account_without_a_section_is_named_with_what_it_has(mirror: Mirror) -> None:
+    mirror.contact(account="office")
+    mirror.sql("UPDATE telecmi_contacts SET company = 'Acme Example'")
+    with mirror.db.read() as conn:
+        assert accounts.strays(conn, {"telecmi.office", "telecmi.chennai"}) == []
+        [stray] = accounts.strays(conn, {"telecmi.chennai"})
+    assert str(stray) == (
+        "telecmi.office is not in the config, and the database has 1 contact, 1 open change of it; its changes are never sent"
+    )
+    assert "`syncer db rename-account telecmi.office NEW`" in stray.advice
