@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 
 @click.group()
 def db() -> None:
-    """The database: upgrade, check, backup, restore, adopt, and accounts that were renamed."""
+    """The database: upgrade, check, backup, restore, adopt, rename-account."""
 
 
 @db.command(epilog=example("syncer db upgrade"))

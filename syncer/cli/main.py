@@ -47,7 +47,7 @@ COMMANDS: Final = {
     "verify": ("syncer.cli.verify:verify", "Hold the mirror against upstream, row by row."),
     "log": ("syncer.cli.log:log", "What changed, from either side, in order."),
     "forget": ("syncer.cli.forget:forget", "Remove a person from every table, and keep them out."),
-    "db": ("syncer.cli.db:db", "The database: upgrade, check, backup, restore, adopt."),
+    "db": ("syncer.cli.db:db", "The database: upgrade, check, backup, restore, adopt, rename-account."),
     "sandbox": ("syncer.cli.sandbox:sandbox", "A stand-in for both vendors on loopback."),
     "demo": ("syncer.cli.demo:demo", "The whole job against the sandbox, narrated."),
 }
