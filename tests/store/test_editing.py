@@ -343,12 +343,6 @@ def test_a_delete_leaves_a_tombstone_and_a_change(make_mirror: MakeMirror, delet
     assert mirror.guard() == 0
 
 
-def test_a_delete_of_an_account_that_the_config_lost_waits(mirror: Mirror) -> None:
-    row_id = mirror.contact(account="former")
-    mirror.sql("DELETE FROM telecmi_contacts")
-    assert mirror.queue() == [(row_id, "delete", "held")]
-
-
 def test_the_account_of_the_row_says_whether_its_delete_is_held(make_mirror: MakeMirror) -> None:
     mirror = make_mirror(("main", True, False), ("north", True, True))
     mirror.contact()
