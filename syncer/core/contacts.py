@@ -10,9 +10,9 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field, replace
 
-from syncer.core.merge import Clash, dirty_fields, is_dirty, merge
+from syncer.core.merge import Clash, Sent, dirty_fields, is_dirty, merge, shows
 from syncer.core.model import FIELDS, DirectoryContact, Fields, OnConflict, Operation, State
-from syncer.core.normalise import spelled_alike
+from syncer.core.normalise import says_the_same
 from syncer.core.queue import Event
 
 
@@ -74,6 +74,15 @@ class Local:
     def known(self) -> bool:
         """Whether the directory has it, and we agreed on what it says."""
         return self.contact_id is not None and self.base is not None
+
+    @property
+    def sent(self) -> list[Sent]:
+        """What adds and updates asked for since the base last moved, oldest first."""
+        return [
+            Sent(one.fields, one.answer == "accepted")
+            for one in self.intents
+            if one.operation is not Operation.DELETE
+        ]
 
     def open(self, *states: State, delete: bool = False) -> tuple[Change, ...]:
         """Open changes in one of `states`; deletes, or all but deletes."""
@@ -172,14 +181,13 @@ def _absorb_deleted(local: Local, remote: DirectoryContact, region: str) -> Abso
         if added and not any(_is_as_sent(remote.fields, fields, region) for fields in added):
             return _edit_beats_delete(remote, moves, deletes)
         return Absorbed(remote.fields, local.fields, deleted=True, moves=moves, settled=True)
-    sent = [i.fields for i in local.intents if i.operation is not Operation.DELETE]
     shown = tuple(
-        Move(c.id, Event.SHOWN) for c in adds if c.fields and _shows(remote.fields, c.fields, region)
+        Move(c.id, Event.SHOWN) for c in adds if c.fields and _is_shown(c, local, remote.fields, region)
     )
     changed = [
         n
         for n in dirty_fields(local.base, remote.fields, region)
-        if not any(n in s and spelled_alike(n, s[n], remote.fields.get(n), region) for s in sent)
+        if not any(shows(one, n, local.base.get(n), remote.fields.get(n), region) for one in local.sent)
     ]
     if not changed:  # the delete stands; upstream is as we left it
         return Absorbed(remote.fields, local.fields, deleted=True, moves=shown, settled=bool(shown))
@@ -213,17 +221,20 @@ def _edit_beats_delete(
 
 def _is_as_sent(remote: Fields, fields: Mapping[str, str], region: str) -> bool:
     """Whether upstream holds a new contact just as one request made it."""
-    return all(spelled_alike(n, fields.get(n, ""), remote.get(n), region) for n in FIELDS)
+    return all(says_the_same(n, fields.get(n, ""), remote.get(n), region) for n in FIELDS)
 
 
-def _shows(remote: Fields, fields: Mapping[str, str], region: str) -> bool:
-    return all(spelled_alike(n, v, remote.get(n), region) for n, v in fields.items() if n != "contact_id")
+def _is_shown(change: Change, local: Local, remote: Fields, region: str) -> bool:
+    """Whether upstream shows all that the newest request of a change asked for."""
+    requests = [one for one in local.intents if one.change_id == change.id]
+    sent = Sent(change.fields or {}, bool(requests) and requests[-1].answer == "accepted")
+    base = local.base or Fields()
+    return all(shows(sent, n, base.get(n), remote.get(n), region) for n in FIELDS if n in sent.fields)
 
 
 def _absorb_living(local: Local, remote: DirectoryContact, region: str, on_conflict: OnConflict) -> Absorbed:
-    sent = [i.fields for i in local.intents if i.operation is not Operation.DELETE]
     result = merge(
-        local.base, local.fields, remote.fields, intents=sent, region=region, on_conflict=on_conflict
+        local.base, local.fields, remote.fields, sent=local.sent, region=region, on_conflict=on_conflict
     )
     moves: list[Move] = []
     new: list[NewChange] = []
@@ -231,7 +242,7 @@ def _absorb_living(local: Local, remote: DirectoryContact, region: str, on_confl
     for change in local.open(State.QUEUED, State.SENDING, State.UNKNOWN, State.REJECTED):
         in_flight = change.state in (State.SENDING, State.UNKNOWN)
         adopted = change.operation is Operation.ADD and local.contact_id is None
-        if in_flight and (adopted or (change.fields and _shows(remote.fields, change.fields, region))):
+        if in_flight and (adopted or (change.fields and _is_shown(change, local, remote.fields, region))):
             moves.append(Move(change.id, Event.SHOWN))
         elif (
             not in_flight
@@ -253,7 +264,6 @@ def _absorb_living(local: Local, remote: DirectoryContact, region: str, on_confl
     _settle_conflict(local, result.clashes, result.dirty, free, moves, new)
     if result.dirty and not free and not any(m.event is Event.KEEP_LOCAL for m in moves):
         new.append(NewChange(Operation.UPDATE, State.QUEUED))
-    base_moved = local.base != result.base
     return Absorbed(
         base=result.base,
         local=result.local,
@@ -262,7 +272,7 @@ def _absorb_living(local: Local, remote: DirectoryContact, region: str, on_confl
         overruled=result.overruled,
         moves=tuple(moves),
         new=tuple(new),
-        settled=base_moved,
+        settled=result.settled,
         blanks=tuple(n for n, (old, now) in result.taken.items() if old and not now),
     )
 

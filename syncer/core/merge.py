@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from typing import assert_never
 
 from syncer.core.model import FIELDS, Fields, OnConflict
-from syncer.core.normalise import spelled_alike
+from syncer.core.normalise import says_the_same, spelled_alike
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,6 +33,31 @@ class Merge:
     taken: Mapping[str, tuple[str, str]] = field(default_factory=dict)  #: (old, new): upstream's won
     overruled: Mapping[str, tuple[str, str]] = field(default_factory=dict)  #: (theirs, ours): ours won
     dirty: tuple[str, ...] = ()  #: fields that still differ from base and may be sent
+    settled: bool = False  #: something was agreed on: older requests have done their work
+
+
+@dataclass(frozen=True, slots=True)
+class Sent:
+    """What one request asked for."""
+
+    fields: Mapping[str, str]
+    accepted: bool  #: upstream said yes to it
+
+
+def shows(sent: Sent, name: str, base: str, remote: str, region: str) -> bool:
+    """Whether upstream shows what a request asked for in this field, perhaps in its own spelling.
+
+    Where it shows what it showed before, only a request that it accepted can have led to that: it
+    keeps its own spelling of an edit that differs in nothing else.
+    """
+    if name not in sent.fields:
+        return False
+    value = sent.fields[name]
+    if value == remote:
+        return True
+    return says_the_same(name, value, remote, region) and (
+        sent.accepted or is_dirty(name, base, remote, region)
+    )
 
 
 def is_dirty(name: str, base: str, local: str, region: str) -> bool:
@@ -57,36 +82,38 @@ def merge(
     local: Fields,
     remote: Fields,
     *,
-    intents: Sequence[Mapping[str, str]] = (),
+    sent: Sequence[Sent] = (),
     region: str = "IN",
     on_conflict: OnConflict = "ask",
 ) -> Merge:
     """Compare field by field.
 
     `base` is None for a row that upstream and we never agreed on (a new one whose number upstream
-    turns out to hold already): all but the number counts as empty then. `intents` are the fields of
-    every request since base last moved: a remote value that equals one of them is our own.
+    turns out to hold already): all but the number counts as empty then. `sent` is every request since
+    base last moved: a remote value that says the same as one of them is our own.
     """
     agreed = base or Fields(phone_no=remote.phone_no)
     new_base, new_local = agreed.asdict(), local.asdict()
     clashes: dict[str, Clash] = {}
     taken: dict[str, tuple[str, str]] = {}
     overruled: dict[str, tuple[str, str]] = {}
+    settled = False
     for name, b, mine, theirs in zip(FIELDS, agreed, local, remote, strict=True):
         if b == mine == theirs:
             continue
         edited = is_dirty(name, b, mine, region)
-        sent = [intent[name] for intent in intents if name in intent]
-        ours = next((value for value in reversed(sent) if spelled_alike(name, value, theirs, region)), None)
+        moved = is_dirty(name, b, theirs, region)
+        ours = next((one.fields[name] for one in reversed(sent) if shows(one, name, b, theirs, region)), None)
         if mine == theirs:  # both alike, whoever came first
             new_base[name] = theirs
-        elif not is_dirty(name, b, theirs, region):  # upstream stands where we left it
+        elif ours is not None and (moved or edited):  # our own write, perhaps respelled
+            new_base[name] = theirs
+            if not is_dirty(name, ours, mine, region):  # and not edited again meanwhile
+                new_local[name] = theirs
+                settled = True
+        elif not moved:  # upstream is as we left it
             new_base[name] = theirs
             if not edited:
-                new_local[name] = theirs
-        elif ours is not None:  # our own write, perhaps respelled, perhaps edited again meanwhile
-            new_base[name] = theirs
-            if spelled_alike(name, mine, ours, region):
                 new_local[name] = theirs
         elif not edited:  # only upstream changed
             new_base[name] = new_local[name] = theirs
@@ -107,4 +134,4 @@ def merge(
                     assert_never(on_conflict)
     result_base, result_local = Fields(**new_base), Fields(**new_local)
     dirty = tuple(n for n in dirty_fields(result_base, result_local, region) if n not in clashes)
-    return Merge(result_base, result_local, clashes, taken, overruled, dirty)
+    return Merge(result_base, result_local, clashes, taken, overruled, dirty, settled or base != result_base)

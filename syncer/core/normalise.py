@@ -6,6 +6,7 @@ is left to `merge`; which fields a vendor sends, to `remote`.
 
 from __future__ import annotations
 
+import html
 import re
 import unicodedata
 from datetime import UTC, datetime, timedelta, timezone
@@ -41,6 +42,10 @@ _INVISIBLE = {
     **dict.fromkeys(map(ord, "\u2010\u2011\u2012\u2013\u2014\u2212"), "-"),
     0: "",
 }
+
+_PHONE_FIELDS = frozenset({"phone_no", "phone_number", "mobile"})
+#: Accents, as NFD writes them after their letter.
+_ACCENTS = frozenset(map(chr, range(0x300, 0x370)))
 
 _STAMP = re.compile(
     r"(\d{4})-(\d{2})-(\d{2})"
@@ -257,7 +262,7 @@ def spelled_alike(field: str, a: str | None, b: str | None, region: str) -> bool
     """
     if same(a, b):
         return True
-    if field in {"phone_no", "phone_number", "mobile"}:
+    if field in _PHONE_FIELDS:
         one, other = to_e164(a, region), to_e164(b, region)
         if one is not None or other is not None:
             return one == other
@@ -266,6 +271,24 @@ def spelled_alike(field: str, a: str | None, b: str | None, region: str) -> bool
 
 def _folded(text: str | None) -> str:
     return unicodedata.normalize("NFC", collapse(text or "").casefold())
+
+
+def says_the_same(field: str, sent: str | None, shown: str | None, region: str) -> bool:
+    """Whether upstream may have made `shown` of the `sent` value by storing it in its own spelling.
+
+    For what upstream shows after it was sent that value, and for nothing else: all that counts are
+    letters and digits, without case and accents. Phone numbers: the same E.164.
+    """
+    return spelled_alike(field, sent, shown, region) or (
+        field not in _PHONE_FIELDS and _bare(sent) == _bare(shown)
+    )
+
+
+def _bare(text: str | None) -> str:
+    """Letters, digits and the marks that belong to them (a vowel of Devanagari is one; an accent is not)."""
+    plain = unicodedata.normalize("NFKD", html.unescape(text or "").casefold())
+    kept = (sign for sign in plain if unicodedata.category(sign)[0] in "LMN" and sign not in _ACCENTS)
+    return "".join(kept)
 
 
 def voicename_epoch_ms(voicename: str, time_ms: int | None) -> int | None:

@@ -15,7 +15,7 @@ from syncer.core.contacts import Change, Intent, Local, Move
 from syncer.core.due import has_passed
 from syncer.core.merge import dirty_fields
 from syncer.core.model import Fields, Operation, State, Verdict
-from syncer.core.normalise import phone_digits, phone_problem, to_e164
+from syncer.core.normalise import phone_digits, phone_problem, says_the_same, to_e164
 from syncer.core.queue import Event
 
 #: Most contacts that one write call takes (v3 `/contact/add`, `/update`, `/delete`).
@@ -254,15 +254,25 @@ def _decide_update(change: Change, local: Local, look: Look, ctx: Context) -> De
         names = ", ".join(stubborn)
         text = f"{names}: upstream accepted the change and goes on showing the old value, which stands here again"
         return Step(change, Move(change.id, Event.REFUSED, text), show=stubborn)
-    for name, value in fields.items():
-        if change.approved:
-            break  # a person asked for another try
-        if sum(1 for past in ctx.pushed if past.get(name) == value) >= MOST_PUSHES:
-            text = (
-                f"{name} flips back and forth: the same value was pushed {MOST_PUSHES} times within a day; "
-                "frozen until a person decides (queue retry or discard)"
-            )
-            return _refuse(change, text)
+    worn_out = [
+        name
+        for name, value in fields.items()
+        if not change.approved  # a person asked for another try
+        and sum(1 for past in ctx.pushed if past.get(name) == value) >= MOST_PUSHES
+    ]
+    own = [n for n in worn_out if says_the_same(n, fields[n], local.base.get(n), ctx.region)]
+    for name in own:
+        del fields[name]
+    if own and not fields:
+        text = f"upstream keeps its own spelling of {', '.join(own)}, which the row shows again"
+        return Step(change, Move(change.id, Event.GIVE_UP, text), show=tuple(own))
+    flips = ", ".join(name for name in worn_out if name not in own)
+    if flips:
+        text = (
+            f"{flips} flips back and forth: the same value was pushed {MOST_PUSHES} times within a day; "
+            "frozen until a person decides (queue retry or discard)"
+        )
+        return _refuse(change, text)
     return Send(change, Operation.UPDATE, local.contact_id, fields, stood=local.fields)
 
 

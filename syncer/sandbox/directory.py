@@ -6,6 +6,7 @@ Who may send one, and the limits of its size, are left to `telecmi`.
 from __future__ import annotations
 
 import re
+import unicodedata
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -225,10 +226,18 @@ def _stored(world: World, name: str, value: Any) -> Any:
     respell = world.settings.telecmi.respell
     if not isinstance(value, str) or not respell:
         return value
+    if "trim" in respell:
+        value = value.strip()
     if "blanks" in respell:
         value = " ".join(value.split())
     if name == "phone_no":
         return "+" + re.sub(r"\D", "", value) if "phone" in respell else value
+    if "unicode" in respell:
+        value = unicodedata.normalize("NFKC", value)
+    if "accents" in respell:
+        value = "".join(c for c in unicodedata.normalize("NFD", value) if unicodedata.category(c) != "Mn")
+    if "punctuation" in respell:
+        value = "".join(c for c in value if unicodedata.category(c)[0] != "P")
     if "case" in respell:
         value = value.lower() if name == "email_id" else value.title()
     return value.upper() if "upper" in respell else value

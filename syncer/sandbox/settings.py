@@ -115,7 +115,9 @@ class TelecmiSettings:
     #: When two phone numbers are one: by their last ten digits, letter by letter, or never.
     duplicate_rule: str = _choice("e164", "exact", "none")
     #: How what is sent gets respelled in storage.
-    respell: frozenset[str] = _subset("phone", "blanks", "case", "upper")
+    respell: frozenset[str] = _subset(
+        "phone", "trim", "blanks", "case", "upper", "unicode", "accents", "punctuation"
+    )
     #: What `""` and null do to an optional field.
     clear_mode: str = _choice("clears", "ignores", "empty_only", "null_only", "refuses")
     #: How a field without a value is shown.
