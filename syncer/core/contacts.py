@@ -9,11 +9,16 @@ from __future__ import annotations
 
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field, replace
+from datetime import datetime, timedelta
 
+from syncer.core.due import has_passed
 from syncer.core.merge import Clash, Sent, dirty_fields, is_dirty, merge, shows
 from syncer.core.model import FIELDS, DirectoryContact, Fields, OnConflict, Operation, State
 from syncer.core.normalise import says_the_same
-from syncer.core.queue import Event
+from syncer.core.queue import OPEN, Event
+
+#: So long after our delete of a contact its absence upstream counts as our doing, not as upstream's wish.
+OUR_DOING = timedelta(days=7)
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,7 +46,7 @@ class Change:
     fields: Mapping[str, str] | None = None
     clashes: Mapping[str, Clash] = field(default_factory=dict)
     attempts: int = 0
-    approved: bool = False
+    approved: bool = False  #: a person asked for this very change: let a delete go, retried, brought back
     found_by: str = "trigger"
     sent_at: str | None = None
     created_at: str = ""
@@ -126,6 +131,23 @@ class Absorbed:
     new: tuple[NewChange, ...] = ()
     settled: bool = False  #: the base moved: older intents have done their work
     blanks: tuple[str, ...] = ()  #: fields that upstream's values would turn blank
+
+
+def is_wanted(local: Local, region: str, now: datetime) -> bool:
+    """Whether a living contact that upstream no longer has is to be added again.
+
+    An edit beats upstream's delete. So does bringing the contact back, whose change is approved from the
+    start. And what our own delete took away upstream, while it was brought back here, is not upstream's
+    wish, even if upstream went on showing the contact for a while.
+    """
+    if local.base is None or dirty_fields(local.base, local.fields, region):
+        return True
+    if any(one.approved for one in local.open(*OPEN)):
+        return True
+    if local.open(State.SENDING, State.UNKNOWN, delete=True):
+        return True
+    deletes = [one for one in local.intents if one.operation is Operation.DELETE]
+    return any(not has_passed(OUR_DOING, one.sent_at, now) for one in deletes)
 
 
 def waits_untouched(base: Fields, phone_no: str, remote: Fields, region: str) -> bool:

@@ -11,12 +11,13 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import TypeAlias, assert_never
 
-from syncer.core.contacts import Change, Intent, Local, Move
+from syncer.core.contacts import Change, Intent, Local, Move, is_wanted
 from syncer.core.due import has_passed
 from syncer.core.merge import dirty_fields
 from syncer.core.model import Fields, Operation, State, Verdict
 from syncer.core.normalise import phone_digits, phone_problem, says_the_same, to_e164
-from syncer.core.queue import Event
+from syncer.core.numbers import Leaving, waiting_text
+from syncer.core.queue import OPEN, Event
 
 #: Most contacts that one write call takes (v3 `/contact/add`, `/update`, `/delete`).
 BATCH = 100
@@ -58,7 +59,7 @@ class Send:
     operation: Operation
     contact_id: str | None
     fields: Mapping[str, str]
-    phone_e164: str | None = None  #: by which a lost add is looked up
+    phone_e164: str | None = None  #: the number that it takes; a lost add is looked up by it
     stood: Fields | None = None  #: what the row said when this was decided
 
 
@@ -69,7 +70,7 @@ class Step:
     change: Change
     move: Move
     revive: bool = False  #: a delete that cannot be: the row returns
-    detach: bool = False  #: upstream lost the contact: the row starts anew as an add
+    gone: bool = False  #: upstream no longer has the contact, which decides on all changes of the row
     show: tuple[str, ...] = ()  #: fields that take upstream's value back
 
 
@@ -80,7 +81,7 @@ class Wait:
     change: Change
     why: str
     look_again: bool = False  #: a second look, two seconds later, may settle it now
-    for_person: bool = False  #: until a person decides on another change: looks are in vain
+    for_person: bool = False  #: until a person decides on another change: looks cannot help
 
 
 Decision: TypeAlias = Send | Step | Wait
@@ -97,22 +98,13 @@ class Look:
 
 
 @dataclass(frozen=True, slots=True)
-class Leaving:
-    """A contact that is deleted here and still there upstream."""
-
-    row: int
-    change: int  #: its delete
-    for_person: bool  #: whether that waits for a person
-
-
-@dataclass(frozen=True, slots=True)
 class Context:
     """What else the decision rests on."""
 
     now: datetime
     region: str
     holder: int | None = None  #: another live row of the account with this number
-    leaving: Leaving | None = None  #: a deleted contact that has this number upstream
+    in_the_way: Sequence[Leaving] = ()  #: contacts that have to give up a number before this one is free
     pushed: Sequence[Mapping[str, str]] = ()  #: fields of this row's done changes within a day
     too_many_deletes: bool = False
 
@@ -147,9 +139,12 @@ def _refuse(change: Change, text: str, *, revive: bool = False) -> Step:
     return Step(change, Move(change.id, Event.REFUSED, text), revive=revive)
 
 
-def _begin_anew(change: Change) -> Step:
-    event = Event.EDIT if change.state is State.QUEUED else Event.NOT_THERE
-    return Step(change, Move(change.id, event, operation=Operation.ADD), detach=True)
+def _behind(change: Change, chain: Sequence[Leaving]) -> Wait:
+    return Wait(change, waiting_text(chain), for_person=chain[-1].for_person)
+
+
+def _gone(change: Change) -> Step:
+    return Step(change, Move(change.id, Event.SHOWN), gone=True)
 
 
 def _phone_problem(text: str, region: str) -> str:
@@ -184,7 +179,7 @@ def _decide_add(change: Change, local: Local, look: Look, ctx: Context) -> Decis
     if local.contact_id is not None:  # brought back after upstream had lost it: its old id is worth nothing
         if look.seen or look.listing in (None, Verdict.PARTIAL):
             return Wait(change, "waits for a look into the directory")
-        return _begin_anew(change)
+        return _gone(change)
     if accepted:
         if has_passed(PATIENCE, accepted[-1].sent_at, ctx.now):
             return _refuse(
@@ -208,14 +203,8 @@ def _decide_add(change: Change, local: Local, look: Look, ctx: Context) -> Decis
     for name in REQUIRED[1:]:
         if not local.fields.get(name).strip():
             return _refuse(change, f"{name} is empty: upstream takes no contact without it")
-    if ctx.leaving is not None:
-        row, delete = ctx.leaving.row, ctx.leaving.change
-        if ctx.leaving.for_person:
-            why = f"row {row} holds this number, and its delete waits for a person: decide on change {delete} first"
-            return Wait(change, why, for_person=True)
-        return Wait(
-            change, f"row {row}, whose delete (change {delete}) is not upstream yet, holds this number"
-        )
+    if ctx.in_the_way:
+        return _behind(change, ctx.in_the_way)
     if ctx.holder is not None:
         return _refuse(change, f"phone_no: row {ctx.holder} holds this number")
     fields = {
@@ -230,9 +219,9 @@ def _decide_add(change: Change, local: Local, look: Look, ctx: Context) -> Decis
 
 def _decide_update(change: Change, local: Local, look: Look, ctx: Context) -> Decision:
     assert local.base is not None
-    if look.gone:
-        return _begin_anew(change)
-    if not look.seen:
+    if look.gone and is_wanted(local, ctx.region, ctx.now):
+        return _gone(change)
+    if not look.seen and not look.gone:
         return Wait(change, "waits for a look into the directory")
     held_back = {name for c in local.open(State.CONFLICT) for name in c.clashes}
     dirty = [n for n in dirty_fields(local.base, local.fields, ctx.region) if n not in held_back]
@@ -249,6 +238,10 @@ def _decide_update(change: Change, local: Local, look: Look, ctx: Context) -> De
     fields = {name: _wire(name, local.fields.get(name), ctx.region) for name in dirty}
     if problem := _text_problem(fields):
         return _refuse(change, problem)
+    if "phone_no" in fields and ctx.in_the_way:
+        del fields["phone_no"]  # the others need not wait for it
+        if not fields:
+            return _behind(change, ctx.in_the_way)
     stubborn = _stubborn(change, local, fields, ctx.now)
     if stubborn:
         names = ", ".join(stubborn)
@@ -273,7 +266,8 @@ def _decide_update(change: Change, local: Local, look: Look, ctx: Context) -> De
             "frozen until a person decides (queue retry or discard)"
         )
         return _refuse(change, text)
-    return Send(change, Operation.UPDATE, local.contact_id, fields, stood=local.fields)
+    number = to_e164(fields.get("phone_no"), ctx.region)
+    return Send(change, Operation.UPDATE, local.contact_id, fields, number, local.fields)
 
 
 def _respelled(local: Local) -> tuple[str, ...]:
@@ -312,18 +306,21 @@ def _decide_delete(change: Change, local: Local, look: Look, ctx: Context) -> De
         return _refuse(change, text, revive=True)
     if change.state in (State.HELD, State.CONFLICT):
         if look.gone and local.contact_id is not None:
-            return Step(change, Move(change.id, Event.SHOWN, "upstream no longer has it"))
+            return _gone(change)
         return Wait(change, "waits for a person")
     if local.contact_id is None:
         if local.open(State.SENDING, State.UNKNOWN):
             return Wait(change, "waits until its lost add is settled")
         return Step(change, Move(change.id, Event.GIVE_UP, "it never reached upstream"))
     if look.gone:
-        return Step(change, Move(change.id, Event.SHOWN, "upstream no longer has it"))
+        return _gone(change)
     if not look.seen:
         return Wait(change, "waits for a look into the directory")
     if not local.deleted:
         return Step(change, Move(change.id, Event.GIVE_UP, "the contact was brought back"))
+    newest = max(one.id for one in local.open(*OPEN, delete=True))
+    if newest != change.id:  # it was brought back in between, which ended what was approved before
+        return Step(change, Move(change.id, Event.GIVE_UP, f"goes on in change {newest}"))
     accepted = [i for i in local.intents if i.operation is Operation.DELETE and i.answer == "accepted"]
     if accepted and not has_passed(LAG, accepted[-1].sent_at, ctx.now):
         return Wait(change, "accepted; waiting for the directory to stop showing it")

@@ -175,5 +175,6 @@ async def look_after(push: Push, batch: Sequence[Send]) -> tuple[bool, list[Send
     missing = [s for s in batch if not looks[s.change.contact_row].seen]
     deleted = [s for s in missing if s.operation is Operation.DELETE]
     if deleted and proven:
-        await store.write(pushing.accepted_alone, deleted, push.run.env.stamp())
+        region = push.source.account.region
+        await store.write(pushing.deleted_upstream, deleted, region, push.run.env.stamp())
     return proven, missing

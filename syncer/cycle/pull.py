@@ -59,7 +59,7 @@ async def pull(
         unseen, deleted = await store.read(reconciler.unseen)
         learn_offset(run, table, walk, len(unseen))
     if certificate.complete and certificate.rows and deleted:
-        await store.write(reconciler.remove_all, deleted, run.env.stamp())
+        await store.write(reconciler.remove_deleted, deleted, run.env.stamp())
     try:
         await settle(
             run, reconciler, certificate, unseen=unseen, max_deletions=max_deletions, ask=ask, whole=whole

@@ -13,6 +13,7 @@ from datetime import timedelta
 
 from syncer.core.due import has_passed
 from syncer.core.model import Operation, State
+from syncer.core.numbers import held_text
 from syncer.core.push import Decision, Due, Look, Send, Step, Wait, batches, halves, payload
 from syncer.cycle import directory, joblist
 from syncer.cycle.env import TelecmiSource
@@ -37,8 +38,9 @@ SECOND_LOOK = 2.0
 #: A vendor that failed when asked for one contact, and not for a listing, is not asked so for this long.
 ASK_AGAIN = timedelta(days=1)
 
-#: Rounds of one run: a change that upstream lost becomes an add, which goes out in the next round.
-ROUNDS = 3
+#: Most rounds of one run. A change that upstream lost becomes an add, which goes out in the next round;
+#: so does what waits for a number that another change frees, a round for each of a chain.
+ROUNDS = 20
 
 #: Failed calls in a row after which no single row is to blame: the way down a batch of 100.
 MOST_FAILURES = 8
@@ -251,7 +253,8 @@ async def _refused(push: Push, batch: list[Send], refusal: RejectedError) -> Non
         await store.write(pushing.back_to_queue, missing, run.env.stamp())
         batch = [send for send in batch if send not in missing]
     if len(batch) == 1:
-        send, text = batch[0], _refusal_in_words(batch[0], refusal)
+        send = batch[0]
+        text = _refusal_in_words(send, refusal, await _holder_in_words(push, send, refusal))
         if not await store.write(pushing.refuse, send, refusal.code, run.env.now(), text, push.retry_at):
             push.lost.append(send.change.id)
         run.env.step("push: rejected")
@@ -265,8 +268,21 @@ async def _refused(push: Push, batch: list[Send], refusal: RejectedError) -> Non
             await _send(push, await _begin(push, part))
 
 
-def _refusal_in_words(send: Send, refusal: RejectedError) -> str:
+async def _holder_in_words(push: Push, send: Send, refusal: RejectedError) -> str:
+    """Which row holds the number that upstream refused, or ''."""
+    if send.phone_e164 is None or refusal.code != 409:
+        return ""
+    row, account = send.change.contact_row, push.source.account
+    found = await push.run.env.store.read(
+        contacts.upstream_holder, account.name, account.region, send.phone_e164, row
+    )
+    return held_text(row, *found) if found is not None else ""
+
+
+def _refusal_in_words(send: Send, refusal: RejectedError, holder: str) -> str:
     """Why upstream refused, with the field that it means as far as that can be told."""
+    if holder:
+        return f"phone_no: {holder} (upstream refused it with code {refusal.code}: {refusal.text})"
     field_ = refusal.field
     if field_ is None and refusal.code == 409:
         field_ = "phone_no"

@@ -17,12 +17,12 @@ from sqlalchemy.dialects.sqlite import insert as upsert
 from syncer.core.contacts import Change, Intent, Local
 from syncer.core.model import FIELDS, Fields, OnConflict, Operation, State
 from syncer.core.normalise import to_e164
-from syncer.core.push import Leaving
-from syncer.core.queue import OPEN, WAITING
+from syncer.core.numbers import Leaving
+from syncer.core.queue import WAITING
 from syncer.core.rows import Bits
 from syncer.store import bulk, log, queue
 from syncer.store.looking import fetch
-from syncer.store.tables import change_queue, contact_base, push_intents, telecmi_contacts
+from syncer.store.tables import contact_base, push_intents, telecmi_contacts
 
 TABLE = "telecmi_contacts"
 
@@ -129,35 +129,65 @@ def load_adopters(conn: Connection, account: str, phones: Iterable[str]) -> dict
 
 
 def holder_of(conn: Connection, account: str, phone: str, row_id: int) -> int | None:
-    """Another live row of the account with this number that came first, or is known upstream."""
+    """Another live row of the account with this number that came first, or is in the directory.
+
+    A younger row without a `contact_id` is no obstacle: it has not been added yet, or is there for the
+    user's list alone and goes once the directory has the number again.
+    """
     return conn.execute(
-        select(func.min(_C.id))
-        .outerjoin(contact_base, (_B.row_id == _C.id) & (_B.source != "gone"))
-        .where(
+        select(func.min(_C.id)).where(
             _C.account == account,
             _C.phone_e164 == phone,
             _C.deleted_at.is_(None),
             _C.id != row_id,
-            or_(_C.id < row_id, _C.contact_id.is_not(None), _B.row_id.is_not(None)),
+            or_(_C.id < row_id, _C.contact_id.is_not(None)),
         )
     ).scalar()
 
 
-def leaving(conn: Connection, account: str, phone: str) -> Leaving | None:
-    """A contact deleted here that upstream still has under this number."""
-    row = conn.execute(
-        select(_C.id, change_queue.c.id.label("change"), change_queue.c.state)
-        .join(contact_base, (_B.row_id == _C.id) & (_B.source == "directory"))
-        .join(change_queue, change_queue.c.contact_row == _C.id)
-        .where(
-            _C.account == account,
-            _B.phone_e164 == phone,
-            _C.deleted_at.is_not(None),
-            change_queue.c.operation == Operation.DELETE,
-            change_queue.c.state.in_(list(OPEN)),
-        )
-    ).first()
-    return None if row is None else Leaving(row.id, row.change, State(row.state) in WAITING)
+def leaving(conn: Connection, account: str, region: str) -> dict[str, Leaving]:
+    """By the number that each has upstream, in E.164: contacts that give it up here.
+
+    Upstream a contact may also have any number that was sent since we last agreed. Of several changes of
+    a contact the newest counts. Where both sides changed the number, it is the one that was shown.
+    """
+    out = {}
+    for number, row, deleted, takes, change, state, stored in fetch(conn, _LEAVING, account):
+        clash = json.loads(stored or "{}").get("phone_no")
+        if state == State.CONFLICT and clash is None and not deleted:
+            continue  # it is about other fields
+        there = to_e164(clash["remote"], region) if clash else number
+        if there is not None:
+            what = "delete" if deleted else "new number"
+            out[there] = Leaving(row, change, what, State(state) in WAITING, None if deleted else takes)
+    return out
+
+
+_LEAVING = f"""
+    SELECT held.number, c.id, c.deleted_at IS NOT NULL, c.phone_e164, q.id, q.state, q.clashes
+    FROM change_queue q JOIN telecmi_contacts c ON c.id = q.contact_row
+    JOIN (
+        SELECT row_id, phone_e164 AS number FROM contact_base WHERE source = 'directory'
+        UNION SELECT row_id, phone_e164 FROM push_intents WHERE operation <> 'delete'
+    ) AS held ON held.row_id = c.id AND held.number IS NOT NULL
+    WHERE q.account = ? AND q.state IN ({queue.OPEN_STATES}) AND (q.operation = 'delete') = (c.deleted_at IS NOT NULL)
+        AND (c.deleted_at IS NOT NULL OR c.phone_e164 IS NOT held.number)
+    ORDER BY q.id"""
+
+
+def upstream_holder(
+    conn: Connection, account: str, region: str, number: str, row_id: int
+) -> tuple[int, Leaving | None] | None:
+    """Another row that has a number in the directory, and how it gives it up here, if it does."""
+    query = (
+        "SELECT min(row_id) FROM contact_base "
+        "WHERE account = ? AND phone_e164 = ? AND source = 'directory' AND row_id <> ?"
+    )
+    holder = fetch(conn, query, account, number, row_id)[0][0]
+    if holder is None:
+        return None
+    going = leaving(conn, account, region).get(number)
+    return holder, going if going is not None and going.row == holder else None
 
 
 #: The sign keeps SQLite from walking all rows of the account instead of the few without a number.

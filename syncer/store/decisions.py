@@ -13,6 +13,7 @@ from sqlalchemy import Connection, delete, update
 from syncer.core.contacts import Change, Local
 from syncer.core.merge import dirty_fields
 from syncer.core.model import Fields, Operation, State
+from syncer.core.normalise import to_e164
 from syncer.core.queue import SETTLED, Event
 from syncer.errors import UsageError
 from syncer.store import contacts, log, queue
@@ -58,7 +59,6 @@ def approve(conn: Connection, number: int, at: str) -> str:
     if change.state is not State.HELD:
         raise UsageError(f"change {number} is {change.state}, not held: there is nothing to approve")
     queue.move(conn, number, Event.APPROVE, at, approved=1, last_error=None, next_attempt_at=None)
-    queue.wake_adds(conn, local.account)
     return f"the delete of contact row {local.row_id} goes upstream at the next push"
 
 
@@ -70,8 +70,8 @@ def discard(conn: Connection, number: int, at: str, region: str) -> str:
     if change.state is State.SENDING:
         raise UsageError(f"change {number} is being sent right now: try again in a moment")
     queue.move(conn, number, Event.GIVE_UP, at, note="discarded by a person")
+    queue.wake(conn, [local.row_id])
     if change.operation is Operation.DELETE:
-        queue.wake_adds(conn, local.account)
         _return(conn, change, local, at, region)
         return f"change {number} is discarded; contact row {local.row_id} is back"
     if change.state is State.CONFLICT:
@@ -100,8 +100,7 @@ def resolve(conn: Connection, number: int, keep: Literal["local", "remote"], at:
     if change.state is not State.CONFLICT:
         raise UsageError(f"change {number} is {change.state}, not a conflict: there is nothing to resolve")
     names = ", ".join(change.clashes)
-    if change.operation is Operation.DELETE:
-        queue.wake_adds(conn, local.account)
+    queue.wake(conn, [local.row_id])
     if keep == "remote":
         queue.move(conn, number, Event.GIVE_UP, at, note="resolved: upstream's values were kept")
         if change.operation is Operation.DELETE:
@@ -109,7 +108,7 @@ def resolve(conn: Connection, number: int, keep: Literal["local", "remote"], at:
             return f"contact row {local.row_id} is back, as upstream has it"
         _take_remote(conn, change, local, at, region)
         return f"contact row {local.row_id} shows upstream's {names}"
-    _agree_on_remote(conn, change, local)
+    _agree_on_remote(conn, change, local, region)
     if change.operation is Operation.DELETE:
         queue.move(conn, number, Event.KEEP_LOCAL, at, approved=1, last_error=None)
         return f"the delete of contact row {local.row_id} goes upstream at the next push"
@@ -121,16 +120,19 @@ def resolve(conn: Connection, number: int, keep: Literal["local", "remote"], at:
     return f"the local {names} of contact row {local.row_id} goes upstream at the next push"
 
 
-def _agree_on_remote(conn: Connection, change: Change, local: Local) -> Fields:
+def _agree_on_remote(conn: Connection, change: Change, local: Local, region: str) -> Fields:
     """What was shown as upstream's becomes the base: if it moved since, the conflict opens again."""
     assert local.base is not None or change.clashes
     base = (local.base or Fields()).asdict() | {n: c.remote for n, c in change.clashes.items()}
-    conn.execute(update(contact_base).where(contact_base.c.row_id == local.row_id).values(**base))
+    e164 = to_e164(base["phone_no"], region)
+    conn.execute(
+        update(contact_base).where(contact_base.c.row_id == local.row_id).values(phone_e164=e164, **base)
+    )
     return Fields.of(base)
 
 
 def _take_remote(conn: Connection, change: Change, local: Local, at: str, region: str) -> None:
-    base = _agree_on_remote(conn, change, local)
+    base = _agree_on_remote(conn, change, local, region)
     row = contacts.load_rows(conn, [local.row_id])[local.row_id]
     assert row.base == base
     contacts.show_base(conn, row, list(change.clashes), region, at)
@@ -139,7 +141,7 @@ def _take_remote(conn: Connection, change: Change, local: Local, at: str, region
 def _return(conn: Connection, change: Change, local: Local, at: str, region: str) -> None:
     """A delete is taken back: the row lives again, as upstream has it."""
     if change.clashes:
-        _agree_on_remote(conn, change, local)
+        _agree_on_remote(conn, change, local, region)
     row = contacts.load_rows(conn, [local.row_id])[local.row_id]
     contacts.revive(conn, row, at)
     if row.base is not None:

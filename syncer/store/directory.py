@@ -12,11 +12,19 @@ from typing import Any
 
 from sqlalchemy import Connection
 
-from syncer.core.contacts import Absorbed, Local, absorb, keep_values, refused_blanks, turned_blank
-from syncer.core.merge import dirty_fields
+from syncer.core.contacts import (
+    Absorbed,
+    Local,
+    absorb,
+    is_wanted,
+    keep_values,
+    refused_blanks,
+    turned_blank,
+)
+from syncer.core.cursor import parse
 from syncer.core.model import FIELDS, DirectoryContact, Fields, Row, State
 from syncer.core.normalise import to_e164
-from syncer.core.queue import Event
+from syncer.core.queue import OPEN, Event
 from syncer.core.rows import Bits, differing_fields, same_raw
 from syncer.store import bulk, contacts, holds, log, queue
 from syncer.store.contacts import TABLE, Policy
@@ -200,25 +208,30 @@ class DirectoryReconciler(Reconciler):
         """See `Reconciler`: a tombstone, except for a contact that was edited here."""
         local = contacts.load_rows(conn, [row_id]).get(row_id)
         if local is not None:
-            handle_upstream_delete(conn, local, self.policy, at)
+            handle_upstream_delete(conn, local, self.policy.region, at)
+
+    def remove_deleted(self, conn: Connection, ids: Iterable[int], at: str) -> None:
+        """See `Reconciler`. A contact that was brought back meanwhile is left to a further listing."""
+        for local in contacts.load_rows(conn, ids).values():
+            if local.deleted:
+                handle_upstream_delete(conn, local, self.policy.region, at)
 
 
-def handle_upstream_delete(conn: Connection, local: Local, policy: Policy, at: str) -> None:
-    """A contact is proven gone from the directory."""
-    deletes = local.open(State.QUEUED, State.SENDING, State.UNKNOWN, State.HELD, State.CONFLICT, delete=True)
+def handle_upstream_delete(conn: Connection, local: Local, region: str, at: str) -> None:
+    """Upstream no longer has a contact: its row gets a tombstone, or an add where it is still wanted."""
+    for change in local.open(*OPEN, delete=True):
+        queue.move(conn, change.id, Event.SHOWN, at)
     if local.deleted:
-        for change in deletes:
-            queue.move(conn, change.id, Event.SHOWN, at, note="upstream no longer has it")
         contacts.forget_base(conn, local.row_id, queue.tick(conn))
-        return
-    if local.base is not None and dirty_fields(local.base, local.fields, policy.region):
-        contacts.detach(conn, local.row_id, at)  # an edit beats a delete: it is added again
+        queue.drop_intents(conn, local.row_id)
+    elif is_wanted(local, region, parse(at)):
+        contacts.detach(conn, local.row_id, at)
         queue.begin_anew(conn, local, at)
-        return
-    for change in local.changes:
-        if change.state is not State.SENDING:
-            queue.move(conn, change.id, Event.GIVE_UP, at, note="the contact is gone upstream")
-    contacts.tombstone(conn, local.row_id, at)
+    else:
+        for change in local.open(*OPEN):
+            if change.state is not State.SENDING:
+                queue.move(conn, change.id, Event.GIVE_UP, at, note="the contact is gone upstream")
+        contacts.tombstone(conn, local.row_id, at)
 
 
 def take_over(conn: Connection, local: Local, remote: DirectoryContact, policy: Policy, at: str) -> bool:

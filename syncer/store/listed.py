@@ -194,6 +194,10 @@ class Reconciler(ABC):
         for row_id in ids:
             self.remove(conn, row_id, at)
 
+    def remove_deleted(self, conn: Connection, ids: Iterable[int], at: str) -> None:
+        """Rows that were deleted here when that was asked are proven gone upstream, too."""
+        self.remove_all(conn, ids, at)
+
     @property
     def blanks(self) -> list[tuple[int, str]]:
         """What the rows that wait would turn blank: (row id, column)."""

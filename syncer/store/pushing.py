@@ -14,6 +14,7 @@ from syncer.core.contacts import Change, Local
 from syncer.core.due import latest
 from syncer.core.model import Operation, State
 from syncer.core.normalise import to_e164, utc_text
+from syncer.core.numbers import in_the_way
 from syncer.core.push import (
     LONGEST_RETRY,
     Context,
@@ -30,6 +31,7 @@ from syncer.core.push import (
 from syncer.core.queue import Event
 from syncer.store import contacts, queue
 from syncer.store.contacts import Policy
+from syncer.store.directory import handle_upstream_delete
 from syncer.store.looking import fetch
 from syncer.store.tables import change_queue, contact_base, telecmi_contacts
 
@@ -117,20 +119,18 @@ def decide_all(
     pairs = _load(conn, due)
     updates = {c.contact_row for c, _ in pairs if c.operation is Operation.UPDATE}
     pushed = queue.pushed_within(conn, updates, DAY, now)
+    leaving = contacts.leaving(conn, policy.account, policy.region)
     out = []
     for change, local in pairs:
-        holder, leaving = None, None
-        adds = change.operation is Operation.ADD
-        phone = to_e164(local.fields.phone_no, policy.region) if adds or not local.known else None
-        if phone and not local.known:
-            holder = contacts.holder_of(conn, policy.account, phone, local.row_id)
-        if phone and adds:
-            leaving = contacts.leaving(conn, policy.account, phone)
+        number = to_e164(local.fields.phone_no, policy.region)
+        holder = None
+        if number and not local.known:
+            holder = contacts.holder_of(conn, policy.account, number, local.row_id)
         context = Context(
             now=now,
             region=policy.region,
             holder=holder,
-            leaving=leaving,
+            in_the_way=in_the_way(leaving, local.row_id, number),
             pushed=pushed.get(local.row_id, ()) if change.operation is Operation.UPDATE else (),
             too_many_deletes=too_many_deletes,
         )
@@ -175,20 +175,15 @@ def carry_out(
     return len(acting)
 
 
-def _ends_delete(step: Step) -> bool:
-    return step.move.event is Event.SHOWN and step.change.operation is Operation.DELETE
-
-
 def _moves_alone(step: Step) -> bool:
     """Whether a step moves its change, and touches nothing else."""
-    return not (step.detach or step.show or step.revive or _ends_delete(step))
+    return not (step.gone or step.show or step.revive)
 
 
 def _carry_out(conn: Connection, step: Step, policy: Policy, at: str) -> None:
     local = contacts.load_rows(conn, [step.change.contact_row])[step.change.contact_row]
-    if step.detach:
-        contacts.detach(conn, local.row_id, at)
-        queue.begin_anew(conn, local, at)
+    if step.gone:
+        handle_upstream_delete(conn, local, policy.region, at)
         return
     queue.apply_move(conn, step.move, at)
     if step.show and local.base is not None:
@@ -197,9 +192,6 @@ def _carry_out(conn: Connection, step: Step, policy: Policy, at: str) -> None:
             queue.drop_intents(conn, local.row_id)
     if step.revive:
         contacts.revive(conn, local, at)
-    if _ends_delete(step):
-        contacts.forget_base(conn, local.row_id, queue.tick(conn))
-        queue.drop_intents(conn, local.row_id)
 
 
 def turned_away(
@@ -250,15 +242,12 @@ def ids_upstream(conn: Connection, rows: Iterable[int]) -> dict[int, str | None]
     return dict(fetch(conn, query, json.dumps(list(rows))))
 
 
-def accepted_alone(conn: Connection, batch: Sequence[Send], at: str) -> None:
+def deleted_upstream(conn: Connection, batch: Sequence[Send], region: str, at: str) -> None:
     """Deletes that upstream no longer shows are done."""
     states = queue.load_states(conn, [s.change.id for s in batch])
-    done = [s.change for s in batch if states.get(s.change.id) in (State.SENDING, State.UNKNOWN)]
-    queue.move_many(conn, [(change.id, Event.SHOWN, None, {}) for change in done], at)
-    epoch = queue.tick(conn)
-    for change in done:
-        contacts.forget_base(conn, change.contact_row, epoch)
-    queue.drop_intents(conn, *(change.contact_row for change in done))
+    done = [s for s in batch if states.get(s.change.id) in (State.SENDING, State.UNKNOWN)]
+    for local in contacts.load_rows(conn, [send.change.contact_row for send in done]).values():
+        handle_upstream_delete(conn, local, region, at)
 
 
 def refuse(

@@ -128,12 +128,16 @@ def next_due(conn: Connection, account: str, now: datetime) -> tuple[int, str | 
     return int(fresh), later
 
 
-def wake_adds(conn: Connection, account: str) -> None:
-    """Let waiting adds be decided on at the next push: what they wait for may just have been decided."""
-    waiting = (
-        "UPDATE change_queue SET next_attempt_at = NULL WHERE account = ? AND state = ? AND operation = ?"
-    )
-    conn.exec_driver_sql(waiting, (account, State.QUEUED, Operation.ADD))
+_WAKE = """
+    UPDATE change_queue SET next_attempt_at = NULL
+    WHERE state = 'queued' AND operation <> 'delete' AND next_attempt_at IS NOT NULL AND contact_row IN (
+        SELECT c.id FROM contact_base b JOIN telecmi_contacts c ON c.account = b.account AND c.phone_e164 = b.phone_e164
+        WHERE b.row_id IN (SELECT value FROM json_each(?)) AND c.id <> b.row_id)"""
+
+
+def wake(conn: Connection, rows: Iterable[int]) -> None:
+    """Let changes that wait for the number which one of these contacts has upstream be decided on again."""
+    conn.exec_driver_sql(_WAKE, (json.dumps(list(rows)),))
 
 
 def moved(state: State, at: str, note: str | None, columns: Mapping[str, object]) -> dict[str, object]:

@@ -149,7 +149,7 @@ change_queue = table(
     text_("sent_at"),
     text_("settled_at"),
     text_("clashes"),  # JSON: field -> {base, local, remote}, while in conflict
-    int_("approved", null=False, default="0"),  # a person let this delete go
+    int_("approved", null=False, default="0"),  # a person asked for this very change
     text_("found_by", null=False, default="trigger"),  # or "scan"
     one_of("operation", *(one.value for one in Operation)),
     one_of("state", *(one.value for one in State)),

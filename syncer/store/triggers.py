@@ -84,7 +84,10 @@ _PASSED_OVER = f"(OLD.deleted_at IS NOT NULL AND {_set('NEW.deleted_at')})"
 
 _KNOWN = "EXISTS (SELECT 1 FROM contact_base b WHERE b.row_id = NEW.id AND b.source = 'directory')"
 
-_ENQUEUE = f"""
+
+def _enqueue(approved: str = "0") -> str:
+    """Queue a change, or the one of the row that waits; `approved` is 1 for a contact that is brought back."""
+    return f"""
     UPDATE change_queue SET state = 'queued', fields = NULL, edit_seq = {_LAST_SEQ},
       attempts = CASE state WHEN 'queued' THEN attempts ELSE 0 END,
       approved = CASE state WHEN 'queued' THEN approved ELSE 0 END,
@@ -93,9 +96,9 @@ _ENQUEUE = f"""
       SELECT id FROM change_queue
       WHERE contact_row = NEW.id AND operation <> 'delete' AND state IN ('queued', 'rejected')
       ORDER BY state = 'queued' DESC, id DESC LIMIT 1);
-    INSERT INTO change_queue (account, contact_row, operation, state, edit_seq, created_at)
+    INSERT INTO change_queue (account, contact_row, operation, state, edit_seq, created_at, approved)
     SELECT (SELECT account FROM telecmi_contacts WHERE id = NEW.id), NEW.id,
-      CASE WHEN {_KNOWN} THEN 'update' ELSE 'add' END, 'queued', {_LAST_SEQ}, {NOW}
+      CASE WHEN {_KNOWN} THEN 'update' ELSE 'add' END, 'queued', {_LAST_SEQ}, {NOW}, {approved}
     WHERE NOT EXISTS (
       SELECT 1 FROM change_queue
       WHERE contact_row = NEW.id AND operation <> 'delete' AND state = 'queued');"""
@@ -274,7 +277,7 @@ BEGIN
       account = CASE WHEN {_set("NEW.account")} THEN NEW.account ELSE {only_account} END
     WHERE id = NEW.id;
     {_log_row("insert", "NEW")}
-    {_ENQUEUE}
+    {_enqueue()}
     {_LEAVE}
 END""",
         "telecmi_contacts_passed_over": f"""
@@ -305,7 +308,7 @@ BEGIN
       last_error = 'the contact was brought back'
     WHERE {_REVIVED} AND contact_row = NEW.id AND operation = 'delete'
       AND state IN ('queued', 'held', 'rejected', 'conflict');
-    {_ENQUEUE}
+    {_enqueue(_REVIVED)}
     {_LEAVE}
 END""",
         "telecmi_contacts_tidied": f"""

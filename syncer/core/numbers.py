@@ -1,0 +1,66 @@
+"""Phone numbers that go from one contact to another: who has to let go of a number before it can be taken.
+
+Upstream takes each number once, and cannot exchange two in one step. Pure; who holds which number is read
+by the store, and what becomes of a change that has to wait is decided in `push.py`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True)
+class Leaving:
+    """A contact that has a number upstream and gives it up here: it is deleted, or has another number."""
+
+    row: int
+    change: int  #: the change that frees the number
+    what: str  #: `delete` or `new number`
+    for_person: bool  #: whether that change waits for a person
+    takes: str | None = None  #: the number that it takes instead, in E.164
+
+
+def in_the_way(leaving: Mapping[str, Leaving], row: int, number: str | None) -> Sequence[Leaving]:
+    """The contacts that have to give up a number before `row` can take this one, the nearest first.
+
+    `leaving` is by the number that is given up. Where contacts wait for each other in a circle, the
+    lowest row does not wait: upstream may take what it asks for, and its refusal tells a person.
+    """
+    chain: list[Leaving] = []
+    rows = [row]
+    holder = leaving.get(number or "")
+    while holder is not None and holder.row not in rows:
+        chain.append(holder)
+        rows.append(holder.row)
+        holder = None if holder.for_person else leaving.get(holder.takes or "")
+    if holder is not None and holder.row == row == min(rows):
+        return ()
+    return chain
+
+
+def waiting_text(chain: Sequence[Leaving]) -> str:
+    """Why a change waits for others to free its number, and what a person can do."""
+    first, last = chain[0], chain[-1]
+    if first.for_person:
+        return (
+            f"row {first.row} holds this number, and its {first.what} waits for a person: "
+            f"decide on change {first.change} first"
+        )
+    text = (
+        f"row {first.row}, whose {first.what} (change {first.change}) is not upstream yet, holds this number"
+    )
+    if last.for_person:
+        text += f"; that waits for row {last.row}: decide on change {last.change} first"
+    return text
+
+
+def held_text(row: int, holder: int, waiting: Leaving | None) -> str:
+    """Why upstream refused a number for `row`: `holder` has it, and may be waiting for the number of `row`."""
+    if waiting is None:
+        return f"row {holder} holds this number"
+    return (
+        f"row {holder} holds this number, and its {waiting.what} (change {waiting.change}) waits for the one of "
+        f"row {row}: upstream cannot exchange numbers in one step. Give row {row} an unused number for now; "
+        f"row {holder} then changes by itself, and after that row {row} can have this number"
+    )
