@@ -9,6 +9,7 @@ program runs, is left to `test_stateful`.
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -20,6 +21,11 @@ FIELDS = ("company", "job_title", "email_id", "last_name")
 
 #: Nothing more happens to these by itself.
 SETTLED = ("done", "discarded")
+
+
+def said(value: object) -> str:
+    """What a value says, however it is spelled: vendors may store their own spelling."""
+    return "".join(sign for sign in str(value or "") if sign.isalnum()).casefold()
 
 
 @dataclass
@@ -47,6 +53,7 @@ class Ledger:
     mixed: set[str] = field(default_factory=set)  #: one number was given to two of them
     given_up: set[str] = field(default_factory=set)  #: somebody discarded a change of theirs
     unwritten: set[str] = field(default_factory=set)  #: overwritten or deleted by hand with no trigger there
+    wanted: set[str] = field(default_factory=set)  #: brought back, and nobody deleted them since
     restored: bool = False
 
     # -- who is who
@@ -102,14 +109,20 @@ class Ledger:
     def deletes(self, person: str, *, sure: bool) -> None:
         """Somebody deleted the contact; `sure`: nobody on the other side had anything to say to it."""
         self.deleted.add(person)
+        self.wanted.discard(person)
         self.doubt(person)
         if sure:
             self.gone[person] = self.tick
 
+    def brings_back(self, person: str) -> None:
+        """Somebody here wants the contact to be there, whatever became of its delete."""
+        self.gone.pop(person, None)
+        self.wanted.add(person)
+
     def clear_ground(self, row: int, name: str) -> bool:
         """Whether what the vendor shows in this field is known here, or our own."""
         there, base, own = self.standing(row, name)
-        return there is not None and (there == base or there in own)
+        return there is not None and (there == base or said(there) in {said(value) for value in own})
 
     def untouched(self, row: int, name: str) -> bool:
         """Whether all three copies are alike and nothing is on its way."""
@@ -147,16 +160,16 @@ class Ledger:
 
     def every_word_is_on_record(self) -> None:
         """Whatever a person wrote here."""
-        missing = {
-            word.value for words in self.words.values() for word in words if word.here and word.value
-        } - self.unwritten
-        assert not missing - self.on_record(), missing - self.on_record()
+        words = [word for words in self.words.values() for word in words if word.here and word.value]
+        missing = {said(word.value) for word in words} - {said(value) for value in self.unwritten}
+        missing -= {said(value) for value in self.on_record()}
+        assert not missing, missing
 
     def nothing_was_overwritten_unseen(
         self, before: Mapping[str, dict[str, Any]], after: Mapping[str, dict[str, Any]], raced: set[str]
     ) -> None:
         """What a run replaced or deleted at the vendor it had seen, and somebody here had asked for it."""
-        found = self.on_record()
+        found = {said(value) for value in self.on_record()}
         theirs = {word.value for words in self.words.values() for word in words if not word.here}
         for contact_id, old in before.items():
             if contact_id in raced:
@@ -170,7 +183,9 @@ class Ledger:
                 if new is not None and new.get(name) == old.get(name):
                     continue
                 value = old.get(name) or ""
-                assert not value or value not in theirs or value in found, f"{value} went, and was never seen"
+                assert not value or value not in theirs or said(value) in found, (
+                    f"{value} went, and was never seen"
+                )
 
     def nobody_is_there_twice(self) -> None:
         """By number at the vendor, by contact here."""
@@ -219,6 +234,8 @@ class Ledger:
         for person in self.people - busy - self.mixed:
             if person in self.gone:
                 assert person not in there, f"{person} was deleted, and is back"
+            elif person in self.wanted - self.given_up and not self.restored:
+                assert person in there, f"{person} was brought back, and is not there"
             elif person not in self.deleted | self.given_up and not self.restored:
                 assert person in there, f"{person} is lost"
 
@@ -240,4 +257,14 @@ class Ledger:
                     allowed |= {w.value for w in words}
                 if words[-1].sure:
                     allowed = {words[-1].value}
-                assert value in allowed, (person, name, value, words)
+                assert said(value) in {said(one) for one in allowed}, (person, name, value, words)
+
+    def nothing_was_refused_without_a_reason(self) -> None:
+        """A vendor's own spelling is no flipping; and a number that is refused has a holder."""
+        for change in self.bench.queue():
+            why = change["last_error"] or ""
+            if change["state"] == "rejected":
+                assert "flips" not in why, change
+            found = re.match(r"(?:phone_no: )?row (\d+)\b.* holds? this number", why)
+            if found and change["state"] in ("rejected", "queued"):
+                assert self.bench.row(int(found[1])), change

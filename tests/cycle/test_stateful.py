@@ -48,13 +48,12 @@ class KilledError(BaseException):
 
 
 def waits_for_a_word(change: dict[str, Any], queue: list[dict[str, Any]]) -> bool:
-    """Whether it is an add whose number a contact holds that a person has not let go yet."""
-    why = r"row \d+ holds this number, and its delete waits for a person: decide on change (\d+) first"
-    told = re.fullmatch(why, change["last_error"] or "")
-    if told is None or (change["operation"], change["state"]) != ("add", "queued"):
+    """Whether a change waits for a number of which a person has to decide whether it gets free."""
+    told = re.search(r"holds this number.*: decide on change (\d+) first$", change["last_error"] or "")
+    if told is None or change["operation"] == "delete" or change["state"] != "queued":
         return False
-    delete = next(one for one in queue if one["id"] == int(told[1]))
-    return delete["operation"] == "delete" and delete["state"] in ("held", "conflict", "rejected")
+    other = next(one for one in queue if one["id"] == int(told[1]))
+    return other["state"] in ("held", "conflict", "rejected")
 
 
 class Both(RuleBasedStateMachine):
@@ -74,9 +73,19 @@ class Both(RuleBasedStateMachine):
         deletes=st.sampled_from([True, True, False]),
         page_cap=st.sampled_from([None, None, None, 4]),
         duplicates=st.sampled_from(["e164", "none"]),
+        respell=st.sampled_from([[], [], ["trim"], ["blanks", "case"], ["upper"], ["punctuation"]]),
+        lag=st.sampled_from([0, 0, 0, 120]),
     )
     def begin(
-        self, batch: str, end: str, conflict: str, deletes: bool, page_cap: int | None, duplicates: str
+        self,
+        batch: str,
+        end: str,
+        conflict: str,
+        deletes: bool,
+        page_cap: int | None,
+        duplicates: str,
+        respell: list[str],
+        lag: int,
     ) -> None:
         push = {"deletes": deletes, "on_conflict": conflict}
         self.bench = Bench(
@@ -87,7 +96,12 @@ class Both(RuleBasedStateMachine):
         )
         self.ledger = Ledger(self.bench)
         self.bench.switch(
-            batch_on_refusal=batch, cursor_end=end, page_cap=page_cap, duplicate_rule=duplicates
+            batch_on_refusal=batch,
+            cursor_end=end,
+            page_cap=page_cap,
+            duplicate_rule=duplicates,
+            respell=respell,
+            delete_lag_s=lag,
         )
         for n in range(1, 5):
             one = person(n)
@@ -252,9 +266,124 @@ class Both(RuleBasedStateMachine):
 
     @rule(pick=PICK, then=THEN)
     def bring_back(self, pick: int, then: str) -> None:
-        if (row := self.choose(pick, "deleted_at IS NOT NULL")) is not None:
-            self.ledger.gone.pop(self.ledger.of_row(row), None)
+        self.back_here(self.choose(pick, "deleted_at IS NOT NULL"))
+        self.program(then)
+
+    def back_here(self, row: int | None) -> None:
+        if row is not None:
+            self.ledger.brings_back(self.ledger.of_row(row))
             self.bench.back(row)
+
+    @rule(
+        pick=PICK,
+        name=st.sampled_from(["", "", *FIELDS]),
+        end=st.sampled_from(["lost", "never arrived", "killed", "not read back"]),
+        before=st.integers(0, 2),
+        after=st.integers(0, 3),
+        again=st.sampled_from([False, False, True]),
+        then=THEN,
+    )
+    def bring_back_in_flight(
+        self, pick: int, name: str, end: str, before: int, after: int, again: bool, then: str
+    ) -> None:
+        """A contact is brought back while its delete is on its way; some listings pass, and it may go again."""
+        row = self.choose(pick, "deleted_at IS NULL AND contact_id IS NOT NULL")
+        self.delete_here(row)
+        if row is not None and self.bench.row(row)["deleted_at"]:
+            for number, state in self.bench.sql(
+                "SELECT id, state FROM change_queue WHERE contact_row = ?", row
+            ):
+                if state == "held":
+                    self.bench.decide("approve", number)
+            path = "/v3/contact/delete"
+            match end:
+                case "killed":
+                    self.bench.at_step = lambda step: self.die() if step == "push: answered" else None
+                case "not read back":
+                    self.bench.blind_after(path)
+                case _:
+                    applied = "after" if end == "lost" else "before"
+                    self.bench.fault(path, "drop", applied=applied)
+                    self.bench.blind_after(path)
+            self.program("push")
+            self.bench.at_step = lambda step: None
+            self.bench.world.faults.clear()
+            self.bench.before_call.clear()
+            for _ in range(before):
+                self.program("pull")
+            if self.bench.row(row)["deleted_at"]:
+                self.back_here(row)
+            if name:
+                self.write_here(row, name)
+            for _ in range(after):
+                self.program("pull")
+            if again:
+                self.delete_here(row)
+        self.program(then)
+
+    def die(self) -> None:
+        raise KilledError
+
+    @rule(
+        pick=PICK,
+        name=NAME,
+        how=st.sampled_from(["trailing", "leading", "inner", "lower", "upper"]),
+        then=THEN,
+    )
+    def respell(self, pick: int, name: str, how: str, then: str) -> None:
+        """An edit that says what the row says already, in another spelling."""
+        row = self.choose(pick)
+        value = row and self.bench.row(row)[name]
+        if row is not None and value:
+            sure = self.ledger.clear_ground(row, name)
+            new = {
+                "trailing": f"{value} ",
+                "leading": f"  {value}",
+                "inner": f"{value[:1]} {value[1:]}" if " " in value else f"{value}  ",
+                "lower": value.lower(),
+                "upper": value.upper(),
+            }[how]
+            self.bench.edit(row, **{name: new})
+            self.ledger.note(self.ledger.of_row(row), name, new, here=True, sure=sure)
+        self.program(then)
+
+    @rule(
+        pick=PICK,
+        what=st.sampled_from(["moved", "deleted", "chain", "exchange", "circle", "inserted"]),
+        then=THEN,
+    )
+    def hand_on(self, pick: int, what: str, then: str) -> None:
+        """A number goes from one contact to another, in one transaction."""
+        rows = [row for (row,) in self.bench.sql(
+            "SELECT id FROM telecmi_contacts WHERE deleted_at IS NULL AND phone_e164 IS NOT NULL ORDER BY id"
+        )]  # fmt: skip
+        if len(rows) >= 3:
+            place = pick % len(rows)
+            one, two, three = (rows + rows)[place : place + 3]
+            phone = {row: str(self.bench.row(row)["phone_no"]) for row in (one, two, three)}
+            people = {self.ledger.of_row(row) for row in (one, two, three)}
+            self.ledger.mixed |= people
+            fresh = self.new_phone()
+            self.ledger.mixed.add(self.ledger.person(fresh))
+            moves: dict[int, str] = {
+                "moved": {one: phone[two], two: fresh},
+                "deleted": {one: phone[two]},
+                "chain": {one: phone[two], two: phone[three], three: fresh},
+                "exchange": {one: phone[two], two: phone[one]},
+                "circle": {one: phone[two], two: phone[three], three: phone[one]},
+                "inserted": {two: fresh},
+            }[what]
+            with self.bench.client() as conn:
+                if what == "deleted" and two != 1:
+                    conn.execute("DELETE FROM telecmi_contacts WHERE id = ?", (two,))
+                for row, new in moves.items():
+                    conn.execute("UPDATE telecmi_contacts SET phone_no = ? WHERE id = ?", (new, row))
+                if what == "inserted":
+                    conn.execute(
+                        "INSERT INTO telecmi_contacts (phone_no, first_name, last_name) VALUES (?, 'Ravi', 'Iyer')",
+                        (phone[two],),
+                    )
+            self.ledger.deleted |= people
         self.program(then)
 
     @rule(
@@ -389,6 +518,30 @@ class Both(RuleBasedStateMachine):
                 self.bench.restart()
             case _:
                 self.bench.clock.pass_(minutes={"minute": 1, "hour": 70, "day": 1500}[what])
+        self.program(then)
+
+    @rule(
+        pick=PICK,
+        name=NAME,
+        what=st.sampled_from(["edit", "delete", "turned away", "lost"]),
+        hours=st.sampled_from([5.5, 1440.0]),
+        program=st.sampled_from(["push", "pull", "sync"]),
+        then=THEN,
+    )
+    def clock_ahead(self, pick: int, name: str, what: str, hours: float, program: str, then: str) -> None:
+        """The clock is ahead for a while, and what is written down meanwhile lies far ahead afterwards."""
+        self.bench.clock.pass_(hours=hours)
+        if what == "delete":
+            self.delete_here(self.choose(pick))
+        else:
+            self.write_here(self.choose(pick), name)
+        if what == "turned away":
+            self.bench.fault("/v3/contact/*", "too_many", times=2)
+        elif what == "lost":
+            self.bench.fault("/v3/contact/*", "drop", applied="after", times=8)
+        self.program(program)
+        self.bench.world.faults.clear()
+        self.bench.clock.pass_(hours=-hours)
         self.program(then)
 
     @rule(step=st.integers(1, 12), then=THEN)
@@ -548,6 +701,7 @@ class Both(RuleBasedStateMachine):
         ledger.both_sides_agree(waiting)
         ledger.everybody_is_there(waiting)
         ledger.the_last_word_stands(waiting)
+        ledger.nothing_was_refused_without_a_reason()
 
 
 Both.TestCase.settings = settings(
