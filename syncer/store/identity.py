@@ -73,9 +73,11 @@ class OpenFiles:
     def __init__(self, path: Path) -> None:
         self._path = path
         self._numbers = {suffix: _number(beside(path, suffix)) for suffix in ("", LOG, INDEX)}
+        self._device = path.stat().st_dev if self._numbers[""] else 0
         # SQLite's own descriptors are read from. To open and close a file of its own would give up all locks
         # that this process has on it (POSIX).
-        self._handles = {suffix: _descriptor(number) for suffix, number in self._numbers.items()}
+        self._handles = {s: _descriptor(self._device, number) for s, number in self._numbers.items()}
+        self._known: Header | None = None
         self._known = self._header()
         self._noted = b""
 
@@ -121,7 +123,7 @@ class OpenFiles:
 
     def save_log(self) -> Path | None:
         """Copy a log that was removed while it was in use; None when it holds nothing."""
-        handle = self._handles[LOG]
+        handle = self._handle(LOG)
         if handle is None or os.fstat(handle).st_size <= _LOG_HEADER:
             return None
         target = free_name(beside(self._path, LOG), stamp())
@@ -133,7 +135,7 @@ class OpenFiles:
 
     def note(self) -> None:
         """Write down which file the log belongs to, where that has changed. Without it nothing else is wrong."""
-        handle = self._handles[LOG]
+        handle = self._handle(LOG)
         if self._known is None or handle is None:
             return
         log_header = os.pread(handle, _LOG_HEADER, 0)
@@ -153,24 +155,31 @@ class OpenFiles:
                 os.ftruncate(record, 0)
 
     def _header(self) -> Header | None:
-        handle = self._handles[""]
-        if handle is None:
+        if self._handles[""] is None:
             return None
-        try:
-            if os.fstat(handle).st_ino == self._numbers[""]:
-                return _header(os.pread(handle, _DATABASE_HEADER, 0))
-        except OSError:
-            pass  # another connection of this process had it, and has closed it
-        return self._known
+        handle = self._handle("")
+        return self._known if handle is None else _header(os.pread(handle, _DATABASE_HEADER, 0))
+
+    def _handle(self, suffix: str) -> int | None:
+        """The descriptor for one of the files; None once another connection of this process has closed it."""
+        handle = self._handles[suffix]
+        open_ = handle is not None and _is_file(handle, self._device, self._numbers[suffix])
+        return handle if open_ else None
 
 
-def _descriptor(number: int) -> int | None:
-    """A descriptor of this process for the file with that number."""
-    for name in Path("/dev/fd").iterdir():
-        with contextlib.suppress(OSError):
-            if number and os.fstat(int(name.name)).st_ino == number:
-                return int(name.name)
-    return None
+def _is_file(handle: int, device: int, number: int) -> bool:
+    """Whether a descriptor is for this file. Numbers of files are unlike on one device only."""
+    try:
+        found = os.fstat(handle)
+    except OSError:
+        return False
+    return (found.st_dev, found.st_ino) == (device, number)
+
+
+def _descriptor(device: int, number: int) -> int | None:
+    """A descriptor of this process for that file."""
+    handles = [int(name.name) for name in Path("/dev/fd").iterdir()] if number else []
+    return next((handle for handle in handles if _is_file(handle, device, number)), None)
 
 
 # -- after a kill ---------------------------------------------------------------------------------------

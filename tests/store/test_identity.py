@@ -338,3 +338,34 @@ def test_nor_what_somebody_wrote_since(path: Path, lost: str) -> None:
     assert names(path) == ["Earlier"]
     [saved] = path.parent.glob("*-wal.replaced-*")
     assert b"Later" in saved.read_bytes()
+
+
+def test_a_pipe_with_the_number_of_the_file_is_not_taken_for_it(tmp_path: Path) -> None:
+    """Numbers of files are unlike on one device only: in /dev/shm they are as small as those of pipes."""
+    reading, writing = os.pipe()
+    try:
+        number, device = os.fstat(reading).st_ino, tmp_path.stat().st_dev
+        assert identity._descriptor(os.fstat(reading).st_dev, number) in (reading, writing)
+        assert identity._descriptor(device, number) is None
+    finally:
+        os.close(reading)
+        os.close(writing)
+
+
+def test_a_descriptor_that_is_something_else_by_now_is_not_read(tmp_path: Path) -> None:
+    """Another connection of this process had opened it, and has closed it."""
+    path = tmp_path / "there.db"
+    with Database(path) as db:
+        schema.upgrade(db)
+    shell = sqlite3.connect(path)
+    shell.execute("SELECT count(*) FROM sqlite_schema").fetchone()
+    watched = identity.OpenFiles(path)
+    shell.close()
+    pipes = [os.pipe() for _ in range(8)]  # they take the numbers that have just become free
+    try:
+        watched.note()
+        assert watched.lost() == "log", "which went with the other connection"
+        assert watched.save_log() is None
+    finally:
+        for handle in (one for pair in pipes for one in pair):
+            os.close(handle)
