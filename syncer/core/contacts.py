@@ -263,7 +263,7 @@ def _absorb_living(local: Local, remote: DirectoryContact, region: str, on_confl
     free: list[Change] = []  # changes that still stand for the dirty fields
     for change in local.open(State.QUEUED, State.SENDING, State.UNKNOWN, State.REJECTED):
         in_flight = change.state in (State.SENDING, State.UNKNOWN)
-        adopted = change.operation is Operation.ADD and local.contact_id is None
+        adopted = change.operation is Operation.ADD and not local.known
         if in_flight and (adopted or (change.fields and _is_shown(change, local, remote.fields, region))):
             moves.append(Move(change.id, Event.SHOWN))
         elif (

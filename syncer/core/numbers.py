@@ -55,12 +55,13 @@ def waiting_text(chain: Sequence[Leaving]) -> str:
     return text
 
 
-def held_text(row: int, holder: int, waiting: Leaving | None) -> str:
-    """Why upstream refused a number for `row`: `holder` has it, and may be waiting for the number of `row`."""
-    if waiting is None:
-        return f"row {holder} holds this number"
+def held_text(row: int, number: str, holder: int, leaving: Mapping[str, Leaving]) -> str:
+    """Why `row` cannot have a number that `holder` has: it keeps it, or they are to exchange theirs."""
+    going = leaving.get(number)
+    if going is None or going.row != holder or in_the_way(leaving, row, number):
+        return f"row {holder} holds this number; this goes on by itself once that row has given it up"
     return (
-        f"row {holder} holds this number, and its {waiting.what} (change {waiting.change}) waits for the one of "
+        f"row {holder} holds this number, and its {going.what} (change {going.change}) waits for the one of "
         f"row {row}: upstream cannot exchange numbers in one step. Give row {row} an unused number for now; "
         f"row {holder} then changes by itself, and after that row {row} can have this number"
     )

@@ -206,7 +206,8 @@ def _decide_add(change: Change, local: Local, look: Look, ctx: Context) -> Decis
     if ctx.in_the_way:
         return _behind(change, ctx.in_the_way)
     if ctx.holder is not None:
-        return _refuse(change, f"phone_no: row {ctx.holder} holds this number")
+        text = f"phone_no: row {ctx.holder} holds this number"
+        return _refuse(change, f"{text}; this goes on by itself once that row has given it up")
     fields = {
         name: _wire(name, value, region)
         for name, value in local.fields.asdict().items()

@@ -115,9 +115,12 @@ async def _decide(push: Push, due: Sequence[Due], looks: dict[int, Look]) -> tup
     run, store, account = push.run, push.run.env.store, push.source.account
     policy = directory.policy_of(push.source)
     many = await store.read(pushing.too_many_deletes, account.name, account.max_deletions)
+    leaving = await store.read(contacts.leaving, account.name, account.region)
 
     def work(conn: Connection, block: Sequence[Due]) -> tuple[int, list[Decision]]:
-        decisions = pushing.decide_all(conn, block, looks, policy, run.env.now(), too_many_deletes=many)
+        decisions = pushing.decide_all(
+            conn, block, looks, policy, run.env.now(), leaving=leaving, too_many_deletes=many
+        )
         return pushing.carry_out(conn, decisions, policy, run.env.stamp(), push.retry_at), decisions
 
     moved = 0
@@ -272,11 +275,12 @@ async def _holder_in_words(push: Push, send: Send, refusal: RejectedError) -> st
     """Which row holds the number that upstream refused, or ''."""
     if send.phone_e164 is None or refusal.code != 409:
         return ""
-    row, account = send.change.contact_row, push.source.account
-    found = await push.run.env.store.read(
-        contacts.upstream_holder, account.name, account.region, send.phone_e164, row
-    )
-    return held_text(row, *found) if found is not None else ""
+    row, account, store = send.change.contact_row, push.source.account, push.run.env.store
+    holder = await store.read(contacts.upstream_holder, account.name, send.phone_e164, row)
+    if holder is None:
+        return ""
+    leaving = await store.read(contacts.leaving, account.name, account.region)
+    return held_text(row, send.phone_e164, holder, leaving)
 
 
 def _refusal_in_words(send: Send, refusal: RejectedError, holder: str) -> str:

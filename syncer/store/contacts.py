@@ -54,7 +54,7 @@ def _query(condition: str) -> str:
 BY_ID = _query("c.id IN (SELECT value FROM json_each(?))")
 BY_CONTACT_ID = _query("c.account = ? AND c.contact_id IN (SELECT value FROM json_each(?))")
 NOBODY = _query(
-    "+c.account = ? AND +c.contact_id IS NULL AND c.deleted_at IS NULL "  # found by the number alone
+    "+c.account = ? AND (+c.contact_id IS NULL OR b.source = 'gone') AND c.deleted_at IS NULL "  # by the number alone
     "AND c.phone_e164 IN (SELECT value FROM json_each(?)) ORDER BY c.id"
 )
 
@@ -103,15 +103,12 @@ def load_by_contact_id(conn: Connection, account: str, ids: Iterable[str]) -> di
 
 
 def load_adopters(conn: Connection, account: str, phones: Iterable[str]) -> dict[str, Local]:
-    """Rows without `contact_id` to which a directory contact with a number belongs, by number.
+    """Rows that the directory does not know, to which one of its contacts belongs, by number.
 
-    First rows that sent an add with this number (whatever they say now), then living rows that
-    hold it; the oldest of them.
+    First rows that sent an add with this number (whatever they say now), then living rows that hold it, also
+    such as were brought back after upstream had lost them; the oldest of them.
     """
     out: dict[str, Local] = {}
-    unknown = select(_C.id).where(_C.account == account, _C.contact_id.is_(None)).limit(1)
-    if conn.execute(unknown).first() is None:
-        return out  # as in most of a first pull: nobody is there to adopt anything
     for block in queue.chunks(phones):
         senders = select(push_intents.c.phone_e164, push_intents.c.row_id).where(
             push_intents.c.operation == Operation.ADD, push_intents.c.phone_e164.in_(block)
@@ -131,16 +128,18 @@ def load_adopters(conn: Connection, account: str, phones: Iterable[str]) -> dict
 def holder_of(conn: Connection, account: str, phone: str, row_id: int) -> int | None:
     """Another live row of the account with this number that came first, or is in the directory.
 
-    A younger row without a `contact_id` is no obstacle: it has not been added yet, or is there for the
-    user's list alone and goes once the directory has the number again.
+    Another younger row is no obstacle: it has not been added yet, or is there for the user's list alone and
+    goes once the directory has the number again.
     """
     return conn.execute(
-        select(func.min(_C.id)).where(
+        select(func.min(_C.id))
+        .outerjoin(contact_base, (_B.row_id == _C.id) & (_B.source == "directory"))
+        .where(
             _C.account == account,
             _C.phone_e164 == phone,
             _C.deleted_at.is_(None),
             _C.id != row_id,
-            or_(_C.id < row_id, _C.contact_id.is_not(None)),
+            or_(_C.id < row_id, _B.row_id.is_not(None)),
         )
     ).scalar()
 
@@ -152,7 +151,7 @@ def leaving(conn: Connection, account: str, region: str) -> dict[str, Leaving]:
     a contact the newest counts. Where both sides changed the number, it is the one that was shown.
     """
     out = {}
-    for number, row, deleted, takes, change, state, stored in fetch(conn, _LEAVING, account):
+    for number, row, deleted, takes, change, state, stored in fetch(conn, _LEAVING, account, account):
         clash = json.loads(stored or "{}").get("phone_no")
         if state == State.CONFLICT and clash is None and not deleted:
             continue  # it is about other fields
@@ -163,31 +162,32 @@ def leaving(conn: Connection, account: str, region: str) -> dict[str, Leaving]:
     return out
 
 
-_LEAVING = f"""
-    SELECT held.number, c.id, c.deleted_at IS NOT NULL, c.phone_e164, q.id, q.state, q.clashes
-    FROM change_queue q JOIN telecmi_contacts c ON c.id = q.contact_row
-    JOIN (
-        SELECT row_id, phone_e164 AS number FROM contact_base WHERE source = 'directory'
-        UNION SELECT row_id, phone_e164 FROM push_intents WHERE operation <> 'delete'
-    ) AS held ON held.row_id = c.id AND held.number IS NOT NULL
-    WHERE q.account = ? AND q.state IN ({queue.OPEN_STATES}) AND (q.operation = 'delete') = (c.deleted_at IS NOT NULL)
-        AND (c.deleted_at IS NOT NULL OR c.phone_e164 IS NOT held.number)
-    ORDER BY q.id"""
+_GIVES_UP = f"""
+    SELECT {{number}}, c.id, c.deleted_at IS NOT NULL, c.phone_e164, q.id AS change, q.state, q.clashes
+    FROM change_queue q JOIN telecmi_contacts c ON c.id = q.contact_row JOIN {{source}}
+    WHERE q.account = ? AND q.state IN ({queue.OPEN_STATES}) AND {{number}} IS NOT NULL
+        AND (q.operation = 'delete') = (c.deleted_at IS NOT NULL)
+        AND (c.deleted_at IS NOT NULL OR c.phone_e164 IS NOT {{number}})"""
+_LEAVING = (
+    _GIVES_UP.format(
+        number="b.phone_e164", source="contact_base b ON b.row_id = c.id AND b.source = 'directory'"
+    )
+    + "UNION"
+    + _GIVES_UP.format(
+        number="i.phone_e164", source="push_intents i ON i.row_id = c.id AND i.operation <> 'delete'"
+    )
+    + "ORDER BY change"
+)
 
 
-def upstream_holder(
-    conn: Connection, account: str, region: str, number: str, row_id: int
-) -> tuple[int, Leaving | None] | None:
-    """Another row that has a number in the directory, and how it gives it up here, if it does."""
+def upstream_holder(conn: Connection, account: str, number: str, row_id: int) -> int | None:
+    """Another row that has a number in the directory."""
     query = (
         "SELECT min(row_id) FROM contact_base "
         "WHERE account = ? AND phone_e164 = ? AND source = 'directory' AND row_id <> ?"
     )
-    holder = fetch(conn, query, account, number, row_id)[0][0]
-    if holder is None:
-        return None
-    going = leaving(conn, account, region).get(number)
-    return holder, going if going is not None and going.row == holder else None
+    (holder,) = fetch(conn, query, account, number, row_id)[0]
+    return None if holder is None else int(holder)
 
 
 #: The sign keeps SQLite from walking all rows of the account instead of the few without a number.

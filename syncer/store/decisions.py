@@ -70,7 +70,7 @@ def discard(conn: Connection, number: int, at: str, region: str) -> str:
     if change.state is State.SENDING:
         raise UsageError(f"change {number} is being sent right now: try again in a moment")
     queue.move(conn, number, Event.GIVE_UP, at, note="discarded by a person")
-    queue.wake(conn, [local.row_id])
+    _wake_followers(conn, local, at, region)
     if change.operation is Operation.DELETE:
         _return(conn, change, local, at, region)
         return f"change {number} is discarded; contact row {local.row_id} is back"
@@ -100,7 +100,7 @@ def resolve(conn: Connection, number: int, keep: Literal["local", "remote"], at:
     if change.state is not State.CONFLICT:
         raise UsageError(f"change {number} is {change.state}, not a conflict: there is nothing to resolve")
     names = ", ".join(change.clashes)
-    queue.wake(conn, [local.row_id])
+    _wake_followers(conn, local, at, region)
     if keep == "remote":
         queue.move(conn, number, Event.GIVE_UP, at, note="resolved: upstream's values were kept")
         if change.operation is Operation.DELETE:
@@ -118,6 +118,12 @@ def resolve(conn: Connection, number: int, keep: Literal["local", "remote"], at:
     for other in local.open(State.QUEUED, State.REJECTED):
         queue.move(conn, other.id, Event.GIVE_UP, at, note=f"goes on in change {number}")
     return f"the local {names} of contact row {local.row_id} goes upstream at the next push"
+
+
+def _wake_followers(conn: Connection, local: Local, at: str, region: str) -> None:
+    """What takes the number that the contact has upstream may be waiting for this decision."""
+    if local.base is not None:
+        queue.wake(conn, local.account, to_e164(local.base.phone_no, region), local.row_id, at)
 
 
 def _agree_on_remote(conn: Connection, change: Change, local: Local, region: str) -> Fields:

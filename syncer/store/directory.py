@@ -22,6 +22,7 @@ from syncer.core.contacts import (
     turned_blank,
 )
 from syncer.core.cursor import parse
+from syncer.core.merge import is_dirty
 from syncer.core.model import FIELDS, DirectoryContact, Fields, Row, State
 from syncer.core.normalise import to_e164
 from syncer.core.queue import OPEN, Event
@@ -221,6 +222,8 @@ def handle_upstream_delete(conn: Connection, local: Local, region: str, at: str)
     """Upstream no longer has a contact: its row gets a tombstone, or an add where it is still wanted."""
     for change in local.open(*OPEN, delete=True):
         queue.move(conn, change.id, Event.SHOWN, at)
+    if local.base is not None:
+        queue.wake(conn, local.account, to_e164(local.base.phone_no, region), local.row_id, at)
     if local.deleted:
         contacts.forget_base(conn, local.row_id, queue.tick(conn))
         queue.drop_intents(conn, local.row_id)
@@ -262,6 +265,10 @@ def save(
             epoch,
             to_e164(outcome.base.phone_no, policy.region),
         )
+    if local.base is not None and is_dirty(
+        "phone_no", local.base.phone_no, outcome.base.phone_no, policy.region
+    ):
+        queue.wake(conn, local.account, to_e164(local.base.phone_no, policy.region), local.row_id, at)
     for step in outcome.moves:
         queue.apply_move(conn, step, at)
     for change in outcome.new:

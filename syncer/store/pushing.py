@@ -14,7 +14,7 @@ from syncer.core.contacts import Change, Local
 from syncer.core.due import latest
 from syncer.core.model import Operation, State
 from syncer.core.normalise import to_e164, utc_text
-from syncer.core.numbers import in_the_way
+from syncer.core.numbers import Leaving, in_the_way
 from syncer.core.push import (
     LONGEST_RETRY,
     Context,
@@ -113,13 +113,13 @@ def decide_all(
     policy: Policy,
     now: datetime,
     *,
+    leaving: Mapping[str, Leaving],
     too_many_deletes: bool,
 ) -> list[Decision]:
-    """What becomes of each change; `looks` by contact row."""
+    """What becomes of each change; `looks` by contact row, `leaving` by number."""
     pairs = _load(conn, due)
     updates = {c.contact_row for c, _ in pairs if c.operation is Operation.UPDATE}
     pushed = queue.pushed_within(conn, updates, DAY, now)
-    leaving = contacts.leaving(conn, policy.account, policy.region)
     out = []
     for change, local in pairs:
         number = to_e164(local.fields.phone_no, policy.region)

@@ -128,16 +128,17 @@ def next_due(conn: Connection, account: str, now: datetime) -> tuple[int, str | 
     return int(fresh), later
 
 
-_WAKE = """
-    UPDATE change_queue SET next_attempt_at = NULL
-    WHERE state = 'queued' AND operation <> 'delete' AND next_attempt_at IS NOT NULL AND contact_row IN (
-        SELECT c.id FROM contact_base b JOIN telecmi_contacts c ON c.account = b.account AND c.phone_e164 = b.phone_e164
-        WHERE b.row_id IN (SELECT value FROM json_each(?)) AND c.id <> b.row_id)"""
+_WAITING = """
+    SELECT q.id FROM change_queue q JOIN telecmi_contacts c ON c.id = q.contact_row
+    WHERE c.account = ? AND c.phone_e164 = ? AND c.deleted_at IS NULL AND c.id <> ?
+        AND q.operation <> 'delete' AND q.state IN ('queued', 'rejected')"""
 
 
-def wake(conn: Connection, rows: Iterable[int]) -> None:
-    """Let changes that wait for the number which one of these contacts has upstream be decided on again."""
-    conn.exec_driver_sql(_WAKE, (json.dumps(list(rows)),))
+def wake(conn: Connection, account: str, number: str | None, row_id: int, at: str) -> None:
+    """A contact gives a number up: let changes that take it be decided on again, also refused ones."""
+    changes = fetch(conn, _WAITING, account, number, row_id)
+    fresh = {"next_attempt_at": None, "attempts": 0, "last_error": None}
+    move_many(conn, [(change, Event.RETRY, None, fresh) for (change,) in changes], at)
 
 
 def moved(state: State, at: str, note: str | None, columns: Mapping[str, object]) -> dict[str, object]:

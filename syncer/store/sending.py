@@ -10,10 +10,10 @@ from collections.abc import Sequence
 
 from sqlalchemy import Connection
 
-from syncer.core.model import FIELDS, Fields, Operation, State
+from syncer.core.model import FIELDS, Fields, State
 from syncer.core.push import Send, still_so
 from syncer.core.queue import Event, advance
-from syncer.store import bulk, queue
+from syncer.store import bulk
 from syncer.store.looking import fetch
 from syncer.store.tables import change_queue, push_intents
 
@@ -57,11 +57,6 @@ def begin_sending(
         intents.append((number, row, send.operation, sent, send.phone_e164, at))
     bulk.update_rows(conn, change_queue, _SENT, moves)
     bulk.insert_rows(conn, push_intents, _INTENT, intents)
-    free = [
-        s.change.contact_row for s in going_out if s.operation is Operation.DELETE or "phone_no" in s.fields
-    ]
-    if free:
-        queue.wake(conn, free)  # the next round decides on what waits for their numbers
     return going_out
 
 

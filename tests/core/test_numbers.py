@@ -59,6 +59,7 @@ def test_what_a_waiting_change_says() -> None:
 
 
 def test_what_a_refused_number_says() -> None:
-    assert held_text(1, 2, None) == "row 2 holds this number"
-    text = held_text(1, 2, Leaving(2, 20, "new number", False, A))
+    assert held_text(1, B, 2, {}).startswith("row 2 holds this number; this goes on by itself")
+    assert "exchange" not in held_text(1, B, 2, moves((2, B, C))), "it has just been given up"
+    text = held_text(1, B, 2, moves((1, A, B), (2, B, A)))
     assert "row 2 holds this number" in text and "change 20" in text and "Give row 1 an unused number" in text

@@ -278,3 +278,21 @@ def test_an_edit_that_was_undone_does_not_bring_back_what_upstream_deleted(make_
     assert bench.row(1)["deleted_at"] and bench.writes(mark) == []
     assert bench.states() == ["discarded"]
     bench.quiet()
+
+
+@pytest.mark.parametrize("first", ["pull", "push"])
+@pytest.mark.parametrize("same", [True, False])
+def test_somebody_upstream_adds_the_number_again_meanwhile(make_bench: Any, first: str, same: bool) -> None:
+    """Found by search: the row that was brought back takes that contact on, as one that was typed in would."""
+    bench = make_bench()
+    bench.delete(1)
+    bench.run()
+    bench.run()
+    new = bench.world.contact_insert(person(1) if same else person(1, company="Theirs"))
+    bench.back(1)
+    bench.contacts() if first == "pull" else bench.push()
+    bench.run()
+    assert bench.one("SELECT count(*) FROM telecmi_contacts WHERE deleted_at IS NULL") == 6
+    assert bench.row(1)["contact_id"] == new and len(bench.directory()) == 6
+    assert bench.states()[-1] == ("done" if same else "conflict"), bench.queue()
+    bench.quiet()

@@ -368,11 +368,55 @@ def test_a_number_that_nobody_gives_up_is_refused_with_the_row_that_holds_it(mak
     bench.push()
     assert [kind for kind, _ in bench.writes(mark)] == ["update"]
     bench.edit(2, phone_no=N9)
-    bench.push()
-    bench.decide("retry", 1)
-    bench.push()
+    bench.push(person=False)  # nobody has to retry it
     has(bench, {1: N2, 2: N9})
     bench.quiet()
+
+
+@pytest.mark.parametrize("who", ["deleted here", "moved here", "deleted upstream", "moved upstream"])
+@pytest.mark.parametrize("what", ["update", "add"])
+def test_a_refused_number_goes_on_by_itself_once_it_is_free(make_bench: Any, what: str, who: str) -> None:
+    bench = make_bench()
+    at_once(bench, number(1, N2) if what == "update" else insert(N2))
+    bench.push(person=False)
+    assert bench.states() == ["rejected"]
+    assert "row 2 holds this number; this goes on by itself" in bench.change(1)["last_error"]
+    mark = bench.mark()
+    for _ in range(5):
+        bench.clock.pass_(hours=1)
+        bench.push(person=False)
+    assert bench.writes(mark) == [], "not before"
+    match who:
+        case "deleted here":
+            bench.delete(2)
+        case "moved here":
+            bench.edit(2, phone_no=N9)
+        case "deleted upstream":
+            bench.world.contact_delete(bench.ids[1])
+        case _:
+            bench.world.contact_update(bench.ids[1], {"phone_no": N9})
+    bench.contacts()
+    bench.contacts()
+    bench.push(person=False)
+    has(bench, {1 if what == "update" else 7: N2})
+    assert set(bench.states()) == {"done"}, bench.queue()
+    bench.quiet()
+
+
+@pytest.mark.parametrize("how", ["deleted", "moved"])
+def test_what_waits_goes_on_when_upstream_frees_the_number(make_bench: Any, how: str) -> None:
+    bench = make_bench(deletes=False)
+    at_once(bench, delete(2), number(1, N2))
+    bench.push(person=False)
+    assert bench.states() == ["held", "queued"]
+    if how == "deleted":
+        bench.world.contact_delete(bench.ids[1])
+    else:
+        bench.world.contact_update(bench.ids[1], {"phone_no": N9})
+    bench.contacts()
+    bench.contacts()
+    bench.push(person=False)  # at once, and not after the long pause
+    has(bench, {1: N2})
 
 
 def test_an_insert_waits_for_no_row_that_only_shares_its_number_here(make_bench: Any) -> None:

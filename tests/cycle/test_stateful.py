@@ -701,7 +701,7 @@ class Both(RuleBasedStateMachine):
         ledger.both_sides_agree(waiting)
         ledger.everybody_is_there(waiting)
         ledger.the_last_word_stands(waiting)
-        ledger.nothing_was_refused_without_a_reason()
+        ledger.no_spelling_is_called_flipping()
 
 
 Both.TestCase.settings = settings(
