@@ -294,5 +294,5 @@ def test_somebody_upstream_adds_the_number_again_meanwhile(make_bench: Any, firs
     bench.run()
     assert bench.one("SELECT count(*) FROM telecmi_contacts WHERE deleted_at IS NULL") == 6
     assert bench.row(1)["contact_id"] == new and len(bench.directory()) == 6
-    assert bench.states()[-1] == ("done" if same else "conflict"), bench.queue()
+    assert bench.change(2)["state"] == ("done" if same else "conflict"), bench.queue()
     bench.quiet()
