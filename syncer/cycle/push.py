@@ -42,6 +42,9 @@ ASK_AGAIN = timedelta(days=1)
 #: so does what waits for a number that another change frees, a round for each of a chain.
 ROUNDS = 20
 
+#: So many accepted changes wait to be read back together, or more where the directory is large.
+IN_FLIGHT = 1000
+
 #: Failed calls in a row after which no single row is to blame: the way down a batch of 100.
 MOST_FAILURES = 8
 
@@ -74,15 +77,12 @@ async def push_changes(run: Run, source: TelecmiSource) -> None:
             run.plan = [_in_words(decision) for decision in decisions]
             return
         sends = [d for d in decisions if isinstance(d, Send)]
-        try:
-            for batch in batches(sends):
-                await _send(push, await _begin(push, batch))
-        finally:
-            await _read_back_accepted(push)
+        await _send_all(push, sends)
         if not sends and not moved:
             break
-    if push.lost:
-        numbers = ", ".join(str(n) for n in push.lost[:5])
+    states = await store.read(queue.load_states, push.lost)
+    if lost := [number for number in push.lost if states.get(number) is State.UNKNOWN]:
+        numbers = ", ".join(str(n) for n in lost[:5])
         run.incomplete(f"the outcome of change {numbers} is not known yet; it is looked up at the next push")
 
 
@@ -135,6 +135,29 @@ async def _decide(push: Push, due: Sequence[Due], looks: dict[int, Look]) -> tup
 # -- sending ------------------------------------------------------------------------------------------
 
 
+async def _send_all(push: Push, sends: Sequence[Send]) -> None:
+    """One call after the other. What upstream accepted is read back, also when a call fails.
+
+    Reading back costs a listing, so it waits until a quarter of the directory is in flight: then all of it
+    costs a few times what the sending does, whatever the size.
+    """
+    run, done = push.run, 0
+    in_flight = max(IN_FLIGHT, await run.env.store.read(contacts.live_count, push.account) // 4)
+    try:
+        for batch in batches(sends):
+            await _send(push, await _begin(push, batch))
+            done += len(batch)
+            run.env.progress(JOB, run.account, done, len(sends))
+            if len(push.accepted) >= in_flight:
+                await _read_back_accepted(push)
+    except RemoteError:
+        await _read_back_accepted(push)
+        raise
+    finally:
+        await _note_accepted(push)  # all that is done when the run is being stopped
+    await _read_back_accepted(push)
+
+
 async def _begin(push: Push, batch: Sequence[Send]) -> list[Send]:
     """Commit the intent to send what is still wanted of a call; returns that.
 
@@ -180,18 +203,23 @@ async def _send(push: Push, batch: list[Send]) -> None:
         run.env.step("push: refused")
         await _refused(push, batch, refusal)
         return
-    run.env.step("push: answered")
     push.failures, push.passed = 0, True
     push.answered = batch
     push.accepted += batch
+    run.env.step("push: answered")
 
 
-async def _read_back_accepted(push: Push) -> None:
-    """All that was accepted in this round is read back at once: by a single listing, when it is much."""
+async def _note_accepted(push: Push) -> None:
+    """Put the answer of the last call on record, if no further intent did."""
     if push.answered:
         await push.run.env.store.write(sending.note_accepted, push.answered)
         push.answered = []
         push.run.env.step("push: noted")
+
+
+async def _read_back_accepted(push: Push) -> None:
+    """Read back what was accepted since the last time: by a single listing, when it is much."""
+    await _note_accepted(push)
     if push.accepted:
         batch, push.accepted = push.accepted, []
         await _read_back(push, batch, "accepted; the directory does not show it yet")

@@ -10,7 +10,7 @@ from syncer.core.retry import LONGEST_PAUSE
 #: The first pause after refused credentials, in seconds.
 FIRST_PAUSE = 15 * 60.0
 
-#: No run of a pull takes longer, in seconds, however well it goes on; the next one goes on from there.
+#: No run takes longer, in seconds, however well it goes on; the next one goes on from there.
 LONGEST_RUN = 6 * 3600.0
 
 #: A run that shows no progress for so long is ended, in seconds.
@@ -50,11 +50,3 @@ def pause(refusals: int, locked_for: float | None = None) -> float:
     if locked_for is not None:
         return min(max(locked_for + 5.0, 60.0), LONGEST_PAUSE)
     return min(FIRST_PAUSE * 2.0 ** min(refusals - 1, 10), LONGEST_PAUSE)
-
-
-def run_limits(every: float, *, push: bool) -> tuple[float, float]:
-    """Seconds that a whole run may take, and seconds that it may take between signs of progress."""
-    if push:
-        whole = max(LONGEST_SILENCE, 2 * every)
-        return whole, whole
-    return LONGEST_RUN, LONGEST_SILENCE

@@ -54,8 +54,8 @@ class Surroundings:
     #: Writes down that these jobs pause for so many seconds.
     save_pause: Callable[[list[JobSpec], float], Awaitable[None]]
     chatty: bool = False  #: somebody reads along on a terminal
-    #: Of a job's `every`, and whether it is a push: the longest run, the longest silence in it.
-    limits: Callable[..., tuple[float, float]] = pace.run_limits
+    #: Seconds that a whole run may take, and seconds that it may take between signs of progress.
+    limits: tuple[float, float] = (pace.LONGEST_RUN, pace.LONGEST_SILENCE)
     lock_step: float = LOCK_STEP
     late: float = LATE
 
@@ -202,7 +202,7 @@ class Worker:
 
     async def _run_once(self) -> Run | None:
         """One run within its limits; None when it was ended, or ended itself by a bug."""
-        whole, self._silence = self._around.limits(self.spec.every.total_seconds(), push=self.push)
+        whole, self._silence = self._around.limits
         now = asyncio.get_running_loop().time()
         # The calls of a run end first, which lets it close its record; being cancelled comes after.
         self._ends_by = now + whole + self._silence / 10

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
@@ -10,9 +11,10 @@ from typing import Any
 import pytest
 
 from syncer.core.queue import Event
+from syncer.cycle.push import IN_FLIGHT
 from syncer.store import queue
 from syncer.store.pushing import BLOCK
-from tests.cycle.push_bench import READ, Bench
+from tests.cycle.push_bench import READ, UPDATE, Bench
 
 
 @pytest.fixture
@@ -90,3 +92,49 @@ def test_a_change_that_was_settled_after_it_was_decided_on_does_not_go_out(tmp_p
         ]
         assert bench.change(1)["attempts"] == 0
         assert bench.states() == ["done", "done"]
+
+
+@pytest.mark.parametrize("readable", [True, False])
+def test_reading_back_keeps_pace_with_sending(tmp_path: Path, readable: bool) -> None:
+    """Only so many wait to be read back, and all end `done`; what one reading misses, the next one shows."""
+    with closing(Bench(tmp_path, contacts=2 * IN_FLIGHT + 150)) as bench:
+        bench.sql("UPDATE telecmi_contacts SET company = 'New'")
+        most = 0
+
+        def count(name: str) -> None:
+            nonlocal most
+            if name in ("push: intent", "push: settled"):
+                most = max(most, bench.states().count("sending"))
+            if name == "push: noted" and not readable and not bench.steps.count("push: settled"):
+                bench.fault(READ, "drop", times=4)
+            if name == "push: settled" and bench.steps.count(name) == 1:
+                assert bench.states().count("done") == (IN_FLIGHT if readable else 0)
+
+        bench.at_step = count
+        run = bench.push()
+        assert run.outcome == "ok", run.problem
+        assert most == IN_FLIGHT
+        assert bench.steps.count("push: settled") == 3
+        assert set(bench.states()) == {"done"}
+
+
+def test_a_run_that_is_stopped_reads_nothing_back(tmp_path: Path) -> None:
+    """What was answered is put on record, and the next run looks it up; the end of the program waits for no listing."""
+    with closing(Bench(tmp_path, contacts=BLOCK * 2 + 2)) as bench:
+        bench.sql("UPDATE telecmi_contacts SET company = 'New'")
+
+        def stop(name: str) -> None:
+            if bench.steps.count("push: answered") == 2:
+                raise asyncio.CancelledError
+
+        bench.at_step = stop
+        mark = bench.mark()
+        assert bench.run("telecmi-push") == [], "it was stopped"
+        calls = bench.calls(mark)
+        assert calls[-1] == UPDATE, "no listing after the last call"
+        assert bench.one("SELECT count(*) FROM push_intents WHERE answer = 'accepted'") == BLOCK * 2
+        bench.at_step = lambda _: None
+        mark = bench.mark()
+        assert bench.push().outcome == "ok"
+        assert set(bench.states()) == {"done"}
+        assert sum(len(body["contacts"]) for _, body in bench.writes(mark)) == 2, "nothing is sent twice"

@@ -169,12 +169,6 @@ def test_refused_credentials_pause_from_a_quarter_of_an_hour_to_six() -> None:
     assert pace.pause(1, locked_for=-5) == 60  # over already, by our clock
 
 
-def test_a_pull_may_go_on_for_hours_but_not_be_silent() -> None:
-    assert pace.run_limits(900, push=False) == (6 * 3600, 600)
-    assert pace.run_limits(30, push=True) == (600, 600)
-    assert pace.run_limits(3600, push=True) == (7200, 7200)
-
-
 @pytest.mark.anyio
 async def test_an_alarm_that_rings_as_the_end_comes_is_no_error(caplog: pytest.LogCaptureFixture) -> None:
     begun, gate, rings = asyncio.Event(), asyncio.Event(), list[str]()

@@ -117,7 +117,7 @@ async def _no_deadline(seconds: float) -> Any:
 
 @pytest.fixture
 async def stage(tmp_path: Path) -> Any:
-    made = Stage(tmp_path, limits=lambda every, *, push: (0.4, 0.2))
+    made = Stage(tmp_path, limits=(0.4, 0.2))
     yield made
     for task in made.tasks:
         task.cancel()
@@ -386,7 +386,7 @@ async def test_progress_prolongs_a_run_but_not_for_ever(stage: Stage) -> None:
 
 
 async def test_a_run_that_will_not_end_is_late(tmp_path: Path) -> None:
-    stage = Stage(tmp_path, limits=lambda every, *, push: (0.05, 0.05), late=0.05)
+    stage = Stage(tmp_path, limits=(0.05, 0.05), late=0.05)
     ended = asyncio.Event()
 
     async def stubborn() -> Run:
