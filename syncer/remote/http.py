@@ -142,7 +142,7 @@ class Door:
         self._slots = asyncio.Semaphore(concurrency)
         self._gap = 1 / requests_per_second  #: seconds from one request to the next; 0: no budget
         self._turn = asyncio.Lock()
-        self._last = float("-inf")  #: when the last request had its turn
+        self._last = float("-inf")  #: when the last request was due
         self._halvings = 0  #: how often the rate has been halved,
         self._halved_at = float("-inf")  #: and when it last was
         self._close = False  #: connections are not kept: the vendor does not end its answers otherwise
@@ -262,9 +262,10 @@ class Door:
         async with self._turn:
             now = _clock()
             gap = self._gap * 2 ** halvings_left(self._halvings, now - self._halved_at)
-            if self._last + gap > now:
-                await asyncio.sleep(self._last + gap - now)
-            self._last = _clock()
+            turn = max(self._last + gap, now)
+            if turn > now:
+                await asyncio.sleep(turn - now)
+            self._last = turn  # not the present: what a busy loop wakes us late by would add up
 
     def _slow_down(self, began: float) -> None:
         """Halve the rate for a while: a request that `began` then was turned away for load.

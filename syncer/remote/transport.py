@@ -10,7 +10,6 @@ import ssl
 from functools import cache
 from pathlib import Path
 
-import certifi
 import httpx
 
 from syncer.errors import ConfigError
@@ -64,11 +63,15 @@ def _new_tls() -> ssl.SSLContext:
     paths = ssl.get_default_verify_paths()
     file, folder = Path(paths.openssl_cafile), Path(paths.openssl_capath)
     searchable = folder.is_dir() and any(_HASHED.fullmatch(one.name) for one in folder.iterdir())
-    if searchable:  # a certificate is read when it is needed, so this costs nothing
+    if (
+        searchable
+    ):  # a certificate is read when it is needed; reading all of them takes a twentieth of a second
         context.load_verify_locations(capath=folder)
-    if file.is_file():
+    elif file.is_file():
         context.load_verify_locations(cafile=file)
-    if not (searchable or file.is_file()):
+    else:
+        import certifi
+
         context.load_verify_locations(cafile=certifi.where())
     return context
 
