@@ -40,6 +40,7 @@ class Row(NamedTuple):
     deleted_at: str | None = None  #: UTC text, when the vendor itself says that the row is gone
     stamp: str | None = None  #: UTC text of the vendor's "updated at", when it has one
     notes: tuple[Note, ...] = ()
+    doubt: str = ""  #: what of it could not be read, and how it was taken; no personal data
 
 
 @dataclass(frozen=True, slots=True)

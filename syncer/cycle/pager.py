@@ -168,9 +168,20 @@ async def _read_pages(
         pages.ask_ahead()
         await asyncio.sleep(0)  # the next request goes out before this page is compared
         await _set_aside(run, page)
+        _notice_doubts(run, label, page)
         await sink.take(page.rows)
         run.env.progress(label, run.account, before + walk.rows, walk.total)
     return None
+
+
+def _notice_doubts(run: Run, label: str, page: Page) -> None:
+    """Say once per job what of its rows is doubtful."""
+    said = run.state.notes.setdefault("doubts", [])
+    for doubt in sorted({row.doubt for row in page.rows} - {"", *said}):
+        said.append(doubt)
+        run.notice(f"{label}: {doubt}")
+    if not said:
+        del run.state.notes["doubts"]
 
 
 async def _set_aside(run: Run, page: Page) -> None:

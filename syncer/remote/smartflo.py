@@ -273,23 +273,26 @@ class Smartflo:
         return self._stamped(row, Row(key, values, raw))
 
     def _stamped(self, row: Mapping[str, Json], read_so_far: Row) -> Row:
-        return Row(
-            read_so_far.key,
-            read_so_far.values,
-            read_so_far.raw,
-            deleted_at=_deletion(row.get("deleted_at")),
-            stamp=read.stamp(row.get("updated_at")),
-        )
+        deleted_at, doubt = _deletion(row.get("deleted_at"))
+        stamp = read.stamp(row.get("updated_at"))
+        return read_so_far._replace(deleted_at=deleted_at, stamp=stamp, doubt=doubt)
 
 
 def _paged(page: int, limit: int | None) -> dict[str, str]:
     return {"page": str(page)} | ({} if limit is None else {"limit": str(limit)})
 
 
-def _deletion(value: Json) -> str | None:
-    """When the row was deleted; the zero of a clock (year 1, 1900, 1970) stands for never."""
+def _deletion(value: Json) -> tuple[str | None, str]:
+    """When the row was deleted, and what is doubtful about that.
+
+    The zero of a clock (year 1, 1900, 1970) stands for never. What cannot be read deletes nothing.
+    """
     at = read.stamp(value)
-    return at if at is not None and at >= "2000" else None
+    if at is not None:
+        return at if at >= "2000" else None, ""
+    if not read.truthy(value) or (isinstance(value, str) and not value.strip(" 0-:.TZ")):
+        return None, ""
+    return None, "deleted_at is in an unknown form, so the rows count as not deleted"
 
 
 def _bare(token: str) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import random
 from collections.abc import Callable
@@ -9,10 +10,11 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+import httpx
 import pytest
 
 from syncer.cycle import jobs
-from syncer.cycle.env import Env
+from syncer.cycle.env import Env, build
 from syncer.cycle.run import Run
 from tests.office import Office
 
@@ -171,6 +173,36 @@ def test_a_contact_that_was_never_here_and_is_called_deleted_is_none(office: Off
     office.world.smartflo_delete(50)
     pull(office)
     assert office.one("SELECT count(*) FROM smartflo_contacts") == 20
+
+
+def test_a_deletion_in_an_unknown_form_is_noticed_once_and_deletes_nothing(office: Office) -> None:
+    contact = {"id": 7, "name": "Asha Example", "phone_number": "+919200000007", "deleted_at": "08/05/2024"}
+
+    def answer(request: httpx.Request) -> httpx.Response:
+        rows = (
+            [contact]
+            if request.url.path == "/v1/contacts" and request.url.params.get("page", "1") == "1"
+            else []
+        )
+        return httpx.Response(200, json={"page": 1, "size": len(rows), "limit": 100, "results": rows})
+
+    async def work() -> list[str]:
+        env = build(
+            office.settings,
+            office.db,
+            office.clock,
+            transport=httpx.MockTransport(answer),
+            tokens=office.tokens,
+        )
+        try:
+            (spec,) = jobs.select(jobs.specs(office.settings), ("smartflo-contacts",), None)
+            return (await jobs.run_job(env, spec, full=True, person=True)).notices
+        finally:
+            await env.aclose()
+
+    said = [notice for _ in range(3) for notice in asyncio.run(work()) if "deleted_at" in notice]
+    assert said == ["smartflo-contacts: deleted_at is in an unknown form, so the rows count as not deleted"]
+    assert office.one("SELECT deleted_at FROM smartflo_contacts WHERE smartflo_id = '7'") is None
 
 
 @pytest.mark.parametrize("listed", [False, True])

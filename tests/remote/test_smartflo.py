@@ -130,7 +130,19 @@ async def test_one_contact_by_its_id() -> None:
 )  # fmt: skip
 async def test_no_date_and_the_zero_of_a_clock_are_no_deletion(never: object) -> None:
     client = smartflo(Vendor([listing(CONTACT | {"deleted_at": never})]), token="given")
-    assert [row.deleted_at for row in (await client.fetch_contacts_page(1, None)).rows] == [None]
+    assert [(row.deleted_at, row.doubt) for row in (await client.fetch_contacts_page(1, None)).rows] == [
+        (None, "")
+    ]
+
+
+@pytest.mark.parametrize(
+    "odd",
+    ["yes", True, 1, "08/05/2024", "8 May 2024", "2024-05-08 25:99", ["2024-05-08"], {"at": 1}, "deleted"],
+)
+async def test_a_deletion_in_an_unknown_form_deletes_nothing_and_is_noticed(odd: object) -> None:
+    client = smartflo(Vendor([listing(CONTACT | {"deleted_at": odd})]), token="given")
+    (row,) = (await client.fetch_contacts_page(1, None)).rows
+    assert row.deleted_at is None and "unknown form" in row.doubt
 
 
 async def test_one_group_by_its_id() -> None:
