@@ -272,6 +272,13 @@ class Both(RuleBasedStateMachine):
     def back_here(self, row: int | None) -> None:
         if row is not None:
             self.ledger.brings_back(self.ledger.of_row(row))
+            phone = self.bench.row(row)["phone_e164"]
+            if self.bench.sql(
+                "SELECT 1 FROM telecmi_contacts WHERE phone_e164 = ? AND id <> ? AND deleted_at IS NULL",
+                phone,
+                row,
+            ):
+                self.ledger.mixed.add(self.ledger.of_row(row))  # refused: another row has its number by now
             self.bench.back(row)
 
     @rule(
