@@ -21,7 +21,7 @@ Orders = dict[str, Any]
 def sync(orders: Orders) -> dict[str, Any]:
     """One pass over the named jobs, as `syncer sync` makes it, without a budget."""
     from benchmarks.office import unpaced
-    from syncer.cycle import jobs
+    from syncer.sync import jobs
 
     settings = unpaced(orders["config"], Path(orders["folder"]))
     chosen = jobs.select(jobs.specs(settings), orders.get("jobs", ()), None)
@@ -47,7 +47,7 @@ def command(orders: Orders) -> dict[str, Any]:
 def migrate(orders: Orders) -> dict[str, Any]:
     """Nothing but the empty database, so that no migration is measured."""
     from benchmarks.office import unpaced
-    from syncer.cycle import jobs
+    from syncer.sync import jobs
 
     jobs.open_database(unpaced(orders["config"], Path(orders["folder"]))).close()
     return {}

@@ -21,9 +21,9 @@ from benchmarks.bench import DIRECTORY, directory_only
 from benchmarks.office import unpaced
 from syncer.clock import SystemClock
 from syncer.core.model import DirectoryContact, Page, Row
-from syncer.cycle import env as environment
-from syncer.cycle import jobs
 from syncer.remote.telecmi import Telecmi
+from syncer.sync import env as environment
+from syncer.sync import jobs
 
 #: Rows of a page, and of a transaction of the plain writer.
 PAGE, BATCH = 100, 1000

@@ -1,7 +1,7 @@
 """Locks between processes: one run of a job at a time, one daemon at a time.
 
 Files locked with flock beside the database; a process that dies gives its locks back by itself.
-What runs under which lock is left to `cycle`.
+What runs under which lock is left to `sync`.
 """
 
 from __future__ import annotations

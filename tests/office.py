@@ -22,13 +22,13 @@ from typing import Any
 import httpx
 
 from syncer.config import Settings, settings_from
-from syncer.cycle import jobs
-from syncer.cycle.env import Env, build, disk_of
-from syncer.cycle.run import Run
 from syncer.remote.tokens import TokenStore
 from syncer.sandbox import Fault, World, create_app
-from syncer.store import schema
-from syncer.store.connect import Database
+from syncer.store.db import migrations
+from syncer.store.db.connection import Database
+from syncer.sync import jobs
+from syncer.sync.env import Env, build, disk_of
+from syncer.sync.run import Run
 
 NOON = datetime(2026, 11, 21, 12, 0, tzinfo=UTC)
 
@@ -91,7 +91,7 @@ def blank_database() -> bytes:
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder, "blank.db")
         with Database(path) as db:
-            schema.upgrade(db)
+            migrations.upgrade(db)
         return path.read_bytes()
 
 

@@ -21,10 +21,10 @@ from syncer.cli.main import cli
 from syncer.config import schema as config_schema
 from syncer.config.load import build_settings
 from syncer.config.secrets import variable
-from syncer.store import schema as database_schema
-from syncer.store import views
-from syncer.store.connect import Database
-from syncer.store.tables import metadata
+from syncer.store.db import migrations as database_schema
+from syncer.store.db import views
+from syncer.store.db.connection import Database
+from syncer.store.db.tables import metadata
 
 ROOT = Path(__file__).resolve().parent.parent
 README = ROOT / "README.md"

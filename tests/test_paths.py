@@ -20,13 +20,14 @@ import pytest
 
 from syncer.cli.main import run
 from syncer.config import Backup, load_settings
-from syncer.daemon import care
+from syncer.daemon import file_maintenance
 from syncer.errors import ConfigError, SyncerError
 from syncer.locks import Locks
 from syncer.remote.tokens import Token, TokenStore
-from syncer.store import forget, schema
-from syncer.store.connect import Database
-from syncer.store.looking import Looking
+from syncer.store.db import migrations
+from syncer.store.db.connection import Database
+from syncer.store.db.read_only import Looking
+from syncer.store.write import forget
 from tests.planted import KINDS, Decoy
 
 ROOT = os.geteuid() == 0
@@ -78,7 +79,7 @@ def home(furnished: Path, tmp_path: Path) -> Path:
 
 def write(home: Path) -> None:
     with Database(home / "mirror.db") as db:
-        schema.upgrade(db)
+        migrations.upgrade(db)
 
 
 def edit(home: Path) -> None:
@@ -124,7 +125,7 @@ def keep_out(home: Path) -> None:
 
 def back_up(home: Path, folder: Path | None = None) -> None:
     config = Backup(True, timedelta(days=1), 3, folder or home / "backups")
-    care.make_backup(config, home / "mirror.db", NOW)
+    file_maintenance.make_backup(config, home / "mirror.db", NOW)
 
 
 def command(*args: str) -> Callable[[Path], None]:

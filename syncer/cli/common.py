@@ -26,8 +26,8 @@ from syncer.errors import SyncerError, UsageError
 
 if TYPE_CHECKING:
     from syncer.config import Settings, TelecmiAccount
-    from syncer.store.connect import Database
-    from syncer.store.looking import Looking, Page
+    from syncer.store.db.connection import Database
+    from syncer.store.db.read_only import Looking, Page
 
 T = TypeVar("T")
 
@@ -92,8 +92,8 @@ class App:
     @contextlib.contextmanager
     def reading(self, settings: Settings) -> Iterator[Looking]:
         """The database, to look at. It is migrated if it is older, and not created if there is none."""
-        from syncer.store.looking import Looking
-        from syncer.store.revision import is_current
+        from syncer.store.db.read_only import Looking
+        from syncer.store.db.revision import is_current
 
         with Looking(settings.database.path) as db:
             if is_current(db):
@@ -107,7 +107,7 @@ class App:
     @contextlib.contextmanager
     def deciding(self, settings: Settings) -> Iterator[Database]:
         """The database, to write down what a person decided about rows that are there."""
-        from syncer.store.connect import Database
+        from syncer.store.db.connection import Database
 
         with self.reading(settings):
             pass
@@ -117,7 +117,7 @@ class App:
     @contextlib.contextmanager
     def writing(self, settings: Settings) -> Iterator[Database]:
         """The database, to write to: created, migrated, with the accounts of the config in it."""
-        from syncer.cycle.opening import open_database
+        from syncer.sync.open_database import open_database
 
         db = under_schema_lock(settings, lambda: open_database(settings))
         try:
@@ -130,8 +130,8 @@ def under_schema_lock(settings: Settings, work: Callable[[], T]) -> T:
     """Do what may migrate the database; LockedError when somebody else is at it for too long."""
     import asyncio
 
-    from syncer.cycle.opening import SCHEMA_LOCK
     from syncer.locks import Locks
+    from syncer.sync.open_database import SCHEMA_LOCK
 
     async def locked() -> T:
         async with Locks(settings.database.path, "syncer", settings.database.group).hold([SCHEMA_LOCK]):

@@ -78,7 +78,8 @@ def list_(
     as_json: bool,
 ) -> None:
     """The contacts, by name."""
-    from syncer.store import names, people
+    from syncer.store.db import columns
+    from syncer.store.read import contact_queries
 
     settings = app.settings()
     telecmi = account_names(settings, account, "telecmi")
@@ -90,13 +91,19 @@ def list_(
     with app.reading(settings) as db, db.read() as conn:
         match provider:
             case "telecmi":
-                rows = people.list_telecmi(conn, telecmi, search=search, tombstones=everything, limit=limit)
+                rows = contact_queries.list_telecmi(
+                    conn, telecmi, search=search, tombstones=everything, limit=limit
+                )
             case "smartflo":
-                rows = people.list_smartflo(conn, smartflo, search=search, tombstones=everything, limit=limit)
+                rows = contact_queries.list_smartflo(
+                    conn, smartflo, search=search, tombstones=everything, limit=limit
+                )
             case _:
-                rows = people.list_any(conn, telecmi, smartflo, search=search, limit=limit)
+                rows = contact_queries.list_any(conn, telecmi, smartflo, search=search, limit=limit)
     if form or as_json:
-        emit_list(rows, names.COLUMNS.get(f"{provider}_contacts", people.ANY_COLUMNS), form or "json")
+        emit_list(
+            rows, columns.COLUMNS.get(f"{provider}_contacts", contact_queries.ANY_COLUMNS), form or "json"
+        )
         return
     if not rows:
         say("There is no such contact in the mirror.")
@@ -114,16 +121,16 @@ def list_(
 def show(app: App, who: str, account: str | None, as_json: bool) -> None:
     """One contact, with its open changes. WHO is a phone number, a contact_id or a row id."""
     from syncer.cli.queue import tell_change, touched_fields
-    from syncer.store import report
+    from syncer.store.read import status_queries
 
     settings = app.settings()
     accounts = telecmi_accounts(settings, account)
     with app.reading(settings) as db, db.read() as conn:
         row = pick(conn, who, accounts)
-        changes = report.list_changes(conn, contact=row["id"])
+        changes = status_queries.list_changes(conn, contact=row["id"])
         touched = [touched_fields(conn, change, settings) for change in changes]
     if as_json:
-        emit_json(row | {"changes": [report.queue_columns(change) for change in changes]})
+        emit_json(row | {"changes": [status_queries.queue_columns(change) for change in changes]})
         return
     now = app.now()
     show_fields(
@@ -145,7 +152,7 @@ def show(app: App, who: str, account: str | None, as_json: bool) -> None:
 def add(app: App, /, account: str | None, **given: str | None) -> None:
     """Add a contact; phone, first and last name are needed."""
     from syncer.core.normalise import phone_digits
-    from syncer.store import edits
+    from syncer.store.write import edits
 
     settings = app.settings()
     target = adding_account(settings, account)
@@ -173,7 +180,7 @@ def add(app: App, /, account: str | None, **given: str | None) -> None:
 def edit(app: App, /, who: str, account: str | None, **given: str | None) -> None:
     """Change fields of a contact. WHO is a phone number, a contact_id or a row id."""
     from syncer.core.normalise import phone_digits, same, spelled_alike
-    from syncer.store import edits
+    from syncer.store.write import edits
 
     wanted = {OPTIONS[option]: value for option, value in given.items() if value is not None}
     if not wanted:
@@ -212,7 +219,8 @@ def edit(app: App, /, who: str, account: str | None, **given: str | None) -> Non
 @pass_app
 def delete(app: App, who: str, account: str | None) -> None:
     """Delete a contact. WHO is a phone number, a contact_id or a row id."""
-    from syncer.store import edits, people
+    from syncer.store.read import contact_queries
+    from syncer.store.write import edits
 
     settings = app.settings()
     accounts = telecmi_accounts(settings, account)
@@ -220,7 +228,7 @@ def delete(app: App, who: str, account: str | None) -> None:
         with db.edit() as conn:
             row = pick(conn, who, accounts)
             alive(conn, row)
-            base = people.upstream_values(conn, row["id"])
+            base = contact_queries.upstream_values(conn, row["id"])
             if base is not None and base["source"] == "user_list":
                 raise UsageError(
                     f"contact row {row['id']} stands in the user's own list only, and TeleCMI has no call to "

@@ -27,7 +27,7 @@ from syncer.errors import LockedError, SchemaError, UsageError
 
 if TYPE_CHECKING:
     from syncer.config import Settings
-    from syncer.store.looking import Reader
+    from syncer.store.db.read_only import Reader
 
 
 @click.group()
@@ -42,21 +42,21 @@ def upgrade(app: App) -> None:
 
     A backup is put beside an older database first. Triggers and views that are missing are put back.
     """
-    from syncer.cycle import jobs
-    from syncer.store import schema
-    from syncer.store.connect import Database
+    from syncer.store.db import migrations
+    from syncer.store.db.connection import Database
+    from syncer.sync import jobs
 
     settings = app.settings()
 
     def work() -> list[str]:
         with Database(settings.database.path, group=settings.database.group) as opened:
-            done = schema.upgrade(opened)
+            done = migrations.upgrade(opened)
             jobs.register(opened, settings)
         return done
 
     for line in under_schema_lock(settings, work):
         say(f"{line[:1].upper()}{line[1:]}.")
-    say(f"The database {settings.database.path} is at schema {schema.HEAD}.")
+    say(f"The database {settings.database.path} is at schema {migrations.HEAD}.")
 
 
 @db.command(epilog=example("syncer db check"))
@@ -65,17 +65,17 @@ def upgrade(app: App) -> None:
 @click.pass_context
 def check(ctx: click.Context, app: App, as_json: bool) -> None:
     """Look at everything that can be wrong with the file; exit 1 if something is."""
-    from syncer.store import schema, soundness
-    from syncer.store.connect import Database
+    from syncer.store.db import integrity, migrations
+    from syncer.store.db.connection import Database
 
     settings = app.settings()
     path = settings.database.path
     with Database(path, group=settings.database.group, create=False) as opened:
-        if not schema.is_current(opened):
+        if not migrations.is_current(opened):
             findings = ["its schema is older than this version: `syncer db upgrade`"]
         else:
             try:
-                findings = soundness.integrity_problems(opened)
+                findings = integrity.integrity_problems(opened)
             except SchemaError as error:
                 findings = [str(error)]
     if as_json:
@@ -94,22 +94,22 @@ def check(ctx: click.Context, app: App, as_json: bool) -> None:
 @pass_app
 def backup(app: App, path: Path) -> None:
     """Copy the database to PATH while it is in use, never over an existing file."""
-    from syncer.store import schema
-    from syncer.store.connect import Database
+    from syncer.store.db import migrations
+    from syncer.store.db.connection import Database
 
     settings = app.settings()
     files.refuse_root(path.parent, "the command")
     with Database(settings.database.path, group=settings.database.group, create=False) as opened:
-        schema.is_current(opened)  # one from a newer version is refused here, too
-        schema.backup(opened, path)
+        migrations.is_current(opened)  # one from a newer version is refused here, too
+        migrations.backup(opened, path)
     say(f"Copied {settings.database.path} to {path} ({path.stat().st_size:,} bytes).")
 
 
 @contextlib.asynccontextmanager
 async def _alone(settings: Settings, who: str) -> AsyncIterator[None]:
     """While neither a daemon nor a `sync` can run; LockedError where one does."""
-    from syncer.cycle import jobs
     from syncer.locks import DAEMON, Locks
+    from syncer.sync import jobs
 
     locks = Locks(settings.database.path, who)
     daemon = locks.try_acquire(DAEMON)
@@ -133,8 +133,8 @@ def restore(app: App, path: Path) -> None:
     The backup is checked first. What was there is kept under another name, and nothing of its log reaches the
     restored file. Whatever is queued in it is compared with upstream before anything is sent.
     """
-    from syncer.store import copies, home
-    from syncer.store.looking import Looking
+    from syncer.store.db import copies, home
+    from syncer.store.db.read_only import Looking
 
     settings = app.settings()
     database = settings.database.path
@@ -161,7 +161,7 @@ def adopt(app: App) -> None:
     A database remembers its home, and nothing is sent from a copy of it elsewhere. Where the other one goes on
     being used, both would send.
     """
-    from syncer.store import home
+    from syncer.store.db import home
 
     settings = app.settings()
     here = home.place_of(settings.database.path)
@@ -188,8 +188,8 @@ def rename_account(app: App, old: str, new: str) -> None:
     Stop the daemon first. A name without a vendor means the account of that name at either one. Rows that NEW has
     pulled already become one with those of OLD; no edit is lost, and nothing changes upstream.
     """
-    from syncer.cycle import jobs
-    from syncer.store import accounts
+    from syncer.store.write import accounts
+    from syncer.sync import jobs
 
     settings = app.settings()
 
@@ -208,7 +208,7 @@ def rename_account(app: App, old: str, new: str) -> None:
 
 def _renamings(conn: Reader, settings: Settings, old: str, new: str) -> list[tuple[str, str, str]]:
     """What the two names mean: vendor, old name, new name. UsageError with what to do where that cannot be."""
-    from syncer.store import accounts
+    from syncer.store.write import accounts
 
     known = {account.label for account in settings.accounts}
     vendor, _, rest = new.partition(".")

@@ -31,7 +31,7 @@ from syncer.errors import UsageError
 
 if TYPE_CHECKING:
     from syncer.config import Settings
-    from syncer.cycle.run import Run
+    from syncer.sync.run import Run
 
 #: How long the sandbox may take to start, in seconds.
 PATIENCE = 30.0
@@ -174,7 +174,7 @@ class _Demo:
         clash = self.clashes(number)
         show_table(("field", "agreed on before", "here", "upstream"), clash)
         self.command(f"queue resolve {number} --keep local")
-        from syncer.store import decisions
+        from syncer.store.write import decisions
 
         self.decide(lambda conn, at: decisions.resolve(conn, number, "local", at, "IN"))
         self.sync("telecmi-push")
@@ -194,7 +194,7 @@ class _Demo:
         self.expect(there, "a delete went upstream unasked")
         say(f"After a sync it is a tombstone here, change {number} is held, and upstream has it still.")
         self.command(f"queue approve {number}")
-        from syncer.store import decisions
+        from syncer.store.write import decisions
 
         self.decide(lambda conn, at: decisions.approve(conn, number, at))
         self.sync("telecmi-push")
@@ -236,7 +236,7 @@ class _Demo:
 
     def sync(self, *names: str) -> list[Run]:
         """One pass, as `syncer sync` makes it."""
-        from syncer.cycle import jobs
+        from syncer.sync import jobs
 
         chosen = jobs.select(jobs.specs(self.settings), names, None)
         runs = asyncio.run(jobs.sync(self.settings, chosen, who="syncer demo"))
@@ -246,7 +246,7 @@ class _Demo:
 
     def sql(self, statement: str, *values: object) -> list[tuple[Any, ...]]:
         """A statement by a client that knows nothing of syncer."""
-        from syncer.store.edits import as_any_client
+        from syncer.store.write.edits import as_any_client
 
         return as_any_client(self.path, statement, *values)
 
@@ -279,17 +279,17 @@ class _Demo:
 
     def clashes(self, number: int) -> list[tuple[str, str, str, str]]:
         """The three sides of a conflict."""
-        from syncer.store import report
-        from syncer.store.connect import Database
+        from syncer.store.db.connection import Database
+        from syncer.store.read import status_queries
 
         with Database(self.path, create=False) as db, db.read() as conn:
-            change = report.load_change(conn, number)
+            change = status_queries.load_change(conn, number)
         assert change is not None
-        return [(n, s["base"], s["local"], s["remote"]) for n, s in report.clashes_of(change).items()]
+        return [(n, s["base"], s["local"], s["remote"]) for n, s in status_queries.clashes_of(change).items()]
 
     def decide(self, decision: Any) -> None:
         """What a person says to a change."""
-        from syncer.store.connect import Database
+        from syncer.store.db.connection import Database
 
         with Database(self.path, create=False) as db, db.write() as conn:
             sentence = decision(conn, self.app.stamp())

@@ -247,8 +247,9 @@ def _unusable(path: Path, error: OSError) -> Finding:
 
 def check_database(settings: Settings) -> list[Finding]:
     """Whether the database itself is sound, and who may read it."""
-    from syncer.store import accounts, home, schema, shape, soundness
-    from syncer.store.connect import Database
+    from syncer.store.db import home, integrity, migrations, schema_diff
+    from syncer.store.db.connection import Database
+    from syncer.store.write import accounts
 
     path = settings.database.path
     if not path.exists():
@@ -267,26 +268,26 @@ def check_database(settings: Settings) -> list[Finding]:
         ]
     try:
         with Database(path, group=settings.database.group, create=False, busy_timeout=BUSY) as db:
-            if not schema.is_current(db):
+            if not migrations.is_current(db):
                 with db.read() as conn:
-                    empty = schema.current(conn) is None
+                    empty = migrations.current(conn) is None
                 text = f"{path.name} is {'empty' if empty else 'older than this version'}"
                 return [
                     *out,
                     Finding("warning", "database", text, "`syncer db upgrade`, or the next sync, mends it"),
                 ]
-            damage = soundness.quick_problems(db)
+            damage = integrity.quick_problems(db)
             if damage:
                 text = f"{path.name} is damaged: {damage[0]}"
                 return [*out, Finding("problem", "database", text, "stop the daemon and restore a backup")]
             with db.read() as conn:
-                guards = soundness.guard_problems(conn)
+                guards = integrity.guard_problems(conn)
                 away = None if guards else home.elsewhere(conn, home.place_of(path))
-                unique = shape.compare(conn).unique
+                unique = schema_diff.compare(conn).unique
                 unknown = [] if guards else accounts.strays(conn, {one.label for one in settings.accounts})
             with db.edit():
                 pass  # begins a write and writes nothing: is somebody in the way?
-            guards = guards or soundness.own_trigger_problems(db)
+            guards = guards or integrity.own_trigger_problems(db)
     except StoreBusyError:
         text = f"{path.name} is held by a program that has begun to write and does not end: nothing can be synced"
         mend = (
@@ -307,14 +308,14 @@ def check_database(settings: Settings) -> list[Finding]:
         out.append(Finding("problem" if stray.changes else "warning", stray.label, str(stray), stray.advice))
     if not guards:
         out.append(
-            Finding("ok", "database", f"{path.name} is sound, schema {schema.HEAD}, triggers in place")
+            Finding("ok", "database", f"{path.name} is sound, schema {migrations.HEAD}, triggers in place")
         )
     return out
 
 
 def check_sqlite(settings: Settings) -> list[Finding]:
     """Whether the SQLite that this Python links has a bug that matters here."""
-    from syncer.store.soundness import sqlite_version
+    from syncer.store.db.integrity import sqlite_version
 
     version = sqlite_version()
     number = tuple(int(part) for part in version.split("."))
@@ -342,9 +343,9 @@ async def check_upstream(
     """
     from syncer.cli.upstream import check_smartflo, check_telecmi
     from syncer.clock import SystemClock
-    from syncer.cycle.env import build
     from syncer.remote import http
-    from syncer.store.connect import Database
+    from syncer.store.db.connection import Database
+    from syncer.sync.env import build
 
     if heard is not None:
         http.heard.set(heard.take)

@@ -1,6 +1,6 @@
 """Whom a command means, whether an edit may be written, and what follows from it.
 
-The commands themselves are `contacts.py`; the writing is `store/edits.py`.
+The commands themselves are `contacts.py`; the writing is `store/write/edits.py`.
 """
 
 from __future__ import annotations
@@ -17,8 +17,8 @@ from syncer.errors import UsageError
 
 if TYPE_CHECKING:
     from syncer.config import Settings, TelecmiAccount
-    from syncer.store.connect import Database
-    from syncer.store.looking import Reader
+    from syncer.store.db.connection import Database
+    from syncer.store.db.read_only import Reader
 
 #: Option -> the column that it sets, in the vendor's order.
 OPTIONS = dict(
@@ -36,11 +36,11 @@ SWITCH = {column: f"--{option.replace('_', '-')}" for option, column in OPTIONS.
 
 def pick(conn: Reader, who: str, accounts: Mapping[str, TelecmiAccount]) -> dict[str, Any]:
     """The one contact that `who` means; UsageError, after showing what was found, when it is not one."""
-    from syncer.store import people
+    from syncer.store.read import contact_queries
 
     if not who:
         raise click.UsageError("WHO is empty; give a phone number, a contact_id or a row id")
-    found = people.find_contacts(conn, who, {name: one.region for name, one in accounts.items()})
+    found = contact_queries.find_contacts(conn, who, {name: one.region for name, one in accounts.items()})
     if len(found) == 1:
         return found[0]
     if found:
@@ -49,7 +49,7 @@ def pick(conn: Reader, who: str, accounts: Mapping[str, TelecmiAccount]) -> dict
             f"{len(found)} contacts may be meant: name one by its row id (id:{found[0]['id']}), "
             "or narrow it down with --account; nothing was changed"
         )
-    alike = people.list_any(conn, list(accounts), list(accounts), search=who, limit=5)
+    alike = contact_queries.list_any(conn, list(accounts), list(accounts), search=who, limit=5)
     if alike:
         rows = ((row["source_table"], row["source_id"], row["account"], row["name"]) for row in alike)
         show_table(("table", "row id", "account", "name"), rows, err=True)
@@ -95,9 +95,9 @@ def readable(number: str, region: str) -> str:
 
 def nobody_holds(conn: Reader, account: TelecmiAccount, number: str, *, but: int | None = None) -> None:
     """Refuse a number (E.164) that another living row of the account has."""
-    from syncer.store import people
+    from syncer.store.read import contact_queries
 
-    found = people.holders(conn, account.name, number, account.region, but=but)
+    found = contact_queries.holders(conn, account.name, number, account.region, but=but)
     if found:
         show_table(("row id", "account", "name", "deleted"), map(_brief, found), err=True)
         raise UsageError(
@@ -108,12 +108,12 @@ def nobody_holds(conn: Reader, account: TelecmiAccount, number: str, *, but: int
 
 def alive(conn: Reader, row: Mapping[str, Any]) -> None:
     """Refuse to touch a tombstone, and say how it comes back."""
-    from syncer.store import report
+    from syncer.store.read import status_queries
 
     if row["deleted_at"] is None:
         return
     number = row["id"]
-    for change in report.list_changes(conn, contact=number):
+    for change in status_queries.list_changes(conn, contact=number):
         if change["operation"] == "delete":
             raise UsageError(
                 f"contact row {number} is deleted here, as change {change['id']} ({change['state']}): "
@@ -127,7 +127,7 @@ def alive(conn: Reader, row: Mapping[str, Any]) -> None:
 
 def fill_in(db: Database, account: TelecmiAccount) -> None:
     """The number was read a moment ago: `phone_e164` need not wait for the daemon."""
-    from syncer.store.contacts import fill_phones
+    from syncer.store.write.contacts import fill_phones
 
     with db.write() as conn:
         fill_phones(conn, account.name, account.region)
@@ -139,10 +139,10 @@ def fill_in(db: Database, account: TelecmiAccount) -> None:
 def say_what_follows(db: Database, settings: Settings, account: TelecmiAccount, row_id: int) -> None:
     """Say what becomes of an edit that was written: which change it is, and what it waits for."""
     from syncer.cli.queue import touched_fields
-    from syncer.store import report
+    from syncer.store.read import status_queries
 
     with db.read() as conn:
-        changes = report.list_changes(conn, contact=row_id)
+        changes = status_queries.list_changes(conn, contact=row_id)
         touched = {change["id"]: touched_fields(conn, change, settings) for change in changes}
     if not changes:
         say("It was never sent: upstream hears nothing of it.")

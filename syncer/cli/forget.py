@@ -11,8 +11,8 @@ from syncer.cli.common import WORDS, App, count, emit_json, example, json_option
 from syncer.errors import UsageError
 
 if TYPE_CHECKING:
-    from syncer.store.forget import Found, Rows
-    from syncer.store.looking import Reader
+    from syncer.store.db.read_only import Reader
+    from syncer.store.write.forget import Found, Rows
 
 #: Rows that a person is shown before the question.
 MOST_SHOWN = 20
@@ -30,7 +30,7 @@ def forget(app: App, phone: str, yes: bool, as_json: bool) -> None:
     backups that were taken before keep what they hold: delete those, too, where the law asks for it.
     """
     from syncer.core.normalise import to_e164
-    from syncer.store import forget as removal
+    from syncer.store.write import forget as removal
 
     settings = app.settings()
     regions = dict.fromkeys(account.region for account in settings.accounts)
@@ -71,12 +71,12 @@ def forget(app: App, phone: str, yes: bool, as_json: bool) -> None:
 
 def _show(conn: Reader, found: Found, e164: str) -> None:
     """Who would go, on stderr: the question follows there."""
-    from syncer.store import report
+    from syncer.store.read import status_queries
 
     listed = [(table, row_id) for table, ids in found.rows.items() for row_id in ids]
     say(f"{count(len(listed), 'row')} with the number {e164}, of now or earlier:", err=True)
     for table, row_id in listed[:MOST_SHOWN]:
-        name = report.name_of(conn, table, row_id)
+        name = status_queries.name_of(conn, table, row_id)
         say(f"  {table} row {row_id}" + (f": {name}" if name else ""), err=True)
     if len(listed) > MOST_SHOWN:
         say(f"  ... and {len(listed) - MOST_SHOWN:,} more", err=True)

@@ -42,14 +42,15 @@ def held() -> None:
 @pass_app
 def list_(app: App, everything: bool, form: str | None, as_json: bool) -> None:
     """What is held now, with some of the rows."""
-    from syncer.store import names, report
+    from syncer.store.db import columns
+    from syncer.store.read import status_queries
 
     settings = app.settings()
     with app.reading(settings) as db, db.read() as conn:
-        holds = report.list_holds(conn, decided=everything)
-        rows = {hold["id"]: report.hold_rows(conn, hold["id"], EXAMPLES) for hold in holds}
+        holds = status_queries.list_holds(conn, decided=everything)
+        rows = {hold["id"]: status_queries.hold_rows(conn, hold["id"], EXAMPLES) for hold in holds}
     if form or as_json:
-        emit_list(holds, names.COLUMNS["held"], form or "json")
+        emit_list(holds, columns.COLUMNS["held"], form or "json")
         return
     if not holds:
         say("Nothing is held.")
@@ -64,14 +65,14 @@ def list_(app: App, everything: bool, form: str | None, as_json: bool) -> None:
 @pass_app
 def show(app: App, number: int, as_json: bool) -> None:
     """One of them, with all of its rows."""
-    from syncer.store import report
+    from syncer.store.read import status_queries
 
     settings = app.settings()
     with app.reading(settings) as db, db.read() as conn:
-        holds = report.list_holds(conn, number=number) if 0 < number <= LARGEST_ID else []
+        holds = status_queries.list_holds(conn, number=number) if 0 < number <= LARGEST_ID else []
         if not holds:
             raise UsageError(_unknown(number))
-        rows = report.hold_rows(conn, number)
+        rows = status_queries.hold_rows(conn, number)
     if as_json:
         emit_json(holds[0] | {"listed": rows})
         return
@@ -95,7 +96,8 @@ def reject(app: App, numbers: tuple[int, ...]) -> None:
 
 
 def _decide(app: App, numbers: Sequence[int], decision: Literal["approved", "rejected"]) -> None:
-    from syncer.store import holds, report
+    from syncer.store.read import status_queries
+    from syncer.store.write import holds
 
     settings = app.settings()
     said = {
@@ -108,7 +110,7 @@ def _decide(app: App, numbers: Sequence[int], decision: Literal["approved", "rej
                 raise UsageError(_unknown(number))
             with db.write() as conn:
                 before = holds.decide(conn, number, decision, app.stamp())
-                hold = report.list_holds(conn, number=number)
+                hold = status_queries.list_holds(conn, number=number)
             if before == "":
                 raise UsageError(_unknown(number))
             if before is not None:

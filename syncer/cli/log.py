@@ -11,7 +11,7 @@ import click
 from syncer.cli.common import App, count, example, json_option, local, pass_app, say, to_json
 
 if TYPE_CHECKING:
-    from syncer.store.feed import Entry
+    from syncer.store.read.feed import Entry
 
 #: Seconds between two looks of `--follow`, and entries taken at once.
 STEP = 0.5
@@ -33,7 +33,7 @@ def log(app: App, after: int | None, limit: int | None, follow: bool, as_json: b
     With --json an object a line, with the column names of change_log: remember the last `seq`, and
     go on from it.
     """
-    from syncer.store import feed
+    from syncer.store.read import feed
 
     settings = app.settings()
     if not settings.database.path.exists() and not follow:

@@ -1,6 +1,6 @@
 """What `syncer status` says of a job's proof: its last listing, what was noticed, what was not read.
 
-What is known is gathered in `store/facts.py`.
+What is known is gathered in `store/read/coverage.py`.
 """
 
 from __future__ import annotations
@@ -13,13 +13,13 @@ from syncer.cli.common import count, local, say_folded, span, when
 
 if TYPE_CHECKING:
     from syncer.config import Settings
-    from syncer.cycle.jobs import JobSpec
-    from syncer.store.facts import Facts, Wanted
+    from syncer.store.read.coverage import Facts, Wanted
+    from syncer.sync.jobs import JobSpec
 
 
 def wanted(settings: Settings, specs: Sequence[JobSpec], now: datetime) -> dict[str, Wanted]:
     """By TeleCMI account: the span of voicemails that the mirror is to cover."""
-    from syncer.store.facts import Wanted
+    from syncer.store.read.coverage import Wanted
 
     every = {spec.account: spec.every for spec in specs if spec.job == "telecmi-voicemails"}
     out = {}

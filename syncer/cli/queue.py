@@ -1,6 +1,6 @@
 """`syncer queue`: the changes on their way upstream, in plain words, and what a person says to them.
 
-What a decision means is left to `store/decisions.py`, the sending to the push.
+What a decision means is left to `store/write/decisions.py`, the sending to the push.
 """
 
 from __future__ import annotations
@@ -35,8 +35,8 @@ from syncer.errors import UsageError
 
 if TYPE_CHECKING:
     from syncer.config import Settings
-    from syncer.store.connect import Connection
-    from syncer.store.looking import Reader
+    from syncer.store.db.connection import Connection
+    from syncer.store.db.read_only import Reader
 
 numbers_argument = click.argument("numbers", metavar="N...", nargs=-1, required=True, type=int)
 
@@ -57,15 +57,15 @@ def list_(
     app: App, everything: bool, account: str | None, limit: int | None, form: str | None, as_json: bool
 ) -> None:
     """What each change is, why it waits, and what to do. Open changes only, unless --all is given."""
-    from syncer.store import report
+    from syncer.store.read import status_queries
 
     settings = app.settings()
     names = list(telecmi_accounts(settings, account)) if account else None
     with app.reading(settings) as db, db.read() as conn:
-        changes = report.list_changes(conn, names, settled=everything, limit=limit)
+        changes = status_queries.list_changes(conn, names, settled=everything, limit=limit)
         touched = {change["id"]: touched_fields(conn, change, settings) for change in changes}
     if form or as_json:
-        emit_list(changes, report.QUEUE_COLUMNS, form or "json")
+        emit_list(changes, status_queries.QUEUE_COLUMNS, form or "json")
         return
     if not changes:
         say("The queue is empty." if everything else "No change is open: upstream has everything.")
@@ -82,20 +82,20 @@ def list_(
 @pass_app
 def show(app: App, number: int, as_json: bool) -> None:
     """One change: its fields here and upstream; of a conflict all three sides."""
-    from syncer.store import people, report
+    from syncer.store.read import contact_queries, status_queries
 
     settings = app.settings()
     with app.reading(settings) as db, db.read() as conn:
-        change = report.load_change(conn, number) if 0 < number <= LARGEST_ID else None
+        change = status_queries.load_change(conn, number) if 0 < number <= LARGEST_ID else None
         if change is None:
             raise UsageError(f"there is no change {number}: `syncer queue list --all` shows them")
-        contact = people.load_contact(conn, change["contact_row"])
-        theirs = people.upstream_values(conn, change["contact_row"]) or {}
-        theirs = {**theirs, **report.upstream_in_conflict(conn, change["contact_row"])}
+        contact = contact_queries.load_contact(conn, change["contact_row"])
+        theirs = contact_queries.upstream_values(conn, change["contact_row"]) or {}
+        theirs = {**theirs, **status_queries.upstream_in_conflict(conn, change["contact_row"])}
         touched = touched_fields(conn, change, settings)
-    sides = report.clashes_of(change)
+    sides = status_queries.clashes_of(change)
     if as_json:
-        emit_json(report.queue_columns(change) | {"contact": contact, "sides": sides})
+        emit_json(status_queries.queue_columns(change) | {"contact": contact, "sides": sides})
         return
     now = app.now()
     tell_change(change, touched, now, {account.name for account in settings.telecmi})
@@ -128,7 +128,7 @@ def show(app: App, number: int, as_json: bool) -> None:
 @pass_app
 def approve(app: App, numbers: tuple[int, ...]) -> None:
     """Let held deletes go upstream."""
-    from syncer.store import decisions
+    from syncer.store.write import decisions
 
     _settle(app, numbers, lambda conn, number, _: decisions.approve(conn, number, app.stamp()))
 
@@ -138,7 +138,7 @@ def approve(app: App, numbers: tuple[int, ...]) -> None:
 @pass_app
 def retry(app: App, numbers: tuple[int, ...]) -> None:
     """Try rejected or waiting changes again, now."""
-    from syncer.store import decisions
+    from syncer.store.write import decisions
 
     _settle(app, numbers, lambda conn, number, _: decisions.retry(conn, number, app.stamp()))
 
@@ -148,7 +148,7 @@ def retry(app: App, numbers: tuple[int, ...]) -> None:
 @pass_app
 def discard(app: App, numbers: tuple[int, ...]) -> None:
     """Give changes up: the contacts show upstream's values again."""
-    from syncer.store import decisions
+    from syncer.store.write import decisions
 
     _settle(app, numbers, lambda conn, number, region: decisions.discard(conn, number, app.stamp(), region))
 
@@ -164,7 +164,7 @@ def discard(app: App, numbers: tuple[int, ...]) -> None:
 @pass_app
 def resolve(app: App, numbers: tuple[int, ...], keep: Literal["local", "remote"]) -> None:
     """Settle conflicts, by the values that `queue show` shows."""
-    from syncer.store import decisions
+    from syncer.store.write import decisions
 
     _settle(
         app, numbers, lambda conn, number, region: decisions.resolve(conn, number, keep, app.stamp(), region)
@@ -173,7 +173,7 @@ def resolve(app: App, numbers: tuple[int, ...], keep: Literal["local", "remote"]
 
 def _settle(app: App, numbers: Sequence[int], decide: Callable[[Connection, int, str], str]) -> None:
     """Carry out one decision a number, each in a transaction of its own; the first refusal ends it."""
-    from syncer.store import report
+    from syncer.store.read import status_queries
 
     settings = app.settings()
     with app.deciding(settings) as db:
@@ -181,7 +181,7 @@ def _settle(app: App, numbers: Sequence[int], decide: Callable[[Connection, int,
             if not 0 < number <= LARGEST_ID:
                 raise UsageError(f"there is no change {number}: `syncer queue list --all` shows them")
             with db.write() as conn:
-                change = report.load_change(conn, number)
+                change = status_queries.load_change(conn, number)
                 account = change["account"] if change else ""
                 sentence = decide(conn, number, region_of(settings, account))
             say(f"{sentence[:1].upper()}{sentence[1:]}.")
@@ -194,14 +194,14 @@ def touched_fields(conn: Reader, change: dict[str, Any], settings: Settings) -> 
     """The fields that a change is about, as far as is known before it is sent."""
     from syncer.core.merge import dirty_fields
     from syncer.core.model import Fields
-    from syncer.store import people
+    from syncer.store.read import contact_queries
 
     if change["fields"]:
         return [name for name in FIELDS if name in json.loads(change["fields"])]
     if change["operation"] != "update":
         return []
-    contact = people.load_contact(conn, change["contact_row"])
-    base = people.upstream_values(conn, change["contact_row"])
+    contact = contact_queries.load_contact(conn, change["contact_row"])
+    base = contact_queries.upstream_values(conn, change["contact_row"])
     if contact is None or base is None:
         return []
     region = region_of(settings, change["account"])

@@ -29,7 +29,7 @@ from syncer.remote.wire import Answer, NotJson
 
 if TYPE_CHECKING:
     from syncer.config import Settings
-    from syncer.store.connect import Connection
+    from syncer.store.db.connection import Connection
 
 #: Whatever of a path a sentence may hold.
 _PATH = re.compile(r"(?<![\w:/])~?(?:/[^\s,;:()'\"]+)+/?")
@@ -103,7 +103,7 @@ def _told(line: Line) -> str:
 
 
 def _machine(stamp: str) -> Iterator[str]:
-    from syncer.store.soundness import sqlite_version
+    from syncer.store.db.integrity import sqlite_version
 
     yield "== The machine"
     yield f"syncer {__version__}, Python {platform.python_version()}, SQLite {sqlite_version()}"
@@ -141,8 +141,8 @@ def _where(base_url: str) -> str:
 
 
 def _database(settings: Settings, stamp: str, hide: Callable[[str], str]) -> Iterator[str]:
-    from syncer.store import schema
-    from syncer.store.connect import Database
+    from syncer.store.db import migrations
+    from syncer.store.db.connection import Database
 
     yield "== The database"
     path = settings.database.path
@@ -152,7 +152,7 @@ def _database(settings: Settings, stamp: str, hide: Callable[[str], str]) -> Ite
         return
     try:
         with Database(path, group=settings.database.group, create=False) as db:
-            if not schema.is_current(db):
+            if not migrations.is_current(db):
                 yield "its schema is older than this version"
             else:
                 with db.read() as conn:
@@ -166,18 +166,19 @@ def _figures(
     conn: Connection, path: Path, settings: Settings, stamp: str, hide: Callable[[str], str]
 ) -> Iterator[str]:
     """The mirror in numbers, and each job's last run with our own sentence about it."""
-    from syncer.store import figures, report, schema
+    from syncer.store.db import migrations
+    from syncer.store.read import metric_queries, status_queries
 
     now = parse(stamp)
-    yield f"schema {schema.HEAD}"
-    for name, _, size in figures.file_sizes(path):
+    yield f"schema {migrations.HEAD}"
+    for name, _, size in metric_queries.file_sizes(path):
         yield f"{name}: {size / 1024**2:,.1f} MiB"
-    for table, rows in report.row_counts(conn).items():
+    for table, rows in status_queries.row_counts(conn).items():
         yield f"rows of {table}: {rows}"
-    queue = ", ".join(f"{state} {n}" for state, n in report.queue_counts(conn).items() if n)
+    queue = ", ".join(f"{state} {n}" for state, n in status_queries.queue_counts(conn).items() if n)
     yield f"queue: {queue or 'empty'}"
     labels = _numbered(settings)
-    for (job, account), facts in sorted(report.jobs(conn).items()):
+    for (job, account), facts in sorted(status_queries.jobs(conn).items()):
         known = next(
             (n for label, n in labels.items() if label == f"{job.partition('-')[0]}.{account}"), "of old"
         )
@@ -188,9 +189,9 @@ def _figures(
             + (f", failures in a row: {facts['failures']}" if facts["failures"] else "")
             + (f": {hide(str(facts['error']))}" if facts["error"] else "")
         )
-    for one in report.set_aside_counts(conn):
+    for one in status_queries.set_aside_counts(conn):
         yield f"set aside by {one['job']}: {one['rows']} rows, such as: {hide(str(one['reason']))}"
-    for one in report.list_holds(conn):
+    for one in status_queries.list_holds(conn):
         yield f"held for {one['job']}: {one['rows']} rows"
 
 

@@ -32,10 +32,10 @@ from syncer.cli.tables import show_table
 
 if TYPE_CHECKING:
     from syncer.config import Settings
-    from syncer.cycle.joblist import JobSpec
-    from syncer.store.accounts import Stray
-    from syncer.store.facts import Facts
-    from syncer.store.looking import Reader
+    from syncer.store.db.read_only import Reader
+    from syncer.store.read.coverage import Facts
+    from syncer.store.write.accounts import Stray
+    from syncer.sync.job_specs import JobSpec
 
 #: Seconds between two pictures of `--watch`.
 STEP = 2.0
@@ -85,11 +85,11 @@ def status(
 
     With --require it prints nothing as long as all of them hold.
     """
-    from syncer.cycle import joblist
+    from syncer.sync import job_specs
 
     settings = app.settings()
-    specs = joblist.specs(settings)
-    requirements = [parse_requirement(text, specs, joblist.JOBS) for text in required]
+    specs = job_specs.specs(settings)
+    requirements = [parse_requirement(text, specs, job_specs.JOBS) for text in required]
     if watch and (as_json or quiet or required):
         raise click.UsageError("--watch is for people: it goes without --json, --quiet and --require")
     while watch:
@@ -181,19 +181,21 @@ def gather(app: App, settings: Settings, specs: Sequence[JobSpec], now: datetime
     path = settings.database.path
     if not path.exists() or path.stat().st_size == 0:
         return _summary(settings, None, specs, {}, [], [], {}, [], {}, {}, None, [])
-    from syncer.store import accounts, facts, home, received, report, revision
+    from syncer.store.db import home, revision
+    from syncer.store.read import coverage, status_queries
+    from syncer.store.write import accounts, received
 
     with app.reading(settings) as db, db.read() as conn:
         return _summary(
             settings,
             revision.current(conn),
             specs,
-            report.queue_counts(conn),
-            report.list_holds(conn),
+            status_queries.queue_counts(conn),
+            status_queries.list_holds(conn),
             _waiting(conn),
-            report.jobs(conn),
-            report.set_aside_counts(conn),
-            facts.load(conn, proof.wanted(settings, specs, now)),
+            status_queries.jobs(conn),
+            status_queries.set_aside_counts(conn),
+            coverage.load(conn, proof.wanted(settings, specs, now)),
             received.clocks(conn),
             home.elsewhere(conn, home.place_of(path)),
             accounts.strays(conn, {account.label for account in settings.accounts}),
@@ -213,11 +215,11 @@ def _daemon(settings: Settings) -> dict[str, Any] | None:
 
 
 def _waiting(conn: Reader) -> list[dict[str, Any]]:
-    from syncer.store import report
+    from syncer.store.read import status_queries
 
     people = ("conflict", "rejected", "held")
-    open_changes = report.list_changes(conn)
-    return [report.queue_columns(change) for change in open_changes if change["state"] in people]
+    open_changes = status_queries.list_changes(conn)
+    return [status_queries.queue_columns(change) for change in open_changes if change["state"] in people]
 
 
 def _summary(

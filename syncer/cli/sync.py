@@ -1,4 +1,4 @@
-"""`syncer sync` and `syncer run`: one pass now, and the daemon. What a job does is left to `cycle`."""
+"""`syncer sync` and `syncer run`: one pass now, and the daemon. What a job does is left to `sync`."""
 
 from __future__ import annotations
 
@@ -25,8 +25,8 @@ from syncer.errors import AuthError, RemoteError, StoreError, TransientError, Us
 
 if TYPE_CHECKING:
     from syncer.config import Settings
-    from syncer.cycle.jobs import JobSpec, Planned
-    from syncer.cycle.run import Run
+    from syncer.sync.jobs import JobSpec, Planned
+    from syncer.sync.run import Run
 
 
 @click.command(
@@ -78,7 +78,7 @@ def run(ctx: click.Context, app: App) -> None:
 
 def choose(settings: Settings, names: Sequence[str], account: str | None) -> tuple[JobSpec, ...]:
     """The jobs that a person named; what is unknown is wrong usage."""
-    from syncer.cycle import jobs
+    from syncer.sync import jobs
 
     try:
         return jobs.select(jobs.specs(settings), names, account)
@@ -87,7 +87,7 @@ def choose(settings: Settings, names: Sequence[str], account: str | None) -> tup
 
 
 def _sync(settings: Settings, chosen: Sequence[JobSpec], full: bool, as_json: bool) -> int:
-    from syncer.cycle import jobs
+    from syncer.sync import jobs
 
     with progress_bars() as progress:
         runs = run_async(jobs.sync(settings, chosen, who="syncer sync", full=full, progress=progress))
@@ -146,15 +146,15 @@ def _label(run: Run | Planned) -> str:
 def durations(settings: Settings, runs: Sequence[Run]) -> dict[int, float]:
     """How long each run took, in seconds, as its record says."""
     from syncer.core.cursor import parse
-    from syncer.store import report
-    from syncer.store.connect import Database
+    from syncer.store.db.connection import Database
+    from syncer.store.read import status_queries
 
     ids = [run.id for run in runs if run.id]
     if not ids:
         return {}
     try:
         with Database(settings.database.path, create=False) as db, db.read() as conn:
-            times = report.run_times(conn, ids)
+            times = status_queries.run_times(conn, ids)
     except StoreError:
         return {}  # the runs themselves tell what is wrong with the database
     return {run: (parse(end) - parse(begin)).total_seconds() for run, (begin, end) in times.items()}
@@ -179,7 +179,7 @@ def _as_json(run: Run, seconds: Mapping[int, float]) -> dict[str, Any]:
 
 
 def _dry_run(settings: Settings, chosen: Sequence[JobSpec], full: bool, as_json: bool) -> int:
-    from syncer.cycle import jobs
+    from syncer.sync import jobs
 
     with progress_bars() as progress:
         plans = run_async(jobs.dry_run(settings, chosen, full=full, progress=progress))

@@ -19,7 +19,7 @@ from syncer.remote.probe import probe
 if TYPE_CHECKING:
     from syncer.config import SmartfloAccount, TelecmiAccount
     from syncer.core.model import Page
-    from syncer.cycle.env import SmartfloSource, TelecmiSource
+    from syncer.sync.env import SmartfloSource, TelecmiSource
 
 #: How long one account may take in all, in seconds.
 PATIENCE = 20.0

@@ -27,8 +27,8 @@ from syncer.cli.sync import advise, choose
 from syncer.errors import AuthError
 
 if TYPE_CHECKING:
-    from syncer.cycle.verify import Verified
-    from syncer.store.comparing import Difference
+    from syncer.store.read.verify_diff import Difference
+    from syncer.sync.verify import Verified
 
 #: Differences of one kind that a person is shown; `--json` has them all.
 MOST_SHOWN = 20
@@ -46,7 +46,7 @@ def verify(ctx: click.Context, app: App, jobs: tuple[str, ...], account: str | N
     Exit 0 only if nothing differs. Told apart are edits made here that still wait to be pushed, what a
     safety limit or a person keeps, and voicemails that the vendor has cleared away (those are no fault).
     """
-    from syncer.cycle.verify import verify as hold_against
+    from syncer.sync.verify import verify as hold_against
 
     settings = app.settings(logs="error", credentials="sent")
     chosen = choose(settings, jobs, account)

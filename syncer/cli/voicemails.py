@@ -48,18 +48,19 @@ def list_(
     as_json: bool,
 ) -> None:
     """Newest first, with the caller's name from any provider's contacts."""
-    from syncer.store import names, people
+    from syncer.store.db import columns
+    from syncer.store.read import contact_queries
 
     settings = app.settings()
     accounts = list(telecmi_accounts(settings, account))
     begin = _since(app, since) if since is not None else None
     with app.reading(settings) as db, db.read() as conn:
-        rows = people.list_voicemails(
+        rows = contact_queries.list_voicemails(
             conn, accounts, since=begin, unknown=unknown, search=search, limit=limit
         )
     if form or as_json:
-        columns = (*names.COLUMNS["telecmi_voicemails"], "caller_name", "caller_company")
-        emit_list(rows, columns, form or "json")
+        names = (*columns.COLUMNS["telecmi_voicemails"], "caller_name", "caller_company")
+        emit_list(rows, names, form or "json")
         return
     now = app.now()
     if not rows:

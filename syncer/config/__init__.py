@@ -1,6 +1,6 @@
 """The config file and its secrets, as frozen settings with every problem told at once.
 
-What the settings mean for a job is left to `cycle`; whether an upstream takes the credentials, to `doctor`.
+What the settings mean for a job is left to `sync`; whether an upstream takes the credentials, to `doctor`.
 """
 
 from __future__ import annotations

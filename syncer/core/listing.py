@@ -1,7 +1,7 @@
 """What a listing proves: walks the pages of one list call and certifies how it ended.
 
 Pure: `Walk` is told what came and says what to ask for next; it holds counts and digests, never
-rows, so that its memory does not grow with the listing. Fetching is left to `cycle`, and what
+rows, so that its memory does not grow with the listing. Fetching is left to `sync`, and what
 follows from a certificate to `limits.py` and the store.
 """
 

@@ -1,6 +1,6 @@
 """What to do with each change of the queue, once the directory was looked at.
 
-Pure. Looking, sending and writing down are left to `cycle/push.py` and the store; what the look
+Pure. Looking, sending and writing down are left to `sync/push.py` and the store; what the look
 itself settled has already happened in `contacts.py`.
 """
 

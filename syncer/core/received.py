@@ -1,7 +1,7 @@
 """When a voicemail came in: by the vendor's `time`, or by the epoch in its file name.
 
 The two differ by 5 h 30 min on some accounts, and nobody says which one is right, so it is measured per account.
-Pure decisions over epoch milliseconds; what was learned is kept by `store.received`, gathered by `cycle.received`.
+Pure decisions over epoch milliseconds; what was learned is kept by `store/write/received.py`, gathered by `sync/received.py`.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """How long to wait before asking again, by our own reckoning or as a vendor said.
 
 Arithmetic only: chance and the clock are arguments. The waiting itself is left to `remote`, and
-the pause of a job that failed to `cycle`.
+the pause of a job that failed to `sync`.
 """
 
 from __future__ import annotations

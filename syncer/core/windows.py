@@ -1,6 +1,6 @@
 """Voicemail windows: which spans of time to read now, from what was verified when.
 
-Pure interval arithmetic over epoch milliseconds. Reading them is left to `cycle`.
+Pure interval arithmetic over epoch milliseconds. Reading them is left to `sync`.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""The daemon: all jobs on their schedule until a signal ends it. What a job does is left to `cycle`."""
+"""The daemon: all jobs on their schedule until a signal ends it. What a job does is left to `sync`."""
 
 from __future__ import annotations
 

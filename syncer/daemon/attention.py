@@ -1,6 +1,6 @@
 """Logs what begins to wait for a person, once, and keeps what waits now for the pages and systemd.
 
-What counts is read in `store/attention`; where it is shown is left to `service` and `pages`.
+What counts is read in `store/read/attention`; where it is shown is left to `service` and `pages`.
 """
 
 from __future__ import annotations
@@ -8,9 +8,9 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from syncer.cycle.env import Env
-from syncer.store import attention
-from syncer.store.attention import Waiting
+from syncer.store.read import attention
+from syncer.store.read.attention import Waiting
+from syncer.sync.env import Env
 
 
 class Attention:

@@ -15,7 +15,7 @@ from prometheus_client.registry import Collector
 
 from syncer import __version__
 from syncer.core.model import State
-from syncer.store.figures import Figures, Totals
+from syncer.store.read.metric_queries import Figures, Totals
 
 
 @dataclass(frozen=True, slots=True)

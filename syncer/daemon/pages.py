@@ -12,11 +12,12 @@ from datetime import datetime
 from typing import Any
 
 from syncer.config import Http
-from syncer.cycle.env import Env
-from syncer.daemon import care, metrics, web
+from syncer.daemon import file_maintenance, metrics, web
 from syncer.daemon.listener import Server
 from syncer.logs import Edges
-from syncer.store import attention, figures, shape
+from syncer.store.db import schema_diff
+from syncer.store.read import attention, metric_queries
+from syncer.sync.env import Env
 
 #: (provider, account) -> requests made, seconds waited for the budget, since the daemon started.
 Spent = dict[tuple[str, str], tuple[int, float]]
@@ -39,7 +40,7 @@ class Pages:
         self._started = started
         self._edges = edges
         self._log = log
-        self._totals = figures.Totals()
+        self._totals = metric_queries.Totals()
         self._spent: Spent = {}
         self._server: Server | None = None
 
@@ -69,16 +70,16 @@ class Pages:
         What waits for a person is named, and leaves the answer as it is.
         """
         store = self._env().store
-        if broken := (await store.read(shape.compare)).in_words():
+        if broken := (await store.read(schema_diff.compare)).in_words():
             return False, {"status": "failing", "reasons": broken, "attention": [], "jobs": []}
-        found = await store.read(figures.read_jobs)
+        found = await store.read(metric_queries.read_jobs)
         waiting = await store.read(attention.load)
-        reasons = figures.stale_reasons(found)
+        reasons = metric_queries.stale_reasons(found)
         body = {
             "status": "failing" if reasons else "ok",
             "reasons": reasons,
             "attention": self._problems() + [f"{one}: {one.command}" for one in waiting],
-            "jobs": [figures.as_json(job) for job in found],
+            "jobs": [metric_queries.as_json(job) for job in found],
         }
         return not reasons, body
 
@@ -86,12 +87,12 @@ class Pages:
         """The page for Prometheus."""
         env = self._env()
         config, path = env.settings.backup, env.settings.database.path
-        read = await env.store.read(figures.read_figures, self._totals)
-        made = care.backups(config.path, path, env.now()) if config.enabled else []
+        read = await env.store.read(metric_queries.read_figures, self._totals)
+        made = file_maintenance.backups(config.path, path, env.now()) if config.enabled else []
         live = metrics.Live(
             started=self._started.timestamp(),
             spent=self._by_account(env),
-            sizes=list(figures.file_sizes(path)),
+            sizes=list(metric_queries.file_sizes(path)),
             last_backup=made[-1][0].timestamp() if made else None,
             backups=config.enabled,
         )

@@ -1,6 +1,6 @@
 """`syncer run`: starts everything in order, takes signals, and ends at a safe point.
 
-What a job does is left to `cycle`, when it runs to `crew`, how the world watches to `pages`.
+What a job does is left to `sync`, when it runs to `crew`, how the world watches to `pages`.
 """
 
 from __future__ import annotations
@@ -20,19 +20,19 @@ from typing import TypeVar
 
 from syncer.clock import Clock, SystemClock
 from syncer.config import Settings, load_settings
-from syncer.cycle import env as environment
-from syncer.cycle import jobs
 from syncer.daemon.attention import Attention
-from syncer.daemon.chores import Chores
-from syncer.daemon.crew import Crew, Watch
+from syncer.daemon.job_runner import Crew, Watch
 from syncer.daemon.listener import ListenError, listen
+from syncer.daemon.maintenance import Chores
 from syncer.daemon.notify import Notifier
 from syncer.daemon.pages import Pages
 from syncer.daemon.worker import Worker
 from syncer.errors import ConfigError, LockedError, SchemaError, StoreBusyError, StoreError, SyncerError
 from syncer.locks import DAEMON, Locks
 from syncer.logs import Edges, get_logger, set_up_logs
-from syncer.store.connect import Database
+from syncer.store.db.connection import Database
+from syncer.sync import env as environment
+from syncer.sync import jobs
 
 T = TypeVar("T")
 

@@ -12,12 +12,12 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
-from syncer.cycle.jobs import JobSpec
-from syncer.cycle.run import Run
-from syncer.daemon import pace
+from syncer.daemon import intervals
 from syncer.errors import AuthError, SyncerError, TransientError
 from syncer.locks import Locks
 from syncer.logs import Edges
+from syncer.sync.jobs import JobSpec
+from syncer.sync.run import Run
 
 #: How often a worker looks again for a lock that another process has, in seconds.
 LOCK_STEP = 2.0
@@ -55,7 +55,7 @@ class Surroundings:
     save_pause: Callable[[list[JobSpec], float], Awaitable[None]]
     chatty: bool = False  #: somebody reads along on a terminal
     #: Seconds that a whole run may take, and seconds that it may take between signs of progress.
-    limits: tuple[float, float] = (pace.LONGEST_RUN, pace.LONGEST_SILENCE)
+    limits: tuple[float, float] = (intervals.LONGEST_RUN, intervals.LONGEST_SILENCE)
     lock_step: float = LOCK_STEP
     late: float = LATE
 
@@ -134,14 +134,14 @@ class Worker:
         self._around.put_off(self.name, seconds)
 
     def _rest_after(self, took: float, retry_after: float | None = None) -> None:
-        wait = pace.until_next(
+        wait = intervals.until_next(
             self.spec.every.total_seconds(),
             took,
             self.failures,
             self._around.rand(),
             retry_after=retry_after,
         )
-        self.rest(wait, edits_wait=pace.after_edit(wait, self.failures, retry_after))
+        self.rest(wait, edits_wait=intervals.after_edit(wait, self.failures, retry_after))
 
     def resume(self) -> None:
         """A person's run showed that the credentials are good: go on."""
@@ -297,7 +297,7 @@ class Worker:
         locked_for = None
         if refusal.locked_until is not None:
             locked_for = (refusal.locked_until - around.now()).total_seconds()
-        seconds = pace.pause(shared.refusals, locked_for)
+        seconds = intervals.pause(shared.refusals, locked_for)
         shared.until = around.mono() + seconds
         around.edges.failing(
             shared.key,

@@ -22,8 +22,8 @@ import httpx
 
 from syncer.core.retry import MOST_HALVINGS, backoff, halvings_left, parse_http_date, parse_retry_after
 from syncer.errors import BadAnswerError, RemoteError, TransientError
-from syncer.remote.judge import Judge, broken, judge_status, misshapen
 from syncer.remote.proxy import proxy_for
+from syncer.remote.response_errors import Judge, broken, judge_status, misshapen
 from syncer.remote.transport import connect
 from syncer.remote.unpack import LARGEST_ANSWER
 from syncer.remote.wire import Answer, Call, NotJson, encode, read_body

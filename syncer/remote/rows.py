@@ -1,7 +1,7 @@
 """Lenient reading of one page of rows: what can be understood is, what cannot is set aside.
 
 Nothing here raises on odd content. Which columns a vendor's row has is left to its adapter, and
-what becomes of rows set aside, to `cycle`.
+what becomes of rows set aside, to `sync`.
 """
 
 from __future__ import annotations

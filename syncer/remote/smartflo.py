@@ -1,6 +1,6 @@
 """Smartflo: its calls, its envelope and its rows (docs.smartflo.tatatelebusiness.com/reference/).
 
-Which pages to ask for and how far the cursor moves is left to `cycle` and `core.cursor`. Repeated
+Which pages to ask for and how far the cursor moves is left to `sync` and `core.cursor`. Repeated
 logins get an account locked out, so this module would rather not log in than do so once too often.
 """
 
@@ -17,7 +17,7 @@ from syncer.core.retry import parse_ist
 from syncer.errors import AuthError, BadAnswerError
 from syncer.remote import rows as read
 from syncer.remote.http import Door
-from syncer.remote.judge import broken, judge_status, misshapen, overloaded
+from syncer.remote.response_errors import broken, judge_status, misshapen, overloaded
 from syncer.remote.session import Session
 from syncer.remote.tokens import LONGEST_LIFE, Lockout, Token, TokenStore
 from syncer.remote.wire import Answer, Call, Json, NotJson

@@ -1,6 +1,6 @@
 """TeleCMI: its calls, its envelope and its rows (facts and sources: doc.telecmi.com/chub/docs/).
 
-Which pages to ask for and what they prove is left to `cycle` and `core.listing`; what of a write
+Which pages to ask for and what they prove is left to `sync` and `core.listing`; what of a write
 is known after an OutcomeUnknownError, to the push.
 """
 
@@ -14,13 +14,13 @@ from syncer.core.normalise import to_e164, utc_text, written_like
 from syncer.core.received import StampSource, read_stamps, read_time, received_ms
 from syncer.errors import AuthError, BadAnswerError, PermissionDeniedError, RejectedError
 from syncer.remote import rows as read
+from syncer.remote.error_text import named_field, with_vendor_text
 from syncer.remote.http import Door
-from syncer.remote.judge import broken, judge_status, misshapen, overloaded
+from syncer.remote.response_errors import broken, judge_status, misshapen, overloaded
 from syncer.remote.rows import UnreadableRowError
 from syncer.remote.session import Session
 from syncer.remote.tokens import LONGEST_LIFE, Token, TokenStore
 from syncer.remote.wire import Answer, Call, Json
-from syncer.remote.wording import named_field, with_vendor_text
 
 LOGIN = "/v2/user/login"
 DIRECTORY = "/v3/contact/get"

@@ -18,7 +18,7 @@ from typing import Any
 
 import pytest
 
-from syncer.store.revision import HEAD, REVISIONS
+from syncer.store.db.revision import HEAD, REVISIONS
 from tests.cli.conftest import ROOT, Done, Syncer, Upstream
 
 #: The revision after this version's.

@@ -21,7 +21,7 @@ import httpx
 import pytest
 
 from syncer.config import Settings, settings_from
-from syncer.cycle import jobs
+from syncer.sync import jobs
 from tests.office import forget_home
 
 ROOT = Path(__file__).resolve().parent.parent.parent

@@ -8,9 +8,9 @@ import httpx
 import pytest
 
 from syncer.config import Settings
-from syncer.cycle import jobs
-from syncer.store import attention
-from syncer.store.connect import Database
+from syncer.store.db.connection import Database
+from syncer.store.read import attention
+from syncer.sync import jobs
 from tests.daemon.conftest import Daemon, Manager, Sandbox, free_port, until
 
 NOW = "2026-11-21T09:30:00.000Z"

@@ -15,13 +15,13 @@ import pytest
 
 from syncer.config import Backup, Retention, Settings
 from syncer.core.normalise import utc_text
-from syncer.cycle import jobs
-from syncer.cycle.env import Store
-from syncer.daemon import care, metrics
+from syncer.daemon import file_maintenance, metrics
 from syncer.errors import SchemaError, StoreError
 from syncer.locks import Locks
-from syncer.store import figures
-from syncer.store.connect import Connection, Database
+from syncer.store.db.connection import Connection, Database
+from syncer.store.read import metric_queries
+from syncer.sync import jobs
+from syncer.sync.env import Store
 
 NOW = datetime(2026, 11, 21, 9, 30, tzinfo=UTC)
 
@@ -47,7 +47,7 @@ def add_runs(db: Database, job: str, count: int, at: datetime, **counts: int) ->
 
 def forget(db: Database, settings: Settings, retention: Retention) -> tuple[int, int]:
     locks = Locks(db.path, "a test")
-    return asyncio.run(care.forget(Store(db), locks, retention, NOW, jobs.specs(settings)))
+    return asyncio.run(file_maintenance.forget(Store(db), locks, retention, NOW, jobs.specs(settings)))
 
 
 def count(db: Database, table: str) -> int:
@@ -55,8 +55,8 @@ def count(db: Database, table: str) -> int:
         return int(conn.exec_driver_sql(f"SELECT count(*) FROM {table}").scalar_one())
 
 
-def totals_of(db: Database) -> figures.Totals:
-    totals = figures.Totals()
+def totals_of(db: Database) -> metric_queries.Totals:
+    totals = metric_queries.Totals()
     with db.read() as conn:
         totals.read(conn)
     return totals
@@ -172,9 +172,9 @@ def test_a_large_log_is_written_back_and_cut(db: Database) -> None:
     with contextlib.closing(sqlite3.connect(db.path)) as keeps_it_open:
         keeps_it_open.execute("SELECT 1 FROM sqlite_master").fetchall()
         grow_wal(db)
-        assert care.wal_size(db) > care.LARGE_WAL
-        assert care.shrink_wal(db)
-        assert care.wal_size(db) == 0
+        assert file_maintenance.wal_size(db) > file_maintenance.LARGE_WAL
+        assert file_maintenance.shrink_wal(db)
+        assert file_maintenance.wal_size(db) == 0
         assert db.pragma("PRAGMA busy_timeout") == [(10_000,)]
 
 
@@ -184,23 +184,23 @@ def test_a_long_reader_costs_neither_the_log_nor_the_writers_their_patience(db: 
         reader.execute("BEGIN")
         reader.execute("SELECT count(*) FROM sync_runs").fetchall()
         grow_wal(db)
-        assert not care.shrink_wal(db)
+        assert not file_maintenance.shrink_wal(db)
         reader.execute("ROLLBACK")
-        assert care.shrink_wal(db)
+        assert file_maintenance.shrink_wal(db)
 
 
 def test_statistics_are_renewed(db: Database) -> None:
     add_runs(db, "telecmi-push", 2000, NOW)
     with db.read() as conn:  # what the planner was asked for is what is worth its statistics
         conn.exec_driver_sql("SELECT * FROM sync_runs WHERE job = 'x' AND account = 'y'").all()
-    care.optimize(db)
+    file_maintenance.optimize(db)
     with db.read() as conn:
         assert conn.exec_driver_sql("SELECT count(*) FROM sqlite_stat1 WHERE tbl = 'sync_runs'").scalar_one()
 
 
 def test_a_damaged_backup_is_told_and_costs_no_older_one(db: Database, tmp_path: Path) -> None:
     config = Backup(True, timedelta(days=1), 1, tmp_path / "backups")
-    first = care.make_backup(config, db.path, NOW)
+    first = file_maintenance.make_backup(config, db.path, NOW)
     # An index that disagrees with its table: VACUUM copies both as they are.
     with db.edit() as conn:
         conn.exec_driver_sql("CREATE TABLE ballast (x)")
@@ -212,21 +212,25 @@ def test_a_damaged_backup_is_told_and_costs_no_older_one(db: Database, tmp_path:
             "UPDATE sqlite_master SET sql = 'CREATE INDEX ballast_x ON ballast (-x)' WHERE name = 'ballast_x'"
         )
     with pytest.raises(SchemaError, match="is damaged"):
-        care.make_backup(config, db.path, NOW + timedelta(days=1))
-    assert [path for _, path in care.backups(config.path, db.path, NOW + timedelta(days=9))] == [first]
+        file_maintenance.make_backup(config, db.path, NOW + timedelta(days=1))
+    assert [path for _, path in file_maintenance.backups(config.path, db.path, NOW + timedelta(days=9))] == [
+        first
+    ]
     assert [path.name for path in config.path.iterdir()] == [first.name]
 
 
 def test_backups_are_whole_private_and_no_more_than_asked_for(db: Database, tmp_path: Path) -> None:
     config = Backup(True, timedelta(days=1), 3, tmp_path / "backups")
-    assert care.backup_due(config, db.path, NOW)
+    assert file_maintenance.backup_due(config, db.path, NOW)
     (tmp_path / "backups").mkdir()
     (tmp_path / "backups" / "syncer-20200101T000000Z.db.part").write_text("half of one")
     (tmp_path / "backups" / "somebody-elses.db").write_text("not ours")
     made = []
     for day in range(5):
-        made.append(care.make_backup(config, db.path, NOW + timedelta(days=day)))
-    assert [path for _, path in care.backups(config.path, db.path, NOW + timedelta(days=9))] == made[2:]
+        made.append(file_maintenance.make_backup(config, db.path, NOW + timedelta(days=day)))
+    assert [
+        path for _, path in file_maintenance.backups(config.path, db.path, NOW + timedelta(days=9))
+    ] == made[2:]
     assert sorted(path.name for path in config.path.iterdir()) == sorted(
         ["somebody-elses.db", *(path.name for path in made[2:])]
     )
@@ -235,40 +239,42 @@ def test_backups_are_whole_private_and_no_more_than_asked_for(db: Database, tmp_
         assert copy.execute("PRAGMA integrity_check").fetchall() == [("ok",)]
         assert copy.execute("SELECT count(*) FROM sync_jobs").fetchone() == (5,)
     last = NOW + timedelta(days=4)
-    assert not care.backup_due(config, db.path, last + timedelta(hours=23))
-    assert care.backup_due(config, db.path, last + timedelta(hours=24))
+    assert not file_maintenance.backup_due(config, db.path, last + timedelta(hours=23))
+    assert file_maintenance.backup_due(config, db.path, last + timedelta(hours=24))
 
 
 @pytest.mark.parametrize("ahead", [timedelta(hours=5, minutes=30), timedelta(days=60), timedelta(days=3650)])
 def test_backups_dated_ahead_are_the_oldest(db: Database, tmp_path: Path, ahead: timedelta) -> None:
     config = Backup(True, timedelta(hours=1), 2, tmp_path / "backups")
     for hour in range(2):
-        care.make_backup(config, db.path, NOW + ahead + timedelta(hours=hour))
+        file_maintenance.make_backup(config, db.path, NOW + ahead + timedelta(hours=hour))
     made = []
     for hour in range(3):
         now = NOW + timedelta(hours=hour)
-        assert care.backup_due(config, db.path, now)
-        made.append(care.make_backup(config, db.path, now))
-        assert not care.backup_due(config, db.path, now + timedelta(minutes=59))
-        assert care.backups(config.path, db.path, now)[-1][1] == made[-1]
-    assert [path for _, path in care.backups(config.path, db.path, now)] == made[1:]
+        assert file_maintenance.backup_due(config, db.path, now)
+        made.append(file_maintenance.make_backup(config, db.path, now))
+        assert not file_maintenance.backup_due(config, db.path, now + timedelta(minutes=59))
+        assert file_maintenance.backups(config.path, db.path, now)[-1][1] == made[-1]
+    assert [path for _, path in file_maintenance.backups(config.path, db.path, now)] == made[1:]
 
 
 def test_a_backup_that_cannot_be_written_is_told(db: Database, tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
     with pytest.raises(StoreError, match=r"backup\.path"):
-        care.make_backup(Backup(True, timedelta(days=1), 3, tmp_path / "file" / "x"), db.path, NOW)
+        file_maintenance.make_backup(
+            Backup(True, timedelta(days=1), 3, tmp_path / "file" / "x"), db.path, NOW
+        )
 
 
 @pytest.mark.anyio
 async def test_work_in_the_background_gives_its_value_or_its_error() -> None:
-    assert await care.in_background(lambda: 3) == 3
+    assert await file_maintenance.in_background(lambda: 3) == 3
 
     def fail() -> None:
         raise StoreError("no")
 
     with pytest.raises(StoreError):
-        await care.in_background(fail)
+        await file_maintenance.in_background(fail)
 
 
 # -- the figures ---------------------------------------------------------------------------------------
@@ -280,9 +286,9 @@ def sample(page: bytes) -> dict[str, float]:
 
 
 def page_of(db: Database) -> dict[str, float]:
-    totals = figures.Totals()
+    totals = metric_queries.Totals()
     with db.read() as conn:
-        read = figures.read_figures(conn, totals)
+        read = metric_queries.read_figures(conn, totals)
     live = metrics.Live(
         NOW.timestamp(), {("telecmi", "main"): (7, 1.5)}, [("wal_bytes", "its size", 10)], None, True
     )
@@ -334,17 +340,17 @@ def test_health_names_each_job_that_is_stale(db: Database, settings: Settings) -
             "UPDATE sync_jobs SET last_ok_at = strftime('%Y-%m-%dT%H:%M:%fZ', 'now', '-200 seconds')"
         )
     with db.read() as conn:
-        found = figures.read_jobs(conn)
-    reasons = figures.stale_reasons(found)
+        found = metric_queries.read_jobs(conn)
+    reasons = metric_queries.stale_reasons(found)
     assert len(reasons) == 1
     assert reasons[0].startswith("telecmi-push of telecmi.main was last well 20")
     push_off = replace(settings.telecmi[0], push=replace(settings.telecmi[0].push, enabled=False))
     jobs.register(db, replace(settings, accounts=(push_off, *settings.smartflo)))
     with db.read() as conn:
-        assert figures.stale_reasons(figures.read_jobs(conn)) == []
+        assert metric_queries.stale_reasons(metric_queries.read_jobs(conn)) == []
 
 
 def test_sizes_are_those_of_the_files(db: Database) -> None:
-    sizes: dict[str, Any] = {name: size for name, _, size in figures.file_sizes(db.path)}
+    sizes: dict[str, Any] = {name: size for name, _, size in metric_queries.file_sizes(db.path)}
     assert sizes["database_bytes"] == db.path.stat().st_size
     assert sizes["disk_free_bytes"] > 0

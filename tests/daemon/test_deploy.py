@@ -14,7 +14,7 @@ import pytest
 
 from syncer.config import Credentials, load_settings
 from syncer.daemon import metrics
-from syncer.store import figures
+from syncer.store.read import metric_queries
 
 ROOT = Path(__file__).resolve().parent.parent.parent
 DEPLOY = ROOT / "deploy"
@@ -210,13 +210,15 @@ def test_the_real_thing_needs_root(script: str) -> None:
 
 def known_metrics() -> set[str]:
     """Every metric that the daemon shows, by the name that a query uses."""
-    job = figures.JobHealth("telecmi-push", "main", "telecmi", 1, 1, 1, False, 0, False)
+    job = metric_queries.JobHealth("telecmi-push", "main", "telecmi", 1, 1, 1, False, 0, False)
     key = ("telecmi-push", "main")
-    read = figures.Figures(
+    read = metric_queries.Figures(
         (job,), {("main", "queued"): 0, ("main", "conflict"): 0}, {"main": 0.0}, {key: 0}, {key: 0}, {key: 0}
     )
-    totals = figures.Totals({key: dict.fromkeys(figures.COUNTED, 0)}, {(*key, "ok"): 1}, {key: ("ok", 1.0)})
-    sizes = list(figures.file_sizes(Path(__file__)))
+    totals = metric_queries.Totals(
+        {key: dict.fromkeys(metric_queries.COUNTED, 0)}, {(*key, "ok"): 1}, {key: ("ok", 1.0)}
+    )
+    sizes = list(metric_queries.file_sizes(Path(__file__)))
     live = metrics.Live(1.0, {("telecmi", "main"): (0, 0.0)}, sizes, 1.0, True)
     page = metrics.render(read, totals, live).decode()
     return set(re.findall(r"^(syncer_[a-z_]+)", page, re.MULTILINE))

@@ -18,13 +18,13 @@ from typing import Any
 import pytest
 
 from syncer.config import Settings, settings_from
-from syncer.cycle import jobs
-from syncer.cycle.env import Env
-from syncer.cycle.jobs import JobSpec
-from syncer.cycle.run import Run
-from syncer.daemon import care
+from syncer.daemon import file_maintenance
 from syncer.locks import Locks
 from syncer.sandbox import World
+from syncer.sync import jobs
+from syncer.sync.env import Env
+from syncer.sync.jobs import JobSpec
+from syncer.sync.run import Run
 from tests.daemon.timeless import NOW, Process, Time, live
 from tests.office import LOGIN, unpaced
 
@@ -229,10 +229,10 @@ def test_failures_23_a_reader_held_open_stops_nobody_and_its_log_is_cut_after_it
             await asyncio.sleep(HOUR)
             assert house.runs(since)["telecmi-contacts"] in (3, 4)
             assert house.sql("SELECT state FROM change_queue") == [("done",)]
-            assert care.wal_size(db) > care.LARGE_WAL
+            assert file_maintenance.wal_size(db) > file_maintenance.LARGE_WAL
             reader.execute("ROLLBACK")
         await asyncio.sleep(300)
-        assert care.wal_size(db) <= care.LARGE_WAL
+        assert file_maintenance.wal_size(db) <= file_maintenance.LARGE_WAL
         assert house.log.said("failing") == []
 
     inside(settings, body)

@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from syncer.clock import SystemClock
-from syncer.daemon import pace
+from syncer.daemon import intervals
 from syncer.daemon.schedule import Alarm, Schedule
 
 NOW = datetime(2026, 11, 21, 9, 30, tzinfo=UTC)
@@ -145,28 +145,28 @@ async def test_an_alarm_can_be_put_off_and_brought_forward() -> None:
 def test_a_rest_is_never_nothing_and_never_more_than_four_times_every(
     every: float, took: float, failures: int, rand: float
 ) -> None:
-    wait = pace.until_next(every, took, failures, rand)
-    assert every / 10 <= wait <= every * 4 * (1 + pace.JITTER)
-    assert pace.after_edit(wait, failures) <= wait
-    assert pace.after_edit(wait, 0) == 0.0
+    wait = intervals.until_next(every, took, failures, rand)
+    assert every / 10 <= wait <= every * 4 * (1 + intervals.JITTER)
+    assert intervals.after_edit(wait, failures) <= wait
+    assert intervals.after_edit(wait, 0) == 0.0
 
 
 def test_failures_double_the_rest_up_to_four_times_every() -> None:
-    assert [pace.until_next(30, 1, n, 0.0) for n in range(5)] == [29, 30, 60, 120, 120]
+    assert [intervals.until_next(30, 1, n, 0.0) for n in range(5)] == [29, 30, 60, 120, 120]
 
 
 def test_a_vendor_that_asks_for_patience_gets_it() -> None:
-    assert pace.until_next(30, 1, 1, 0.0, retry_after=600) == 600
-    assert pace.after_edit(600, 1, retry_after=600) == 600
-    assert pace.until_next(30, 1, 1, 0.0, retry_after=1e9) == pace.LONGEST_PAUSE
+    assert intervals.until_next(30, 1, 1, 0.0, retry_after=600) == 600
+    assert intervals.after_edit(600, 1, retry_after=600) == 600
+    assert intervals.until_next(30, 1, 1, 0.0, retry_after=1e9) == intervals.LONGEST_PAUSE
 
 
 def test_refused_credentials_pause_from_a_quarter_of_an_hour_to_six() -> None:
-    minutes = [pace.pause(n) / 60 for n in range(1, 8)]
+    minutes = [intervals.pause(n) / 60 for n in range(1, 8)]
     assert minutes == [15, 30, 60, 120, 240, 360, 360]
-    assert pace.pause(10_000) == pace.LONGEST_PAUSE
-    assert pace.pause(1, locked_for=600) == 605
-    assert pace.pause(1, locked_for=-5) == 60  # over already, by our clock
+    assert intervals.pause(10_000) == intervals.LONGEST_PAUSE
+    assert intervals.pause(1, locked_for=600) == 605
+    assert intervals.pause(1, locked_for=-5) == 60  # over already, by our clock
 
 
 @pytest.mark.anyio

@@ -22,7 +22,7 @@ from syncer.config import Settings, settings_from
 from syncer.core.normalise import utc_text
 from syncer.sandbox import World
 from syncer.sandbox.faults import KINDS
-from syncer.store import decisions
+from syncer.store.write import decisions
 from tests.daemon.timeless import NOW, Process, Time, live
 from tests.office import LOGIN, unpaced
 

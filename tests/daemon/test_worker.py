@@ -12,12 +12,12 @@ from typing import Any, cast
 
 import pytest
 
-from syncer.cycle.jobs import JobSpec
-from syncer.cycle.run import Run
 from syncer.daemon.worker import Credentials, Surroundings, Worker
 from syncer.errors import AuthError, PermissionDeniedError, StoreError, SyncerError, TransientError
 from syncer.locks import Locks
 from syncer.logs import Edges
+from syncer.sync.jobs import JobSpec
+from syncer.sync.run import Run
 
 pytestmark = pytest.mark.anyio
 

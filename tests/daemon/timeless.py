@@ -19,18 +19,18 @@ import time_machine
 
 from syncer.clock import SystemClock
 from syncer.config import Settings
-from syncer.cycle import env as environment
-from syncer.cycle import jobs
-from syncer.cycle.env import Env
-from syncer.cycle.jobs import JobSpec
-from syncer.cycle.run import Run
 from syncer.daemon.attention import Attention
-from syncer.daemon.chores import Chores
-from syncer.daemon.crew import Crew, Watch
+from syncer.daemon.job_runner import Crew, Watch
+from syncer.daemon.maintenance import Chores
 from syncer.daemon.worker import Worker
 from syncer.locks import Locks
 from syncer.logs import Edges
 from syncer.sandbox import World, create_app
+from syncer.sync import env as environment
+from syncer.sync import jobs
+from syncer.sync.env import Env
+from syncer.sync.jobs import JobSpec
+from syncer.sync.run import Run
 
 T = TypeVar("T")
 

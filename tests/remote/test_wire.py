@@ -15,9 +15,9 @@ from hypothesis import strategies as st
 
 from syncer.core.model import Row
 from syncer.remote import rows, wire
+from syncer.remote.error_text import named_field, safe_text, with_vendor_text
 from syncer.remote.unpack import LARGEST_ANSWER
 from syncer.remote.wire import NotJson, decode, encode, read_body
-from syncer.remote.wording import named_field, safe_text, with_vendor_text
 
 ANY_TEXT = st.text(st.characters(codec=None))
 ANY_JSON = st.recursive(

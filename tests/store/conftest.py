@@ -10,8 +10,9 @@ from typing import Any
 
 import pytest
 
-from syncer.store import runs, schema
-from syncer.store.connect import Database
+from syncer.store.db import migrations
+from syncer.store.db.connection import Database
+from syncer.store.write import runs
 
 #: Any moment; what is stamped with it was there before the test.
 BEFORE = "2026-11-20T08:00:00.000Z"
@@ -156,7 +157,7 @@ def fresh_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A file that was brought to this version once; tests copy it."""
     path = tmp_path_factory.mktemp("fresh") / "mirror.db"
     with Database(path) as db:
-        schema.upgrade(db)
+        migrations.upgrade(db)
     return path
 
 

@@ -5,8 +5,9 @@ from __future__ import annotations
 import pytest
 
 from syncer.errors import UsageError
-from syncer.store import accounts, soundness
-from syncer.store.tables import metadata
+from syncer.store.db import integrity
+from syncer.store.db.tables import metadata
+from syncer.store.write import accounts
 from tests.store.conftest import BEFORE, MakeMirror, Mirror
 
 LATER = "2026-11-29T10:00:00.000Z"
@@ -39,7 +40,7 @@ def rename(mirror: Mirror, provider: str = "telecmi") -> dict[str, int]:
     forget_office(mirror)
     with mirror.db.write() as conn:
         done = accounts.rename(conn, provider, "office", "chennai", LATER)
-    assert soundness.integrity_problems(mirror.db) == []
+    assert integrity.integrity_problems(mirror.db) == []
     assert mirror.one("SELECT count(*) FROM telecmi_contacts WHERE account = 'office'") == 0
     return done
 

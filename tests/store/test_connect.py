@@ -20,9 +20,9 @@ import sqlalchemy.exc
 from sqlalchemy.exc import DBAPIError, SQLAlchemyError
 
 from syncer.errors import SchemaError, StoreBusyError, StoreError, UsageError
-from syncer.store import connect, faults, schema
-from syncer.store.connect import Database, map_error
-from syncer.store.looking import Looking
+from syncer.store.db import connection, migrations, sqlite_errors
+from syncer.store.db.connection import Database, map_error
+from syncer.store.db.read_only import Looking
 from tests.store.conftest import BEFORE, Mirror
 
 SECRET = "Asha-Rao-919200000001"
@@ -77,7 +77,7 @@ def test_nobody_else_may_read_the_files(tmp_path: Path, umask: int) -> None:
     old = os.umask(umask)
     try:
         with Database(path) as db:
-            schema.upgrade(db)
+            migrations.upgrade(db)
             modes = {mode(f"{path}{suffix}") for suffix in ("", "-wal", "-shm")}
     finally:
         os.umask(old)
@@ -101,7 +101,7 @@ def test_a_group_may_share_the_files_and_their_folder(tmp_path: Path, umask: int
     old = os.umask(umask)
     try:
         with Database(path, group=group) as db:
-            schema.upgrade(db)
+            migrations.upgrade(db)
             files = [Path(f"{path}{suffix}") for suffix in ("", "-wal", "-shm")]
             assert [mode(file) for file in files] == [0o660] * 3
             assert files[0].stat().st_gid == gid
@@ -115,13 +115,13 @@ def test_one_of_the_group_opens_the_file_without_owning_it(open_folder: Path) ->
     path = open_folder / "mirror.db"
     group = grp.getgrgid(65534).gr_name
     with Database(path, group=group) as db:
-        schema.upgrade(db)
+        migrations.upgrade(db)
         path.chmod(0o666)  # the owner's to mend, at its next start
         old = os.getegid()
         os.setegid(65534)
         try:
             with powerless(), Database(path, group=group) as second:
-                assert schema.is_current(second)
+                assert migrations.is_current(second)
                 with second.write():
                     pass
         finally:
@@ -186,17 +186,17 @@ def test_a_database_that_is_not_there_is_not_made_by_readers(tmp_path: Path) -> 
 def test_a_read_only_file_is_told(open_folder: Path) -> None:
     path = open_folder / "m.db"
     with Database(path) as db:
-        schema.upgrade(db)
+        migrations.upgrade(db)
     path.chmod(0o444)
     with powerless():
         with pytest.raises(StoreError, match="owner and mode"):
             Database(path)
         with Database(path, create=False) as db:
-            assert schema.is_current(db)
+            assert migrations.is_current(db)
             with pytest.raises(StoreError, match="cannot be written"), db.write():
                 pytest.fail("a read-only file was written")
         with Looking(path) as looking:
-            assert schema.is_current(looking)
+            assert migrations.is_current(looking)
 
 
 def test_a_closed_folder_is_told(open_folder: Path) -> None:
@@ -307,7 +307,7 @@ def test_a_full_disk_is_told_and_got_over(tmp_path: Path, fresh_file: Path) -> N
             with pytest.raises(StoreError, match="is full"):
                 fill(db)
             with pytest.raises(StoreError, match="full"):
-                schema.backup(db, _ballast(disk) / "copy.db")
+                migrations.backup(db, _ballast(disk) / "copy.db")
             assert not (disk / "copy.db").exists() and not list(disk.glob("copy*"))
             (disk / "ballast").unlink()
             fill(db, 5)
@@ -398,19 +398,19 @@ def test_a_reading_that_fails_once_is_done_again(tmp_path: Path, name: str, fail
         return sqlite3.connect(tmp_path / "m.db")
 
     if failures < 3:
-        faults.opened(open_it).close()
+        sqlite_errors.opened(open_it).close()
     else:
         with pytest.raises(sqlite3.DatabaseError):
-            faults.opened(open_it)
+            sqlite_errors.opened(open_it)
 
 
 def test_only_a_file_that_is_damaged_at_a_second_look_is_called_broken(mirror: Mirror) -> None:
     error = sqlite3.DatabaseError("database disk image is malformed")
     error.sqlite_errorcode = sqlite3.SQLITE_CORRUPT
-    assert type(faults.of_sqlite(error, mirror.path)) is StoreError
+    assert type(sqlite_errors.of_sqlite(error, mirror.path)) is StoreError
     mirror.db.close()
     mirror.path.write_bytes(mirror.path.read_bytes()[:4096] + os.urandom(40_000))
-    assert type(faults.of_sqlite(error, mirror.path)) is SchemaError
+    assert type(sqlite_errors.of_sqlite(error, mirror.path)) is SchemaError
 
 
 def test_a_refusal_of_our_triggers_reaches_the_person(mirror: Mirror) -> None:
@@ -468,14 +468,14 @@ def test_a_backup_is_taken_while_others_write(mirror: Mirror, tmp_path: Path) ->
     assert child.stdout is not None and child.stdout.readline() == b"writing\n"
     copies = [tmp_path / f"copy{n}.db" for n in range(3)]
     for copy in copies:
-        schema.backup(mirror.db, copy)
+        migrations.backup(mirror.db, copy)
     child.kill()
     child.wait()
     child.stdout.close()
     for copy in copies:
         assert mode(copy) == 0o600
         with Database(copy) as db:
-            assert db.pragma("PRAGMA integrity_check") == [("ok",)] and schema.upgrade(db) == []
+            assert db.pragma("PRAGMA integrity_check") == [("ok",)] and migrations.upgrade(db) == []
             with db.read() as conn:  # one moment of it: no statement by half
                 assert len(conn.exec_driver_sql("SELECT DISTINCT company FROM telecmi_contacts").all()) == 1
     assert not list(tmp_path.glob("*.part*"))
@@ -486,13 +486,13 @@ def test_a_backup_never_goes_over_a_file(mirror: Mirror, tmp_path: Path) -> None
     for content in (b"", b"precious"):
         there.write_bytes(content)
         with pytest.raises(StoreError, match="exists already"):
-            schema.backup(mirror.db, there)
+            migrations.backup(mirror.db, there)
         assert there.read_bytes() == content
     with pytest.raises(StoreError, match="exists already"):
-        schema.backup(mirror.db, mirror.path)
+        migrations.backup(mirror.db, mirror.path)
     (tmp_path / "link.db").symlink_to(tmp_path / "nowhere.db")
     with pytest.raises(StoreError, match="exists already"):
-        schema.backup(mirror.db, tmp_path / "link.db")
+        migrations.backup(mirror.db, tmp_path / "link.db")
 
 
 @pytest.mark.parametrize(
@@ -500,19 +500,19 @@ def test_a_backup_never_goes_over_a_file(mirror: Mirror, tmp_path: Path) -> None
 )
 def test_a_backup_may_have_any_name(mirror: Mirror, tmp_path: Path, name: str) -> None:
     mirror.contact()
-    schema.backup(mirror.db, tmp_path / name)
+    migrations.backup(mirror.db, tmp_path / name)
     with Database(tmp_path / name) as db, db.read() as conn:
         assert conn.exec_driver_sql("SELECT count(*) FROM telecmi_contacts").scalar() == 1
 
 
 def test_a_backup_into_a_missing_folder_is_told(mirror: Mirror, tmp_path: Path) -> None:
     with pytest.raises(StoreError, match="cannot be written: No such file"):
-        schema.backup(mirror.db, tmp_path / "none" / "copy.db")
+        migrations.backup(mirror.db, tmp_path / "none" / "copy.db")
 
 
 def test_a_migration_is_preceded_by_a_backup(mirror: Mirror) -> None:
     mirror.contact()
-    saved = schema.backup_before_upgrade(mirror.db)
+    saved = migrations.backup_before_upgrade(mirror.db)
     assert saved is not None and saved.parent == mirror.path.parent and mode(saved) == 0o600
     with Database(saved) as db, db.read() as conn:
         assert conn.exec_driver_sql("SELECT first_seen_at FROM telecmi_contacts").scalar() == BEFORE
@@ -533,7 +533,7 @@ def _is_open(conn: sqlite3.Connection) -> bool:
 
 def test_every_connection_is_closed_and_none_only_forgotten(tmp_path: Path, fresh_file: Path) -> None:
     before = left_open()
-    connect._dialect.cache_clear()
+    connection._dialect.cache_clear()
     with Database(fresh_file) as db, db.read() as conn:
         conn.exec_driver_sql("SELECT 1")
         assert left_open() == before + 1

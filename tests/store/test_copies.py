@@ -17,7 +17,7 @@ import pytest
 
 from syncer import files
 from syncer.errors import SchemaError, StoreBusyError, StoreError
-from syncer.store import copies
+from syncer.store.db import copies
 from tests.store.conftest import Mirror
 
 
@@ -40,7 +40,7 @@ BACKING_UP = """
 import sys
 from pathlib import Path
 from syncer.store import copies
-from syncer.store.connect import Database
+from syncer.store.db.connection import Database
 
 with Database(Path(sys.argv[1]), create=False) as db:
     print("now", flush=True)

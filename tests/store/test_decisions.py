@@ -9,7 +9,7 @@ import pytest
 from sqlalchemy import Connection
 
 from syncer.errors import UsageError
-from syncer.store import decisions
+from syncer.store.write import decisions
 from tests.store.conftest import BEFORE, Mirror
 
 NOW = "2026-11-21T12:00:00.000Z"

@@ -9,7 +9,7 @@ from collections.abc import Callable
 import pytest
 
 from syncer.core.model import FIELDS
-from syncer.store import triggers
+from syncer.store.db import triggers
 from tests.store.conftest import Mirror
 
 #: What may not be stored -> bytes in hex. Each is tried in the middle of a word, at its end, and alone.

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from syncer.store import facts
+from syncer.store.read import coverage
 from tests.office import NOON, Office
 
 
@@ -23,9 +23,9 @@ def pulled(tmp_path: Path) -> Office:
     return office
 
 
-def load(office: Office) -> dict[tuple[str, str], facts.Facts]:
+def load(office: Office) -> dict[tuple[str, str], coverage.Facts]:
     with office.db.read() as conn:
-        return facts.load(conn)
+        return coverage.load(conn)
 
 
 def test_the_vendors_time_shift_is_measured_from_the_file_names(pulled: Office) -> None:
@@ -167,11 +167,13 @@ def test_a_dead_daemon_turns_stale_by_itself(pulled: Office) -> None:
 def test_what_is_not_read_yet_is_a_gap(pulled: Office) -> None:
     """Three weeks of outage, and a `since` that was moved back: both are told, with how much it is."""
 
-    def ask(since_days: int, later_days: float = 0) -> facts.Facts:
+    def ask(since_days: int, later_days: float = 0) -> coverage.Facts:
         now = int((NOON + timedelta(days=later_days)).timestamp() * 1000)
         since = int((NOON - timedelta(days=since_days)).timestamp() * 1000)
         with pulled.db.read() as conn:
-            return facts.load(conn, {"main": facts.Wanted(since, now, 300)})["telecmi-voicemails", "main"]
+            return coverage.load(conn, {"main": coverage.Wanted(since, now, 300)})[
+                "telecmi-voicemails", "main"
+            ]
 
     assert (ask(30).gaps, ask(30).unread_s) == ([], 0)
     assert ask(30, later_days=0.01).gaps == [], "one run is not an outage"

@@ -11,14 +11,14 @@ import sys
 import pytest
 
 from syncer.errors import SchemaError, StoreBusyError
-from syncer.store import schema, soundness
+from syncer.store.db import integrity, migrations
 from tests.store.conftest import Mirror
 
 #: A program that dies with everything written and nothing committed.
 DYING = """
 import os, sys
 from pathlib import Path
-from syncer.store.connect import Database
+from syncer.store.db.connection import Database
 
 db = Database(Path(sys.argv[1]))
 with db.write() as conn:
@@ -80,9 +80,9 @@ def test_a_killed_writer_leaves_nothing_behind(mirror: Mirror) -> None:
 def test_a_guard_that_was_opened_by_hand_is_noticed_and_closed(mirror: Mirror) -> None:
     mirror.sql("UPDATE sync_guard SET active = 1")
     with mirror.db.read() as conn:
-        assert any("guard" in finding for finding in soundness.guard_problems(conn))
-    assert schema.heal(mirror.db) == ["the write guard stood open: closed"]
-    assert mirror.guard() == 0 and schema.heal(mirror.db) == []
+        assert any("guard" in finding for finding in integrity.guard_problems(conn))
+    assert migrations.heal(mirror.db) == ["the write guard stood open: closed"]
+    assert mirror.guard() == 0 and migrations.heal(mirror.db) == []
 
 
 def test_a_guard_that_was_removed_is_put_back_above_all_that_was_agreed(mirror: Mirror) -> None:
@@ -92,7 +92,10 @@ def test_a_guard_that_was_removed_is_put_back_above_all_that_was_agreed(mirror: 
     mirror.sql("DELETE FROM sync_guard")
     with pytest.raises(SchemaError, match="db upgrade"):
         mirror.own("UPDATE telecmi_contacts SET company = 'x'")
-    assert schema.heal(mirror.db) == ["put back: sync_guard_read_only_delete", "put back: the write guard"]
+    assert migrations.heal(mirror.db) == [
+        "put back: sync_guard_read_only_delete",
+        "put back: the write guard",
+    ]
     assert mirror.sql("SELECT * FROM sync_guard") == [(1, 0, 8)]
 
 

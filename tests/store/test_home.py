@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from syncer.store import home
-from syncer.store.home import Place
+from syncer.store.db import home
+from syncer.store.db.home import Place
 from tests.store.conftest import Mirror
 
 

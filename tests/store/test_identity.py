@@ -16,19 +16,19 @@ from typing import Any
 
 import pytest
 
-from syncer.cycle.opening import SCHEMA_LOCK
 from syncer.errors import StoreError
 from syncer.locks import Locks
-from syncer.store import identity, schema
-from syncer.store.connect import Database
-from syncer.store.looking import Looking, first
+from syncer.store.db import identity, migrations
+from syncer.store.db.connection import Database
+from syncer.store.db.read_only import Looking, first
+from syncer.sync.open_database import SCHEMA_LOCK
 
 # -- how a backup is made, and how it gets to its place ------------------------------------------------
 
 
 def by_syncer(path: Path, copy: Path) -> None:
     with Database(path, create=False) as db:
-        schema.backup(db, copy)
+        migrations.backup(db, copy)
 
 
 def by_vacuum(path: Path, copy: Path) -> None:
@@ -93,7 +93,7 @@ def start(path: Path) -> Database:
     handle = locks.try_acquire(SCHEMA_LOCK)
     assert handle is not None
     db = Database(path)
-    schema.upgrade(db)
+    migrations.upgrade(db)
     db.make_distinct()
     locks.release(handle)
     return db
@@ -356,7 +356,7 @@ def test_a_descriptor_that_is_something_else_by_now_is_not_read(tmp_path: Path) 
     """Another connection of this process had opened it, and has closed it."""
     path = tmp_path / "there.db"
     with Database(path) as db:
-        schema.upgrade(db)
+        migrations.upgrade(db)
     shell = sqlite3.connect(path)
     shell.execute("SELECT count(*) FROM sqlite_schema").fetchone()
     watched = identity.OpenFiles(path)

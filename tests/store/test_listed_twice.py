@@ -11,11 +11,11 @@ import pytest
 
 from syncer.core.model import Note, Row
 from syncer.core.rows import combine
-from syncer.store.contacts import Policy
-from syncer.store.directory import DirectoryReconciler
-from syncer.store.listed import Context, Reconciler
-from syncer.store.mirror import MirrorReconciler
-from syncer.store.tables import SMARTFLO_CONTACTS, USER_CONTACTS, VOICEMAILS
+from syncer.store.db.tables import SMARTFLO_CONTACTS, USER_CONTACTS, VOICEMAILS
+from syncer.store.write.contacts import Policy
+from syncer.store.write.directory import DirectoryReconciler
+from syncer.store.write.mirror import MirrorReconciler
+from syncer.store.write.reconciler import Context, Reconciler
 from tests.store.conftest import Mirror
 
 AT = "2026-11-21T12:00:00.000Z"

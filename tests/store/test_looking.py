@@ -19,11 +19,12 @@ from hypothesis import strategies as st
 from syncer.core.model import FIELDS
 from syncer.core.normalise import to_e164
 from syncer.errors import SchemaError, StoreBusyError, StoreError, UsageError
-from syncer.store import facts, feed, figures, people, report, revision
-from syncer.store.connect import Database
-from syncer.store.looking import Looking, Readable, Reader, asking, first, records
-from syncer.store.names import COLUMNS, TABLES
-from syncer.store.tables import metadata
+from syncer.store.db import revision
+from syncer.store.db.columns import COLUMNS, TABLES
+from syncer.store.db.connection import Database
+from syncer.store.db.read_only import Looking, Readable, Reader, asking, first, records
+from syncer.store.db.tables import metadata
+from syncer.store.read import contact_queries, coverage, feed, metric_queries, status_queries
 from tests.store.conftest import BEFORE, Mirror
 
 #: Both ways to open a file that has to be there.
@@ -76,40 +77,40 @@ def everything(conn: Reader) -> list[object]:
     """All that a command can ask for."""
     return [
         revision.current(conn),
-        report.jobs(conn),
-        report.run_times(conn, [1, 2]),
-        report.run_times(conn, []),
-        report.set_aside_counts(conn),
-        report.row_counts(conn),
-        report.queue_counts(conn),
-        report.list_changes(conn),
-        report.list_changes(conn, ["main"], contact=1, settled=True, limit=1),
-        report.load_change(conn, 1),
-        report.upstream_in_conflict(conn, 1),
-        report.list_holds(conn),
-        report.list_holds(conn, number=1),
-        report.hold_rows(conn, 1, 5),
-        facts.load(conn),
+        status_queries.jobs(conn),
+        status_queries.run_times(conn, [1, 2]),
+        status_queries.run_times(conn, []),
+        status_queries.set_aside_counts(conn),
+        status_queries.row_counts(conn),
+        status_queries.queue_counts(conn),
+        status_queries.list_changes(conn),
+        status_queries.list_changes(conn, ["main"], contact=1, settled=True, limit=1),
+        status_queries.load_change(conn, 1),
+        status_queries.upstream_in_conflict(conn, 1),
+        status_queries.list_holds(conn),
+        status_queries.list_holds(conn, number=1),
+        status_queries.hold_rows(conn, 1, 5),
+        coverage.load(conn),
         # A moment may pass between two looks: how old things are is left out.
-        replace(figures.read_figures(conn, figures.Totals()), jobs=(), oldest={}),
-        [replace(job, age_s=0) for job in figures.read_jobs(conn)],
-        facts.load_windows(conn, "main"),
+        replace(metric_queries.read_figures(conn, metric_queries.Totals()), jobs=(), oldest={}),
+        [replace(job, age_s=0) for job in metric_queries.read_jobs(conn)],
+        coverage.load_windows(conn, "main"),
         feed.last_seq(conn),
         feed.first_seq(conn),
         feed.entries(conn, 0, 100),
         feed.summary(conn, 0),
         feed.pending(conn, "main"),
-        people.list_telecmi(conn, ["main"], tombstones=True),
-        people.list_telecmi(conn, ["main"], search="żółw", limit=1),
-        people.list_smartflo(conn, ["flo"], search="b"),
-        people.list_any(conn, ["main"], ["flo"]),
-        people.list_any(conn, ["main"], ["flo"], search="92000 00001"),
-        people.find_contacts(conn, "+919200000001", {"main": "IN"}),
-        people.find_contacts(conn, "9200000001", {"main": "IN"}),
-        people.holders(conn, "main", "+919200000001", "IN"),
-        people.load_contact(conn, 1),
-        people.upstream_values(conn, 1),
-        people.list_voicemails(conn, ["main"], since=BEFORE, unknown=False),
+        contact_queries.list_telecmi(conn, ["main"], tombstones=True),
+        contact_queries.list_telecmi(conn, ["main"], search="żółw", limit=1),
+        contact_queries.list_smartflo(conn, ["flo"], search="b"),
+        contact_queries.list_any(conn, ["main"], ["flo"]),
+        contact_queries.list_any(conn, ["main"], ["flo"], search="92000 00001"),
+        contact_queries.find_contacts(conn, "+919200000001", {"main": "IN"}),
+        contact_queries.find_contacts(conn, "9200000001", {"main": "IN"}),
+        contact_queries.holders(conn, "main", "+919200000001", "IN"),
+        contact_queries.load_contact(conn, 1),
+        contact_queries.upstream_values(conn, 1),
+        contact_queries.list_voicemails(conn, ["main"], since=BEFORE, unknown=False),
     ]
 
 
@@ -124,7 +125,7 @@ def test_a_looker_is_told_what_a_database_tells(busy: Mirror) -> None:
 
 def test_a_run_under_way_is_told_beside_the_last_one_that_ended(busy: Mirror) -> None:
     with busy.db.read() as conn:
-        job = report.jobs(conn)["telecmi-voicemails", "main"]
+        job = status_queries.jobs(conn)["telecmi-voicemails", "main"]
     assert (job["outcome"], job["finished_at"], job["running_since"]) == ("ok", BEFORE, BEFORE)
 
 
@@ -133,11 +134,11 @@ def test_it_reads_one_moment(mirror: Mirror) -> None:
     with Looking(mirror.path) as looking:
         with looking.read() as conn:
             before = looking.data_version()
-            assert len(people.list_telecmi(conn, ["main"])) == 1
+            assert len(contact_queries.list_telecmi(conn, ["main"])) == 1
             mirror.contact("919200000002", contact_id="c-2")
-            assert len(people.list_telecmi(conn, ["main"])) == 1
+            assert len(contact_queries.list_telecmi(conn, ["main"])) == 1
         with looking.read() as conn:
-            assert len(people.list_telecmi(conn, ["main"])) == 2
+            assert len(contact_queries.list_telecmi(conn, ["main"])) == 2
         assert looking.data_version() != before
 
 
@@ -159,7 +160,7 @@ def test_what_a_killed_program_left_in_the_log_is_seen(mirror: Mirror, tmp_path:
     for suffix in ("", "-wal"):
         shutil.copy(f"{mirror.path}{suffix}", f"{left}{suffix}")
     with Looking(left) as looking, looking.read() as conn:
-        assert len(people.list_telecmi(conn, ["main"])) == 1
+        assert len(contact_queries.list_telecmi(conn, ["main"])) == 1
 
 
 # -- the same refusals ---------------------------------------------------------------------------------
@@ -208,7 +209,7 @@ def test_what_is_no_text_is_asked_for_in_vain(opener: Callable[..., Any], mirror
         pytest.raises(UsageError, match="no UTF-8 text"),
         db.read() as conn,
     ):
-        people.find_contacts(conn, "\udcff", {"main": "IN"})
+        contact_queries.find_contacts(conn, "\udcff", {"main": "IN"})
 
 
 @opened
@@ -302,7 +303,7 @@ def test_a_search_finds_by_the_rule(rows: list[dict[str, str | None]], search: s
             f"VALUES (?, 'main'{', ?' * len(row)})",
             (number, *row.values()),
         )
-    found = {row["id"] for row in people.list_telecmi(conn, ["main"], search=search)}
+    found = {row["id"] for row in contact_queries.list_telecmi(conn, ["main"], search=search)}
     conn.close()
     assert found == {number for number, row in enumerate(rows) if by_the_rule(row, search)}
 
@@ -311,7 +312,7 @@ def test_bytes_that_are_no_text_are_searched_too(mirror: Mirror) -> None:
     mirror.contact()
     mirror.own("UPDATE telecmi_contacts SET company = CAST(x'4dff6d' AS TEXT)")
     with Looking(mirror.path) as looking, looking.read() as conn:
-        (row,) = people.list_telecmi(conn, ["main"], search="asha m\ufffdm")
+        (row,) = contact_queries.list_telecmi(conn, ["main"], search="asha m\ufffdm")
     assert row["company"] == "M\ufffdm"
 
 
@@ -323,7 +324,7 @@ def test_a_number_that_was_never_read_is_found_as_it_is_written(mirror: Mirror) 
     with Looking(mirror.path) as looking, looking.read() as conn:
 
         def ids(who: str) -> list[int]:
-            return [row["id"] for row in people.find_contacts(conn, who, {"main": "IN"})]
+            return [row["id"] for row in contact_queries.find_contacts(conn, who, {"main": "IN"})]
 
         assert ids("98******01") == [masked]
         assert ids("+919200000077") == ids("92000 00077") == ids("09200000077") == [edited]
@@ -334,7 +335,7 @@ def test_a_number_that_is_read_in_another_way_since_is_found_as_it_is_written(mi
     row = mirror.contact()  # the region of the account was changed after it came
     mirror.own("UPDATE telecmi_contacts SET phone_no = '202 555 01' WHERE id = ?", row)
     with Looking(mirror.path) as looking, looking.read() as conn:
-        (found,) = people.find_contacts(conn, "202 555 01", {"main": "IN"})
+        (found,) = contact_queries.find_contacts(conn, "202 555 01", {"main": "IN"})
     assert found["id"] == row
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from syncer.core.queue import MOVES, SETTLED, Event
-from syncer.store import queue
+from syncer.store.write import queue
 from tests.store.conftest import Mirror
 
 NOW = "2026-11-21T12:00:00.000Z"

@@ -6,8 +6,8 @@ import sqlite3
 
 import pytest
 
-from syncer.store import triggers
-from syncer.store.tables import metadata
+from syncer.store.db import triggers
+from syncer.store.db.tables import metadata
 from tests.store.conftest import BEFORE, Mirror
 
 #: A row of each table that is refused; values for its NOT NULL columns.

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import pytest
 
-from syncer.store import scan, schema, triggers
-from syncer.store.contacts import Policy
-from syncer.store.scan import Found
+from syncer.store.db import migrations, triggers
+from syncer.store.write import scan
+from syncer.store.write.contacts import Policy
+from syncer.store.write.scan import Found
 from tests.store.conftest import BEFORE, Mirror
 
 POLICY = Policy("main", "IN", "ask")
@@ -15,7 +16,7 @@ NOW = "2026-11-21T12:00:00.000Z"
 
 def run(mirror: Mirror, *, only_account: bool = True) -> Found:
     """Heal and scan, as at a start; a second scan must find nothing more."""
-    schema.heal(mirror.db)
+    migrations.heal(mirror.db)
     with mirror.db.read() as conn:
         needed = scan.needed(conn, POLICY, only_account=only_account)
     with mirror.db.write() as conn:

@@ -13,9 +13,9 @@ import pytest
 from sqlalchemy import create_engine
 
 from syncer.errors import SchemaError
-from syncer.store import schema, soundness, triggers, views
-from syncer.store.connect import Database
-from syncer.store.tables import metadata
+from syncer.store.db import integrity, migrations, triggers, views
+from syncer.store.db.connection import Database
+from syncer.store.db.tables import metadata
 from tests.store.conftest import Mirror
 
 
@@ -40,20 +40,20 @@ def test_the_migrations_make_just_what_the_tables_say(tmp_path: Path, fresh_file
 
 
 def test_the_revisions_are_the_files_and_end_at_head() -> None:
-    folder = schema.migrations_folder() / "versions"
+    folder = migrations.migrations_folder() / "versions"
     found = {
         match[1]
         for path in folder.glob("*.py")
         if (match := re.search(r'^revision = "(.+)"', path.read_text(), re.M))
     }
-    assert found == set(schema.REVISIONS) and schema.REVISIONS[-1] == schema.HEAD
+    assert found == set(migrations.REVISIONS) and migrations.REVISIONS[-1] == migrations.HEAD
 
 
 def test_a_fresh_file_is_whole(fresh_file: Path, tmp_path: Path) -> None:
     shutil.copy(fresh_file, tmp_path / "m.db")
     with Database(tmp_path / "m.db") as db:
-        assert schema.is_current(db)
-        assert soundness.integrity_problems(db) == []
+        assert migrations.is_current(db)
+        assert integrity.integrity_problems(db) == []
         assert db.pragma("PRAGMA journal_mode") == [("wal",)]
         with db.read() as conn:
             assert triggers.missing(conn) == [] and views.missing(conn) == []
@@ -63,7 +63,7 @@ def test_upgrading_again_is_quiet_and_writes_nothing(mirror: Mirror) -> None:
     version = mirror.client()
     before = version.execute("PRAGMA data_version").fetchone()
     stood = mirror.path.read_bytes(), Path(f"{mirror.path}-wal").read_bytes()
-    assert schema.upgrade(mirror.db) == []
+    assert migrations.upgrade(mirror.db) == []
     assert version.execute("PRAGMA data_version").fetchone() == before
     assert (mirror.path.read_bytes(), Path(f"{mirror.path}-wal").read_bytes()) == stood
     version.close()
@@ -73,7 +73,7 @@ STARTING = """
 import sys
 from pathlib import Path
 from syncer.store import schema
-from syncer.store.connect import Database
+from syncer.store.db.connection import Database
 
 sys.stdin.readline()
 with Database(Path(sys.argv[1])) as db:
@@ -98,7 +98,7 @@ def test_processes_that_start_at_once_on_a_fresh_file(tmp_path: Path) -> None:
     assert [child.returncode for child in children] == [0] * 3, ends
     assert sorted(out.strip() for out, _ in ends) == ["0", "0", "1"]
     with Database(path) as db:
-        assert soundness.integrity_problems(db) == []
+        assert integrity.integrity_problems(db) == []
 
 
 # -- what is put back --------------------------------------------------------------------------------
@@ -110,9 +110,9 @@ def test_processes_that_start_at_once_on_a_fresh_file(tmp_path: Path) -> None:
 def test_a_lost_trigger_is_put_back_and_named(mirror: Mirror, name: str) -> None:
     mirror.sql(f"DROP TRIGGER {name}")
     with mirror.db.read() as conn:
-        assert any(name in finding for finding in soundness.guard_problems(conn))
-    assert schema.upgrade(mirror.db) == [f"put back: {name}"]
-    assert schema.upgrade(mirror.db) == []
+        assert any(name in finding for finding in integrity.guard_problems(conn))
+    assert migrations.upgrade(mirror.db) == [f"put back: {name}"]
+    assert migrations.upgrade(mirror.db) == []
 
 
 def test_all_triggers_and_views_are_put_back(mirror: Mirror) -> None:
@@ -121,7 +121,7 @@ def test_all_triggers_and_views_are_put_back(mirror: Mirror) -> None:
         mirror.sql(f"DROP TRIGGER {name}")
     for name in views.expected():
         mirror.sql(f"DROP VIEW {name}")
-    assert schema.heal(mirror.db) == [f"put back: {name}" for name in names]
+    assert migrations.heal(mirror.db) == [f"put back: {name}" for name in names]
     row_id = mirror.contact()
     mirror.sql("UPDATE telecmi_contacts SET company = 'X'")
     assert mirror.queue() == [(row_id, "update", "queued")]
@@ -134,28 +134,28 @@ def test_altered_ones_are_put_back(mirror: Mirror) -> None:
     )
     mirror.sql("DROP VIEW voicemails")
     mirror.sql("CREATE VIEW voicemails AS SELECT 1 AS id")
-    assert set(schema.heal(mirror.db)) >= {
+    assert set(migrations.heal(mirror.db)) >= {
         "put back: telecmi_contacts_before_update",
         "put back: voicemails",
     }
     mirror.contact()
     assert "read-only" in mirror.refused("UPDATE telecmi_contacts SET raw = 'x'")
     with mirror.db.read() as conn:
-        assert soundness.guard_problems(conn) == []
+        assert integrity.guard_problems(conn) == []
 
 
 def test_what_people_added_themselves_stays(mirror: Mirror) -> None:
     mirror.sql("CREATE VIEW buyers AS SELECT * FROM contacts WHERE company IS NOT NULL")
     mirror.sql("CREATE TABLE my_notes (id INTEGER PRIMARY KEY, text)")
     mirror.sql("DROP VIEW contacts")
-    schema.upgrade(mirror.db)
+    migrations.upgrade(mirror.db)
     assert mirror.sql("SELECT * FROM buyers") == [] and mirror.sql("SELECT * FROM my_notes") == []
 
 
 def test_a_lost_table_is_told_and_not_made_anew(mirror: Mirror) -> None:
     mirror.sql("DROP TABLE sync_guard")
     with pytest.raises(SchemaError, match="the table sync_guard is missing: restore a backup"):
-        schema.upgrade(mirror.db)
+        migrations.upgrade(mirror.db)
 
 
 # -- what is turned away -----------------------------------------------------------------------------
@@ -164,7 +164,7 @@ def test_a_lost_table_is_told_and_not_made_anew(mirror: Mirror) -> None:
 def test_a_database_from_a_newer_version_is_refused_and_left_alone(mirror: Mirror) -> None:
     mirror.sql("UPDATE alembic_version SET version_num = '0099'")
     before = mirror.everything()
-    for act in (schema.upgrade, schema.is_current):
+    for act in (migrations.upgrade, migrations.is_current):
         with pytest.raises(SchemaError, match="newer version"):
             act(mirror.db)
     assert mirror.everything() == before
@@ -186,7 +186,7 @@ def test_somebody_elses_database_is_refused_and_left_alone(tmp_path: Path, state
     conn.commit()
     before = conn.execute("SELECT * FROM sqlite_master").fetchall()
     with Database(path) as db, pytest.raises(SchemaError, match=f"{name} that syncer did not make"):
-        schema.upgrade(db)
+        migrations.upgrade(db)
     assert conn.execute("SELECT * FROM sqlite_master").fetchall() == before
     conn.close()
 
@@ -195,7 +195,7 @@ def test_a_table_in_the_place_of_a_view_is_told(mirror: Mirror) -> None:
     mirror.sql("DROP VIEW contacts")
     mirror.sql("CREATE TABLE contacts (x)")
     with pytest.raises(SchemaError, match="a table contacts that syncer did not make: rename or drop it"):
-        schema.upgrade(mirror.db)
+        migrations.upgrade(mirror.db)
 
 
 def test_an_upgrade_that_fails_leaves_the_file_empty(tmp_path: Path) -> None:
@@ -206,7 +206,7 @@ def test_an_upgrade_that_fails_leaves_the_file_empty(tmp_path: Path) -> None:
     conn.execute("CREATE INDEX telecmi_notes_contact ON mine (x)")
     conn.commit()
     with Database(path) as db, pytest.raises(Exception, match="refused a statement"):
-        schema.upgrade(db)
+        migrations.upgrade(db)
     assert {row[0] for row in conn.execute("SELECT name FROM sqlite_master")} == {
         "mine",
         "telecmi_notes_contact",

@@ -9,7 +9,7 @@ from collections.abc import Callable
 import pytest
 
 from syncer.errors import SchemaError, StoreError
-from syncer.store import schema, shape, soundness
+from syncer.store.db import integrity, migrations, schema_diff
 from tests.store.conftest import Mirror
 
 CONTACTS = "telecmi_contacts"
@@ -97,12 +97,12 @@ def test_a_table_that_was_changed_is_named_with_what_to_do(mirror: Mirror, how: 
     change, words = BROKEN[how]
     change(mirror)
     with mirror.db.read() as conn:
-        found = soundness.guard_problems(conn)
-        assert found == shape.compare(conn).in_words()  # what `/healthz` says
+        found = integrity.guard_problems(conn)
+        assert found == schema_diff.compare(conn).in_words()  # what `/healthz` says
     assert len(found) == 1 and re.search(words, found[0]), found
     with pytest.raises(SchemaError, match=words):  # the start of the daemon, `sync`, `db upgrade`
-        schema.upgrade(mirror.db)
-    assert [one for one in soundness.integrity_problems(mirror.db) if re.search(words, one)]  # `db check`
+        migrations.upgrade(mirror.db)
+    assert [one for one in integrity.integrity_problems(mirror.db) if re.search(words, one)]  # `db check`
 
 
 @pytest.mark.parametrize(
@@ -120,12 +120,12 @@ def test_a_table_that_was_changed_is_named_with_what_to_do(mirror: Mirror, how: 
 def test_an_index_is_put_back(mirror: Mirror, change: Callable[[Mirror], None]) -> None:
     change(mirror)
     with mirror.db.read() as conn:
-        [finding] = soundness.guard_problems(conn)
+        [finding] = integrity.guard_problems(conn)
     assert "indexes are missing or altered" in finding and "`syncer db upgrade` puts them back" in finding
-    [done] = schema.heal(mirror.db)
+    [done] = migrations.heal(mirror.db)
     assert done.startswith("put back: ")
     with mirror.db.read() as conn:
-        assert shape.compare(conn) == shape.Found()
+        assert schema_diff.compare(conn) == schema_diff.Found()
 
 
 OWN = (
@@ -143,10 +143,10 @@ def test_what_people_add_is_fine_and_stays(mirror: Mirror) -> None:
     for statement in OWN:
         mirror.sql(statement)
     with mirror.db.read() as conn:
-        assert soundness.guard_problems(conn) == []
-    assert soundness.integrity_problems(mirror.db) == []
-    schema.upgrade(mirror.db)
-    assert schema.upgrade(mirror.db) == []
+        assert integrity.guard_problems(conn) == []
+    assert integrity.integrity_problems(mirror.db) == []
+    migrations.upgrade(mirror.db)
+    assert migrations.upgrade(mirror.db) == []
     mirror.own("UPDATE telecmi_contacts SET company = 'Acme Example' WHERE id = ?", row)
     assert mirror.sql("SELECT * FROM notes") == [(row, "Acme Example")]
     for name in ("mine", "notes", "shouting", "noted"):
@@ -159,9 +159,9 @@ def test_a_column_of_a_persons_own_outlives_a_delete_and_a_bring_back(mirror: Mi
     mirror.sql('ALTER TABLE telecmi_contacts ADD COLUMN "my note" TEXT')
     mirror.sql('ALTER TABLE telecmi_contacts ADD COLUMN size INTEGER GENERATED ALWAYS AS (length("my note"))')
     if healed:
-        schema.heal(mirror.db)
+        migrations.heal(mirror.db)
         with mirror.db.read() as conn:
-            assert soundness.guard_problems(conn) == []
+            assert integrity.guard_problems(conn) == []
     mirror.sql("UPDATE telecmi_contacts SET \"my note\" = 'kept ' || id")
     client = mirror.client()
     deleted = client.execute("DELETE FROM telecmi_contacts WHERE id <= ?", (rows[1],)).rowcount
@@ -206,7 +206,7 @@ def test_a_search_index_with_triggers_works(mirror: Mirror) -> None:
         conn.exec_driver_sql("UPDATE telecmi_contacts SET first_name = 'Mira' WHERE id = ?", (row,))
     assert mirror.sql("SELECT rowid FROM found WHERE found MATCH 'press AND mira'") == [(row,)]
     assert mirror.sql("SELECT rowid FROM found WHERE found MATCH 'acme'") == []
-    assert soundness.integrity_problems(mirror.db) == []
+    assert integrity.integrity_problems(mirror.db) == []
 
 
 FAILING = {
@@ -226,12 +226,12 @@ def test_a_trigger_that_makes_our_writes_fail_is_named(mirror: Mirror, table: st
     if "gone" in FAILING[when]:
         mirror.sql("DROP TABLE gone")
     before = mirror.everything()
-    [finding] = soundness.own_trigger_problems(mirror.db)
+    [finding] = integrity.own_trigger_problems(mirror.db)
     assert finding.startswith(
         f"the trigger mine on {table}, not one of syncer's, makes what syncer writes fail"
     )
     assert ("no such table: main.gone" in finding) == ("gone" in FAILING[when]) and "Asha" not in finding
-    assert mirror.everything() == before and soundness.integrity_problems(mirror.db) == [finding]
+    assert mirror.everything() == before and integrity.integrity_problems(mirror.db) == [finding]
 
 
 def test_sqlite_s_own_reason_is_in_the_error(mirror: Mirror) -> None:
@@ -242,4 +242,4 @@ def test_sqlite_s_own_reason_is_in_the_error(mirror: Mirror) -> None:
     ):
         mirror.contact("919200000002", contact_id="c-2", company="Acme Example")
     with mirror.db.read() as conn:
-        assert shape.compare(conn).unique == ("mine on telecmi_contacts",)
+        assert schema_diff.compare(conn).unique == ("mine on telecmi_contacts",)

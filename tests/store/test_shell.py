@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 import pytest
 
-from syncer.store.tables import metadata
+from syncer.store.db.tables import metadata
 from tests.store.conftest import Mirror
 
 Shell = Callable[..., str]

@@ -7,7 +7,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from syncer.core.normalise import utc_text
-from syncer.store import contacts
+from syncer.store.write import contacts
 from tests.store.conftest import BEFORE, MakeMirror, Mirror
 
 PHONE = "919200000001"

@@ -1,0 +1,256 @@
+"""All workers of one configuration: made, woken by alarms and by edits, and brought to an end.
+
+A new configuration gets a new crew; what outlives it (the database, the pages) is left to `service`.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from datetime import timedelta
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+from syncer.core.due import time_left
+from syncer.core.normalise import utc_text
+from syncer.core.push import LONGEST_RETRY
+from syncer.daemon.attention import Attention
+from syncer.daemon.schedule import Monotonic, Schedule
+from syncer.daemon.worker import Credentials, Surroundings, Worker
+from syncer.errors import StoreError, SyncerError
+from syncer.locks import Locks
+from syncer.logs import Edges
+from syncer.store.db.connection import Connection
+from syncer.store.write import queue, runs
+from syncer.sync import jobs, push, telecmi_voicemails
+from syncer.sync.env import Env, Store
+from syncer.sync.jobs import JobSpec
+from syncer.sync.run import Run
+
+#: How long a run may go on after the end was asked for, and how long it may take to stop, in seconds.
+GRACE, STOPPING = 3.0, 3.0
+
+RunJob = Callable[[Env, JobSpec], Awaitable[Run]]
+
+
+class Crew:
+    """The enabled jobs of one configuration, at work."""
+
+    def __init__(
+        self,
+        env: Env,
+        locks: Locks,
+        edges: Edges,
+        *,
+        mono: Monotonic,
+        finished: Callable[[Worker], Awaitable[None]],
+        attention: Attention,
+        chatty: bool = False,
+        run_job: RunJob = jobs.run_job,
+    ) -> None:
+        self.env = env
+        self.schedule = Schedule(env.clock, mono)
+        self.edges = edges
+        self._attention = attention
+        self._due: dict[str, str | None] = {}  #: account -> when its next waiting change is due
+        self._tasks: list[asyncio.Task[None]] = []
+        around = Surroundings(
+            locks=locks,
+            edges=edges,
+            log=env.log,
+            mono=mono,
+            now=env.now,
+            rand=env.clock.rand,
+            put_off=self.schedule.put_off,
+            finished=finished,
+            save_pause=self._save_pause,
+            chatty=chatty,
+        )
+        logins: dict[str, Credentials] = {}
+        self.workers = [
+            _worker(env, spec, around, logins, run_job) for spec in jobs.specs(env.settings) if spec.enabled
+        ]
+        self._pushes = {worker.spec.account: worker for worker in self.workers if worker.push}
+        env.progress = self._progress
+        for worker in self.workers:
+            self.schedule.add(worker.name, worker.spec.every.total_seconds(), worker.ring)
+
+    def start(self) -> None:
+        """Put everybody to work; each job runs at once."""
+        self._tasks = [asyncio.create_task(w.work(), name=w.name) for w in self.workers]
+        self.schedule.start()
+
+    @property
+    def tasks(self) -> list[asyncio.Task[None]]:
+        """What has to go on for ever: one that ends is a bug."""
+        return self._tasks
+
+    @property
+    def idle(self) -> bool:
+        """Whether no run is under way."""
+        return not any(worker.running for worker in self.workers)
+
+    async def stop(self, hurry: asyncio.Event | None = None) -> bool:
+        """End: running jobs get `GRACE` seconds, or until `hurry`; then they stop at their next wait.
+
+        Whether all did.
+        """
+        self.schedule.stop()
+        for worker in self.workers:
+            worker.close()
+        waits = {asyncio.create_task(self._at_rest())}
+        if hurry is not None:
+            waits.add(asyncio.create_task(hurry.wait()))
+        await asyncio.wait(waits, timeout=GRACE, return_when=asyncio.FIRST_COMPLETED)
+        for task in (*waits, *self._tasks):
+            task.cancel()
+        if self._tasks:
+            await asyncio.wait(self._tasks, timeout=STOPPING)
+        return all(task.done() for task in self._tasks)
+
+    async def _at_rest(self) -> bool:
+        for worker in self.workers:
+            await worker.at_rest.wait()
+        return True
+
+    async def look(self, *, start: bool = True) -> None:
+        """See what is to be pushed: start it (unless told not to), note when the next waiting change is due.
+
+        Also sees what waits for a person. Raises StoreError.
+        """
+        await self._attention.look(self.env)
+        for account, worker in self._pushes.items():
+            fresh, self._due[account] = await self.env.store.read(queue.next_due, account, self.env.now())
+            if fresh and start:
+                worker.edited()
+        for worker in self.workers:
+            if worker.paused:
+                state = await self.env.store.read(runs.load_job, worker.spec.job, worker.spec.account)
+                if state.paused_until is None:
+                    worker.resume()
+
+    def ring_due(self) -> None:
+        """Start the push of every account with a waiting change whose time has come."""
+        now = self.env.now()
+        for account, due in self._due.items():
+            if due is not None and not time_left(due, now, LONGEST_RETRY):
+                self._due[account] = None  # once; after the run `look` says what is next
+                self._pushes[account].edited()
+
+    def _progress(self, label: str, account: str, done: int, total: int | None) -> None:
+        del done, total
+        for worker in self.workers:
+            if worker.spec.account == account and label.startswith(worker.spec.job):
+                worker.progress()
+
+    async def _save_pause(self, specs: list[JobSpec], seconds: float) -> None:
+        until = utc_text(self.env.now() + timedelta(seconds=seconds))
+
+        def save(conn: Connection) -> None:
+            for spec in specs:
+                state = runs.load_job(conn, spec.job, spec.account)
+                state.paused_until = until
+                runs.save_job(conn, spec.job, spec.account, state)
+
+        await self.env.store.write(save)
+
+
+def _worker(
+    env: Env, spec: JobSpec, around: Surroundings, logins: dict[str, Credentials], run_job: RunJob
+) -> Worker:
+    source: Any = (env.telecmi if spec.provider == "telecmi" else env.smartflo)[spec.account]
+    # TeleCMI's voicemail has credentials of its own; whatever else an account does shares its login.
+    key = f"{spec.label} {'secret' if spec.job == telecmi_voicemails.JOB else 'login'}"
+    return Worker(
+        spec,
+        around,
+        lock=jobs.lock_name(spec),
+        run_job=partial(_call, run_job, env, spec),
+        deadline=source.door.deadline,
+        credentials=logins.setdefault(key, Credentials(key)),
+        push=spec.job == push.JOB,
+    )
+
+
+async def _call(run_job: RunJob, env: Env, spec: JobSpec) -> Run:
+    return await run_job(env, spec)
+
+
+class Watch:
+    """Notices what nobody tells us: a commit by another program, a clock that was set, a change now due.
+
+    It is also the proof of life: `answered` moves only while the loop runs and the database answers.
+    """
+
+    #: Between two looks at the write-ahead log's stamp, in seconds.
+    STEP = 0.5
+
+    #: The database itself is asked at every so many-th look, and whenever that stamp has changed:
+    #: a hand-over to its thread costs a hundred times what a look at the stamp does.
+    ASK = 4
+
+    def __init__(self, mono: Monotonic, edges: Edges, log: Any) -> None:
+        self.answered = mono()  #: when the database's thread last answered
+        self._mono = mono
+        self._edges = edges
+        self._log = log
+        self._version: int | None = None
+        self._stamp: tuple[int, int] | None = None
+        self._looks = 0
+
+    async def watch(self, crew: Callable[[], Crew]) -> None:
+        """Look, for ever, on behalf of whichever crew is at work."""
+        while True:
+            await asyncio.sleep(self.STEP)
+            await self.look(crew())
+
+    def look_again(self) -> None:
+        """Look at the database as if it had changed: there is a new crew."""
+        self._version = None
+
+    async def look(self, crew: Crew) -> None:
+        """Look once. A database in trouble is told once, and looked at again.
+
+        StoreError when another file stands in its place: what is written goes nowhere any more.
+        """
+        if jump := crew.schedule.check_clock():
+            self._log.info("the clock was set; the schedule goes on", seconds=round(jump))
+        store = crew.env.store
+        self._looks += 1
+        if store.db.replaced():
+            await self._require_files(store)
+        stamp = _stamp(store.db.path)
+        if stamp == self._stamp and self._version is not None and self._looks % self.ASK:
+            crew.ring_due()
+            return
+        try:
+            version = await store.call(store.db.checked_version)
+            self.answered = self._mono()
+            if version != self._version:
+                await crew.look()
+                self._version = version
+            self._stamp = stamp
+            crew.ring_due()
+        except SyncerError as error:
+            self.answered = self._mono()
+            self._edges.failing("database", self._log, "the database is in trouble", problem=str(error))
+        else:
+            self._edges.recovered("database", self._log, "the database works again")
+
+    async def _require_files(self, store: Store) -> None:
+        try:
+            await store.call(store.db.require_files)
+        except StoreError as error:
+            raise StoreError(
+                f"{error}. The daemon ends, and the next start takes what is there; stop it first another time"
+            ) from None
+
+
+def _stamp(database: Path) -> tuple[int, int] | None:
+    """When the write-ahead log was last written, and its size; every commit of anybody goes there."""
+    try:
+        found = database.with_name(f"{database.name}-wal").stat()
+    except OSError:
+        return None
+    return found.st_mtime_ns, found.st_size

@@ -1,0 +1,155 @@
+"""What the daemon does beside its jobs: the scan, old records, the file, backups, the ping.
+
+A chore that fails is told once and done again when it is due; none ends the daemon. How each is
+done is left to `care`, `sync` and `remote`.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from typing import Any
+
+from syncer.daemon import file_maintenance
+from syncer.daemon.job_runner import Crew
+from syncer.errors import StoreError, SyncerError
+from syncer.locks import Locks
+from syncer.logs import Edges
+from syncer.remote.ping import Pinger
+from syncer.store.db import migrations
+from syncer.store.read import metric_queries
+from syncer.sync import jobs
+
+#: The scan for edits that no trigger caught, and the deleting of old records, in seconds.
+DAILY = 86400.0
+
+#: How often the statistics are renewed, and at least how often a backup is thought of, in seconds.
+HOURLY = 3600.0
+
+#: How often the write-ahead log is looked at, in seconds.
+OFTEN = 60.0
+
+#: At most one ping in so many seconds.
+PING_GAP = 60.0
+
+
+class Chores:
+    """The chores around one crew."""
+
+    def __init__(self, crew: Crew, locks: Locks, edges: Edges, log: Any, mono: Callable[[], float]) -> None:
+        self._crew = crew
+        self._env = crew.env
+        self._db = crew.env.store.db
+        self._locks = locks
+        self._edges = edges
+        self._log = log
+        self._mono = mono
+        self._tasks: dict[str, asyncio.Task[None]] = {}
+        self._failed: dict[str, str] = {}
+        self._last_ping: float | None = None
+        url = crew.env.settings.monitor.ping_url
+        self._pinger = Pinger(url) if url else None
+
+    @property
+    def problems(self) -> list[str]:
+        """What failed when it was last done, a sentence each."""
+        return list(self._failed.values())
+
+    def enlist(self) -> None:
+        """Give every chore its alarm."""
+        self._add("the scan", DAILY, self.scan, first=0.0)
+        self._add("the deleting of old records", DAILY, self.forget, first=300.0)
+        self._add("the care of the file", HOURLY, self.optimize, first=600.0)
+        self._add("the care of the write-ahead log", OFTEN, self.shrink, first=OFTEN)
+        backup = self._env.settings.backup
+        if backup.enabled:
+            every = min(backup.every.total_seconds(), HOURLY)
+            self._add("the backup", every, self.backup, first=min(every, 5.0))
+
+    async def close(self) -> None:
+        """End what is under way; a backup that is not finished does not count."""
+        for task in self._tasks.values():
+            task.cancel()
+        if self._tasks:
+            await asyncio.wait(self._tasks.values(), timeout=2.0)
+        if self._pinger is not None:
+            await self._pinger.aclose()
+
+    def _add(self, what: str, every: float, work: Callable[[], Awaitable[None]], *, first: float) -> None:
+        async def ring() -> None:
+            self._begin(what, work)
+
+        self._crew.schedule.add(what, every, ring, first=first)
+
+    def _begin(self, what: str, work: Callable[[], Awaitable[None]]) -> None:
+        """Do it in a task of its own, unless it is being done."""
+        task = self._tasks.get(what)
+        if task is None or task.done():
+            self._tasks[what] = asyncio.create_task(self._do(what, work), name=what)
+
+    async def _do(self, what: str, work: Callable[[], Awaitable[None]]) -> None:
+        try:
+            await work()
+        except SyncerError as error:
+            self._failed[what] = f"{what} failed: {error}"
+            self._edges.failing(what, self._log, f"{what} failed", problem=str(error))
+        except Exception:  # noqa: BLE001 - told with its trace; the daemon outlives it
+            self._log.exception(f"a bug ended {what}, and the daemon goes on; please report these lines")
+        else:
+            self._failed.pop(what, None)
+            self._edges.recovered(what, self._log, f"{what} works again")
+
+    # -- one by one ----------------------------------------------------------------------------------
+
+    async def scan(self) -> None:
+        """Find edits that no trigger caught, and put back what guards the tables."""
+        await jobs.scan(self._env)
+        for what in await self._env.store.call(lambda: migrations.heal(self._db)):
+            self._log.warning("the database was mended", what=what)
+        await self._crew.look()
+
+    async def forget(self) -> None:
+        """Delete records that are older than the config keeps them."""
+        env = self._env
+        specs = jobs.specs(env.settings)
+        gone = await file_maintenance.forget(env.store, self._locks, env.settings.retention, env.now(), specs)
+        if any(gone):
+            self._log.info("old records were deleted", runs=gone[0], log_entries=gone[1])
+
+    async def optimize(self) -> None:
+        """Renew SQLite's statistics."""
+        await self._env.store.call(lambda: file_maintenance.optimize(self._db))
+
+    async def shrink(self) -> None:
+        """Write a large write-ahead log back while no job runs."""
+        if not self._crew.idle or file_maintenance.wal_size(self._db) <= file_maintenance.LARGE_WAL:
+            return
+        await self._env.store.call(lambda: file_maintenance.shrink_wal(self._db))
+        size = file_maintenance.wal_size(self._db)
+        if size > file_maintenance.HUGE_WAL:
+            raise StoreError(
+                f"the write-ahead log has grown to {size >> 20} MiB: some program keeps the database open in "
+                "a long read; end that program"
+            )
+
+    async def backup(self) -> None:
+        """Copy the database, when the newest copy is old enough."""
+        settings, now = self._env.settings, self._env.now()
+        config, path = settings.backup, settings.database.path
+        if not file_maintenance.backup_due(config, path, now):
+            return
+        made = await file_maintenance.in_background(lambda: file_maintenance.make_backup(config, path, now))
+        self._log.info("a backup was made and checked", file=made.name, bytes=made.stat().st_size)
+
+    async def ping(self) -> None:
+        """Tell the monitoring service, at most once a minute, and only when every job is well."""
+        if self._pinger is None:
+            return
+        if self._last_ping is not None and self._mono() - self._last_ping < PING_GAP:
+            return
+        if any(worker.problem or not worker.runs for worker in self._crew.workers):
+            return
+        if any(job.stale for job in await self._env.store.read(metric_queries.read_jobs)):
+            return
+        self._last_ping = self._mono()
+        self._begin("the ping", self._pinger.ping)

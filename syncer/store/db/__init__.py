@@ -1,0 +1,1 @@
+"""The database file: its connection, tables, triggers and views, migrations, integrity."""

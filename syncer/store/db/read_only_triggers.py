@@ -1,0 +1,93 @@
+"""The triggers that keep people from writing to what is not theirs to write: all tables but one, and the views.
+
+What happens to an edit of `telecmi_contacts` is left to `triggers`.
+"""
+
+from __future__ import annotations
+
+from syncer.store.db.tables import MIRRORS, metadata
+
+#: Holds for everybody's writes but our own.
+PEOPLE = "COALESCE((SELECT active FROM sync_guard WHERE id = 1), 0) = 0"
+
+#: What the refusal of a direct write to each table says after "NAME is read-only: ".
+_READ_ONLY = {
+    **{mirror.name: mirror.advice or "it mirrors what the vendor shows" for mirror in MIRRORS},
+    "telecmi_notes": "it mirrors what the vendor shows; edit the contact in telecmi_contacts instead",
+    "change_queue": "edit contacts in telecmi_contacts, settle changes with `syncer queue`",
+    "change_log": "it records what happened; edit contacts in telecmi_contacts instead",
+    "held": "decide with `syncer held approve` or `syncer held reject`",
+    "sync_runs": "it records what happened",
+    "contact_base": "it is what upstream and we last agreed on; edit the contact in telecmi_contacts instead",
+    "push_intents": "it is the record of what was sent; edit contacts in telecmi_contacts instead",
+    "sync_jobs": "it is kept by syncer; change the config instead",
+    "telecmi_accounts": "it is kept by syncer; change the config instead",
+    "voicemail_windows": "it is kept by syncer",
+    "set_aside": "it is kept by syncer",
+    "absences": "it is kept by syncer",
+    "voicemail_clocks": "it is kept by syncer",
+    "home": "`syncer db adopt` changes it",
+    "forgotten": "it is kept by syncer; `syncer forget` adds to it",
+    "reported": "it is kept by syncer",
+    "held_rows": "decide with `syncer held approve` or `syncer held reject`",
+}
+
+
+def _read_only_triggers() -> dict[str, str]:
+    out = {}
+    for table, advice in _READ_ONLY.items():
+        quoted = f"{table} is read-only: {advice}".replace("'", "''")
+        for verb in ("INSERT", "UPDATE", "DELETE"):
+            name = f"{table}_read_only_{verb.lower()}"
+            out[name] = (
+                f"CREATE TRIGGER {name} BEFORE {verb} ON {table} WHEN {PEOPLE}\n"
+                f"BEGIN\n    SELECT RAISE(ABORT, '{quoted}');\nEND"
+            )
+    return out
+
+
+def _guard_triggers() -> dict[str, str]:
+    """The guard row is there, once, and people leave it alone; only opening and closing it is left."""
+    quoted = "sync_guard is read-only: it is kept by syncer; edit contacts in telecmi_contacts instead"
+    moved = "NEW.id IS NOT OLD.id OR NEW.epoch IS NOT OLD.epoch OR NEW.active IS OLD.active"
+    when = {
+        "INSERT": "EXISTS (SELECT 1 FROM sync_guard)",
+        "UPDATE": f"OLD.active = 0 AND ({moved})",
+        "DELETE": "1",
+    }
+    return {
+        f"sync_guard_read_only_{verb.lower()}": (
+            f"CREATE TRIGGER sync_guard_read_only_{verb.lower()} BEFORE {verb} ON sync_guard WHEN {condition}\n"
+            f"BEGIN\n    SELECT RAISE(ABORT, '{quoted}');\nEND"
+        )
+        for verb, condition in when.items()
+    }
+
+
+#: The same for the views, which nobody can write at all.
+_VIEWS_READ_ONLY = {
+    "contacts": "it is a view; edit telecmi_contacts instead (Smartflo's contacts in Smartflo's portal)",
+    "voicemails": "it is a view; a caller's name is edited in telecmi_contacts",
+    "sync_health": "it is a view of how the jobs do",
+}
+
+
+def _view_triggers() -> dict[str, str]:
+    out = {}
+    for view, advice in _VIEWS_READ_ONLY.items():
+        quoted = f"{view} is read-only: {advice}".replace("'", "''")
+        for verb in ("INSERT", "UPDATE", "DELETE"):
+            name = f"{view}_read_only_{verb.lower()}"
+            out[name] = (
+                f"CREATE TRIGGER {name} INSTEAD OF {verb} ON {view}\n"
+                f"BEGIN\n    SELECT RAISE(ABORT, '{quoted}');\nEND"
+            )
+    return out
+
+
+def expected() -> dict[str, str]:
+    """Each of these triggers: name -> SQL."""
+    return {**_read_only_triggers(), **_guard_triggers(), **_view_triggers()}
+
+
+assert set(_READ_ONLY) | {"telecmi_contacts", "sync_guard"} == set(metadata.tables), "a table without a guard"

@@ -1,0 +1,54 @@
+"""Which schema a database has, and whether it is this version's. Bringing it there is left to `schema`."""
+
+from __future__ import annotations
+
+from syncer.errors import SchemaError
+from syncer.store.db import views
+from syncer.store.db.columns import TABLES
+from syncer.store.db.read_only import Readable, Reader, first, tuples
+
+#: The newest revision in `migrations/versions`; a test holds it to them.
+HEAD = "0003"
+
+#: Every revision that this version knows, oldest first.
+REVISIONS = ("0001", "0002", "0003")
+
+
+def current(conn: Reader) -> str | None:
+    """The revision of the database; None for a file that has nothing of ours.
+
+    Raises SchemaError when it holds tables or views of somebody else under our names.
+    """
+    query = "SELECT name, type FROM sqlite_master WHERE type IN ('table', 'view')"
+    there = {str(name).lower(): str(kind) for name, kind in tuples(conn, query)}
+    kinds = dict.fromkeys(TABLES, "table") | dict.fromkeys(views.expected(), "view")
+    clashing = sorted(kinds.keys() & there)
+    if "alembic_version" in there and {"sync_guard", "change_queue", "contact_base"} & there.keys():
+        foreign = [name for name in clashing if there[name] != kinds[name]]
+        if foreign:
+            raise SchemaError(
+                f"the database has a {there[foreign[0]]} {foreign[0]} that syncer did not make: rename or drop it"
+            )
+        revision = first(conn, "SELECT version_num FROM alembic_version")
+        if revision is not None:
+            return str(revision)
+    if clashing or "alembic_version" in there:
+        name = clashing[0] if clashing else "alembic_version"
+        raise SchemaError(
+            f"the database has a {there[name]} {name} that syncer did not make: "
+            "name another file in database.url"
+        )
+    return None
+
+
+def is_current(db: Readable) -> bool:
+    """Whether nothing is to be done; raises SchemaError for a database from a newer version."""
+    with db.read() as conn:
+        revision = current(conn)
+    if revision is not None and revision not in REVISIONS:
+        raise SchemaError(
+            f"the database {db.path.name} was written by a newer version of syncer "
+            f"(its schema is {revision}, this version knows up to {HEAD}): upgrade syncer, or restore "
+            "the backup that was taken before the upgrade"
+        )
+    return revision == HEAD

@@ -1,0 +1,433 @@
+"""The tables, as SQLAlchemy sees them, and which of them mirror which vendor list.
+
+The names are a contract (README, "Tables"). How they come into being is left to the migrations,
+how they are guarded to `triggers.py`. The CHECKs are the last line: what a stray write may not leave behind.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property
+
+from sqlalchemy import (
+    CheckConstraint,
+    Column,
+    ForeignKey,
+    Index,
+    Integer,
+    Table,
+    Text,
+    UniqueConstraint,
+    text,
+)
+
+from syncer.core.model import Operation, State
+from syncer.core.received import StampSource
+from syncer.store.db import column_types
+from syncer.store.db.column_types import id_, int_, mirror_columns, one_of, table, text_, yes_no
+
+#: All of them.
+metadata = column_types.metadata
+
+# -- what people look at ---------------------------------------------------------------------------
+
+telecmi_contacts = table(
+    "telecmi_contacts",
+    id_(),
+    text_("account", default=""),
+    text_("contact_id"),
+    text_("phone_no"),
+    text_("phone_e164"),
+    text_("first_name"),
+    text_("last_name"),
+    text_("email_id"),
+    text_("company"),
+    text_("job_title"),
+    *mirror_columns(),
+    CheckConstraint("id > 0"),  # triggers read an id that an INSERT leaves out as -1
+    UniqueConstraint("account", "contact_id"),
+    Index("telecmi_contacts_phone", "phone_e164"),
+    Index("telecmi_contacts_last_name", "last_name"),
+    Index("telecmi_contacts_first_name", "first_name"),
+    Index("telecmi_contacts_company", "company"),
+)
+
+telecmi_user_contacts = table(
+    "telecmi_user_contacts",
+    id_(),
+    text_("account", null=False),
+    text_("agent"),
+    text_("inet_no"),
+    text_("name"),
+    text_("mobile", null=False),
+    text_("phone_e164"),
+    text_("tag"),
+    text_("status"),
+    text_("info"),
+    text_("email"),
+    int_("time"),
+    int_("remindme"),
+    *mirror_columns(),
+    UniqueConstraint("account", "mobile"),
+    Index("telecmi_user_contacts_phone", "phone_e164"),
+    Index("telecmi_user_contacts_name", "name"),
+)
+
+telecmi_notes = table(
+    "telecmi_notes",
+    id_(),
+    text_("account", null=False),
+    Column("contact_row", Integer, ForeignKey("telecmi_user_contacts.id"), nullable=False),
+    text_("msg", null=False),
+    int_("date"),
+    text_("agent", null=False, default=""),
+    text_("first_seen_at", null=False),
+    Index("telecmi_notes_contact", "contact_row"),
+)
+
+telecmi_voicemails = table(
+    "telecmi_voicemails",
+    id_(),
+    text_("account", null=False),
+    text_("voicename", null=False),
+    int_("time"),
+    text_("from_number"),
+    text_("phone_e164"),
+    text_("received_at"),
+    *mirror_columns(),
+    UniqueConstraint("account", "voicename"),
+    Index("telecmi_voicemails_phone", "phone_e164"),
+    Index("telecmi_voicemails_received", "received_at"),
+)
+
+smartflo_contacts = table(
+    "smartflo_contacts",
+    id_(),
+    text_("account", null=False),
+    text_("smartflo_id", null=False),
+    text_("contact_group_id"),
+    text_("contact_group_name"),
+    text_("phone_number"),
+    text_("phone_e164"),
+    text_("name"),
+    text_("email_id"),
+    text_("address"),
+    text_("company_name"),
+    text_("custom_fields"),
+    text_("created_at"),
+    text_("updated_at"),
+    *mirror_columns(),
+    UniqueConstraint("account", "smartflo_id"),
+    Index("smartflo_contacts_phone", "phone_e164"),
+    Index("smartflo_contacts_name", "name"),
+)
+
+smartflo_contact_groups = table(
+    "smartflo_contact_groups",
+    id_(),
+    text_("account", null=False),
+    text_("group_id", null=False),
+    text_("name"),
+    text_("description"),
+    *mirror_columns(),
+    UniqueConstraint("account", "group_id"),
+)
+
+change_queue = table(
+    "change_queue",
+    id_(),
+    text_("account", null=False),
+    Column("contact_row", Integer, ForeignKey("telecmi_contacts.id"), nullable=False),
+    text_("operation", null=False),
+    text_("state", null=False),
+    text_("fields"),
+    int_("edit_seq"),
+    int_("attempts", null=False, default="0"),
+    text_("next_attempt_at"),
+    text_("last_error"),
+    text_("created_at", null=False),
+    text_("sent_at"),
+    text_("settled_at"),
+    text_("clashes"),  # JSON: field -> {base, local, remote}, while in conflict
+    int_("approved", null=False, default="0"),  # a person asked for this very change
+    text_("found_by", null=False, default="trigger"),  # or "scan"
+    one_of("operation", *(one.value for one in Operation)),
+    one_of("state", *(one.value for one in State)),
+    yes_no("approved"),
+    one_of("found_by", "trigger", "scan"),
+    Index("change_queue_row", "contact_row"),
+    Index("change_queue_state", "state", "account"),
+)
+
+change_log = table(
+    "change_log",
+    Column("seq", Integer, primary_key=True),
+    text_("at", null=False),
+    text_("table_name", null=False),
+    int_("row_id", null=False),
+    text_("kind", null=False),
+    text_("field"),
+    text_("old"),
+    text_("new"),
+    text_("origin", null=False),
+    one_of("kind", "insert", "update", "delete"),
+    one_of("origin", "upstream", "local"),
+    Index("change_log_row", "table_name", "row_id"),
+    Index("change_log_at", "at"),
+)
+
+held = table(
+    "held",
+    id_(),
+    text_("job", null=False),
+    text_("account", null=False),
+    text_("reason", null=False),
+    int_("rows", null=False),
+    text_("created_at", null=False),
+    text_("decided_at"),
+    text_("decision"),
+    one_of("decision", "approved", "rejected", "superseded"),
+    CheckConstraint("(decided_at IS NULL) = (decision IS NULL)"),
+    Index("held_open", "job", "account", unique=True, sqlite_where=text("decided_at IS NULL")),
+)
+
+sync_runs = table(
+    "sync_runs",
+    id_(),
+    text_("job", null=False),
+    text_("account", null=False),
+    text_("started_at", null=False),
+    text_("finished_at"),
+    text_("outcome"),
+    int_("requests", null=False, default="0"),
+    int_("seen", null=False, default="0"),
+    int_("added", null=False, default="0"),
+    int_("changed", null=False, default="0"),
+    int_("removed", null=False, default="0"),
+    text_("error"),
+    text_("listing"),  # JSON: the certificate of its listing
+    one_of("outcome", "ok", "incomplete", "failed"),
+    Index("sync_runs_job", "job", "account", "id"),
+)
+
+# -- what the program keeps for itself -------------------------------------------------------------
+
+#: One row: 1 while this program writes. Triggers leave its writes alone and catch everybody else's.
+sync_guard = table(
+    "sync_guard",
+    id_(),
+    int_("active", null=False, default="0"),
+    int_("epoch", null=False, default="0"),  # rises with every agreement (store/write/queue.py)
+    CheckConstraint("id = 1"),
+    yes_no("active"),
+    autoincrement=False,
+)
+
+#: The TeleCMI accounts of the config, for triggers to look at.
+telecmi_accounts = table(
+    "telecmi_accounts",
+    Column("name", Text, primary_key=True, nullable=False),
+    int_("contacts", null=False),  # 1: its directory is mirrored, so contacts may be added to it
+    int_("deletes", null=False),  # 1: push.deletes
+    yes_no("contacts"),
+    yes_no("deletes"),
+    autoincrement=False,
+)
+
+#: What upstream and we last agreed on, a row per contact that is known upstream.
+contact_base = table(
+    "contact_base",
+    Column("row_id", Integer, primary_key=True),
+    text_("account", null=False),
+    text_("source", null=False),
+    text_("contact_id"),
+    text_("phone_no", null=False, default=""),
+    text_("first_name", null=False, default=""),
+    text_("last_name", null=False, default=""),
+    text_("email_id", null=False, default=""),
+    text_("company", null=False, default=""),
+    text_("job_title", null=False, default=""),
+    text_("phone_e164"),
+    int_("touched", null=False, default="0"),  # push epoch of the last agreement
+    one_of("source", "directory", "user_list", "gone"),
+    Index("contact_base_phone", "account", "phone_e164"),
+    autoincrement=False,
+)
+
+#: The exact fields of every request since the base last moved: written before it goes out.
+push_intents = table(
+    "push_intents",
+    id_(),
+    int_("change_id", null=False),
+    int_("row_id", null=False),
+    text_("operation", null=False),
+    text_("fields", null=False),
+    text_("phone_e164"),
+    text_("sent_at", null=False),
+    text_("answer"),  # NULL: none yet
+    one_of("operation", *(one.value for one in Operation)),
+    one_of("answer", "accepted", "refused"),
+    Index("push_intents_change", "change_id"),
+    Index("push_intents_row", "row_id"),
+)
+
+#: What is known about each job of each account between its runs.
+sync_jobs = table(
+    "sync_jobs",
+    Column("job", Text, primary_key=True, nullable=False),
+    Column("account", Text, primary_key=True, nullable=False),
+    text_("provider", null=False),
+    int_("enabled", null=False, default="1"),
+    int_("every_s", null=False),
+    text_("last_ok_at"),
+    text_("last_complete_at"),
+    text_("cursor"),
+    text_("last_full_at"),
+    text_("paused_until"),
+    int_("failures", null=False, default="0"),
+    text_("notes"),  # JSON: what was noticed about the vendor (core/notes)
+    autoincrement=False,
+)
+
+#: Spans of voicemail time that were read whole, and when.
+voicemail_windows = table(
+    "voicemail_windows",
+    Column("account", Text, primary_key=True, nullable=False),
+    Column("start_ms", Integer, primary_key=True, nullable=False),
+    int_("end_ms", null=False),
+    int_("verified_ms", null=False),
+    int_("rows", null=False),
+    autoincrement=False,
+)
+
+#: Which of a voicemail's two stamps is right, by TeleCMI account: see `core/received.py`.
+voicemail_clocks = table(
+    "voicemail_clocks",
+    Column("account", Text, primary_key=True, nullable=False),
+    text_("clock", null=False),
+    int_("contrary", null=False),  # newer proofs against it, in a row
+    int_("verified_ms"),  # when the newest windows were last read whole
+    int_("newest_row", null=False),  # rows up to this one were considered
+    int_("follows", null=False),  # 1: `received_at` of all rows goes by `clock`
+    one_of("clock", *(one.value for one in StampSource)),
+    yes_no("follows"),
+    autoincrement=False,
+)
+
+#: Where the database lives (one row): nothing is sent from anywhere else.
+home = table(
+    "home",
+    id_(),
+    text_("path", null=False),  # absolute, symlinks resolved
+    text_("machine"),  # a hash of the machine id; NULL where there was none
+    CheckConstraint("id = 1"),
+    autoincrement=False,
+)
+
+#: Rows that could not be understood, with their JSON.
+set_aside = table(
+    "set_aside",
+    id_(),
+    text_("job", null=False),
+    text_("account", null=False),
+    text_("digest", null=False),
+    text_("reason", null=False),
+    text_("raw", null=False),
+    text_("first_seen_at", null=False),
+    text_("last_seen_at", null=False),
+    UniqueConstraint("job", "account", "digest"),
+)
+
+#: Rows that one complete listing did not show: a second one may remove them.
+absences = table(
+    "absences",
+    Column("table_name", Text, primary_key=True, nullable=False),
+    Column("row_id", Integer, primary_key=True, nullable=False),
+    text_("noted_at", null=False),
+    autoincrement=False,
+)
+
+#: The rows (and columns, for blanks) that a hold is about.
+held_rows = table(
+    "held_rows",
+    Column("held_id", Integer, ForeignKey("held.id"), primary_key=True, nullable=False),
+    Column("table_name", Text, primary_key=True, nullable=False),
+    Column("row_id", Integer, primary_key=True, nullable=False),
+    Column("field", Text, primary_key=True, nullable=False, server_default=""),  # "": the row itself
+    int_("settled", null=False, default="0"),  # 1: the decision was carried out, or is void
+    autoincrement=False,
+)
+
+#: People who are to be kept out: a keyed hash of each number, never the number.
+forgotten = table(
+    "forgotten",
+    Column("digest", Text, primary_key=True, nullable=False),
+    text_("at", null=False),
+    autoincrement=False,
+)
+
+
+#: What waits for a person and was logged (store/read/attention.py).
+reported = table(
+    "reported",
+    Column("kind", Text, primary_key=True, nullable=False),
+    Column("id", Integer, primary_key=True, nullable=False),
+    text_("account", null=False),
+    text_("at", null=False),
+    autoincrement=False,
+)
+
+
+@dataclass(frozen=True)
+class Mirror:
+    """A table that mirrors one vendor list, row by row."""
+
+    table: Table
+    key: str  #: the column that is the vendor's identity within the account
+    stamps: frozenset[str] = frozenset()  #: vendor stamps: alone they are no change
+    newest_by: str | None = None  #: when an identity comes twice, the greatest of this column counts
+    keeps: bool = False  #: kept for good, whatever upstream still lists
+    derived: frozenset[str] = (
+        frozenset()
+    )  #: columns that a row gets when it is new, and its module keeps then
+    advice: str = ""  #: what the refusal of a direct write adds
+
+    @property
+    def name(self) -> str:
+        """The table's name."""
+        return self.table.name
+
+    @cached_property
+    def content(self) -> tuple[str, ...]:
+        """The columns that come from the vendor and are its content."""
+        ours = {"id", "account", self.key, "first_seen_at", "last_changed_at", "deleted_at", "raw"}
+        return tuple(c.name for c in self.table.columns if c.name not in ours)
+
+    @cached_property
+    def compared(self) -> tuple[str, ...]:
+        """Those of them that make a row differ, and are written where it does."""
+        return tuple(name for name in self.content if name not in self.derived)
+
+    @cached_property
+    def numbers(self) -> frozenset[str]:
+        """Those of them that hold whole numbers."""
+        return frozenset(n for n in self.content if isinstance(self.table.c[n].type, Integer))
+
+
+USER_CONTACTS = Mirror(
+    telecmi_user_contacts,
+    "mobile",
+    stamps=frozenset({"time"}),
+    newest_by="time",
+    advice="edit the contact in telecmi_contacts instead",
+)
+VOICEMAILS = Mirror(telecmi_voicemails, "voicename", derived=frozenset({"received_at"}), keeps=True)
+SMARTFLO_CONTACTS = Mirror(
+    smartflo_contacts,
+    "smartflo_id",
+    stamps=frozenset({"updated_at"}),
+    advice="Smartflo contacts are edited in Smartflo's portal; only telecmi_contacts can be edited here",
+)
+SMARTFLO_GROUPS = Mirror(smartflo_contact_groups, "group_id", stamps=frozenset({"updated_at"}))
+
+MIRRORS = (USER_CONTACTS, VOICEMAILS, SMARTFLO_CONTACTS, SMARTFLO_GROUPS)

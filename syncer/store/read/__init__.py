@@ -1,0 +1,1 @@
+"""Queries behind commands, pages and metrics, on Python's own sqlite3."""

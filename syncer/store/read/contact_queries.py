@@ -1,0 +1,219 @@
+"""What people ask the mirror for: contacts and voicemails, in plain SQL (`looking`).
+
+What they edit by command is written by `edits.py`.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+
+from syncer.core.model import FIELDS
+from syncer.core.normalise import to_e164
+from syncer.store.db.columns import columns
+from syncer.store.db.read_only import Page, Reader, Record, asking, first, marks, page, records
+
+#: What may stand in a phone number as it is written or searched for.
+_PHONE_SIGNS = re.compile(r"[+\d\s().\-]+")
+
+#: A phone number as the column `phone_e164` has it.
+_E164 = re.compile(r"\+[1-9][0-9]{6,14}")
+
+_COLUMNS = f"SELECT {columns('telecmi_contacts')}"
+#: The columns of the view `contacts` that a list shows.
+ANY_COLUMNS = ("provider", "account", "name", "phone_e164", "email", "company", "source_table", "source_id")
+
+_CONTACTS = f"{_COLUMNS} FROM telecmi_contacts"
+
+
+# -- contacts ----------------------------------------------------------------------------------------
+
+
+def list_telecmi(
+    conn: Reader,
+    accounts: Sequence[str],
+    *,
+    search: str | None = None,
+    tombstones: bool = False,
+    limit: int | None = None,
+) -> Page:
+    """Rows of `telecmi_contacts` with all columns, by name; the living ones, or tombstones too."""
+    with _searching(conn, search, (*FIELDS, "phone_e164", "contact_id")) as found:
+        rest = f"FROM telecmi_contacts WHERE {_mine(accounts, tombstones)}{found}"
+        return page(conn, _COLUMNS, rest, "lower(first_name), lower(last_name), id", accounts, limit)
+
+
+def list_smartflo(
+    conn: Reader,
+    accounts: Sequence[str],
+    *,
+    search: str | None = None,
+    tombstones: bool = False,
+    limit: int | None = None,
+) -> Page:
+    """Rows of `smartflo_contacts` with all columns, by name."""
+    searched = ("name", "phone_number", "phone_e164", "email_id", "company_name", "contact_group_name")
+    with _searching(conn, search, searched) as found:
+        select = f"SELECT {columns('smartflo_contacts')}"
+        rest = f"FROM smartflo_contacts WHERE {_mine(accounts, tombstones)}{found}"
+        return page(conn, select, rest, "lower(name), id", accounts, limit)
+
+
+def list_any(
+    conn: Reader,
+    telecmi: Sequence[str],
+    smartflo: Sequence[str],
+    *,
+    search: str | None = None,
+    limit: int | None = None,
+) -> Page:
+    """Rows of the view `contacts`: one a contact of any provider, by name."""
+    wanted = (
+        f"(provider = 'telecmi' AND account IN ({marks(telecmi)}) "
+        f"OR provider = 'smartflo' AND account IN ({marks(smartflo)}))"
+    )
+    with _searching(conn, search, ("name", "phone_e164", "email", "company")) as found:
+        select = f"SELECT {', '.join(ANY_COLUMNS)}"
+        rest = f"FROM contacts WHERE {wanted}{found}"
+        order = "lower(name), source_table, source_id"
+        return page(conn, select, rest, order, (*telecmi, *smartflo), limit)
+
+
+def _mine(accounts: Sequence[str], tombstones: bool) -> str:
+    # The `+` keeps SQLite from going to each row by way of the accounts' index: most rows are asked for.
+    return f"+account IN ({marks(accounts)})" + ("" if tombstones else " AND deleted_at IS NULL")
+
+
+@contextmanager
+def _searching(conn: Reader, search: str | None, searched: Sequence[str]) -> Iterator[str]:
+    """The condition that a row is one that `search` finds; '' without one.
+
+    SQLite asks us about each row (`_matcher`) before it sorts, so that what is not found is never built.
+    """
+    if not search:
+        yield ""
+        return
+    with asking(conn, "found_by_search", len(searched), _matcher(search)):
+        # As bytes, which may be no text: SQLite holds what it is given.
+        yield f" AND found_by_search({', '.join(f'CAST({name} AS BLOB)' for name in searched)})"
+
+
+def _matcher(search: str) -> Callable[..., bool]:
+    """Whether every word of `search` stands in one of a row's values; a number is found however it is spelled.
+
+    In Python, since SQLite's own comparison knows no letters beyond ASCII.
+    """
+    words = search.casefold().split()
+    digits = re.sub(r"\D", "", search) if _PHONE_SIGNS.fullmatch(search) else ""
+    # Of zeros alone nothing is left, which stands in every value.
+    number = re.compile(r"\D*".join(digits.lstrip("0"))) if len(digits) >= 3 else None
+
+    def match(*values: bytes | None) -> bool:
+        told = [value for value in values if value]
+        # No word has a blank in it: none is found across two values.
+        text = b"\n".join(told).decode("utf-8", "replace").casefold()
+        for word in words:
+            if word not in text:
+                break
+        else:
+            return True
+        if number is None or not number.search(text):
+            return False
+        return any(number.search(value.decode("utf-8", "replace")) for value in told)
+
+    return match
+
+
+def find_contacts(conn: Reader, who: str, regions: Mapping[str, str]) -> list[Record]:
+    """The rows that `who` may mean: a phone number in any usual spelling, a contact_id or a row id.
+
+    `regions` are the accounts to look in, with the region that numbers are read in. Living rows count
+    before tombstones. `id:12` is a row id and nothing else.
+    """
+    found: dict[int, Record] = {}
+    base = f"{_CONTACTS} WHERE account IN ({marks(regions)})"
+    only_id = re.fullmatch(r"id:([0-9]{1,19})", who)
+    row_id = only_id[1] if only_id else who if re.fullmatch(r"[1-9][0-9]{0,18}", who) else None
+    if row_id is not None and int(row_id) < 2**63:
+        found |= {row["id"]: row for row in records(conn, f"{base} AND id = ?", *regions, int(row_id))}
+    if only_id:
+        return list(found.values())
+    exact = {row["id"]: row for row in records(conn, f"{base} AND contact_id = ?", *regions, who)}
+    by_number = {row["id"]: row for row in _by_number(conn, who, regions)}
+    living = {row_id for row_id, row in by_number.items() if row["deleted_at"] is None}
+    found |= exact | {key: row for key, row in by_number.items() if not living or key in living}
+    return sorted(found.values(), key=lambda row: row["id"])
+
+
+def _by_number(conn: Reader, number: str, regions: Mapping[str, str]) -> list[Record]:
+    out = []
+    for account, region in regions.items():
+        e164 = _read_number(conn, number, region)
+        where, values = "phone_e164 = ? OR phone_e164 IS NULL AND COALESCE(phone_no, '') <> ''", [e164]
+        if e164 is None or not number.startswith("+"):
+            # It has no index. With its country code a number is read in one way only, and found by that.
+            where, values = f"{where} OR phone_no = ?", [e164, number]
+        for row in records(conn, f"{_CONTACTS} WHERE +account = ? AND ({where})", account, *values):
+            # A number that was edited a moment ago is not read yet.
+            known = row["phone_e164"] or to_e164(row["phone_no"], region)
+            if (e164 is not None and known == e164) or row["phone_no"] == number:
+                out.append(row)
+    return out
+
+
+def _read_number(conn: Reader, number: str, region: str) -> str | None:
+    """The number in E.164, as `to_e164` reads it; where the mirror has it so, no library is asked."""
+    if _E164.fullmatch(number) and first(conn, "SELECT 1 FROM telecmi_contacts WHERE phone_e164 = ?", number):
+        return number
+    return to_e164(number, region)
+
+
+def holders(conn: Reader, account: str, e164: str, region: str, *, but: int | None = None) -> list[Record]:
+    """Living rows of the account with this number, other than row `but`."""
+    rows = _by_number(conn, e164, {account: region})
+    return [row for row in rows if row["deleted_at"] is None and row["id"] != but]
+
+
+def load_contact(conn: Reader, row_id: int) -> Record | None:
+    """One row of `telecmi_contacts`."""
+    return next(iter(records(conn, f"{_CONTACTS} WHERE id = ?", row_id)), None)
+
+
+def upstream_values(conn: Reader, row_id: int) -> Record | None:
+    """What upstream and the mirror last agreed on about a contact; None when it was never there."""
+    query = f"SELECT {columns('contact_base')} FROM contact_base WHERE row_id = ? AND source <> 'gone'"
+    return next(iter(records(conn, query, row_id)), None)
+
+
+# -- voicemails --------------------------------------------------------------------------------------
+
+
+def list_voicemails(
+    conn: Reader,
+    accounts: Iterable[str],
+    *,
+    since: str | None = None,
+    unknown: bool = False,
+    search: str | None = None,
+    limit: int | None = None,
+) -> Page:
+    """Voicemails, newest first: the table's columns, and `caller_name`, `caller_company` beside them.
+
+    `since` is UTC text; `unknown` leaves those whose caller no contact names. Undated voicemails come last,
+    and count as new as long as they were first seen since then.
+    """
+    values: list[object] = list(accounts)
+    where = f"t.account IN ({marks(values)})"
+    if since is not None:
+        where += " AND (t.received_at >= ? OR t.received_at IS NULL AND t.first_seen_at >= ?)"
+        values += [since, since]
+    if unknown:
+        where += " AND v.caller_name IS NULL"
+    select = f"SELECT {columns('telecmi_voicemails', 't')}, v.caller_name, v.caller_company"
+    order = "t.received_at IS NULL, t.received_at DESC, t.id DESC"
+    with _searching(
+        conn, search, ("caller_name", "caller_company", "t.phone_e164", "t.from_number")
+    ) as found:
+        rest = f"FROM telecmi_voicemails t JOIN voicemails v ON v.id = t.id WHERE {where}{found}"
+        return page(conn, select, rest, order, values, limit)

@@ -1,0 +1,156 @@
+"""What is known of the vendors and of the mirror's own proof, in words: for `status` and `doctor`.
+
+Computed when it is read, from the runs, the notes of the jobs, and the rows themselves.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from syncer.core.normalise import utc_text
+from syncer.core.received import StampSource
+from syncer.core.windows import Verified, believed, gaps, union
+from syncer.store.db.read_only import Reader, first, records, tuples
+from syncer.store.write import received
+
+#: Which of a voicemail's two stamps counts.
+_CLOCKS = {
+    StampSource.UNKNOWN: "which of them is right is not proven yet, and received_at is taken from time",
+    StampSource.TIME: "time was proven right, and received_at is taken from it",
+    StampSource.VOICENAME: "the file names were proven right, and received_at is taken from them",
+}
+
+#: The newest minute of voicemail time is never counted as a gap.
+_FRESH_MS = 60_000
+
+
+@dataclass(frozen=True, slots=True)
+class Facts:
+    """What is known of one job of one account."""
+
+    listing: dict[str, Any] | None = None  #: the certificate of the last run's listing
+    notes: list[str] = field(default_factory=list)  #: sentences for a person
+    quiescence_violations: int = 0  #: quiet cycles that wrote all the same: a bug of ours
+    complete: bool | None = None  #: the last reading of everything proved what is gone; None: none yet
+    set_aside: int = 0  #: rows that could not be understood
+    held: int = 0  #: rows and values that wait for a person
+    unknown: int = 0  #: a push's changes whose outcome is not known
+    updated_after_honoured: bool | None = None  #: Smartflo's filter; None: not seen yet
+    covered_from: str | None = None  #: voicemails: the span that was read whole
+    covered_to: str | None = None
+    gaps: list[tuple[str, str]] = field(default_factory=list)  #: voicemails: spans never read, oldest first
+    unread_s: int = 0  #: voicemails: how much that is, in seconds
+    time_shift_minutes: int | None = None  #: voicemails: how far `time` runs ahead of the file names
+
+
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """The span of voicemails that an account is to cover."""
+
+    since_ms: int
+    now_ms: int
+    every_s: int  #: a run is never further behind than three times this, unless something is wrong
+
+
+def load(conn: Reader, wanted: Mapping[str, Wanted] | None = None) -> dict[tuple[str, str], Facts]:
+    """By job and account; `wanted` by account."""
+    out = {}
+    health = {(row["job"], row["account"]): row for row in records(conn, "SELECT * FROM sync_health")}
+    clocks = received.clocks(conn)
+    for job, account, noted in tuples(conn, "SELECT job, account, notes FROM sync_jobs"):
+        known = health.get((job, account))
+        if known is None:
+            continue  # switched off
+        notes: dict[str, Any] = json.loads(noted) if noted else {}
+        listing = _listing(conn, job, account)
+        told = _sentences(notes, listing)
+        facts: dict[str, Any] = {
+            "listing": listing,
+            "quiescence_violations": int(notes.get("quiescence_violations", 0)),
+            "complete": _yes_no(known["complete"]),
+            "set_aside": known["set_aside"],
+            "held": known["held"],
+            "unknown": known["unknown"],
+            "updated_after_honoured": _yes_no(known["updated_after_honoured"]),
+            "time_shift_minutes": known["time_shift_minutes"],
+        }
+        if known["time_shift_minutes"]:
+            told.append(
+                f"the vendor's time runs {known['time_shift_minutes']} minutes ahead of the epoch in the file names; "
+                + _CLOCKS[StampSource(clocks.get(account, StampSource.UNKNOWN))]
+            )
+        if job == "telecmi-voicemails":
+            facts |= _coverage(conn, account, (wanted or {}).get(account))
+        out[job, account] = Facts(notes=told, **facts)
+    return out
+
+
+def load_windows(conn: Reader, account: str) -> list[Verified]:
+    """The voicemail spans that were read whole."""
+    query = "SELECT start_ms, end_ms, verified_ms FROM voicemail_windows WHERE account = ? ORDER BY start_ms"
+    return [Verified(*row) for row in tuples(conn, query, account)]
+
+
+def _yes_no(value: int | None) -> bool | None:
+    return None if value is None else bool(value)
+
+
+def _listing(conn: Reader, job: str, account: str) -> dict[str, Any] | None:
+    found = first(
+        conn,
+        "SELECT listing FROM sync_runs WHERE job = ? AND account = ? AND finished_at IS NOT NULL "
+        "ORDER BY id DESC LIMIT 1",
+        job,
+        account,
+    )
+    return dict(json.loads(found)) if found else None
+
+
+def _sentences(notes: dict[str, Any], listing: dict[str, Any] | None) -> list[str]:
+    out = []
+    if listing is not None and listing.get("verdict") == "drifted":
+        out.append(
+            f"the last listing is no proof by itself ({listing['reason']}): "
+            "only what is confirmed by its own id may go"
+        )
+    for table, names in notes.get("volatile", {}).items():
+        out.append(f"{', '.join(names)} of {table} changes on every read and is left out of the comparison")
+    off = [known["value"] for known in notes.get("offset", {}).values() if known.get("times", 0) >= 2]
+    out += [f"the vendor's count is off by {value} each time and is not believed" for value in off]
+    if notes.get("filter") == "ignored":
+        out.append("the vendor ignores updated_after: each increment is a whole listing")
+    if notes.get("by_id_ignored"):
+        out.append("the directory does not answer for one contact by its id: listings are read instead")
+    if notes.get("widest_ms"):
+        out.append(f"the vendor refuses, or cuts, windows wider than {notes['widest_ms'] // 60_000} minutes")
+    if notes.get("password_days") is not None:
+        out.append(f"the password of this login expires in {notes['password_days']} days")
+    if notes.get("quiescence_violations"):
+        count = notes["quiescence_violations"]
+        out.append(f"{count} cycles wrote although nothing had changed on either side: please report this")
+    return out
+
+
+def _coverage(conn: Reader, account: str, wanted: Wanted | None) -> dict[str, Any]:
+    verified = load_windows(conn, account)
+    if wanted is not None:
+        verified = believed(verified, wanted.now_ms)
+    spans = union((one.start, one.end) for one in verified)
+    if not spans:
+        return {}
+    first, last = spans[0][0], max(end for _, end in spans)
+    since, until = first, last
+    if wanted is not None:
+        since = min(first, wanted.since_ms)
+        if wanted.now_ms - last > 3000 * wanted.every_s:
+            until = wanted.now_ms
+    missing = [(start, end) for start, end in gaps(since, until, verified) if end - start > _FRESH_MS]
+    return {
+        "covered_from": utc_text(first),
+        "covered_to": utc_text(last),
+        "gaps": [(utc_text(start), utc_text(end)) for start, end in missing],
+        "unread_s": sum(end - start for start, end in missing) // 1000,
+    }

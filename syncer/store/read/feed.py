@@ -1,0 +1,68 @@
+"""The statements that read `change_log` as a feed: by `seq`, for programs and for `sync --dry-run`."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from syncer.core.queue import SETTLED
+from syncer.store.db.columns import columns
+from syncer.store.db.read_only import Reader, first, marks, tuples
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """One entry of the log, as the table has it."""
+
+    seq: int
+    at: str
+    table_name: str
+    row_id: int
+    kind: str
+    field: str | None
+    old: str | None
+    new: str | None
+    origin: str
+
+
+def last_seq(conn: Reader) -> int:
+    """The newest entry's number; 0 when there is none."""
+    return int(first(conn, "SELECT max(seq) FROM change_log") or 0)
+
+
+def first_seq(conn: Reader) -> int | None:
+    """The oldest entry that is still there; older ones are deleted after `retention.log`."""
+    found = first(conn, "SELECT min(seq) FROM change_log")
+    return None if found is None else int(found)
+
+
+def number(conn: Reader, *, after: int = 0, upto: int | None = None) -> int:
+    """How many entries there are after one number and up to another."""
+    query = "SELECT count(*) FROM change_log WHERE seq > ? AND seq <= ?"
+    return int(first(conn, query, after, 2**63 - 1 if upto is None else upto))
+
+
+def summary(conn: Reader, after: int) -> list[str]:
+    """What changed after an entry, a line a table and kind, with the first rows named."""
+    query = "SELECT DISTINCT table_name, kind, row_id FROM change_log WHERE seq > ? ORDER BY row_id"
+    rows: dict[tuple[str, str], list[int]] = {}
+    for table, kind, row_id in tuples(conn, query, after):
+        rows.setdefault((table, kind), []).append(row_id)
+    words = {"insert": "add", "update": "change", "delete": "remove"}
+    out = []
+    for (table, kind), ids in sorted(rows.items()):
+        some = ", ".join(str(i) for i in ids[:5]) + (", ..." if len(ids) > 5 else "")
+        named = "" if kind == "insert" else f" (row {some})"
+        out.append(f"would {words[kind]} {len(ids)} {'row' if len(ids) == 1 else 'rows'} of {table}{named}")
+    return out
+
+
+def entries(conn: Reader, after: int, limit: int | None = None) -> list[Entry]:
+    """The entries after a number, in order."""
+    query = f"SELECT {columns('change_log')} FROM change_log WHERE seq > ? ORDER BY seq LIMIT ?"
+    return [Entry(*row) for row in tuples(conn, query, after, -1 if limit is None else limit)]
+
+
+def pending(conn: Reader, account: str) -> int:
+    """Local changes of an account that are not upstream yet, whatever they wait for."""
+    query = f"SELECT count(*) FROM change_queue WHERE account = ? AND state NOT IN ({marks(SETTLED)})"
+    return int(first(conn, query, account, *(state.value for state in SETTLED)))

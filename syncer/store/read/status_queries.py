@@ -1,0 +1,169 @@
+"""What the mirror says about itself: jobs, the queue, what is held.
+
+Reads only, in plain SQL (`looking`); what a person decides is written by `decisions.py` and `holds.py`,
+whether the file is sound is asked in `integrity.py`.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+
+from syncer.core.model import State
+from syncer.core.queue import OPEN
+from syncer.store.db.columns import COLUMNS, columns
+from syncer.store.db.read_only import Page, Reader, Record, first, marks, page, records, tuples
+
+#: How a row of each mirrored table is called for a person.
+NAMES = {
+    "telecmi_contacts": "trim(COALESCE(first_name, '') || ' ' || COALESCE(last_name, ''))",
+    "telecmi_user_contacts": "name",
+    "telecmi_voicemails": "voicename",
+    "smartflo_contacts": "name",
+    "smartflo_contact_groups": "name",
+}
+
+# -- jobs --------------------------------------------------------------------------------------------
+
+
+def jobs(conn: Reader) -> dict[tuple[str, str], Record]:
+    """What is known of each job and account, with its last run that ended (`outcome`, `error`, `finished_at`).
+
+    How fresh it is (`age_s`, `stale`), and until when it pauses, is what the view `sync_health` says.
+    `running_since` is set while a later run has not ended, or was killed.
+    """
+    query = (
+        f"SELECT {columns('sync_jobs', 'j', ('paused_until',))}, h.age_s, h.stale, h.paused_until "
+        "FROM sync_jobs j LEFT JOIN sync_health h ON h.job = j.job AND h.account = j.account"
+    )
+    out = {(row["job"], row["account"]): row for row in records(conn, query)}
+    for key, row in out.items():
+        last = records(
+            conn,
+            "SELECT started_at, finished_at, outcome, error FROM sync_runs WHERE job = ? AND account = ? "
+            "ORDER BY id DESC LIMIT 2",
+            *key,
+        )
+        ended: Record = next((run for run in last if run["finished_at"] is not None), {})
+        row |= {name: ended.get(name) for name in ("outcome", "error", "finished_at")}
+        under_way = bool(last) and last[0]["finished_at"] is None
+        row["running_since"] = last[0]["started_at"] if under_way else None
+    return out
+
+
+def run_times(conn: Reader, ids: Sequence[int]) -> dict[int, tuple[str, str]]:
+    """By run: when it began and when it ended."""
+    query = f"SELECT id, started_at, finished_at FROM sync_runs WHERE id IN ({marks(ids)}) AND finished_at IS NOT NULL"
+    return {run: (began, ended) for run, began, ended in tuples(conn, query, *ids)}
+
+
+def set_aside_counts(conn: Reader) -> list[Record]:
+    """Rows that could not be understood: how many by job and account, with one reason."""
+    return records(
+        conn,
+        "SELECT job, account, count(*) AS rows, min(reason) AS reason, max(last_seen_at) AS last_seen_at "
+        "FROM set_aside GROUP BY job, account",
+    )
+
+
+def row_counts(conn: Reader) -> dict[str, int]:
+    """By mirrored table: its living rows."""
+    return {name: first(conn, f"SELECT count(*) FROM {name} WHERE deleted_at IS NULL") for name in NAMES}
+
+
+# -- the queue ---------------------------------------------------------------------------------------
+
+
+def queue_counts(conn: Reader) -> dict[str, int]:
+    """How many changes stand in each state, all states named."""
+    found = dict(tuples(conn, "SELECT state, count(*) FROM change_queue GROUP BY state"))
+    return {state.value: int(found.get(state.value, 0)) for state in State}
+
+
+_CHANGE = (
+    f"SELECT {columns('change_queue', 'q')}, "
+    "trim(COALESCE(c.first_name, '') || ' ' || COALESCE(c.last_name, '')) AS contact_name, "
+    "c.phone_no AS contact_phone, c.deleted_at AS contact_deleted_at"
+)
+_CHANGES = "FROM change_queue q LEFT JOIN telecmi_contacts c ON c.id = q.contact_row"
+
+
+def list_changes(
+    conn: Reader,
+    accounts: Sequence[str] | None = None,
+    *,
+    contact: int | None = None,
+    settled: bool = False,
+    limit: int | None = None,
+) -> Page:
+    """Changes, oldest first, with the contact's name: the open ones, or settled ones too.
+
+    `contact` leaves those of one contact row. With `limit` the newest ones.
+    """
+    where, values = ["1"], list[object]()
+    if contact is not None:
+        where.append("q.contact_row = ?")
+        values.append(contact)
+    if accounts is not None:
+        where.append(f"q.account IN ({marks(accounts)})")
+        values += accounts
+    if not settled:
+        where.append(f"q.state IN ({marks(OPEN)})")
+        values += [state.value for state in OPEN]
+    found = page(conn, _CHANGE, f"{_CHANGES} WHERE {' AND '.join(where)}", "q.id DESC", values, limit)
+    found.reverse()
+    return found
+
+
+def load_change(conn: Reader, number: int) -> Record | None:
+    """One change, with the contact's name; None when there is none."""
+    return next(iter(records(conn, f"{_CHANGE} {_CHANGES} WHERE q.id = ?", number)), None)
+
+
+#: The columns that `change_queue` promises.
+QUEUE_COLUMNS = tuple(n for n in COLUMNS["change_queue"] if n not in ("clashes", "approved", "found_by"))
+
+
+def queue_columns(change: Record) -> Record:
+    """Of a change, the columns that `change_queue` promises."""
+    return {name: change[name] for name in QUEUE_COLUMNS}
+
+
+def clashes_of(change: Record) -> dict[str, dict[str, str]]:
+    """Of a conflict: field -> base, local, remote."""
+    found: dict[str, dict[str, str]] = json.loads(change["clashes"]) if change["clashes"] else {}
+    return found
+
+
+# -- holds -------------------------------------------------------------------------------------------
+
+
+def upstream_in_conflict(conn: Reader, contact_row: int) -> dict[str, str]:
+    """By field: what upstream showed last where a conflict of the row is open; agreed on it is not."""
+    query = "SELECT clashes FROM change_queue WHERE contact_row = ? AND state = 'conflict'"
+    found = records(conn, query, contact_row)
+    return {name: side["remote"] for one in found for name, side in clashes_of(one).items()}
+
+
+def list_holds(conn: Reader, *, decided: bool = False, number: int | None = None) -> list[Record]:
+    """What a safety limit stopped: the open ones, decided ones too, or one of them."""
+    query = f"SELECT {columns('held')} FROM held"
+    if number is not None:
+        return records(conn, f"{query} WHERE id = ?", number)
+    return records(conn, f"{query}{'' if decided else ' WHERE decided_at IS NULL'} ORDER BY id")
+
+
+def hold_rows(conn: Reader, number: int, limit: int | None = None) -> list[Record]:
+    """The rows that a hold is about: `table_name`, `row_id`, `field` ("": the row itself), `name`."""
+    query = "SELECT table_name, row_id, field FROM held_rows WHERE held_id = ? ORDER BY row_id, field LIMIT ?"
+    rows = records(conn, query, number, -1 if limit is None else limit)
+    for row in rows:
+        row["name"] = name_of(conn, row["table_name"], row["row_id"])
+    return rows
+
+
+def name_of(conn: Reader, table: str, row_id: int) -> str | None:
+    """How a row is called for a person; None where it has no name."""
+    if table not in NAMES:
+        return None
+    return first(conn, f"SELECT {NAMES[table]} FROM {table} WHERE id = ?", row_id) or None

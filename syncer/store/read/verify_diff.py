@@ -1,0 +1,180 @@
+"""The statements of `verify`: what differs, read off the copy into which upstream was read.
+
+How the lists are read, and what a person is told of it, is left to `sync` and the command line.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
+
+from sqlalchemy import Connection, select, text
+
+from syncer.core.contacts import Change
+from syncer.core.merge import dirty_fields
+from syncer.core.model import FIELDS, Operation
+from syncer.core.queue import SETTLED
+from syncer.store.db.tables import (
+    MIRRORS,
+    absences,
+    change_queue,
+    held,
+    held_rows,
+    metadata,
+    telecmi_contacts,
+)
+from syncer.store.read import feed, status_queries
+from syncer.store.read.feed import Entry
+from syncer.store.write import contacts
+from syncer.store.write.contacts import Policy
+from syncer.store.write.queue import chunks
+
+#: The column by which the vendor knows a row, by table.
+_KEYS = {mirror.name: mirror.key for mirror in MIRRORS} | {telecmi_contacts.name: "contact_id"}
+
+
+@dataclass(frozen=True, slots=True)
+class Difference:
+    """One row, or one field of it, that is not the same on both sides."""
+
+    table_name: str
+    row_id: int  #: in the mirror; of a row that it lacks, the number it would have
+    kind: str  #: `insert`: upstream alone has it; `delete`: the mirror alone; `update`: a field differs
+    field: str | None = None
+    old: str | None = None  #: the value here
+    new: str | None = None  #: the value upstream
+    key: str | None = None  #: the vendor's identity of the row
+    name: str | None = None  #: for people at a terminal: personal data
+    change: int | None = None  #: the change of the queue that will settle it
+    state: str | None = None  #: and where that stands
+
+
+def logged(conn: Connection, after: int) -> list[Difference]:
+    """What had to change in the copy since an entry of its log: each row and field once."""
+    return _keyed(conn, fold(feed.entries(conn, after)))
+
+
+def fold(entries: Iterable[Entry]) -> list[Difference]:
+    """One difference a row or field, from the first value to the last; what came and went is none."""
+    born: set[tuple[str, int]] = set()
+    found: dict[tuple[str, int, str | None], Difference] = {}
+    for entry in entries:
+        row = (entry.table_name, entry.row_id)
+        at = (*row, entry.field)
+        if entry.kind == "insert":
+            born.add(row)
+            found[at] = Difference(*row, "insert")
+        elif entry.kind == "delete":
+            gone = [one for one in found if one[:2] == row]
+            for one in gone:
+                del found[one]
+            if row not in born:
+                found[at] = Difference(*row, "delete")
+        elif entry.field == "deleted_at":  # it is a tombstone here, and alive upstream
+            found.pop((*row, None), None)
+            found[(*row, None)] = Difference(*row, "insert")
+        elif row not in born:
+            old = found[at].old if at in found else entry.old
+            found[at] = Difference(*row, "update", entry.field, old, entry.new)
+    return [one for one in found.values() if one.kind != "update" or one.old != one.new]
+
+
+def missed(conn: Connection, tables: Sequence[str], account: str) -> list[Difference]:
+    """Living rows that the last complete listing did not show, and that no second one removed yet."""
+    out = []
+    for name in tables:
+        table = metadata.tables[name]
+        query = (
+            select(table.c.id)
+            .join(absences, (absences.c.row_id == table.c.id) & (absences.c.table_name == name))
+            .where(table.c.account == account, table.c.deleted_at.is_(None))
+        )
+        out += [Difference(name, row_id, "delete") for row_id in conn.execute(query).scalars()]
+    return _keyed(conn, out)
+
+
+def held_back(conn: Connection, job: str, account: str, decision: str | None) -> list[Difference]:
+    """Rows, and values, that a safety limit (None) or a person's word (`rejected`) keeps here."""
+    query = (
+        select(held_rows.c.table_name, held_rows.c.row_id, held_rows.c.field)
+        .join(held, held.c.id == held_rows.c.held_id)
+        .where(held.c.job == job, held.c.account == account, held.c.decision.is_(decision))
+        .where(held_rows.c.settled == 0)
+        .order_by(held_rows.c.table_name, held_rows.c.row_id, held_rows.c.field)
+    )
+    out = []
+    for name, row_id, column in conn.execute(query).all():
+        if not column:
+            out.append(Difference(name, row_id, "delete"))
+            continue
+        table = metadata.tables[name]
+        value = conn.execute(select(table.c[column]).where(table.c.id == row_id)).scalar()
+        out.append(Difference(name, row_id, "update", column, None if value is None else str(value)))
+    return _keyed(conn, out)
+
+
+def waiting(conn: Connection, policy: Policy) -> list[Difference]:
+    """Edits made here that are not upstream yet, row by row, whatever they wait for."""
+    query = select(change_queue.c.contact_row).where(
+        change_queue.c.account == policy.account, change_queue.c.state.not_in(list(SETTLED))
+    )
+    ids = sorted(set(conn.execute(query).scalars()))
+    out = []
+    for row_id, local in contacts.load_rows(conn, ids).items():
+        for change in local.changes:
+            row = Difference(
+                telecmi_contacts.name,
+                row_id,
+                "delete",
+                key=local.contact_id,
+                change=change.id,
+                state=str(change.state),
+            )
+            if change.operation is Operation.DELETE:
+                out.append(replace(row, kind="insert"))  # upstream still has it
+            elif local.base is None or local.contact_id is None:
+                out.append(row)
+            else:
+                names = set(dirty_fields(local.base, local.fields, policy.region))
+                mine = set(change.clashes) if change.clashes else names - _clashing(local.changes, change.id)
+                for name in [one for one in FIELDS if one in mine]:
+                    clash = change.clashes.get(name)
+                    theirs = clash.remote if clash else local.base.get(name)
+                    out.append(
+                        replace(row, kind="update", field=name, old=local.fields.get(name), new=theirs)
+                    )
+    return sorted(out, key=lambda one: one.change or 0)
+
+
+def _clashing(changes: Iterable[Change], but: int) -> set[str]:
+    return {name for change in changes if change.id != but for name in change.clashes}
+
+
+def unlisted_voicemails(
+    conn: Connection, account: str, since_ms: int, until_ms: int, shown: set[str]
+) -> list[str]:
+    """Voicemails of a span that upstream did not show: they are kept for good."""
+    query = text(
+        "SELECT voicename FROM telecmi_voicemails WHERE account = :account AND deleted_at IS NULL "
+        "AND time >= :since AND time < :until ORDER BY time"
+    )
+    names = conn.execute(query, {"account": account, "since": since_ms, "until": until_ms}).scalars()
+    return [name for name in names if name not in shown]
+
+
+def _keyed(conn: Connection, rows: Sequence[Difference]) -> list[Difference]:
+    """The same, each with the vendor's identity of its row and its name."""
+    keys: dict[tuple[str, int], str | None] = {}
+    for name in {one.table_name for one in rows} & set(_KEYS):
+        table = metadata.tables[name]
+        for block in chunks({one.row_id for one in rows if one.table_name == name}):
+            query = select(table.c.id, table.c[_KEYS[name]]).where(table.c.id.in_(block))
+            keys |= {(name, row_id): key for row_id, key in conn.execute(query)}
+    return [
+        replace(
+            one,
+            key=keys.get((one.table_name, one.row_id)),
+            name=status_queries.name_of(conn, one.table_name, one.row_id),
+        )
+        for one in rows
+    ]

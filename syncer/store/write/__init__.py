@@ -1,0 +1,1 @@
+"""Statements that change rows, one module per group of tables."""

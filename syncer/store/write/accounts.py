@@ -1,0 +1,277 @@
+"""Accounts that the config no longer has: what the database still holds of them, and giving it a new name.
+
+Rows name their account as the config did. Which accounts there are is left to the config; who may rename one, and
+when, to the command.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterator, Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from syncer.core.model import FIELDS
+from syncer.core.queue import OPEN
+from syncer.errors import UsageError
+from syncer.store.db.read_only import Reader, fetch, first, raw, tuples
+
+if TYPE_CHECKING:
+    from sqlalchemy import Connection
+
+_OPEN = ", ".join(f"'{state.value}'" for state in sorted(OPEN))
+
+#: By vendor: what is counted of an account, and in which words.
+_COUNTED = {
+    "telecmi": {
+        "contact": "SELECT count(*) FROM telecmi_contacts WHERE deleted_at IS NULL AND account = ?",
+        "voicemail": "SELECT count(*) FROM telecmi_voicemails WHERE account = ?",
+        "open change": f"SELECT count(*) FROM change_queue WHERE state IN ({_OPEN}) AND account = ?",
+    },
+    "smartflo": {
+        "contact": "SELECT count(*) FROM smartflo_contacts WHERE deleted_at IS NULL AND account = ?"
+    },
+}
+
+#: By vendor: the tables of its accounts alone. Those with a column `job` serve both vendors.
+_TABLES = {
+    "telecmi": (
+        "telecmi_contacts", "telecmi_user_contacts", "telecmi_notes", "telecmi_voicemails", "change_queue",
+        "contact_base", "voicemail_windows", "voicemail_clocks",
+    ),
+    "smartflo": ("smartflo_contacts", "smartflo_contact_groups"),
+}  # fmt: skip
+_TABLES_OF_JOBS = ("sync_jobs", "sync_runs", "held", "set_aside")
+
+PROVIDERS = tuple(_TABLES)
+
+#: What is unique within an account: the same under both names is the same thing.
+_KEYS = {
+    "telecmi_user_contacts": ("mobile",),
+    "telecmi_voicemails": ("voicename",),
+    "smartflo_contacts": ("smartflo_id",),
+    "smartflo_contact_groups": ("group_id",),
+    "voicemail_windows": ("start_ms",),
+    "voicemail_clocks": (),
+    "sync_jobs": ("job",),
+    "set_aside": ("job", "digest"),
+}
+
+#: Those of them that people look at, with tombstones and entries in `change_log`.
+_MIRRORS = ("telecmi_user_contacts", "telecmi_voicemails", "smartflo_contacts", "smartflo_contact_groups")
+
+
+@dataclass(frozen=True, slots=True)
+class Stray:
+    """An account that has rows and no section in the config."""
+
+    provider: str
+    account: str
+    counts: Mapping[str, int]  #: how many of what; none is left out
+
+    @property
+    def label(self) -> str:
+        """As the section was called."""
+        return f"{self.provider}.{self.account}"
+
+    @property
+    def changes(self) -> int:
+        """Changes that are never sent."""
+        return self.counts.get("open change", 0)
+
+    def __str__(self) -> str:
+        held = ", ".join(
+            f"{number:,} {what}{'' if number == 1 else 's'}" for what, number in self.counts.items()
+        )
+        never = "; its changes are never sent" if self.changes else ""
+        return f"{self.label} is not in the config, and the database has {held} of it{never}"
+
+    @property
+    def advice(self) -> str:
+        """What to do about it."""
+        return (
+            f"if the account has another name now: `syncer db rename-account {self.label} NEW`; else its rows stay as "
+            "they are"
+        )
+
+
+def strays(conn: Reader, known: Collection[str]) -> list[Stray]:
+    """The accounts that are not among the labels `known` and still have rows."""
+    out = []
+    for provider, account in tuples(conn, "SELECT DISTINCT provider, account FROM sync_jobs ORDER BY 1, 2"):
+        if f"{provider}.{account}" not in known:
+            counts = {what: first(conn, query, account) for what, query in _COUNTED[provider].items()}
+            if any(counts.values()):
+                out.append(
+                    Stray(provider, account, {what: number for what, number in counts.items() if number})
+                )
+    return out
+
+
+def registered(conn: Reader) -> list[str]:
+    """The labels of all accounts that any config had so far."""
+    return [
+        f"{provider}.{account}"
+        for provider, account in tuples(conn, "SELECT DISTINCT provider, account FROM sync_jobs")
+    ]
+
+
+def rename(conn: Connection, provider: str, old: str, new: str, at: str) -> dict[str, int]:
+    """Give what the database has of account `old` to `new`; how many rows of each table, and `merged` ones.
+
+    Where `new` has pulled the same already, the row of `old` stays, with its number and its history. Raises
+    UsageError, having changed nothing, where a contact has edits under both names: they cannot be made one here.
+    """
+    renaming = _Renaming(conn, provider, old, new, at)
+    done = {"merged": renaming.merge()}
+    for table in _TABLES[provider]:
+        done[table] = renaming.run(f"UPDATE {table} SET account = :new WHERE account = :old")
+    for table in _TABLES_OF_JOBS:
+        done[table] = renaming.run(
+            f"UPDATE {table} SET account = :new WHERE account = :old AND job LIKE :jobs"
+        )
+    renaming.run(
+        "UPDATE reported SET account = :provider || '.' || :new WHERE account = :provider || '.' || :old"
+    )
+    return done
+
+
+@dataclass(frozen=True, slots=True)
+class _Renaming:
+    conn: Connection
+    provider: str
+    old: str
+    new: str
+    at: str
+
+    def run(self, statement: str, **more: object) -> int:
+        """One statement; how many rows it changed."""
+        values = {
+            "old": self.old,
+            "new": self.new,
+            "provider": self.provider,
+            "jobs": f"{self.provider}-%",
+            "at": self.at,
+        }
+        return raw(self.conn).execute(statement, values | more).rowcount
+
+    def merge(self) -> int:
+        """Leave nothing under the new name that is there under the old one; how many rows of people that were."""
+        merged = self._merge_contacts() if self.provider == "telecmi" else 0
+        self.run(
+            "UPDATE held SET decision = 'superseded', decided_at = :at WHERE decided_at IS NULL AND account = :new "
+            "AND job IN (SELECT job FROM held WHERE decided_at IS NULL AND account = :old AND job LIKE :jobs)"
+        )
+        for table, key in _KEYS.items():
+            if table not in _TABLES[self.provider] and table not in _TABLES_OF_JOBS:
+                continue
+            same = " AND ".join(
+                ["twin.account = :{other}", *(f"twin.{name} = {table}.{name}" for name in key)]
+            )
+            only = " AND job LIKE :jobs" if table in _TABLES_OF_JOBS else ""
+            if table not in _MIRRORS:
+                twin = f"EXISTS (SELECT 1 FROM {table} twin WHERE {same.format(other='old')})"
+                self.run(f"DELETE FROM {table} WHERE account = :new{only} AND {twin}")
+                continue
+            # A row that lives stays before a tombstone, else the one that was there before.
+            for mine, other, beats in (
+                ("new", "old", f"(twin.deleted_at IS NULL OR {table}.deleted_at IS NOT NULL)"),
+                ("old", "new", "1"),
+            ):
+                merged += self._drop_twins(
+                    table, f"account = :{mine}", f"{same.format(other=other)} AND {beats}"
+                )
+        return merged
+
+    def _drop_twins(self, table: str, whose: str, twin: str) -> int:
+        which = f"{whose} AND EXISTS (SELECT 1 FROM {table} twin WHERE {twin})"
+        if table == "telecmi_user_contacts":
+            of_row = f"SELECT twin.id FROM {table} twin, {table} WHERE {table}.id = telecmi_notes.contact_row AND {twin}"
+            dropped = f"SELECT id FROM {table} WHERE {which}"
+            same = (
+                "n.msg = telecmi_notes.msg AND n.date IS telecmi_notes.date AND n.agent = telecmi_notes.agent"
+            )
+            self.run(
+                f"DELETE FROM telecmi_notes WHERE contact_row IN ({dropped}) "
+                f"AND EXISTS (SELECT 1 FROM telecmi_notes n WHERE n.contact_row IN ({of_row}) AND {same})"
+            )
+            self.run(f"UPDATE telecmi_notes SET contact_row = ({of_row}) WHERE contact_row IN ({dropped})")
+        self.run(
+            "INSERT INTO change_log (at, table_name, row_id, kind, origin) "
+            f"SELECT :at, '{table}', id, 'delete', 'local' FROM {table} WHERE {which} AND deleted_at IS NULL"
+        )
+        self.run(
+            f"DELETE FROM absences WHERE table_name = '{table}' AND row_id IN (SELECT id FROM {table} WHERE {which})"
+        )
+        return self.run(f"DELETE FROM {table} WHERE {which}")
+
+    # -- contacts, with their edits ----------------------------------------------------------------------
+
+    def _merge_contacts(self) -> int:
+        drops, stuck = dict[int, int](), list[tuple[int, int]]()
+        for old, new, old_edited, new_edited, old_gone, new_gone in self._twins():
+            if old_edited and new_edited:
+                stuck.append((old, new))
+            elif new_edited or (old_gone and not (old_edited or new_gone)):
+                drops[old] = new
+            else:
+                drops[new] = old
+        if stuck:
+            listed = ", ".join(f"{old} and {new}" for old, new in stuck[:5])
+            raise UsageError(
+                f"{len(stuck)} contacts were edited under both names (rows {listed}{', ...' if len(stuck) > 5 else ''}): "
+                f"send the edits of {self.new} first (`syncer sync telecmi-push --account telecmi.{self.new}`), or take "
+                "them back (`syncer queue discard`), then run this again; nothing was changed"
+            )
+        for dropped, kept in drops.items():
+            self._drop(dropped, kept)
+        return len(drops)
+
+    def _twins(self) -> Iterator[tuple[Any, ...]]:
+        """Rows of both names that are one contact upstream: their numbers, whether edited, whether deleted.
+
+        One contact by its id; or where one of them comes from the user's list, by the number that was agreed on.
+        """
+        columns = (
+            f"o.id, n.id, {_edited('o')}, {_edited('n')}, o.deleted_at IS NOT NULL, n.deleted_at IS NOT NULL"
+        )
+        rows = "FROM telecmi_contacts o JOIN telecmi_contacts n ON o.account = ? AND n.account = ?"
+        accounts = (self.old, self.new)
+        seen = set[int]()
+        by_number = (
+            f"SELECT {columns} {rows} JOIN contact_base p ON p.row_id = o.id JOIN contact_base q ON q.row_id = n.id "
+            "AND (p.source = 'user_list' OR q.source = 'user_list') AND p.phone_e164 IS q.phone_e164 "
+            "AND (p.phone_e164 IS NOT NULL OR p.phone_no = q.phone_no) "
+            "WHERE o.deleted_at IS NULL AND n.deleted_at IS NULL"
+        )
+        for query in (f"SELECT {columns} {rows} AND n.contact_id = o.contact_id", by_number):
+            for found in fetch(self.conn, query, *accounts):
+                if not seen & {found[0], found[1]}:
+                    seen |= {found[0], found[1]}
+                    yield found
+
+    def _drop(self, row: int, kept: int) -> None:
+        """Take a row away that stands for the same contact as another, and has nothing of a person's in it."""
+        where = {"row": row, "kept": kept}
+        self.run("UPDATE change_queue SET contact_row = :kept WHERE contact_row = :row", **where)
+        self.run("DELETE FROM absences WHERE table_name = 'telecmi_contacts' AND row_id = :row", **where)
+        held = "held_rows SET row_id = :kept WHERE table_name = 'telecmi_contacts' AND row_id = :row"
+        self.run(f"UPDATE OR IGNORE {held}", **where)
+        self.run("DELETE FROM held_rows WHERE table_name = 'telecmi_contacts' AND row_id = :row", **where)
+        self.run("DELETE FROM contact_base WHERE row_id = :row", **where)
+        self.run("DELETE FROM telecmi_contacts WHERE id = :row", **where)
+        self.run(
+            "INSERT INTO change_log (at, table_name, row_id, kind, origin) "
+            "VALUES (:at, 'telecmi_contacts', :row, 'delete', 'local')",
+            **where,
+        )
+
+
+def _edited(row: str) -> str:
+    """Whether a contact holds anything of a person's that is not settled upstream."""
+    differs = " OR ".join(f"COALESCE({row}.{name}, '') <> b.{name}" for name in FIELDS)
+    return (
+        f"(EXISTS (SELECT 1 FROM change_queue WHERE contact_row = {row}.id AND state IN ({_OPEN})) "
+        f"OR EXISTS (SELECT 1 FROM push_intents WHERE row_id = {row}.id) "
+        f"OR ({row}.deleted_at IS NULL AND NOT EXISTS (SELECT 1 FROM contact_base b WHERE b.row_id = {row}.id "
+        f"AND b.source <> 'gone' AND NOT ({differs}))))"
+    )

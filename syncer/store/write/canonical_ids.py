@@ -1,0 +1,72 @@
+"""Brings stored ids to their canonical form: older versions kept some in the writing in which they came.
+
+What the canonical form is, is `core.normalise.canonical_id`; rows that come now have it already.
+"""
+
+from __future__ import annotations
+
+from sqlalchemy import Connection
+
+from syncer.core.normalise import canonical_id
+from syncer.core.queue import OPEN
+from syncer.store.db.connection import Database
+from syncer.store.db.tables import MIRRORS, VOICEMAILS, telecmi_contacts
+from syncer.store.db.triggers import NOW
+from syncer.store.write import contacts
+from syncer.store.write.mirror import MirrorReconciler
+from syncer.store.write.reconciler import Context
+
+#: Table -> the column of its id. A voicemail's is the name of a file, which has one form only.
+KEYS = {
+    telecmi_contacts.name: "contact_id",
+    **{mirror.name: mirror.key for mirror in MIRRORS if mirror is not VOICEMAILS},
+}
+
+#: Finds what may not be canonical. SQLite reads it off the index of the ids, a million in 0.4 s: GLOB takes 1.4.
+SUSPECT = (
+    "SELECT id, account, {key} FROM {table} WHERE {key} < '0' OR {key} >= '{{' OR {key} <> lower(trim({key})) "
+    "OR instr({key}, '.') OR instr({key}, ':')"
+)
+
+
+def make_canonical(db: Database) -> int:
+    """Give every stored id its canonical form; returns how many changed. Nothing is logged of it.
+
+    Of two rows that have one id between them the one that has it in canonical form stays, the other gets
+    its tombstone; one that a person edited stays until that is settled.
+    """
+    with db.read() as conn:
+        if not any(_written_otherwise(conn, table) for table in KEYS):
+            return 0
+    with db.write() as conn:
+        return sum(
+            _change(conn, table, *found) for table in KEYS for found in _written_otherwise(conn, table)
+        )
+
+
+def _written_otherwise(conn: Connection, table: str) -> list[tuple[int, str, str, str]]:
+    """Rows with an id that is not canonical: (row, account, id, its canonical form)."""
+    found = conn.exec_driver_sql(SUSPECT.format(table=table, key=KEYS[table])).all()
+    return [(*row, form) for row in found if (form := canonical_id(row[2])) != row[2]]
+
+
+def _change(conn: Connection, table: str, row_id: int, account: str, written: str, form: str) -> int:
+    key = KEYS[table]
+    one_row = f"SELECT deleted_at FROM {table} WHERE account = ? AND {key} = ?"
+    if conn.exec_driver_sql(one_row, (account, form)).first() is None:
+        conn.exec_driver_sql(f"UPDATE {table} SET {key} = ? WHERE id = ?", (form, row_id))
+        if table == telecmi_contacts.name:
+            conn.exec_driver_sql("UPDATE contact_base SET contact_id = ? WHERE row_id = ?", (form, row_id))
+        return 1
+    if conn.exec_driver_sql(one_row, (account, written)).scalar() is not None:
+        return 0  # gone already
+    at = str(conn.exec_driver_sql(f"SELECT {NOW}").scalar())
+    if table != telecmi_contacts.name:
+        mirror = next(mirror for mirror in MIRRORS if mirror.name == table)
+        MirrorReconciler(mirror, Context(account)).remove(conn, row_id, at)
+        return 1
+    open_ = f"SELECT 1 FROM change_queue WHERE contact_row = ? AND state IN ({', '.join('?' * len(OPEN))})"
+    if conn.exec_driver_sql(open_, (row_id, *map(str, OPEN))).first() is not None:
+        return 0
+    contacts.tombstone(conn, row_id, at)
+    return 1

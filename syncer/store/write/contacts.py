@@ -1,0 +1,337 @@
+"""The statements of the two-way contacts: loading rows with all that is known, writing what was decided.
+
+What a listed contact means is decided in `core/contacts.py`; this module only carries it out, in
+batches inside one write transaction.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from sqlalchemy import Connection, bindparam, delete, func, literal, or_, select, update
+from sqlalchemy.dialects.sqlite import insert as upsert
+
+from syncer.core.contacts import Change, Intent, Local
+from syncer.core.model import FIELDS, Fields, OnConflict, Operation, State
+from syncer.core.normalise import to_e164
+from syncer.core.numbers import Leaving
+from syncer.core.queue import WAITING
+from syncer.core.rows import Bits
+from syncer.store.db import statements
+from syncer.store.db.read_only import fetch
+from syncer.store.db.tables import contact_base, push_intents, telecmi_contacts
+from syncer.store.write import changelog, queue
+
+TABLE = "telecmi_contacts"
+
+_C = telecmi_contacts.c
+_B = contact_base.c
+
+
+@dataclass(frozen=True, slots=True)
+class Policy:
+    """How rows of one account are judged."""
+
+    account: str
+    region: str
+    on_conflict: OnConflict
+
+
+def _query(condition: str) -> str:
+    """Contacts with all that is known; of each, whether changes wait and requests stand on record."""
+    columns = [f"c.{name}" for name in ("id", "account", "contact_id", "phone_e164", "deleted_at", "raw")]
+    columns += ["b.source", "b.touched", *(f"c.{name}" for name in FIELDS), *(f"b.{name}" for name in FIELDS)]
+    return (
+        f"SELECT EXISTS (SELECT 1 FROM change_queue q WHERE q.contact_row = c.id AND q.state IN ({queue.OPEN_STATES})), "
+        f"EXISTS (SELECT 1 FROM push_intents i WHERE i.row_id = c.id), {', '.join(columns)} "
+        f"FROM telecmi_contacts c LEFT JOIN contact_base b ON b.row_id = c.id WHERE {condition}"
+    )
+
+
+#: Made once; any number of ids goes into one parameter, so that SQLite understands each once, too.
+BY_ID = _query("c.id IN (SELECT value FROM json_each(?))")
+BY_CONTACT_ID = _query("c.account = ? AND c.contact_id IN (SELECT value FROM json_each(?))")
+NOBODY = _query(
+    "+c.account = ? AND (+c.contact_id IS NULL OR b.source = 'gone') AND c.deleted_at IS NULL "  # by the number alone
+    "AND c.phone_e164 IN (SELECT value FROM json_each(?)) ORDER BY c.id"
+)
+
+_SIX = len(FIELDS)
+
+
+def _load(conn: Connection, query: str, *values: Any) -> list[Local]:
+    rows = fetch(conn, query, *values)
+    changes = queue.load_open(conn, [row[2] for row in rows if row[0]])
+    intents = queue.load_intents(conn, [row[2] for row in rows if row[1]])
+    return [_local(row, changes, intents) for row in rows]
+
+
+def _local(
+    row: tuple[Any, ...], changes: Mapping[int, list[Change]], intents: Mapping[int, list[Intent]]
+) -> Local:
+    waits, sent, row_id, account, contact_id, phone_e164, deleted_at, raw, source, touched = row[: -2 * _SIX]
+    shown, agreed = row[-2 * _SIX : -_SIX], row[-_SIX:]
+    return Local(
+        row_id,
+        account,
+        contact_id,
+        Fields(*[value or "" for value in shown]),
+        phone_e164,
+        deleted_at,
+        raw,
+        Fields(*agreed) if source in ("directory", "user_list") else None,
+        source or "",
+        touched or 0,
+        tuple(changes.get(row_id, ())) if waits else (),
+        tuple(intents.get(row_id, ())) if sent else (),
+    )
+
+
+def load_rows(conn: Connection, ids: Iterable[int]) -> dict[int, Local]:
+    """Contacts by row id."""
+    found = (one for block in queue.chunks(ids) for one in _load(conn, BY_ID, json.dumps(block)))
+    return {one.row_id: one for one in found}
+
+
+def load_by_contact_id(conn: Connection, account: str, ids: Iterable[str]) -> dict[str, Local]:
+    """Contacts by the directory's id."""
+    blocks = queue.chunks(ids)
+    found = (one for block in blocks for one in _load(conn, BY_CONTACT_ID, account, json.dumps(block)))
+    return {one.contact_id or "": one for one in found}
+
+
+def load_adopters(conn: Connection, account: str, phones: Iterable[str]) -> dict[str, Local]:
+    """Rows that the directory does not know, to which one of its contacts belongs, by number.
+
+    First rows that sent an add with this number (whatever they say now), then living rows that hold it, also
+    such as were brought back after upstream had lost them; the oldest of them.
+    """
+    out: dict[str, Local] = {}
+    for block in queue.chunks(phones):
+        senders = select(push_intents.c.phone_e164, push_intents.c.row_id).where(
+            push_intents.c.operation == Operation.ADD, push_intents.c.phone_e164.in_(block)
+        )
+        sent = [(phone, row_id) for phone, row_id in conn.execute(senders.order_by(push_intents.c.row_id))]
+        holders = _load(conn, NOBODY, account, json.dumps(block))
+        rows = load_rows(conn, {row_id for _, row_id in sent}) if sent else {}
+        for phone, row_id in sent:
+            local = rows.get(row_id)
+            if local is not None and local.account == account and local.contact_id is None:
+                out.setdefault(phone, local)
+        for local in holders:
+            out.setdefault(local.phone_e164 or "", local)
+    return out
+
+
+def holder_of(conn: Connection, account: str, phone: str, row_id: int) -> int | None:
+    """Another live row of the account with this number that came first, or is in the directory.
+
+    Another younger row is no obstacle: it has not been added yet, or is there for the user's list alone and
+    goes once the directory has the number again.
+    """
+    return conn.execute(
+        select(func.min(_C.id))
+        .outerjoin(contact_base, (_B.row_id == _C.id) & (_B.source == "directory"))
+        .where(
+            _C.account == account,
+            _C.phone_e164 == phone,
+            _C.deleted_at.is_(None),
+            _C.id != row_id,
+            or_(_C.id < row_id, _B.row_id.is_not(None)),
+        )
+    ).scalar()
+
+
+def leaving(conn: Connection, account: str, region: str) -> dict[str, Leaving]:
+    """By the number that each has upstream, in E.164: contacts that give it up here.
+
+    Upstream a contact may also have any number that was sent since we last agreed. Of several changes of
+    a contact the newest counts. Where both sides changed the number, it is the one that was shown.
+    """
+    out = {}
+    for number, row, deleted, takes, change, state, stored in fetch(conn, _LEAVING, account, account):
+        clash = json.loads(stored or "{}").get("phone_no")
+        if state == State.CONFLICT and clash is None and not deleted:
+            continue  # it is about other fields
+        there = to_e164(clash["remote"], region) if clash else number
+        if there is not None:
+            what = "delete" if deleted else "new number"
+            out[there] = Leaving(row, change, what, State(state) in WAITING, None if deleted else takes)
+    return out
+
+
+_GIVES_UP = f"""
+    SELECT {{number}}, c.id, c.deleted_at IS NOT NULL, c.phone_e164, q.id AS change, q.state, q.clashes
+    FROM change_queue q JOIN telecmi_contacts c ON c.id = q.contact_row JOIN {{source}}
+    WHERE q.account = ? AND q.state IN ({queue.OPEN_STATES}) AND {{number}} IS NOT NULL
+        AND (q.operation = 'delete') = (c.deleted_at IS NOT NULL)
+        AND (c.deleted_at IS NOT NULL OR c.phone_e164 IS NOT {{number}})"""
+_LEAVING = (
+    _GIVES_UP.format(
+        number="b.phone_e164", source="contact_base b ON b.row_id = c.id AND b.source = 'directory'"
+    )
+    + "UNION"
+    + _GIVES_UP.format(
+        number="i.phone_e164", source="push_intents i ON i.row_id = c.id AND i.operation <> 'delete'"
+    )
+    + "ORDER BY change"
+)
+
+
+def upstream_holder(conn: Connection, account: str, number: str, row_id: int) -> int | None:
+    """Another row that has a number in the directory."""
+    query = (
+        "SELECT min(row_id) FROM contact_base "
+        "WHERE account = ? AND phone_e164 = ? AND source = 'directory' AND row_id <> ?"
+    )
+    (holder,) = fetch(conn, query, account, number, row_id)[0]
+    return None if holder is None else int(holder)
+
+
+#: The sign keeps SQLite from walking all rows of the account instead of the few without a number.
+UNFILLED = (
+    "SELECT id, phone_no FROM telecmi_contacts "
+    "WHERE phone_e164 IS NULL AND +account = ? AND COALESCE(phone_no, '') <> ''"
+)
+
+
+def unfilled(conn: Connection, account: str, region: str) -> list[tuple[str, int]]:
+    """Where a person changed the number: its `phone_e164`, and the row."""
+    rows = conn.exec_driver_sql(UNFILLED, (account,)).all()
+    read = [(to_e164(phone_no, region), row_id) for row_id, phone_no in rows]
+    return [(e164, row_id) for e164, row_id in read if e164 is not None]
+
+
+def fill_phones(conn: Connection, account: str, region: str) -> int:
+    """Fill `phone_e164` where a person changed the number; returns how many rows."""
+    found = unfilled(conn, account, region)
+    statements.update_rows(conn, telecmi_contacts, ("phone_e164",), found)
+    return len(found)
+
+
+def save_base(
+    conn: Connection,
+    row_id: int,
+    account: str,
+    fields: Fields,
+    source: str,
+    contact_id: str | None,
+    epoch: int,
+    phone_e164: str | None,
+) -> None:
+    """Write down what is agreed on from now on."""
+    values = {"account": account, "source": source, "contact_id": contact_id, "touched": epoch}
+    conn.execute(_SAVE_BASE, values | {"row_id": row_id, "phone_e164": phone_e164} | fields.asdict())
+
+
+_AGREED = ("account", "source", "contact_id", "touched", "phone_e164", *FIELDS)
+_SAVE_BASE = (
+    upsert(contact_base)
+    .values({name: bindparam(name) for name in ("row_id", *_AGREED)})
+    .on_conflict_do_update(index_elements=["row_id"], set_={name: bindparam(name) for name in _AGREED})
+)
+
+
+def forget_base(conn: Connection, row_id: int, epoch: int) -> None:
+    """Upstream no longer has the contact; when that was learnt stays on record."""
+    conn.execute(update(contact_base).where(_B.row_id == row_id).values(source="gone", touched=epoch))
+
+
+def tombstone(conn: Connection, row_id: int, at: str, *, origin: str = "upstream") -> None:
+    """The contact is gone upstream: its row stays, marked, and its base with it."""
+    conn.execute(
+        update(telecmi_contacts)
+        .where(_C.id == row_id, _C.deleted_at.is_(None))
+        .values(deleted_at=at, last_changed_at=at)
+    )
+    forget_base(conn, row_id, queue.tick(conn))
+    changelog.removed(conn, TABLE, row_id, at, origin)
+
+
+def detach(conn: Connection, row_id: int, at: str) -> None:
+    """Upstream lost a contact that was edited here: the row starts anew, as one to be added."""
+    conn.execute(update(telecmi_contacts).where(_C.id == row_id).values(contact_id=None, raw=None))
+    conn.execute(delete(contact_base).where(_B.row_id == row_id))
+    queue.drop_intents(conn, row_id)
+    changelog.changed(conn, TABLE, row_id, {"contact_id": ("gone", None)}, at, "upstream")
+
+
+def show_base(conn: Connection, local: Local, names: Iterable[str], region: str, at: str) -> None:
+    """Let fields of the row show upstream's values again; what stood there goes on record."""
+    assert local.base is not None
+    values: dict[str, Any] = {}
+    for name in names:
+        old, new = local.fields.get(name), local.base.get(name)
+        if old != new:
+            values[name] = new or None
+    if not values:
+        return
+    changelog.changed(
+        conn,
+        TABLE,
+        local.row_id,
+        {n: (local.fields.get(n), local.base.get(n)) for n in values},
+        at,
+        "upstream",
+    )
+    if "phone_no" in values:
+        values["phone_e164"] = to_e164(values["phone_no"], region)
+    conn.execute(update(telecmi_contacts).where(_C.id == local.row_id).values(last_changed_at=at, **values))
+
+
+def revive(conn: Connection, local: Local, at: str) -> None:
+    """Take a local delete back: the row lives again as it was."""
+    if local.deleted_at is None:
+        return
+    conn.execute(
+        update(telecmi_contacts).where(_C.id == local.row_id).values(deleted_at=None, last_changed_at=at)
+    )
+    changelog.changed(conn, TABLE, local.row_id, {"deleted_at": (local.deleted_at, None)}, at, "upstream")
+
+
+def live_count(conn: Connection, account: str) -> int:
+    """Living rows of the account that the directory knows."""
+    return int(
+        conn.execute(
+            select(func.count())
+            .select_from(telecmi_contacts.join(contact_base, _B.row_id == _C.id))
+            .where(_C.account == account, _C.deleted_at.is_(None), _B.source == literal("directory"))
+        ).scalar_one()
+    )
+
+
+def filled_counts(conn: Connection, account: str, columns: Iterable[str]) -> dict[str, int]:
+    """By column: how many living rows of the directory have a value in it."""
+    out = {}
+    for name in columns:
+        out[name] = int(
+            conn.execute(
+                select(func.count())
+                .select_from(contact_base.join(telecmi_contacts, _B.row_id == _C.id))
+                .where(
+                    _B.account == account,
+                    _B.source == "directory",
+                    _C.deleted_at.is_(None),
+                    getattr(_B, name) != "",
+                )
+            ).scalar_one()
+        )
+    return out
+
+
+def unseen(conn: Connection, account: str, seen: Bits, since_epoch: int) -> tuple[list[int], list[int]]:
+    """Directory rows that a listing begun in `since_epoch` did not show: living here, and deleted here."""
+    query = (
+        select(_C.id, _C.deleted_at)
+        .join(contact_base, _B.row_id == _C.id)
+        .where(_C.account == account, _B.source == "directory", _B.touched <= since_epoch)
+    )  # not sorted there, which would keep all of a large mirror in memory
+    living: list[int] = []
+    deleted: list[int] = []
+    for row_id, deleted_at in conn.execute(query):
+        if row_id not in seen:
+            (living if deleted_at is None else deleted).append(row_id)
+    return sorted(living), sorted(deleted)

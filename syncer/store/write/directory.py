@@ -1,0 +1,306 @@
+"""The organization's directory: listed contacts are merged with those that people edit.
+
+What a listed contact means for the stored one is decided in `core/contacts.py`; this module loads, and
+carries the outcome out. What is missing from a listing is left to `sync`.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from typing import Any
+
+from sqlalchemy import Connection
+
+from syncer.core.contacts import (
+    Absorbed,
+    Local,
+    absorb,
+    is_wanted,
+    keep_values,
+    refused_blanks,
+    turned_blank,
+)
+from syncer.core.cursor import parse
+from syncer.core.merge import is_dirty
+from syncer.core.model import FIELDS, DirectoryContact, Fields, Row, State
+from syncer.core.normalise import to_e164
+from syncer.core.queue import OPEN, Event
+from syncer.core.rows import Bits, differing_fields, same_raw
+from syncer.store.db import statements
+from syncer.store.db.read_only import fetch
+from syncer.store.db.tables import telecmi_contacts
+from syncer.store.write import changelog, contacts, holds, queue
+from syncer.store.write.contacts import TABLE, Policy
+from syncer.store.write.reconciler import Context, Deferred, Known, Reconciler
+
+
+def as_contact(row: Row) -> DirectoryContact:
+    """A listed row as a contact."""
+    phone = row.values.get("phone_e164")
+    return DirectoryContact(
+        row.key, Fields.of(row.values), phone if isinstance(phone, str) else None, row.raw
+    )
+
+
+def _turned_blank(known: Mapping[str, Local], rows: Sequence[Row]) -> list[int]:
+    """The ids of stored contacts of which upstream shows a field blank that was agreed on with a value."""
+    pairs = ((known[row.key], row) for row in rows if row.key in known)
+    return [local.row_id for local, row in pairs if turned_blank(local.base, Fields.of(row.values))]
+
+
+#: What a quiet listing needs to know of stored contacts.
+_KNOWN = f"""
+SELECT c.contact_id, c.id, c.raw, c.deleted_at IS NULL AND b.source = 'directory' AND NOT EXISTS (
+    SELECT 1 FROM change_queue q WHERE q.contact_row = c.id AND q.state IN ({queue.OPEN_STATES}))
+FROM telecmi_contacts c LEFT JOIN contact_base b ON b.row_id = c.id
+WHERE c.account = ? AND c.contact_id IN (SELECT value FROM json_each(?))
+"""
+
+_INSERT_BASES = f"""
+INSERT INTO contact_base (row_id, account, source, contact_id, {", ".join(FIELDS)}, phone_e164, touched)
+SELECT id, account, 'directory', contact_id, {", ".join(f"COALESCE({name}, '')" for name in FIELDS)}, phone_e164, ?
+FROM telecmi_contacts WHERE id BETWEEN ? AND ?
+"""
+
+_COLUMNS = ("account", "contact_id", "phone_no", "phone_e164", "first_name", "last_name", "email_id",
+            "company", "job_title", "first_seen_at", "last_changed_at", "raw")  # fmt: skip
+
+
+class DirectoryReconciler(Reconciler):
+    """One listing of the directory, or the answers for single contacts.
+
+    `asked_in` is the push epoch in which the rows were asked for: nothing is believed of a contact that
+    was agreed on since. Without `defer_blanks`, a field that would turn blank keeps its value until a pull
+    shows it: only a whole listing tells how many there are.
+    """
+
+    table = TABLE
+
+    def __init__(
+        self, policy: Policy, context: Context, *, asked_in: int = 0, defer_blanks: bool = True
+    ) -> None:
+        super().__init__(context)
+        self.policy = policy
+        self.asked_in = asked_in
+        self.defer_blanks = defer_blanks
+        self._written = Bits()  #: ids that this listing wrote: what it shows of them later counts
+
+    # -- reading
+
+    def _look_up(self, conn: Connection, rows: Sequence[Row]) -> dict[str, Known]:
+        listed = {row.key: row.raw for row in rows}
+        return {
+            key: Known(row_id, same=bool(at_rest) and same_raw(raw, listed[key], self.context.ignored))
+            for key, row_id, raw, at_rest in fetch(
+                conn, _KNOWN, self.policy.account, json.dumps(list(listed))
+            )
+        }
+
+    def _stored_rows(self, conn: Connection, keys: Iterable[str]) -> dict[str, Row]:
+        return {
+            key: Row(
+                key, {**local.base.asdict(), "contact_id": key, "phone_e164": local.phone_e164}, local.raw
+            )
+            for key, local in contacts.load_by_contact_id(conn, self.policy.account, keys).items()
+            if local.base is not None and local.raw is not None
+        }
+
+    # -- writing
+
+    def _write(self, conn: Connection, rows: Sequence[Row]) -> None:
+        account, epoch = self.policy.account, queue.tick(conn)
+        known = contacts.load_by_contact_id(conn, account, [row.key for row in rows])
+        unknown = [as_contact(row).phone_e164 for row in rows if row.key not in known]
+        adopters = contacts.load_adopters(conn, account, {phone for phone in unknown if phone is not None})
+        kept = holds.kept_blanks(conn, TABLE, _turned_blank(known, rows))
+        new = []
+        for row in rows:
+            contact = as_contact(row)
+            local = known.get(row.key) or adopters.pop(contact.phone_e164 or "", None)
+            if local is None:
+                new.append(contact)
+            elif local.touched <= self.asked_in or local.row_id in self._written:
+                self._reconcile(conn, local, row, kept.get(local.row_id, set()), epoch)
+            if local is not None:
+                self.seen.add(local.row_id)
+        self._insert(conn, new, epoch)
+
+    def _reconcile(self, conn: Connection, local: Local, row: Row, kept: Collection[str], epoch: int) -> None:
+        """Merge one listed contact with the row that stands for it; `kept` are fields that may not turn blank."""
+        policy, contact = self.policy, as_contact(row)
+        kept = [name for name in turned_blank(local.base, contact.fields) if name in kept]
+        contact = keep_values(contact, local, kept)
+        outcome = absorb(local, contact, region=policy.region, on_conflict=policy.on_conflict)
+        if self.defer_blanks and (kept or outcome.blanks):
+            self.deferred[row.key] = Deferred(row, local.row_id, (*kept, *outcome.blanks))
+            return
+        if outcome.blanks:
+            contact = keep_values(contact, local, refused_blanks(local, outcome.blanks, policy.region))
+            outcome = absorb(local, contact, region=policy.region, on_conflict=policy.on_conflict)
+        if outcome.taken or outcome.restored:
+            self.changed += 1
+        elif (
+            not (outcome.moves or outcome.new or same_raw(local.raw, contact.raw))
+            and local.base == outcome.base
+        ):
+            self.raw_only += 1
+            differing = differing_fields(local.raw, contact.raw) - self.context.ignored
+            if len(differing) == 1:
+                self.volatile.update(differing - set(FIELDS))
+        self._written.add(local.row_id)
+        save(conn, local, contact, outcome, policy, self.context.at, epoch)
+
+    def _insert(self, conn: Connection, new: Sequence[DirectoryContact], epoch: int) -> None:
+        if not new:
+            return
+        at, rows = self.context.at, []
+        for contact in new:
+            phone_no, *others = [value or None for value in contact.fields]
+            rows.append(
+                (
+                    self.policy.account,
+                    contact.contact_id,
+                    phone_no,
+                    contact.phone_e164,
+                    *others,
+                    at,
+                    at,
+                    contact.raw,
+                )
+            )
+        ids = statements.insert_listed(conn, telecmi_contacts, _COLUMNS, rows, at)
+        conn.exec_driver_sql(_INSERT_BASES, (epoch, ids[0], ids[-1]))
+        for row_id in ids:
+            self.seen.add(row_id)
+            self._written.add(row_id)
+        self.added += len(ids)
+
+    def write_deferred(self, conn: Connection, allowed: frozenset[tuple[int, str]]) -> None:
+        """See `Reconciler`. `raw` stays as it was where a blank is refused: the next listing shows it again."""
+        rows = contacts.load_rows(conn, [deferred.row_id for deferred in self.deferred.values()])
+        for row, row_id, blanks in self.deferred.values():
+            local = rows.get(row_id)
+            if local is None or (local.touched > self.asked_in and row_id not in self._written):
+                continue  # what is known of it is newer than this listing
+            refused = [name for name in blanks if (row_id, name) not in allowed]
+            contact = keep_values(as_contact(row), local, refused)
+            self.changed += take_over(conn, local, contact, self.policy, self.context.at)
+        self.deferred.clear()
+
+    # -- the end of a listing
+
+    def unseen(self, conn: Connection) -> tuple[list[int], list[int]]:
+        """See `Reconciler`. Contacts that were agreed on since the listing began are left out."""
+        return contacts.unseen(conn, self.policy.account, self.seen, self.asked_in)
+
+    def live_count(self, conn: Connection) -> int:
+        """See `Reconciler`: those that the directory knows."""
+        return contacts.live_count(conn, self.policy.account)
+
+    def filled_counts(self, conn: Connection, columns: Iterable[str]) -> dict[str, int]:
+        """See `Reconciler`."""
+        return contacts.filled_counts(conn, self.policy.account, columns)
+
+    def keys(self, conn: Connection, ids: Iterable[int]) -> dict[int, str]:
+        """See `Reconciler`."""
+        return {row: local.contact_id or "" for row, local in contacts.load_rows(conn, ids).items()}
+
+    def remove(self, conn: Connection, row_id: int, at: str) -> None:
+        """See `Reconciler`: a tombstone, except for a contact that was edited here."""
+        local = contacts.load_rows(conn, [row_id]).get(row_id)
+        if local is not None:
+            handle_upstream_delete(conn, local, self.policy.region, at)
+
+    def remove_deleted(self, conn: Connection, ids: Iterable[int], at: str) -> None:
+        """See `Reconciler`. A contact that was brought back meanwhile is left to a further listing."""
+        for local in contacts.load_rows(conn, ids).values():
+            if local.deleted:
+                handle_upstream_delete(conn, local, self.policy.region, at)
+
+
+def handle_upstream_delete(conn: Connection, local: Local, region: str, at: str) -> None:
+    """Upstream no longer has a contact: its row gets a tombstone, or an add where it is still wanted."""
+    for change in local.open(*OPEN, delete=True):
+        queue.move(conn, change.id, Event.SHOWN, at)
+    if local.base is not None:
+        queue.wake(conn, local.account, to_e164(local.base.phone_no, region), local.row_id, at)
+    if local.deleted:
+        contacts.forget_base(conn, local.row_id, queue.tick(conn))
+        queue.drop_intents(conn, local.row_id)
+    elif is_wanted(local, region, parse(at)):
+        contacts.detach(conn, local.row_id, at)
+        queue.begin_anew(conn, local, at)
+    else:
+        for change in local.open(*OPEN):
+            if change.state is not State.SENDING:
+                queue.move(conn, change.id, Event.GIVE_UP, at, note="the contact is gone upstream")
+        contacts.tombstone(conn, local.row_id, at)
+
+
+def take_over(conn: Connection, local: Local, remote: DirectoryContact, policy: Policy, at: str) -> bool:
+    """Merge one contact as upstream shows it; True when people see a change."""
+    outcome = absorb(local, remote, region=policy.region, on_conflict=policy.on_conflict)
+    return save(conn, local, remote, outcome, policy, at, queue.tick(conn))
+
+
+def save(
+    conn: Connection,
+    local: Local,
+    remote: DirectoryContact,
+    outcome: Absorbed,
+    policy: Policy,
+    at: str,
+    epoch: int,
+) -> bool:
+    """Carry out what was decided; True when people see a change."""
+    _save_row(conn, local, remote, outcome, policy, at)
+    if outcome.base != local.base or local.source != "directory" or local.contact_id != remote.contact_id:
+        contacts.save_base(
+            conn,
+            local.row_id,
+            policy.account,
+            outcome.base,
+            "directory",
+            remote.contact_id,
+            epoch,
+            to_e164(outcome.base.phone_no, policy.region),
+        )
+    if local.base is not None and is_dirty(
+        "phone_no", local.base.phone_no, outcome.base.phone_no, policy.region
+    ):
+        queue.wake(conn, local.account, to_e164(local.base.phone_no, policy.region), local.row_id, at)
+    for step in outcome.moves:
+        queue.apply_move(conn, step, at)
+    for change in outcome.new:
+        queue.add_change(conn, policy.account, local.row_id, change, at)
+    if outcome.settled and local.intents:
+        queue.drop_intents(conn, local.row_id)
+    return bool(outcome.taken) or outcome.restored
+
+
+def _save_row(
+    conn: Connection, local: Local, remote: DirectoryContact, outcome: Absorbed, policy: Policy, at: str
+) -> None:
+    """The row itself, and its entries in the change log."""
+    values: dict[str, Any] = {
+        name: new or None for name, new in outcome.local.changed_from(local.fields).items()
+    }
+    if "phone_no" in values or local.phone_e164 is None:
+        e164 = to_e164(outcome.local.phone_no, policy.region)
+        if e164 != local.phone_e164:
+            values["phone_e164"] = e164
+    changes: Mapping[str, tuple[str, str]] = outcome.taken
+    if outcome.restored:
+        values["deleted_at"] = None
+        changelog.changed(conn, TABLE, local.row_id, {"deleted_at": (local.deleted_at, None)}, at, "upstream")
+        changes = {n: (local.fields.get(n), outcome.local.get(n)) for n in FIELDS if n in values}
+    changelog.changed(conn, TABLE, local.row_id, changes, at, "upstream")
+    changelog.changed(conn, TABLE, local.row_id, outcome.overruled, at, "local")  # what lost stays on record
+    if not same_raw(local.raw, remote.raw):
+        values["raw"] = remote.raw
+    if local.contact_id != remote.contact_id:
+        values["contact_id"] = remote.contact_id
+    if outcome.taken or outcome.restored:
+        values["last_changed_at"] = at
+    statements.update_row(conn, telecmi_contacts, local.row_id, values)

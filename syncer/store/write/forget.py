@@ -1,0 +1,323 @@
+"""Removes a person from every table, raw and log included, and keeps them out.
+
+Who is kept out is known by a keyed hash of the number: the key lies in a file beside the database,
+so that the database alone gives no number away.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import hmac
+import os
+import re
+import secrets
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TypeAlias
+
+from sqlalchemy import Connection, Table, delete, or_, select
+from sqlalchemy.dialects.sqlite import insert as upsert
+
+from syncer import files
+from syncer.core.normalise import phone_digits, to_e164
+from syncer.errors import StoreError, UsageError
+from syncer.store.db.connection import Database
+from syncer.store.db.tables import (
+    absences,
+    change_log,
+    change_queue,
+    contact_base,
+    forgotten,
+    held_rows,
+    push_intents,
+    set_aside,
+    smartflo_contacts,
+    telecmi_contacts,
+    telecmi_notes,
+    telecmi_user_contacts,
+    telecmi_voicemails,
+)
+from syncer.store.write import holds
+from syncer.store.write.queue import chunks
+
+_PEOPLE = (telecmi_contacts, telecmi_user_contacts, telecmi_voicemails, smartflo_contacts)
+
+#: Tables whose rows keep their identity when the number changes: where they have it as it came.
+_NUMBER_COLUMN = {telecmi_contacts.name: "phone_no", smartflo_contacts.name: "phone_number"}
+
+#: Digits by which a number is looked for in rows that could not be understood.
+_TELLING = 10
+
+#: What may be a phone number in a text, written in one piece or in groups.
+_DIGITS = re.compile(r"\+?\d{7,17}")
+_NUMBERS = re.compile(r"\+?\d(?:[ ().-]?\d){6,16}")
+
+
+def key_path(database: Path) -> Path:
+    """Where the key of the hashes lies."""
+    return database.with_name(f"{database.name}.forget-key")
+
+
+def load_key(database: Path, *, create: bool) -> bytes | None:
+    """The key, made on first use (0600); None when there is none."""
+    path = key_path(database)
+    try:
+        return bytes.fromhex(files.read(path, 1000).decode().strip())
+    except FileNotFoundError:
+        if not create:
+            return None
+    except (OSError, ValueError):
+        raise StoreError(
+            f"the key file {path.name} cannot be read: restore it from a backup, "
+            "else people who were forgotten come back"
+        ) from None
+    key = secrets.token_bytes(32)
+    _write_key(path, key)
+    return key
+
+
+def _write_key(path: Path, key: bytes) -> None:
+    try:
+        with os.fdopen(files.create(path), "w") as file:
+            file.write(key.hex())
+            file.flush()
+            os.fsync(file.fileno())
+    except OSError as error:
+        raise StoreError(f"the key file {path.name} cannot be written: {error.strerror}") from None
+
+
+def copy_key(original: Path, copy: Path) -> None:
+    """Let a copy of the database keep the same people out; the copy's folder is private."""
+    if (key := load_key(original, create=False)) is not None:
+        _write_key(key_path(copy), key)
+
+
+def _digest(key: bytes, e164: str) -> str:
+    return hmac.new(key, e164.encode(), hashlib.sha256).hexdigest()
+
+
+def keeper(db: Database) -> Callable[[str | None], bool]:
+    """Tells whether a number (E.164) is to be kept out.
+
+    Raises StoreError when people were forgotten and the key is lost: to go on would bring them back.
+    """
+    with db.read() as conn:
+        digests = frozenset(conn.execute(select(forgotten.c.digest)).scalars())
+    if not digests:
+        return lambda _: False
+    key = load_key(db.path, create=False)
+    if key is None:
+        raise StoreError(
+            f"people were forgotten, and the key file {key_path(db.path).name} is missing: restore it "
+            "from a backup, else they would come back"
+        )
+    return lambda e164: e164 is not None and _digest(key, e164) in digests
+
+
+def mentions(raw: str, forgotten: Callable[[str | None], bool], regions: Iterable[str]) -> bool:
+    """Whether a text names a number of somebody who is to be kept out, in any usual spelling."""
+    found = set(_NUMBERS.findall(raw)) | set(_DIGITS.findall(raw))
+    return any(forgotten(to_e164(one, region)) for one in found for region in regions)
+
+
+#: By table: rows, oldest first.
+Rows: TypeAlias = dict[str, list[int]]
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """Who bears a number, and what else is known of the same contacts."""
+
+    rows: Rows  #: rows that bear the number, and contacts that bore it for a while
+    other_numbers: dict[
+        str, Rows
+    ]  #: other numbers of the same contacts, now or earlier: the rows under each stay
+
+
+@dataclass(frozen=True, slots=True)
+class Removed:
+    """What a `forget` did, and what it leaves to a person."""
+
+    rows: dict[str, int]  #: rows that went, by table
+    other_numbers: dict[str, Rows]  #: see `Found`
+    mentioned: Rows  #: rows of others whose texts name the number
+    traces: bool  #: free pages of the file may still hold what was removed: it could not be compacted
+
+
+def forget(db: Database, e164: str, at: str, *, regions: Iterable[str] = ("IN",)) -> Removed:
+    """Remove everybody with this number; `regions` are those of the accounts.
+
+    The file is compacted then, since its free pages hold older versions of rows. Raises UsageError
+    while a change of theirs is being sent.
+    """
+    regions = tuple(regions)
+    key = load_key(db.path, create=True)
+    assert key is not None
+    db.pragma("PRAGMA secure_delete = ON")
+    try:
+        with db.write() as conn:
+            found = find(conn, e164, regions)
+            gone = _remove(conn, found.rows, e164, regions)
+            mentioned = _mentioned(conn, e164, regions)
+            conn.execute(upsert(forgotten).values(digest=_digest(key, e164), at=at).on_conflict_do_nothing())
+        traces = not _compact(db)
+    finally:
+        db.pragma("PRAGMA secure_delete = OFF")
+    rows = {table: count for table, count in gone.items() if count}
+    return Removed(rows, found.other_numbers, mentioned, traces)
+
+
+def _compact(db: Database) -> bool:
+    """Write the file anew, and empty its log; False when somebody else is in the way, or no room is left."""
+    try:
+        db.pragma("VACUUM")
+        ((busy, *_),) = db.pragma("PRAGMA wal_checkpoint(TRUNCATE)")
+    except StoreError:
+        return False
+    return not busy
+
+
+def find(conn: Connection, e164: str, regions: Sequence[str]) -> Found:
+    """Who would go with this number, and under which other numbers the same contacts are known."""
+    rows = _bearers(conn, e164, regions)
+    # A Smartflo contact with another number now may be somebody else: it is named, not removed.
+    related = rows | {smartflo_contacts.name: _past_bearers(conn, smartflo_contacts, e164, regions)}
+    other_numbers = {}
+    for number in sorted(_numbers_of(conn, related, regions) - {e164}):
+        under = _bearers(conn, number, regions)
+        kept = {table: [one for one in ids if one not in rows.get(table, ())] for table, ids in under.items()}
+        other_numbers[number] = {table: ids for table, ids in kept.items() if ids}
+    return Found(rows, other_numbers)
+
+
+def _bearers(conn: Connection, e164: str, regions: Sequence[str]) -> Rows:
+    """Rows that bear a number, and contacts that bore or sent it for a while."""
+    telling = phone_digits(e164)[-_TELLING:]
+    out: Rows = {}
+    for table in _PEOPLE:
+        ids = set(conn.execute(select(table.c.id).where(table.c.phone_e164 == e164)).scalars())
+        if table is telecmi_contacts:
+            ids |= set(_past_bearers(conn, table, e164, regions))
+            ids |= _agreed_rows(conn, e164) | _unread_rows(conn, e164, regions)
+        if table is telecmi_voicemails:
+            ids |= set(conn.execute(select(table.c.id).where(table.c.voicename.contains(telling))).scalars())
+        if ids:
+            out[table.name] = sorted(ids)
+    return out
+
+
+def _past_bearers(conn: Connection, table: Table, e164: str, regions: Sequence[str]) -> list[int]:
+    past = _past_numbers(conn, table, regions, phone_digits(e164)[-4:])  # it may be written in groups
+    return sorted({row_id for row_id, numbers in past if e164 in numbers})
+
+
+def _numbers_of(conn: Connection, rows: Rows, regions: Sequence[str]) -> set[str]:
+    """All numbers that these rows bear or bore."""
+    found: set[str] = set()
+    for table in (telecmi_contacts, smartflo_contacts):
+        ids = set(rows.get(table.name, ()))
+        for block in chunks(ids):
+            found |= set(conn.execute(select(table.c.phone_e164).where(table.c.id.in_(block))).scalars())
+            if table is telecmi_contacts:
+                for column in (contact_base.c, push_intents.c):
+                    query = select(column.phone_e164).where(column.row_id.in_(block))
+                    found |= set(conn.execute(query).scalars())
+        for row_id, numbers in _past_numbers(conn, table, regions):
+            if row_id in ids:
+                found |= numbers
+    return found - {None}
+
+
+def _past_numbers(
+    conn: Connection, table: Table, regions: Sequence[str], ending: str = ""
+) -> Iterator[tuple[int, set[str]]]:
+    """What the log knows of the numbers of rows, in E.164; only entries with these digits in them."""
+    c = change_log.c
+    query = select(c.row_id, c.old, c.new).where(
+        c.table_name == table.name,
+        c.field == _NUMBER_COLUMN[table.name],
+        or_(c.old.contains(ending), c.new.contains(ending)),
+    )
+    for row_id, *values in conn.execute(query):
+        read = {to_e164(value, region) for value in values if value for region in regions}
+        yield row_id, {number for number in read if number is not None}
+
+
+def _remove(conn: Connection, rows: Rows, e164: str, regions: Sequence[str]) -> dict[str, int]:
+    gone: dict[str, int] = {}
+    telling = phone_digits(e164)[-_TELLING:]
+
+    def drop(table: Table, *conditions: object) -> None:
+        result = conn.execute(delete(table).where(*conditions))  # type: ignore[arg-type]
+        gone[table.name] = gone.get(table.name, 0) + int(result.rowcount or 0)
+
+    for table in _PEOPLE:
+        ids = rows.get(table.name, [])
+        for block in chunks(ids):
+            if table is telecmi_contacts:
+                busy = conn.execute(
+                    select(change_queue.c.id).where(
+                        change_queue.c.contact_row.in_(block), change_queue.c.state == "sending"
+                    )
+                ).scalar()
+                if busy is not None:
+                    raise UsageError(
+                        f"change {busy} of this person is being sent right now: try again in a moment"
+                    )
+                drop(push_intents, push_intents.c.row_id.in_(block))
+                drop(change_queue, change_queue.c.contact_row.in_(block))
+                drop(contact_base, contact_base.c.row_id.in_(block))
+            if table is telecmi_user_contacts:
+                notes = list(
+                    conn.execute(
+                        select(telecmi_notes.c.id).where(telecmi_notes.c.contact_row.in_(block))
+                    ).scalars()
+                )
+                drop(
+                    change_log, change_log.c.table_name == telecmi_notes.name, change_log.c.row_id.in_(notes)
+                )
+                drop(telecmi_notes, telecmi_notes.c.contact_row.in_(block))
+            for around in (change_log, absences, held_rows):
+                drop(around, around.c.table_name == table.name, around.c.row_id.in_(block))
+            drop(table, table.c.id.in_(block))
+    drop(change_log, or_(change_log.c.old.contains(telling), change_log.c.new.contains(telling)))
+    aside = conn.execute(select(set_aside.c.id, set_aside.c.raw)).all()
+    drop(set_aside, set_aside.c.id.in_([one.id for one in aside if _names(one.raw, e164, regions)]))
+    holds.recount(conn)
+    return gone
+
+
+def _names(text: str | None, e164: str, regions: Iterable[str]) -> bool:
+    return bool(text) and mentions(str(text), lambda found: found == e164, regions)
+
+
+def _mentioned(conn: Connection, e164: str, regions: Sequence[str]) -> Rows:
+    """Rows of other people that name the number, in a note or a field of the vendor's."""
+    telling = phone_digits(e164)[-4:]  # it may be written in groups
+    out: Rows = {}
+    for table in (*_PEOPLE, telecmi_notes):
+        texts = table.c.msg if table is telecmi_notes else table.c.raw
+        query = select(table.c.id, texts).where(texts.contains(telling)).order_by(table.c.id)
+        found = [row_id for row_id, text in conn.execute(query) if _names(text, e164, regions)]
+        if found:
+            out[table.name] = found
+    return out
+
+
+def _unread_rows(conn: Connection, e164: str, regions: Iterable[str]) -> set[int]:
+    """Contacts that a person typed this number into, and that no job has read yet."""
+    c = telecmi_contacts.c
+    query = select(c.id, c.phone_no).where(c.phone_e164.is_(None), c.phone_no.is_not(None))
+    return {
+        row_id
+        for row_id, phone in conn.execute(query)
+        if any(to_e164(phone, region) == e164 for region in regions)
+    }
+
+
+def _agreed_rows(conn: Connection, e164: str) -> set[int]:
+    """Contacts that upstream has, or was sent, with this number."""
+    agreed = select(contact_base.c.row_id).where(contact_base.c.phone_e164 == e164)
+    sent = select(push_intents.c.row_id).where(push_intents.c.phone_e164 == e164)
+    return {row_id for query in (agreed, sent) for row_id in conn.execute(query).scalars()}

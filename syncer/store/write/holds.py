@@ -1,0 +1,201 @@
+"""The statements of `held`: what a safety limit stopped, and what a person said to it."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from sqlalchemy import Connection, and_, delete, func, insert, select, update
+
+from syncer.store.db.read_only import fetch
+from syncer.store.db.tables import absences, held, held_rows
+from syncer.store.write.queue import chunks
+
+
+@dataclass(frozen=True, slots=True)
+class Decided:
+    """What people said about rows of one table: (row id, column or "")."""
+
+    approved: frozenset[tuple[int, str]]
+    rejected: frozenset[tuple[int, str]]
+
+
+def decided(conn: Connection, job: str, account: str, table: str) -> Decided:
+    """All decisions that may still apply."""
+    query = (
+        select(held.c.decision, held_rows.c.row_id, held_rows.c.field)
+        .join(held_rows, held_rows.c.held_id == held.c.id)
+        .where(
+            held.c.job == job,
+            held.c.account == account,
+            held_rows.c.table_name == table,
+            held.c.decision.in_(["approved", "rejected"]),
+            held_rows.c.settled == 0,
+        )
+    )
+    sides: dict[str, set[tuple[int, str]]] = {"approved": set(), "rejected": set()}
+    for decision, row_id, column in conn.execute(query):
+        sides[str(decision)].add((row_id, column))
+    return Decided(frozenset(sides["approved"]), frozenset(sides["rejected"]))
+
+
+def kept_blanks(conn: Connection, table: str, rows: Iterable[int]) -> dict[int, set[str]]:
+    """By row: the columns that may not turn blank, as a person has not decided yet, or rejected it."""
+    kept: dict[int, set[str]] = {}
+    for row_id, column in fetch(conn, _KEPT, table, json.dumps(list(rows))):
+        kept.setdefault(row_id, set()).add(column)
+    return kept
+
+
+_KEPT = """
+    SELECT r.row_id, r.field FROM held h JOIN held_rows r ON r.held_id = h.id
+    WHERE (h.decided_at IS NULL OR h.decision = 'rejected') AND r.settled = 0 AND r.table_name = ?
+        AND r.field <> ''
+        AND r.row_id IN (SELECT value FROM json_each(?))"""
+
+
+def open_hold(conn: Connection, job: str, account: str) -> int | None:
+    """The number of the hold that waits for a person, if there is one."""
+    return conn.execute(
+        select(held.c.id).where(held.c.job == job, held.c.account == account, held.c.decided_at.is_(None))
+    ).scalar()
+
+
+def open_rows(conn: Connection, job: str, account: str, table: str) -> frozenset[tuple[int, str]]:
+    """What of a table the open hold is about: (row id, column or "")."""
+    query = (
+        select(held_rows.c.row_id, held_rows.c.field)
+        .join(held, held_rows.c.held_id == held.c.id)
+        .where(
+            held.c.job == job,
+            held.c.account == account,
+            held.c.decided_at.is_(None),
+            held_rows.c.table_name == table,
+        )
+    )
+    return frozenset((row.row_id, row.field) for row in conn.execute(query))
+
+
+def update_open(
+    conn: Connection,
+    job: str,
+    account: str,
+    table: str,
+    rows: Iterable[tuple[int, str]],
+    reason: str,
+    at: str,
+) -> int | None:
+    """Let the open hold be about just these rows of a table; what it says of other tables stays.
+
+    One is opened where there is none, and one that is about nothing any more is closed. Returns its
+    number; None when these rows are none. `reason` "" leaves the reason that stands.
+    """
+    listed = sorted(set(rows))
+    number = open_hold(conn, job, account)
+    if number is None and not listed:
+        return None
+    if number is not None and open_rows(conn, job, account, table) == set(listed):
+        return number if listed else None
+    mine = held_rows.c.table_name == table
+    if number is None:
+        number, others = (
+            int(
+                conn.execute(
+                    insert(held)
+                    .values(job=job, account=account, reason=reason, rows=len(listed), created_at=at)
+                    .returning(held.c.id)
+                ).scalar_one()
+            ),
+            0,
+        )
+    else:
+        count = select(func.count()).select_from(held_rows).where(held_rows.c.held_id == number, ~mine)
+        others = int(conn.execute(count).scalar_one())
+    if not listed and not others:  # what it was about stays on record with it
+        conn.execute(update(held).where(held.c.id == number).values(decided_at=at, decision="superseded"))
+        return None
+    conn.execute(delete(held_rows).where(held_rows.c.held_id == number, mine))
+    for block in chunks(listed):
+        conn.execute(
+            insert(held_rows),
+            [{"held_id": number, "table_name": table, "row_id": r, "field": f} for r, f in block],
+        )
+    values: dict[str, object] = {"rows": others + len(listed)}
+    if reason:
+        before = reason_of(conn, number)
+        values["reason"] = f"{before}; {reason}" if others and reason not in before else reason
+    conn.execute(update(held).where(held.c.id == number).values(**values))
+    return number if listed else None
+
+
+def recount(conn: Connection) -> None:
+    """After rows were removed for good: open holds count what they list, and are closed without any."""
+    listed = select(func.count()).where(held_rows.c.held_id == held.c.id).scalar_subquery()
+    conn.execute(update(held).where(held.c.decided_at.is_(None), held.c.rows != listed).values(rows=listed))
+    conn.execute(
+        update(held)
+        .where(held.c.decided_at.is_(None), held.c.rows == 0)
+        .values(decided_at=held.c.created_at, decision="superseded")
+    )
+
+
+def reason_of(conn: Connection, number: int) -> str:
+    """Why a hold waits."""
+    return str(conn.execute(select(held.c.reason).where(held.c.id == number)).scalar_one())
+
+
+def forget_decisions(
+    conn: Connection, job: str, account: str, table: str, settled: Iterable[tuple[int, str]]
+) -> None:
+    """Decisions about rows that the listing shows again, or that were carried out, are used up.
+
+    The rows stay on record, so that what was decided can still be shown.
+    """
+    numbers = select(held.c.id).where(
+        held.c.job == job, held.c.account == account, held.c.decision.in_(["approved", "rejected"])
+    )
+    for row_id, column in settled:
+        conn.execute(
+            update(held_rows)
+            .where(
+                held_rows.c.held_id.in_(numbers),
+                held_rows.c.table_name == table,
+                held_rows.c.row_id == row_id,
+                held_rows.c.field == column,
+            )
+            .values(settled=1)
+        )
+
+
+def decide(conn: Connection, number: int, decision: str, at: str) -> str | None:
+    """Write down what a person said; returns what was decided before, None if nothing, "" if unknown."""
+    row = conn.execute(select(held.c.decided_at, held.c.decision).where(held.c.id == number)).first()
+    if row is None:
+        return ""
+    if row.decided_at is not None:
+        return str(row.decision)
+    conn.execute(update(held).where(held.c.id == number).values(decided_at=at, decision=decision))
+    return None
+
+
+# -- rows that one complete listing did not show ------------------------------------------------------
+
+
+def noted_absences(conn: Connection, table: str) -> set[int]:
+    """Rows of a table that a complete listing missed once."""
+    return set(conn.execute(select(absences.c.row_id).where(absences.c.table_name == table)).scalars())
+
+
+def note_absences(conn: Connection, table: str, rows: Iterable[int], at: str) -> None:
+    """Remember rows that were missing for the first time."""
+    for block in chunks(rows):
+        conn.execute(insert(absences), [{"table_name": table, "row_id": r, "noted_at": at} for r in block])
+
+
+def clear_absences(conn: Connection, table: str, rows: Iterable[int]) -> None:
+    """These showed again, or are settled."""
+    for block in chunks(rows):
+        conn.execute(
+            delete(absences).where(and_(absences.c.table_name == table, absences.c.row_id.in_(block)))
+        )

@@ -1,0 +1,249 @@
+"""The plain mirrors: rows that only ever come from the vendor.
+
+What is to be done with each row is decided in `core/rows.py`; this module loads and writes.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+from sqlalchemy import Connection, Integer, func, select, update
+
+from syncer.core.model import Note, Row, Value
+from syncer.core.rows import PHONE_COLUMNS, Change, Decision, Insert, Remove, Same, Stored, decide_row
+from syncer.store.db import statements
+from syncer.store.db.read_only import fetch
+from syncer.store.db.tables import Mirror, telecmi_notes
+from syncer.store.write import changelog
+from syncer.store.write.queue import chunks
+from syncer.store.write.reconciler import Context, Deferred, Known, Reconciler
+
+
+def fit(mirror: Mirror, values: Mapping[str, Any]) -> dict[str, Value]:
+    """The vendor's values in the types of the columns; a number that cannot be read becomes NULL."""
+    numbers, fitted = mirror.numbers, {}
+    for name in mirror.content:
+        value = values.get(name)
+        if value is not None:
+            if name in numbers:
+                value = _number(value)
+            elif type(value) is not str:
+                value = str(value)
+        fitted[name] = value
+    return fitted
+
+
+def _number(value: Any) -> int | None:
+    try:
+        number = int(value)
+    except (TypeError, ValueError):
+        return None
+    return number if abs(number) < 2**63 else None
+
+
+class MirrorReconciler(Reconciler):
+    """One listing of a plain mirror."""
+
+    def __init__(self, mirror: Mirror, context: Context) -> None:
+        super().__init__(context)
+        self.mirror = mirror
+        self.table = mirror.name
+        self.newest_by = mirror.newest_by
+
+    # -- reading
+
+    def _load(self, conn: Connection, keys: Iterable[str]) -> dict[str, Stored]:
+        mirror = self.mirror
+        columns = ", ".join(("id", mirror.key, "raw", "deleted_at", *mirror.content))
+        query = (
+            f"SELECT {columns} FROM {mirror.name} "
+            f"WHERE account = ? AND {mirror.key} IN (SELECT value FROM json_each(?))"
+        )
+        out = {}
+        for block in chunks(keys):
+            for row_id, key, raw, deleted_at, *values in fetch(
+                conn, query, self.context.account, json.dumps(block)
+            ):
+                content = dict(zip(mirror.content, values, strict=True))
+                out[key] = Stored(row_id, content, raw, deleted_at)
+        return out
+
+    def _look_up(self, conn: Connection, rows: Sequence[Row]) -> dict[str, Known]:
+        mirror = self.mirror
+        query = (
+            f"SELECT {mirror.key}, id, raw FROM {mirror.name} WHERE account = ? AND deleted_at IS NULL "
+            f"AND {mirror.key} IN (SELECT value FROM json_each(?))"
+        )
+        listed = {row.key: row for row in rows}
+        known = {
+            key: Known(row_id, same=True)
+            for key, row_id, raw in fetch(conn, query, self.context.account, json.dumps(list(listed)))
+            if raw == listed[key].raw and listed[key].deleted_at is None
+        }  # most of a quiet listing; only what is left needs all columns
+        for key, there in self._load(conn, listed.keys() - known.keys()).items():
+            known[key] = Known(there.id, isinstance(self._decide(there, listed[key]), Same))
+        return known
+
+    def _stored_rows(self, conn: Connection, keys: Iterable[str]) -> dict[str, Row]:
+        stored = self._load(conn, keys)
+        return {
+            key: Row(key, {**there.values, self.mirror.key: key}, there.raw)
+            for key, there in stored.items()
+            if there.raw is not None and there.deleted_at is None
+        }
+
+    def _decide(self, stored: Stored | None, row: Row) -> Decision:
+        mirror = self.mirror
+        fitted = row._replace(values=fit(mirror, row.values))
+        return decide_row(
+            stored, fitted, content=mirror.compared, stamps=mirror.stamps, ignored=self.context.ignored
+        )
+
+    # -- writing
+
+    def _write(self, conn: Connection, rows: Sequence[Row]) -> None:
+        stored = self._load(conn, [row.key for row in rows])
+        new = []
+        for row in rows:
+            there = stored.get(row.key)
+            match self._decide(there, row):
+                case Insert():
+                    new.append(row)
+                case Remove(row_id):
+                    self.seen.add(row_id)
+                    self.vanishing.add(row_id)
+                case Change(row_id, blanks=blanks) as change:
+                    self.seen.add(row_id)
+                    if blanks or self._is_older(row, there):
+                        self.deferred[row.key] = Deferred(row, row_id, blanks)
+                    else:
+                        self._change(conn, row, there, change)
+                case Same():
+                    pass
+        self._insert(conn, new)
+
+    def _insert(self, conn: Connection, rows: Sequence[Row]) -> None:
+        mirror, at = self.mirror, self.context.at
+        columns = ("account", mirror.key, *mirror.content, "first_seen_at", "last_changed_at", "raw")
+        values = [
+            (self.context.account, row.key, *fit(mirror, row.values).values(), at, at, row.raw)
+            for row in rows
+        ]
+        ids = statements.insert_listed(conn, mirror.table, columns, values, at)
+        for row_id, row in zip(ids, rows, strict=True):
+            self.seen.add(row_id)
+            self._add_notes(conn, row_id, row.notes)
+        self.added += len(ids)
+
+    def _change(self, conn: Connection, row: Row, there: Stored | None, change: Change) -> None:
+        assert there is not None
+        at = self.context.at
+        fitted = fit(self.mirror, row.values)
+        values: dict[str, Any] = {name: fitted[name] for name in self.mirror.compared} | {"raw": row.raw}
+        if change.changes or change.restores:
+            values |= {"last_changed_at": at, "deleted_at": None}
+            changes = dict(change.changes)
+            if change.restores:
+                changes["deleted_at"] = (there.deleted_at, None)
+            changelog.changed(conn, self.table, change.id, changes, at, "upstream")
+            self.changed += 1
+        else:
+            self.raw_only += 1
+            if len(change.volatile) == 1:
+                self.volatile.update(change.volatile)
+        statements.update_row(conn, self.mirror.table, change.id, values)
+        self._add_notes(conn, change.id, row.notes)
+
+    def _add_notes(self, conn: Connection, row_id: int, notes: Sequence[Note]) -> None:
+        """Append the notes that are not there yet; notes are never removed."""
+        if not notes:
+            return
+        there = fetch(conn, "SELECT msg, date, agent FROM telecmi_notes WHERE contact_row = ?", row_id)
+        new = [note for note in dict.fromkeys(notes) if (note.msg, note.date, note.agent) not in there]
+        columns = ("account", "contact_row", "msg", "date", "agent", "first_seen_at")
+        values = [(self.context.account, row_id, n.msg, n.date, n.agent, self.context.at) for n in new]
+        if values:
+            statements.insert_listed(conn, telecmi_notes, columns, values, self.context.at)
+
+    def _is_older(self, row: Row, there: Stored | None) -> bool:
+        """Whether a row may be the older one of two with the same identity."""
+        if there is None or self.newest_by is None or there.deleted_at is not None:
+            return False
+        mine, theirs = there.values.get(self.newest_by), fit(self.mirror, row.values).get(self.newest_by)
+        return isinstance(mine, int) and (not isinstance(theirs, int) or theirs < mine)
+
+    def write_deferred(self, conn: Connection, allowed: frozenset[tuple[int, str]]) -> None:
+        """See `Reconciler`. `raw` stays as it was where a blank is refused: the next listing shows it again."""
+        stored = self._load(conn, self.deferred)
+        for key, deferred in self.deferred.items():
+            there, row = stored.get(key), deferred.row
+            decision = self._decide(there, row)
+            if there is None or not isinstance(decision, Change):
+                continue
+            refused = [name for name in decision.blanks if (there.id, name) not in allowed]
+            if refused:
+                kept = {name: there.values.get(name) for name in refused}
+                if PHONE_COLUMNS & kept.keys():
+                    kept["phone_e164"] = there.values.get("phone_e164")
+                row = row._replace(values={**row.values, **kept}, raw=there.raw or row.raw)
+                decision = self._decide(there._replace(raw=None), row)
+                if not isinstance(decision, Change) or not decision.changes:
+                    continue
+            self._change(conn, row, there, decision)
+        self.deferred.clear()
+
+    # -- the end of a listing
+
+    def unseen(self, conn: Connection) -> tuple[list[int], list[int]]:
+        """See `Reconciler`."""
+        query = f"SELECT id FROM {self.table} WHERE account = ? AND deleted_at IS NULL"
+        return sorted(
+            row_id for (row_id,) in fetch(conn, query, self.context.account) if row_id not in self.seen
+        ), []
+
+    def live_count(self, conn: Connection) -> int:
+        """See `Reconciler`."""
+        return live_count(conn, self.mirror, self.context.account)
+
+    def filled_counts(self, conn: Connection, columns: Iterable[str]) -> dict[str, int]:
+        """See `Reconciler`."""
+        table, out = self.mirror.table, {}
+        for name in columns:
+            column = table.c[name]
+            filled = [] if isinstance(column.type, Integer) else [column != ""]
+            living = (table.c.account == self.context.account, table.c.deleted_at.is_(None))
+            query = select(func.count()).select_from(table).where(*living, column.is_not(None), *filled)
+            out[name] = int(conn.execute(query).scalar_one())
+        return out
+
+    def keys(self, conn: Connection, ids: Iterable[int]) -> dict[int, str]:
+        """See `Reconciler`."""
+        query = f"SELECT id, {self.mirror.key} FROM {self.table} WHERE id IN (SELECT value FROM json_each(?))"
+        return dict(fetch(conn, query, json.dumps(list(ids))))
+
+    def remove(self, conn: Connection, row_id: int, at: str) -> None:
+        """The row is gone upstream: it stays, as a tombstone."""
+        table = self.mirror.table
+        conn.execute(
+            update(table)
+            .where(table.c.id == row_id, table.c.deleted_at.is_(None))
+            .values(deleted_at=at, last_changed_at=at)
+        )
+        changelog.removed(conn, self.table, row_id, at)
+
+
+def live_count(conn: Connection, mirror: Mirror, account: str) -> int:
+    """Living rows of an account."""
+    query = f"SELECT count(*) FROM {mirror.name} WHERE account = ? AND deleted_at IS NULL"
+    return int(fetch(conn, query, account)[0][0])
+
+
+def count_between(conn: Connection, mirror: Mirror, account: str, column: str, low: int, high: int) -> int:
+    """Living rows of an account of which `column` is in [low, high)."""
+    query = (
+        f"SELECT count(*) FROM {mirror.name} "
+        f"WHERE account = ? AND deleted_at IS NULL AND {column} >= ? AND {column} < ?"
+    )
+    return int(fetch(conn, query, account, low, high)[0][0])

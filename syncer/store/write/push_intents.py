@@ -1,0 +1,71 @@
+"""The statements around one call: what is committed before it goes out, and what after its answer.
+
+What is sent is decided in `core/push.py`. A change goes on only by `core/queue.py`.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+
+from sqlalchemy import Connection
+
+from syncer.core.model import FIELDS, Fields, State
+from syncer.core.push import Send, still_so
+from syncer.core.queue import Event, advance
+from syncer.store.db import statements
+from syncer.store.db.read_only import fetch
+from syncer.store.db.tables import change_queue, push_intents
+
+#: How changes are now, each with what its row says.
+_NOW = (
+    f"SELECT q.id, q.state, q.attempts, c.deleted_at IS NOT NULL, c.contact_id, {', '.join(f'c.{n}' for n in FIELDS)} "
+    "FROM change_queue q JOIN telecmi_contacts c ON c.id = q.contact_row "
+    "WHERE q.id IN (SELECT value FROM json_each(?))"
+)
+
+
+_SENT = ("state", "operation", "fields", "clashes", "sent_at", "attempts")
+
+_INTENT = ("change_id", "row_id", "operation", "fields", "phone_e164", "sent_at")
+
+
+def begin_sending(
+    conn: Connection, batch: Sequence[Send], at: str, accepted: Sequence[Send] = ()
+) -> list[Send]:
+    """Commit what is about to be sent: the state `sending`, and the exact fields of each change.
+
+    What was settled or edited since it was decided on is left out; returns what is to go out.
+    `accepted` are those of the call before, whose answer goes on record first.
+    """
+    note_accepted(conn, accepted)
+    now = {row[0]: row[1:] for row in fetch(conn, _NOW, json.dumps([send.change.id for send in batch]))}
+    going_out, moves, intents = [], [], []
+    for send in batch:
+        if send.change.id not in now:
+            continue
+        state, attempts, deleted, contact_id, *values = now[send.change.id]
+        state, fields = State(state), Fields(*[value or "" for value in values])
+        if not still_so(send, state, contact_id, fields, deleted=bool(deleted)):
+            continue
+        if state is State.UNKNOWN:
+            state = advance(state, Event.NOT_THERE)
+        sent = json.dumps(dict(send.fields), ensure_ascii=False)
+        number, row = send.change.id, send.change.contact_row
+        going_out.append(send)
+        moves.append((advance(state, Event.SEND), send.operation, sent, None, at, attempts + 1, number))
+        intents.append((number, row, send.operation, sent, send.phone_e164, at))
+    statements.update_rows(conn, change_queue, _SENT, moves)
+    statements.insert_rows(conn, push_intents, _INTENT, intents)
+    return going_out
+
+
+_ACCEPTED = """
+    UPDATE push_intents SET answer = 'accepted' WHERE id IN (
+        SELECT max(id) FROM push_intents WHERE change_id IN (SELECT value FROM json_each(?)) GROUP BY change_id)"""
+
+
+def note_accepted(conn: Connection, batch: Sequence[Send]) -> None:
+    """Note on the newest intent of each change that upstream took it."""
+    if batch:
+        conn.exec_driver_sql(_ACCEPTED, (json.dumps([send.change.id for send in batch]),))

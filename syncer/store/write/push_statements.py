@@ -1,0 +1,307 @@
+"""The statements of the push job: what is due with all that is known of it, and what each step writes."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from datetime import datetime, timedelta
+from itertools import groupby
+
+from sqlalchemy import Connection, and_, func, or_, select
+
+from syncer.core import limits
+from syncer.core.contacts import Change, Local
+from syncer.core.due import latest
+from syncer.core.model import Operation, State
+from syncer.core.normalise import to_e164, utc_text
+from syncer.core.numbers import Leaving, in_the_way
+from syncer.core.push import (
+    LONGEST_RETRY,
+    Context,
+    Decision,
+    Due,
+    Look,
+    Send,
+    Step,
+    Wait,
+    decide,
+    may_be_ours,
+    one_a_row,
+)  # fmt: skip
+from syncer.core.queue import Event
+from syncer.store.db.read_only import fetch
+from syncer.store.db.tables import change_queue, contact_base, telecmi_contacts
+from syncer.store.write import contacts, queue
+from syncer.store.write.contacts import Policy
+from syncer.store.write.directory import handle_upstream_delete
+
+_C, _Q = telecmi_contacts.c, change_queue.c
+
+#: How far back pushes count as flipping.
+DAY = timedelta(days=1)
+
+#: So many changes are decided on in one transaction, or a few more.
+BLOCK = 100
+
+
+def in_play(conn: Connection, account: str, now: datetime, *, everything: bool) -> list[Due]:
+    """Changes that the push job has to look at, oldest first; and held deletes that a look may settle.
+
+    `everything` includes those that wait for a retry: a person asked for it. What else is held, and
+    conflicts, are looked at only through their rows, never sent. The held deletes are those of
+    contacts that only a user's list has: there is no call for them.
+    """
+    waits = and_(_Q.next_attempt_at > utc_text(now), _Q.next_attempt_at <= latest(now, LONGEST_RETRY))
+    due = and_(
+        _Q.state.in_([State.QUEUED, State.UNKNOWN]),
+        *([] if everything else [or_(_Q.next_attempt_at.is_(None), ~waits)]),
+    )
+    source = func.coalesce(contact_base.c.source, "")
+    restless = and_(_Q.state == State.HELD, _Q.operation == Operation.DELETE, source.in_(["user_list", ""]))
+    agreed = and_(_C.contact_id.is_not(None), source.in_(["directory", "user_list"]))
+    query = (
+        select(_Q.id, _Q.state, _C.id, _C.contact_id, agreed)
+        .join(telecmi_contacts, _C.id == _Q.contact_row)
+        .outerjoin(contact_base, contact_base.c.row_id == _C.id)
+        .where(_Q.account == account, or_(due, restless))
+        .order_by(_Q.state == State.HELD, _Q.id)
+    )
+    return [
+        Due(change, State(state), row, contact_id, bool(known))
+        for change, state, row, contact_id, known in conn.execute(query)
+    ]
+
+
+def blocks(due: Iterable[Due]) -> Iterable[list[Due]]:
+    """Cut into blocks for one transaction each: all changes of a contact are decided on together."""
+    block: list[Due] = []
+    for _, of_row in groupby(sorted(due, key=lambda one: (one.row, one.change)), lambda one: one.row):
+        block += of_row
+        if len(block) >= BLOCK:
+            yield block
+            block = []
+    if block:
+        yield block
+
+
+def _load(conn: Connection, due: Iterable[Due]) -> list[tuple[Change, Local]]:
+    """The changes as they are now, each with its contact; without those that a look has settled."""
+    due = list(due)
+    rows = contacts.load_rows(conn, {one.row for one in due})
+    open_ = {change.id: change for local in rows.values() for change in local.changes}
+    found = [open_[one.change] for one in due if one.change in open_]
+    waiting = (State.QUEUED, State.UNKNOWN, State.HELD)
+    return [(change, rows[change.contact_row]) for change in found if change.state in waiting]
+
+
+def too_many_deletes(conn: Connection, account: str, max_deletions: float) -> bool:
+    """Whether more contacts are to be deleted at once than may be without a person's approval."""
+    (deletes,) = fetch(conn, _UNAPPROVED, account)[0]
+    return limits.too_many_deletes(deletes, contacts.live_count(conn, account) + deletes, max_deletions)
+
+
+_UNAPPROVED = """
+    SELECT count(*) FROM change_queue q JOIN telecmi_contacts c ON c.id = q.contact_row
+    WHERE q.account = ? AND q.operation = 'delete' AND q.state = 'queued' AND q.approved = 0
+        AND c.contact_id IS NOT NULL"""
+
+
+def decide_all(
+    conn: Connection,
+    due: Sequence[Due],
+    looks: Mapping[int, Look],
+    policy: Policy,
+    now: datetime,
+    *,
+    leaving: Mapping[str, Leaving],
+    too_many_deletes: bool,
+) -> list[Decision]:
+    """What becomes of each change; `looks` by contact row, `leaving` by number."""
+    pairs = _load(conn, due)
+    updates = {c.contact_row for c, _ in pairs if c.operation is Operation.UPDATE}
+    pushed = queue.pushed_within(conn, updates, DAY, now)
+    out = []
+    for change, local in pairs:
+        number = to_e164(local.fields.phone_no, policy.region)
+        holder = None
+        if number and not local.known:
+            holder = contacts.holder_of(conn, policy.account, number, local.row_id)
+        context = Context(
+            now=now,
+            region=policy.region,
+            holder=holder,
+            in_the_way=in_the_way(leaving, local.row_id, number),
+            pushed=pushed.get(local.row_id, ()) if change.operation is Operation.UPDATE else (),
+            too_many_deletes=too_many_deletes,
+        )
+        look = looks.get(local.row_id, Look(None, seen=False))
+        out.append(decide(change, local, look, context))
+    return one_a_row(out)
+
+
+#: As after so many attempts is looked at what only a person can move: each look at an add lists the directory.
+SELDOM = 20
+
+#: A change stays as it is: say why, and when it is looked at again.
+_WAIT = """
+    UPDATE change_queue SET last_error = ?, next_attempt_at = ?
+    WHERE id = ? AND state IN ('queued', 'unknown')"""
+
+
+def carry_out(
+    conn: Connection,
+    decisions: Iterable[Decision],
+    policy: Policy,
+    at: str,
+    retry_at: Callable[[int], str],
+) -> int:
+    """Write down every decision that sends nothing; returns how many changes moved."""
+    acting: list[Step] = []
+    waiting: list[tuple[str, str, int]] = []
+    for one in decisions:
+        if isinstance(one, Step):
+            acting.append(one)
+        elif isinstance(one, Wait) and one.change.state in (State.QUEUED, State.UNKNOWN):
+            attempts = SELDOM if one.for_person else one.change.attempts + 1
+            waiting.append((one.why, retry_at(attempts), one.change.id))
+    if waiting:
+        conn.exec_driver_sql(_WAIT, waiting)
+    for plain, group in groupby(acting, _moves_alone):  # in their order: they may be of one row
+        if plain:
+            queue.apply_moves(conn, [step.move for step in group], at)
+        else:
+            for step in group:
+                _carry_out(conn, step, policy, at)
+    return len(acting)
+
+
+def _moves_alone(step: Step) -> bool:
+    """Whether a step moves its change, and touches nothing else."""
+    return not (step.gone or step.show or step.revive)
+
+
+def _carry_out(conn: Connection, step: Step, policy: Policy, at: str) -> None:
+    local = contacts.load_rows(conn, [step.change.contact_row])[step.change.contact_row]
+    if step.gone:
+        handle_upstream_delete(conn, local, policy.region, at)
+        return
+    queue.apply_move(conn, step.move, at)
+    if step.show and local.base is not None:
+        contacts.show_base(conn, local, step.show, policy.region, at)
+        if step.move.event is Event.REFUSED:
+            queue.drop_intents(conn, local.row_id)
+    if step.revive:
+        contacts.revive(conn, local, at)
+
+
+def turned_away(
+    conn: Connection, batch: Sequence[Send], at: str, note: str, next_at: str | None, *, spent: bool
+) -> None:
+    """The call was not processed: all of it goes back; `spent` off undoes the counted attempt."""
+    for send in batch:
+        queue.drop_newest_intent(conn, send.change.id)
+        columns: dict[str, object] = {"next_attempt_at": next_at}
+        if not spent:
+            columns["attempts"] = func.max(_Q.attempts - 1, 0)
+        queue.move(conn, send.change.id, Event.TURNED_AWAY, at, note=note, **columns)
+
+
+def unsettled(
+    conn: Connection, batch: Sequence[Send], at: str, note: str, retry_at: Callable[[int], str]
+) -> list[int]:
+    """What is still `sending` after the reading back: its outcome stays unknown. Returns their numbers.
+
+    A change of which every field came back as a conflict goes on in that.
+    """
+    states = queue.load_states(conn, [s.change.id for s in batch])
+    sending = [s for s in batch if states.get(s.change.id) is State.SENDING]
+    if not sending:
+        return []
+    changes = queue.load_changes(conn, [s.change.id for s in sending])
+    rows = contacts.load_rows(conn, {s.change.contact_row for s in sending})
+    lost = [
+        (s.change.id, Event.LOST, note, {"next_attempt_at": retry_at(changes[s.change.id].attempts)})
+        for s in sending
+    ]
+    queue.move_many(conn, lost, at)
+    out = []
+    for send in sending:
+        change = changes[send.change.id]
+        conflicts = rows[change.contact_row].open(State.CONFLICT) if change.contact_row in rows else ()
+        heir = next((c for c in conflicts if set(send.fields) <= set(c.clashes)), None)
+        if heir is not None and send.operation is Operation.UPDATE:
+            queue.move(conn, change.id, Event.GIVE_UP, at, note=f"goes on in conflict {heir.id}")
+        else:
+            out.append(change.id)
+    return out
+
+
+def ids_upstream(conn: Connection, rows: Iterable[int]) -> dict[int, str | None]:
+    """By row: the directory's id of the contact, None where it has none yet."""
+    query = "SELECT id, contact_id FROM telecmi_contacts WHERE id IN (SELECT value FROM json_each(?))"
+    return dict(fetch(conn, query, json.dumps(list(rows))))
+
+
+def deleted_upstream(conn: Connection, batch: Sequence[Send], region: str, at: str) -> None:
+    """Deletes that upstream no longer shows are done."""
+    states = queue.load_states(conn, [s.change.id for s in batch])
+    done = [s for s in batch if states.get(s.change.id) in (State.SENDING, State.UNKNOWN)]
+    for local in contacts.load_rows(conn, [send.change.contact_row for send in done]).values():
+        handle_upstream_delete(conn, local, region, at)
+
+
+def refuse(
+    conn: Connection, send: Send, code: int, now: datetime, text: str, retry_at: Callable[[int], str]
+) -> bool:
+    """Upstream said no to this very change, and reading back shows that it was not applied.
+
+    False: it may have been by an earlier call whose answer was lost. That is waited for, not told.
+    """
+    change, at = queue.load_change(conn, send.change.id), utc_text(now)
+    if change is None or change.state is not State.SENDING:
+        return True
+    queue.drop_newest_intent(conn, change.id)
+    earlier = queue.load_intents(conn, [change.contact_row]).get(change.contact_row, [])
+    if may_be_ours(send, earlier, code, now):
+        queue.accept_intents(conn, change.contact_row, send.operation)
+        why = f"refused with code {code}, perhaps because an earlier call had been applied: looked up again"
+        queue.move(conn, change.id, Event.LOST, at, note=why, next_attempt_at=retry_at(change.attempts))
+        return False
+    queue.move(conn, change.id, Event.REFUSED, at, note=text)
+    return True
+
+
+def back_to_queue(conn: Connection, batch: Sequence[Send], at: str) -> list[Send]:
+    """Members of a refused batch that were read back as not applied: to be sent in smaller calls."""
+    out = []
+    for send in batch:
+        change = queue.load_change(conn, send.change.id)
+        if change is not None and change.state is State.SENDING:
+            queue.drop_newest_intent(conn, change.id)
+            queue.move(conn, change.id, Event.NOT_THERE, at)
+            out.append(send)
+    return out
+
+
+def forget_overtaken(conn: Connection, account: str, at: str) -> int:
+    """Refused changes of rows that a newer change took over: settled, so that nothing sits twice."""
+    newer = select(_Q.contact_row).where(
+        _Q.account == account,
+        _Q.operation != Operation.DELETE,
+        or_(_Q.state == State.QUEUED, _Q.state == State.SENDING),
+    )
+    ids = (
+        conn.execute(
+            select(_Q.id).where(
+                _Q.account == account,
+                _Q.state == State.REJECTED,
+                _Q.operation != Operation.DELETE,
+                _Q.contact_row.in_(newer),
+            )
+        )
+        .scalars()
+        .all()
+    )
+    note = "overtaken by a newer change of the row"
+    queue.move_many(conn, [(number, Event.GIVE_UP, note, {}) for number in ids], at)
+    return len(ids)

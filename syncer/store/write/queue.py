@@ -1,0 +1,350 @@
+"""The statements of the change queue: its rows, the intents, and every move of a change.
+
+Each move goes through `core/queue.advance`; what to move, and why, is decided in `core`.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Mapping, Sequence
+from datetime import datetime, timedelta
+from typing import Any, TypeAlias
+
+from sqlalchemy import Connection, and_, bindparam, delete, func, insert, or_, select, text, update
+from sqlalchemy.sql import ClauseElement
+
+from syncer.core.contacts import Change, Intent, Local, Move, NewChange
+from syncer.core.due import latest
+from syncer.core.merge import Clash
+from syncer.core.model import Operation, State
+from syncer.core.normalise import utc_text
+from syncer.core.push import LONGEST_RETRY
+from syncer.core.queue import OPEN, SETTLED, Event, advance
+from syncer.store.db import statements
+from syncer.store.db.read_only import fetch
+from syncer.store.db.tables import change_log, change_queue, push_intents, sync_guard
+
+#: Most values in one IN list; SQLite's own limit is far higher, its planner likes them short.
+CHUNK = 400
+
+
+_STATE = select(change_queue.c.state).where(change_queue.c.id == bindparam("number"))
+
+_DROP_INTENTS = """
+    DELETE FROM push_intents WHERE row_id IN (SELECT value FROM json_each(?)) AND NOT EXISTS (
+        SELECT 1 FROM change_queue q
+        WHERE q.id = push_intents.change_id AND q.contact_row = push_intents.row_id AND q.state IN ('sending', 'unknown'))"""
+
+#: One move that was decided: the change, what happened, what a person may read, and columns to set.
+Step: TypeAlias = tuple[int, Event, str | None, Mapping[str, object]]
+
+#: The columns of a change, in the order of its fields.
+_CHANGE = ("id", "account", "contact_row", "operation", "state", "fields", "clashes", "attempts", "approved",
+           "found_by", "sent_at", "created_at", "last_error")  # fmt: skip
+
+#: Many numbers go into one parameter, so that SQLite reads each statement but once.
+_CHANGES = f"SELECT {', '.join(_CHANGE)} FROM change_queue WHERE id IN (SELECT value FROM json_each(?))"
+#: The states of an open change, for an IN.
+OPEN_STATES = ", ".join(f"'{state}'" for state in sorted(OPEN))
+_OPEN_OF_ROWS = (
+    f"SELECT {', '.join(_CHANGE)} FROM change_queue "
+    f"WHERE contact_row IN (SELECT value FROM json_each(?)) AND state IN ({OPEN_STATES}) ORDER BY id"
+)
+_INTENTS_OF_ROWS = (
+    "SELECT row_id, id, change_id, operation, fields, phone_e164, sent_at, answer FROM push_intents "
+    "WHERE row_id IN (SELECT value FROM json_each(?)) ORDER BY id"
+)
+_PUSHED = """
+    SELECT contact_row, fields FROM change_queue WHERE contact_row IN (SELECT value FROM json_each(?))
+        AND state = 'done' AND settled_at BETWEEN ? AND ? AND fields IS NOT NULL"""
+
+
+def chunks(ids: Iterable[Any], size: int = CHUNK) -> Iterable[list[Any]]:
+    """Cut ids into lists that fit into one statement."""
+    block: list[Any] = []
+    for one in ids:
+        block.append(one)
+        if len(block) == size:
+            yield block
+            block = []
+    if block:
+        yield block
+
+
+def _as_change(row: Sequence[Any]) -> Change:
+    """One queue row, in the order of `_CHANGE`, as the deciders see it."""
+    number, account, contact_row, operation, state, fields, clashes, attempts, approved, *rest = row
+    return Change(
+        number,
+        account,
+        contact_row,
+        Operation(operation),
+        State(state),
+        json.loads(fields) if fields else None,
+        {name: Clash(**one) for name, one in json.loads(clashes).items()} if clashes else {},
+        attempts,
+        bool(approved),
+        *rest,
+    )
+
+
+def load_open(conn: Connection, rows: Iterable[int]) -> dict[int, list[Change]]:
+    """Open changes by contact row."""
+    out: dict[int, list[Change]] = {}
+    for row in fetch(conn, _OPEN_OF_ROWS, json.dumps(list(rows))):
+        change = _as_change(row)
+        out.setdefault(change.contact_row, []).append(change)
+    return out
+
+
+def load_intents(conn: Connection, rows: Iterable[int]) -> dict[int, list[Intent]]:
+    """Requests since the base last moved, by contact row, oldest first."""
+    out: dict[int, list[Intent]] = {}
+    for row in fetch(conn, _INTENTS_OF_ROWS, json.dumps(list(rows))):
+        row_id, number, change_id, operation, fields, *rest = row
+        intent = Intent(number, change_id, Operation(operation), json.loads(fields), *rest)
+        out.setdefault(row_id, []).append(intent)
+    return out
+
+
+def load_change(conn: Connection, change_id: int) -> Change | None:
+    """One change by its number."""
+    return load_changes(conn, [change_id]).get(change_id)
+
+
+def load_changes(conn: Connection, ids: Iterable[int]) -> dict[int, Change]:
+    """Changes by their numbers."""
+    rows = fetch(conn, _CHANGES, json.dumps(list(ids)))
+    return {change.id: change for change in map(_as_change, rows)}
+
+
+def next_due(conn: Connection, account: str, now: datetime) -> tuple[int, str | None]:
+    """How many changes are to be pushed without waiting, and when the next waiting one is due."""
+    open_ = and_(change_queue.c.account == account, change_queue.c.state.in_([State.QUEUED, State.UNKNOWN]))
+    at = change_queue.c.next_attempt_at
+    waits = at <= latest(now, LONGEST_RETRY)
+    fresh = conn.execute(select(func.count()).where(open_, or_(at.is_(None), ~waits))).scalar_one()
+    later = conn.execute(select(func.min(at)).where(open_, waits)).scalar()
+    return int(fresh), later
+
+
+_WAITING = """
+    SELECT q.id FROM change_queue q JOIN telecmi_contacts c ON c.id = q.contact_row
+    WHERE c.account = ? AND c.phone_e164 = ? AND c.deleted_at IS NULL AND c.id <> ?
+        AND q.operation <> 'delete' AND q.state IN ('queued', 'rejected')"""
+
+
+def wake(conn: Connection, account: str, number: str | None, row_id: int, at: str) -> None:
+    """A contact gives a number up: let changes that take it be decided on again, also refused ones."""
+    changes = fetch(conn, _WAITING, account, number, row_id)
+    fresh = {"next_attempt_at": None, "attempts": 0, "last_error": None}
+    move_many(conn, [(change, Event.RETRY, None, fresh) for (change,) in changes], at)
+
+
+def moved(state: State, at: str, note: str | None, columns: Mapping[str, object]) -> dict[str, object]:
+    """The columns of a change that has just come to `state`."""
+    values: dict[str, object] = {"state": state, **columns}
+    if state in SETTLED:
+        values |= {"settled_at": at, "next_attempt_at": None, "last_error": note}
+    elif note is not None:
+        values["last_error"] = note
+    if state is State.QUEUED:
+        values.setdefault("fields", None)
+        values.setdefault("clashes", None)
+    return values
+
+
+def move(
+    conn: Connection,
+    change_id: int,
+    event: Event,
+    at: str,
+    *,
+    note: str | None = None,
+    **columns: object,
+) -> State | None:
+    """Move one change by `event`; None when it was settled meanwhile and there is nothing to do.
+
+    Raises ForbiddenMoveError for a move that `core/queue.py` does not draw.
+    """
+    row = conn.execute(_STATE, {"number": change_id}).first()
+    if row is None or State(row.state) in SETTLED:
+        return None
+    state = advance(State(row.state), event)
+    values = moved(state, at, note, columns)
+    if any(isinstance(value, ClauseElement) for value in values.values()):
+        conn.execute(update(change_queue).where(change_queue.c.id == change_id).values(**values))
+    else:
+        statements.update_row(conn, change_queue, change_id, values)
+    return state
+
+
+def load_states(conn: Connection, ids: Iterable[int]) -> dict[int, State]:
+    """Where changes stand, by their numbers."""
+    query = "SELECT id, state FROM change_queue WHERE id IN (SELECT value FROM json_each(?))"
+    return {number: State(state) for number, state in fetch(conn, query, json.dumps(list(ids)))}
+
+
+def move_many(conn: Connection, steps: Sequence[Step], at: str) -> None:
+    """The same as `move`, for many changes with few statements; each at most once."""
+    states = load_states(conn, [change_id for change_id, *_ in steps])
+    alike: dict[tuple[str, ...], list[tuple[object, ...]]] = {}
+    for change_id, event, note, columns in steps:
+        state = states.get(change_id)
+        if state is None or state in SETTLED:
+            continue
+        values = moved(advance(state, event), at, note, columns)
+        names = tuple(sorted(values))
+        alike.setdefault(names, []).append((*(values[name] for name in names), change_id))
+    for names, rows in alike.items():
+        statements.update_rows(conn, change_queue, names, rows)
+
+
+def apply_move(conn: Connection, step: Move, at: str) -> None:
+    """Carry out one move that was decided."""
+    columns: dict[str, object] = {}
+    if step.operation is not None:
+        columns["operation"] = step.operation
+    if step.clashes is not None:
+        columns["clashes"] = dump_clashes(step.clashes)
+        change = load_change(conn, step.change_id)
+        if change is not None and change.operation is not Operation.DELETE:
+            columns["fields"] = json.dumps({n: c.local for n, c in step.clashes.items()}, ensure_ascii=False)
+        columns["next_attempt_at"] = None
+    move(conn, step.change_id, step.event, at, note=step.note, **columns)
+
+
+def apply_moves(conn: Connection, steps: Iterable[Move], at: str) -> None:
+    """The same for many changes, each of them at most once."""
+    plain: list[Step] = []
+    for step in steps:
+        if step.clashes is not None:
+            apply_move(conn, step, at)
+        else:
+            columns = {} if step.operation is None else {"operation": step.operation}
+            plain.append((step.change_id, step.event, step.note, columns))
+    move_many(conn, plain, at)
+
+
+def dump_clashes(clashes: Mapping[str, Clash]) -> str:
+    """Clashes as they are stored."""
+    return json.dumps(
+        {n: {"base": c.base, "local": c.local, "remote": c.remote} for n, c in clashes.items()},
+        ensure_ascii=False,
+    )
+
+
+def add_change(
+    conn: Connection, account: str, contact_row: int, new: NewChange, at: str, *, found_by: str = "trigger"
+) -> int:
+    """Put a change into the queue that no trigger put there."""
+    values: dict[str, object] = {
+        "account": account,
+        "contact_row": contact_row,
+        "operation": new.operation,
+        "state": new.state,
+        "edit_seq": conn.execute(select(func.max(change_log.c.seq))).scalar(),
+        "created_at": at,
+        "last_error": new.note,
+        "found_by": found_by,
+    }
+    if new.clashes is not None:
+        values["clashes"] = dump_clashes(new.clashes)
+        values["fields"] = json.dumps({n: c.local for n, c in new.clashes.items()}, ensure_ascii=False)
+    result = conn.execute(insert(change_queue).values(**values).returning(change_queue.c.id))
+    return int(result.scalar_one())
+
+
+def accept_intents(conn: Connection, row_id: int, operation: Operation) -> None:
+    """A refusal showed that an earlier request of this kind, which was not answered, had been applied."""
+    conn.execute(
+        update(push_intents)
+        .where(
+            push_intents.c.row_id == row_id,
+            push_intents.c.operation == operation,
+            push_intents.c.answer.is_(None),
+        )
+        .values(answer="accepted")
+    )
+
+
+def drop_newest_intent(conn: Connection, change_id: int) -> None:
+    """Forget a request that certainly never reached upstream, or was turned away unread."""
+    newest = (
+        select(func.max(push_intents.c.id)).where(push_intents.c.change_id == change_id).scalar_subquery()
+    )
+    conn.execute(delete(push_intents).where(push_intents.c.id == newest))
+
+
+def drop_intents(conn: Connection, *rows: int) -> None:
+    """The base moved (or a person gave up): what was sent before has done its work.
+
+    Requests that may still be under way are kept.
+    """
+    if rows:
+        conn.exec_driver_sql(_DROP_INTENTS, (json.dumps(rows),))
+
+
+def recover(conn: Connection, account: str, at: str) -> int:
+    """After a restart: what was being sent may or may not have arrived. Returns how many."""
+    rows = (
+        conn.execute(
+            select(change_queue.c.id).where(
+                change_queue.c.account == account, change_queue.c.state == State.SENDING
+            )
+        )
+        .scalars()
+        .all()
+    )
+    note = "the program stopped before the answer came"
+    move_many(conn, [(number, Event.RESTART, note, {}) for number in rows], at)
+    return len(rows)
+
+
+def pushed_within(
+    conn: Connection, rows: Iterable[int], span: timedelta, now: datetime
+) -> dict[int, list[dict[str, str]]]:
+    """By contact row: the fields of its changes that arrived upstream within that time."""
+    out: dict[int, list[dict[str, str]]] = {}
+    for row, fields in fetch(conn, _PUSHED, json.dumps(list(rows)), utc_text(now - span), latest(now)):
+        out.setdefault(row, []).append(json.loads(fields))
+    return out
+
+
+def begin_anew(conn: Connection, local: Local, at: str) -> None:
+    """Upstream lost a contact that was edited here: its changes become one that adds it again."""
+    chosen: int | None = None
+    for change in local.changes:
+        if change.state is State.SENDING or change.operation is Operation.DELETE:
+            continue
+        if chosen is not None:
+            move(conn, change.id, Event.GIVE_UP, at, note=f"goes on in change {chosen}")
+            continue
+        event = {
+            State.UNKNOWN: Event.NOT_THERE,
+            State.CONFLICT: Event.KEEP_LOCAL,
+        }.get(change.state, Event.EDIT)
+        move(conn, change.id, event, at, operation=Operation.ADD, next_attempt_at=None, attempts=0)
+        chosen = change.id
+    if chosen is None:
+        add_change(conn, local.account, local.row_id, NewChange(Operation.ADD, State.QUEUED), at)
+
+
+def epoch(conn: Connection) -> int:
+    """The push epoch: rises whenever an agreement with upstream is written down.
+
+    A page that was asked for in an earlier epoch than a row's `touched` may be older than what is
+    known of that row, and is not believed about it.
+    """
+    return int(conn.execute(select(sync_guard.c.epoch).where(sync_guard.c.id == 1)).scalar() or 0)
+
+
+def begin(conn: Connection, number: int) -> None:
+    """Begin the push epoch `number`, the one after the last."""
+    conn.exec_driver_sql("UPDATE sync_guard SET epoch = ? WHERE id = 1", (number,))
+
+
+def tick(conn: Connection) -> int:
+    """Begin a new push epoch and return it."""
+    conn.execute(text("UPDATE sync_guard SET epoch = epoch + 1 WHERE id = 1"))
+    return epoch(conn)

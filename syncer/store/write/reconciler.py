@@ -1,0 +1,218 @@
+"""What all lists have in common when their rows are compared with the mirror and written to it.
+
+A list differs from others in what a listed row means for the stored one: `mirror.py` knows that for rows
+that only ever come from the vendor, `telecmi_contacts.py` for contacts that people edit. Fetching, and deciding
+what a listing proves, is left to `sync`.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections import Counter
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import NamedTuple
+
+from sqlalchemy import Connection
+
+from syncer.core.model import Row
+from syncer.core.rows import Bits, combine, same_raw
+
+#: Rows of one write transaction at most: a person who edits meanwhile waits for no more than these.
+BLOCK = 100
+
+#: Identities listed more than once that are remembered, per table.
+MOST_COPIES = 10_000
+
+
+@dataclass(frozen=True, slots=True)
+class Context:
+    """What a listing is compared by."""
+
+    account: str
+    at: str = ""  #: UTC text, when the run began
+    ignored: frozenset[str] = frozenset()  #: vendor fields that change on every read
+    listed_twice: frozenset[str] = frozenset()  #: identities that the last listings showed more than once
+    forgotten: Callable[[str | None], bool] = field(default=lambda _: False)  #: numbers to keep out
+
+
+class Known(NamedTuple):
+    """How a listed row is stored here."""
+
+    id: int
+    same: bool  #: just as it is listed: nothing to write
+
+
+class Deferred(NamedTuple):
+    """A row whose writing waits for the end of the listing."""
+
+    row: Row
+    row_id: int
+    blanks: tuple[str, ...] = ()  #: columns that it would turn blank
+
+
+class Reconciler(ABC):
+    """Compares the rows of one listing with one table, and writes those that differ.
+
+    `compare` takes rows as they are listed, and collects in `pending` those that differ, by identity;
+    `write` writes a block of these. Rows that were listed more than once with unlike content wait for the
+    end (`combine_copies`), and so do rows that would turn a column blank (`write_deferred`). All others are
+    kept as bits and counts.
+    """
+
+    #: The table's name.
+    table: str
+    #: The column that tells which of two rows with one identity is newer, where there is one.
+    newest_by: str | None = None
+
+    def __init__(self, context: Context) -> None:
+        self.context = context
+        self.pending: dict[str, Row] = {}
+        self.deferred: dict[str, Deferred] = {}
+        self.copies: dict[str, list[Row]] = {}
+        self.seen = Bits()  #: ids of the stored rows that were listed
+        self.vanishing: set[int] = set()  #: of those, the ones that the vendor calls deleted
+        self.rows = 0  #: rows that were listed
+        self.distinct = 0  #: different rows among them
+        self.added = 0
+        self.changed = 0
+        self.raw_only = 0  #: rows of which only `raw` or a stamp of the vendor was written
+        self.volatile: Counter[str] = Counter()  #: vendor fields that alone differed
+
+    # -- what a list knows of its own rows
+
+    @abstractmethod
+    def _look_up(self, conn: Connection, rows: Sequence[Row]) -> Mapping[str, Known]:
+        """How the rows are stored, by identity."""
+
+    @abstractmethod
+    def _stored_rows(self, conn: Connection, keys: Iterable[str]) -> Mapping[str, Row]:
+        """What upstream last said of rows, by identity."""
+
+    @abstractmethod
+    def _write(self, conn: Connection, rows: Sequence[Row]) -> None:
+        """Write rows, each identity once; to be re-read here, since others may have written meanwhile."""
+
+    @abstractmethod
+    def write_deferred(self, conn: Connection, allowed: frozenset[tuple[int, str]]) -> None:
+        """Write the rows that waited, but for blanks that are not `allowed` (row id, column)."""
+
+    @abstractmethod
+    def unseen(self, conn: Connection) -> tuple[list[int], list[int]]:
+        """Rows that upstream had and that were not listed: living here, and deleted here."""
+
+    @abstractmethod
+    def live_count(self, conn: Connection) -> int:
+        """Living rows of the account."""
+
+    @abstractmethod
+    def filled_counts(self, conn: Connection, columns: Iterable[str]) -> dict[str, int]:
+        """By column: living rows that have a value."""
+
+    @abstractmethod
+    def keys(self, conn: Connection, ids: Iterable[int]) -> dict[int, str]:
+        """The vendor's identities of rows."""
+
+    @abstractmethod
+    def remove(self, conn: Connection, row_id: int, at: str) -> None:
+        """A row is proven gone upstream."""
+
+    # -- the common part
+
+    def compare(self, conn: Connection, rows: Sequence[Row]) -> None:
+        """Compare rows with the mirror; those that differ go to `pending`, to be written."""
+        self.rows += len(rows)
+        known = self._look_up(conn, rows)
+        for row in rows:
+            there = known.get(row.key)
+            if there is None and (row.deleted_at or self.context.forgotten(_phone(row))):
+                self.distinct += 1
+            elif row.key in self.context.listed_twice or row.key in self.copies:
+                self._add_copy(row, there)
+            elif row.key in self.pending or row.key in self.deferred or (there and there.id in self.seen):
+                self._take_again(conn, row, there)
+            else:
+                self.distinct += 1
+                if there is None or not there.same:
+                    self.pending[row.key] = row
+                if there is not None:
+                    self.seen.add(there.id)
+
+    def _add_copy(self, row: Row, there: Known | None) -> None:
+        """A row of an identity that is listed more than once: written at the end, together with the others."""
+        copies = self.copies.setdefault(row.key, [])
+        if any(same_raw(row.raw, one.raw) for one in copies):
+            return
+        copies.append(row)
+        if len(copies) == 1 or self.newest_by or row.key in self.context.listed_twice:
+            self.distinct += 1
+        if there is not None:
+            self.seen.add(there.id)
+
+    def _take_again(self, conn: Connection, row: Row, there: Known | None) -> None:
+        """An identity that came before in this listing, so far only once."""
+        before = self.pending.get(row.key)
+        if before is None and row.key in self.deferred:
+            before = self.deferred[row.key].row
+        if before is None and there is not None and there.id in self.vanishing:
+            self.vanishing.discard(there.id)  # one copy of it is deleted, another lives
+            self.pending[row.key] = row
+            return
+        before = before or self._stored_rows(conn, [row.key]).get(row.key)
+        if before is None or row.deleted_at or same_raw(before.raw, row.raw):
+            return  # the very same row again: rows moved while we read
+        self.pending.pop(row.key, None)
+        self.deferred.pop(row.key, None)
+        self.copies[row.key] = [before]
+        self._add_copy(row, there)
+
+    def write(self, conn: Connection) -> None:
+        """Write one block of what is pending."""
+        block = [self.pending.pop(key) for key in list(self.pending)[:BLOCK]]
+        self._write(conn, block)
+
+    def combine_copies(self, conn: Connection, *, is_full: bool) -> None:
+        """Make one row of those that were listed more than once; what differs goes to `pending`.
+
+        Where the listing did not show everything (`is_full` off), what is stored counts as a copy.
+        """
+        stored = {} if is_full else self._stored_rows(conn, self.copies)
+        combined = [
+            combine([*copies, *([stored[key]] if key in stored else [])], self.newest_by)
+            for key, copies in self.copies.items()
+        ]
+        known = self._look_up(conn, combined)
+        self.pending |= {row.key: row for row in combined if row.key not in known or not known[row.key].same}
+
+    def listed_twice(self, *, is_full: bool) -> list[str]:
+        """The identities to watch for at the next listing, since this one showed them more than once."""
+        once = {key for key, copies in self.copies.items() if len(copies) == 1} if is_full else set()
+        return sorted((self.context.listed_twice | self.copies.keys()) - once)[:MOST_COPIES]
+
+    def remove_all(self, conn: Connection, ids: Iterable[int], at: str) -> None:
+        """Rows are proven gone upstream."""
+        for row_id in ids:
+            self.remove(conn, row_id, at)
+
+    def remove_deleted(self, conn: Connection, ids: Iterable[int], at: str) -> None:
+        """Rows that were deleted here when that was asked are proven gone upstream, too."""
+        self.remove_all(conn, ids, at)
+
+    @property
+    def blanks(self) -> list[tuple[int, str]]:
+        """What the rows that wait would turn blank: (row id, column)."""
+        return [(one.row_id, name) for one in self.deferred.values() for name in one.blanks]
+
+    @property
+    def wrote(self) -> int:
+        """Rows that were written."""
+        return self.added + self.changed + self.raw_only
+
+    def shows(self, row_id: int) -> bool:
+        """Whether the listing showed a row as living."""
+        return row_id in self.seen and row_id not in self.vanishing
+
+
+def _phone(row: Row) -> str | None:
+    phone = row.values.get("phone_e164")
+    return phone if isinstance(phone, str) else None

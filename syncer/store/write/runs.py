@@ -1,0 +1,226 @@
+"""The statements of the record: runs, what is known of each job, coverage, rows set aside.
+
+What the records mean is decided elsewhere; nothing here looks at a vendor's row.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Collection, Iterable, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from sqlalchemy import Connection, delete, insert, select, update
+from sqlalchemy.dialects.sqlite import insert as upsert
+
+from syncer.core.model import SetAside
+from syncer.core.windows import Verified
+from syncer.store.db.tables import set_aside, sync_jobs, sync_runs, telecmi_accounts, voicemail_windows
+from syncer.store.write.queue import chunks
+
+#: Rows that could not be understood are kept up to so many a job and account.
+MOST_SET_ASIDE = 1000
+
+
+@dataclass(frozen=True, slots=True)
+class JobRow:
+    """A job of an account, as the config has it."""
+
+    job: str
+    account: str
+    provider: str
+    enabled: bool
+    every_s: int
+
+
+@dataclass(slots=True)
+class JobState:
+    """What is known of a job between its runs."""
+
+    last_ok_at: str | None = None
+    last_complete_at: str | None = None
+    cursor: str | None = None
+    last_full_at: str | None = None
+    paused_until: str | None = None
+    failures: int = 0
+    notes: dict[str, Any] = field(default_factory=dict)
+
+
+def register(conn: Connection, jobs: Sequence[JobRow], accounts: Sequence[tuple[str, bool, bool]]) -> None:
+    """Write down the jobs and TeleCMI accounts (name, mirrors the directory, may delete) of the config.
+
+    What was noted of a job before is kept; a job that the config no longer has is switched off.
+    """
+    there = {(row.job, row.account): row for row in conn.execute(select(sync_jobs))}
+    for one in jobs:
+        values = {"provider": one.provider, "enabled": int(one.enabled), "every_s": one.every_s}
+        before = there.pop((one.job, one.account), None)
+        if before is None or any(getattr(before, name) != value for name, value in values.items()):
+            conn.execute(
+                upsert(sync_jobs)
+                .values(job=one.job, account=one.account, **values)
+                .on_conflict_do_update(index_elements=["job", "account"], set_=values)
+            )
+    for job, account in there:
+        conn.execute(
+            update(sync_jobs)
+            .where(sync_jobs.c.job == job, sync_jobs.c.account == account, sync_jobs.c.enabled == 1)
+            .values(enabled=0)
+        )
+    wanted = {(name, int(contacts), int(deletes)) for name, contacts, deletes in accounts}
+    if wanted != set(conn.execute(select(telecmi_accounts)).all()):
+        conn.execute(delete(telecmi_accounts))
+        if wanted:
+            conn.execute(
+                insert(telecmi_accounts),
+                [{"name": n, "contacts": c, "deletes": d} for n, c, d in sorted(wanted)],
+            )
+
+
+def is_registered(
+    conn: Connection, jobs: Sequence[JobRow], accounts: Sequence[tuple[str, bool, bool]]
+) -> bool:
+    """Whether `register` would change nothing."""
+    there = {
+        (row.job, row.account, row.provider, bool(row.enabled), row.every_s)
+        for row in conn.execute(select(sync_jobs))
+    }
+    wanted = {(j.job, j.account, j.provider, j.enabled, j.every_s) for j in jobs}
+    known = {(n, bool(c), bool(d)) for n, c, d in conn.execute(select(telecmi_accounts))}
+    gone = {one for one in there - wanted if one[3]}
+    return wanted <= there and not gone and known == set(accounts)
+
+
+def load_job(conn: Connection, job: str, account: str) -> JobState:
+    """What is known of a job."""
+    row = conn.execute(
+        select(sync_jobs).where(sync_jobs.c.job == job, sync_jobs.c.account == account)
+    ).first()
+    if row is None:
+        return JobState()
+    notes = json.loads(row.notes) if row.notes else {}
+    return JobState(
+        row.last_ok_at,
+        row.last_complete_at,
+        row.cursor,
+        row.last_full_at,
+        row.paused_until,
+        row.failures,
+        notes,
+    )
+
+
+def save_job(conn: Connection, job: str, account: str, state: JobState) -> None:
+    """Write down what is known of a job."""
+    conn.execute(
+        update(sync_jobs)
+        .where(sync_jobs.c.job == job, sync_jobs.c.account == account)
+        .values(
+            last_ok_at=state.last_ok_at,
+            last_complete_at=state.last_complete_at,
+            cursor=state.cursor,
+            last_full_at=state.last_full_at,
+            paused_until=state.paused_until,
+            failures=state.failures,
+            notes=json.dumps(state.notes, sort_keys=True) if state.notes else None,
+        )
+    )
+
+
+def start_run(conn: Connection, job: str, account: str, at: str) -> int:
+    """Open the record of a run and return its number."""
+    result = conn.execute(
+        insert(sync_runs).values(job=job, account=account, started_at=at).returning(sync_runs.c.id)
+    )
+    return int(result.scalar_one())
+
+
+def finish_run(conn: Connection, run: int, at: str, **columns: object) -> None:
+    """Close the record of a run."""
+    conn.execute(update(sync_runs).where(sync_runs.c.id == run).values(finished_at=at, **columns))
+
+
+def close_broken_runs(conn: Connection, job: str, account: str, at: str) -> None:
+    """Records that a killed process left open: they failed. Only the holder of the job's lock may ask."""
+    conn.execute(
+        update(sync_runs)
+        .where(sync_runs.c.job == job, sync_runs.c.account == account, sync_runs.c.finished_at.is_(None))
+        .values(finished_at=at, outcome="failed", error="the program stopped before the run ended")
+    )
+
+
+def digest_of(row: SetAside) -> str:
+    """By which a row that could not be understood is known again."""
+    return hashlib.sha256(row.raw.encode("utf-8", "surrogatepass")).hexdigest()
+
+
+def save_set_aside(conn: Connection, job: str, account: str, rows: Iterable[SetAside], at: str) -> int:
+    """Keep rows that could not be understood, each once; returns how many were new."""
+    new = 0
+    for row in rows:
+        digest = digest_of(row)
+        there = conn.execute(
+            select(set_aside.c.id, set_aside.c.last_seen_at).where(
+                set_aside.c.job == job, set_aside.c.account == account, set_aside.c.digest == digest
+            )
+        ).first()
+        if there is None:
+            new += 1
+            conn.execute(
+                insert(set_aside).values(
+                    job=job,
+                    account=account,
+                    digest=digest,
+                    reason=row.reason,
+                    raw=row.raw,
+                    first_seen_at=at,
+                    last_seen_at=at,
+                )
+            )
+        elif (
+            there.last_seen_at[:13] != at[:13]
+        ):  # by the hour: a row that stays must not cost a write each time
+            conn.execute(update(set_aside).where(set_aside.c.id == there.id).values(last_seen_at=at))
+    return new
+
+
+def drop_set_aside(conn: Connection, job: str, account: str, seen: Collection[str] | None) -> None:
+    """Forget rows that a proven listing (`seen`: the digests in it) no longer showed so.
+
+    However it ended, only the newest are kept: one that differs on each read must not fill the disk.
+    """
+    c = set_aside.c
+    mine = (c.job == job) & (c.account == account)
+    there = conn.execute(select(c.id, c.digest).where(mine).order_by(c.id.desc())).all()
+    gone = [
+        row.id
+        for n, row in enumerate(there)
+        if n >= MOST_SET_ASIDE or (seen is not None and row.digest not in seen)
+    ]
+    for block in chunks(gone):
+        conn.execute(delete(set_aside).where(c.id.in_(block)))
+
+
+def save_window(conn: Connection, account: str, window: Verified, replaces: Iterable[int], rows: int) -> None:
+    """Note that a span was read whole; the spans that begin at `replaces` are told by it from now on."""
+    table = voicemail_windows
+    if gone := list(replaces):
+        drop_windows(conn, account, gone)
+    values = {"end_ms": window.end, "verified_ms": window.at, "rows": rows}
+    conn.execute(
+        upsert(table)
+        .values(account=account, start_ms=window.start, **values)
+        .on_conflict_do_update(
+            index_elements=["account", "start_ms"],
+            set_=values,
+            where=table.c.end_ms <= window.end,
+        )
+    )
+
+
+def drop_windows(conn: Connection, account: str, starts: Iterable[int] | None = None) -> None:
+    """The spans that begin at `starts` no longer count as read; without `starts`, nothing does."""
+    mine = voicemail_windows.c.account == account
+    these = mine if starts is None else mine & voicemail_windows.c.start_ms.in_(list(starts))
+    conn.execute(delete(voicemail_windows).where(these))

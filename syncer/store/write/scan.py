@@ -1,0 +1,280 @@
+"""The reconciliation scan: finds edits that no trigger caught, and heals the queue.
+
+"Dirty" is derived: a row differs from its base. Triggers only notice it sooner. Runs at start and
+daily; what it finds instead of a trigger is marked so, and a delete among it waits for a person.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from functools import cache
+from typing import Any
+
+from sqlalchemy import ColumnElement, Connection, Select, and_, exists, func, insert, or_, select, update
+
+from syncer.core.contacts import Local, NewChange
+from syncer.core.merge import dirty_fields
+from syncer.core.model import FIELDS, Operation, State
+from syncer.core.normalise import to_e164
+from syncer.core.queue import OPEN, Event
+from syncer.store.db.tables import change_log, change_queue, contact_base, telecmi_contacts
+from syncer.store.write import changelog, contacts, queue
+from syncer.store.write.contacts import TABLE, Policy
+
+_C, _B, _Q, _L = telecmi_contacts.c, contact_base.c, change_queue.c, change_log.c
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """What the scan mended."""
+
+    edits: int = 0
+    inserts: int = 0
+    deletes: int = 0
+
+    def __bool__(self) -> bool:
+        return bool(self.edits or self.inserts or self.deletes)
+
+
+def scan(conn: Connection, policy: Policy, at: str, *, only_account: bool) -> Found:
+    """Bring the queue in line with the rows of one account.
+
+    `only_account` says that rows without an account belong to this one.
+    """
+    if only_account:
+        nameless = func.coalesce(_C.account, "") == ""
+        conn.execute(update(telecmi_contacts).where(nameless).values(account=policy.account))
+        conn.execute(update(change_queue).where(_Q.account == "").values(account=policy.account))
+    contacts.fill_phones(conn, policy.account, policy.region)
+    deletes = _vanished(conn, policy, at) + _tombstones(conn, policy, at) + _orphans(conn, policy, at)
+    edits = _edits(conn, policy, at) + _unnoticed_edits(conn, policy, at)
+    return Found(edits, _inserts(conn, policy, at), deletes)
+
+
+def needed(conn: Connection, policy: Policy, *, only_account: bool) -> bool:
+    """Whether `scan` might have something to do; a reading alone."""
+    anything, unread = _needed_queries(policy, only_account)
+    if conn.execute(anything).scalar():
+        return True
+    if any(to_e164(phone, policy.region) is not None for phone in conn.execute(unread).scalars()):
+        return True
+    return bool(_unnoticed(conn, policy))
+
+
+@cache
+def _needed_queries(policy: Policy, only_account: bool) -> tuple[Select[Any], Select[Any]]:
+    """Whether anything is amiss; and the numbers that were not read yet. Made once: it costs more than asking."""
+    queries = [
+        _vanished_query(policy),
+        _tombstone_query(policy),
+        _orphan_query(policy),
+        _dirty_query(policy),
+        _insert_query(policy),
+    ]
+    if only_account:
+        queries.append(select(_C.id).where(func.coalesce(_C.account, "") == ""))
+        queries.append(select(_Q.id).where(_Q.account == ""))
+    unread = select(_C.phone_no).where(
+        _C.account == policy.account, _C.phone_e164.is_(None), func.coalesce(_C.phone_no, "") != ""
+    )
+    return select(or_(*(query.exists() for query in queries))), unread
+
+
+def _no_open_change(*, delete: bool) -> ColumnElement[bool]:
+    operation = _Q.operation == Operation.DELETE if delete else _Q.operation != Operation.DELETE
+    return ~exists().where(_Q.contact_row == _C.id, operation, _Q.state.in_(list(OPEN)))
+
+
+def _vanished_query(policy: Policy) -> Select[Any]:
+    there = exists().where(_C.id == _B.row_id)
+    return select(contact_base).where(_B.account == policy.account, _B.source != "gone", ~there)
+
+
+def _vanished(conn: Connection, policy: Policy, at: str) -> int:
+    """Rows that were deleted for good while the trigger was missing: they come back as tombstones."""
+    rows = conn.execute(_vanished_query(policy)).all()
+    for row in rows:
+        values = {name: getattr(row, name) or None for name in FIELDS}
+        conn.execute(
+            insert(telecmi_contacts).values(
+                id=row.row_id,
+                account=row.account,
+                contact_id=row.contact_id,
+                phone_e164=row.phone_e164,
+                first_seen_at=at,
+                last_changed_at=at,
+                deleted_at=at,
+                **values,
+            )
+        )
+        changelog.removed(conn, TABLE, row.row_id, at, "local")
+        _hold_delete(conn, policy, row.row_id, at)
+    return len(rows)
+
+
+def _tombstone_query(policy: Policy) -> Select[Any]:
+    return (
+        select(_C.id)
+        .join(contact_base, and_(_B.row_id == _C.id, _B.source != "gone"))
+        .where(_C.account == policy.account, _C.deleted_at.is_not(None), _no_open_change(delete=True))
+    )
+
+
+def _tombstones(conn: Connection, policy: Policy, at: str) -> int:
+    rows = conn.execute(_tombstone_query(policy)).scalars().all()
+    for row_id in rows:
+        _hold_delete(conn, policy, row_id, at)
+    return len(rows)
+
+
+def _orphan_query(policy: Policy) -> Select[Any]:
+    there = exists().where(_C.id == _Q.contact_row)
+    known = exists().where(_B.row_id == _Q.contact_row, _B.source != "gone")
+    settleable = [state for state in OPEN if state is not State.SENDING]
+    return select(_Q.id, _Q.contact_row).where(
+        _Q.account == policy.account, _Q.state.in_(settleable), ~there, ~known
+    )
+
+
+def _orphans(conn: Connection, policy: Policy, at: str) -> int:
+    """Changes of rows that upstream never had, deleted for good while the trigger was missing."""
+    rows = conn.execute(_orphan_query(policy)).all()
+    for row in rows:
+        queue.move(conn, row.id, Event.GIVE_UP, at, note="the contact was deleted")
+        changelog.removed(conn, TABLE, row.contact_row, at, "local")
+    return len(rows)
+
+
+def _hold_delete(conn: Connection, policy: Policy, row_id: int, at: str) -> None:
+    note = "found by the scan, not by a trigger: a person has to say whether it goes upstream"
+    new = NewChange(Operation.DELETE, State.HELD, note=note)
+    queue.add_change(conn, policy.account, row_id, new, at, found_by="scan")
+
+
+@cache
+def _dirty_query(policy: Policy, *, in_queue: bool = False) -> Select[Any]:
+    differs = or_(*(func.coalesce(getattr(_C, name), "") != getattr(_B, name) for name in FIELDS))
+    return (
+        select(_C.id)
+        .join(contact_base, and_(_B.row_id == _C.id, _B.source != "gone"))
+        .where(
+            _C.account == policy.account,
+            _C.deleted_at.is_(None),
+            differs,
+            _no_open_change(delete=False) if not in_queue else ~_no_open_change(delete=False),
+        )
+    )
+
+
+def _edits(conn: Connection, policy: Policy, at: str) -> int:
+    """Rows that differ from their base without a change that says so."""
+    found = 0
+    rows = conn.execute(_dirty_query(policy)).scalars().all()
+    for local in contacts.load_rows(conn, rows).values():
+        assert local.base is not None
+        dirty = dirty_fields(local.base, local.fields, policy.region)
+        if not dirty:
+            continue
+        found += 1
+        _log_edit(conn, policy, local, _unlogged(conn, local, dirty), at)
+        _queue_edit(conn, policy, local, at)
+    return found
+
+
+@cache
+def _unnoticed_query(policy: Policy) -> Select[Any]:
+    """Rows with an open change of which the log lacks something; of thousands of edits, mostly none."""
+    lacking = []
+    for name in FIELDS:
+        newest = (
+            select(func.coalesce(_L.new, ""))
+            .where(_L.table_name == TABLE, _L.row_id == _C.id, _L.field == name)
+            .order_by(_L.seq.desc())
+            .limit(1)
+            .correlate(telecmi_contacts)
+            .scalar_subquery()
+        )
+        stands = func.coalesce(_C[name], "")
+        lacking.append(and_(stands != _B[name], newest.is_distinct_from(stands)))
+    return _dirty_query(policy, in_queue=True).where(or_(*lacking))
+
+
+def _unnoticed(conn: Connection, policy: Policy) -> list[tuple[Local, list[str]]]:
+    """Rows with an open change that were edited once more, while the trigger was missing."""
+    out = []
+    rows = conn.execute(_unnoticed_query(policy)).scalars().all()
+    for local in contacts.load_rows(conn, rows).values():
+        assert local.base is not None
+        names = _unlogged(conn, local, dirty_fields(local.base, local.fields, policy.region))
+        if names and changelog.born_here(conn, TABLE, local.row_id):  # what it was made with is in no entry
+            names = [n for n in names if changelog.newest_value(conn, TABLE, local.row_id, n) is not None]
+        if names:
+            out.append((local, names))
+    return out
+
+
+def _unnoticed_edits(conn: Connection, policy: Policy, at: str) -> int:
+    """As the trigger does: what was refused is tried anew, what is under way gets a change behind it."""
+    found = _unnoticed(conn, policy)
+    for local, names in found:
+        _log_edit(conn, policy, local, names, at)
+        refused = next(iter(local.open(State.REJECTED)), None)
+        if local.open(State.QUEUED):
+            continue
+        if refused is not None:
+            fresh: dict[str, Any] = {
+                "attempts": 0,
+                "approved": 0,
+                "next_attempt_at": None,
+                "last_error": None,
+            }
+            queue.move(conn, refused.id, Event.EDIT, at, note=None, **fresh)
+        else:
+            _queue_edit(conn, policy, local, at)
+    return len(found)
+
+
+def _queue_edit(conn: Connection, policy: Policy, local: Local, at: str) -> None:
+    operation = Operation.UPDATE if local.source == "directory" else Operation.ADD
+    new = NewChange(operation, State.QUEUED)
+    queue.add_change(conn, policy.account, local.row_id, new, at, found_by="scan")
+
+
+def _unlogged(conn: Connection, local: Local, names: Iterable[str]) -> list[str]:
+    """Fields of which the log does not have what stands there."""
+    return [n for n in names if changelog.newest_value(conn, TABLE, local.row_id, n) != local.fields.get(n)]
+
+
+def _log_edit(conn: Connection, policy: Policy, local: Local, names: Sequence[str], at: str) -> None:
+    """What only the trigger would have noted."""
+    assert local.base is not None
+    if not names:
+        return
+    changes = {name: (local.base.get(name), local.fields.get(name)) for name in names}
+    changelog.changed(conn, TABLE, local.row_id, changes, at, "local")
+    values: dict[str, Any] = {"last_changed_at": at}
+    if "phone_no" in names:
+        values["phone_e164"] = to_e164(local.fields.phone_no, policy.region)
+    conn.execute(update(telecmi_contacts).where(_C.id == local.row_id).values(**values))
+
+
+def _insert_query(policy: Policy) -> Select[Any]:
+    known = exists().where(_B.row_id == _C.id, _B.source != "gone")
+    return select(_C.id, _C.first_seen_at).where(
+        _C.account == policy.account, _C.deleted_at.is_(None), ~known, _no_open_change(delete=False)
+    )
+
+
+def _inserts(conn: Connection, policy: Policy, at: str) -> int:
+    """Rows that upstream never had and that no change adds."""
+    rows = conn.execute(_insert_query(policy)).all()
+    for row in rows:
+        if row.first_seen_at is None:
+            stamps = {"first_seen_at": at, "last_changed_at": at}
+            conn.execute(update(telecmi_contacts).where(_C.id == row.id).values(**stamps))
+            changelog.inserted(conn, TABLE, row.id, at, "local")
+        queue.add_change(
+            conn, policy.account, row.id, NewChange(Operation.ADD, State.QUEUED), at, found_by="scan"
+        )
+    return len(rows)

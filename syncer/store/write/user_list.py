@@ -1,0 +1,200 @@
+"""The statements for contacts that only a user's own list (TeleCMI v2) holds.
+
+Each also stands in `telecmi_contacts`, without a `contact_id`, so that people may edit it there; an
+edit makes an add of it. Which values it stands for is decided here from the list's own row.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from sqlalchemy import Connection, Row, Select, and_, exists, or_, select, update
+
+from syncer.core.contacts import Local
+from syncer.core.merge import dirty_fields, is_dirty
+from syncer.core.model import FIELDS, Fields
+from syncer.core.normalise import split_name
+from syncer.store.db import statements
+from syncer.store.db.tables import contact_base, telecmi_contacts, telecmi_user_contacts
+from syncer.store.write import changelog, contacts, queue
+from syncer.store.write.contacts import TABLE, Policy
+
+_C, _B, _U = telecmi_contacts.c, contact_base.c, telecmi_user_contacts.c
+
+
+def derived(name: str | None, mobile: str, email: str | None) -> Fields:
+    """The directory's fields that a row of the user's list stands for."""
+    first, last = split_name(name)
+    return Fields(phone_no=mobile, first_name=first, last_name=last, email_id=email or "")
+
+
+@dataclass(frozen=True, slots=True)
+class ToDo:
+    """What is to be brought in line, by row ids: it is done in blocks, each looked at anew."""
+
+    missing: tuple[int, ...]  #: rows of the list that stand nowhere else, the newest first
+    followers: tuple[int, ...]  #: contacts that stand for the list alone, and may differ from it
+
+
+def to_do(conn: Connection, policy: Policy) -> ToDo:
+    """What the list and the rows that stand for it differ in.
+
+    To be asked only after a complete listing of the directory and a later, whole one of the list.
+    """
+    missing = conn.execute(_missing(policy).with_only_columns(_U.id)).scalars()
+    return ToDo(tuple(missing), tuple(conn.execute(_doubtful(policy)).scalars()))
+
+
+def _missing(policy: Policy) -> Select[Any]:
+    known = exists().where(_B.account == policy.account, _B.source != "gone")
+    here = exists().where(
+        _C.account == policy.account, _C.deleted_at.is_(None), _C.phone_e164 == _U.phone_e164
+    )
+    return (
+        select(telecmi_user_contacts)
+        .where(
+            _U.account == policy.account,
+            _U.deleted_at.is_(None),
+            ~known.where(_B.phone_e164 == _U.phone_e164),
+            _U.phone_e164.is_not(None) | ~known.where(_B.phone_no == _U.mobile),  # one that cannot be read
+            ~here,
+        )
+        .order_by(_U.time.desc(), _U.id)
+    )
+
+
+def add(conn: Connection, policy: Policy, ids: Sequence[int], at: str) -> int:
+    """Make contacts of rows of the list; returns how many."""
+    rows: dict[str, Row[Any]] = {}
+    for row in conn.execute(_missing(policy).where(_U.id.in_(ids))):
+        rows.setdefault(row.phone_e164 or row.mobile, row)  # one number in two spellings: the newest counts
+    if not rows:
+        return 0
+    shown, bases, epoch = [], [], queue.tick(conn)
+    for row in rows.values():
+        phone_no, *others = derived(row.name, row.mobile, row.email)
+        filled = [value or None for value in others]
+        shown.append((policy.account, phone_no or None, row.phone_e164, *filled, at, at, row.raw))
+        bases.append((policy.account, "user_list", phone_no, *others, row.phone_e164, epoch))
+    columns = ("account", "phone_no", "phone_e164", *FIELDS[1:], "first_seen_at", "last_changed_at", "raw")
+    new = statements.insert_listed(conn, telecmi_contacts, columns, shown, at)
+    agreed = ("row_id", "account", "source", *FIELDS, "phone_e164", "touched")
+    statements.insert_rows(
+        conn, contact_base, agreed, [(row_id, *base) for row_id, base in zip(new, bases, strict=True)]
+    )
+    return len(new)
+
+
+def _doubtful(policy: Policy) -> Select[Any]:
+    """Rows that stand for the list alone, and of which the list's row is not just as it was."""
+    unreadable = and_(_B.phone_e164.is_(None), _U.mobile == _B.phone_no)
+    same = exists().where(
+        _U.account == policy.account,
+        _U.deleted_at.is_(None),
+        or_(_U.phone_e164 == _B.phone_e164, unreadable),
+        _U.raw == _C.raw,
+    )
+    other = exists().where(
+        _U.account == policy.account,
+        _U.deleted_at.is_(None),
+        _U.phone_e164 == _B.phone_e164,
+        _U.raw != _C.raw,
+    )
+    return (
+        select(_B.row_id)
+        .join(telecmi_contacts, _C.id == _B.row_id)
+        .where(
+            _B.account == policy.account,
+            _B.source == "user_list",
+            or_(~same, other, _B.row_id.in_(_shown(policy))),
+        )
+        .order_by(_B.row_id)
+    )
+
+
+def _shown(policy: Policy, ids: Sequence[int] | None = None) -> Select[Any]:
+    """Of those rows (or of these), the ones whose number the directory shows again."""
+    mine, directory = contact_base.alias(), contact_base.alias()
+    query = (
+        select(mine.c.row_id)
+        .join(
+            directory,
+            (directory.c.account == mine.c.account) & (directory.c.phone_e164 == mine.c.phone_e164),
+        )
+        .where(
+            mine.c.account == policy.account,
+            mine.c.source == "user_list",
+            directory.c.source == "directory",
+        )
+    )
+    return query if ids is None else query.where(mine.c.row_id.in_(ids))
+
+
+def _followers(conn: Connection, policy: Policy, ids: Sequence[int]) -> list[tuple[Local, Row[Any] | None]]:
+    """Rows that stand for the list alone and differ from it: with the list's row, or without.
+
+    Without one are those that the list dropped, and those whose number the directory shows again.
+    """
+    phones = {
+        row.row_id: row.phone_e164 or row.phone_no
+        for row in conn.execute(
+            select(_B.row_id, _B.phone_e164, _B.phone_no).where(_B.row_id.in_(ids), _B.source == "user_list")
+        )
+    }
+    listed: dict[str, Row[Any]] = {}
+    wanted = list(phones.values())
+    for row in conn.execute(
+        select(telecmi_user_contacts)
+        .where(
+            _U.account == policy.account,
+            _U.deleted_at.is_(None),
+            or_(_U.phone_e164.in_(wanted), and_(_U.phone_e164.is_(None), _U.mobile.in_(wanted))),
+        )
+        .order_by(_U.time, _U.id.desc())
+    ):
+        listed[row.phone_e164 or row.mobile] = row
+    shown = set(conn.execute(_shown(policy, ids)).scalars())
+    out: list[tuple[Local, Row[Any] | None]] = []
+    for local in contacts.load_rows(conn, phones).values():
+        assert local.base is not None
+        there = None if local.row_id in shown else listed.get(phones[local.row_id])
+        if there is None:
+            if local.deleted or not dirty_fields(local.base, local.fields, policy.region):
+                out.append((local, None))
+        elif derived(there.name, there.mobile, there.email) != local.base or local.raw != there.raw:
+            out.append((local, there))
+    return out
+
+
+def follow(conn: Connection, policy: Policy, ids: Sequence[int], at: str) -> tuple[int, int]:
+    """Let contacts say what the list says, or go with it; (changed, removed)."""
+    changed = removed = 0
+    for local, there in _followers(conn, policy, ids):
+        assert local.base is not None
+        if there is None and local.deleted:
+            contacts.forget_base(conn, local.row_id, queue.tick(conn))
+            continue
+        if there is None:
+            contacts.tombstone(conn, local.row_id, at)
+            removed += 1
+            continue
+        new = derived(there.name, there.mobile, there.email)
+        taken = {
+            name: (local.fields.get(name), new.get(name))
+            for name in FIELDS
+            if new.get(name) != local.base.get(name)
+            and not is_dirty(name, local.base.get(name), local.fields.get(name), policy.region)
+        }
+        values: dict[str, object] = {name: now or None for name, (_, now) in taken.items()}
+        if taken:
+            values["last_changed_at"] = at
+            changed += 1
+        conn.execute(update(telecmi_contacts).where(_C.id == local.row_id).values(raw=there.raw, **values))
+        if new != local.base:
+            contacts.save_base(
+                conn, local.row_id, policy.account, new, "user_list", None, queue.tick(conn), there.phone_e164
+            )
+        changelog.changed(conn, TABLE, local.row_id, taken, at, "upstream")
+    return changed, removed

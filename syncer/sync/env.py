@@ -1,0 +1,216 @@
+"""What every run needs: the settings, the database, the clock, a client for each account.
+
+Builds them; what is done with them is left to the runs.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import shutil
+from collections.abc import Callable, Mapping
+from concurrent.futures import Executor
+from dataclasses import dataclass, field
+from datetime import datetime
+from pathlib import Path
+from typing import Any, Concatenate, ParamSpec, TypeVar
+
+from syncer.clock import Clock
+from syncer.config import Settings, SmartfloAccount, TelecmiAccount
+from syncer.core.normalise import utc_text
+from syncer.logs import get_logger, register_secret
+from syncer.remote.http import Door
+from syncer.remote.smartflo import Smartflo
+from syncer.remote.telecmi import Telecmi
+from syncer.remote.tokens import TokenStore
+from syncer.store.db.connection import Connection, Database
+
+P = ParamSpec("P")
+T = TypeVar("T")
+
+
+class Store:
+    """The database for coroutines: each call is one transaction, in one thread, one at a time."""
+
+    def __init__(self, db: Database, executor: Executor | None = None) -> None:
+        self.db = db
+        self._executor = executor
+
+    async def read(self, fn: Callable[Concatenate[Connection, P], T], *args: P.args, **kw: P.kwargs) -> T:
+        """Run `fn(connection, ...)` on a snapshot."""
+
+        def work() -> T:
+            with self.db.read() as conn:
+                return fn(conn, *args, **kw)
+
+        return await self.call(work)
+
+    async def write(self, fn: Callable[Concatenate[Connection, P], T], *args: P.args, **kw: P.kwargs) -> T:
+        """Run `fn(connection, ...)` in a short write transaction of our own."""
+
+        def work() -> T:
+            with self.db.write() as conn:
+                return fn(conn, *args, **kw)
+
+        return await self.call(work)
+
+    async def apply(self, fn: Callable[Concatenate[Connection, P], T], *args: P.args, **kw: P.kwargs) -> T:
+        """Run `fn(connection, ...)` in a write transaction of listed rows.
+
+        It does not wait for the disk: a power cut may undo it, and the next pull repeats it.
+        """
+
+        def work() -> T:
+            with self.db.write(lasting=False) as conn:
+                return fn(conn, *args, **kw)
+
+        return await self.call(work)
+
+    async def call(self, work: Callable[[], T]) -> T:
+        """Run any work on the database's thread."""
+        if self._executor is None:
+            return work()
+        return await asyncio.get_running_loop().run_in_executor(self._executor, work)
+
+
+@dataclass(frozen=True, slots=True)
+class TelecmiSource:
+    """A TeleCMI account, ready to be asked."""
+
+    account: TelecmiAccount
+    door: Door
+    client: Telecmi
+
+
+@dataclass(frozen=True, slots=True)
+class SmartfloSource:
+    """A Smartflo account, ready to be asked."""
+
+    account: SmartfloAccount
+    door: Door
+    client: Smartflo
+
+
+#: Told how far a run is: job, account, rows so far, rows expected (None: unknown).
+Progress = Callable[[str, str, int, int | None], None]
+
+
+def no_progress(job: str, account: str, done: int, total: int | None) -> None:
+    """Tell nobody."""
+    del job, account, done, total
+
+
+def disk_of(folder: Path) -> tuple[int, int]:
+    """How large the disk of a folder is, and how much of it is free, in bytes; zeros when nobody can say."""
+    try:
+        found = shutil.disk_usage(folder)
+    except OSError:
+        return 0, 0
+    return found.total, found.free
+
+
+@dataclass(slots=True)
+class Env:
+    """All that a run needs."""
+
+    settings: Settings
+    store: Store
+    clock: Clock
+    telecmi: Mapping[str, TelecmiSource]
+    smartflo: Mapping[str, SmartfloSource]
+    progress: Progress = no_progress
+    log: Any = field(default_factory=get_logger)
+    #: A push that only says what it would send. Used on a copy of the database.
+    plan_only: bool = False
+    #: Collects the voicemails that are listed, for who wants to know which are not.
+    shown: set[str] | None = None
+    #: Called with a name at every commit and every HTTP edge of a push: where a test may kill us.
+    step: Callable[[str], None] = field(default=lambda _: None)
+    #: How large the disk of a folder is, and how much of it is free, in bytes.
+    disk: Callable[[Path], tuple[int, int]] = disk_of
+    #: Whether a number belongs to somebody who is to be kept out; read anew at each run.
+    forgotten: Callable[[str | None], bool] = field(default=lambda _: False)
+
+    def now(self) -> datetime:
+        """The wall clock."""
+        return self.clock.now()
+
+    def stamp(self) -> str:
+        """The wall clock as it is stored."""
+        return utc_text(self.clock.now())
+
+    async def aclose(self) -> None:
+        """Close every connection to a vendor."""
+        for door in self.doors():
+            await door.aclose()
+
+    def doors(self) -> list[Door]:
+        """The doors of all accounts."""
+        return [s.door for s in self.telecmi.values()] + [s.door for s in self.smartflo.values()]
+
+
+def build(
+    settings: Settings,
+    db: Database,
+    clock: Clock,
+    *,
+    executor: Executor | None = None,
+    transport: Any = None,
+    tokens: TokenStore | None = None,
+) -> Env:
+    """Make the clients of every account; `transport` replaces the network in tests."""
+    for secret in settings.secrets():
+        register_secret(secret)
+    path = settings.database.path
+    tokens = tokens or TokenStore(path.with_name(f"{path.name}.tokens"), get_logger().warning)
+    telecmi = {a.name: TelecmiSource(a, *_telecmi(a, clock, tokens, transport)) for a in settings.telecmi}
+    smartflo = {a.name: SmartfloSource(a, *_smartflo(a, clock, tokens, transport)) for a in settings.smartflo}
+    return Env(settings, Store(db, executor), clock, telecmi, smartflo)
+
+
+def _door(account: TelecmiAccount | SmartfloAccount, clock: Clock, transport: Any) -> Door:
+    return Door(
+        source=account.label,
+        base_url=account.base_url,
+        requests_per_second=account.requests_per_second,
+        concurrency=account.concurrency,
+        timeout=account.timeout.total_seconds(),
+        ca_file=account.ca_file,
+        transport=transport,
+        rand=clock.rand,
+        sleep=clock.sleep,
+        now=clock.now,
+    )
+
+
+def _telecmi(
+    account: TelecmiAccount, clock: Clock, tokens: TokenStore, transport: Any
+) -> tuple[Door, Telecmi]:
+    door = _door(account, clock, transport)
+    client = Telecmi(
+        door,
+        app_id=account.app_id,
+        secret=account.secret.reveal() if account.secret else None,
+        user_id=account.user_id,
+        password=account.password.reveal() if account.password else None,
+        token=account.token.reveal() if account.token else None,
+        region=account.region,
+        tokens=tokens,
+        source=account.label,
+    )
+    return door, client
+
+
+def _smartflo(
+    account: SmartfloAccount, clock: Clock, tokens: TokenStore, transport: Any
+) -> tuple[Door, Smartflo]:
+    door = _door(account, clock, transport)
+    client = Smartflo(
+        door,
+        email=account.email,
+        password=account.password.reveal() if account.password else None,
+        token=account.token.reveal() if account.token else None,
+        region=account.region,
+        tokens=tokens,
+        source=account.label,
+    )
+    return door, client

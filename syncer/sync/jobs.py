@@ -1,0 +1,223 @@
+"""The list of resources, and how a run of one, or a `sync` of many, is put together.
+
+A further vendor is one file in `remote/` and one entry in `_RUNS`. When jobs run is left to the
+daemon, what is printed to the command line.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import shutil
+import tempfile
+from collections.abc import Awaitable, Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+from functools import partial
+from pathlib import Path
+from typing import TypeVar
+
+from syncer.clock import Clock, SystemClock
+from syncer.config import Settings
+from syncer.errors import AuthError, StoreBusyError, StoreError
+from syncer.locks import Locks
+from syncer.store.db import migrations
+from syncer.store.db.connection import Database
+from syncer.store.read import feed
+from syncer.store.write import scan as scanning
+from syncer.store.write.forget import copy_key
+from syncer.sync import push, smartflo_contacts, telecmi_contacts, telecmi_user_contacts, telecmi_voicemails
+from syncer.sync.env import Env, Progress, SmartfloSource, TelecmiSource, build, no_progress
+from syncer.sync.job_specs import JOBS, JobSpec, lock_name, select, specs
+from syncer.sync.open_database import SCHEMA_LOCK, is_current, open_database, register, upgrade_apart
+from syncer.sync.run import Run, perform
+
+#: What the parts of this room that are quick to import have, too.
+__all__ = [
+    "JOBS", "SCHEMA_LOCK", "JobSpec", "Planned", "dry_run", "exit_code", "is_current", "lock_name", "on_a_copy",
+    "open_database", "register", "run_all", "run_job", "scan", "select", "specs", "sync",
+    "upgrade_apart",
+]  # fmt: skip
+
+T = TypeVar("T")
+
+#: How long failing calls of one account may hold up a `sync`, in seconds, so that it ends within 45.
+PATIENCE = 30.0
+
+_TELECMI_RUNS: dict[str, Callable[[Run, TelecmiSource], Awaitable[None]]] = {
+    telecmi_voicemails.JOB: telecmi_voicemails.pull_voicemails,
+    telecmi_contacts.JOB: telecmi_contacts.pull_directory,
+    telecmi_user_contacts.JOB: telecmi_user_contacts.pull_user_contacts,
+    push.JOB: push.push_changes,
+}
+_SMARTFLO_RUNS: dict[str, Callable[[Run, SmartfloSource], Awaitable[None]]] = {
+    smartflo_contacts.JOB: smartflo_contacts.pull_smartflo,
+}
+
+
+async def run_job(env: Env, spec: JobSpec, *, full: bool = False, person: bool = False) -> Run:
+    """Run one job of one account once; its errors end in the run's record, and go no further."""
+    source = (env.telecmi if spec.provider == "telecmi" else env.smartflo)[spec.account]
+
+    async def body(run: Run) -> None:
+        if isinstance(source, TelecmiSource):
+            await _TELECMI_RUNS[spec.job](run, source)
+        else:
+            await _SMARTFLO_RUNS[spec.job](run, source)
+
+    run = Run(env, spec.job, spec.account, source.door, full=full, person=person)
+    return await perform(run, body)
+
+
+async def scan(env: Env) -> int:
+    """The reconciliation scan over every account whose directory is mirrored; how much it mended."""
+    mended = 0
+    accounts = [s for s in env.telecmi.values() if s.account.contacts.enabled]
+    for source in accounts:
+        policy = telecmi_contacts.policy_of(source)
+        only = len(accounts) == 1
+        if await env.store.read(partial(scanning.needed, only_account=only), policy):
+            found = await env.store.write(partial(scanning.scan, only_account=only), policy, env.stamp())
+            if found:
+                env.log.warning(
+                    "the scan mended the queue",
+                    account=policy.account,
+                    edits=found.edits,
+                    inserts=found.inserts,
+                    deletes=found.deletes,
+                )
+            mended += found.edits + found.inserts + found.deletes
+    return mended
+
+
+async def run_all(env: Env, chosen: Sequence[JobSpec], *, full: bool, person: bool) -> list[Run]:
+    """Run the jobs of each account one after the other, the accounts beside each other.
+
+    For a person, failing calls of one account may take `PATIENCE` in all; after that each of its
+    jobs has one short try. So a vendor that hangs holds nobody else up, and the pass still ends.
+    """
+    await scan(env)
+    done: dict[JobSpec, Run] = {}
+
+    async def run_account(label: str) -> None:
+        for spec in chosen:
+            if spec.label == label:
+                done[spec] = run = await run_job(env, spec, full=full, person=person)
+                if isinstance(run.error, StoreError) and not isinstance(run.error, StoreBusyError):
+                    return  # nothing more is written into a file that is full or damaged
+
+    if person:
+        for door in env.doors():
+            door.set_patience(PATIENCE)
+    async with asyncio.TaskGroup() as tasks:
+        for label in dict.fromkeys(spec.label for spec in chosen):
+            tasks.create_task(run_account(label))
+    return [done[spec] for spec in chosen if spec in done]
+
+
+async def sync(
+    settings: Settings,
+    chosen: Sequence[JobSpec],
+    *,
+    who: str = "syncer sync",
+    full: bool = False,
+    progress: Progress = no_progress,
+    clock: Clock | None = None,
+) -> list[Run]:
+    """One pass now, for a person. Takes all locks first; LockedError if it cannot, having done nothing."""
+    locks = Locks(settings.database.path, who, settings.database.group)
+    async with locks.hold([lock_name(spec) for spec in chosen]):
+        if settings.path is not None and not is_current(settings):
+            await upgrade_apart(settings.path)
+        async with locks.hold([SCHEMA_LOCK]):
+            db = open_database(settings)
+        # A thread of its own: pages go on coming while rows are written.
+        executor = ThreadPoolExecutor(1, thread_name_prefix="database")
+        try:
+            env = build(settings, db, clock or SystemClock(), executor=executor)
+            env.progress = progress
+            try:
+                return await run_all(env, chosen, full=full, person=True)
+            finally:
+                await env.aclose()
+        finally:
+            executor.shutdown()
+            db.close()
+
+
+@dataclass(frozen=True, slots=True)
+class Planned:
+    """What one job would do."""
+
+    job: str
+    account: str
+    outcome: str
+    problem: str
+    lines: list[str] = field(default_factory=list)
+    error: Exception | None = None
+
+
+async def dry_run(
+    settings: Settings,
+    chosen: Sequence[JobSpec],
+    *,
+    full: bool = False,
+    progress: Progress = no_progress,
+    clock: Clock | None = None,
+) -> list[Planned]:
+    """Say what a `sync` would change, and change nothing on either side.
+
+    The pulls run for real, into the copy; what changed there is what would change. The push looks
+    and decides, and sends nothing.
+    """
+
+    async def work(env: Env) -> list[Planned]:
+        env.plan_only = True
+        await scan(env)
+        return [await _plan(env, spec, full=full) for spec in chosen]
+
+    return await on_a_copy(settings, work, progress=progress, clock=clock)
+
+
+async def on_a_copy(
+    settings: Settings,
+    work: Callable[[Env], Awaitable[T]],
+    *,
+    progress: Progress,
+    clock: Clock | None,
+) -> T:
+    """Do `work` on a copy of the database that is thrown away afterwards."""
+    folder = Path(tempfile.mkdtemp(prefix="syncer-copy-"))
+    try:
+        copy = folder / "copy.db"
+        if settings.database.path.exists():
+            with Database(settings.database.path, create=False, checkpoints=False) as original:
+                migrations.backup(original, copy)
+            copy_key(settings.database.path, copy)
+        db = open_database(settings, path=copy)
+        try:
+            env = build(settings, db, clock or SystemClock())
+            env.progress = progress
+            for door in env.doors():
+                door.set_patience(PATIENCE)
+            try:
+                return await work(env)
+            finally:
+                await env.aclose()
+        finally:
+            db.close()
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+async def _plan(env: Env, spec: JobSpec, *, full: bool) -> Planned:
+    before = await env.store.read(feed.last_seq)
+    run = await run_job(env, spec, full=full, person=True)
+    lines = list(run.plan) or await env.store.read(feed.summary, before)
+    return Planned(spec.job, spec.account, run.outcome, run.problem, lines, run.error)
+
+
+def exit_code(done: Sequence[Run | Planned]) -> int:
+    """77 when credentials were refused, 1 when something failed or is held, else 0."""
+    if any(isinstance(run.error, AuthError) for run in done):
+        return 77
+    return 0 if all(run.outcome == "ok" for run in done) else 1

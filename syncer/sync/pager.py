@@ -1,0 +1,199 @@
+"""Reads one listing: asks for page after page and hands the rows to the mirror.
+
+Requests go out ahead of their turn, so that neither the vendor nor the database waits for the other; pages
+are taken in their order all the same. What a page proves is decided in `core/listing.py`, what becomes of
+the rows by a reconciler of the store.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import replace
+
+from syncer.core.limits import Extent, endless, low_disk
+from syncer.core.listing import Certificate, Walk
+from syncer.core.model import Page, Position, Row
+from syncer.errors import AuthError, BadAnswerError, LowDiskError, RejectedError, RemoteError
+from syncer.store.write import runs
+from syncer.store.write.forget import mentions
+from syncer.store.write.reconciler import BLOCK, Reconciler
+from syncer.sync.run import Run
+
+Fetch = Callable[[Position], Awaitable[Page]]
+
+#: Rows that differ are written when there are `BLOCK` of them, or when the first has waited so many seconds.
+LONGEST_WAIT = 10.0
+
+
+class _Prefetch:
+    """The requests of one walk that are under way, by position."""
+
+    def __init__(self, walk: Walk, fetch: Fetch, depth: int) -> None:
+        self._walk = walk
+        self._fetch = fetch
+        self._depth = depth
+        self._tasks: dict[Position, asyncio.Future[Page]] = {}
+
+    async def page(self, position: Position) -> Page:
+        """The page whose turn it is; raises what `fetch` raises."""
+        self._start(position)
+        return await self._tasks.pop(position)
+
+    def ask_ahead(self) -> None:
+        """Ask for the page that is due next, and of a numbered list for more that its total promises."""
+        position = self._walk.next_position()
+        if isinstance(position, bool):
+            return
+        self._start(position)
+        while isinstance(position, int) and len(self._tasks) < self._depth:
+            position += 1
+            if not self._walk.expects(position):
+                break
+            self._start(position)
+
+    def _start(self, position: Position) -> None:
+        if position not in self._tasks:
+            self._tasks[position] = asyncio.ensure_future(self._fetch(position))
+
+    async def close(self) -> None:
+        """Cancel what is under way: the walk has ended, and no page is needed any more."""
+        for task in self._tasks.values():
+            task.cancel()
+        await asyncio.gather(*self._tasks.values(), return_exceptions=True)
+
+
+class _Sink:
+    """Compares rows with the mirror as they come, and writes those that differ in short transactions."""
+
+    def __init__(self, run: Run, reconciler: Reconciler) -> None:
+        self._run = run
+        self._store = run.env.store
+        self._reconciler = reconciler
+        self._rows: list[Row] = []
+        self._since = 0.0
+
+    async def take(self, rows: Sequence[Row]) -> None:
+        """Take rows over; they are written now or later, but before `flush` returns."""
+        self._rows += rows
+        if len(self._rows) >= BLOCK:
+            await self._compare()
+            pending = self._reconciler.pending
+            while len(pending) >= BLOCK or (pending and time.monotonic() - self._since > LONGEST_WAIT):
+                await self._write()
+
+    async def _compare(self) -> None:
+        rows, self._rows = self._rows, []
+        if not self._reconciler.pending:
+            self._since = time.monotonic()
+        await self._store.read(self._reconciler.compare, rows)
+
+    async def flush(self) -> None:
+        """Write all that is left."""
+        await self._compare()
+        while self._reconciler.pending:
+            await self._write()
+
+    async def _write(self) -> None:
+        require_room(self._run)
+        await self._store.apply(self._reconciler.write)
+
+
+def require_room(run: Run) -> None:
+    """Raise LowDiskError when the disk of the database has less room than is kept in reserve."""
+    total, free = run.env.disk(run.env.store.db.path.parent)
+    if reason := low_disk(free, total):
+        raise LowDiskError(reason)
+
+
+async def read_listing(
+    run: Run, reconciler: Reconciler, walk: Walk, fetch: Fetch, *, label: str = "", before: int = 0
+) -> tuple[Certificate, RemoteError | None]:
+    """Read a listing to its end into the mirror; nothing is removed or blanked yet.
+
+    Returns its certificate, and the error that broke it off, if one did; all rows that came before are
+    written. Refused credentials are raised: they say nothing about the listing.
+    """
+    first = walk.next_position()
+    assert not isinstance(first, bool)
+    # Twice as many as may be in flight: one is at hand when a slot becomes free.
+    pages = _Prefetch(walk, fetch, 2 * run.door.concurrency)
+    sink = _Sink(run, reconciler)
+    try:
+        error = await _read_pages(run, reconciler, walk, pages, sink, label or run.job, before)
+    finally:
+        await pages.close()
+    await sink.flush()
+    if error is None and walk.wants_reread:
+        try:
+            walk.close(await fetch(first))
+        except AuthError:
+            raise
+        except RemoteError:
+            run.log.info("the first page could not be read again")
+    is_full = error is None and walk.certificate(reconciler.distinct).complete
+    if reconciler.copies:
+        await run.env.store.read(reconciler.combine_copies, is_full=is_full)
+        await sink.flush()
+    return walk.certificate(reconciler.distinct), error
+
+
+async def _read_pages(
+    run: Run, reconciler: Reconciler, walk: Walk, pages: _Prefetch, sink: _Sink, label: str, before: int
+) -> RemoteError | None:
+    size, known = 0, None  #: rows that were there before: counted only when it matters
+    while (position := walk.next_position()) is not False:
+        assert position is not True
+        try:
+            page = await pages.page(position)
+        except AuthError:
+            await sink.flush()
+            raise
+        except RemoteError as error:
+            if isinstance(error, RejectedError) and walk.past_the_end():
+                walk.refuse_past_end()
+                return None
+            walk.fail(f"{error.text} (after {walk.rows} rows)")
+            return error
+        size += page.weight
+        extent = Extent(walk.rows + page.size, size, page.weight, known or 0, walk.counted)
+        if endless(extent) and known is None:
+            known = await run.env.store.read(reconciler.live_count) - reconciler.added
+            extent = replace(extent, known=known)
+        if reason := endless(extent):
+            walk.fail(reason)
+            return BadAnswerError(run.door.source, label, reason)
+        walk.feed(page)
+        pages.ask_ahead()
+        await asyncio.sleep(0)  # the next request goes out before this page is compared
+        await _set_aside(run, page)
+        _notice_doubts(run, label, page)
+        await sink.take(page.rows)
+        run.env.progress(label, run.account, before + walk.rows, walk.total)
+    return None
+
+
+def _notice_doubts(run: Run, label: str, page: Page) -> None:
+    """Say once per job what of its rows is doubtful."""
+    said = run.state.notes.setdefault("doubts", [])
+    for doubt in sorted({row.doubt for row in page.rows} - {"", *said}):
+        said.append(doubt)
+        run.notice(f"{label}: {doubt}")
+    if not said:
+        del run.state.notes["doubts"]
+
+
+async def _set_aside(run: Run, page: Page) -> None:
+    """Keep the rows that could not be understood."""
+    env = run.env
+    regions = {account.region for account in env.settings.accounts}
+    kept = [row for row in page.set_aside if not mentions(row.raw, env.forgotten, regions)]
+    if not kept:
+        return
+    require_room(run)
+    run.set_aside.update(runs.digest_of(row) for row in kept)
+    new = await env.store.write(runs.save_set_aside, run.job, run.account, kept, env.stamp())
+    if new:
+        reasons = sorted({row.reason for row in kept})
+        run.notice(f"{new} rows could not be understood and were set aside: {'; '.join(reasons[:3])}")

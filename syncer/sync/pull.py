@@ -1,0 +1,161 @@
+"""One pull of one list: read it, then settle what it no longer shows; and what is learned about the vendor.
+
+What a row means is decided in `core`; what is specific to a job is in the modules that call this.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+
+from syncer.core.listing import Certificate, Walk
+from syncer.core.model import Verdict
+from syncer.store.db.tables import Mirror
+from syncer.store.read import feed
+from syncer.store.write.mirror import MirrorReconciler
+from syncer.store.write.reconciler import Context, Reconciler
+from syncer.sync.pager import Fetch, read_listing
+from syncer.sync.removals import Ask, settle
+from syncer.sync.run import Run
+
+#: A vendor field that alone changed in most rows on this many reads in a row is left out.
+VOLATILE_READS = 3
+
+
+def context_of(run: Run, table: str) -> Context:
+    """What a listing of a table is compared by."""
+    notes = run.state.notes
+    return Context(
+        run.account,
+        at=run.at,
+        ignored=frozenset(notes.get("volatile", {}).get(table, [])),
+        listed_twice=frozenset(notes.get("listed_twice", {}).get(table, [])),
+        forgotten=run.env.forgotten,
+    )
+
+
+def new_reconciler(run: Run, mirror: Mirror) -> MirrorReconciler:
+    """Begin to compare a listing of a plain mirror."""
+    return MirrorReconciler(mirror, context_of(run, mirror.name))
+
+
+async def pull(
+    run: Run,
+    reconciler: Reconciler,
+    walk: Walk,
+    fetch: Fetch,
+    *,
+    max_deletions: float,
+    whole: bool = True,
+    ask: Ask | None = None,
+) -> Certificate:
+    """Read a whole list (or, with `whole` off, an increment) and settle what it takes away."""
+    store, table = run.env.store, reconciler.table
+    pending = await store.read(feed.pending, run.account)  # a push may be under way in another process
+    certificate, error = await read_listing(run, reconciler, walk, fetch)
+    run.judge(table, certificate, whole=whole)
+    unseen: list[int] = []
+    deleted: list[int] = []
+    if whole and certificate.verdict is not Verdict.PARTIAL:
+        unseen, deleted = await store.read(reconciler.unseen)
+        learn_offset(run, table, walk, len(unseen))
+    if certificate.complete and certificate.rows and deleted:
+        await store.write(reconciler.remove_deleted, deleted, run.env.stamp())
+    try:
+        await settle(
+            run, reconciler, certificate, unseen=unseen, max_deletions=max_deletions, ask=ask, whole=whole
+        )
+    finally:
+        count(run, reconciler)
+    learn_copies(run, reconciler, is_full=whole and certificate.complete)
+    if certificate.complete and not pending:
+        await watch_quiescence(run, table, walk.fingerprint, reconciler.wrote)
+    learn_volatile(run, table, reconciler.volatile, reconciler.rows)
+    if error is not None:
+        raise error
+    return certificate
+
+
+def count(run: Run, reconciler: Reconciler) -> None:
+    """Add what a listing came to, to the run."""
+    run.seen += reconciler.rows
+    run.added += reconciler.added
+    run.changed += reconciler.changed
+    run.quiet += reconciler.raw_only
+
+
+def learn_copies(run: Run, reconciler: Reconciler, *, is_full: bool) -> None:
+    """Remember which identities the vendor lists more than once, so that none of them is written twice."""
+    notes = run.state.notes.setdefault("listed_twice", {})
+    keys = reconciler.listed_twice(is_full=is_full)
+    if keys and reconciler.table not in notes:
+        run.notice(f"{reconciler.table}: the vendor lists rows more than once; the newest values count")
+    notes[reconciler.table] = keys
+    for table in [table for table, known in notes.items() if not known]:
+        del notes[table]
+    if not notes:
+        del run.state.notes["listed_twice"]
+
+
+async def watch_quiescence(run: Run, table: str, fingerprint: str, wrote: int) -> None:
+    """Count a cycle that wrote although upstream sent the same as before and nobody edited.
+
+    Nothing else than a bug of ours can do that, so it is counted, and told.
+    """
+    seq = await run.env.store.read(feed.last_seq)
+    prints = run.state.notes.setdefault("prints", {})
+    if wrote and prints.get(table) == [fingerprint, run.log_seq]:
+        count = int(run.state.notes.get("quiescence_violations", 0)) + 1
+        run.state.notes["quiescence_violations"] = count
+        run.log.error("a cycle wrote although nothing had changed on either side", table=table, rows=wrote)
+    prints[table] = [fingerprint, seq]
+
+
+def learn_offset(run: Run, table: str, walk: Walk, missing: int) -> None:
+    """Notice a total that is off by the same amount in two quiet listings.
+
+    Not when it is off by just the rows that the listing lacks (`missing`) all of a sudden: then the
+    vendor counts rows that it does not show, and the mirror is right.
+    """
+    offset = walk.observed_offset
+    notes = run.state.notes.setdefault("offset", {})
+    known = notes.get(table, {"value": None, "times": 0})
+    if offset == 0:
+        notes.pop(table, None)
+    elif offset is not None and (offset == known["value"] or offset != missing):
+        times = min(known["times"] + 1, 3) if known["value"] == offset else 1
+        if times == 2 != known["times"]:
+            run.notice(
+                f"the vendor's count differs from its rows by {offset} each time; "
+                "it is left out of the judgement from now on"
+            )
+        notes[table] = {"value": offset, "times": times}
+    if not notes:
+        run.state.notes.pop("offset", None)
+
+
+def known_offset(run: Run, table: str) -> int | None:
+    """The constant by which the vendor's count was off in the last quiet listing: once more proves it."""
+    known = run.state.notes.get("offset", {}).get(table)
+    return known["value"] if known and known["times"] >= 1 else None
+
+
+def learn_volatile(run: Run, table: str, counted: Counter[str], rows: int) -> None:
+    """Name a vendor field that alone changes on every read, once, and leave it out from then on.
+
+    `counted` says of how many of the `rows` a field alone differed.
+    """
+    if rows == 0:
+        return
+    notes = run.state.notes
+    suspects = notes.get("suspects", {}).get(table, {})
+    fresh = {name: suspects.get(name, 0) + 1 for name, count in counted.items() if 2 * count >= rows}
+    for name in [name for name, times in fresh.items() if times >= VOLATILE_READS]:
+        notes.setdefault("volatile", {}).setdefault(table, []).append(name)
+        del fresh[name]
+        run.notice(f"the vendor's field {name!r} changes on every read; it is left out of the comparison")
+    if fresh:
+        notes.setdefault("suspects", {})[table] = fresh
+    elif table in notes.get("suspects", {}):
+        del notes["suspects"][table]
+        if not notes["suspects"]:
+            del notes["suspects"]

@@ -1,0 +1,346 @@
+"""Pushes local edits: look, decide, commit the intent, send, commit the answer, read back.
+
+Never a transaction across HTTP, never a write without a look right before it. What becomes of each
+change is decided in `core/push.py` and `core/contacts.py`. The window that the vendor's API leaves
+open is the time between the look and the write: an edit made upstream within it is overwritten if
+it touches the very same field.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import timedelta
+
+from syncer.core.due import has_passed
+from syncer.core.model import Operation, State
+from syncer.core.numbers import held_text
+from syncer.core.push import Decision, Due, Look, Send, Step, Wait, batches, halves, payload
+from syncer.errors import (
+    AuthError,
+    OutcomeUnknownError,
+    PermissionDeniedError,
+    RejectedError,
+    RemoteError,
+    TransientError,
+)
+from syncer.store.db import home
+from syncer.store.db.connection import Connection
+from syncer.store.write import contacts, push_intents, push_statements, queue, runs
+from syncer.sync import job_specs, telecmi_contacts
+from syncer.sync.env import TelecmiSource
+from syncer.sync.run import Run
+from syncer.sync.upstream_lookup import Push, look_after, look_at
+
+JOB = job_specs.PUSH
+
+#: Between two looks for an add whose answer was lost, in seconds.
+SECOND_LOOK = 2.0
+
+#: A vendor that failed when asked for one contact, and not for a listing, is not asked so for this long.
+ASK_AGAIN = timedelta(days=1)
+
+#: Most rounds of one run. A change that upstream lost becomes an add, which goes out in the next round;
+#: so does what waits for a number that another change frees, a round for each of a chain.
+ROUNDS = 20
+
+#: So many accepted changes wait to be read back together, or more where the directory is large.
+IN_FLIGHT = 1000
+
+#: Failed calls in a row after which no single row is to blame: the way down a batch of 100.
+MOST_FAILURES = 8
+
+
+async def push_changes(run: Run, source: TelecmiSource) -> None:
+    """Everything that is due, or with `run.person` everything that is open; nothing from a copy elsewhere."""
+    store, account = run.env.store, source.account
+    away = await store.read(home.elsewhere, home.place_of(run.env.settings.database.path))
+    if away is not None:
+        run.incomplete(away)
+        return
+    push = Push(run, source)
+    await _recall(push)
+    await store.write(_prepare, account.name, account.region, run.at)
+    run.env.step("push: prepared")
+    for round_ in range(ROUNDS):
+        everything = run.person and round_ == 0
+        due = await store.read(push_statements.in_play, account.name, run.env.now(), everything=everything)
+        if round_:
+            due = [one for one in due if one.state is State.QUEUED]
+        if not due:
+            break
+        run.seen = max(run.seen, len(due))
+        moved, decisions = await _decide(push, due, await look_at(push, due))
+        if any(isinstance(d, Wait) and d.look_again for d in decisions) and not run.env.plan_only:
+            await run.env.clock.sleep(SECOND_LOOK)
+            more, decisions = await _decide(push, due, await look_at(push, due, again=True))
+            moved += more
+        if run.env.plan_only:
+            run.plan = [_in_words(decision) for decision in decisions]
+            return
+        sends = [d for d in decisions if isinstance(d, Send)]
+        await _send_all(push, sends)
+        if not sends and not moved:
+            break
+    states = await store.read(queue.load_states, push.lost)
+    if lost := [number for number in push.lost if states.get(number) is State.UNKNOWN]:
+        numbers = ", ".join(str(n) for n in lost[:5])
+        run.incomplete(f"the outcome of change {numbers} is not known yet; it is looked up at the next push")
+
+
+async def _recall(push: Push) -> None:
+    """What is known of the vendor: from the pulls of the directory, and from earlier pushes."""
+    run, notes = push.run, push.run.state.notes
+    known = await run.env.store.read(runs.load_job, telecmi_contacts.JOB, push.account)
+    for name in ("offset", "volatile"):
+        notes.pop(name, None)
+        if name in known.notes:
+            notes[name] = known.notes[name]
+    failed_at = notes.get("by_id_failed_at")
+    if failed_at is not None and has_passed(ASK_AGAIN, failed_at, run.env.now()):
+        del notes["by_id_failed_at"]
+    push.by_id = not ("by_id_ignored" in notes or "by_id_failed_at" in notes)
+
+
+def _prepare(conn: Connection, account: str, region: str, at: str) -> None:
+    queue.recover(conn, account, at)
+    contacts.fill_phones(conn, account, region)
+    push_statements.forget_overtaken(conn, account, at)
+
+
+async def _decide(push: Push, due: Sequence[Due], looks: dict[int, Look]) -> tuple[int, list[Decision]]:
+    """Decide on each change as it is now, in the transaction that also carries out what sends nothing.
+
+    Returns how many changes moved, and all decisions. A block at a time, so that nobody who edits
+    waits for long.
+    """
+    run, store, account = push.run, push.run.env.store, push.source.account
+    policy = telecmi_contacts.policy_of(push.source)
+    many = await store.read(push_statements.too_many_deletes, account.name, account.max_deletions)
+    leaving = await store.read(contacts.leaving, account.name, account.region)
+
+    def work(conn: Connection, block: Sequence[Due]) -> tuple[int, list[Decision]]:
+        decisions = push_statements.decide_all(
+            conn, block, looks, policy, run.env.now(), leaving=leaving, too_many_deletes=many
+        )
+        return push_statements.carry_out(conn, decisions, policy, run.env.stamp(), push.retry_at), decisions
+
+    moved = 0
+    decisions: list[Decision] = []
+    for block in push_statements.blocks(due):
+        more, some = await store.write(work, block)
+        moved, decisions = moved + more, decisions + some
+    run.env.step("push: decided")
+    return moved, sorted(decisions, key=lambda decision: decision.change.id)
+
+
+# -- sending ------------------------------------------------------------------------------------------
+
+
+async def _send_all(push: Push, sends: Sequence[Send]) -> None:
+    """One call after the other. What upstream accepted is read back, also when a call fails.
+
+    Reading back costs a listing, so it waits until a quarter of the directory is in flight: then all of it
+    costs a few times what the sending does, whatever the size.
+    """
+    run, done = push.run, 0
+    in_flight = max(IN_FLIGHT, await run.env.store.read(contacts.live_count, push.account) // 4)
+    try:
+        for batch in batches(sends):
+            await _send(push, await _begin(push, batch))
+            done += len(batch)
+            run.env.progress(JOB, run.account, done, len(sends))
+            if len(push.accepted) >= in_flight:
+                await _read_back_accepted(push)
+    except RemoteError:
+        await _read_back_accepted(push)
+        raise
+    finally:
+        await _note_accepted(push)  # all that is done when the run is being stopped
+    await _read_back_accepted(push)
+
+
+async def _begin(push: Push, batch: Sequence[Send]) -> list[Send]:
+    """Commit the intent to send what is still wanted of a call; returns that.
+
+    In one commit with the answer before it, which is on record before anything else goes out.
+    """
+    run, store = push.run, push.run.env.store
+    going_out = await store.write(push_intents.begin_sending, batch, run.env.stamp(), push.answered)
+    push.answered = []
+    if going_out:
+        run.env.step("push: intent")
+    return going_out
+
+
+async def _send(push: Push, batch: list[Send]) -> None:
+    """One call whose intent is on record, and its halves if it is refused."""
+    if not batch:
+        return
+    run, store = push.run, push.run.env.store
+    try:
+        await _call(push, batch)
+    except (AuthError, PermissionDeniedError) as error:
+        why = "the credentials were refused" if isinstance(error, AuthError) else error.text
+        await store.write(push_statements.turned_away, batch, run.env.stamp(), why, None, spent=False)
+        raise
+    except TransientError as error:
+        next_at = push.retry_at(batch[0].change.attempts + 1)
+        await store.write(
+            push_statements.turned_away,
+            batch,
+            run.env.stamp(),
+            f"turned away: {error.text}",
+            next_at,
+            spent=True,
+        )
+        raise
+    except OutcomeUnknownError as error:
+        run.env.step("push: lost")
+        if error.code is not None and _may_be_one_row(push, batch):
+            await _refused(push, batch, RejectedError(error.source, error.call, error.text, code=error.code))
+            return
+        await _read_back(
+            push,
+            batch,
+            f"no usable answer came ({error.text}); it is looked up before anything is sent again",
+        )
+        return
+    except RejectedError as refusal:
+        run.env.step("push: refused")
+        await _refused(push, batch, refusal)
+        return
+    push.failures, push.passed = 0, True
+    push.answered = batch
+    push.accepted += batch
+    run.env.step("push: answered")
+
+
+async def _note_accepted(push: Push) -> None:
+    """Put the answer of the last call on record, if no further intent did."""
+    if push.answered:
+        await push.run.env.store.write(push_intents.note_accepted, push.answered)
+        push.answered = []
+        push.run.env.step("push: noted")
+
+
+async def _read_back_accepted(push: Push) -> None:
+    """Read back what was accepted since the last time: by a single listing, when it is much."""
+    await _note_accepted(push)
+    if push.accepted:
+        batch, push.accepted = push.accepted, []
+        await _read_back(push, batch, "accepted; the directory does not show it yet")
+
+
+def _may_be_one_row(push: Push, batch: Sequence[Send]) -> bool:
+    """Whether a vendor that says that it failed may mean one row of the call, which is then looked for.
+
+    Not when call after call fails: then it is the vendor. A row alone is to blame only if others
+    went through.
+    """
+    push.failures += 1
+    return push.failures <= MOST_FAILURES and (len(batch) > 1 or push.passed)
+
+
+async def _call(push: Push, batch: Sequence[Send]) -> None:
+    client = push.source.client
+    match batch[0].operation:
+        case Operation.ADD:
+            await client.add([payload(send) for send in batch])
+        case Operation.UPDATE:
+            await client.update([payload(send) for send in batch])
+        case Operation.DELETE:
+            await client.delete([send.contact_id or "" for send in batch])
+
+
+async def _read_back(push: Push, batch: Sequence[Send], note: str) -> list[Send]:
+    """Look at what was sent; what upstream shows is settled by that, the rest stays unknown."""
+    run, store = push.run, push.run.env.store
+    try:
+        await look_after(push, batch)
+    except RemoteError as error:
+        run.log.info("what was sent could not be read back", call=error.call)
+    lost = await store.write(push_statements.unsettled, batch, run.env.stamp(), note, push.retry_at)
+    run.env.step("push: settled")
+    push.lost += lost
+    run.changed += len(batch) - len(lost)
+    return [send for send in batch if send.change.id in set(lost)]
+
+
+async def _refused(push: Push, batch: list[Send], refusal: RejectedError) -> None:
+    """A refusal says nothing about its members: read back, then send what is not there in halves."""
+    run, store = push.run, push.run.env.store
+    try:
+        proven, missing = await look_after(push, batch)
+        if batch[0].operation is Operation.ADD and proven and refusal.code != 400:
+            await run.env.clock.sleep(SECOND_LOOK)  # an add may show late, also one of a refused batch
+            proven, _ = await look_after(push, batch)
+    except RemoteError as error:
+        run.log.info("a refused call could not be read back", call=error.call)
+        proven, missing = False, []
+    if not proven:
+        push.lost += await store.write(
+            push_statements.unsettled,
+            batch,
+            run.env.stamp(),
+            f"refused ({refusal.text}), and not read back yet",
+            push.retry_at,
+        )
+        return
+    if batch[0].operation is Operation.UPDATE and missing:  # upstream lost them: the next round decides
+        await store.write(push_statements.back_to_queue, missing, run.env.stamp())
+        batch = [send for send in batch if send not in missing]
+    if len(batch) == 1:
+        send = batch[0]
+        text = _refusal_in_words(send, refusal, await _holder_in_words(push, send, refusal))
+        if not await store.write(
+            push_statements.refuse, send, refusal.code, run.env.now(), text, push.retry_at
+        ):
+            push.lost.append(send.change.id)
+        run.env.step("push: rejected")
+        return
+    left = await store.write(push_statements.back_to_queue, batch, run.env.stamp())
+    run.changed += len(batch) - len(left)
+    run.env.step("push: bisect")
+    parts = [tuple(left)] if len(left) == 1 else halves(left)
+    for part in parts:
+        if part:
+            await _send(push, await _begin(push, part))
+
+
+async def _holder_in_words(push: Push, send: Send, refusal: RejectedError) -> str:
+    """Which row holds the number that upstream refused, or ''."""
+    if send.phone_e164 is None or refusal.code != 409:
+        return ""
+    row, account, store = send.change.contact_row, push.source.account, push.run.env.store
+    holder = await store.read(contacts.upstream_holder, account.name, send.phone_e164, row)
+    if holder is None:
+        return ""
+    leaving = await store.read(contacts.leaving, account.name, account.region)
+    return held_text(row, send.phone_e164, holder, leaving)
+
+
+def _refusal_in_words(send: Send, refusal: RejectedError, holder: str) -> str:
+    """Why upstream refused, with the field that it means as far as that can be told."""
+    if holder:
+        return f"phone_no: {holder} (upstream refused it with code {refusal.code}: {refusal.text})"
+    field_ = refusal.field
+    if field_ is None and refusal.code == 409:
+        field_ = "phone_no"
+    if field_ is None and len(send.fields) == 1:
+        field_ = next(iter(send.fields))
+    named = f"{field_}: " if field_ else f"one of {', '.join(send.fields)}: " if send.fields else ""
+    return f"{named}upstream refused it with code {refusal.code} ({refusal.text}); correct the row, or retry or discard"
+
+
+def _in_words(decision: Decision) -> str:
+    """What a push would do, for `sync --dry-run`."""
+    change = decision.change
+    row = f"contact row {change.contact_row} (change {change.id})"
+    match decision:
+        case Send():
+            names = ", ".join(decision.fields)
+            return f"would {decision.operation} {row}" + (f": {names}" if names else "")
+        case Wait():
+            return f"would wait with {row}: {decision.why}"
+        case Step():
+            return f"would settle {row} without sending: {decision.move.note or decision.move.event}"

@@ -1,0 +1,193 @@
+"""The end of a listing: what is gone, what turned blank, and what of it has to wait for a person.
+
+The arithmetic is `core/limits.py`; this module gathers its numbers, asks the vendor about rows by
+their own id, and writes down holds, notes of absence and tombstones.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Iterable
+
+from syncer.core import limits
+from syncer.core.listing import Certificate
+from syncer.core.model import Verdict
+from syncer.errors import AuthError, RemoteError
+from syncer.store.db.connection import Connection
+from syncer.store.write import holds
+from syncer.store.write.reconciler import Reconciler
+from syncer.sync.run import Run
+
+#: Most rows that one run asks for by their own id before removing them; the rest waits for the next.
+MOST_ASKED = 200
+
+#: Rows missing for the first time that are asked for at once, as a sample.
+MOST_SAMPLED = 3
+
+#: Most rows missing from a listing that did not hold still which are asked for one by one.
+MOST_DOUBTED = 50
+
+#: Runs in a row whose questions all went unanswered, after which listings decide alone.
+UNANSWERED = 3
+
+#: Asks the vendor for one row by its key: False is a good answer without it, True the row itself,
+#: None proves nothing.
+Ask = Callable[[str], Awaitable[bool | None]]
+
+
+async def settle(
+    run: Run,
+    reconciler: Reconciler,
+    certificate: Certificate,
+    *,
+    unseen: list[int],
+    max_deletions: float,
+    ask: Ask | None,
+    whole: bool = True,
+) -> None:
+    """Judge and carry out what a listing takes away.
+
+    `unseen` are living rows that it did not show (empty for an incremental listing, which is not
+    `whole`). A listing that broke off was not counted whole: it takes nothing away but what a person
+    approved to turn blank. What is held stays so until a whole, complete listing says otherwise, or
+    the row shows again.
+    """
+    store, job, account, table = run.env.store, run.job, run.account, reconciler.table
+    partial = certificate.verdict is Verdict.PARTIAL
+    shown, blanks = reconciler.shows, reconciler.blanks
+    vanished = set() if partial else reconciler.vanishing
+    noted = await store.read(holds.noted_absences, table)
+    proven = await _proven(run, reconciler, certificate, unseen, noted, ask)
+    gone = set(proven or ()) | vanished
+    decided = await store.read(holds.decided, job, account, table)
+    waiting = await store.read(holds.open_rows, job, account, table)
+    back = [row for row in noted if shown(row)]
+    turned = set(blanks)
+    used_up = [one for one in decided.approved | decided.rejected if shown(one[0]) and one not in turned]
+    if not (gone or reconciler.deferred or back or used_up or waiting):
+        return
+    kept: set[tuple[int, str]] = set()
+    if not (whole and certificate.complete and proven is not None):
+        kept = {one for one in waiting if one in turned or not shown(one[0])}
+    live = await store.read(reconciler.live_count)
+    filled = await store.read(reconciler.filled_counts, sorted({column for _, column in blanks}))
+    verdict = limits.judge(
+        live=live,
+        listed=reconciler.distinct,
+        gone=sorted(row for row in gone if (row, "") not in kept),
+        blanks=[one for one in blanks if one not in kept and (not partial or one in decided.approved)],
+        filled=filled,
+        approved=decided.approved,
+        rejected=decided.rejected,
+        max_deletions=max_deletions,
+    )
+    ready = [row for row in verdict.remove if row in noted or row in vanished or row in verdict.at_once]
+    first_time = [row for row in verdict.remove if row not in noted and row not in ready]
+    ready = await _still_absent(run, reconciler, ready, vanished | verdict.at_once, ask)
+
+    def finish(conn: Connection) -> str:
+        holds.clear_absences(conn, table, [*back, *ready])
+        holds.note_absences(conn, table, first_time, run.at)
+        reconciler.remove_all(conn, ready, run.at)
+        reconciler.write_deferred(conn, verdict.blanks)
+        done = [(row, "") for row in ready] + [one for one in verdict.blanks if one in decided.approved]
+        holds.forget_decisions(conn, job, account, table, done + used_up)
+        now_held = kept.union(verdict.hold)
+        number = holds.update_open(conn, job, account, table, now_held, verdict.reason, run.at)
+        run.held = number if number is not None else run.held
+        return "" if number is None else holds.reason_of(conn, number)
+
+    reason = await store.write(finish)
+    run.removed += len(ready)
+    if reason:
+        run.incomplete(
+            f"held for a person: {reason}; see `syncer held list`, then "
+            f"`syncer held approve {run.held}` or `syncer held reject {run.held}`",
+            held=True,
+        )
+
+
+async def _proven(
+    run: Run,
+    reconciler: Reconciler,
+    certificate: Certificate,
+    unseen: list[int],
+    noted: set[int],
+    ask: Ask | None,
+) -> list[int] | None:
+    """Of the rows that a listing did not show, those that it proves absent; None: it proves nothing.
+
+    Some that are missing for the first time are asked for even of a complete one: where they are
+    there, it was cut short in a way that nothing else could show.
+    """
+    if certificate.complete:
+        fresh = [row for row in unseen if row not in noted][:MOST_SAMPLED]
+        answers = await _answers(run, reconciler, fresh, ask)
+        if True in answers.values():
+            _lacks_rows(run)
+            return None
+        return unseen
+    if certificate.verdict is Verdict.PARTIAL or certificate.rows == 0 or len(unseen) > MOST_DOUBTED:
+        return None
+    answers = await _answers(run, reconciler, unseen, ask)
+    return [row for row in unseen if answers.get(row) is False]
+
+
+async def _still_absent(
+    run: Run, reconciler: Reconciler, ready: list[int], certain: set[int], ask: Ask | None
+) -> list[int]:
+    """Ask for each row by its own id before it gets its tombstone.
+
+    One that the vendor fails to answer for waits for a further listing, unless it never answers.
+    """
+    doubtful = [row for row in ready if row not in certain]
+    if ask is None or not doubtful:
+        return ready
+    answers = await _answers(run, reconciler, doubtful[:MOST_ASKED], ask)
+    kept = {row for row, there in answers.items() if there}
+    if kept:
+        _lacks_rows(run)
+    if run.state.notes.get("unanswered", {}).get(reconciler.table, 0) < UNANSWERED:
+        kept.update(row for row, there in answers.items() if there is None)
+    kept.update(doubtful[MOST_ASKED:])
+    return [row for row in ready if row not in kept]
+
+
+def _lacks_rows(run: Run) -> None:
+    run.incomplete("the listing lacks rows that are there when asked for by their id; they are kept")
+
+
+async def _answers(
+    run: Run, reconciler: Reconciler, rows: Iterable[int], ask: Ask | None
+) -> dict[int, bool | None]:
+    if ask is None:
+        return {}
+    rows = list(rows)
+    keys = await run.env.store.read(reconciler.keys, rows)
+    answers = {row: await _ask(run, ask, keys.get(row)) for row in rows}
+    if answers:
+        _learn_unanswered(run, reconciler.table, all(there is None for there in answers.values()))
+    return answers
+
+
+def _learn_unanswered(run: Run, table: str, failed: bool) -> None:
+    """Count the runs in a row in which no question was answered (once a run)."""
+    notes = run.state.notes.setdefault("unanswered", {})
+    if not failed:
+        notes.pop(table, None)
+    elif table not in run.unanswered:
+        notes[table] = min(notes.get(table, 0) + 1, UNANSWERED)
+        run.unanswered.add(table)
+    if not notes:
+        del run.state.notes["unanswered"]
+
+
+async def _ask(run: Run, ask: Ask, key: str | None) -> bool | None:
+    if key is None:
+        return None
+    try:
+        return await ask(key)
+    except AuthError:
+        raise
+    except RemoteError as error:
+        run.log.debug("a row could not be asked for by its id", call=error.call)
+        return None

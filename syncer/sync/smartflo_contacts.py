@@ -1,0 +1,192 @@
+"""Pulls Smartflo's contact groups and contacts: increments by `updated_after`, a full listing daily."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from functools import partial
+
+from syncer.core import cursor
+from syncer.core.due import has_passed
+from syncer.core.listing import Walk
+from syncer.core.model import Page, Paging, Position, Row, Verdict
+from syncer.core.normalise import utc_text
+from syncer.errors import AuthError, BadAnswerError, RejectedError, RemoteError, TransientError
+from syncer.store.db.connection import Connection
+from syncer.store.db.tables import SMARTFLO_CONTACTS, SMARTFLO_GROUPS
+from syncer.store.write import holds, mirror
+from syncer.sync import job_specs, pull
+from syncer.sync.env import SmartfloSource
+from syncer.sync.removals import Ask
+from syncer.sync.run import Run
+
+JOB = job_specs.SMARTFLO
+
+#: A password that expires within so many days is told.
+DAYS_LEFT = 14
+
+#: Listings in a row that did not hold still, before the cursor moves all the same.
+MOST_DRIFTED = 3
+
+#: Increments in a row that held rows older than asked for, before the filter counts as ignored.
+IGNORED_READS = 2
+
+
+async def pull_smartflo(run: Run, source: SmartfloSource) -> None:
+    """Groups first, then contacts: a list that an account may not use does not keep the other one out."""
+    try:
+        await _pull_groups(run, source)
+    except AuthError:
+        raise
+    except RemoteError as error:
+        if isinstance(error, TransientError) and not error.sent:
+            raise  # nobody can be reached
+        run.problem = f"{error.source} {error.call}: {run.problem}"
+    await _pull_contacts(run, source)
+    _warn_of_password(run, source)
+
+
+async def _pull_groups(run: Run, source: SmartfloSource) -> None:
+    async def fetch(position: Position) -> Page:
+        assert isinstance(position, int)
+        return await _limited(run, position, partial(source.client.fetch_groups_page, position))
+
+    walk = Walk(Paging.NUMBERED, has_total=False, asked=100)
+    await pull.pull(
+        run,
+        pull.new_reconciler(run, SMARTFLO_GROUPS),
+        walk,
+        fetch,
+        max_deletions=source.account.max_deletions,
+        ask=_asker(source.client.fetch_group),
+    )
+
+
+async def _pull_contacts(run: Run, source: SmartfloSource) -> None:
+    account, job, state = source.account, source.account.contacts, run.state
+    full_due = state.cursor is None or state.last_full_at is None
+    if state.last_full_at is not None:
+        full_due = full_due or has_passed(job.full_every, state.last_full_at, run.env.now())
+    whole = run.full or full_due or await _held_or_approved(run)
+    after = None
+    if not whole and state.cursor is not None:
+        after = cursor.ask_after(state.cursor, job.overlap, account.updated_after_format)
+    asked_from = state.cursor
+    stamps: list[str] = []
+    older = 0
+    server_now = ""
+
+    async def fetch(position: Position) -> Page:
+        nonlocal older, server_now
+        assert isinstance(position, int)
+        page = await _limited(run, position, partial(source.client.fetch_contacts_page, position, after))
+        if page.server_date is not None:
+            server_now = utc_text(page.server_date)
+        limit = server_now or utc_text(run.env.now())
+        best = cursor.advance(None, (row.stamp for row in page.rows), limit)
+        if best is not None:
+            stamps[:] = [max([best, *stamps])]
+        if after is not None and asked_from is not None:
+            older += sum(cursor.is_older(row.stamp, asked_from, job.overlap) for row in page.rows)
+        return page
+
+    walk = Walk(Paging.NUMBERED, has_total=False, asked=100)
+    certificate = await pull.pull(
+        run,
+        pull.new_reconciler(run, SMARTFLO_CONTACTS),
+        walk,
+        fetch,
+        max_deletions=account.max_deletions,
+        whole=whole,
+        ask=_asker(source.client.fetch_contact),
+    )
+    if after is not None:
+        live = await run.env.store.read(mirror.live_count, SMARTFLO_CONTACTS, run.account)
+        left_out = certificate.verdict is not Verdict.PARTIAL and certificate.distinct < live
+        _learn_filter(run, older, left_out=left_out)
+    if run.full and not full_due:
+        return  # a one-off reading moves neither the cursor nor the date of the next full one
+    if certificate.verdict is Verdict.DRIFTED and not _drifted_enough(run):
+        return  # rows that moved while we read may lie before the new cursor: ask from the old one again
+    if certificate.verdict is not Verdict.PARTIAL:
+        state.notes.pop("drifted", None)
+        state.cursor = cursor.advance(state.cursor, stamps, server_now or utc_text(run.env.now()))
+        if whole:
+            state.last_full_at = run.at
+
+
+async def _limited(run: Run, position: int, fetch: Callable[..., Awaitable[Page]]) -> Page:
+    """A page of a hundred rows; where a vendor refuses so many, of as many as it likes.
+
+    Nobody says what the greatest `limit` is, nor whether a greater one is cut down or refused.
+    """
+    if run.state.notes.get("no_limit"):
+        return await fetch(limit=None)
+    try:
+        return await fetch()
+    except RejectedError as refusal:
+        if position != 1:
+            raise
+        try:
+            page = await fetch(limit=None)
+        except RejectedError:
+            raise refusal from None  # it was about something else
+        run.state.notes["no_limit"] = True
+        run.notice("the vendor refuses pages of a hundred rows; it is asked without a limit from now on")
+        return page
+
+
+def _drifted_enough(run: Run) -> bool:
+    """Whether listings never hold still here, so that waiting for one that does is in vain."""
+    times = int(run.state.notes.get("drifted", 0)) + 1
+    run.state.notes["drifted"] = times
+    return times >= MOST_DRIFTED
+
+
+async def _held_or_approved(run: Run) -> bool:
+    """Whether contacts wait for a person, or were let go by one: only a whole listing shows them so."""
+
+    def ask(conn: Connection) -> bool:
+        table = SMARTFLO_CONTACTS.name
+        decided = holds.decided(conn, JOB, run.account, table)
+        return bool(decided.approved or holds.open_rows(conn, JOB, run.account, table))
+
+    return await run.env.store.read(ask)
+
+
+def _learn_filter(run: Run, older: int, *, left_out: bool) -> None:
+    """Whether the vendor heeds `updated_after`: it does when rows stay away that the mirror has.
+
+    Rows that should not have come show that it does not, which is said once.
+    """
+    notes = run.state.notes
+    if not older:
+        notes.pop("filter_ignored", None)
+        if left_out:
+            notes["filter"] = "honoured"
+        return
+    times = int(notes.get("filter_ignored", 0)) + 1
+    notes["filter_ignored"] = min(times, IGNORED_READS + 1)
+    if times == IGNORED_READS:
+        notes["filter"] = "ignored"
+        run.notice("the vendor ignores updated_after: each increment is a whole listing")
+
+
+def _warn_of_password(run: Run, source: SmartfloSource) -> None:
+    days = source.client.days_left
+    told = run.state.notes.get("password_days")
+    if days is None or days > DAYS_LEFT:
+        run.state.notes.pop("password_days", None)
+    elif told != days:
+        run.state.notes["password_days"] = days
+        run.notice(f"the Smartflo password of this login expires in {days} days: change it in the portal")
+
+
+def _asker(fetch_one: Callable[[str], Awaitable[Row | None]]) -> Ask:
+    async def ask(key: str) -> bool | None:
+        try:
+            row = await fetch_one(key)
+        except (BadAnswerError, RejectedError):
+            return None
+        return row is not None and row.deleted_at is None
+
+    return ask

@@ -1,0 +1,69 @@
+"""Pulls the organization's directory (TeleCMI v3) into the contacts that people edit.
+
+What a listed contact means is decided in `core/contacts.py`, what is missing from the listing in `removals.py`.
+"""
+
+from __future__ import annotations
+
+from syncer.core.listing import Walk
+from syncer.core.model import Page, Paging, Position
+from syncer.errors import BadAnswerError, RejectedError
+from syncer.store.db.tables import telecmi_contacts
+from syncer.store.write import contacts, queue
+from syncer.store.write.contacts import Policy
+from syncer.store.write.directory import DirectoryReconciler
+from syncer.sync import job_specs
+from syncer.sync.env import TelecmiSource
+from syncer.sync.pager import Fetch
+from syncer.sync.pull import context_of, known_offset, pull
+from syncer.sync.removals import Ask
+from syncer.sync.run import Run
+
+JOB = job_specs.CONTACTS
+TABLE = telecmi_contacts.name
+
+
+def policy_of(source: TelecmiSource) -> Policy:
+    """How contacts of an account are merged."""
+    account = source.account
+    return Policy(account.name, account.region, account.push.on_conflict)
+
+
+async def new_reconciler(
+    run: Run, source: TelecmiSource, *, defer_blanks: bool = True
+) -> DirectoryReconciler:
+    """Begin to compare what is asked for from now on."""
+    epoch = await run.env.store.read(queue.epoch)
+    context = context_of(run, TABLE)
+    return DirectoryReconciler(policy_of(source), context, asked_in=epoch, defer_blanks=defer_blanks)
+
+
+def new_walk(run: Run, source: TelecmiSource) -> tuple[Walk, Fetch]:
+    """How the whole directory is read."""
+
+    async def fetch(position: Position) -> Page:
+        return await source.client.fetch_directory_page(position if isinstance(position, str) else None)
+
+    return Walk(Paging.CURSOR, has_total=True, offset=known_offset(run, TABLE)), fetch
+
+
+async def pull_directory(run: Run, source: TelecmiSource) -> None:
+    """One pull: take over what the directory shows, then settle what it no longer shows."""
+    store, account = run.env.store, source.account
+    if await store.read(contacts.unfilled, account.name, account.region):
+        await store.write(contacts.fill_phones, account.name, account.region)
+    reconciler = await new_reconciler(run, source)
+    walk, fetch = new_walk(run, source)
+    await pull(run, reconciler, walk, fetch, max_deletions=account.max_deletions, ask=asker(source))
+
+
+def asker(source: TelecmiSource) -> Ask:
+    """Asks the directory for one contact by its id; see `settle.Ask`."""
+
+    async def ask(contact_id: str) -> bool | None:
+        try:
+            return await source.client.fetch_contact(contact_id) is not None
+        except (BadAnswerError, RejectedError):
+            return None
+
+    return ask

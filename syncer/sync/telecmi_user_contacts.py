@@ -1,0 +1,57 @@
+"""Pulls the contact list of one TeleCMI user (v2), and what of it the directory lacks."""
+
+from __future__ import annotations
+
+from syncer.core.due import lies_ahead
+from syncer.core.listing import Walk
+from syncer.core.model import Page, Paging, Position
+from syncer.store.db.tables import USER_CONTACTS
+from syncer.store.write import runs, user_list
+from syncer.store.write.contacts import Policy
+from syncer.store.write.queue import chunks
+from syncer.store.write.reconciler import BLOCK
+from syncer.sync import job_specs, pull, telecmi_contacts
+from syncer.sync.env import TelecmiSource
+from syncer.sync.run import Run
+
+JOB = job_specs.USER_CONTACTS
+
+
+async def pull_user_contacts(run: Run, source: TelecmiSource) -> None:
+    """Mirror the list; with the account's directory known whole, bring its own rows in line."""
+    account, store = source.account, run.env.store
+
+    async def fetch(position: Position) -> Page:
+        assert isinstance(position, int)
+        return await source.client.fetch_user_contacts_page(position)
+
+    offset = pull.known_offset(run, USER_CONTACTS.name)
+    walk = Walk(Paging.NUMBERED, has_total=True, offset=offset, asked=10)
+    began = run.env.stamp()
+    reconciler = pull.new_reconciler(run, USER_CONTACTS)
+    certificate = await pull.pull(run, reconciler, walk, fetch, max_deletions=account.max_deletions)
+    known = await store.read(runs.load_job, telecmi_contacts.JOB, account.name)
+    done = known.last_complete_at
+    whole = done is not None and (done <= began or lies_ahead(done, run.env.now()))
+    if account.contacts.enabled and certificate.complete and whole:
+        policy = telecmi_contacts.policy_of(source)
+        added, changed, removed = await _bring_in_line(run, policy)
+        run.added += added
+        run.changed += changed
+        run.removed += removed
+        wrote = added + changed + removed
+        await pull.watch_quiescence(run, f"{telecmi_contacts.TABLE} of the list", walk.fingerprint, wrote)
+
+
+async def _bring_in_line(run: Run, policy: Policy) -> tuple[int, int, int]:
+    """Make, change and remove the contacts that stand for the list alone; (added, changed, removed)."""
+    store, at = run.env.store, run.env.stamp()
+    to_do = await store.read(user_list.to_do, policy)
+    added = changed = removed = 0
+    for block in chunks(to_do.missing, BLOCK):
+        added += await store.write(user_list.add, policy, block, at)
+    for block in chunks(to_do.followers, BLOCK):
+        some, gone = await store.write(user_list.follow, policy, block, at)
+        changed += some
+        removed += gone
+    return added, changed, removed

@@ -1,0 +1,143 @@
+"""Holds the mirror against upstream, row by row, without writing to it.
+
+Upstream is read whole into a copy of the database that is thrown away; what had to change there, or
+would have to but for a limit or a person's word, is what differs. Edits that still wait to be pushed
+are told apart: they are no fault of the mirror.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from datetime import timedelta
+
+from syncer.clock import Clock
+from syncer.config import Settings
+from syncer.core.windows import AHEAD
+from syncer.store.db.tables import SMARTFLO_CONTACTS, SMARTFLO_GROUPS, USER_CONTACTS, VOICEMAILS
+from syncer.store.read import feed, verify_diff
+from syncer.store.read.verify_diff import Difference
+from syncer.sync import push, smartflo_contacts, telecmi_contacts, telecmi_user_contacts, telecmi_voicemails
+from syncer.sync.env import Env, Progress, no_progress
+from syncer.sync.jobs import JobSpec, on_a_copy, run_job, scan
+from syncer.sync.run import Run
+
+#: A deletion is believed by the second complete listing.
+COMPLETE_READS = 2
+
+#: How often a list that will not hold still is read.
+MOST_READS = 4
+
+#: What each job mirrors.
+_TABLES = {
+    telecmi_voicemails.JOB: (VOICEMAILS.name,),
+    telecmi_contacts.JOB: (telecmi_contacts.TABLE,),
+    telecmi_user_contacts.JOB: (USER_CONTACTS.name,),
+    smartflo_contacts.JOB: (SMARTFLO_CONTACTS.name, SMARTFLO_GROUPS.name),
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Verified:
+    """What one job's lists came to."""
+
+    job: str
+    account: str
+    outcome: str  #: `ok`: upstream was read whole, and holds still; else what the run came to
+    problem: str  #: why it is not `ok`
+    rows: int  #: rows that upstream showed
+    differences: list[Difference] = field(default_factory=list)  #: what a sync brings in line
+    held: list[Difference] = field(default_factory=list)  #: what a sync holds for a person
+    kept: list[Difference] = field(default_factory=list)  #: what stays here because a person said so
+    waiting: list[Difference] = field(default_factory=list)  #: local edits that are not upstream yet
+    unreadable: int = 0  #: rows upstream that cannot be understood, nor compared
+    unlisted: list[str] = field(
+        default_factory=list
+    )  #: voicemails that upstream lists no more: kept for good
+    error: Exception | None = None
+
+    @property
+    def same(self) -> bool:
+        """Whether it is proven that nothing differs, but for voicemails that are kept by design."""
+        told = self.differences or self.held or self.kept or self.waiting or self.unreadable
+        return self.outcome == "ok" and not told
+
+
+async def verify(
+    settings: Settings,
+    chosen: Sequence[JobSpec],
+    *,
+    progress: Progress = no_progress,
+    clock: Clock | None = None,
+) -> list[Verified]:
+    """Read upstream whole and report what differs; raises what opening the database raises."""
+
+    async def work(env: Env) -> list[Verified]:
+        await scan(env)  # edits that no trigger caught are edits
+        return [await _verify(env, spec) for spec in chosen if spec.job != push.JOB]
+
+    return await on_a_copy(settings, work, progress=progress, clock=clock)
+
+
+async def _verify(env: Env, spec: JobSpec) -> Verified:
+    store, tables = env.store, _TABLES[spec.job]
+    before = await store.read(feed.last_seq)
+    shown: set[str] = set()
+    env.shown = shown
+    run, complete = await _read(env, spec)
+    outcome, problem = run.outcome, run.problem
+    if not run.doubtful and run.error is None:
+        proven = complete >= COMPLETE_READS
+        outcome, problem = ("ok", "") if proven else ("incomplete", _moving(run))
+    differences = await store.read(verify_diff.logged, before)
+    held = await store.read(verify_diff.held_back, spec.job, spec.account, None)
+    kept = await store.read(verify_diff.held_back, spec.job, spec.account, "rejected")
+    told = {(one.table_name, one.row_id) for one in (*differences, *held, *kept) if one.kind == "delete"}
+    if outcome == "ok":
+        missed = await store.read(verify_diff.missed, tables, spec.account)
+        differences += [one for one in missed if (one.table_name, one.row_id) not in told]
+    waiting, unlisted = [], []
+    if spec.job == telecmi_contacts.JOB:
+        waiting = await store.read(verify_diff.waiting, telecmi_contacts.policy_of(env.telecmi[spec.account]))
+    if spec.job == telecmi_voicemails.JOB and outcome == "ok":
+        unlisted = await _unlisted(env, spec, shown)
+    return Verified(
+        spec.job,
+        spec.account,
+        outcome,
+        problem,
+        run.seen,
+        differences,
+        held,
+        kept,
+        waiting,
+        len(run.set_aside),
+        unlisted,
+        run.error,
+    )
+
+
+async def _read(env: Env, spec: JobSpec) -> tuple[Run, int]:
+    """Read the job's lists until two readings were complete; the last one, and how many were."""
+    complete = 0
+    for _ in range(MOST_READS):
+        run = await run_job(env, spec, full=True, person=True)
+        if run.error is not None or run.doubtful:
+            break
+        complete += int(run.certificate is None or run.certificate.complete)
+        if complete == COMPLETE_READS:
+            break
+    return run, complete
+
+
+def _moving(run: Run) -> str:
+    reason = run.certificate.reason if run.certificate else "nothing was read"
+    return f"the lists changed while they were read, so that absence proves nothing: {reason}"
+
+
+async def _unlisted(env: Env, spec: JobSpec, shown: set[str]) -> list[str]:
+    """Voicemails within what was read that upstream did not list; their stamps may be hours ahead."""
+    job, now = env.telecmi[spec.account].account.voicemails, env.now()
+    since = now - job.since if isinstance(job.since, timedelta) else job.since
+    span = (int(since.timestamp() * 1000) + AHEAD, int(now.timestamp() * 1000))
+    return await env.store.read(verify_diff.unlisted_voicemails, spec.account, *span, shown)

@@ -1,0 +1,198 @@
+"""A workbench for pushes: an office whose wire and steps a test can reach into.
+
+It adds what a person at a keyboard and an unkind vendor do; what is asserted is left to the tests.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, Literal
+
+import httpx
+
+from syncer.store.db import migrations
+from syncer.store.write import decisions
+from syncer.sync.env import Env
+from tests.office import Office, forget_home
+
+READ, ADD, UPDATE, DELETE = (f"/v3/contact/{name}" for name in ("get", "add", "update", "delete"))
+WRITE_CALLS = (ADD, UPDATE, DELETE)
+USER_LIST = "/v2/user/contact/get"
+
+#: The database after the first pull, by the options that matter to it.
+_pulled: dict[str, bytes] = {}
+
+#: Called with the path and the body of a call.
+Watcher = Callable[[str, Any], None]
+
+
+class Wire(httpx.AsyncBaseTransport):
+    """The network, with somebody who acts right before a call arrives and right after its answer left."""
+
+    def __init__(self, inner: httpx.AsyncBaseTransport, bench: Bench) -> None:
+        self.inner = inner
+        self.bench = bench
+
+    async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
+        body = json.loads(request.content) if request.content else None
+        await asyncio.sleep(0)  # others have their turn while a call is under way
+        for watcher in list(self.bench.before_call):
+            watcher(request.url.path, body)
+        response = await self.inner.handle_async_request(request)
+        for watcher in list(self.bench.after_call):
+            watcher(request.url.path, body)
+        return response
+
+
+class Bench(Office):
+    """An office that mirrors a directory of `contacts` people and pushes; nothing else runs."""
+
+    def __init__(self, folder: Path, contacts: int = 6, **options: Any) -> None:
+        self.before_call: list[Watcher] = []
+        self.after_call: list[Watcher] = []
+        self.steps: list[str] = []
+        self.at_step: Callable[[str], None] = lambda name: None
+        options.setdefault("only", ("telecmi-contacts", "telecmi-user-contacts", "telecmi-push"))
+        options["telecmi"] = {"token": "sandbox-user-token", **options.get("telecmi", {})}
+        kind = f"{contacts} {sorted(options.items())}"
+        ready = _pulled.get(kind)
+        if ready is not None:  # a world gives the same ids each time, so one pull will do for all
+            (folder / "mirror.db").write_bytes(ready)
+        super().__init__(folder, **options)
+        self.ids = [self.world.contact_insert(person(n)) for n in range(1, contacts + 1)]
+        if contacts and ready is None:
+            self.run()
+            migrations.backup(self.db, folder / "pulled.db")
+            forget_home(folder / "pulled.db")
+            _pulled[kind] = (folder / "pulled.db").read_bytes()
+
+    def env(self) -> Env:
+        env = super().env()
+        for source in env.telecmi.values():
+            source.door.transport = Wire(source.door.transport, self)
+
+        def step(name: str) -> None:
+            self.steps.append(name)
+            self.at_step(name)
+
+        env.step = step
+        return env
+
+    # -- a person at a keyboard
+
+    def insert(self, **fields: Any) -> int:
+        """INSERT a contact; its row id."""
+        names = ", ".join(fields)
+        marks = ", ".join("?" for _ in fields)
+        self.sql(f"INSERT INTO telecmi_contacts ({names}) VALUES ({marks})", *fields.values())
+        return int(self.one("SELECT max(id) FROM telecmi_contacts"))
+
+    def edit(self, row: int, **fields: Any) -> None:
+        """UPDATE fields of one contact."""
+        sets = ", ".join(f"{name} = ?" for name in fields)
+        self.sql(f"UPDATE telecmi_contacts SET {sets} WHERE id = ?", *fields.values(), row)
+
+    def delete(self, row: int) -> None:
+        """DELETE one contact."""
+        self.sql("DELETE FROM telecmi_contacts WHERE id = ?", row)
+
+    def back(self, row: int) -> None:
+        """Bring a contact back."""
+        self.sql("UPDATE telecmi_contacts SET deleted_at = NULL WHERE id = ?", row)
+
+    def queue(self, row: int | None = None) -> list[dict[str, Any]]:
+        """The whole queue, or the changes of one row."""
+        numbers = self.sql(
+            "SELECT id FROM change_queue WHERE ? IS NULL OR contact_row = ? ORDER BY id", row, row
+        )
+        return [self.change(number) for (number,) in numbers]
+
+    def states_of(self, row: int) -> list[str]:
+        """The states of a row's changes, in order."""
+        return [change["state"] for change in self.queue(row)]
+
+    def logged(self, row: int) -> set[Any]:
+        """Every value that the log tells of a row."""
+        pairs = self.sql("SELECT old, new FROM change_log WHERE row_id = ? AND field IS NOT NULL", row)
+        return {value for pair in pairs for value in pair}
+
+    def decide(self, what: str, number: int, keep: Literal["local", "remote"] = "local") -> str:
+        """What a person says to a change: retry, approve, discard, resolve."""
+        at = self.env().stamp()
+        with self.db.write() as conn:
+            match what:
+                case "retry":
+                    return decisions.retry(conn, number, at)
+                case "approve":
+                    return decisions.approve(conn, number, at)
+                case "discard":
+                    return decisions.discard(conn, number, at, "IN")
+                case _:
+                    return decisions.resolve(conn, number, keep, at, "IN")
+
+    # -- an unkind vendor
+
+    def switch(self, **switches: Any) -> None:
+        """Set switches of the sandbox's TeleCMI side."""
+        self.world.settings.change({"telecmi": switches})
+
+    def blind_after(self, path: str, times: int = 8) -> None:
+        """From the next call of `path` on the directory cannot be read, `times` times."""
+
+        def begin(called: str, _: Any) -> None:
+            if called == path:
+                self.before_call.remove(begin)
+                self.fault(READ, "drop", times=times)
+
+        self.before_call.append(begin)
+
+    def upstream(self, row: int) -> dict[str, Any]:
+        """What the directory holds of a row's contact."""
+        return self.directory()[self.row(row)["contact_id"]]
+
+    def phones(self) -> list[str]:
+        """All numbers of the directory, sorted."""
+        return sorted(one["phone_no"] for one in self.directory().values())
+
+    # -- the rest
+
+    def settle(self, days: int = 0) -> None:
+        """Run twice, and see that a third run finds nothing to do."""
+        self.world.faults.clear()
+        self.clock.pass_(days=days, hours=2)
+        self.run()
+        self.clock.pass_(hours=2)
+        self.run()
+        self.quiet()
+
+    def quiet(self, times: int = 1) -> None:
+        """Nothing is written on either side, and no change is open that the program would have to settle."""
+        before, mark = self.everything(), self.mark()
+        for _ in range(times):
+            self.clock.pass_(minutes=20)
+            runs = self.run()
+            assert [run.outcome for run in runs] == ["ok"] * len(runs), [run.problem for run in runs]
+        assert self.everything() == before
+        assert self.writes(mark) == []
+        assert not set(self.states()) & {"queued", "sending", "unknown"}, self.queue()
+
+
+def person(n: int, **more: Any) -> dict[str, Any]:
+    """The n-th plainly invented contact of the directory."""
+    return {
+        "phone_no": str(919200000000 + n),
+        "first_name": "Asha",
+        "last_name": f"Rao{n}",
+        "company": "Example Traders",
+        "email_id": f"asha{n}@example.com",
+        "job_title": "Buyer",
+        **more,
+    }
+
+
+def newcomer(n: int, **more: Any) -> dict[str, Any]:
+    """The n-th contact that is inserted locally."""
+    return {"phone_no": str(919300000000 + n), "first_name": "Ravi", "last_name": f"Iyer{n}", **more}

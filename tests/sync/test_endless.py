@@ -1,0 +1,145 @@
+"""Listings without end: they are ended, with a reason, before they fill the disk or the memory."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import Callable
+from typing import Any
+
+import httpx
+import pytest
+
+from syncer.core import limits
+from syncer.sync import jobs
+from syncer.sync.env import Env, build
+from syncer.sync.run import Run
+from tests.office import Office
+
+MakeOffice = Callable[..., Office]
+
+#: Job -> its call, the key of its rows, its table.
+LISTS = {
+    "telecmi-contacts": ("/v3/contact/get", "contacts", "telecmi_contacts"),
+    "telecmi-user-contacts": ("/v2/user/contact/get", "contacts", "telecmi_user_contacts"),
+    "telecmi-voicemails": ("/v2/voicemail", "voicemail", "telecmi_voicemails"),
+    "smartflo-contacts": ("/v1/contacts", "results", "smartflo_contacts"),
+}
+
+
+class Endless(httpx.AsyncBaseTransport):
+    """A vendor whose list goes on for ever with rows that nobody has seen."""
+
+    def __init__(self, path: str, key: str, *, count: int | None, page: int = 500, weight: int = 0) -> None:
+        self.path, self.key, self.count, self.page, self.weight = path, key, count, page, weight
+        self.rows = self.calls = 0
+
+    async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
+        """The next page, whatever is asked for."""
+        if request.url.path.endswith("/login"):
+            return httpx.Response(200, json={"code": 200, "token": "t", "success": True, "access_token": "t"})
+        listed: list[Any] = []
+        if request.url.path == self.path:
+            self.calls += 1
+            listed = [self.row(self.rows + n) for n in range(self.page)]
+            self.rows += self.page
+        body = {"code": 200, self.key: listed, "page_state": str(self.rows), "size": len(listed)}
+        if self.count is not None:
+            body["count"] = self.count if listed else 0
+        return httpx.Response(200, content=json.dumps(body).encode())
+
+    def row(self, n: int) -> dict[str, Any]:
+        """A row that came never before, with ids for every list."""
+        return {
+            "contact_id": f"c-{n}", "phone_no": str(919_200_000_000 + n), "first_name": "Asha", "last_name": "Example",
+            "mobile": 9_200_000_000 + n, "time": 1_795_000_000_000, "voicename": f"v-{n}.wav", "from": 919_200_000_001,
+            "id": n, "phone_number": str(919_200_000_000 + n), "name": "x" * self.weight,
+        }  # fmt: skip
+
+
+def run(office: Office, vendor: httpx.AsyncBaseTransport, job: str, disk: Any = None) -> Run:
+    """Run one job against a vendor of its own."""
+
+    async def work() -> Run:
+        env: Env = build(office.settings, office.db, office.clock, transport=vendor, tokens=office.tokens)
+        if disk is not None:
+            env.disk = disk
+        try:
+            (spec,) = jobs.select(jobs.specs(office.settings), (job,), None)
+            return (await jobs.run_all(env, [spec], full=False, person=True))[0]
+        finally:
+            await env.aclose()
+
+    return asyncio.run(work())
+
+
+@pytest.mark.parametrize(
+    ("job", "counts"),
+    [
+        ("telecmi-contacts", True), ("telecmi-user-contacts", True), ("telecmi-voicemails", True),
+        pytest.param("smartflo-contacts", False, marks=pytest.mark.soak),
+    ],
+)  # fmt: skip
+def test_a_list_that_goes_on_for_ever_is_ended(make_office: MakeOffice, job: str, counts: bool) -> None:
+    path, key, table = LISTS[job]
+    office = make_office()
+    vendor = Endless(path, key, count=600 if counts else None, page=500 if counts else 5000)
+    most = 2 * 600 if counts else limits.MANY
+    done = run(office, vendor, job)
+    assert done.outcome == "incomplete" and jobs.exit_code([done]) == 1
+    assert "the listing does not end" in done.problem and "the next runs read on" in done.problem
+    assert most - vendor.page <= office.one(f"SELECT count(*) FROM {table}") <= most
+    assert vendor.rows <= most + 10 * vendor.page
+    assert office.one(f"SELECT count(*) FROM {table} WHERE deleted_at IS NOT NULL") == 0
+
+
+def test_a_list_that_really_is_so_long_is_read_within_a_few_runs(make_office: MakeOffice) -> None:
+    office = make_office()
+
+    class Long(Endless):
+        def row(self, n: int) -> dict[str, Any]:
+            return super().row(n % 2_500)
+
+    for _ in range(3):
+        vendor = Long("/v2/user/contact/get", "contacts", count=600, page=100)
+        run(office, vendor, "telecmi-user-contacts")
+    assert office.one("SELECT count(*) FROM telecmi_user_contacts") == 2_500
+
+
+@pytest.mark.parametrize("job", LISTS)
+def test_a_page_past_any_size_is_not_taken_over(make_office: MakeOffice, job: str) -> None:
+    path, key, table = LISTS[job]
+    office = make_office()
+    vendor = Endless(path, key, count=100_000, page=100, weight=100_000)
+    done = run(office, vendor, job)
+    assert done.outcome == "incomplete" and "a page of 10.0 MB, more than 8.0 MB" in done.problem
+    assert vendor.calls <= 2 and office.one(f"SELECT count(*) FROM {table}") == 0
+
+
+def test_heavy_rows_end_a_list_long_before_it_is_long(make_office: MakeOffice) -> None:
+    office = make_office()
+    vendor = Endless("/v1/contacts", "results", count=None, page=10, weight=300_000)
+    done = run(office, vendor, "smartflo-contacts")
+    assert "the listing does not end" in done.problem
+    assert vendor.rows * vendor.weight < 1.2 * limits.LONG
+    assert office.path.stat().st_size < 200_000_000
+
+
+def test_a_disk_that_is_nearly_full_takes_no_more_rows_and_edits_go_on(make_office: MakeOffice) -> None:
+    office = make_office(only=("telecmi-contacts", "telecmi-push"))
+    office.world.seed(contacts=20, voicemails=0, smartflo=0, user_contacts=0)
+    office.run()
+    office.disk = lambda folder: (100_000_000_000, 199_000_000)
+    assert all(run.outcome == "ok" for run in office.run()), "a quiet listing writes nothing"
+    office.world.contact_insert({"phone_no": "919200000099", "first_name": "Asha", "last_name": "Example"})
+    office.sql("UPDATE telecmi_contacts SET company = 'Acme Example' WHERE id = 1")
+    pull, push = office.run()
+    assert pull.outcome == "failed" and jobs.exit_code([pull]) == 1
+    assert pull.problem.startswith(
+        "the disk of the database is nearly full (199.0 MB free, 200.0 MB are kept"
+    )
+    assert push.outcome == "ok" and office.states() == ["done"]
+    assert office.one("SELECT count(*) FROM telecmi_contacts") == 20
+    office.disk = lambda folder: (100_000_000_000, 201_000_000)
+    assert all(run.outcome == "ok" for run in office.run())
+    assert office.one("SELECT count(*) FROM telecmi_contacts") == 21

@@ -1,0 +1,148 @@
+"""Pages are requested ahead of their turn: as many at once as the account may have, and none needlessly."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+
+from syncer.sync import jobs
+from syncer.sync.env import Store
+from tests.office import Office
+
+USER_LIST = "/v2/user/contact/get"
+DIRECTORY = "/v3/contact/get"
+
+
+class Line(httpx.AsyncBaseTransport):
+    """A network on which every answer takes its time, and that knows what is under way."""
+
+    def __init__(self, inner: httpx.AsyncBaseTransport, events: list[str]) -> None:
+        self.inner = inner
+        self.events = events
+        self.flying = self.most = 0
+
+    async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
+        self.flying += 1
+        self.most = max(self.most, self.flying)
+        self.events.append(f"asked {request.url.path}")
+        try:
+            for _ in range(20):
+                await asyncio.sleep(0)
+            response = await self.inner.handle_async_request(request)
+            await response.aread()
+        finally:
+            self.flying -= 1
+        self.events.append(f"answered {request.url.path}")
+        return response
+
+
+class RecordingStore(Store):
+    """A store that records each write of listed rows."""
+
+    def __init__(self, inner: Store, events: list[str]) -> None:
+        super().__init__(inner.db)
+        self.events = events
+
+    async def apply(self, fn: Any, *args: Any, **kw: Any) -> Any:
+        made = await super().apply(fn, *args, **kw)
+        self.events.append("wrote")
+        return made
+
+
+def pull(office: Office, job: str) -> tuple[Line, list[str], Any]:
+    """Run one job over such a line."""
+    events: list[str] = []
+    line: list[Line] = []
+
+    async def work() -> Any:
+        env = office.env()
+        env.store = RecordingStore(env.store, events)
+        door = env.telecmi["main"].door
+        door.transport = Line(door.transport, events)
+        line.append(door.transport)
+        try:
+            spec = next(one for one in jobs.specs(office.settings) if one.job == job)
+            return await jobs.run_job(env, spec, person=True)
+        finally:
+            await env.aclose()
+
+    run = asyncio.run(work())
+    return line[0], events, run
+
+
+@pytest.fixture
+def make(tmp_path: Path) -> Any:
+    made: list[Office] = []
+
+    def office(people: Callable[[Office], None], **telecmi: Any) -> Office:
+        one = Office(tmp_path, telecmi={"token": "sandbox-user-token", **telecmi})
+        people(one)
+        made.append(one)
+        return one
+
+    yield office
+    for one in made:
+        one.close()
+
+
+def in_the_list(count: int) -> Callable[[Office], None]:
+    def fill(office: Office) -> None:
+        for n in range(count):
+            office.world.user_contact_upsert(9200000000 + n, {"name": f"Asha Rao{n}"})
+
+    return fill
+
+
+def in_the_directory(count: int) -> Callable[[Office], None]:
+    def fill(office: Office) -> None:
+        for n in range(count):
+            office.world.contact_insert(
+                {"phone_no": f"9192{n:08d}", "first_name": "Asha", "last_name": f"Rao{n}"}
+            )
+
+    return fill
+
+
+@pytest.mark.parametrize("concurrency", [1, 4, 16])
+def test_as_many_pages_at_once_as_the_account_may_have(make: Any, concurrency: int) -> None:
+    office = make(in_the_list(95), concurrency=concurrency)
+    line, events, run = pull(office, "telecmi-user-contacts")
+    assert (run.outcome, run.seen) == ("ok", 95)
+    assert line.most == min(
+        concurrency, 10
+    )  # ten pages are left when the first one has told how many there are
+    # ten pages, the empty one after them, the first one again: nothing was asked for in vain
+    assert events.count(f"asked {USER_LIST}") == 12
+
+
+def test_the_next_page_of_a_cursor_is_under_way_while_rows_are_written(make: Any) -> None:
+    office = make(in_the_directory(900))
+    _, events, run = pull(office, "telecmi-contacts")
+    assert (run.outcome, run.seen) == ("ok", 900)
+    written = events.index("wrote")
+    before = events[:written]
+    assert before.count(f"asked {DIRECTORY}") > before.count(f"answered {DIRECTORY}")
+    assert events.count(f"asked {DIRECTORY}") == 10  # nine pages, and the first one again
+
+
+def test_what_came_before_a_page_that_fails_is_kept_and_what_came_after_it_is_not(make: Any) -> None:
+    office = make(in_the_list(95), concurrency=8)
+    office.fault(USER_LIST, "html502", match={"page": 4}, times=None)
+    _, _, run = pull(office, "telecmi-user-contacts")
+    assert run.outcome == "incomplete" and run.seen == 30
+    assert office.one("SELECT count(*) FROM telecmi_user_contacts") == 30
+    office.world.faults.clear()
+    _, _, run = pull(office, "telecmi-user-contacts")
+    assert (run.outcome, run.added) == ("ok", 65)
+
+
+def test_a_listing_that_ends_early_lets_go_of_what_it_asked_for(make: Any) -> None:
+    office = make(in_the_list(95), concurrency=8)
+    office.world.settings.change({"telecmi.count_mode": "off_by_one"})
+    line, _, run = pull(office, "telecmi-user-contacts")
+    assert run.seen == 95 and line.flying == 0

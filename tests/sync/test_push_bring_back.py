@@ -1,0 +1,298 @@
+"""Contacts that are brought back while their delete is on its way: they live on both sides in the end."""
+
+from __future__ import annotations
+
+import itertools
+from collections import Counter
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.sync.push_bench import DELETE, READ, Bench, person
+
+
+@pytest.fixture
+def make_bench(tmp_path: Path) -> Iterator[Any]:
+    made: list[Bench] = []
+
+    def make(*, deletes: bool = True, **options: Any) -> Bench:
+        folder = tmp_path / f"bench{len(made)}"
+        folder.mkdir()
+        made.append(Bench(folder, telecmi={"push": {"deletes": deletes}}, **options))
+        return made[-1]
+
+    yield make
+    for one in made:
+        one.close()
+
+
+class KilledError(BaseException):
+    """The process died here."""
+
+
+def die(_: object) -> None:
+    raise KilledError
+
+
+def send_delete(bench: Bench, loss: str) -> None:
+    """Delete row 1 and let that go out; its outcome stays unknown here."""
+    bench.delete(1)
+    if bench.states() == ["held"]:
+        bench.decide("approve", 1)
+    match loss:
+        case "lost":
+            bench.fault(DELETE, "drop", applied="after")
+            bench.blind_after(DELETE)
+        case "never arrived":
+            bench.fault(DELETE, "drop", applied="before")
+            bench.blind_after(DELETE)
+        case "accepted, not read back":
+            bench.blind_after(DELETE)
+        case "killed":
+            bench.at_step = lambda name: die(name) if name == "push: answered" else None
+    try:
+        bench.push()
+    except* KilledError:
+        bench.at_step = lambda name: None
+        bench.restart()
+    bench.world.faults.clear()
+    assert set(bench.states()) <= {"unknown", "sending"}, bench.queue()
+
+
+def is_on_both_sides(bench: Bench, **fields: Any) -> None:
+    """Row 1 lives, upstream has it once, and there is nothing left to do."""
+    for _ in range(3):
+        bench.clock.pass_(hours=2)
+        bench.run()
+    assert Counter(bench.phones()) == Counter(person(n)["phone_no"] for n in range(1, 7))
+    row = bench.row(1)
+    assert row["deleted_at"] is None
+    assert bench.upstream(1) == {"contact_id": row["contact_id"], **person(1, **fields)}
+    assert set(bench.states()) <= {"done", "discarded"}, bench.queue()
+    bench.quiet()
+
+
+LOSSES = ("lost", "killed", "accepted, not read back", "never arrived")
+
+
+@pytest.mark.parametrize("edited", [False, True])
+@pytest.mark.parametrize(("before", "after"), list(itertools.product((0, 1, 2), (0, 1, 2, 3))))
+@pytest.mark.parametrize("loss", LOSSES)
+def test_brought_back_while_its_delete_is_in_flight(
+    make_bench: Any, loss: str, before: int, after: int, edited: bool
+) -> None:
+    """`before` and `after` listings pass before it is brought back, and from then to the next push."""
+    bench = make_bench()
+    send_delete(bench, loss)
+    for _ in range(before):
+        bench.contacts()
+    bench.back(1)
+    if edited:
+        bench.edit(1, company="New")
+    for _ in range(after):
+        bench.contacts()
+    is_on_both_sides(bench, **({"company": "New"} if edited else {}))
+
+
+@pytest.mark.parametrize("after", [0, 1, 2])
+@pytest.mark.parametrize("loss", LOSSES)
+def test_brought_back_after_its_held_delete_was_approved(make_bench: Any, loss: str, after: int) -> None:
+    bench = make_bench(deletes=False)
+    send_delete(bench, loss)
+    bench.back(1)
+    for _ in range(after):
+        bench.contacts()
+    is_on_both_sides(bench)
+
+
+@pytest.mark.parametrize("when", ["before", "after"])
+@pytest.mark.parametrize("after", [0, 1, 2])
+def test_brought_back_during_the_very_call(make_bench: Any, when: str, after: int) -> None:
+    bench = make_bench()
+    bench.delete(1)
+    watchers = bench.before_call if when == "before" else bench.after_call
+    watchers.append(lambda path, _: bench.back(1) if path == DELETE else None)
+    bench.push()
+    watchers.clear()
+    for _ in range(after):
+        bench.contacts()
+    is_on_both_sides(bench)
+
+
+def test_brought_back_between_a_listing_and_what_it_settles(make_bench: Any) -> None:
+    """The listing found the row deleted here; when that is written down it lives again."""
+    bench = make_bench(deletes=False)
+    bench.delete(1)
+    bench.world.contact_delete(bench.ids[0])
+    pages = 0
+
+    def back(path: str, _: Any) -> None:
+        nonlocal pages
+        pages += path == READ
+        if pages == 1 and path == READ:
+            bench.back(1)
+
+    bench.after_call.append(back)
+    bench.contacts()
+    bench.after_call.clear()
+    is_on_both_sides(bench)
+
+
+@pytest.mark.parametrize("pulls", [0, 1, 2, 3])
+@pytest.mark.parametrize("deletes", [True, False])
+def test_brought_back_after_upstream_had_deleted_it_unseen(
+    make_bench: Any, deletes: bool, pulls: int
+) -> None:
+    """Its delete never went out, and upstream deleted it too: bringing it back asks for it all the same."""
+    bench = make_bench(deletes=deletes)
+    bench.delete(1)
+    bench.world.contact_delete(bench.ids[0])
+    bench.back(1)
+    for _ in range(pulls):
+        bench.contacts()
+    is_on_both_sides(bench)
+
+
+@pytest.mark.parametrize("days", [0, 3])
+@pytest.mark.parametrize("pulls", [0, 1, 2])
+def test_a_delete_that_takes_effect_after_the_contact_was_brought_back_and_seen(
+    make_bench: Any, pulls: int, days: int
+) -> None:
+    """The vendor goes on showing it for a while: nothing is left to do, and then it is gone."""
+    bench = make_bench()
+    bench.switch(delete_lag_s=300)
+    send_delete(bench, "lost")
+    bench.back(1)
+    bench.push()
+    assert set(bench.states()) <= {"done", "discarded"}
+    bench.clock.pass_(days=days, minutes=20)
+    for _ in range(pulls):
+        bench.contacts()
+    is_on_both_sides(bench)
+
+
+def test_an_upstream_delete_long_after_a_lost_one_is_upstreams_own(make_bench: Any) -> None:
+    bench = make_bench()
+    send_delete(bench, "never arrived")
+    bench.back(1)
+    bench.run()
+    bench.clock.pass_(days=8)
+    bench.world.contact_delete(bench.ids[0])
+    mark = bench.mark()
+    for _ in range(3):
+        bench.run()
+        bench.clock.pass_(minutes=20)
+    assert bench.row(1)["deleted_at"] and bench.writes(mark) == []
+    bench.quiet()
+
+
+@pytest.mark.parametrize("again", [0, 1, 2])
+@pytest.mark.parametrize("pulls", [0, 1, 2])
+@pytest.mark.parametrize("loss", LOSSES)
+def test_deleted_again_after_it_was_brought_back(make_bench: Any, loss: str, pulls: int, again: int) -> None:
+    bench = make_bench()
+    send_delete(bench, loss)
+    bench.back(1)
+    for _ in range(pulls):
+        bench.contacts()
+    bench.delete(1)
+    for _ in range(again):
+        bench.contacts()
+    mark = bench.mark()
+    for _ in range(4):
+        bench.run()
+        bench.clock.pass_(hours=1)
+    assert bench.ids[0] not in bench.directory() and len(bench.directory()) == 5
+    assert bench.row(1)["deleted_at"]
+    sent = [one for _, body in bench.writes(mark) for one in body.get("contact_ids", [])]
+    assert len(sent) == len(set(sent)), "one contact is not deleted twice in a call"
+    assert set(bench.states()) <= {"done", "discarded"}, bench.queue()
+    bench.quiet()
+
+
+def test_an_older_approval_does_not_let_a_newer_held_delete_go(make_bench: Any) -> None:
+    bench = make_bench(deletes=False)
+    send_delete(bench, "never arrived")
+    bench.back(1)
+    bench.delete(1)
+    mark = bench.mark()
+    for _ in range(3):
+        bench.run()
+        bench.clock.pass_(hours=1)
+    assert bench.writes(mark) == [] and bench.ids[0] in bench.directory()
+    assert bench.states()[-1] == "held" and set(bench.states()[:-1]) == {"discarded"}
+    bench.decide("approve", len(bench.states()))
+    bench.run()
+    assert bench.ids[0] not in bench.directory()
+
+
+@pytest.mark.parametrize("when", ["at once", "after the list shows it alone"])
+def test_a_contact_of_the_users_list_is_added_to_the_directory_again(make_bench: Any, when: str) -> None:
+    """The directory lost it by our delete, the user's list keeps it: no second row stays."""
+    bench = make_bench()
+    bench.world.user_contact_upsert("9200000001", {"name": "Asha Rao1", "email": "asha1@example.com"})
+    bench.run()
+    send_delete(bench, "lost")
+    if when == "at once":
+        bench.back(1)
+    bench.run()
+    bench.run()
+    if when != "at once":
+        assert bench.one("SELECT count(*) FROM telecmi_contacts WHERE contact_id IS NULL") == 1
+        bench.back(1)
+    is_on_both_sides(bench)
+    living = bench.sql(
+        "SELECT id FROM telecmi_contacts WHERE phone_e164 = '+919200000001' AND deleted_at IS NULL"
+    )
+    assert living == [(1,)]
+
+
+@pytest.mark.parametrize("deletes", [True, False])
+def test_a_contact_of_the_users_list_alone(make_bench: Any, deletes: bool) -> None:
+    """There is no call to delete it there: brought back before or after that was refused, it stays."""
+    bench = make_bench(deletes=deletes)
+    bench.world.user_contact_upsert("9400000001", {"name": "Kiran Das", "email": "kiran@example.com"})
+    bench.run()
+    bench.run()
+    row = int(bench.one("SELECT id FROM telecmi_contacts WHERE phone_e164 = '+919400000001'"))
+    mark = bench.mark()
+    bench.delete(row)
+    bench.back(row)
+    bench.run()
+    assert bench.row(row)["deleted_at"] is None and bench.writes(mark) == []
+    assert set(bench.states()) == {"discarded"}
+    bench.quiet()
+
+
+def test_an_edit_that_was_undone_does_not_bring_back_what_upstream_deleted(make_bench: Any) -> None:
+    bench = make_bench()
+    bench.edit(1, company="Oops")
+    bench.edit(1, company="Example Traders")
+    bench.world.contact_delete(bench.ids[0])
+    mark = bench.mark()
+    for _ in range(3):
+        bench.run()
+        bench.clock.pass_(minutes=20)
+    assert bench.row(1)["deleted_at"] and bench.writes(mark) == []
+    assert bench.states() == ["discarded"]
+    bench.quiet()
+
+
+@pytest.mark.parametrize("first", ["pull", "push"])
+@pytest.mark.parametrize("same", [True, False])
+def test_somebody_upstream_adds_the_number_again_meanwhile(make_bench: Any, first: str, same: bool) -> None:
+    """Found by search: the row that was brought back takes that contact on, as one that was typed in would."""
+    bench = make_bench()
+    bench.delete(1)
+    bench.run()
+    bench.run()
+    new = bench.world.contact_insert(person(1) if same else person(1, company="Theirs"))
+    bench.back(1)
+    bench.contacts() if first == "pull" else bench.push()
+    bench.run()
+    assert bench.one("SELECT count(*) FROM telecmi_contacts WHERE deleted_at IS NULL") == 6
+    assert bench.row(1)["contact_id"] == new and len(bench.directory()) == 6
+    assert bench.change(2)["state"] == ("done" if same else "conflict"), bench.queue()
+    bench.quiet()
