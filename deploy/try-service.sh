@@ -359,9 +359,9 @@ with_credentials() {
 
 newer() { # a copy of the tree whose schema is one step ahead
     cp -a /try/tree /try/newer
-    head=$(sed -n 's/^HEAD = "\(.*\)"$/\1/p' /try/tree/syncer/store/revision.py)
+    head=$(sed -n 's/^HEAD = "\(.*\)"$/\1/p' /try/tree/syncer/store/db/revision.py)
     sed -i -e 's/^HEAD = .*/HEAD = "9999"/' -e 's/^REVISIONS = (\(.*[^,]\),*)$/REVISIONS = (\1, "9999")/' \
-        /try/newer/syncer/store/revision.py
+        /try/newer/syncer/store/db/revision.py
     sed -i -E 's/^__version__ = .*/__version__ = "99.0"/' /try/newer/syncer/__init__.py
     cat >/try/newer/migrations/versions/9999_try.py <<TEXT
 """A step for trying out: one column more, and a trigger lost as where a table is rebuilt."""

@@ -64,7 +64,7 @@ def newer(tmp_path: Path) -> Path:
     tree = tmp_path / "newer"
     for name in ("syncer", "migrations"):
         shutil.copytree(ROOT / name, tree / name, ignore=shutil.ignore_patterns("__pycache__"))
-    schema = tree / "syncer" / "store" / "revision.py"
+    schema = tree / "syncer" / "store" / "db" / "revision.py"
     text = schema.read_text()
     text, heads = re.subn(r'^HEAD = ".*"$', f'HEAD = "{NEXT}"', text, flags=re.MULTILINE)
     text, lists = re.subn(r"^REVISIONS = .*$", f"REVISIONS = {(*REVISIONS, NEXT)}", text, flags=re.MULTILINE)

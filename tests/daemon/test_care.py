@@ -337,7 +337,7 @@ def test_what_waits_for_a_person_is_counted(db: Database) -> None:
 def test_health_names_each_job_that_is_stale(db: Database, settings: Settings) -> None:
     with db.write() as conn:
         conn.exec_driver_sql(
-            "UPDATE sync_jobs SET last_ok_at = strftime('%Y-%m-%dT%H:%M:%fZ', 'now', '-200 seconds')"
+            "UPDATE sync_jobs SET last_ok_at = strftime('%Y-%m-%dT%H:%M:%fZ', 'now', '-205 seconds')"
         )
     with db.read() as conn:
         found = metric_queries.read_jobs(conn)

@@ -39,7 +39,7 @@ def others(path: Path) -> list[str]:
 BACKING_UP = """
 import sys
 from pathlib import Path
-from syncer.store import copies
+from syncer.store.db import copies
 from syncer.store.db.connection import Database
 
 with Database(Path(sys.argv[1]), create=False) as db:
@@ -95,7 +95,7 @@ def test_parts_of_any_version_are_cleared_and_nothing_else(tmp_path: Path) -> No
 
 def test_a_copy_that_is_being_made_is_left_alone(mirror: Mirror, tmp_path: Path) -> None:
     with copies._part_of(tmp_path / "copy.db") as part:
-        child = "import sys; from pathlib import Path; from syncer.store import copies; copies.clear_parts(Path(sys.argv[1]))"
+        child = "import sys; from pathlib import Path; from syncer.store.db import copies; copies.clear_parts(Path(sys.argv[1]))"
         subprocess.run([sys.executable, "-c", child, tmp_path], check=True)
         assert part.exists()
 
@@ -246,7 +246,7 @@ def test_a_database_that_somebody_has_open_is_not_replaced(mirror: Mirror, backe
 RESTORING = """
 import sys
 from pathlib import Path
-from syncer.store import copies
+from syncer.store.db import copies
 
 print("now", flush=True)
 copies.restore(Path(sys.argv[1]), Path(sys.argv[2]), None)

@@ -72,12 +72,12 @@ def test_upgrading_again_is_quiet_and_writes_nothing(mirror: Mirror) -> None:
 STARTING = """
 import sys
 from pathlib import Path
-from syncer.store import schema
+from syncer.store.db import migrations
 from syncer.store.db.connection import Database
 
 sys.stdin.readline()
 with Database(Path(sys.argv[1])) as db:
-    print(len(schema.upgrade(db)))
+    print(len(migrations.upgrade(db)))
 """
 
 

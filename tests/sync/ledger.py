@@ -197,9 +197,14 @@ class Ledger:
         assert not twice, f"two rows of {twice}"
 
     def nobody_is_here_twice(self) -> None:
-        """Not as two living rows, but for numbers that a person gave away twice."""
+        """Not as two living rows, but for numbers that a person gave away twice.
+
+        A row that waits for a person because another one holds its number is shown as that.
+        """
         rows = self.bench.sql(
-            "SELECT id, coalesce(phone_e164, phone_no) FROM telecmi_contacts WHERE deleted_at IS NULL"
+            "SELECT id, coalesce(phone_e164, phone_no) FROM telecmi_contacts c WHERE deleted_at IS NULL "
+            "AND NOT EXISTS (SELECT 1 FROM change_queue q WHERE q.contact_row = c.id AND q.state = 'rejected' "
+            "AND q.last_error LIKE '%holds this number%')"
         )
         seen: dict[str, int] = {}
         for row, phone in rows:
