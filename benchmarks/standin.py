@@ -176,7 +176,7 @@ class Vendors:
         ]
         return f'{{"page":1,"size":{len(rows)},"limit":100,"results":[{",".join(rows)}]}}'.encode()
 
-    # -- the benchmark's own door
+    # -- the benchmark's own api
 
     def control(self, asked: Params) -> bytes:
         """Change the latency or the revision, and tell (and forget) what was asked for so far."""

@@ -26,7 +26,7 @@ from syncer.locks import Locks
 from syncer.remote.tokens import Token, TokenStore
 from syncer.store.db import migrations
 from syncer.store.db.connection import Database
-from syncer.store.db.read_only import Looking
+from syncer.store.db.read_only import ReadOnlyDatabase
 from syncer.store.write import forget
 from tests.planted import KINDS, Decoy
 
@@ -88,7 +88,7 @@ def edit(home: Path) -> None:
 
 
 def look(home: Path) -> None:
-    with Looking(home / "mirror.db") as db, db.read() as conn:
+    with ReadOnlyDatabase(home / "mirror.db") as db, db.read() as conn:
         conn.execute("SELECT count(*) FROM sync_jobs").fetchall()
 
 

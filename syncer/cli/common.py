@@ -27,7 +27,7 @@ from syncer.errors import SyncerError, UsageError
 if TYPE_CHECKING:
     from syncer.config import Settings, TelecmiAccount
     from syncer.store.db.connection import Database
-    from syncer.store.db.read_only import Looking, Page
+    from syncer.store.db.read_only import Page, ReadOnlyDatabase
 
 T = TypeVar("T")
 
@@ -90,18 +90,18 @@ class App:
         return utc_text(self.now())
 
     @contextlib.contextmanager
-    def reading(self, settings: Settings) -> Iterator[Looking]:
+    def reading(self, settings: Settings) -> Iterator[ReadOnlyDatabase]:
         """The database, to look at. It is migrated if it is older, and not created if there is none."""
-        from syncer.store.db.read_only import Looking
+        from syncer.store.db.read_only import ReadOnlyDatabase
         from syncer.store.db.revision import is_current
 
-        with Looking(settings.database.path) as db:
+        with ReadOnlyDatabase(settings.database.path) as db:
             if is_current(db):
                 yield db
                 return
         with self.writing(settings):
             pass
-        with Looking(settings.database.path) as db:
+        with ReadOnlyDatabase(settings.database.path) as db:
             yield db
 
     @contextlib.contextmanager

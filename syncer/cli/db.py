@@ -134,7 +134,7 @@ def restore(app: App, path: Path) -> None:
     restored file. Whatever is queued in it is compared with upstream before anything is sent.
     """
     from syncer.store.db import copies, home
-    from syncer.store.db.read_only import Looking
+    from syncer.store.db.read_only import ReadOnlyDatabase
 
     settings = app.settings()
     database = settings.database.path
@@ -148,7 +148,7 @@ def restore(app: App, path: Path) -> None:
     say(f"Restored {database} from {path}.")
     if kept is not None:
         say(f"What was there is kept as {kept}: edits in it that were not sent are only there.")
-    with Looking(database) as opened, opened.read() as conn:
+    with ReadOnlyDatabase(database) as opened, opened.read() as conn:
         away = home.elsewhere(conn, home.place_of(database))
     say(f"Note: {away}." if away else "Start the daemon, or run `syncer sync`.")
 

@@ -343,12 +343,12 @@ async def check_upstream(
     """
     from syncer.cli.upstream import check_smartflo, check_telecmi
     from syncer.clock import SystemClock
-    from syncer.remote import http
+    from syncer.remote import client
     from syncer.store.db.connection import Database
     from syncer.sync.env import build
 
     if heard is not None:
-        http.heard.set(heard.take)
+        client.heard.set(heard.take)
     whole = heard is not None
 
     # The clients come with a database; none of these calls needs the real one.

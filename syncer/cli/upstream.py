@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 from syncer.cli.common import count, local, span
 from syncer.cli.findings import Finding, Level
 from syncer.errors import AuthError, BadAnswerError, RejectedError, RemoteError, TransientError
-from syncer.remote.http import UNSENT
+from syncer.remote.client import UNSENT
 from syncer.remote.probe import probe
 
 if TYPE_CHECKING:
@@ -133,7 +133,7 @@ async def check_telecmi(source: TelecmiSource, now: Now, *, whole: bool = False)
     """Log in, then read the first page of each list that is switched on, cheaply or `whole`."""
     account, client = source.account, source.client
     asked = _Account(account, now)
-    async with source.door.deadline(PATIENCE):
+    async with source.api.deadline(PATIENCE):
         if account.contacts.enabled or account.user_contacts.enabled or account.push.enabled:
             if account.user_id and account.password:
                 await asked.ask("login", lambda: _nothing(client.login(force=True)))
@@ -183,7 +183,7 @@ async def check_smartflo(source: SmartfloSource, now: Now, *, whole: bool = Fals
     asked = _Account(account, now)
     if not account.contacts.enabled:
         return asked.findings
-    async with source.door.deadline(PATIENCE):
+    async with source.api.deadline(PATIENCE):
         await asked.ask("contacts", lambda: client.fetch_contacts_page(1, None, limit=100 if whole else 1))
         await asked.ask("groups", lambda: client.fetch_groups_page(1, limit=100 if whole else 1))
     if client.days_left is not None and client.days_left <= FEW_DAYS:

@@ -35,7 +35,7 @@ class Intent:
 
 
 @dataclass(frozen=True, slots=True)
-class Change:
+class QueuedChange:
     """One row of the queue."""
 
     id: int
@@ -66,8 +66,8 @@ class Local:
     raw: str | None = None
     base: Fields | None = None  #: None: never agreed on, or gone
     source: str = ""  #: of the base: `directory`, `user_list`, `gone` or ""
-    touched: int = 0  #: epoch of the last agreement
-    changes: tuple[Change, ...] = ()  #: open ones
+    agreed_epoch: int = 0  #: epoch of the last agreement
+    changes: tuple[QueuedChange, ...] = ()  #: open ones
     intents: tuple[Intent, ...] = ()
 
     @property
@@ -89,7 +89,7 @@ class Local:
             if one.operation is not Operation.DELETE
         ]
 
-    def open(self, *states: State, delete: bool = False) -> tuple[Change, ...]:
+    def open(self, *states: State, delete: bool = False) -> tuple[QueuedChange, ...]:
         """Open changes in one of `states`; deletes, or all but deletes."""
         return tuple(
             c for c in self.changes if c.state in states and (c.operation is Operation.DELETE) is delete
@@ -97,7 +97,7 @@ class Local:
 
 
 @dataclass(frozen=True, slots=True)
-class Move:
+class Transition:
     """One step of one change."""
 
     change_id: int
@@ -118,7 +118,7 @@ class NewChange:
 
 
 @dataclass(frozen=True, slots=True)
-class Absorbed:
+class Reconciliation:
     """What becomes of the row."""
 
     base: Fields
@@ -127,7 +127,7 @@ class Absorbed:
     taken: Mapping[str, tuple[str, str]] = field(default_factory=dict)  #: upstream's values that won
     overruled: Mapping[str, tuple[str, str]] = field(default_factory=dict)  #: those that lost, with ours
     restored: bool = False
-    moves: tuple[Move, ...] = ()
+    moves: tuple[Transition, ...] = ()
     new: tuple[NewChange, ...] = ()
     settled: bool = False  #: the base moved: older intents have done their work
     blanks: tuple[str, ...] = ()  #: fields that upstream's values would turn blank
@@ -185,26 +185,28 @@ def refused_blanks(local: Local, blanks: Collection[str], region: str) -> list[s
     return [n for n in blanks if not local.deleted and not (local.base and _is_edit(n, local, region))]
 
 
-def absorb(local: Local, remote: DirectoryContact, *, region: str, on_conflict: OnConflict) -> Absorbed:
+def reconcile(
+    local: Local, remote: DirectoryContact, *, region: str, on_conflict: OnConflict
+) -> Reconciliation:
     """Judge what the directory shows of a row that the mirror has (by id, or adopted by number)."""
     if local.deleted:
         return _absorb_deleted(local, remote, region)
     return _absorb_living(local, remote, region, on_conflict)
 
 
-def _absorb_deleted(local: Local, remote: DirectoryContact, region: str) -> Absorbed:
+def _absorb_deleted(local: Local, remote: DirectoryContact, region: str) -> Reconciliation:
     deletes = local.open(State.QUEUED, State.SENDING, State.UNKNOWN, State.HELD, State.CONFLICT, delete=True)
     adds = local.open(State.SENDING, State.UNKNOWN)
     if local.base is None and not deletes:  # it was gone, and is back
-        return Absorbed(remote.fields, remote.fields, deleted=False, restored=True)
+        return Reconciliation(remote.fields, remote.fields, deleted=False, restored=True)
     if local.base is None:  # a lost add, deleted here meanwhile: now there is something to delete
-        moves = tuple(Move(c.id, Event.SHOWN) for c in adds)
+        moves = tuple(Transition(c.id, Event.SHOWN) for c in adds)
         added = [i.fields for i in local.intents if i.operation is Operation.ADD]
         if added and not any(_is_as_sent(remote.fields, fields, region) for fields in added):
             return _edit_beats_delete(remote, moves, deletes)
-        return Absorbed(remote.fields, local.fields, deleted=True, moves=moves, settled=True)
+        return Reconciliation(remote.fields, local.fields, deleted=True, moves=moves, settled=True)
     shown = tuple(
-        Move(c.id, Event.SHOWN) for c in adds if c.fields and _is_shown(c, local, remote.fields, region)
+        Transition(c.id, Event.SHOWN) for c in adds if c.fields and _is_shown(c, local, remote.fields, region)
     )
     changed = [
         n
@@ -212,33 +214,35 @@ def _absorb_deleted(local: Local, remote: DirectoryContact, region: str) -> Abso
         if not any(shows(one, n, local.base.get(n), remote.fields.get(n), region) for one in local.sent)
     ]
     if not changed:  # the delete stands; upstream is as we left it
-        return Absorbed(remote.fields, local.fields, deleted=True, moves=shown, settled=bool(shown))
+        return Reconciliation(remote.fields, local.fields, deleted=True, moves=shown, settled=bool(shown))
     approved = [c for c in deletes if c.approved or c.state is State.CONFLICT]
     if approved:
         clashes = {n: Clash(local.base.get(n), "", remote.fields.get(n)) for n in changed}
         note = "upstream changed the contact after its delete was approved"
         moves = tuple(
-            Move(c.id, Event.CLASH, note, clashes=clashes)
+            Transition(c.id, Event.CLASH, note, clashes=clashes)
             for c in approved
             if c.state is not State.SENDING and dict(c.clashes) != clashes
         )
-        return Absorbed(local.base, local.fields, deleted=True, moves=shown + moves)
+        return Reconciliation(local.base, local.fields, deleted=True, moves=shown + moves)
     if any(c.state is State.SENDING for c in deletes):
-        return Absorbed(local.base, local.fields, deleted=True, moves=shown)  # its own answer decides
+        return Reconciliation(local.base, local.fields, deleted=True, moves=shown)  # its own answer decides
     blanks = turned_blank(local.base, remote.fields)
     return _edit_beats_delete(remote, shown, deletes, blanks)
 
 
 def _edit_beats_delete(
     remote: DirectoryContact,
-    moves: tuple[Move, ...],
-    deletes: tuple[Change, ...],
+    moves: tuple[Transition, ...],
+    deletes: tuple[QueuedChange, ...],
     blanks: tuple[str, ...] = (),
-) -> Absorbed:
+) -> Reconciliation:
     note = "upstream changed the contact meanwhile: an edit beats a delete"
-    moves += tuple(Move(c.id, Event.GIVE_UP, note) for c in deletes)
+    moves += tuple(Transition(c.id, Event.GIVE_UP, note) for c in deletes)
     fields = remote.fields
-    return Absorbed(fields, fields, deleted=False, restored=True, moves=moves, settled=True, blanks=blanks)
+    return Reconciliation(
+        fields, fields, deleted=False, restored=True, moves=moves, settled=True, blanks=blanks
+    )
 
 
 def _is_as_sent(remote: Fields, fields: Mapping[str, str], region: str) -> bool:
@@ -246,7 +250,7 @@ def _is_as_sent(remote: Fields, fields: Mapping[str, str], region: str) -> bool:
     return all(says_the_same(n, fields.get(n, ""), remote.get(n), region) for n in FIELDS)
 
 
-def _is_shown(change: Change, local: Local, remote: Fields, region: str) -> bool:
+def _is_shown(change: QueuedChange, local: Local, remote: Fields, region: str) -> bool:
     """Whether upstream shows all that the newest request of a change asked for."""
     requests = [one for one in local.intents if one.change_id == change.id]
     sent = Sent(change.fields or {}, bool(requests) and requests[-1].answer == "accepted")
@@ -254,18 +258,20 @@ def _is_shown(change: Change, local: Local, remote: Fields, region: str) -> bool
     return all(shows(sent, n, base.get(n), remote.get(n), region) for n in FIELDS if n in sent.fields)
 
 
-def _absorb_living(local: Local, remote: DirectoryContact, region: str, on_conflict: OnConflict) -> Absorbed:
+def _absorb_living(
+    local: Local, remote: DirectoryContact, region: str, on_conflict: OnConflict
+) -> Reconciliation:
     result = merge(
         local.base, local.fields, remote.fields, sent=local.sent, region=region, on_conflict=on_conflict
     )
-    moves: list[Move] = []
+    moves: list[Transition] = []
     new: list[NewChange] = []
-    free: list[Change] = []  # changes that still stand for the dirty fields
+    free: list[QueuedChange] = []  # changes that still stand for the dirty fields
     for change in local.open(State.QUEUED, State.SENDING, State.UNKNOWN, State.REJECTED):
         in_flight = change.state in (State.SENDING, State.UNKNOWN)
         adopted = change.operation is Operation.ADD and not local.known
         if in_flight and (adopted or (change.fields and _is_shown(change, local, remote.fields, region))):
-            moves.append(Move(change.id, Event.SHOWN))
+            moves.append(Transition(change.id, Event.SHOWN))
         elif (
             not in_flight
             and not result.dirty
@@ -275,18 +281,18 @@ def _absorb_living(local: Local, remote: DirectoryContact, region: str, on_confl
             beaten = [n for n in result.taken if local.base and _is_edit(n, local, region)]
             if beaten:  # on_conflict = remote
                 note = f"upstream's {', '.join(beaten)} was kept, as on_conflict says"
-                moves.append(Move(change.id, Event.GIVE_UP, note))
+                moves.append(Transition(change.id, Event.GIVE_UP, note))
             else:
-                moves.append(Move(change.id, Event.SHOWN))  # upstream has it already
+                moves.append(Transition(change.id, Event.SHOWN))  # upstream has it already
         elif adopted:
-            moves.append(Move(change.id, Event.EDIT, operation=Operation.UPDATE))
+            moves.append(Transition(change.id, Event.EDIT, operation=Operation.UPDATE))
             free.append(change)
         else:
             free.append(change)
     _settle_conflict(local, result.clashes, result.dirty, free, moves, new)
     if result.dirty and not free and not any(m.event is Event.KEEP_LOCAL for m in moves):
         new.append(NewChange(Operation.UPDATE, State.QUEUED))
-    return Absorbed(
+    return Reconciliation(
         base=result.base,
         local=result.local,
         deleted=False,
@@ -308,8 +314,8 @@ def _settle_conflict(
     local: Local,
     clashes: Mapping[str, Clash],
     dirty: tuple[str, ...],
-    free: list[Change],
-    moves: list[Move],
+    free: list[QueuedChange],
+    moves: list[Transition],
     new: list[NewChange],
 ) -> None:
     """Open, update or close the row's conflict; the unlike fields alone belong to it."""
@@ -317,20 +323,22 @@ def _settle_conflict(
     note = f"both sides changed {', '.join(clashes)}"
     if clashes and conflict is not None:
         if dict(conflict.clashes) != dict(clashes):
-            moves.append(Move(conflict.id, Event.CLASH, note, clashes=clashes))
+            moves.append(Transition(conflict.id, Event.CLASH, note, clashes=clashes))
     elif clashes:
         turned = next((c for c in free if c.state is not State.SENDING), None)
         if turned is not None and not dirty:
             moves[:] = [m for m in moves if m.change_id != turned.id]
-            moves.append(Move(turned.id, Event.CLASH, note, clashes=clashes, operation=Operation.UPDATE))
+            moves.append(
+                Transition(turned.id, Event.CLASH, note, clashes=clashes, operation=Operation.UPDATE)
+            )
             free.remove(turned)
         else:
             new.append(NewChange(Operation.UPDATE, State.CONFLICT, clashes, note))
     elif conflict is not None:
         if not set(conflict.clashes) & set(dirty):
-            moves.append(Move(conflict.id, Event.SHOWN))  # alike again
+            moves.append(Transition(conflict.id, Event.SHOWN))  # alike again
         elif free:
-            moves.append(Move(conflict.id, Event.GIVE_UP, f"goes on in change {free[0].id}"))
+            moves.append(Transition(conflict.id, Event.GIVE_UP, f"goes on in change {free[0].id}"))
         else:
-            moves.append(Move(conflict.id, Event.KEEP_LOCAL))
+            moves.append(Transition(conflict.id, Event.KEEP_LOCAL))
             free.append(conflict)

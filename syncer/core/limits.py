@@ -135,7 +135,7 @@ def too_many_deletes(count: int, live: int, max_deletions: float) -> bool:
 
 
 @dataclass(frozen=True, slots=True)
-class Verdict:
+class RemovalDecision:
     """What of a listing's removals and blanks may happen."""
 
     remove: tuple[int, ...]  #: rows that may go
@@ -145,7 +145,7 @@ class Verdict:
     reason: str  #: why they wait; "" when nothing does
 
 
-def judge(
+def decide_removals(
     *,
     live: int,
     listed: int,
@@ -155,7 +155,7 @@ def judge(
     approved: frozenset[tuple[int, str]],
     rejected: frozenset[tuple[int, str]],
     max_deletions: float,
-) -> Verdict:
+) -> RemovalDecision:
     """Divide what a listing would take away into what may go and what waits for a person.
 
     What a person approved goes and what one rejected stays, whatever the limit; the rest is counted
@@ -173,7 +173,7 @@ def judge(
     hold += [one for one in open_blanks if one[1] in breach.blanks]
     allowed = {one for one in blanks if one in approved}
     allowed |= {one for one in open_blanks if one[1] not in breach.blanks}
-    return Verdict(
+    return RemovalDecision(
         remove=tuple(settled if breach.removal else settled + fresh),
         at_once=frozenset(settled),
         blanks=frozenset(allowed),

@@ -12,7 +12,7 @@ from dataclasses import asdict, dataclass
 from hashlib import blake2b
 from struct import Struct
 
-from syncer.core.model import Page, Paging, Position, Verdict
+from syncer.core.model import Page, Paging, Position, Proof
 
 #: A listing ends when this many pages in a row brought nothing that had not come before.
 BARREN_PAGES = 2
@@ -25,7 +25,7 @@ MOST_PAGES = 200_000
 class Certificate:
     """How a listing ended, with the evidence for it."""
 
-    verdict: Verdict
+    verdict: Proof
     reason: str  #: one sentence: why it is not complete; "" when it is
     pages: int  #: pages read, the closing re-read not counted
     rows: int  #: rows that came, one that came twice counted twice
@@ -39,14 +39,14 @@ class Certificate:
     @property
     def complete(self) -> bool:
         """Whether absence from this listing may count for anything."""
-        return self.verdict is Verdict.COMPLETE
+        return self.verdict is Proof.COMPLETE
 
     def evidence(self) -> dict[str, object]:
         """All of it, for the record of the run."""
         return asdict(self) | {"verdict": str(self.verdict)}
 
 
-_ORDER = (Verdict.COMPLETE, Verdict.DRIFTED, Verdict.PARTIAL)
+_ORDER = (Proof.COMPLETE, Proof.DRIFTED, Proof.PARTIAL)
 
 
 def worst(certificates: Iterable[Certificate]) -> Certificate | None:
@@ -315,46 +315,46 @@ class Walk:
             and ({row.key for row in self._first.rows} == {row.key for row in self._reread.rows})
         )
 
-    def _judge(self, total_first: int | None, total_last: int | None, distinct: int) -> tuple[Verdict, str]:
+    def _judge(self, total_first: int | None, total_last: int | None, distinct: int) -> tuple[Proof, str]:
         if self._error:
-            return Verdict.PARTIAL, self._error
+            return Proof.PARTIAL, self._error
         if self._ended_by == "too many pages" or not self._ended_by:
-            return Verdict.PARTIAL, "the listing did not come to an end"
+            return Proof.PARTIAL, "the listing did not come to an end"
         if self._rows and self._unreadable == self._rows:
-            return Verdict.PARTIAL, "not one row of it could be understood"
+            return Proof.PARTIAL, "not one row of it could be understood"
         if self._emptied:
-            return Verdict.PARTIAL, f"after {self._rows} rows the vendor suddenly counted none"
+            return Proof.PARTIAL, f"after {self._rows} rows the vendor suddenly counted none"
         if self._keyless:
-            return Verdict.DRIFTED, f"{self._keyless} rows without a readable identity were set aside"
+            return Proof.DRIFTED, f"{self._keyless} rows without a readable identity were set aside"
         if distinct < self._rows - self._unreadable:
-            return Verdict.DRIFTED, "rows came twice, so that others may have been passed over"
+            return Proof.DRIFTED, "rows came twice, so that others may have been passed over"
         if self._reread is not None and not self._first_page_same():
-            return Verdict.DRIFTED, "the first page had changed when the last one was read"
+            return Proof.DRIFTED, "the first page had changed when the last one was read"
         if self.wants_reread and self._reread is None:
-            return Verdict.DRIFTED, "the first page could not be read again"
+            return Proof.DRIFTED, "the first page could not be read again"
         if not self._has_total or total_first is None:
             return self._judge_without_total()
         if self._counts_pages:
             return self._judge_without_total()  # a count of each page's own rows says nothing of the whole
         if self._total_moved or total_first != total_last:
-            return Verdict.DRIFTED, f"the total moved from {total_first} to {total_last} meanwhile"
+            return Proof.DRIFTED, f"the total moved from {total_first} to {total_last} meanwhile"
         if total_first != self._rows:
             if self._offset is not None and total_first - self._rows == self._offset:
                 return self._judge_without_total()
             if self._rows == 0:
-                return Verdict.PARTIAL, f"the vendor counts {total_first} rows and sent none"
+                return Proof.PARTIAL, f"the vendor counts {total_first} rows and sent none"
             if total_first - self._rows >= self._largest and self._ended_by == "empty page":
                 text = f"the vendor counts {total_first} rows and sent an empty page after {self._rows}"
-                return Verdict.PARTIAL, text
-            return Verdict.DRIFTED, f"the vendor counts {total_first} rows and sent {self._rows}"
-        return Verdict.COMPLETE, ""
+                return Proof.PARTIAL, text
+            return Proof.DRIFTED, f"the vendor counts {total_first} rows and sent {self._rows}"
+        return Proof.COMPLETE, ""
 
-    def _judge_without_total(self) -> tuple[Verdict, str]:
+    def _judge_without_total(self) -> tuple[Proof, str]:
         if self._repeats:
-            return Verdict.DRIFTED, "a page was sent twice, which may hide what follows"
+            return Proof.DRIFTED, "a page was sent twice, which may hide what follows"
         if self._ended_by == "refused past the end":
-            return Verdict.DRIFTED, "the page after a short one was refused, which proves no end"
-        return Verdict.COMPLETE, ""
+            return Proof.DRIFTED, "the page after a short one was refused, which proves no end"
+        return Proof.COMPLETE, ""
 
 
 def _identities(page: Page) -> list[str]:

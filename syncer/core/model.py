@@ -81,7 +81,7 @@ class Paging(StrEnum):
     CURSOR = "cursor"
 
 
-class Verdict(StrEnum):
+class Proof(StrEnum):
     """How a listing ended. Only `COMPLETE` may say that something is gone."""
 
     COMPLETE = "complete"

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 
 @dataclass(frozen=True, slots=True)
-class Leaving:
+class PendingRelease:
     """A contact that has a number upstream and gives it up here: it is deleted, or has another number."""
 
     row: int
@@ -21,13 +21,15 @@ class Leaving:
     takes: str | None = None  #: the number that it takes instead, in E.164
 
 
-def in_the_way(leaving: Mapping[str, Leaving], row: int, number: str | None) -> Sequence[Leaving]:
+def in_the_way(
+    leaving: Mapping[str, PendingRelease], row: int, number: str | None
+) -> Sequence[PendingRelease]:
     """The contacts that have to give up a number before `row` can take this one, the nearest first.
 
     `leaving` is by the number that is given up. Where contacts wait for each other in a circle, the
     lowest row does not wait: upstream may take what it asks for, and its refusal tells a person.
     """
-    chain: list[Leaving] = []
+    chain: list[PendingRelease] = []
     rows = [row]
     holder = leaving.get(number or "")
     while holder is not None and holder.row not in rows:
@@ -39,7 +41,7 @@ def in_the_way(leaving: Mapping[str, Leaving], row: int, number: str | None) -> 
     return chain
 
 
-def waiting_text(chain: Sequence[Leaving]) -> str:
+def waiting_text(chain: Sequence[PendingRelease]) -> str:
     """Why a change waits for others to free its number, and what a person can do."""
     first, last = chain[0], chain[-1]
     if first.for_person:
@@ -55,7 +57,7 @@ def waiting_text(chain: Sequence[Leaving]) -> str:
     return text
 
 
-def held_text(row: int, number: str, holder: int, leaving: Mapping[str, Leaving]) -> str:
+def held_text(row: int, number: str, holder: int, leaving: Mapping[str, PendingRelease]) -> str:
     """Why `row` cannot have a number that `holder` has: it keeps it, or they are to exchange theirs."""
     going = leaving.get(number)
     if going is None or going.row != holder or in_the_way(leaving, row, number):

@@ -11,12 +11,12 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import TypeAlias, assert_never
 
-from syncer.core.contacts import Change, Intent, Local, Move, is_wanted
+from syncer.core.contacts import Intent, Local, QueuedChange, Transition, is_wanted
 from syncer.core.due import has_passed
 from syncer.core.merge import dirty_fields
-from syncer.core.model import Fields, Operation, State, Verdict
+from syncer.core.model import Fields, Operation, Proof, State
 from syncer.core.normalise import phone_digits, phone_problem, says_the_same, to_e164
-from syncer.core.numbers import Leaving, waiting_text
+from syncer.core.numbers import PendingRelease, waiting_text
 from syncer.core.queue import OPEN, Event
 
 #: Most contacts that one write call takes (v3 `/contact/add`, `/update`, `/delete`).
@@ -55,7 +55,7 @@ class Due:
 class Send:
     """Goes out; `fields` are exactly what is sent, `contact_id` left out."""
 
-    change: Change
+    change: QueuedChange
     operation: Operation
     contact_id: str | None
     fields: Mapping[str, str]
@@ -64,11 +64,11 @@ class Send:
 
 
 @dataclass(frozen=True, slots=True)
-class Step:
+class Settle:
     """Moves the change without sending anything."""
 
-    change: Change
-    move: Move
+    change: QueuedChange
+    move: Transition
     revive: bool = False  #: a delete that cannot be: the row returns
     gone: bool = False  #: upstream no longer has the contact, which decides on all changes of the row
     show: tuple[str, ...] = ()  #: fields that take upstream's value back
@@ -78,38 +78,40 @@ class Step:
 class Wait:
     """Stays as it is, with the reason a person may read."""
 
-    change: Change
+    change: QueuedChange
     why: str
     look_again: bool = False  #: a second look, two seconds later, may settle it now
     for_person: bool = False  #: until a person decides on another change: looks cannot help
 
 
-Decision: TypeAlias = Send | Step | Wait
+PushDecision: TypeAlias = Send | Settle | Wait
 
 
 @dataclass(frozen=True, slots=True)
-class Look:
+class Observation:
     """What a look into the directory can prove about one row."""
 
-    listing: Verdict | None  #: of the directory listing that was read, if one was
+    listing: Proof | None  #: of the directory listing that was read, if one was
     seen: bool  #: the row's contact was shown
     gone: bool = False  #: proven absent: by a complete listing, and by its own id where that works
     looks: int = 1  #: complete listings since the last request went out, two seconds apart
 
 
 @dataclass(frozen=True, slots=True)
-class Context:
+class PushContext:
     """What else the decision rests on."""
 
     now: datetime
     region: str
     holder: int | None = None  #: another live row of the account with this number
-    in_the_way: Sequence[Leaving] = ()  #: contacts that have to give up a number before this one is free
+    in_the_way: Sequence[
+        PendingRelease
+    ] = ()  #: contacts that have to give up a number before this one is free
     pushed: Sequence[Mapping[str, str]] = ()  #: fields of this row's done changes within a day
     too_many_deletes: bool = False
 
 
-def decide(change: Change, local: Local, look: Look, ctx: Context) -> Decision:
+def decide(change: QueuedChange, local: Local, look: Observation, ctx: PushContext) -> PushDecision:
     """What becomes of one queued or unknown change."""
     if change.operation is Operation.DELETE:
         return _decide_delete(change, local, look, ctx)
@@ -120,31 +122,35 @@ def decide(change: Change, local: Local, look: Look, ctx: Context) -> Decision:
     return _decide_add(change, local, look, ctx)
 
 
-def _decide_overtaken(change: Change, local: Local, look: Look, ctx: Context) -> Decision:
+def _decide_overtaken(
+    change: QueuedChange, local: Local, look: Observation, ctx: PushContext
+) -> PushDecision:
     """An add or update of a contact that was deleted here meanwhile."""
     if change.state is not State.UNKNOWN or local.contact_id is not None:
-        return Step(change, Move(change.id, Event.GIVE_UP, "the contact was deleted"))
+        return Settle(change, Transition(change.id, Event.GIVE_UP, "the contact was deleted"))
     why = "its answer was lost and the contact is deleted here: looking for it upstream"
     accepted = [i for i in local.intents if i.operation is Operation.ADD and i.answer == "accepted"]
-    if look.listing is not Verdict.COMPLETE or look.seen:
+    if look.listing is not Proof.COMPLETE or look.seen:
         return Wait(change, why)
     if accepted and not has_passed(PATIENCE, accepted[-1].sent_at, ctx.now):
         return Wait(change, why)
     if look.looks < 2:
         return Wait(change, why, look_again=True)
-    return Step(change, Move(change.id, Event.GIVE_UP, "the contact was deleted, and never reached upstream"))
+    return Settle(
+        change, Transition(change.id, Event.GIVE_UP, "the contact was deleted, and never reached upstream")
+    )
 
 
-def _refuse(change: Change, text: str, *, revive: bool = False) -> Step:
-    return Step(change, Move(change.id, Event.REFUSED, text), revive=revive)
+def _refuse(change: QueuedChange, text: str, *, revive: bool = False) -> Settle:
+    return Settle(change, Transition(change.id, Event.REFUSED, text), revive=revive)
 
 
-def _behind(change: Change, chain: Sequence[Leaving]) -> Wait:
+def _behind(change: QueuedChange, chain: Sequence[PendingRelease]) -> Wait:
     return Wait(change, waiting_text(chain), for_person=chain[-1].for_person)
 
 
-def _gone(change: Change) -> Step:
-    return Step(change, Move(change.id, Event.SHOWN), gone=True)
+def _gone(change: QueuedChange) -> Settle:
+    return Settle(change, Transition(change.id, Event.SHOWN), gone=True)
 
 
 def _phone_problem(text: str, region: str) -> str:
@@ -169,15 +175,15 @@ def _wire(name: str, value: str, region: str) -> str:
     return phone_digits(e164) if e164 else value
 
 
-def _decide_add(change: Change, local: Local, look: Look, ctx: Context) -> Decision:
+def _decide_add(change: QueuedChange, local: Local, look: Observation, ctx: PushContext) -> PushDecision:
     region = ctx.region
     if local.base is not None and not dirty_fields(local.base, local.fields, region):
-        return Step(change, Move(change.id, Event.GIVE_UP, "undone before it was sent"))
+        return Settle(change, Transition(change.id, Event.GIVE_UP, "undone before it was sent"))
     intents = [i for i in local.intents if i.operation is Operation.ADD]
     unanswered = [i for i in intents if i.answer is None]
     accepted = [i for i in intents if i.answer == "accepted"]
     if local.contact_id is not None:  # brought back after upstream had lost it: its old id is worth nothing
-        if look.seen or look.listing in (None, Verdict.PARTIAL):
+        if look.seen or look.listing in (None, Proof.PARTIAL):
             return Wait(change, "waits for a look into the directory")
         return _gone(change)
     if accepted:
@@ -189,13 +195,13 @@ def _decide_add(change: Change, local: Local, look: Look, ctx: Context) -> Decis
     if look.seen and local.contact_id is None:
         return Wait(change, "found upstream: taken over at the next look")
     if unanswered:
-        if look.listing is not Verdict.COMPLETE:
+        if look.listing is not Proof.COMPLETE:
             return Wait(change, "its answer was lost: waiting for a complete listing to look it up in")
         if look.looks < 2:
             return Wait(
                 change, "its answer was lost and it does not show: looking once more", look_again=True
             )
-    elif look.listing in (None, Verdict.PARTIAL):
+    elif look.listing in (None, Proof.PARTIAL):
         return Wait(change, "waits for a look into the directory")
     problem = _phone_problem(local.fields.phone_no, region)
     if problem:
@@ -218,7 +224,7 @@ def _decide_add(change: Change, local: Local, look: Look, ctx: Context) -> Decis
     return Send(change, Operation.ADD, None, fields, to_e164(local.fields.phone_no, region), local.fields)
 
 
-def _decide_update(change: Change, local: Local, look: Look, ctx: Context) -> Decision:
+def _decide_update(change: QueuedChange, local: Local, look: Observation, ctx: PushContext) -> PushDecision:
     assert local.base is not None
     if look.gone and is_wanted(local, ctx.region, ctx.now):
         return _gone(change)
@@ -229,7 +235,7 @@ def _decide_update(change: Change, local: Local, look: Look, ctx: Context) -> De
     if not dirty:
         conflict = next(iter(local.open(State.CONFLICT)), None)
         note = "undone before it was sent" if conflict is None else f"part of conflict {conflict.id}"
-        return Step(change, Move(change.id, Event.GIVE_UP, note), show=_respelled(local))
+        return Settle(change, Transition(change.id, Event.GIVE_UP, note), show=_respelled(local))
     problem = _phone_problem(local.fields.phone_no, ctx.region) if "phone_no" in dirty else ""
     if problem:
         return _refuse(change, problem)
@@ -243,11 +249,11 @@ def _decide_update(change: Change, local: Local, look: Look, ctx: Context) -> De
         del fields["phone_no"]  # the others need not wait for it
         if not fields:
             return _behind(change, ctx.in_the_way)
-    stubborn = _stubborn(change, local, fields, ctx.now)
+    stubborn = _ignored_by_upstream(change, local, fields, ctx.now)
     if stubborn:
         names = ", ".join(stubborn)
         text = f"{names}: upstream accepted the change and goes on showing the old value, which stands here again"
-        return Step(change, Move(change.id, Event.REFUSED, text), show=stubborn)
+        return Settle(change, Transition(change.id, Event.REFUSED, text), show=stubborn)
     worn_out = [
         name
         for name, value in fields.items()
@@ -259,7 +265,7 @@ def _decide_update(change: Change, local: Local, look: Look, ctx: Context) -> De
         del fields[name]
     if own and not fields:
         text = f"upstream keeps its own spelling of {', '.join(own)}, which the row shows again"
-        return Step(change, Move(change.id, Event.GIVE_UP, text), show=tuple(own))
+        return Settle(change, Transition(change.id, Event.GIVE_UP, text), show=tuple(own))
     flips = ", ".join(name for name in worn_out if name not in own)
     if flips:
         text = (
@@ -282,7 +288,9 @@ def _respelled(local: Local) -> tuple[str, ...]:
     )
 
 
-def _stubborn(change: Change, local: Local, fields: Mapping[str, str], now: datetime) -> tuple[str, ...]:
+def _ignored_by_upstream(
+    change: QueuedChange, local: Local, fields: Mapping[str, str], now: datetime
+) -> tuple[str, ...]:
     """Fields that upstream has accepted so often that another try would not help.
 
     A cleared field that comes back after two accepted tries is taken at upstream's word (the vendor
@@ -301,7 +309,7 @@ def _stubborn(change: Change, local: Local, fields: Mapping[str, str], now: date
     return tuple(out)
 
 
-def _decide_delete(change: Change, local: Local, look: Look, ctx: Context) -> Decision:
+def _decide_delete(change: QueuedChange, local: Local, look: Observation, ctx: PushContext) -> PushDecision:
     if local.source == "user_list":
         text = "the contact stands in the user's own list only, and there is no call to delete it there: it returns"
         return _refuse(change, text, revive=True)
@@ -312,16 +320,16 @@ def _decide_delete(change: Change, local: Local, look: Look, ctx: Context) -> De
     if local.contact_id is None:
         if local.open(State.SENDING, State.UNKNOWN):
             return Wait(change, "waits until its lost add is settled")
-        return Step(change, Move(change.id, Event.GIVE_UP, "it never reached upstream"))
+        return Settle(change, Transition(change.id, Event.GIVE_UP, "it never reached upstream"))
     if look.gone:
         return _gone(change)
     if not look.seen:
         return Wait(change, "waits for a look into the directory")
     if not local.deleted:
-        return Step(change, Move(change.id, Event.GIVE_UP, "the contact was brought back"))
+        return Settle(change, Transition(change.id, Event.GIVE_UP, "the contact was brought back"))
     newest = max(one.id for one in local.open(*OPEN, delete=True))
     if newest != change.id:  # it was brought back in between, which ended what was approved before
-        return Step(change, Move(change.id, Event.GIVE_UP, f"goes on in change {newest}"))
+        return Settle(change, Transition(change.id, Event.GIVE_UP, f"goes on in change {newest}"))
     accepted = [i for i in local.intents if i.operation is Operation.DELETE and i.answer == "accepted"]
     if accepted and not has_passed(LAG, accepted[-1].sent_at, ctx.now):
         return Wait(change, "accepted; waiting for the directory to stop showing it")
@@ -329,13 +337,13 @@ def _decide_delete(change: Change, local: Local, look: Look, ctx: Context) -> De
         why = (
             "more deletes at once than max_deletions allows" if ctx.too_many_deletes else "found by the scan"
         )
-        return Step(
-            change, Move(change.id, Event.HOLD, f"{why}: `syncer queue approve {change.id}` lets it go")
+        return Settle(
+            change, Transition(change.id, Event.HOLD, f"{why}: `syncer queue approve {change.id}` lets it go")
         )
     return Send(change, Operation.DELETE, local.contact_id, {})
 
 
-def one_a_row(decisions: Sequence[Decision]) -> list[Decision]:
+def newest_per_row(decisions: Sequence[PushDecision]) -> list[PushDecision]:
     """Let only the newest change of a row act: what is sent holds all that the row says by then.
 
     Two of them stand beside each other when a row was edited while the outcome of an earlier change
@@ -343,22 +351,24 @@ def one_a_row(decisions: Sequence[Decision]) -> list[Decision]:
     """
     acting = [d for d in decisions if not isinstance(d, Wait) and d.change.operation is not Operation.DELETE]
     newest = {d.change.contact_row: d.change.id for d in sorted(acting, key=lambda d: d.change.id)}
-    out: list[Decision] = []
+    out: list[PushDecision] = []
     for decision in decisions:
         change = decision.change
         heir = newest.get(change.contact_row, change.id)
         if (
             change.operation is Operation.DELETE
             or change.id >= heir
-            or (isinstance(decision, Step) and decision.move.event is Event.GIVE_UP)
+            or (isinstance(decision, Settle) and decision.move.event is Event.GIVE_UP)
         ):
             out.append(decision)
         else:
-            out.append(Step(change, Move(change.id, Event.GIVE_UP, f"goes on in change {heir}")))
+            out.append(Settle(change, Transition(change.id, Event.GIVE_UP, f"goes on in change {heir}")))
     return out
 
 
-def still_so(send: Send, state: State, contact_id: str | None, fields: Fields, *, deleted: bool) -> bool:
+def is_still_wanted(
+    send: Send, state: State, contact_id: str | None, fields: Fields, *, deleted: bool
+) -> bool:
     """Whether what was decided may go out: nobody settled it, nor edited the row, meanwhile.
 
     A row that was edited is decided on anew: what a person has just undone must not go out.

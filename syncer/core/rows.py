@@ -26,26 +26,26 @@ class Stored(NamedTuple):
 
 
 @dataclass(frozen=True, slots=True)
-class Same:
+class RowUnchanged:
     """Nothing to write."""
 
     id: int
 
 
 @dataclass(frozen=True, slots=True)
-class Insert:
+class RowInsert:
     """A row that the mirror did not have."""
 
 
 @dataclass(frozen=True, slots=True)
-class Remove:
+class RowRemoval:
     """The vendor itself says that the row is deleted."""
 
     id: int
 
 
 @dataclass(frozen=True, slots=True)
-class Change:
+class RowUpdate:
     """A row that differs.
 
     `changes` by column: (old, new). Without any, only `raw` or a vendor stamp differs: stored, but
@@ -59,7 +59,7 @@ class Change:
     volatile: frozenset[str] = frozenset()
 
 
-Decision: TypeAlias = Same | Insert | Remove | Change
+RowDecision: TypeAlias = RowUnchanged | RowInsert | RowRemoval | RowUpdate
 
 
 def is_blank(value: Value) -> bool:
@@ -74,18 +74,18 @@ def decide_row(
     content: tuple[str, ...],
     stamps: frozenset[str],
     ignored: frozenset[str],
-) -> Decision:
+) -> RowDecision:
     """Compare one listed row with what is stored.
 
     `stamps` are columns that are no content of their own; `ignored` vendor fields that were found to
     change on every read.
     """
     if stored is None:
-        return Same(0) if row.deleted_at else Insert()
+        return RowUnchanged(0) if row.deleted_at else RowInsert()
     if row.deleted_at:
-        return Same(stored.id) if stored.deleted_at else Remove(stored.id)
+        return RowUnchanged(stored.id) if stored.deleted_at else RowRemoval(stored.id)
     if stored.raw == row.raw and not stored.deleted_at:
-        return Same(stored.id)
+        return RowUnchanged(stored.id)
     changes: dict[str, tuple[Value, Value]] = {}
     stamped: dict[str, tuple[Value, Value]] = {}
     for column in content:
@@ -96,14 +96,14 @@ def decide_row(
             continue  # derived: it goes with the number it is derived from
         (stamped if column in stamps else changes)[column] = (old, new)
     if stored.deleted_at:
-        return Change(stored.id, changes | stamped, restores=True)
+        return RowUpdate(stored.id, changes | stamped, restores=True)
     if changes:
         blanks = tuple(c for c, (old, new) in changes.items() if is_blank(new) and not is_blank(old))
-        return Change(stored.id, changes | stamped, blanks)
+        return RowUpdate(stored.id, changes | stamped, blanks)
     differing = differing_fields(stored.raw, row.raw)
     if differing <= ignored:
-        return Same(stored.id)
-    return Change(stored.id, volatile=differing - ignored)
+        return RowUnchanged(stored.id)
+    return RowUpdate(stored.id, volatile=differing - ignored)
 
 
 def combine(copies: Sequence[Row], newest_by: str | None) -> Row:

@@ -17,7 +17,7 @@ Place: TypeAlias = str
 #: What the documentation says of a field: its kinds (`text|null`), and `?` in front where it may be absent.
 Promise: TypeAlias = str
 
-Verdict = Literal["as documented", "another kind", "missing", "not documented"]
+FieldFinding = Literal["as documented", "another kind", "missing", "not documented"]
 
 #: Names that may stand in a report. A key may be somebody's name or number where a vendor files by it.
 _PLAIN_NAME = re.compile(r"[a-z][A-Za-z_]{0,39}[0-9]?")
@@ -67,7 +67,7 @@ class Line:
     """One field: what was promised, what came."""
 
     place: Place
-    verdict: Verdict
+    verdict: FieldFinding
     promised: Promise  #: "" where nothing is
     seen: tuple[tuple[str, int], ...]  #: kind -> how often, the most frequent first
     absent: int  #: objects that lack it
@@ -85,7 +85,7 @@ def _line(shape: Shape, place: Place, promise: Promise) -> Line:
     is_field = not place.endswith("[]") and place != ""
     absent = max(0, shape.objects[_parent(place)] - seen.total()) if is_field else 0
     expected = _kinds(promise)
-    verdict: Verdict = "as documented"
+    verdict: FieldFinding = "as documented"
     if not promise:
         verdict = "not documented"
     elif any(kind.partition(":")[0] not in expected for kind in seen):

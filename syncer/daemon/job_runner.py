@@ -17,7 +17,7 @@ from syncer.core.normalise import utc_text
 from syncer.core.push import LONGEST_RETRY
 from syncer.daemon.attention import Attention
 from syncer.daemon.schedule import Monotonic, Schedule
-from syncer.daemon.worker import Credentials, Surroundings, Worker
+from syncer.daemon.worker import Credentials, Worker, WorkerContext
 from syncer.errors import StoreError, SyncerError
 from syncer.locks import Locks
 from syncer.logs import Edges
@@ -55,7 +55,7 @@ class Crew:
         self._attention = attention
         self._due: dict[str, str | None] = {}  #: account -> when its next waiting change is due
         self._tasks: list[asyncio.Task[None]] = []
-        around = Surroundings(
+        around = WorkerContext(
             locks=locks,
             edges=edges,
             log=env.log,
@@ -157,7 +157,7 @@ class Crew:
 
 
 def _worker(
-    env: Env, spec: JobSpec, around: Surroundings, logins: dict[str, Credentials], run_job: RunJob
+    env: Env, spec: JobSpec, around: WorkerContext, logins: dict[str, Credentials], run_job: RunJob
 ) -> Worker:
     source: Any = (env.telecmi if spec.provider == "telecmi" else env.smartflo)[spec.account]
     # TeleCMI's voicemail has credentials of its own; whatever else an account does shares its login.
@@ -167,7 +167,7 @@ def _worker(
         around,
         lock=jobs.lock_name(spec),
         run_job=partial(_call, run_job, env, spec),
-        deadline=source.door.deadline,
+        deadline=source.api.deadline,
         credentials=logins.setdefault(key, Credentials(key)),
         push=spec.job == push.JOB,
     )

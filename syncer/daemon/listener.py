@@ -1,4 +1,4 @@
-"""The socket of the pages: uvicorn behind a door that lets no client take what the jobs need.
+"""The socket of the pages: uvicorn behind a gate that lets no client take what the jobs need.
 
 At most `MOST` are open, fewer where the process may have few file descriptors. A request has to
 arrive within a few seconds. Where there is no room, whoever has waited longest without a request makes way, so

@@ -61,7 +61,7 @@ class Pages:
             task.cancel()
 
     def keep(self, env: Env) -> None:
-        """The doors of this one are about to close: what they counted stays counted."""
+        """The clients of this one are about to close: what they counted stays counted."""
         self._spent = self._by_account(env)
 
     async def health(self) -> tuple[bool, dict[str, Any]]:
@@ -99,10 +99,10 @@ class Pages:
         return metrics.render(read, self._totals, live)
 
     def _by_account(self, env: Env) -> Spent:
-        doors = {("telecmi", name): source.door for name, source in env.telecmi.items()}
-        doors |= {("smartflo", name): source.door for name, source in env.smartflo.items()}
+        clients = {("telecmi", name): source.api for name, source in env.telecmi.items()}
+        clients |= {("smartflo", name): source.api for name, source in env.smartflo.items()}
         out = dict(self._spent)
-        for key, door in doors.items():
+        for key, api in clients.items():
             requests, waits = out.get(key, (0, 0.0))
-            out[key] = (requests + door.requests, waits + door.waits)
+            out[key] = (requests + api.requests, waits + api.waits)
         return out

@@ -38,7 +38,7 @@ class Credentials:
 
 
 @dataclass(slots=True)
-class Surroundings:
+class WorkerContext:
     """What every worker needs of the daemon around it."""
 
     locks: Locks
@@ -66,7 +66,7 @@ class Worker:
     def __init__(
         self,
         spec: JobSpec,
-        around: Surroundings,
+        around: WorkerContext,
         *,
         lock: str,
         run_job: Callable[[], Awaitable[Run]],

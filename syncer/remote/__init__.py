@@ -1,4 +1,4 @@
-"""HTTP and nothing else: one door for all calls, and one adapter a vendor.
+"""HTTP and nothing else: one client for all calls, and one adapter per vendor.
 
 What is done with the rows is left to `sync`; nothing of httpx leaves this package.
 """

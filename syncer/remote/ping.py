@@ -9,7 +9,7 @@ from urllib.parse import urlsplit
 
 from syncer.core.secret import Secret
 from syncer.errors import BadAnswerError, TransientError
-from syncer.remote.http import Door
+from syncer.remote.client import ApiClient
 from syncer.remote.wire import Answer, Call
 
 #: Seconds for one try.
@@ -25,7 +25,7 @@ class Pinger:
         self._call = Call(
             name="ping_url", method="GET", path=f"{path}?{parts.query}" if parts.query else path
         )
-        self._door = Door(
+        self._api = ApiClient(
             source="monitor",
             base_url=f"{parts.scheme}://{parts.netloc}",
             requests_per_second=1.0,
@@ -35,11 +35,11 @@ class Pinger:
 
     async def ping(self) -> None:
         """Call it; any 2xx is an answer. Raises RemoteError."""
-        await self._door.call(self._call, self._judge)
+        await self._api.call(self._call, self._judge)
 
     async def aclose(self) -> None:
         """Close the connection."""
-        await self._door.aclose()
+        await self._api.aclose()
 
     def _judge(self, call: Call, answer: Answer) -> None:
         if answer.ok:

@@ -9,7 +9,7 @@ import asyncio
 from collections.abc import Awaitable, Callable
 
 from syncer.errors import AuthError, PermissionDeniedError, RejectedError
-from syncer.remote.http import Door
+from syncer.remote.client import ApiClient
 from syncer.remote.tokens import Token, TokenStore
 from syncer.remote.wire import Answer
 
@@ -26,7 +26,7 @@ class Session:
 
     def __init__(
         self,
-        door: Door,
+        api: ApiClient,
         store: TokenStore,
         *,
         source: str,
@@ -38,7 +38,7 @@ class Session:
     ) -> None:
         self.credentials = credentials
         self.days_left: int | None = None  #: until the password expires, where a login said so
-        self._door = door
+        self._api = api
         self._store = store
         self._source = source
         self._given = given
@@ -91,7 +91,7 @@ class Session:
         return self._store.get(self._source, *self.credentials)
 
     def _usable(self, kept: Token | None) -> bool:
-        return kept is not None and kept.usable(self._door.now(), self._margin)
+        return kept is not None and kept.usable(self._api.now(), self._margin)
 
     async def _token(self, name: str) -> tuple[str, bool]:
         """The token to begin with, and whether it comes from a login made just now."""
@@ -109,7 +109,7 @@ class Session:
             text = "the token was refused" if refused else "there is no token"
             text += f", and there is no login to get another: set a valid token, or {self._keys}"
             raise AuthError(self._source, name, text)
-        async with self._logging_in, self._store.turn(self._source, self._door.sleep):
+        async with self._logging_in, self._store.turn(self._source, self._api.sleep):
             kept = self._kept()
             is_fresh = kept is None or kept.text == refused or not self._usable(kept)
             if kept is None or is_fresh:

@@ -16,7 +16,7 @@ from syncer.core.normalise import canonical_id, to_e164
 from syncer.core.retry import parse_ist
 from syncer.errors import AuthError, BadAnswerError
 from syncer.remote import rows as read
-from syncer.remote.http import Door
+from syncer.remote.client import ApiClient
 from syncer.remote.response_errors import broken, judge_status, misshapen, overloaded
 from syncer.remote.session import Session
 from syncer.remote.tokens import LONGEST_LIFE, Lockout, Token, TokenStore
@@ -59,7 +59,7 @@ class Smartflo:
 
     def __init__(
         self,
-        door: Door,
+        api: ApiClient,
         *,
         email: str | None,
         password: str | None,
@@ -69,15 +69,15 @@ class Smartflo:
         source: str,
     ) -> None:
         self.source = source
-        self._door = door
+        self._api = api
         self._region = region
         self._tokens = tokens
         self._session = Session(
-            door,
+            api,
             tokens,
             source=source,
             given=_bare(token) if token else None,
-            credentials=(door.base_url, email or "", password or ""),
+            credentials=(api.base_url, email or "", password or ""),
             keys="email and password",
             margin=_MARGIN,
             log_in=self._log_in,
@@ -151,7 +151,7 @@ class Smartflo:
             text = "the token holds characters that cannot be sent; paste it anew"
             raise AuthError(self.source, name, text)
         headers = {"Authorization": f"Bearer {token}"}
-        return await self._door.call(Call(name, "GET", name, params=params, headers=headers), self._judge)
+        return await self._api.call(Call(name, "GET", name, params=params, headers=headers), self._judge)
 
     # -- the token ---------------------------------------------------------------------------------
 
@@ -165,7 +165,7 @@ class Smartflo:
         payload = {"email": email, "password": password}
         call = Call(LOGIN, "POST", LOGIN, json=payload, unsure_once=True)
         try:
-            answer = await self._door.call(call, self._judge_login)
+            answer = await self._api.call(call, self._judge_login)
         except AuthError as refusal:
             raise self._note_refusal(refusal, before) from None
         return self._read_login(answer)
@@ -179,7 +179,7 @@ class Smartflo:
             )
         lives = read.integer(body.get("expires_in"))
         seconds = 3600 if lives is None or not 0 < lives < 10**9 else lives
-        expires_at = self._door.now() + min(timedelta(seconds=seconds), LONGEST_LIFE)
+        expires_at = self._api.now() + min(timedelta(seconds=seconds), LONGEST_LIFE)
         return Token(_bare(text), expires_at, read.integer(body.get("number_of_days_left")))
 
     def _check_lockout(self, name: str) -> int:
@@ -189,7 +189,7 @@ class Smartflo:
             lockout = self._tokens.lockout(self.source, binding)
             if lockout is None:
                 continue
-            if time_left(lockout.until, self._door.now(), longest):
+            if time_left(lockout.until, self._api.now(), longest):
                 text = f"no login before {lockout.until:%Y-%m-%d %H:%M:%S} UTC, as the last one was refused"
                 raise AuthError(self.source, name, text, locked_until=lockout.until)
             return lockout.refusals
@@ -197,7 +197,7 @@ class Smartflo:
 
     def _note_refusal(self, refusal: AuthError, before: int) -> AuthError:
         """Remember, for other processes too, until when no login may be tried."""
-        now = self._door.now()
+        now = self._api.now()
         until = refusal.locked_until
         binding: tuple[str, ...] = self._session.credentials[:2]
         if until is None or until <= now:

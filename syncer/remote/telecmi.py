@@ -14,8 +14,8 @@ from syncer.core.normalise import to_e164, utc_text, written_like
 from syncer.core.received import StampSource, read_stamps, read_time, received_ms
 from syncer.errors import AuthError, BadAnswerError, PermissionDeniedError, RejectedError
 from syncer.remote import rows as read
+from syncer.remote.client import ApiClient
 from syncer.remote.error_text import named_field, with_vendor_text
-from syncer.remote.http import Door
 from syncer.remote.response_errors import broken, judge_status, misshapen, overloaded
 from syncer.remote.rows import UnreadableRowError
 from syncer.remote.session import Session
@@ -63,7 +63,7 @@ class Telecmi:
 
     def __init__(
         self,
-        door: Door,
+        api: ApiClient,
         *,
         app_id: int | str | None,
         secret: str | None,
@@ -75,17 +75,17 @@ class Telecmi:
         source: str,
     ) -> None:
         self.source = source
-        self._door = door
+        self._api = api
         self._app_id = read.integer_or_text(app_id)
         self._secret = secret
         self._region = region
         self._id_sample = ""  #: the last contact_id, as the directory wrote it
         self._session = Session(
-            door,
+            api,
             tokens,
             source=source,
             given=token or None,
-            credentials=(door.base_url, user_id or "", password or ""),
+            credentials=(api.base_url, user_id or "", password or ""),
             keys="user_id and password",
             margin=_MARGIN,
             log_in=self._log_in,
@@ -152,10 +152,10 @@ class Telecmi:
             "end_date": end_ms,
             "page": page,
         }
-        answer = await self._door.call(Call(VOICEMAIL, "POST", VOICEMAIL, json=payload), self._judge)
+        answer = await self._api.call(Call(VOICEMAIL, "POST", VOICEMAIL, json=payload), self._judge)
         body, rows = self._list(answer, VOICEMAIL, "voicemail", page)
         total = read.count(body.get("count"))
-        seen = round((answer.server_date or self._door.now()).timestamp() * 1000)
+        seen = round((answer.server_date or self._api.now()).timestamp() * 1000)
         row = partial(self._voicemail_row, clock, seen)
         return read.read_page(rows, row, total=total, server_date=answer.server_date)
 
@@ -204,17 +204,17 @@ class Telecmi:
 
     async def _with_token(self, name: str, token: str, payload: Mapping[str, object], write: bool) -> Answer:
         call = Call(name, "POST", name, json={"token": token, **payload}, write=write)
-        return await self._door.call(call, self._judge)
+        return await self._api.call(call, self._judge)
 
     async def _log_in(self, name: str) -> Token:
         del name
         _, user_id, password = self._session.credentials
         payload = {"id": user_id, "password": password}
-        answer = await self._door.call(Call(LOGIN, "POST", LOGIN, json=payload), self._judge)
+        answer = await self._api.call(Call(LOGIN, "POST", LOGIN, json=payload), self._judge)
         token = answer.body.get("token") if isinstance(answer.body, dict) else None
         if not isinstance(token, str) or not token:
             raise BadAnswerError(self.source, LOGIN, "the login was accepted, but its answer has no token")
-        return Token(read.text(token) or "", self._door.now() + LONGEST_LIFE)
+        return Token(read.text(token) or "", self._api.now() + LONGEST_LIFE)
 
     # -- the envelope ------------------------------------------------------------------------------
 

@@ -1,4 +1,4 @@
-"""What goes through the door: a call, its answer, and the bytes of a body read as JSON.
+"""What goes through the api: a call, its answer, and the bytes of a body read as JSON.
 
 Whether an answer means success is left to the vendors' adapters, which know their envelopes.
 """

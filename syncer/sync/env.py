@@ -18,7 +18,7 @@ from syncer.clock import Clock
 from syncer.config import Settings, SmartfloAccount, TelecmiAccount
 from syncer.core.normalise import utc_text
 from syncer.logs import get_logger, register_secret
-from syncer.remote.http import Door
+from syncer.remote.client import ApiClient
 from syncer.remote.smartflo import Smartflo
 from syncer.remote.telecmi import Telecmi
 from syncer.remote.tokens import TokenStore
@@ -77,7 +77,7 @@ class TelecmiSource:
     """A TeleCMI account, ready to be asked."""
 
     account: TelecmiAccount
-    door: Door
+    api: ApiClient
     client: Telecmi
 
 
@@ -86,7 +86,7 @@ class SmartfloSource:
     """A Smartflo account, ready to be asked."""
 
     account: SmartfloAccount
-    door: Door
+    api: ApiClient
     client: Smartflo
 
 
@@ -140,12 +140,12 @@ class Env:
 
     async def aclose(self) -> None:
         """Close every connection to a vendor."""
-        for door in self.doors():
-            await door.aclose()
+        for api in self.api_clients():
+            await api.aclose()
 
-    def doors(self) -> list[Door]:
-        """The doors of all accounts."""
-        return [s.door for s in self.telecmi.values()] + [s.door for s in self.smartflo.values()]
+    def api_clients(self) -> list[ApiClient]:
+        """The clients of all accounts."""
+        return [s.api for s in self.telecmi.values()] + [s.api for s in self.smartflo.values()]
 
 
 def build(
@@ -167,8 +167,8 @@ def build(
     return Env(settings, Store(db, executor), clock, telecmi, smartflo)
 
 
-def _door(account: TelecmiAccount | SmartfloAccount, clock: Clock, transport: Any) -> Door:
-    return Door(
+def _api(account: TelecmiAccount | SmartfloAccount, clock: Clock, transport: Any) -> ApiClient:
+    return ApiClient(
         source=account.label,
         base_url=account.base_url,
         requests_per_second=account.requests_per_second,
@@ -184,10 +184,10 @@ def _door(account: TelecmiAccount | SmartfloAccount, clock: Clock, transport: An
 
 def _telecmi(
     account: TelecmiAccount, clock: Clock, tokens: TokenStore, transport: Any
-) -> tuple[Door, Telecmi]:
-    door = _door(account, clock, transport)
+) -> tuple[ApiClient, Telecmi]:
+    api = _api(account, clock, transport)
     client = Telecmi(
-        door,
+        api,
         app_id=account.app_id,
         secret=account.secret.reveal() if account.secret else None,
         user_id=account.user_id,
@@ -197,15 +197,15 @@ def _telecmi(
         tokens=tokens,
         source=account.label,
     )
-    return door, client
+    return api, client
 
 
 def _smartflo(
     account: SmartfloAccount, clock: Clock, tokens: TokenStore, transport: Any
-) -> tuple[Door, Smartflo]:
-    door = _door(account, clock, transport)
+) -> tuple[ApiClient, Smartflo]:
+    api = _api(account, clock, transport)
     client = Smartflo(
-        door,
+        api,
         email=account.email,
         password=account.password.reveal() if account.password else None,
         token=account.token.reveal() if account.token else None,
@@ -213,4 +213,4 @@ def _smartflo(
         tokens=tokens,
         source=account.label,
     )
-    return door, client
+    return api, client

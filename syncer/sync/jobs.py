@@ -64,7 +64,7 @@ async def run_job(env: Env, spec: JobSpec, *, full: bool = False, person: bool =
         else:
             await _SMARTFLO_RUNS[spec.job](run, source)
 
-    run = Run(env, spec.job, spec.account, source.door, full=full, person=person)
+    run = Run(env, spec.job, spec.account, source.api, full=full, person=person)
     return await perform(run, body)
 
 
@@ -106,8 +106,8 @@ async def run_all(env: Env, chosen: Sequence[JobSpec], *, full: bool, person: bo
                     return  # nothing more is written into a file that is full or damaged
 
     if person:
-        for door in env.doors():
-            door.set_patience(PATIENCE)
+        for api in env.api_clients():
+            api.set_patience(PATIENCE)
     async with asyncio.TaskGroup() as tasks:
         for label in dict.fromkeys(spec.label for spec in chosen):
             tasks.create_task(run_account(label))
@@ -197,8 +197,8 @@ async def on_a_copy(
         try:
             env = build(settings, db, clock or SystemClock())
             env.progress = progress
-            for door in env.doors():
-                door.set_patience(PATIENCE)
+            for api in env.api_clients():
+                api.set_patience(PATIENCE)
             try:
                 return await work(env)
             finally:

@@ -8,13 +8,13 @@ from __future__ import annotations
 from collections import Counter
 
 from syncer.core.listing import Certificate, Walk
-from syncer.core.model import Verdict
+from syncer.core.model import Proof
 from syncer.store.db.tables import Mirror
 from syncer.store.read import feed
 from syncer.store.write.mirror import MirrorReconciler
 from syncer.store.write.reconciler import Context, Reconciler
 from syncer.sync.pager import Fetch, read_listing
-from syncer.sync.removals import Ask, settle
+from syncer.sync.removals import Ask, apply_removals
 from syncer.sync.run import Run
 
 #: A vendor field that alone changed in most rows on this many reads in a row is left out.
@@ -55,13 +55,13 @@ async def pull(
     run.judge(table, certificate, whole=whole)
     unseen: list[int] = []
     deleted: list[int] = []
-    if whole and certificate.verdict is not Verdict.PARTIAL:
+    if whole and certificate.verdict is not Proof.PARTIAL:
         unseen, deleted = await store.read(reconciler.unseen)
         learn_offset(run, table, walk, len(unseen))
     if certificate.complete and certificate.rows and deleted:
         await store.write(reconciler.remove_deleted, deleted, run.env.stamp())
     try:
-        await settle(
+        await apply_removals(
             run, reconciler, certificate, unseen=unseen, max_deletions=max_deletions, ask=ask, whole=whole
         )
     finally:
@@ -80,7 +80,7 @@ def count(run: Run, reconciler: Reconciler) -> None:
     run.seen += reconciler.rows
     run.added += reconciler.added
     run.changed += reconciler.changed
-    run.quiet += reconciler.raw_only
+    run.raw_only += reconciler.raw_only
 
 
 def learn_copies(run: Run, reconciler: Reconciler, *, is_full: bool) -> None:

@@ -14,7 +14,7 @@ from datetime import timedelta
 from syncer.core.due import has_passed
 from syncer.core.model import Operation, State
 from syncer.core.numbers import held_text
-from syncer.core.push import Decision, Due, Look, Send, Step, Wait, batches, halves, payload
+from syncer.core.push import Due, Observation, PushDecision, Send, Settle, Wait, batches, halves, payload
 from syncer.errors import (
     AuthError,
     OutcomeUnknownError,
@@ -29,7 +29,7 @@ from syncer.store.write import contacts, push_intents, push_statements, queue, r
 from syncer.sync import job_specs, telecmi_contacts
 from syncer.sync.env import TelecmiSource
 from syncer.sync.run import Run
-from syncer.sync.upstream_lookup import Push, look_after, look_at
+from syncer.sync.upstream_lookup import Push, fetch_before_push, verify_after_push
 
 JOB = job_specs.PUSH
 
@@ -69,10 +69,10 @@ async def push_changes(run: Run, source: TelecmiSource) -> None:
         if not due:
             break
         run.seen = max(run.seen, len(due))
-        moved, decisions = await _decide(push, due, await look_at(push, due))
+        moved, decisions = await _decide(push, due, await fetch_before_push(push, due))
         if any(isinstance(d, Wait) and d.look_again for d in decisions) and not run.env.plan_only:
             await run.env.clock.sleep(SECOND_LOOK)
-            more, decisions = await _decide(push, due, await look_at(push, due, again=True))
+            more, decisions = await _decide(push, due, await fetch_before_push(push, due, again=True))
             moved += more
         if run.env.plan_only:
             run.plan = [_in_words(decision) for decision in decisions]
@@ -107,7 +107,9 @@ def _prepare(conn: Connection, account: str, region: str, at: str) -> None:
     push_statements.forget_overtaken(conn, account, at)
 
 
-async def _decide(push: Push, due: Sequence[Due], looks: dict[int, Look]) -> tuple[int, list[Decision]]:
+async def _decide(
+    push: Push, due: Sequence[Due], looks: dict[int, Observation]
+) -> tuple[int, list[PushDecision]]:
     """Decide on each change as it is now, in the transaction that also carries out what sends nothing.
 
     Returns how many changes moved, and all decisions. A block at a time, so that nobody who edits
@@ -116,16 +118,16 @@ async def _decide(push: Push, due: Sequence[Due], looks: dict[int, Look]) -> tup
     run, store, account = push.run, push.run.env.store, push.source.account
     policy = telecmi_contacts.policy_of(push.source)
     many = await store.read(push_statements.too_many_deletes, account.name, account.max_deletions)
-    leaving = await store.read(contacts.leaving, account.name, account.region)
+    leaving = await store.read(contacts.pending_releases, account.name, account.region)
 
-    def work(conn: Connection, block: Sequence[Due]) -> tuple[int, list[Decision]]:
+    def work(conn: Connection, block: Sequence[Due]) -> tuple[int, list[PushDecision]]:
         decisions = push_statements.decide_all(
             conn, block, looks, policy, run.env.now(), leaving=leaving, too_many_deletes=many
         )
         return push_statements.carry_out(conn, decisions, policy, run.env.stamp(), push.retry_at), decisions
 
     moved = 0
-    decisions: list[Decision] = []
+    decisions: list[PushDecision] = []
     for block in push_statements.blocks(due):
         more, some = await store.write(work, block)
         moved, decisions = moved + more, decisions + some
@@ -256,7 +258,7 @@ async def _read_back(push: Push, batch: Sequence[Send], note: str) -> list[Send]
     """Look at what was sent; what upstream shows is settled by that, the rest stays unknown."""
     run, store = push.run, push.run.env.store
     try:
-        await look_after(push, batch)
+        await verify_after_push(push, batch)
     except RemoteError as error:
         run.log.info("what was sent could not be read back", call=error.call)
     lost = await store.write(push_statements.unsettled, batch, run.env.stamp(), note, push.retry_at)
@@ -270,10 +272,10 @@ async def _refused(push: Push, batch: list[Send], refusal: RejectedError) -> Non
     """A refusal says nothing about its members: read back, then send what is not there in halves."""
     run, store = push.run, push.run.env.store
     try:
-        proven, missing = await look_after(push, batch)
+        proven, missing = await verify_after_push(push, batch)
         if batch[0].operation is Operation.ADD and proven and refusal.code != 400:
             await run.env.clock.sleep(SECOND_LOOK)  # an add may show late, also one of a refused batch
-            proven, _ = await look_after(push, batch)
+            proven, _ = await verify_after_push(push, batch)
     except RemoteError as error:
         run.log.info("a refused call could not be read back", call=error.call)
         proven, missing = False, []
@@ -312,10 +314,10 @@ async def _holder_in_words(push: Push, send: Send, refusal: RejectedError) -> st
     if send.phone_e164 is None or refusal.code != 409:
         return ""
     row, account, store = send.change.contact_row, push.source.account, push.run.env.store
-    holder = await store.read(contacts.upstream_holder, account.name, send.phone_e164, row)
+    holder = await store.read(contacts.upstream_phone_owner, account.name, send.phone_e164, row)
     if holder is None:
         return ""
-    leaving = await store.read(contacts.leaving, account.name, account.region)
+    leaving = await store.read(contacts.pending_releases, account.name, account.region)
     return held_text(row, send.phone_e164, holder, leaving)
 
 
@@ -332,7 +334,7 @@ def _refusal_in_words(send: Send, refusal: RejectedError, holder: str) -> str:
     return f"{named}upstream refused it with code {refusal.code} ({refusal.text}); correct the row, or retry or discard"
 
 
-def _in_words(decision: Decision) -> str:
+def _in_words(decision: PushDecision) -> str:
     """What a push would do, for `sync --dry-run`."""
     change = decision.change
     row = f"contact row {change.contact_row} (change {change.id})"
@@ -342,5 +344,5 @@ def _in_words(decision: Decision) -> str:
             return f"would {decision.operation} {row}" + (f": {names}" if names else "")
         case Wait():
             return f"would wait with {row}: {decision.why}"
-        case Step():
+        case Settle():
             return f"would settle {row} without sending: {decision.move.note or decision.move.event}"

@@ -10,7 +10,7 @@ from collections.abc import Awaitable, Callable, Iterable
 
 from syncer.core import limits
 from syncer.core.listing import Certificate
-from syncer.core.model import Verdict
+from syncer.core.model import Proof
 from syncer.errors import AuthError, RemoteError
 from syncer.store.db.connection import Connection
 from syncer.store.write import holds
@@ -34,7 +34,7 @@ UNANSWERED = 3
 Ask = Callable[[str], Awaitable[bool | None]]
 
 
-async def settle(
+async def apply_removals(
     run: Run,
     reconciler: Reconciler,
     certificate: Certificate,
@@ -52,7 +52,7 @@ async def settle(
     the row shows again.
     """
     store, job, account, table = run.env.store, run.job, run.account, reconciler.table
-    partial = certificate.verdict is Verdict.PARTIAL
+    partial = certificate.verdict is Proof.PARTIAL
     shown, blanks = reconciler.shows, reconciler.blanks
     vanished = set() if partial else reconciler.vanishing
     noted = await store.read(holds.noted_absences, table)
@@ -70,7 +70,7 @@ async def settle(
         kept = {one for one in waiting if one in turned or not shown(one[0])}
     live = await store.read(reconciler.live_count)
     filled = await store.read(reconciler.filled_counts, sorted({column for _, column in blanks}))
-    verdict = limits.judge(
+    verdict = limits.decide_removals(
         live=live,
         listed=reconciler.distinct,
         gone=sorted(row for row in gone if (row, "") not in kept),
@@ -126,7 +126,7 @@ async def _proven(
             _lacks_rows(run)
             return None
         return unseen
-    if certificate.verdict is Verdict.PARTIAL or certificate.rows == 0 or len(unseen) > MOST_DOUBTED:
+    if certificate.verdict is Proof.PARTIAL or certificate.rows == 0 or len(unseen) > MOST_DOUBTED:
         return None
     answers = await _answers(run, reconciler, unseen, ask)
     return [row for row in unseen if answers.get(row) is False]

@@ -11,9 +11,9 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from syncer.core.listing import Certificate, worst
-from syncer.core.model import Verdict
+from syncer.core.model import Proof
 from syncer.errors import AuthError, BadAnswerError, RemoteError, StoreError, SyncerError
-from syncer.remote.http import Door, counted
+from syncer.remote.client import ApiClient, counted
 from syncer.store.read import feed
 from syncer.store.write import runs
 from syncer.store.write.forget import keeper
@@ -28,7 +28,7 @@ class Run:
     env: Env
     job: str
     account: str
-    door: Door
+    api: ApiClient
     full: bool = False  #: a person asked for everything to be read again
     person: bool = False  #: asked for by a person, not by the schedule
     id: int = 0
@@ -38,18 +38,18 @@ class Run:
     added: int = 0
     changed: int = 0
     removed: int = 0
-    quiet: int = 0  #: rows of which only what nobody is told of was stored
+    raw_only: int = 0  #: rows of which only what nobody is told of was stored
     outcome: str = "ok"
     error: SyncerError | None = None
     problem: str = ""  #: why it is not `ok`, in words
     held: int | None = None  #: the number of the hold that it left open
     listings: dict[str, Certificate] = field(default_factory=dict)  #: by table: what each list proved
-    whole: bool = True  #: its lists were asked for whole, none of them as an increment
+    is_full: bool = True  #: its lists were asked for whole, none of them as an increment
     plan: list[str] = field(default_factory=list)  #: what a push would send
     notices: list[str] = field(default_factory=list)  #: worth telling a person, no failure
     requests: int = 0
     windowed: bool = False  #: it read a part of what upstream has, however whole
-    doubtful: bool = False  #: it is not `ok` for another reason than a hold
+    is_unproven: bool = False  #: it is not `ok` for another reason than a hold
     set_aside: set[str] = field(default_factory=set)  #: digests of rows that could not be understood
     unanswered: set[str] = field(default_factory=set)  #: tables of which no row was answered for by its id
     log_seq: int = 0  #: the newest entry of the log when it began
@@ -61,7 +61,7 @@ class Run:
 
     def incomplete(self, why: str, *, held: bool = False) -> None:
         """The run did what it could and proves less than it should; `held`: a person has to look first."""
-        self.doubtful = self.doubtful or not held
+        self.is_unproven = self.is_unproven or not held
         if self.outcome == "ok":
             self.outcome = "incomplete"
         self.problem = f"{self.problem}; {why}" if self.problem else why
@@ -74,8 +74,8 @@ class Run:
     def judge(self, table: str, certificate: Certificate, *, whole: bool = True) -> None:
         """Take over what a listing proved."""
         self.listings[table] = certificate
-        self.whole = self.whole and whole
-        if certificate.verdict is Verdict.PARTIAL:
+        self.is_full = self.is_full and whole
+        if certificate.verdict is Proof.PARTIAL:
             self.incomplete(certificate.reason)
 
     def notice(self, text: str) -> None:
@@ -135,11 +135,11 @@ def _end(conn: Any, run: Run) -> None:
     state = run.state
     if run.outcome == "ok":
         state.last_ok_at, state.failures, state.paused_until = at, 0, None
-        if run.whole and (run.certificate is None or run.certificate.complete):
+        if run.is_full and (run.certificate is None or run.certificate.complete):
             state.last_complete_at = at  # an increment proves no absence
     else:
         state.failures += 1
-    proven = run.outcome == "ok" and run.whole and bool(run.certificate and run.certificate.complete)
+    proven = run.outcome == "ok" and run.is_full and bool(run.certificate and run.certificate.complete)
     runs.drop_set_aside(conn, run.job, run.account, run.set_aside if proven and not run.windowed else None)
     runs.save_job(conn, run.job, run.account, state)
     runs.finish_run(
@@ -161,7 +161,7 @@ def _evidence(run: Run) -> str | None:
     """The certificate that proves least, and beside it those of all lists where there are several."""
     if run.certificate is None:
         return None
-    told = run.certificate.evidence() | {"whole": run.whole}
+    told = run.certificate.evidence() | {"whole": run.is_full}
     if len(run.listings) > 1:
         told["lists"] = {table: one.evidence() for table, one in run.listings.items()}
     return json.dumps(told)

@@ -8,7 +8,7 @@ from functools import partial
 from syncer.core import cursor
 from syncer.core.due import has_passed
 from syncer.core.listing import Walk
-from syncer.core.model import Page, Paging, Position, Row, Verdict
+from syncer.core.model import Page, Paging, Position, Proof, Row
 from syncer.core.normalise import utc_text
 from syncer.errors import AuthError, BadAnswerError, RejectedError, RemoteError, TransientError
 from syncer.store.db.connection import Connection
@@ -101,13 +101,13 @@ async def _pull_contacts(run: Run, source: SmartfloSource) -> None:
     )
     if after is not None:
         live = await run.env.store.read(mirror.live_count, SMARTFLO_CONTACTS, run.account)
-        left_out = certificate.verdict is not Verdict.PARTIAL and certificate.distinct < live
+        left_out = certificate.verdict is not Proof.PARTIAL and certificate.distinct < live
         _learn_filter(run, older, left_out=left_out)
     if run.full and not full_due:
         return  # a one-off reading moves neither the cursor nor the date of the next full one
-    if certificate.verdict is Verdict.DRIFTED and not _drifted_enough(run):
+    if certificate.verdict is Proof.DRIFTED and not _drifted_enough(run):
         return  # rows that moved while we read may lie before the new cursor: ask from the old one again
-    if certificate.verdict is not Verdict.PARTIAL:
+    if certificate.verdict is not Proof.PARTIAL:
         state.notes.pop("drifted", None)
         state.cursor = cursor.advance(state.cursor, stamps, server_now or utc_text(run.env.now()))
         if whole:

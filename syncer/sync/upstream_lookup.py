@@ -12,9 +12,9 @@ from datetime import timedelta
 from typing import TypeAlias
 
 from syncer.core.limits import Tally, check
-from syncer.core.model import Operation, State, Verdict
+from syncer.core.model import Operation, Proof, State
 from syncer.core.normalise import utc_text
-from syncer.core.push import LONGEST_RETRY, Due, Look, Send
+from syncer.core.push import LONGEST_RETRY, Due, Observation, Send
 from syncer.core.retry import backoff
 from syncer.errors import BadAnswerError, RejectedError, TransientError
 from syncer.store.write import contacts, holds, push_statements
@@ -59,7 +59,7 @@ class Push:
         return utc_text(self.run.env.now() + timedelta(seconds=pause))
 
 
-async def look_at(push: Push, due: Sequence[Due], *, again: bool = False) -> dict[int, Look]:
+async def fetch_before_push(push: Push, due: Sequence[Due], *, again: bool = False) -> dict[int, Observation]:
     """Look at every contact in play: one by one when that takes fewer calls, else by a listing.
 
     What is seen is taken over at once, which may already settle changes.
@@ -76,9 +76,9 @@ async def look_at(push: Push, due: Sequence[Due], *, again: bool = False) -> dic
     return await _by_listing(push, {one.row: one.contact_id for one in due}, again=again)
 
 
-async def _by_id(push: Push, rows: Rows) -> dict[int, Look]:
+async def _by_id(push: Push, rows: Rows) -> dict[int, Observation]:
     """Ask for each contact by its id. What is not shown is not proven gone: a listing has to say so."""
-    looks: dict[int, Look] = {}
+    looks: dict[int, Observation] = {}
     store = push.run.env.store
     for row, contact_id in rows.items():
         assert contact_id is not None
@@ -91,23 +91,23 @@ async def _by_id(push: Push, rows: Rows) -> dict[int, Look]:
             push.run.notice(
                 "the directory does not answer for one contact by its id; listings are read instead"
             )
-            return {one: Look(None, seen=False) for one in rows}
+            return {one: Observation(None, seen=False) for one in rows}
         except RejectedError:
             found = None
         except TransientError:
             push.doubt_by_id()
-            return {one: Look(None, seen=False) for one in rows}
+            return {one: Observation(None, seen=False) for one in rows}
         if found is not None:
             await store.read(reconciler.compare, [found])
             if reconciler.pending:
                 await store.apply(reconciler.write)
-        looks[row] = Look(None, seen=found is not None)
+        looks[row] = Observation(None, seen=found is not None)
     return looks
 
 
 async def _by_listing(
     push: Push, rows: Rows, *, again: bool = False, confirm: bool = True
-) -> dict[int, Look]:
+) -> dict[int, Observation]:
     """Walk the directory. Only a whole listing that misses no more than it may proves absence.
 
     `confirm` off: what it misses is not asked for by its id; nothing is judged gone then.
@@ -129,16 +129,16 @@ async def _by_listing(
     missing = [row for row in living if row not in settled]
     live = await store.read(contacts.live_count, push.account)
     breach = check(Tally(live, reconciler.distinct, len(missing), {}, {}), push.source.account.max_deletions)
-    if breach.removal and verdict is Verdict.COMPLETE:
+    if breach.removal and verdict is Proof.COMPLETE:
         # it misses so much that it proves no absence; of an empty one nothing at all is believed
-        verdict = Verdict.DRIFTED if certificate.rows else Verdict.PARTIAL
+        verdict = Proof.DRIFTED if certificate.rows else Proof.PARTIAL
     looks = {}
     for row, contact_id in rows.items():
         seen = row in reconciler.seen
         gone = False
-        if confirm and not seen and contact_id is not None and verdict is Verdict.COMPLETE:
+        if confirm and not seen and contact_id is not None and verdict is Proof.COMPLETE:
             gone = await _confirm_gone(push, contact_id)
-        looks[row] = Look(verdict, seen, gone, push.listings)
+        looks[row] = Observation(verdict, seen, gone, push.listings)
     return looks
 
 
@@ -155,7 +155,7 @@ async def _confirm_gone(push: Push, contact_id: str) -> bool:
         return False
 
 
-async def look_after(push: Push, batch: Sequence[Send]) -> tuple[bool, list[Send]]:
+async def verify_after_push(push: Push, batch: Sequence[Send]) -> tuple[bool, list[Send]]:
     """Read back what a call may have changed.
 
     Returns whether absence counts as proof, and what of the batch was not shown.
@@ -164,14 +164,14 @@ async def look_after(push: Push, batch: Sequence[Send]) -> tuple[bool, list[Send
     rows = await store.read(push_statements.ids_upstream, [s.change.contact_row for s in batch])
     known = {row: contact_id for row, contact_id in rows.items() if contact_id is not None}
     pages = 2 + await store.read(contacts.live_count, push.account) // 100
-    looks: dict[int, Look] = {}
+    looks: dict[int, Observation] = {}
     proven = False
     if len(known) == len(rows) and push.by_id and len(known) <= pages:
         looks = await _by_id(push, known)
         proven = push.by_id
     if not proven:
         looks = await _by_listing(push, rows, confirm=False)
-        proven = all(look.listing is Verdict.COMPLETE for look in looks.values())
+        proven = all(look.listing is Proof.COMPLETE for look in looks.values())
     missing = [s for s in batch if not looks[s.change.contact_row].seen]
     deleted = [s for s in missing if s.operation is Operation.DELETE]
     if deleted and proven:

@@ -86,7 +86,7 @@ async def _verify(env: Env, spec: JobSpec) -> Verified:
     env.shown = shown
     run, complete = await _read(env, spec)
     outcome, problem = run.outcome, run.problem
-    if not run.doubtful and run.error is None:
+    if not run.is_unproven and run.error is None:
         proven = complete >= COMPLETE_READS
         outcome, problem = ("ok", "") if proven else ("incomplete", _moving(run))
     differences = await store.read(verify_diff.logged, before)
@@ -122,7 +122,7 @@ async def _read(env: Env, spec: JobSpec) -> tuple[Run, int]:
     complete = 0
     for _ in range(MOST_READS):
         run = await run_job(env, spec, full=True, person=True)
-        if run.error is not None or run.doubtful:
+        if run.error is not None or run.is_unproven:
             break
         complete += int(run.certificate is None or run.certificate.complete)
         if complete == COMPLETE_READS:

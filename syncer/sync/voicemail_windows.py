@@ -14,7 +14,7 @@ from typing import assert_never
 from syncer.core import windows
 from syncer.core.due import has_passed
 from syncer.core.listing import Certificate, Walk
-from syncer.core.model import Page, Paging, Position, Verdict
+from syncer.core.model import Page, Paging, Position, Proof
 from syncer.core.windows import HOUR, Window
 from syncer.errors import RemoteError
 from syncer.store.db.tables import VOICEMAILS
@@ -101,8 +101,8 @@ async def list_window(reading: Reading, window: Window) -> Shown:
         certificate, error = await read_listing(run, reconciler, walk, fetch)
         said = (certificate.distinct, certificate.total_first, certificate.total_last)
         agreed = said == before and certificate.distinct == len(names)
-        if certificate.verdict is Verdict.DRIFTED and (agreed or _all_shown(certificate, names)):
-            certificate = replace(certificate, verdict=Verdict.COMPLETE, reason="")
+        if certificate.verdict is Proof.DRIFTED and (agreed or _all_shown(certificate, names)):
+            certificate = replace(certificate, verdict=Proof.COMPLETE, reason="")
             _learn_offset(run, certificate)
         if run.env.shown is not None:
             run.env.shown |= names
@@ -116,7 +116,7 @@ async def list_window(reading: Reading, window: Window) -> Shown:
         reading.volatile.update(reconciler.volatile)
         reading.rows += reconciler.rows
         wrote += reconciler.wrote
-        if certificate.verdict is not Verdict.DRIFTED:
+        if certificate.verdict is not Proof.DRIFTED:
             break
         before = said
     return Shown(certificate, names, epoch_ms(min(moments)), error, walk.rows == 0, walk.fingerprint, wrote)
@@ -131,11 +131,11 @@ async def verify_window(reading: Reading, window: Window, shown: Shown | None = 
     if shown.error is not None:
         raise shown.error
     match certificate.verdict:
-        case Verdict.COMPLETE:
+        case Proof.COMPLETE:
             return shown
-        case Verdict.PARTIAL:
+        case Proof.PARTIAL:
             run.incomplete(f"a window could not be read whole: {certificate.reason}")
-        case Verdict.DRIFTED:
+        case Proof.DRIFTED:
             run.log.info("a window's count and rows disagree", reason=certificate.reason)
             if window.why == "gap":
                 run.incomplete(f"a window was read again and does not add up: {certificate.reason}")

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from syncer.core.limits import Extent, Tally, check, endless, judge, low_disk, too_many_deletes
+from syncer.core.limits import Extent, Tally, check, decide_removals, endless, low_disk, too_many_deletes
 
 
 def tally(live: int, gone: int, listed: int | None = None, **columns: tuple[int, int]) -> Tally:
@@ -42,7 +42,7 @@ def test_rows_that_would_go(live: int, gone: int, held: bool) -> None:
 
 def test_an_empty_listing_is_one_too_where_some_rows_were_decided_on() -> None:
     """Two rows, one of which a person said to keep: the other is still the last one that was listed."""
-    verdict = judge(
+    verdict = decide_removals(
         live=2,
         listed=0,
         gone=[1, 2],
@@ -86,7 +86,7 @@ def test_deletes_of_our_own() -> None:
 
 
 def test_what_was_approved_goes_and_what_was_rejected_stays() -> None:
-    verdict = judge(
+    verdict = decide_removals(
         live=100,
         listed=60,
         gone=range(40),
@@ -114,7 +114,7 @@ def test_each_row_that_is_gone_goes_waits_or_was_rejected(
 ) -> None:
     gone = list(range(round(live * share)))
     rejected -= approved
-    verdict = judge(
+    verdict = decide_removals(
         live=live,
         listed=live - len(gone),
         gone=gone,

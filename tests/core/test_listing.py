@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from syncer.core.listing import Certificate, Known, Walk
-from syncer.core.model import Page, Paging, Row, SetAside, Verdict
+from syncer.core.model import Page, Paging, Proof, Row, SetAside
 
 
 def page(*keys: object, total: int | None = None, cursor: str | None = None, aside: int = 0) -> Page:
@@ -61,7 +61,7 @@ def test_an_empty_list_is_complete() -> None:
 def test_a_page_past_the_end_that_counts_nothing_ends_a_list_of_which_all_came() -> None:
     assert certify(numbered(), page(1, 2, total=3), page(3, total=3), page(total=0)).complete
     cut = certify(numbered(), page(1, 2, total=3), page(total=0))
-    assert cut.verdict is Verdict.PARTIAL and cut.reason == "after 2 rows the vendor suddenly counted none"
+    assert cut.verdict is Proof.PARTIAL and cut.reason == "after 2 rows the vendor suddenly counted none"
 
 
 @pytest.mark.parametrize("end", [None, ""])
@@ -87,7 +87,7 @@ def test_fresh_cursors_for_old_rows_end_a_list() -> None:
     walk = Walk(Paging.CURSOR, has_total=False)
     pages = [page(1, 2, cursor="a"), page(3, 4, cursor="b"), *(page(3, 4, cursor=f"x{n}") for n in range(99))]
     certificate = certify(walk, *pages)
-    assert certificate.pages == 4 and certificate.verdict is Verdict.DRIFTED
+    assert certificate.pages == 4 and certificate.verdict is Proof.DRIFTED
 
 
 def test_pages_of_old_rows_in_new_company_end_a_list() -> None:
@@ -95,7 +95,7 @@ def test_pages_of_old_rows_in_new_company_end_a_list() -> None:
     walk = numbered(has_total=False)
     orders = [(1, 2, 3), (3, 4, 5), (1, 3, 5), (2, 4, 5), (1, 2, 4), (2, 3, 4)]
     certificate = certify(walk, *(page(*order) for order in orders))
-    assert certificate.pages == 4 and certificate.verdict is Verdict.DRIFTED
+    assert certificate.pages == 4 and certificate.verdict is Proof.DRIFTED
 
 
 def test_a_page_is_known_by_its_identities_whatever_is_stamped_on_it() -> None:
@@ -109,40 +109,40 @@ def test_a_page_is_known_by_its_identities_whatever_is_stamped_on_it() -> None:
 def test_a_list_is_never_longer_than_the_longest() -> None:
     walk = numbered(has_total=False, most_pages=50)
     certificate = certify(walk, *(page(n) for n in range(99)))
-    assert certificate.pages == 50 and certificate.verdict is Verdict.PARTIAL
+    assert certificate.pages == 50 and certificate.verdict is Proof.PARTIAL
 
 
 @pytest.mark.parametrize(
     "pages, verdict",
     [
-        ([page(1, 2, total=3), page(3, total=4), page(total=4)], Verdict.DRIFTED),  # the total moved
-        ([page(1, 2, total=4), page(3, total=4), page(total=4)], Verdict.DRIFTED),  # fewer than counted
-        ([page(1, 2, total=2), page(3, total=2), page(total=2)], Verdict.DRIFTED),  # more than counted
-        ([page(1, 2, total=4), page(2, 3, total=4), page(total=4)], Verdict.DRIFTED),  # one came twice
-        ([page(1, 2, total=6), page(total=6)], Verdict.PARTIAL),  # whole pages are missing
-        ([page(1, 2, total=3), page(total=0)], Verdict.PARTIAL),  # the total fell to nothing
-        ([page(total=3)], Verdict.PARTIAL),  # counted, and none sent
-        ([page(1, total=2, aside=1), page(total=2)], Verdict.DRIFTED),  # one without an identity
-        ([page(total=2, aside=2), page(total=2)], Verdict.PARTIAL),  # nothing could be understood
-        ([page(1, 2, total=2), page(3, total=1), page(total=0)], Verdict.COMPLETE),  # each page's own count
-        ([page(1, 2), page(3), page()], Verdict.COMPLETE),  # no count at all
+        ([page(1, 2, total=3), page(3, total=4), page(total=4)], Proof.DRIFTED),  # the total moved
+        ([page(1, 2, total=4), page(3, total=4), page(total=4)], Proof.DRIFTED),  # fewer than counted
+        ([page(1, 2, total=2), page(3, total=2), page(total=2)], Proof.DRIFTED),  # more than counted
+        ([page(1, 2, total=4), page(2, 3, total=4), page(total=4)], Proof.DRIFTED),  # one came twice
+        ([page(1, 2, total=6), page(total=6)], Proof.PARTIAL),  # whole pages are missing
+        ([page(1, 2, total=3), page(total=0)], Proof.PARTIAL),  # the total fell to nothing
+        ([page(total=3)], Proof.PARTIAL),  # counted, and none sent
+        ([page(1, total=2, aside=1), page(total=2)], Proof.DRIFTED),  # one without an identity
+        ([page(total=2, aside=2), page(total=2)], Proof.PARTIAL),  # nothing could be understood
+        ([page(1, 2, total=2), page(3, total=1), page(total=0)], Proof.COMPLETE),  # each page's own count
+        ([page(1, 2), page(3), page()], Proof.COMPLETE),  # no count at all
     ],
 )
-def test_totals(pages: list[Page], verdict: Verdict) -> None:
+def test_totals(pages: list[Page], verdict: Proof) -> None:
     certificate = certify(numbered(), *pages)
     assert certificate.verdict is verdict
-    assert bool(certificate.reason) is (verdict is not Verdict.COMPLETE)
+    assert bool(certificate.reason) is (verdict is not Proof.COMPLETE)
 
 
 def test_a_first_page_that_changed_is_drift() -> None:
     pages = [page(1, 2, total=3), page(3, total=3), page(total=3)]
-    assert certify(numbered(), *pages, reread=page(9, 1, total=3)).verdict is Verdict.DRIFTED
+    assert certify(numbered(), *pages, reread=page(9, 1, total=3)).verdict is Proof.DRIFTED
     assert certify(numbered(), *pages, reread=page(2, 1, total=3)).complete, "in another order"
-    assert certify(numbered(), *pages, reread=page(1, 2, total=4)).verdict is Verdict.DRIFTED
+    assert certify(numbered(), *pages, reread=page(1, 2, total=4)).verdict is Proof.DRIFTED
     walk = numbered()
     for one in pages:
         walk.feed(one)
-    assert walk.certificate(3).verdict is Verdict.DRIFTED, "it could not be read again"
+    assert walk.certificate(3).verdict is Proof.DRIFTED, "it could not be read again"
 
 
 def test_a_broken_list_is_partial_whatever_came() -> None:
@@ -151,17 +151,17 @@ def test_a_broken_list_is_partial_whatever_came() -> None:
     walk.fail("no answer")
     assert walk.next_position() is False and walk.failed and not walk.wants_reread
     certificate = walk.certificate(1)
-    assert (certificate.verdict, certificate.reason) == (Verdict.PARTIAL, "no answer")
-    assert numbered().certificate(0).verdict is Verdict.PARTIAL, "nothing was read"
+    assert (certificate.verdict, certificate.reason) == (Proof.PARTIAL, "no answer")
+    assert numbered().certificate(0).verdict is Proof.PARTIAL, "nothing was read"
 
 
 def test_a_total_that_is_always_off_by_the_same() -> None:
     pages = [page(1, 2, total=4), page(3, total=4), page(total=4)]
     first = numbered()
-    assert certify(first, *pages).verdict is Verdict.DRIFTED
+    assert certify(first, *pages).verdict is Proof.DRIFTED
     assert first.observed_offset == 1
     assert certify(numbered(offset=1), *pages).complete
-    assert certify(numbered(offset=2), *pages).verdict is Verdict.DRIFTED
+    assert certify(numbered(offset=2), *pages).verdict is Proof.DRIFTED
     assert certify(numbered(offset=1), page(total=1)).complete, "none, and one too many counted"
 
 
@@ -209,7 +209,7 @@ def test_a_refused_page_proves_no_end_by_itself() -> None:
     short = numbered(has_total=False, asked=10)
     short.feed(page(1))
     short.refuse_past_end()
-    assert short.certificate(1).verdict is Verdict.DRIFTED
+    assert short.certificate(1).verdict is Proof.DRIFTED
     assert short.observed_offset is None
 
 

@@ -4,15 +4,15 @@ from __future__ import annotations
 
 import pytest
 
-from syncer.core.numbers import Leaving, held_text, in_the_way, waiting_text
+from syncer.core.numbers import PendingRelease, held_text, in_the_way, waiting_text
 
 A, B, C, D = "+919200000001", "+919200000002", "+919200000003", "+919200000004"
 
 
-def moves(*steps: tuple[int, str, str | None], for_person: int | None = None) -> dict[str, Leaving]:
+def moves(*steps: tuple[int, str, str | None], for_person: int | None = None) -> dict[str, PendingRelease]:
     """Rows that give up a number for another one (None: they are deleted); change 10 is of row 1."""
     return {
-        number: Leaving(row, row * 10, "new number" if takes else "delete", row == for_person, takes)
+        number: PendingRelease(row, row * 10, "new number" if takes else "delete", row == for_person, takes)
         for row, number, takes in steps
     }
 

@@ -12,10 +12,10 @@ from hypothesis import strategies as st
 from syncer.core.model import Row
 from syncer.core.rows import (
     Bits,
-    Change,
-    Insert,
-    Remove,
-    Same,
+    RowInsert,
+    RowRemoval,
+    RowUnchanged,
+    RowUpdate,
     Stored,
     decide_row,
     differing_fields,
@@ -41,40 +41,40 @@ def decide(there: Stored | None, listed: Row, ignored: frozenset[str] = frozense
 
 
 def test_new_same_and_gone() -> None:
-    assert decide(None, row(name="A")) == Insert()
-    assert decide(stored(name="A"), row(name="A")) == Same(7)
-    assert decide(stored(name="A"), row("2026-11-21", name="A")) == Remove(7)
-    assert decide(None, row("2026-11-21", name="A")) == Same(0)
-    assert decide(stored(True, name="A"), row("2026-11-21", name="B")) == Same(7)
+    assert decide(None, row(name="A")) == RowInsert()
+    assert decide(stored(name="A"), row(name="A")) == RowUnchanged(7)
+    assert decide(stored(name="A"), row("2026-11-21", name="A")) == RowRemoval(7)
+    assert decide(None, row("2026-11-21", name="A")) == RowUnchanged(0)
+    assert decide(stored(True, name="A"), row("2026-11-21", name="B")) == RowUnchanged(7)
 
 
 def test_a_change_says_old_and_new() -> None:
-    assert decide(stored(name="A"), row(name="B")) == Change(7, {"name": ("A", "B")})
-    assert decide(stored(name="A"), row(name="")) == Change(7, {"name": ("A", "")}, ("name",))
+    assert decide(stored(name="A"), row(name="B")) == RowUpdate(7, {"name": ("A", "B")})
+    assert decide(stored(name="A"), row(name="")) == RowUpdate(7, {"name": ("A", "")}, ("name",))
     assert decide(stored(name=None), row(name="A")).blanks == ()
 
 
 def test_null_and_the_empty_text_are_one() -> None:
-    assert decide(stored(name=None), row(name="")) == Same(7)
+    assert decide(stored(name=None), row(name="")) == RowUnchanged(7)
     assert decide(stored(name="", custom_fields="[]"), row(raw="{}", custom_fields=None)).changes == {}
 
 
 def test_a_row_that_is_back_is_restored_as_it_is() -> None:
-    assert decide(stored(True, name="A"), row(name="B")) == Change(7, {"name": ("A", "B")}, restores=True)
+    assert decide(stored(True, name="A"), row(name="B")) == RowUpdate(7, {"name": ("A", "B")}, restores=True)
     assert decide(stored(True, name="A"), row(name="A")).restores
 
 
 def test_a_stamp_alone_is_no_change() -> None:
     before, after = "2026-11-21T12:00:00+0000", "2026-11-21T13:00:00+0000"
     only = decide(stored(name="A", updated_at=before), row(name="A", updated_at=after))
-    assert only == Change(7, volatile=frozenset({"updated_at"}))
+    assert only == RowUpdate(7, volatile=frozenset({"updated_at"}))
     both = decide(stored(name="A", updated_at=before), row(name="B", updated_at=after))
     assert both.changes == {"name": ("A", "B"), "updated_at": (before, after)}
 
 
 def test_a_moment_in_another_spelling_is_no_change() -> None:
     utc, ist = "2026-11-21T12:00:00+0000", "2026-11-21T17:30:00+0530"
-    assert decide(stored(created_at=utc), row(created_at=ist)) == Same(7)
+    assert decide(stored(created_at=utc), row(created_at=ist)) == RowUnchanged(7)
     assert decide(stored(created_at=utc), row(created_at="2026-11-21T17:31:00+0530")).changes
     assert decide(stored(created_at="once"), row(created_at="twice")).changes
 
@@ -90,8 +90,8 @@ def test_a_derived_column_is_no_change_of_its_own() -> None:
 def test_fields_that_are_left_out(ignored: frozenset[str], expected: bool) -> None:
     there = Stored(7, {"name": "A"}, '{"name":"A","at":1}', False)
     decision = decide(there, row(raw='{"name":"A","at":2}', name="A"), ignored)
-    assert (decision == Same(7)) is expected
-    assert expected or decision == Change(7, volatile=frozenset({"at"}))
+    assert (decision == RowUnchanged(7)) is expected
+    assert expected or decision == RowUpdate(7, volatile=frozenset({"at"}))
 
 
 def test_differing_fields() -> None:
@@ -133,7 +133,7 @@ def test_another_writing_of_a_row_is_the_same_row(one: Any, other: Any) -> None:
     for left, right in ((one, other), (other, one)):
         assert differing_fields(json.dumps(left), json.dumps(right)) == frozenset()
         there = Stored(7, {"name": "A"}, json.dumps(left | {"name": "A"}), False)
-        assert decide(there, row(raw=json.dumps(right | {"name": "A"}), name="A")) == Same(7)
+        assert decide(there, row(raw=json.dumps(right | {"name": "A"}), name="A")) == RowUnchanged(7)
 
 
 @pytest.mark.parametrize(
@@ -164,7 +164,7 @@ def test_a_column_of_json_is_the_same_in_another_order() -> None:
     one = '[{"name":"A","value":"x"},{"name":"B","value":null}]'
     other = '[{"value":"","name":"B"},{"name":"A","value":"x"}]'
     there = Stored(7, {"custom_fields": one}, f'{{"custom_fields":{one}}}', False)
-    assert decide(there, row(raw=f'{{"custom_fields":{other}}}', custom_fields=other)) == Same(7)
+    assert decide(there, row(raw=f'{{"custom_fields":{other}}}', custom_fields=other)) == RowUnchanged(7)
     assert decide(stored(custom_fields=one), row(custom_fields="[broken")).changes
     assert decide(stored(custom_fields=one), row(custom_fields='[{"name":"A","value":"y"}]')).changes
 

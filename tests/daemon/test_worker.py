@@ -12,7 +12,7 @@ from typing import Any, cast
 
 import pytest
 
-from syncer.daemon.worker import Credentials, Surroundings, Worker
+from syncer.daemon.worker import Credentials, Worker, WorkerContext
 from syncer.errors import AuthError, PermissionDeniedError, StoreError, SyncerError, TransientError
 from syncer.locks import Locks
 from syncer.logs import Edges
@@ -53,7 +53,7 @@ class Stage:
         self.paused: dict[str, float] = {}
         self.finished = 0
         self.locks = Locks(folder / "t.db", "a test")
-        self.around = Surroundings(
+        self.around = WorkerContext(
             locks=self.locks,
             edges=Edges(),
             log=self.log,

@@ -12,7 +12,7 @@ from typing import Any
 
 import httpx
 
-from syncer.remote.http import Door
+from syncer.remote.client import ApiClient
 
 BASE = "https://vendor.example"
 NOW = datetime(2026, 11, 21, 9, 30, tzinfo=UTC)
@@ -73,8 +73,8 @@ def page_of(text: str | bytes, status: int = 200, **headers: str) -> httpx.Respo
     return httpx.Response(status, content=text, headers={k.replace("_", "-"): v for k, v in headers.items()})
 
 
-def door(handler: Any, clock: Clock | None = None, **changes: Any) -> Door:
-    """A door to a vendor in a function; nothing waits for real."""
+def api(handler: Any, clock: Clock | None = None, **changes: Any) -> ApiClient:
+    """A api to a vendor in a function; nothing waits for real."""
     clock = clock or Clock()
     settings: dict[str, Any] = {
         "source": "telecmi.main",
@@ -87,7 +87,7 @@ def door(handler: Any, clock: Clock | None = None, **changes: Any) -> Door:
         "now": clock,
         "transport": httpx.MockTransport(handler),
     } | changes
-    return Door(**settings)
+    return ApiClient(**settings)
 
 
 Serve = Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]]

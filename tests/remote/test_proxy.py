@@ -11,7 +11,7 @@ from syncer.errors import ConfigError, OutcomeUnknownError, TransientError
 from syncer.remote.probe import probe
 from syncer.remote.proxy import proxy_for
 from syncer.remote.wire import Call
-from tests.remote.fakes import door, listening, read_request
+from tests.remote.fakes import api, listening, read_request
 from tests.remote.test_tls import folder, needs_openssl, vendor
 
 __all__ = ["folder"]  # a fixture
@@ -180,7 +180,7 @@ async def test_plain_http_goes_through_the_proxy_with_its_credentials(clean: pyt
     heads: list[bytes] = []
     async with listening(a_proxy(heads, OK)) as url:  # type: ignore[arg-type]
         clean.setenv("http_proxy", url.replace("http://", "asha:example@"))
-        client = door(None, base_url="http://vendor.example", transport=None)
+        client = api(None, base_url="http://vendor.example", transport=None)
         assert (await client.call(READ)).body == {}
         await client.aclose()
     assert heads[0].startswith(b"GET http://vendor.example/list HTTP/1.1")
@@ -195,7 +195,7 @@ async def test_a_proxy_that_refuses_is_named_and_nothing_was_sent(
     refusal = b"HTTP/1.1 407 planted-secret\r\nContent-Length: 0\r\nConnection: close\r\n\r\n"
     async with listening(a_proxy([], refusal)) as url:  # type: ignore[arg-type]
         clean.setenv("ALL_PROXY", url)
-        client = door(None, base_url=base, transport=None)
+        client = api(None, base_url=base, transport=None)
         with pytest.raises(TransientError, match=r"the proxy refused \(407\); nothing was sent") as caught:
             await client.call(WRITE)
         await client.aclose()
@@ -205,7 +205,7 @@ async def test_a_proxy_that_refuses_is_named_and_nothing_was_sent(
 @pytest.mark.anyio
 async def test_a_proxy_that_is_not_there_is_named_by_its_variable(clean: pytest.MonkeyPatch) -> None:
     clean.setenv("HTTPS_PROXY", "http://asha:planted-secret@127.0.0.1:9")
-    client = door(None, base_url=VENDOR, transport=None)
+    client = api(None, base_url=VENDOR, transport=None)
     with pytest.raises(TransientError, match="no connection through the proxy in HTTPS_PROXY") as caught:
         await client.call(WRITE)
     await client.aclose()
@@ -232,12 +232,12 @@ async def test_a_tunnel_that_hangs_was_never_sent_and_a_call_in_it_may_have_been
 
     async with listening(hang) as url:
         clean.setenv("ALL_PROXY", url)
-        client = door(None, base_url="https://vendor.example", transport=None, timeout=0.1)
+        client = api(None, base_url="https://vendor.example", transport=None, timeout=0.1)
         with pytest.raises(TransientError) as caught:
             await client.call(WRITE)
         assert not caught.value.sent
         await client.aclose()
-        client = door(None, base_url="http://vendor.example", transport=None, timeout=0.1)
+        client = api(None, base_url="http://vendor.example", transport=None, timeout=0.1)
         with pytest.raises(OutcomeUnknownError):
             await client.call(WRITE)
         await client.aclose()
@@ -262,7 +262,7 @@ async def test_https_goes_through_a_tunnel(folder: Path, clean: pytest.MonkeyPat
 
         async with listening(tunnel) as url:
             clean.setenv("https_proxy", url)
-            client = door(None, base_url="https://vendor.example", transport=None, ca_file=folder / "ca.pem")
+            client = api(None, base_url="https://vendor.example", transport=None, ca_file=folder / "ca.pem")
             assert (await client.call(WRITE)).body == {}
             await client.aclose()
     assert served.requests == 1 and heads[0].startswith(b"CONNECT vendor.example:443 HTTP/1.1")
@@ -284,7 +284,7 @@ async def test_no_netrc_is_read(tmp_path: Path, clean: pytest.MonkeyPatch) -> No
     heads: list[bytes] = []
     async with listening(a_proxy(heads, OK)) as url:  # type: ignore[arg-type]
         clean.setenv("http_proxy", url)
-        client = door(None, base_url="http://vendor.example", transport=None)
+        client = api(None, base_url="http://vendor.example", transport=None)
         await client.call(READ)
         await client.aclose()
     assert b"authorization" not in heads[0].lower()

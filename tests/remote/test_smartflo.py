@@ -21,7 +21,7 @@ from syncer.errors import (
 )
 from syncer.remote.smartflo import Smartflo
 from syncer.remote.tokens import TokenStore
-from tests.remote.fakes import NOW, Clock, Vendor, answer, door, page_of
+from tests.remote.fakes import NOW, Clock, Vendor, answer, api, page_of
 from tests.remote.test_wire import ANY_JSON
 
 pytestmark = pytest.mark.anyio
@@ -54,7 +54,7 @@ def smartflo(
         "tokens": tokens or TokenStore(None),
         "source": "smartflo.main",
     } | changes
-    return Smartflo(door(vendor, clock, source="smartflo.main"), **settings)
+    return Smartflo(api(vendor, clock, source="smartflo.main"), **settings)
 
 
 # -- requests and rows ---------------------------------------------------------------------------------

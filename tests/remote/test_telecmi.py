@@ -25,7 +25,7 @@ from syncer.errors import (
 )
 from syncer.remote.telecmi import Telecmi
 from syncer.remote.tokens import TokenStore
-from tests.remote.fakes import Clock, Vendor, answer, door, page_of
+from tests.remote.fakes import Clock, Vendor, answer, api, page_of
 from tests.remote.test_wire import ANY_JSON
 
 pytestmark = pytest.mark.anyio
@@ -56,7 +56,7 @@ def telecmi(
         "tokens": tokens or TokenStore(None),
         "source": "telecmi.main",
     } | changes
-    return Telecmi(door(vendor, clock), **settings)
+    return Telecmi(api(vendor, clock), **settings)
 
 
 # -- requests and rows ---------------------------------------------------------------------------------

@@ -14,9 +14,9 @@ import pytest
 
 from syncer.errors import TransientError
 from syncer.remote import transport
-from syncer.remote.http import Door
+from syncer.remote.client import ApiClient
 from syncer.remote.wire import Call
-from tests.remote.fakes import door, read_request
+from tests.remote.fakes import api, read_request
 
 needs_openssl = pytest.mark.skipif(
     shutil.which("openssl") is None, reason="there is no openssl here to make certificates"
@@ -108,8 +108,8 @@ async def vendor(folder: Path, name: str, *, newest: ssl.TLSVersion | None = Non
         server.close()
 
 
-def real(url: str, ca_file: Path | None) -> Door:
-    return door(None, base_url=url, transport=None, ca_file=ca_file)
+def real(url: str, ca_file: Path | None) -> ApiClient:
+    return api(None, base_url=url, transport=None, ca_file=ca_file)
 
 
 async def refused(served: Served, ca_file: Path | None) -> None:

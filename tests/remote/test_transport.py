@@ -8,7 +8,7 @@ import pytest
 
 from syncer.errors import OutcomeUnknownError, TransientError
 from syncer.remote.wire import Call
-from tests.remote.fakes import door, listening, read_request
+from tests.remote.fakes import api, listening, read_request
 
 pytestmark = pytest.mark.anyio
 
@@ -30,12 +30,12 @@ async def test_a_kept_connection_that_the_vendor_closes_under_a_write_is_no_unse
         served += 1  # and no answer: the connection ends here
 
     async with listening(once) as url:
-        the_door = door(None, base_url=url, transport=None)
-        await the_door.call(READ)
+        the_client = api(None, base_url=url, transport=None)
+        await the_client.call(READ)
         with pytest.raises(OutcomeUnknownError):
-            await the_door.call(WRITE)
+            await the_client.call(WRITE)
         assert served == 2
-        await the_door.aclose()
+        await the_client.aclose()
 
 
 async def test_connections_are_kept_and_not_more_than_allowed() -> None:
@@ -53,18 +53,18 @@ async def test_connections_are_kept_and_not_more_than_allowed() -> None:
             await writer.drain()
 
     async with listening(serve) as url:
-        the_door = door(None, base_url=url, transport=None, concurrency=3)
-        await asyncio.gather(*(the_door.call(READ) for _ in range(30)))
+        the_client = api(None, base_url=url, transport=None, concurrency=3)
+        await asyncio.gather(*(the_client.call(READ) for _ in range(30)))
         assert 1 <= made <= 3
-        await the_door.aclose()
+        await the_client.aclose()
 
 
 async def test_a_name_that_nobody_knows_was_never_sent_to() -> None:
-    the_door = door(None, base_url="http://vendor.invalid", transport=None)
+    the_client = api(None, base_url="http://vendor.invalid", transport=None)
     with pytest.raises(TransientError) as caught:
-        await the_door.call(WRITE)
+        await the_client.call(WRITE)
     assert not caught.value.sent
-    await the_door.aclose()
+    await the_client.aclose()
 
 
 async def test_no_cookie_is_kept() -> None:
@@ -78,10 +78,10 @@ async def test_no_cookie_is_kept() -> None:
             await writer.drain()
 
     async with listening(serve) as url:
-        the_door = door(None, base_url=url, transport=None)
-        await the_door.call(READ)
-        await the_door.call(READ)
-        await the_door.aclose()
+        the_client = api(None, base_url=url, transport=None)
+        await the_client.call(READ)
+        await the_client.call(READ)
+        await the_client.aclose()
     assert len(heard) == 2 and not any(b"cookie" in one.lower() for one in heard)
     assert b"user-agent: syncer" in heard[0].lower() and b"accept-encoding: gzip, deflate" in heard[0].lower()
 
@@ -100,10 +100,10 @@ async def test_a_body_that_the_vendor_is_slow_to_take_arrives_whole() -> None:
         await writer.drain()
 
     async with listening(serve) as url:
-        the_door = door(None, base_url=url, transport=None)
+        the_client = api(None, base_url=url, transport=None)
         call = Call("/get", "POST", "/get", json={"a": "x" * 20_000_000})
-        task = asyncio.create_task(the_door.call(call))
+        task = asyncio.create_task(the_client.call(call))
         await came.wait()
         went.set()
         assert (await task).ok and sizes == [20_000_008]
-        await the_door.aclose()
+        await the_client.aclose()

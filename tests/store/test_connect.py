@@ -22,7 +22,7 @@ from sqlalchemy.exc import DBAPIError, SQLAlchemyError
 from syncer.errors import SchemaError, StoreBusyError, StoreError, UsageError
 from syncer.store.db import connection, migrations, sqlite_errors
 from syncer.store.db.connection import Database, map_error
-from syncer.store.db.read_only import Looking
+from syncer.store.db.read_only import ReadOnlyDatabase
 from tests.store.conftest import BEFORE, Mirror
 
 SECRET = "Asha-Rao-919200000001"
@@ -195,7 +195,7 @@ def test_a_read_only_file_is_told(open_folder: Path) -> None:
             assert migrations.is_current(db)
             with pytest.raises(StoreError, match="cannot be written"), db.write():
                 pytest.fail("a read-only file was written")
-        with Looking(path) as looking:
+        with ReadOnlyDatabase(path) as looking:
             assert migrations.is_current(looking)
 
 
@@ -537,12 +537,12 @@ def test_every_connection_is_closed_and_none_only_forgotten(tmp_path: Path, fres
     with Database(fresh_file) as db, db.read() as conn:
         conn.exec_driver_sql("SELECT 1")
         assert left_open() == before + 1
-    with Looking(fresh_file):
+    with ReadOnlyDatabase(fresh_file):
         assert left_open() == before + 1
     assert left_open() == before
     junk = tmp_path / "junk.db"
     junk.write_bytes(b"SQLite format 3\x00" + b"\xff" * 5000)
-    for opened in (Database, Looking):
+    for opened in (Database, ReadOnlyDatabase):
         with pytest.raises(StoreError) as kept, opened(junk) as db, db.read():
             db.data_version()
         assert left_open() == before, kept

@@ -20,7 +20,7 @@ from syncer.errors import StoreError
 from syncer.locks import Locks
 from syncer.store.db import identity, migrations
 from syncer.store.db.connection import Database
-from syncer.store.db.read_only import Looking, first
+from syncer.store.db.read_only import ReadOnlyDatabase, first
 from syncer.sync.open_database import SCHEMA_LOCK
 
 # -- how a backup is made, and how it gets to its place ------------------------------------------------
@@ -107,7 +107,7 @@ def add(db: Database, *names: str) -> None:
             )
 
 
-def names(path: Path, opener: type[Database] | type[Looking] | None = None) -> list[str]:
+def names(path: Path, opener: type[Database] | type[ReadOnlyDatabase] | None = None) -> list[str]:
     """Who is there, for the next process that opens the file (`opener` first); it has to be sound then."""
     if opener is not None:
         with opener(path) as db, db.read() as conn:
@@ -159,14 +159,14 @@ def path(tmp_path: Path, fresh_file: Path) -> Path:
     return path
 
 
-@pytest.mark.parametrize("opener", [Database, Looking])
+@pytest.mark.parametrize("opener", [Database, ReadOnlyDatabase])
 @pytest.mark.parametrize("put", WAYS)
 @pytest.mark.parametrize("copy", COPIES)
 def test_the_log_of_a_killed_process_is_not_written_into_a_backup(
     path: Path,
     copy: Callable[[Path, Path], None],
     put: Callable[[Path, Path], None],
-    opener: type[Database] | type[Looking],
+    opener: type[Database] | type[ReadOnlyDatabase],
     caplog: pytest.LogCaptureFixture,
 ) -> None:
     backup = path.with_name("backup.db")
@@ -194,7 +194,7 @@ def test_nor_into_a_plain_copy_of_an_earlier_day(path: Path, put: Callable[[Path
 
     killed(work)
     put(earlier, path)
-    assert names(path, Looking) == ["Earlier"]
+    assert names(path, ReadOnlyDatabase) == ["Earlier"]
 
 
 def test_nor_into_a_new_file_where_the_old_one_was_removed(path: Path) -> None:
@@ -234,21 +234,21 @@ def test_what_a_killed_process_wrote_is_there_at_the_next_start(
     path: Path, last: Callable[[Database], None]
 ) -> None:
     killed(lambda: last(start(path)))
-    assert names(path, Looking)[:2] == ["Earlier", "Later"]
+    assert names(path, ReadOnlyDatabase)[:2] == ["Earlier", "Later"]
     assert aside(path) == []
 
 
 def test_a_folder_that_was_copied_as_a_whole_keeps_its_log(path: Path, tmp_path: Path) -> None:
     killed(lambda: add(start(path), "Later"))
     there = shutil.copytree(tmp_path, tmp_path.with_name(f"{tmp_path.name}-copy"))
-    assert names(there / path.name, Looking) == ["Earlier", "Later"]
+    assert names(there / path.name, ReadOnlyDatabase) == ["Earlier", "Later"]
 
 
 @pytest.mark.parametrize("junk", [b"", b"{", b"[1]", b'{"database": "x"}', bytes(300)])
 def test_a_record_that_says_nothing_leaves_the_log_to_sqlite(path: Path, junk: bytes) -> None:
     killed(lambda: add(start(path), "Later"))
     (path.with_name(f"{path.name}.locks") / identity.RECORD).write_bytes(junk)
-    assert names(path, Looking) == ["Earlier", "Later"]
+    assert names(path, ReadOnlyDatabase) == ["Earlier", "Later"]
 
 
 # -- while a process has it open -----------------------------------------------------------------------

@@ -22,13 +22,16 @@ from syncer.errors import SchemaError, StoreBusyError, StoreError, UsageError
 from syncer.store.db import revision
 from syncer.store.db.columns import COLUMNS, TABLES
 from syncer.store.db.connection import Database
-from syncer.store.db.read_only import Looking, Readable, Reader, asking, first, records
+from syncer.store.db.read_only import Readable, Reader, ReadOnlyDatabase, first, records, sql_function
 from syncer.store.db.tables import metadata
 from syncer.store.read import contact_queries, coverage, feed, metric_queries, status_queries
 from tests.store.conftest import BEFORE, Mirror
 
 #: Both ways to open a file that has to be there.
-OPENED: list[Callable[..., Any]] = [Looking, lambda path, **more: Database(path, create=False, **more)]
+OPENED: list[Callable[..., Any]] = [
+    ReadOnlyDatabase,
+    lambda path, **more: Database(path, create=False, **more),
+]
 opened = pytest.mark.parametrize("opener", OPENED, ids=["looking", "database"])
 
 
@@ -115,7 +118,7 @@ def everything(conn: Reader) -> list[object]:
 
 
 def test_a_looker_is_told_what_a_database_tells(busy: Mirror) -> None:
-    with Looking(busy.path) as looking, looking.read() as conn:
+    with ReadOnlyDatabase(busy.path) as looking, looking.read() as conn:
         seen = everything(conn)
     with busy.db.read() as conn:
         assert everything(conn) == seen
@@ -131,7 +134,7 @@ def test_a_run_under_way_is_told_beside_the_last_one_that_ended(busy: Mirror) ->
 
 def test_it_reads_one_moment(mirror: Mirror) -> None:
     mirror.contact()
-    with Looking(mirror.path) as looking:
+    with ReadOnlyDatabase(mirror.path) as looking:
         with looking.read() as conn:
             before = looking.data_version()
             assert len(contact_queries.list_telecmi(conn, ["main"])) == 1
@@ -146,7 +149,7 @@ def test_it_writes_nothing(mirror: Mirror) -> None:
     mirror.contact()
     before = mirror.everything()
     with (
-        Looking(mirror.path) as looking,
+        ReadOnlyDatabase(mirror.path) as looking,
         pytest.raises(StoreError, match="cannot be written"),
         looking.read() as conn,
     ):
@@ -159,7 +162,7 @@ def test_what_a_killed_program_left_in_the_log_is_seen(mirror: Mirror, tmp_path:
     left = tmp_path / "left.db"
     for suffix in ("", "-wal"):
         shutil.copy(f"{mirror.path}{suffix}", f"{left}{suffix}")
-    with Looking(left) as looking, looking.read() as conn:
+    with ReadOnlyDatabase(left) as looking, looking.read() as conn:
         assert len(contact_queries.list_telecmi(conn, ["main"])) == 1
 
 
@@ -220,12 +223,17 @@ def test_what_ends_a_question_of_sqlite_s_ends_the_query(
     def answer(_: object) -> bool:
         raise raised
 
-    with opener(mirror.path) as db, pytest.raises(raised), db.read() as conn, asking(conn, "ask", 1, answer):
+    with (
+        opener(mirror.path) as db,
+        pytest.raises(raised),
+        db.read() as conn,
+        sql_function(conn, "ask", 1, answer),
+    ):
         records(conn, "SELECT ask(1)")
 
 
 def test_a_question_is_open_for_as_long_as_it_is_asked(mirror: Mirror) -> None:
-    with mirror.db.read() as conn, asking(conn, "ask", 1, bool):
+    with mirror.db.read() as conn, sql_function(conn, "ask", 1, bool):
         assert records(conn, "SELECT ask(1) AS yes") == [{"yes": 1}]
     with pytest.raises(StoreError, match="refused a statement"), mirror.db.read() as conn:
         records(conn, "SELECT ask(1)")
@@ -251,7 +259,7 @@ def test_what_cannot_be_written_is_shown_all_the_same(mirror: Mirror, left: tupl
             with contextlib.suppress(BaseException):
                 if os.geteuid() == 0:
                     os.setuid(65534)
-                with Looking(folder / "m.db") as db, db.read() as conn:
+                with ReadOnlyDatabase(folder / "m.db") as db, db.read() as conn:
                     os.write(writing, first(conn, "SELECT company FROM telecmi_contacts").encode())
             os._exit(0)
         os.waitpid(child, 0)
@@ -311,7 +319,7 @@ def test_a_search_finds_by_the_rule(rows: list[dict[str, str | None]], search: s
 def test_bytes_that_are_no_text_are_searched_too(mirror: Mirror) -> None:
     mirror.contact()
     mirror.own("UPDATE telecmi_contacts SET company = CAST(x'4dff6d' AS TEXT)")
-    with Looking(mirror.path) as looking, looking.read() as conn:
+    with ReadOnlyDatabase(mirror.path) as looking, looking.read() as conn:
         (row,) = contact_queries.list_telecmi(conn, ["main"], search="asha m\ufffdm")
     assert row["company"] == "M\ufffdm"
 
@@ -321,7 +329,7 @@ def test_a_number_that_was_never_read_is_found_as_it_is_written(mirror: Mirror) 
     mirror.own("UPDATE telecmi_contacts SET phone_e164 = NULL WHERE id = ?", masked)
     edited = mirror.contact()
     mirror.own("UPDATE telecmi_contacts SET phone_no = '92000 00077', phone_e164 = NULL WHERE id = ?", edited)
-    with Looking(mirror.path) as looking, looking.read() as conn:
+    with ReadOnlyDatabase(mirror.path) as looking, looking.read() as conn:
 
         def ids(who: str) -> list[int]:
             return [row["id"] for row in contact_queries.find_contacts(conn, who, {"main": "IN"})]
@@ -334,7 +342,7 @@ def test_a_number_that_was_never_read_is_found_as_it_is_written(mirror: Mirror) 
 def test_a_number_that_is_read_in_another_way_since_is_found_as_it_is_written(mirror: Mirror) -> None:
     row = mirror.contact()  # the region of the account was changed after it came
     mirror.own("UPDATE telecmi_contacts SET phone_no = '202 555 01' WHERE id = ?", row)
-    with Looking(mirror.path) as looking, looking.read() as conn:
+    with ReadOnlyDatabase(mirror.path) as looking, looking.read() as conn:
         (found,) = contact_queries.find_contacts(conn, "202 555 01", {"main": "IN"})
     assert found["id"] == row
 

@@ -22,7 +22,7 @@ from typing import Any
 import httpx
 
 from syncer.config import Settings, settings_from
-from syncer.remote.http import Door
+from syncer.remote.client import ApiClient
 from syncer.remote.tokens import TokenStore
 from syncer.store.db.connection import Database
 from syncer.sync import jobs
@@ -121,7 +121,7 @@ def watch(env: Env, step: Callable[[str], None]) -> None:
     """Let the steps be counted."""
     env.store = SteppingStore(env.store, step)
     for source in env.telecmi.values():
-        source.door.transport = SteppingWire(source.door.transport, step)
+        source.api.transport = SteppingWire(source.api.transport, step)
 
 
 async def run(env: Env, chosen: Any) -> Any:
@@ -134,7 +134,9 @@ async def run(env: Env, chosen: Any) -> Any:
 
 def warm_up() -> None:
     """Do once what the children will do: what is imported and compiled now need not be in each of them."""
-    Door(source="warm", base_url="http://127.0.0.1:1", requests_per_second=math.inf, concurrency=1, timeout=1)
+    ApiClient(
+        source="warm", base_url="http://127.0.0.1:1", requests_per_second=math.inf, concurrency=1, timeout=1
+    )
     with tempfile.TemporaryDirectory() as folder:
         bench = Bench(
             Path(folder), only=("telecmi-contacts", "telecmi-push"), telecmi={"push": {"deletes": True}}

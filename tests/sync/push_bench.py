@@ -72,7 +72,7 @@ class Bench(Office):
     def env(self) -> Env:
         env = super().env()
         for source in env.telecmi.values():
-            source.door.transport = Wire(source.door.transport, self)
+            source.api.transport = Wire(source.api.transport, self)
 
         def step(name: str) -> None:
             self.steps.append(name)

@@ -415,7 +415,7 @@ def test_a_quiet_cycle_writes_nothing_but_the_record(make_office: MakeOffice) ->
     for n in range(6):
         runs = office.run(full=n % 2 == 1)
         assert [run.outcome for run in runs] == ["ok"] * 5
-        assert not sum(run.added + run.changed + run.removed + run.quiet for run in runs)
+        assert not sum(run.added + run.changed + run.removed + run.raw_only for run in runs)
         office.clock.pass_(minutes=10)
         office.restart()
     assert office.everything() == before

@@ -62,9 +62,9 @@ def pull(office: Office, job: str) -> tuple[Line, list[str], Any]:
     async def work() -> Any:
         env = office.env()
         env.store = RecordingStore(env.store, events)
-        door = env.telecmi["main"].door
-        door.transport = Line(door.transport, events)
-        line.append(door.transport)
+        api = env.telecmi["main"].api
+        api.transport = Line(api.transport, events)
+        line.append(api.transport)
         try:
             spec = next(one for one in jobs.specs(office.settings) if one.job == job)
             return await jobs.run_job(env, spec, person=True)

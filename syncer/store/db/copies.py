@@ -19,7 +19,7 @@ from syncer.errors import SchemaError, StoreBusyError, StoreError
 from syncer.store.db import revision
 from syncer.store.db.connection import Database
 from syncer.store.db.identity import INDEX, LOG, beside, free_name, stamp
-from syncer.store.db.read_only import Looking, tuples
+from syncer.store.db.read_only import ReadOnlyDatabase, tuples
 
 #: The name of a copy that is not complete yet, of this version and of older ones.
 _PART = re.compile(r".+\.syncer\.part-\d+(-wal|-shm|-journal)?|.+\d{8}T\d{6}Z(\.db)?\.part.*")
@@ -92,7 +92,7 @@ def _locked(path: Path, flags: int) -> Iterator[None]:
 
 def _damage(copy: Path) -> str | None:
     """What is wrong with a copy that nobody else has; None when it is sound. Raises StoreError."""
-    with Looking(copy) as looking, looking.read() as conn:
+    with ReadOnlyDatabase(copy) as looking, looking.read() as conn:
         found = [str(row[0]) for row in tuples(conn, "PRAGMA integrity_check(1)")]
     return None if found == ["ok"] else found[0]
 
@@ -145,7 +145,7 @@ def _require_restorable(source: Path, part: Path) -> None:
     """Raise StoreError unless the copy is a sound database of ours, SchemaError where it is a newer version's."""
     try:
         damage = _damage(part)
-        with Looking(part) as copy, copy.read() as conn:
+        with ReadOnlyDatabase(part) as copy, copy.read() as conn:
             found = None if damage else revision.current(conn)
     except SchemaError:
         damage = "it is not a database that SQLite and syncer can read"

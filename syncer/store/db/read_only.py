@@ -42,7 +42,7 @@ class Readable(Protocol):
         ...
 
 
-class Looking:
+class ReadOnlyDatabase:
     """A database file that is looked at and never written to. It has to be there."""
 
     def __init__(self, path: Path, *, busy_timeout: float = BUSY_TIMEOUT) -> None:
@@ -71,7 +71,7 @@ class Looking:
         """Close the connection; safe to call twice."""
         self._conn.close()
 
-    def __enter__(self) -> Looking:
+    def __enter__(self) -> ReadOnlyDatabase:
         return self
 
     def __exit__(self, *exc: object) -> None:
@@ -166,7 +166,7 @@ def first(conn: Reader, query: str, *values: object) -> Any:
 
 
 @contextlib.contextmanager
-def asking(conn: Reader, name: str, takes: int, function: Callable[..., bool]) -> Iterator[None]:
+def sql_function(conn: Reader, name: str, takes: int, function: Callable[..., bool]) -> Iterator[None]:
     """While this lasts, a query may call `function` by `name`, which `takes` so many values.
 
     SQLite would only say that it failed: what it raised (a bug, ctrl-c) is raised here as it was.
@@ -191,6 +191,6 @@ def asking(conn: Reader, name: str, takes: int, function: Callable[..., bool]) -
         raw(conn).create_function(name, takes, None)
 
 
-def marks(values: Sized) -> str:
+def placeholders(values: Sized) -> str:
     """`?, ?, ?`: a place for each of the values, for an IN."""
     return ", ".join("?" * len(values))

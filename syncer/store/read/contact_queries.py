@@ -12,7 +12,7 @@ from contextlib import contextmanager
 from syncer.core.model import FIELDS
 from syncer.core.normalise import to_e164
 from syncer.store.db.columns import columns
-from syncer.store.db.read_only import Page, Reader, Record, asking, first, marks, page, records
+from syncer.store.db.read_only import Page, Reader, Record, first, page, placeholders, records, sql_function
 
 #: What may stand in a phone number as it is written or searched for.
 _PHONE_SIGNS = re.compile(r"[+\d\s().\-]+")
@@ -70,8 +70,8 @@ def list_any(
 ) -> Page:
     """Rows of the view `contacts`: one a contact of any provider, by name."""
     wanted = (
-        f"(provider = 'telecmi' AND account IN ({marks(telecmi)}) "
-        f"OR provider = 'smartflo' AND account IN ({marks(smartflo)}))"
+        f"(provider = 'telecmi' AND account IN ({placeholders(telecmi)}) "
+        f"OR provider = 'smartflo' AND account IN ({placeholders(smartflo)}))"
     )
     with _searching(conn, search, ("name", "phone_e164", "email", "company")) as found:
         select = f"SELECT {', '.join(ANY_COLUMNS)}"
@@ -82,7 +82,7 @@ def list_any(
 
 def _mine(accounts: Sequence[str], tombstones: bool) -> str:
     # The `+` keeps SQLite from going to each row by way of the accounts' index: most rows are asked for.
-    return f"+account IN ({marks(accounts)})" + ("" if tombstones else " AND deleted_at IS NULL")
+    return f"+account IN ({placeholders(accounts)})" + ("" if tombstones else " AND deleted_at IS NULL")
 
 
 @contextmanager
@@ -94,7 +94,7 @@ def _searching(conn: Reader, search: str | None, searched: Sequence[str]) -> Ite
     if not search:
         yield ""
         return
-    with asking(conn, "found_by_search", len(searched), _matcher(search)):
+    with sql_function(conn, "found_by_search", len(searched), _matcher(search)):
         # As bytes, which may be no text: SQLite holds what it is given.
         yield f" AND found_by_search({', '.join(f'CAST({name} AS BLOB)' for name in searched)})"
 
@@ -132,7 +132,7 @@ def find_contacts(conn: Reader, who: str, regions: Mapping[str, str]) -> list[Re
     before tombstones. `id:12` is a row id and nothing else.
     """
     found: dict[int, Record] = {}
-    base = f"{_CONTACTS} WHERE account IN ({marks(regions)})"
+    base = f"{_CONTACTS} WHERE account IN ({placeholders(regions)})"
     only_id = re.fullmatch(r"id:([0-9]{1,19})", who)
     row_id = only_id[1] if only_id else who if re.fullmatch(r"[1-9][0-9]{0,18}", who) else None
     if row_id is not None and int(row_id) < 2**63:
@@ -204,7 +204,7 @@ def list_voicemails(
     and count as new as long as they were first seen since then.
     """
     values: list[object] = list(accounts)
-    where = f"t.account IN ({marks(values)})"
+    where = f"t.account IN ({placeholders(values)})"
     if since is not None:
         where += " AND (t.received_at >= ? OR t.received_at IS NULL AND t.first_seen_at >= ?)"
         values += [since, since]

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from syncer.core.queue import SETTLED
 from syncer.store.db.columns import columns
-from syncer.store.db.read_only import Reader, first, marks, tuples
+from syncer.store.db.read_only import Reader, first, placeholders, tuples
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,5 +64,5 @@ def entries(conn: Reader, after: int, limit: int | None = None) -> list[Entry]:
 
 def pending(conn: Reader, account: str) -> int:
     """Local changes of an account that are not upstream yet, whatever they wait for."""
-    query = f"SELECT count(*) FROM change_queue WHERE account = ? AND state NOT IN ({marks(SETTLED)})"
+    query = f"SELECT count(*) FROM change_queue WHERE account = ? AND state NOT IN ({placeholders(SETTLED)})"
     return int(first(conn, query, account, *(state.value for state in SETTLED)))

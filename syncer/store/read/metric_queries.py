@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from syncer.core.model import State
-from syncer.store.db.read_only import Reader, first, marks, records, tuples
+from syncer.store.db.read_only import Reader, first, placeholders, records, tuples
 
 #: What a run counts of rows.
 COUNTED = ("seen", "added", "changed", "removed")
@@ -128,7 +128,7 @@ def read_figures(conn: Reader, totals: Totals) -> Figures:
     for account, age in tuples(
         conn,
         "SELECT account, (julianday('now') - julianday(min(created_at))) * 86400 "
-        f"FROM change_queue WHERE state IN ({marks(unsent)}) GROUP BY account",
+        f"FROM change_queue WHERE state IN ({placeholders(unsent)}) GROUP BY account",
         *unsent,
     ):
         oldest[str(account)] = max(0.0, float(age or 0.0))

@@ -12,7 +12,7 @@ from collections.abc import Sequence
 from syncer.core.model import State
 from syncer.core.queue import OPEN
 from syncer.store.db.columns import COLUMNS, columns
-from syncer.store.db.read_only import Page, Reader, Record, first, marks, page, records, tuples
+from syncer.store.db.read_only import Page, Reader, Record, first, page, placeholders, records, tuples
 
 #: How a row of each mirrored table is called for a person.
 NAMES = {
@@ -53,7 +53,7 @@ def jobs(conn: Reader) -> dict[tuple[str, str], Record]:
 
 def run_times(conn: Reader, ids: Sequence[int]) -> dict[int, tuple[str, str]]:
     """By run: when it began and when it ended."""
-    query = f"SELECT id, started_at, finished_at FROM sync_runs WHERE id IN ({marks(ids)}) AND finished_at IS NOT NULL"
+    query = f"SELECT id, started_at, finished_at FROM sync_runs WHERE id IN ({placeholders(ids)}) AND finished_at IS NOT NULL"
     return {run: (began, ended) for run, began, ended in tuples(conn, query, *ids)}
 
 
@@ -105,10 +105,10 @@ def list_changes(
         where.append("q.contact_row = ?")
         values.append(contact)
     if accounts is not None:
-        where.append(f"q.account IN ({marks(accounts)})")
+        where.append(f"q.account IN ({placeholders(accounts)})")
         values += accounts
     if not settled:
-        where.append(f"q.state IN ({marks(OPEN)})")
+        where.append(f"q.state IN ({placeholders(OPEN)})")
         values += [state.value for state in OPEN]
     found = page(conn, _CHANGE, f"{_CHANGES} WHERE {' AND '.join(where)}", "q.id DESC", values, limit)
     found.reverse()

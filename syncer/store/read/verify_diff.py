@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 
 from sqlalchemy import Connection, select, text
 
-from syncer.core.contacts import Change
+from syncer.core.contacts import QueuedChange
 from syncer.core.merge import dirty_fields
 from syncer.core.model import FIELDS, Operation
 from syncer.core.queue import SETTLED
@@ -146,7 +146,7 @@ def waiting(conn: Connection, policy: Policy) -> list[Difference]:
     return sorted(out, key=lambda one: one.change or 0)
 
 
-def _clashing(changes: Iterable[Change], but: int) -> set[str]:
+def _clashing(changes: Iterable[QueuedChange], but: int) -> set[str]:
     return {name for change in changes if change.id != but for name in change.clashes}
 
 

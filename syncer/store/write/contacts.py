@@ -14,10 +14,10 @@ from typing import Any
 from sqlalchemy import Connection, bindparam, delete, func, literal, or_, select, update
 from sqlalchemy.dialects.sqlite import insert as upsert
 
-from syncer.core.contacts import Change, Intent, Local
+from syncer.core.contacts import Intent, Local, QueuedChange
 from syncer.core.model import FIELDS, Fields, OnConflict, Operation, State
 from syncer.core.normalise import to_e164
-from syncer.core.numbers import Leaving
+from syncer.core.numbers import PendingRelease
 from syncer.core.queue import WAITING
 from syncer.core.rows import Bits
 from syncer.store.db import statements
@@ -70,7 +70,7 @@ def _load(conn: Connection, query: str, *values: Any) -> list[Local]:
 
 
 def _local(
-    row: tuple[Any, ...], changes: Mapping[int, list[Change]], intents: Mapping[int, list[Intent]]
+    row: tuple[Any, ...], changes: Mapping[int, list[QueuedChange]], intents: Mapping[int, list[Intent]]
 ) -> Local:
     waits, sent, row_id, account, contact_id, phone_e164, deleted_at, raw, source, touched = row[: -2 * _SIX]
     shown, agreed = row[-2 * _SIX : -_SIX], row[-_SIX:]
@@ -126,7 +126,7 @@ def load_adopters(conn: Connection, account: str, phones: Iterable[str]) -> dict
     return out
 
 
-def holder_of(conn: Connection, account: str, phone: str, row_id: int) -> int | None:
+def phone_owner(conn: Connection, account: str, phone: str, row_id: int) -> int | None:
     """Another live row of the account with this number that came first, or is in the directory.
 
     Another younger row is no obstacle: it has not been added yet, or is there for the user's list alone and
@@ -145,7 +145,7 @@ def holder_of(conn: Connection, account: str, phone: str, row_id: int) -> int | 
     ).scalar()
 
 
-def leaving(conn: Connection, account: str, region: str) -> dict[str, Leaving]:
+def pending_releases(conn: Connection, account: str, region: str) -> dict[str, PendingRelease]:
     """By the number that each has upstream, in E.164: contacts that give it up here.
 
     Upstream a contact may also have any number that was sent since we last agreed. Of several changes of
@@ -159,7 +159,9 @@ def leaving(conn: Connection, account: str, region: str) -> dict[str, Leaving]:
         there = to_e164(clash["remote"], region) if clash else number
         if there is not None:
             what = "delete" if deleted else "new number"
-            out[there] = Leaving(row, change, what, State(state) in WAITING, None if deleted else takes)
+            out[there] = PendingRelease(
+                row, change, what, State(state) in WAITING, None if deleted else takes
+            )
     return out
 
 
@@ -181,7 +183,7 @@ _LEAVING = (
 )
 
 
-def upstream_holder(conn: Connection, account: str, number: str, row_id: int) -> int | None:
+def upstream_phone_owner(conn: Connection, account: str, number: str, row_id: int) -> int | None:
     """Another row that has a number in the directory."""
     query = (
         "SELECT min(row_id) FROM contact_base "
@@ -247,11 +249,11 @@ def tombstone(conn: Connection, row_id: int, at: str, *, origin: str = "upstream
         .where(_C.id == row_id, _C.deleted_at.is_(None))
         .values(deleted_at=at, last_changed_at=at)
     )
-    forget_base(conn, row_id, queue.tick(conn))
+    forget_base(conn, row_id, queue.next_epoch(conn))
     changelog.removed(conn, TABLE, row_id, at, origin)
 
 
-def detach(conn: Connection, row_id: int, at: str) -> None:
+def unlink(conn: Connection, row_id: int, at: str) -> None:
     """Upstream lost a contact that was edited here: the row starts anew, as one to be added."""
     conn.execute(update(telecmi_contacts).where(_C.id == row_id).values(contact_id=None, raw=None))
     conn.execute(delete(contact_base).where(_B.row_id == row_id))

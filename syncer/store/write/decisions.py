@@ -10,7 +10,7 @@ from typing import Literal
 
 from sqlalchemy import Connection, delete, update
 
-from syncer.core.contacts import Change, Local
+from syncer.core.contacts import Local, QueuedChange
 from syncer.core.merge import dirty_fields
 from syncer.core.model import Fields, Operation, State
 from syncer.core.normalise import to_e164
@@ -23,7 +23,7 @@ from syncer.store.write.contacts import TABLE
 _Q, _C = change_queue.c, telecmi_contacts.c
 
 
-def _load(conn: Connection, number: int) -> tuple[Change, Local]:
+def _load(conn: Connection, number: int) -> tuple[QueuedChange, Local]:
     change = queue.load_change(conn, number)
     if change is None:
         raise UsageError(f"there is no change {number}: `syncer queue list --all` shows them")
@@ -126,7 +126,7 @@ def _wake_followers(conn: Connection, local: Local, at: str, region: str) -> Non
         queue.wake(conn, local.account, to_e164(local.base.phone_no, region), local.row_id, at)
 
 
-def _agree_on_remote(conn: Connection, change: Change, local: Local, region: str) -> Fields:
+def _agree_on_remote(conn: Connection, change: QueuedChange, local: Local, region: str) -> Fields:
     """What was shown as upstream's becomes the base: if it moved since, the conflict opens again."""
     assert local.base is not None or change.clashes
     base = (local.base or Fields()).asdict() | {n: c.remote for n, c in change.clashes.items()}
@@ -137,14 +137,14 @@ def _agree_on_remote(conn: Connection, change: Change, local: Local, region: str
     return Fields.of(base)
 
 
-def _take_remote(conn: Connection, change: Change, local: Local, at: str, region: str) -> None:
+def _take_remote(conn: Connection, change: QueuedChange, local: Local, at: str, region: str) -> None:
     base = _agree_on_remote(conn, change, local, region)
     row = contacts.load_rows(conn, [local.row_id])[local.row_id]
     assert row.base == base
     contacts.show_base(conn, row, list(change.clashes), region, at)
 
 
-def _return(conn: Connection, change: Change, local: Local, at: str, region: str) -> None:
+def _return(conn: Connection, change: QueuedChange, local: Local, at: str, region: str) -> None:
     """A delete is taken back: the row lives again, as upstream has it."""
     if change.clashes:
         _agree_on_remote(conn, change, local, region)

@@ -13,11 +13,11 @@ from typing import Any
 from sqlalchemy import Connection
 
 from syncer.core.contacts import (
-    Absorbed,
     Local,
-    absorb,
+    Reconciliation,
     is_wanted,
     keep_values,
+    reconcile,
     refused_blanks,
     turned_blank,
 )
@@ -109,7 +109,7 @@ class DirectoryReconciler(Reconciler):
     # -- writing
 
     def _write(self, conn: Connection, rows: Sequence[Row]) -> None:
-        account, epoch = self.policy.account, queue.tick(conn)
+        account, epoch = self.policy.account, queue.next_epoch(conn)
         known = contacts.load_by_contact_id(conn, account, [row.key for row in rows])
         unknown = [as_contact(row).phone_e164 for row in rows if row.key not in known]
         adopters = contacts.load_adopters(conn, account, {phone for phone in unknown if phone is not None})
@@ -120,7 +120,7 @@ class DirectoryReconciler(Reconciler):
             local = known.get(row.key) or adopters.pop(contact.phone_e164 or "", None)
             if local is None:
                 new.append(contact)
-            elif local.touched <= self.asked_in or local.row_id in self._written:
+            elif local.agreed_epoch <= self.asked_in or local.row_id in self._written:
                 self._reconcile(conn, local, row, kept.get(local.row_id, set()), epoch)
             if local is not None:
                 self.seen.add(local.row_id)
@@ -131,13 +131,13 @@ class DirectoryReconciler(Reconciler):
         policy, contact = self.policy, as_contact(row)
         kept = [name for name in turned_blank(local.base, contact.fields) if name in kept]
         contact = keep_values(contact, local, kept)
-        outcome = absorb(local, contact, region=policy.region, on_conflict=policy.on_conflict)
+        outcome = reconcile(local, contact, region=policy.region, on_conflict=policy.on_conflict)
         if self.defer_blanks and (kept or outcome.blanks):
             self.deferred[row.key] = Deferred(row, local.row_id, (*kept, *outcome.blanks))
             return
         if outcome.blanks:
             contact = keep_values(contact, local, refused_blanks(local, outcome.blanks, policy.region))
-            outcome = absorb(local, contact, region=policy.region, on_conflict=policy.on_conflict)
+            outcome = reconcile(local, contact, region=policy.region, on_conflict=policy.on_conflict)
         if outcome.taken or outcome.restored:
             self.changed += 1
         elif (
@@ -181,7 +181,7 @@ class DirectoryReconciler(Reconciler):
         rows = contacts.load_rows(conn, [deferred.row_id for deferred in self.deferred.values()])
         for row, row_id, blanks in self.deferred.values():
             local = rows.get(row_id)
-            if local is None or (local.touched > self.asked_in and row_id not in self._written):
+            if local is None or (local.agreed_epoch > self.asked_in and row_id not in self._written):
                 continue  # what is known of it is newer than this listing
             refused = [name for name in blanks if (row_id, name) not in allowed]
             contact = keep_values(as_contact(row), local, refused)
@@ -226,11 +226,11 @@ def handle_upstream_delete(conn: Connection, local: Local, region: str, at: str)
     if local.base is not None:
         queue.wake(conn, local.account, to_e164(local.base.phone_no, region), local.row_id, at)
     if local.deleted:
-        contacts.forget_base(conn, local.row_id, queue.tick(conn))
+        contacts.forget_base(conn, local.row_id, queue.next_epoch(conn))
         queue.drop_intents(conn, local.row_id)
     elif is_wanted(local, region, parse(at)):
-        contacts.detach(conn, local.row_id, at)
-        queue.begin_anew(conn, local, at)
+        contacts.unlink(conn, local.row_id, at)
+        queue.requeue_as_add(conn, local, at)
     else:
         for change in local.open(*OPEN):
             if change.state is not State.SENDING:
@@ -240,15 +240,15 @@ def handle_upstream_delete(conn: Connection, local: Local, region: str, at: str)
 
 def take_over(conn: Connection, local: Local, remote: DirectoryContact, policy: Policy, at: str) -> bool:
     """Merge one contact as upstream shows it; True when people see a change."""
-    outcome = absorb(local, remote, region=policy.region, on_conflict=policy.on_conflict)
-    return save(conn, local, remote, outcome, policy, at, queue.tick(conn))
+    outcome = reconcile(local, remote, region=policy.region, on_conflict=policy.on_conflict)
+    return save(conn, local, remote, outcome, policy, at, queue.next_epoch(conn))
 
 
 def save(
     conn: Connection,
     local: Local,
     remote: DirectoryContact,
-    outcome: Absorbed,
+    outcome: Reconciliation,
     policy: Policy,
     at: str,
     epoch: int,
@@ -280,7 +280,7 @@ def save(
 
 
 def _save_row(
-    conn: Connection, local: Local, remote: DirectoryContact, outcome: Absorbed, policy: Policy, at: str
+    conn: Connection, local: Local, remote: DirectoryContact, outcome: Reconciliation, policy: Policy, at: str
 ) -> None:
     """The row itself, and its entries in the change log."""
     values: dict[str, Any] = {

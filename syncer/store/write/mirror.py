@@ -12,7 +12,16 @@ from typing import Any
 from sqlalchemy import Connection, Integer, func, select, update
 
 from syncer.core.model import Note, Row, Value
-from syncer.core.rows import PHONE_COLUMNS, Change, Decision, Insert, Remove, Same, Stored, decide_row
+from syncer.core.rows import (
+    PHONE_COLUMNS,
+    RowDecision,
+    RowInsert,
+    RowRemoval,
+    RowUnchanged,
+    RowUpdate,
+    Stored,
+    decide_row,
+)
 from syncer.store.db import statements
 from syncer.store.db.read_only import fetch
 from syncer.store.db.tables import Mirror, telecmi_notes
@@ -83,7 +92,7 @@ class MirrorReconciler(Reconciler):
             if raw == listed[key].raw and listed[key].deleted_at is None
         }  # most of a quiet listing; only what is left needs all columns
         for key, there in self._load(conn, listed.keys() - known.keys()).items():
-            known[key] = Known(there.id, isinstance(self._decide(there, listed[key]), Same))
+            known[key] = Known(there.id, isinstance(self._decide(there, listed[key]), RowUnchanged))
         return known
 
     def _stored_rows(self, conn: Connection, keys: Iterable[str]) -> dict[str, Row]:
@@ -94,7 +103,7 @@ class MirrorReconciler(Reconciler):
             if there.raw is not None and there.deleted_at is None
         }
 
-    def _decide(self, stored: Stored | None, row: Row) -> Decision:
+    def _decide(self, stored: Stored | None, row: Row) -> RowDecision:
         mirror = self.mirror
         fitted = row._replace(values=fit(mirror, row.values))
         return decide_row(
@@ -109,18 +118,18 @@ class MirrorReconciler(Reconciler):
         for row in rows:
             there = stored.get(row.key)
             match self._decide(there, row):
-                case Insert():
+                case RowInsert():
                     new.append(row)
-                case Remove(row_id):
+                case RowRemoval(row_id):
                     self.seen.add(row_id)
                     self.vanishing.add(row_id)
-                case Change(row_id, blanks=blanks) as change:
+                case RowUpdate(row_id, blanks=blanks) as change:
                     self.seen.add(row_id)
                     if blanks or self._is_older(row, there):
                         self.deferred[row.key] = Deferred(row, row_id, blanks)
                     else:
                         self._change(conn, row, there, change)
-                case Same():
+                case RowUnchanged():
                     pass
         self._insert(conn, new)
 
@@ -137,7 +146,7 @@ class MirrorReconciler(Reconciler):
             self._add_notes(conn, row_id, row.notes)
         self.added += len(ids)
 
-    def _change(self, conn: Connection, row: Row, there: Stored | None, change: Change) -> None:
+    def _change(self, conn: Connection, row: Row, there: Stored | None, change: RowUpdate) -> None:
         assert there is not None
         at = self.context.at
         fitted = fit(self.mirror, row.values)
@@ -180,7 +189,7 @@ class MirrorReconciler(Reconciler):
         for key, deferred in self.deferred.items():
             there, row = stored.get(key), deferred.row
             decision = self._decide(there, row)
-            if there is None or not isinstance(decision, Change):
+            if there is None or not isinstance(decision, RowUpdate):
                 continue
             refused = [name for name in decision.blanks if (there.id, name) not in allowed]
             if refused:
@@ -189,7 +198,7 @@ class MirrorReconciler(Reconciler):
                     kept["phone_e164"] = there.values.get("phone_e164")
                 row = row._replace(values={**row.values, **kept}, raw=there.raw or row.raw)
                 decision = self._decide(there._replace(raw=None), row)
-                if not isinstance(decision, Change) or not decision.changes:
+                if not isinstance(decision, RowUpdate) or not decision.changes:
                     continue
             self._change(conn, row, there, decision)
         self.deferred.clear()

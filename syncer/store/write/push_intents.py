@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from sqlalchemy import Connection
 
 from syncer.core.model import FIELDS, Fields, State
-from syncer.core.push import Send, still_so
+from syncer.core.push import Send, is_still_wanted
 from syncer.core.queue import Event, advance
 from syncer.store.db import statements
 from syncer.store.db.read_only import fetch
@@ -46,7 +46,7 @@ def begin_sending(
             continue
         state, attempts, deleted, contact_id, *values = now[send.change.id]
         state, fields = State(state), Fields(*[value or "" for value in values])
-        if not still_so(send, state, contact_id, fields, deleted=bool(deleted)):
+        if not is_still_wanted(send, state, contact_id, fields, deleted=bool(deleted)):
             continue
         if state is State.UNKNOWN:
             state = advance(state, Event.NOT_THERE)

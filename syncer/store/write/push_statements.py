@@ -10,23 +10,23 @@ from itertools import groupby
 from sqlalchemy import Connection, and_, func, or_, select
 
 from syncer.core import limits
-from syncer.core.contacts import Change, Local
+from syncer.core.contacts import Local, QueuedChange
 from syncer.core.due import latest
 from syncer.core.model import Operation, State
 from syncer.core.normalise import to_e164, utc_text
-from syncer.core.numbers import Leaving, in_the_way
+from syncer.core.numbers import PendingRelease, in_the_way
 from syncer.core.push import (
     LONGEST_RETRY,
-    Context,
-    Decision,
     Due,
-    Look,
+    Observation,
+    PushContext,
+    PushDecision,
     Send,
-    Step,
+    Settle,
     Wait,
     decide,
     may_be_ours,
-    one_a_row,
+    newest_per_row,
 )  # fmt: skip
 from syncer.core.queue import Event
 from syncer.store.db.read_only import fetch
@@ -84,7 +84,7 @@ def blocks(due: Iterable[Due]) -> Iterable[list[Due]]:
         yield block
 
 
-def _load(conn: Connection, due: Iterable[Due]) -> list[tuple[Change, Local]]:
+def _load(conn: Connection, due: Iterable[Due]) -> list[tuple[QueuedChange, Local]]:
     """The changes as they are now, each with its contact; without those that a look has settled."""
     due = list(due)
     rows = contacts.load_rows(conn, {one.row for one in due})
@@ -109,13 +109,13 @@ _UNAPPROVED = """
 def decide_all(
     conn: Connection,
     due: Sequence[Due],
-    looks: Mapping[int, Look],
+    looks: Mapping[int, Observation],
     policy: Policy,
     now: datetime,
     *,
-    leaving: Mapping[str, Leaving],
+    leaving: Mapping[str, PendingRelease],
     too_many_deletes: bool,
-) -> list[Decision]:
+) -> list[PushDecision]:
     """What becomes of each change; `looks` by contact row, `leaving` by number."""
     pairs = _load(conn, due)
     updates = {c.contact_row for c, _ in pairs if c.operation is Operation.UPDATE}
@@ -125,8 +125,8 @@ def decide_all(
         number = to_e164(local.fields.phone_no, policy.region)
         holder = None
         if number and not local.known:
-            holder = contacts.holder_of(conn, policy.account, number, local.row_id)
-        context = Context(
+            holder = contacts.phone_owner(conn, policy.account, number, local.row_id)
+        context = PushContext(
             now=now,
             region=policy.region,
             holder=holder,
@@ -134,9 +134,9 @@ def decide_all(
             pushed=pushed.get(local.row_id, ()) if change.operation is Operation.UPDATE else (),
             too_many_deletes=too_many_deletes,
         )
-        look = looks.get(local.row_id, Look(None, seen=False))
+        look = looks.get(local.row_id, Observation(None, seen=False))
         out.append(decide(change, local, look, context))
-    return one_a_row(out)
+    return newest_per_row(out)
 
 
 #: As after so many attempts is looked at what only a person can move: each look at an add lists the directory.
@@ -150,16 +150,16 @@ _WAIT = """
 
 def carry_out(
     conn: Connection,
-    decisions: Iterable[Decision],
+    decisions: Iterable[PushDecision],
     policy: Policy,
     at: str,
     retry_at: Callable[[int], str],
 ) -> int:
     """Write down every decision that sends nothing; returns how many changes moved."""
-    acting: list[Step] = []
+    acting: list[Settle] = []
     waiting: list[tuple[str, str, int]] = []
     for one in decisions:
-        if isinstance(one, Step):
+        if isinstance(one, Settle):
             acting.append(one)
         elif isinstance(one, Wait) and one.change.state in (State.QUEUED, State.UNKNOWN):
             attempts = SELDOM if one.for_person else one.change.attempts + 1
@@ -175,12 +175,12 @@ def carry_out(
     return len(acting)
 
 
-def _moves_alone(step: Step) -> bool:
+def _moves_alone(step: Settle) -> bool:
     """Whether a step moves its change, and touches nothing else."""
     return not (step.gone or step.show or step.revive)
 
 
-def _carry_out(conn: Connection, step: Step, policy: Policy, at: str) -> None:
+def _carry_out(conn: Connection, step: Settle, policy: Policy, at: str) -> None:
     local = contacts.load_rows(conn, [step.change.contact_row])[step.change.contact_row]
     if step.gone:
         handle_upstream_delete(conn, local, policy.region, at)

@@ -13,7 +13,7 @@ from typing import Any, TypeAlias
 from sqlalchemy import Connection, and_, bindparam, delete, func, insert, or_, select, text, update
 from sqlalchemy.sql import ClauseElement
 
-from syncer.core.contacts import Change, Intent, Local, Move, NewChange
+from syncer.core.contacts import Intent, Local, NewChange, QueuedChange, Transition
 from syncer.core.due import latest
 from syncer.core.merge import Clash
 from syncer.core.model import Operation, State
@@ -36,7 +36,7 @@ _DROP_INTENTS = """
         WHERE q.id = push_intents.change_id AND q.contact_row = push_intents.row_id AND q.state IN ('sending', 'unknown'))"""
 
 #: One move that was decided: the change, what happened, what a person may read, and columns to set.
-Step: TypeAlias = tuple[int, Event, str | None, Mapping[str, object]]
+Move: TypeAlias = tuple[int, Event, str | None, Mapping[str, object]]
 
 #: The columns of a change, in the order of its fields.
 _CHANGE = ("id", "account", "contact_row", "operation", "state", "fields", "clashes", "attempts", "approved",
@@ -71,10 +71,10 @@ def chunks(ids: Iterable[Any], size: int = CHUNK) -> Iterable[list[Any]]:
         yield block
 
 
-def _as_change(row: Sequence[Any]) -> Change:
+def _as_change(row: Sequence[Any]) -> QueuedChange:
     """One queue row, in the order of `_CHANGE`, as the deciders see it."""
     number, account, contact_row, operation, state, fields, clashes, attempts, approved, *rest = row
-    return Change(
+    return QueuedChange(
         number,
         account,
         contact_row,
@@ -88,9 +88,9 @@ def _as_change(row: Sequence[Any]) -> Change:
     )
 
 
-def load_open(conn: Connection, rows: Iterable[int]) -> dict[int, list[Change]]:
+def load_open(conn: Connection, rows: Iterable[int]) -> dict[int, list[QueuedChange]]:
     """Open changes by contact row."""
-    out: dict[int, list[Change]] = {}
+    out: dict[int, list[QueuedChange]] = {}
     for row in fetch(conn, _OPEN_OF_ROWS, json.dumps(list(rows))):
         change = _as_change(row)
         out.setdefault(change.contact_row, []).append(change)
@@ -107,12 +107,12 @@ def load_intents(conn: Connection, rows: Iterable[int]) -> dict[int, list[Intent
     return out
 
 
-def load_change(conn: Connection, change_id: int) -> Change | None:
+def load_change(conn: Connection, change_id: int) -> QueuedChange | None:
     """One change by its number."""
     return load_changes(conn, [change_id]).get(change_id)
 
 
-def load_changes(conn: Connection, ids: Iterable[int]) -> dict[int, Change]:
+def load_changes(conn: Connection, ids: Iterable[int]) -> dict[int, QueuedChange]:
     """Changes by their numbers."""
     rows = fetch(conn, _CHANGES, json.dumps(list(ids)))
     return {change.id: change for change in map(_as_change, rows)}
@@ -141,7 +141,9 @@ def wake(conn: Connection, account: str, number: str | None, row_id: int, at: st
     move_many(conn, [(change, Event.RETRY, None, fresh) for (change,) in changes], at)
 
 
-def moved(state: State, at: str, note: str | None, columns: Mapping[str, object]) -> dict[str, object]:
+def transition_columns(
+    state: State, at: str, note: str | None, columns: Mapping[str, object]
+) -> dict[str, object]:
     """The columns of a change that has just come to `state`."""
     values: dict[str, object] = {"state": state, **columns}
     if state in SETTLED:
@@ -171,7 +173,7 @@ def move(
     if row is None or State(row.state) in SETTLED:
         return None
     state = advance(State(row.state), event)
-    values = moved(state, at, note, columns)
+    values = transition_columns(state, at, note, columns)
     if any(isinstance(value, ClauseElement) for value in values.values()):
         conn.execute(update(change_queue).where(change_queue.c.id == change_id).values(**values))
     else:
@@ -185,7 +187,7 @@ def load_states(conn: Connection, ids: Iterable[int]) -> dict[int, State]:
     return {number: State(state) for number, state in fetch(conn, query, json.dumps(list(ids)))}
 
 
-def move_many(conn: Connection, steps: Sequence[Step], at: str) -> None:
+def move_many(conn: Connection, steps: Sequence[Move], at: str) -> None:
     """The same as `move`, for many changes with few statements; each at most once."""
     states = load_states(conn, [change_id for change_id, *_ in steps])
     alike: dict[tuple[str, ...], list[tuple[object, ...]]] = {}
@@ -193,14 +195,14 @@ def move_many(conn: Connection, steps: Sequence[Step], at: str) -> None:
         state = states.get(change_id)
         if state is None or state in SETTLED:
             continue
-        values = moved(advance(state, event), at, note, columns)
+        values = transition_columns(advance(state, event), at, note, columns)
         names = tuple(sorted(values))
         alike.setdefault(names, []).append((*(values[name] for name in names), change_id))
     for names, rows in alike.items():
         statements.update_rows(conn, change_queue, names, rows)
 
 
-def apply_move(conn: Connection, step: Move, at: str) -> None:
+def apply_move(conn: Connection, step: Transition, at: str) -> None:
     """Carry out one move that was decided."""
     columns: dict[str, object] = {}
     if step.operation is not None:
@@ -214,9 +216,9 @@ def apply_move(conn: Connection, step: Move, at: str) -> None:
     move(conn, step.change_id, step.event, at, note=step.note, **columns)
 
 
-def apply_moves(conn: Connection, steps: Iterable[Move], at: str) -> None:
+def apply_moves(conn: Connection, steps: Iterable[Transition], at: str) -> None:
     """The same for many changes, each of them at most once."""
-    plain: list[Step] = []
+    plain: list[Move] = []
     for step in steps:
         if step.clashes is not None:
             apply_move(conn, step, at)
@@ -311,7 +313,7 @@ def pushed_within(
     return out
 
 
-def begin_anew(conn: Connection, local: Local, at: str) -> None:
+def requeue_as_add(conn: Connection, local: Local, at: str) -> None:
     """Upstream lost a contact that was edited here: its changes become one that adds it again."""
     chosen: int | None = None
     for change in local.changes:
@@ -344,7 +346,7 @@ def begin(conn: Connection, number: int) -> None:
     conn.exec_driver_sql("UPDATE sync_guard SET epoch = ? WHERE id = 1", (number,))
 
 
-def tick(conn: Connection) -> int:
+def next_epoch(conn: Connection) -> int:
     """Begin a new push epoch and return it."""
     conn.execute(text("UPDATE sync_guard SET epoch = epoch + 1 WHERE id = 1"))
     return epoch(conn)

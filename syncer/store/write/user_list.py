@@ -72,7 +72,7 @@ def add(conn: Connection, policy: Policy, ids: Sequence[int], at: str) -> int:
         rows.setdefault(row.phone_e164 or row.mobile, row)  # one number in two spellings: the newest counts
     if not rows:
         return 0
-    shown, bases, epoch = [], [], queue.tick(conn)
+    shown, bases, epoch = [], [], queue.next_epoch(conn)
     for row in rows.values():
         phone_no, *others = derived(row.name, row.mobile, row.email)
         filled = [value or None for value in others]
@@ -174,7 +174,7 @@ def follow(conn: Connection, policy: Policy, ids: Sequence[int], at: str) -> tup
     for local, there in _followers(conn, policy, ids):
         assert local.base is not None
         if there is None and local.deleted:
-            contacts.forget_base(conn, local.row_id, queue.tick(conn))
+            contacts.forget_base(conn, local.row_id, queue.next_epoch(conn))
             continue
         if there is None:
             contacts.tombstone(conn, local.row_id, at)
@@ -194,7 +194,14 @@ def follow(conn: Connection, policy: Policy, ids: Sequence[int], at: str) -> tup
         conn.execute(update(telecmi_contacts).where(_C.id == local.row_id).values(raw=there.raw, **values))
         if new != local.base:
             contacts.save_base(
-                conn, local.row_id, policy.account, new, "user_list", None, queue.tick(conn), there.phone_e164
+                conn,
+                local.row_id,
+                policy.account,
+                new,
+                "user_list",
+                None,
+                queue.next_epoch(conn),
+                there.phone_e164,
             )
         changelog.changed(conn, TABLE, local.row_id, taken, at, "upstream")
     return changed, removed

@@ -1,4 +1,4 @@
-"""The one door: what is repeated, what each failure becomes, and that nothing hangs or leaks."""
+"""The one api: what is repeated, what each failure becomes, and that nothing hangs or leaks."""
 
 from __future__ import annotations
 
@@ -23,9 +23,9 @@ from syncer.errors import (
     RemoteError,
     TransientError,
 )
-from syncer.remote import http
+from syncer.remote import client
 from syncer.remote.wire import Call
-from tests.remote.fakes import BASE, Clock, Vendor, answer, door, listening, page_of, read_request
+from tests.remote.fakes import BASE, Clock, Vendor, answer, api, listening, page_of, read_request
 
 pytestmark = pytest.mark.anyio
 
@@ -95,7 +95,7 @@ def test_the_list_of_httpx_errors_is_whole() -> None:
 async def test_every_httpx_error_on_a_read_is_transient(kind: type[BaseException]) -> None:
     vendor = Vendor([lambda _: made(kind)])
     with pytest.raises(TransientError) as caught:
-        await door(vendor).call(READ)
+        await api(vendor).call(READ)
     assert caught.value.sent is (kind.__name__ not in NEVER_SENT)
     assert len(vendor.requests) == 4
     no_leak(caught.value)
@@ -108,7 +108,7 @@ async def test_every_httpx_error_on_a_write_is_unsent_or_unknown_and_never_repea
     vendor = Vendor([lambda _: made(kind)])
     expected = TransientError if kind.__name__ in NEVER_SENT else OutcomeUnknownError
     with pytest.raises(expected) as caught:
-        await door(vendor).call(WRITE)
+        await api(vendor).call(WRITE)
     if isinstance(caught.value, TransientError):
         assert not caught.value.sent
     assert len(vendor.requests) == 1
@@ -141,12 +141,12 @@ async def test_each_status_and_body(
 ) -> None:
     vendor = Vendor([response])
     with pytest.raises(RemoteError) as caught:
-        await door(vendor).call(READ)
+        await api(vendor).call(READ)
     assert type(caught.value) is read_error
     assert len(vendor.requests) == tries
     vendor = Vendor([response])
     with pytest.raises(RemoteError) as caught:
-        await door(vendor).call(WRITE)
+        await api(vendor).call(WRITE)
     assert type(caught.value) is write_error
     assert len(vendor.requests) == 1
 
@@ -154,7 +154,7 @@ async def test_each_status_and_body(
 async def test_a_redirect_names_its_status_and_is_not_followed() -> None:
     vendor = Vendor([answer({}, 301, Location="https://elsewhere.example/")])
     with pytest.raises(BadAnswerError, match="301"):
-        await door(vendor).call(READ)
+        await api(vendor).call(READ)
     assert len(vendor.requests) == 1
 
 
@@ -162,17 +162,17 @@ async def test_a_redirect_names_its_status_and_is_not_followed() -> None:
 async def test_a_read_that_succeeds_at_last(failures: int) -> None:
     clock = Clock()
     vendor = Vendor([answer({}, 503)] * failures + [OK])
-    the_door = door(vendor, clock)
-    got = await the_door.call(READ)
+    the_client = api(vendor, clock)
+    got = await the_client.call(READ)
     assert got.body == {"code": 200}
-    assert the_door.requests == failures + 1
+    assert the_client.requests == failures + 1
     assert clock.slept == [0.25, 0.5, 1.0][:failures]
 
 
 async def test_retry_after_is_honoured_when_short() -> None:
     clock = Clock()
     vendor = Vendor([answer({}, 429, Retry_After="7"), answer({}, 503, Retry_After="3"), OK])
-    await door(vendor, clock).call(READ)
+    await api(vendor, clock).call(READ)
     assert clock.slept == [7.0, 3.0]
 
 
@@ -180,7 +180,7 @@ async def test_retry_after_as_a_date_is_read_by_the_servers_clock() -> None:
     clock = Clock()
     date = {"Date": "Sat, 21 Nov 2020 09:30:00 GMT", "Retry_After": "Sat, 21 Nov 2020 09:30:05 GMT"}
     vendor = Vendor([answer({}, 429, **date), OK])
-    await door(vendor, clock).call(READ)
+    await api(vendor, clock).call(READ)
     assert clock.slept == [5.0]
 
 
@@ -188,7 +188,7 @@ async def test_a_long_retry_after_is_left_to_the_next_run() -> None:
     clock = Clock()
     vendor = Vendor([answer({}, 429, Retry_After="120")])
     with pytest.raises(TransientError) as caught:
-        await door(vendor, clock).call(READ)
+        await api(vendor, clock).call(READ)
     assert caught.value.retry_after == 120 and not caught.value.sent
     assert clock.slept == [] and len(vendor.requests) == 1
 
@@ -197,8 +197,8 @@ async def test_all_tries_of_a_read_end_within_the_limit() -> None:
     clock = Clock()
     vendor = Vendor([answer({}, 429, Retry_After="15")])
     with pytest.raises(TransientError):
-        await door(vendor, clock).call(READ)
-    assert sum(clock.slept) <= http.GIVE_UP_AFTER
+        await api(vendor, clock).call(READ)
+    assert sum(clock.slept) <= client.GIVE_UP_AFTER
     assert len(vendor.requests) == 3
 
 
@@ -206,10 +206,10 @@ async def test_a_request_of_a_login_that_may_have_arrived_is_not_repeated() -> N
     once = Call("/login", "POST", "/login", json={}, unsure_once=True)
     vendor = Vendor([httpx.ReadTimeout("x")])
     with pytest.raises(TransientError):
-        await door(vendor).call(once)
+        await api(vendor).call(once)
     assert len(vendor.requests) == 1
     vendor = Vendor([httpx.ConnectError("x"), answer({}, 503), OK])
-    await door(vendor).call(once)
+    await api(vendor).call(once)
     assert len(vendor.requests) == 3
 
 
@@ -222,31 +222,31 @@ async def test_cancelling_passes_through_and_frees_the_slot() -> None:
         raise AssertionError
 
     handlers: list[Any] = [hang]
-    the_door = door(lambda request: handlers[0](request), concurrency=1)
-    task = asyncio.create_task(the_door.call(READ))
+    the_client = api(lambda request: handlers[0](request), concurrency=1)
+    task = asyncio.create_task(the_client.call(READ))
     await started.wait()
     task.cancel()
     with pytest.raises(asyncio.CancelledError):
         await task
     handlers[0] = lambda _: OK
-    await the_door.call(READ)
+    await the_client.call(READ)
 
 
 async def test_too_large_an_answer_is_refused() -> None:
-    vendor = Vendor([page_of(b" " * (http.LARGEST_ANSWER + 1))])
+    vendor = Vendor([page_of(b" " * (client.LARGEST_ANSWER + 1))])
     with pytest.raises(BadAnswerError, match="32 MiB"):
-        await door(vendor).call(READ)
+        await api(vendor).call(READ)
     with pytest.raises(OutcomeUnknownError):
-        await door(vendor).call(WRITE)
+        await api(vendor).call(WRITE)
     assert len(vendor.requests) == 2
 
 
 async def test_what_is_sent() -> None:
     vendor = Vendor([OK])
-    the_door = door(vendor, base_url=BASE + "/proxy/")
+    the_client = api(vendor, base_url=BASE + "/proxy/")
     seen: list[int] = []
-    the_door._on_request = lambda: seen.append(1)
-    await the_door.call(Call("/x", "POST", "/x", json={"name": "Zoë \ud800"}))
+    the_client._on_request = lambda: seen.append(1)
+    await the_client.call(Call("/x", "POST", "/x", json={"name": "Zoë \ud800"}))
     request = vendor.requests[0]
     assert request.url == BASE + "/proxy/x"
     assert request.content.isascii() and json.loads(request.content) == {"name": "Zoë \ud800"}
@@ -257,7 +257,7 @@ async def test_what_is_sent() -> None:
 async def test_headers_that_cannot_be_sent_do_not_leak() -> None:
     call = Call("/x", "GET", "/x", headers={"Authorization": f"Bearer {SECRET}é\n"})
     with pytest.raises(TransientError) as caught:
-        await door(Vendor([OK])).call(call)
+        await api(Vendor([OK])).call(call)
     no_leak(caught.value)
 
 
@@ -265,7 +265,7 @@ async def test_a_base_url_that_is_none() -> None:
     for base in ("http://[::1", "ftp://vendor.example", "https://exa mple"):
         async with asyncio.timeout(5):
             with pytest.raises(TransientError) as caught:
-                await door(None, base_url=base, transport=None).call(READ)
+                await api(None, base_url=base, transport=None).call(READ)
             assert not caught.value.sent
             no_leak(caught.value)
 
@@ -276,10 +276,10 @@ def test_nothing_shows_its_secrets() -> None:
 
 async def test_the_answers_date_and_headers() -> None:
     vendor = Vendor([answer([], Date="Sat, 21 Nov 2026 09:30:00 GMT"), answer([], Date="nonsense")])
-    the_door = door(vendor)
-    got = await the_door.call(READ)
+    the_client = api(vendor)
+    got = await the_client.call(READ)
     assert got.server_date is not None and got.server_date.isoformat() == "2026-11-21T09:30:00+00:00"
-    assert (await the_door.call(READ)).server_date is None
+    assert (await the_client.call(READ)).server_date is None
 
 
 # -- what an answer may be -------------------------------------------------------------------------------
@@ -291,34 +291,34 @@ def packed(body: bytes, encoding: str, status: int = 200) -> httpx.Response:
 
 async def test_a_compressed_answer_is_read_within_its_bounds() -> None:
     once = gzip.compress(b'{"code":200}')
-    assert (await door(lambda _: packed(once, "gzip")).call(READ)).body == {"code": 200}
+    assert (await api(lambda _: packed(once, "gzip")).call(READ)).body == {"code": 200}
     for body, encoding, says in (
         (gzip.compress(once), "gzip, gzip", "more than once"),
-        (gzip.compress(bytes(http.LARGEST_ANSWER + 1)), "gzip", "32 MiB"),
+        (gzip.compress(bytes(client.LARGEST_ANSWER + 1)), "gzip", "32 MiB"),
     ):
-        the_door = door(lambda _, body=body, encoding=encoding: packed(body, encoding))
+        the_client = api(lambda _, body=body, encoding=encoding: packed(body, encoding))
         with pytest.raises(BadAnswerError, match=says):
-            await the_door.call(READ)
+            await the_client.call(READ)
         with pytest.raises(OutcomeUnknownError, match=says):
-            await the_door.call(WRITE)
-        assert the_door.requests == 2  # it would be the same the next time
+            await the_client.call(WRITE)
+        assert the_client.requests == 2  # it would be the same the next time
 
 
 async def test_a_server_that_fails_is_tried_again_however_its_page_is_compressed() -> None:
     answers = iter([packed(b"junk", "br", 503), packed(b"junk", "gzip", 502), OK])
-    assert (await door(lambda _: next(answers)).call(READ)).body == {"code": 200}
+    assert (await api(lambda _: next(answers)).call(READ)).body == {"code": 200}
 
 
 # -- budget and deadlines ------------------------------------------------------------------------------
 
 
 async def test_calls_keep_to_the_budget_and_waiting_is_not_the_calls_fault() -> None:
-    the_door = door(Vendor([OK]), requests_per_second=50.0, timeout=0.15)
+    the_client = api(Vendor([OK]), requests_per_second=50.0, timeout=0.15)
     began = time.monotonic()
-    await asyncio.gather(*(the_door.call(READ) for _ in range(11)))
+    await asyncio.gather(*(the_client.call(READ) for _ in range(11)))
     # Ten gaps of 20 ms, no burst: none of the calls broke its 150 ms by waiting for 200.
     assert time.monotonic() - began >= 0.19
-    assert the_door.requests == 11 and the_door.waits > 0.5
+    assert the_client.requests == 11 and the_client.waits > 0.5
 
 
 async def test_no_more_at_once_than_allowed() -> None:
@@ -332,18 +332,18 @@ async def test_no_more_at_once_than_allowed() -> None:
         running -= 1
         return OK
 
-    the_door = door(slow, concurrency=2)
-    await asyncio.gather(*(the_door.call(READ) for _ in range(8)))
+    the_client = api(slow, concurrency=2)
+    await asyncio.gather(*(the_client.call(READ) for _ in range(8)))
     assert most == 2
 
 
 async def test_a_run_deadline_ends_what_waits_for_the_budget() -> None:
-    the_door = door(Vendor([OK]), requests_per_second=0.1)
-    await the_door.call(WRITE)
+    the_client = api(Vendor([OK]), requests_per_second=0.1)
+    await the_client.call(WRITE)
     with pytest.raises(TransientError, match="time was up") as caught:
-        async with the_door.deadline(0.05):
-            await the_door.call(WRITE)
-    assert not caught.value.sent and the_door.requests == 1
+        async with the_client.deadline(0.05):
+            await the_client.call(WRITE)
+    assert not caught.value.sent and the_client.requests == 1
 
 
 async def test_a_run_deadline_ends_a_call_under_way_and_the_pauses_between() -> None:
@@ -351,51 +351,51 @@ async def test_a_run_deadline_ends_a_call_under_way_and_the_pauses_between() -> 
         await asyncio.Event().wait()
         raise AssertionError
 
-    the_door = door(hang)
+    the_client = api(hang)
     with pytest.raises(OutcomeUnknownError):
-        async with the_door.deadline(0.05):
-            await the_door.call(WRITE)
+        async with the_client.deadline(0.05):
+            await the_client.call(WRITE)
     with pytest.raises(TransientError):
-        async with the_door.deadline(0.05), the_door.deadline(60):
-            await the_door.call(READ)
+        async with the_client.deadline(0.05), the_client.deadline(60):
+            await the_client.call(READ)
     clock = Clock()
     with pytest.raises(TransientError):
-        async with (failing := door(Vendor([answer({}, 503)]), clock)).deadline(0.1):
+        async with (failing := api(Vendor([answer({}, 503)]), clock)).deadline(0.1):
             await failing.call(READ)
     assert clock.slept == []
 
 
 async def test_a_429_halves_the_rate_once_for_all_that_was_under_way() -> None:
     vendor = Vendor([answer({}, 429), answer({}, 429), OK])
-    the_door = door(vendor, requests_per_second=50.0)
-    await asyncio.gather(the_door.call(READ), the_door.call(READ))
+    the_client = api(vendor, requests_per_second=50.0)
+    await asyncio.gather(the_client.call(READ), the_client.call(READ))
     began = time.monotonic()
-    await asyncio.gather(*(the_door.call(READ) for _ in range(4)))
+    await asyncio.gather(*(the_client.call(READ) for _ in range(4)))
     assert time.monotonic() - began >= 0.12  # three gaps of 40 ms, where they were 20
-    assert the_door._halvings in (1, 2)
+    assert the_client._halvings in (1, 2)
 
 
 async def test_patience_is_shared_by_all_reads_of_a_run() -> None:
     vendor = Vendor([answer({}, 503)])
-    the_door = door(vendor)
-    the_door.set_patience(0.6)
+    the_client = api(vendor)
+    the_client.set_patience(0.6)
     with pytest.raises(TransientError):
-        await the_door.call(READ)
+        await the_client.call(READ)
     tried = len(vendor.requests)
     with pytest.raises(TransientError):
-        await the_door.call(READ)
+        await the_client.call(READ)
     assert len(vendor.requests) == tried + 1
-    the_door.set_patience(None)
+    the_client.set_patience(None)
     with pytest.raises(TransientError):
-        await the_door.call(READ)
+        await the_client.call(READ)
     assert len(vendor.requests) == tried + 5
 
 
 # -- over a real socket --------------------------------------------------------------------------------
 
 
-def real(base_url: str, **changes: Any) -> http.Door:
-    return door(None, base_url=base_url, transport=None, **changes)
+def real(base_url: str, **changes: Any) -> client.ApiClient:
+    return api(None, base_url=base_url, transport=None, **changes)
 
 
 async def test_a_body_that_drips_ends_at_the_deadline() -> None:
@@ -408,14 +408,14 @@ async def test_a_body_that_drips_ends_at_the_deadline() -> None:
             await asyncio.sleep(0.02)
 
     async with listening(drip) as url:
-        the_door = real(url, timeout=0.15, give_up_after=0.3)
+        the_client = real(url, timeout=0.15, give_up_after=0.3)
         began = time.monotonic()
         with pytest.raises(TransientError) as caught:
-            await the_door.call(READ)
+            await the_client.call(READ)
         assert caught.value.sent and time.monotonic() - began < 2
         with pytest.raises(OutcomeUnknownError):
-            await the_door.call(WRITE)
-        await the_door.aclose()
+            await the_client.call(WRITE)
+        await the_client.aclose()
 
 
 async def test_a_server_that_never_answers() -> None:
@@ -424,14 +424,14 @@ async def test_a_server_that_never_answers() -> None:
         await asyncio.sleep(3600)
 
     async with listening(silent) as url:
-        the_door = real(url, timeout=0.1, give_up_after=0.25)
+        the_client = real(url, timeout=0.1, give_up_after=0.25)
         began = time.monotonic()
         with pytest.raises(TransientError) as caught:
-            await the_door.call(READ)
+            await the_client.call(READ)
         assert caught.value.sent and time.monotonic() - began < 2
         with pytest.raises(OutcomeUnknownError):
-            await the_door.call(WRITE)
-        await the_door.aclose()
+            await the_client.call(WRITE)
+        await the_client.aclose()
 
 
 @pytest.mark.parametrize(
@@ -451,9 +451,9 @@ async def test_a_head_of_any_size_that_a_cdn_sends(head: bytes) -> None:
         await writer.drain()
 
     async with listening(serve) as url:
-        the_door = real(url)
-        assert (await the_door.call(WRITE)).body == {}
-        await the_door.aclose()
+        the_client = real(url)
+        assert (await the_client.call(WRITE)).body == {}
+        await the_client.aclose()
 
 
 @pytest.mark.parametrize("line", [b"x", b"x: " + b"y" * 1000 + b"\r\nx"])
@@ -466,13 +466,13 @@ async def test_a_head_beyond_the_bound_is_called_that(line: bytes) -> None:
             await writer.drain()
 
     async with listening(serve) as url:
-        the_door = real(url)
+        the_client = real(url)
         with pytest.raises(BadAnswerError, match="the head of the answer is over 100 KiB"):
-            await the_door.call(READ)
+            await the_client.call(READ)
         with pytest.raises(OutcomeUnknownError, match="the head of the answer is over 100 KiB"):
-            await the_door.call(WRITE)
-        assert the_door.requests == 2
-        await the_door.aclose()
+            await the_client.call(WRITE)
+        assert the_client.requests == 2
+        await the_client.aclose()
 
 
 @pytest.mark.parametrize("helps", [True, False])
@@ -489,26 +489,26 @@ async def test_an_answer_that_does_not_end_is_asked_for_with_the_connection_clos
             await asyncio.sleep(3600)
 
     async with listening(serve) as url:
-        the_door = real(url, timeout=0.2)
+        the_client = real(url, timeout=0.2)
         get = Call("/list", "GET", "/list")
         if helps:
-            assert (await the_door.call(get)).body == (await the_door.call(get)).body == {}
+            assert (await the_client.call(get)).body == (await the_client.call(get)).body == {}
             assert closing == [False, True, True]
         else:
             with pytest.raises(TransientError, match="no whole answer within"):
-                await the_door.call(get)
+                await the_client.call(get)
             assert closing == [False, True, False, True]
-        await the_door.aclose()
+        await the_client.aclose()
 
 
 async def test_a_port_that_nobody_listens_on() -> None:
     async with listening(read_request_only) as url:
         pass
-    the_door = real(url)
+    the_client = real(url)
     with pytest.raises(TransientError) as caught:
-        await the_door.call(WRITE)
+        await the_client.call(WRITE)
     assert not caught.value.sent
-    await the_door.aclose()
+    await the_client.aclose()
 
 
 async def read_request_only(reader: asyncio.StreamReader, _: asyncio.StreamWriter) -> None:
@@ -524,13 +524,13 @@ async def test_a_tls_handshake_that_hangs_was_never_sent() -> None:
         ended.set()
 
     async with listening(silent) as url:
-        the_door = real(url.replace("http", "https"), timeout=0.1)
+        the_client = real(url.replace("http", "https"), timeout=0.1)
         with pytest.raises(TransientError) as caught:
-            await the_door.call(WRITE)
+            await the_client.call(WRITE)
         assert not caught.value.sent
         async with asyncio.timeout(5):
             await ended.wait()  # the connection was closed, not only forgotten
-        await the_door.aclose()
+        await the_client.aclose()
 
 
 @pytest.mark.parametrize(
@@ -550,14 +550,14 @@ async def test_a_connection_cut_in_the_answer(said: bytes) -> None:
         await writer.drain()
 
     async with listening(cut) as url:
-        the_door = real(url)
+        the_client = real(url)
         with pytest.raises(TransientError) as caught:
-            await the_door.call(READ)
-        assert caught.value.sent and the_door.requests == 4
+            await the_client.call(READ)
+        assert caught.value.sent and the_client.requests == 4
         no_leak(caught.value)
         with pytest.raises(OutcomeUnknownError):
-            await the_door.call(WRITE)
-        await the_door.aclose()
+            await the_client.call(WRITE)
+        await the_client.aclose()
 
 
 async def test_loopback_never_goes_through_a_proxy(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -569,10 +569,10 @@ async def test_loopback_never_goes_through_a_proxy(monkeypatch: pytest.MonkeyPat
     for name in ("HTTP_PROXY", "http_proxy", "ALL_PROXY", "all_proxy"):
         monkeypatch.setenv(name, "http://127.0.0.1:9")
     async with listening(serve) as url:
-        the_door = real(url)
-        assert (await the_door.call(READ)).body == {}
-        await the_door.aclose()
-    outside = door(None, base_url="http://vendor.example", transport=None)
+        the_client = real(url)
+        assert (await the_client.call(READ)).body == {}
+        await the_client.aclose()
+    outside = api(None, base_url="http://vendor.example", transport=None)
     with pytest.raises(TransientError) as caught:
         await outside.call(WRITE)
     assert not caught.value.sent
@@ -583,4 +583,4 @@ def test_a_ca_file_that_is_none_is_a_problem_of_the_config(tmp_path: Path) -> No
     (tmp_path / "empty.pem").write_text("nothing")
     for file in (tmp_path / "missing.pem", tmp_path / "empty.pem"):
         with pytest.raises(ConfigError, match=r"telecmi\.main\.ca_file"):
-            door(None, transport=None, ca_file=file)
+            api(None, transport=None, ca_file=file)

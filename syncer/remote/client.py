@@ -1,4 +1,4 @@
-"""The one door through which every call goes out: budget, deadlines, retry of reads, error mapping.
+"""The client through which every call goes out: budget, deadlines, retry of reads, error mapping.
 
 What an answer means is left to the adapter's judge, and connections to `transport`. Own retry loop instead of
 a library's: it has to honour `Retry-After`, to know whether a request had been sent, and to log no arguments.
@@ -36,7 +36,7 @@ LONGEST_PAUSE = 20.0
 #: What one try may still take when the run's patience is used up, in seconds.
 LAST_CHANCE = 3.0
 
-#: Counts the requests of one run, and of the tasks that it starts; jobs of an account share its door.
+#: Counts the requests of one run, and of the tasks that it starts; jobs of an account share its api.
 counted: ContextVar[list[int] | None] = ContextVar("counted", default=None)
 
 #: Told of every answer that comes in within this task and those it starts, before it is judged:
@@ -104,7 +104,7 @@ class _Try:
             await self.socket.aclose()
 
 
-class Door:
+class ApiClient:
     """Every call of one account: one budget, one connection pool, one way to fail.
 
     `timeout` bounds a whole try, its body included, not a silence; waiting for the budget does not
@@ -153,7 +153,7 @@ class Door:
         )
 
     def __repr__(self) -> str:
-        return f"Door({self.source})"
+        return f"ApiClient({self.source})"
 
     async def aclose(self) -> None:
         """Close the connections; no call may follow."""
