@@ -22,10 +22,13 @@ def main() -> int:
     parser.add_argument("--voicemails", type=int, default=60)
     parser.add_argument("--smartflo", type=int, default=60, help="contacts of Smartflo")
     parser.add_argument("--user-contacts", type=int, default=40, help="contacts of the user's list")
+    parser.add_argument("--calls", type=int, default=0, help="call records of TeleCMI")
+    parser.add_argument("--smartflo-calls", type=int, default=0, help="call records of Smartflo")
     parser.add_argument("--seed", type=int, default=7)
     args = parser.parse_args()
     world = World()
-    world.seed(args.contacts, args.voicemails, args.smartflo, args.user_contacts, args.seed)
+    sizes = (args.contacts, args.voicemails, args.smartflo, args.user_contacts)
+    world.seed(*sizes, args.seed, args.calls, args.smartflo_calls)
     try:
         serve(args.port, world, on_ready=_announce)
     except OSError as problem:

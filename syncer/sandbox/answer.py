@@ -8,16 +8,18 @@ from __future__ import annotations
 import base64
 import json
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from typing import Any, TypeVar
+
+from syncer.sandbox.sound import Sound
 
 T = TypeVar("T")
 
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """A status, a body (JSON-able data, or bytes as they are) and headers."""
+    """A status, a body (JSON-able data, bytes as they are, or a recording) and headers."""
 
     body: Any
     status: int = 200
@@ -26,9 +28,29 @@ class Answer:
 
     def rendered(self) -> bytes:
         """The body as it goes over the wire."""
-        if isinstance(self.body, bytes):
-            return self.body
-        return json.dumps(self.body, ensure_ascii=False, separators=(",", ":")).encode()
+        return b"".join(self.pieces())
+
+    def pieces(self) -> Iterator[bytes]:
+        """The body piece by piece; a recording may be larger than memory."""
+        match self.body:
+            case Sound():
+                yield from self.body.pieces()
+            case bytes():
+                yield self.body
+            case _:
+                yield json.dumps(self.body, ensure_ascii=False, separators=(",", ":")).encode()
+
+    def length(self) -> int:
+        """The size of the body in bytes."""
+        return self.body.size if isinstance(self.body, Sound) else len(self.rendered())
+
+    def first(self, size: int) -> Iterator[bytes]:
+        """The first `size` bytes of the body, piece by piece."""
+        for piece in self.pieces():
+            yield piece[:size]
+            size -= len(piece)
+            if size <= 0:
+                return
 
 
 class Refused(Exception):

@@ -15,7 +15,7 @@ from typing import Any
 
 from starlette.applications import Starlette
 from starlette.requests import Request
-from starlette.responses import Response
+from starlette.responses import Response, StreamingResponse
 from starlette.routing import Mount, Route
 
 from syncer.sandbox import smartflo, telecmi
@@ -23,6 +23,7 @@ from syncer.sandbox.answer import Answer, Refused
 from syncer.sandbox.broken import Dripping, Dropping, Hanging, canned, too_many
 from syncer.sandbox.control import control_routes
 from syncer.sandbox.faults import Fault
+from syncer.sandbox.sound import Sound
 from syncer.sandbox.state import Request as Entry
 from syncer.sandbox.world import World
 
@@ -161,17 +162,17 @@ class _Exchange:
         return telecmi.refusal(self.world, telecmi.bad_credential(self.path))
 
     def _partly(self, fault: Fault, whole: Answer) -> Response:
-        body = whole.rendered()
+        length = whole.length()
         headers = {**whole.headers, **self._date()}
         match fault.kind:
             case "half_json":
-                return self._sent(Answer(body[: len(body) // 2], whole.status, whole.headers, whole.media))
+                return self._sent(whole, length // 2)
             case "half_body":
-                part = body[: max(1, len(body) // 2)]
-                return self._dropped(Dropping(part=part, length=len(body), headers=headers))
+                part = whole.first(max(1, length // 2))
+                return self._dropped(Dropping(part=part, length=length, headers=headers, media=whole.media))
             case _:
                 self._close(whole.status)
-                return Dripping(whole, fault.seconds, fault.at_most, headers)
+                return Dripping(whole, fault, headers)
 
     def _after_silence(self, first: bool, writes: bool) -> Callable[[], Response]:
         if first:
@@ -181,11 +182,16 @@ class _Exchange:
             return lambda: self._dropped(Dropping())
         return lambda: self._sent(self._answer())
 
-    def _sent(self, answer: Answer) -> Response:
+    def _sent(self, answer: Answer, size: int | None = None) -> Response:
+        """The answer, or as many bytes of it."""
         code = answer.body.get("code") if isinstance(answer.body, dict) else None
-        self._close(answer.status, code)
+        self._close(answer.status, code if size is None else None)
         headers = {**answer.headers, **self._date()}
-        return Response(answer.rendered(), answer.status, headers, answer.media)
+        if size is None and not isinstance(answer.body, Sound):
+            return Response(answer.rendered(), answer.status, headers, answer.media)
+        size = answer.length() if size is None else size
+        headers["Content-Length"] = str(size)
+        return StreamingResponse(answer.first(size), answer.status, headers, answer.media)
 
     def _dropped(self, response: Response) -> Response:
         self._close(None)

@@ -11,13 +11,16 @@ import threading
 import time
 import uuid
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from datetime import timedelta, timezone
 from typing import Any
 
 from syncer.sandbox.faults import Faults
 from syncer.sandbox.settings import Settings
 from syncer.sandbox.state import Organization, Request, Smartflo, Token, User
+from syncer.sandbox.webhooks import Webhooks
 
+IST = timezone(timedelta(hours=5, minutes=30))
 APP_ID = 1111113
 SECRET = "sandbox-secret"  # noqa: S105 - invented, good on loopback only
 USER_ID = "101_1111113"
@@ -48,6 +51,7 @@ class Base:
         self.lock = threading.RLock()
         self.settings = Settings()
         self.faults = Faults()
+        self.webhooks = Webhooks()
         self.journal: deque[Request] = deque(maxlen=50_000)
         self.organizations: dict[int, Organization] = {}
         self.telecmi_tokens: dict[str, Token] = {}
@@ -57,6 +61,7 @@ class Base:
         self._requests = itertools.count(1)
         self._seq = itertools.count(1)
         self._smartflo_ids = itertools.count(40_001)
+        self._call_ids = itertools.count(700_001)
         self._people = 0
         self._recent: dict[str, deque[float]] = {}
         self.add_organization(APP_ID, SECRET)
@@ -155,6 +160,14 @@ class Base:
                 return True
             recent.append(now)
             return False
+
+
+def known_fields(fields: Mapping[str, Any], names: tuple[str, ...]) -> dict[str, Any]:
+    """A copy of the fields; raises `EditError` when one of them is not among `names`."""
+    strange = sorted(set(fields) - set(names))
+    if strange:
+        raise EditError(f"unknown field {', '.join(strange)}; known are {', '.join(names)}")
+    return dict(fields)
 
 
 def _clean(value: Any) -> Any:

@@ -6,7 +6,7 @@ Whether a request meets a fault is left to `faults`.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 from starlette.responses import Response
@@ -25,15 +25,16 @@ _HTML = b"<!DOCTYPE html><html><head><title>%s</title></head><body><h1>%s</h1></
 def canned(fault: Fault, path: str) -> Answer | None:
     """The answer that a fault always gives; None for those that need the true one, or none at all."""
     telecmi_side = not path.startswith("/v1/")
+    media = "audio/mpeg" if path == "/v2/play" else "application/json"
     match fault.kind:
         case "html200":
             return Answer(_HTML % ((b"Scheduled maintenance",) * 2), media="text/html; charset=utf-8")
         case "html502":
             return Answer(_HTML % ((b"502 Bad Gateway",) * 2), 502, media="text/html")
         case "empty_body":
-            return Answer(b"")
+            return Answer(b"", media=media)
         case "junk":
-            return Answer(b"\x00\xff\xfe\x1f\x8b junk \xc3\x28")
+            return Answer(b"\x00\xff\xfe\x1f\x8b junk \xc3\x28", media=media)
         case "list":
             return Answer([])
         case "object":
@@ -44,7 +45,8 @@ def canned(fault: Fault, path: str) -> Answer | None:
             return Answer({"code": 200} if telecmi_side else {"success": True})
         case "zero_rows":
             if not telecmi_side:
-                return Answer({"page": 1, "size": 0, "limit": 100, "results": []})
+                count = {"count": 0} if path == "/v1/call/records" else {}
+                return Answer({**count, "page": 1, "size": 0, "limit": 100, "results": []})
             return Answer({"code": 200, telecmi.ROWS.get(path, "contacts"): [], "count": 0})
         case "error_flag":
             return Answer({"code": 200, "success": True, "error": True, "msg": "something went wrong"})
@@ -72,47 +74,56 @@ def _error(code: int, text: str, telecmi_side: bool) -> dict[str, Any]:
 
 
 class Dropping(Response):
-    """No answer: the connection closes, after `prefix` bytes of an answer if there are any."""
+    """No answer: the connection closes, after the first pieces of an answer if there are any."""
 
     def __init__(
-        self, *, reset: bool = False, part: bytes = b"", length: int = 0, headers: Headers = None
+        self,
+        *,
+        reset: bool = False,
+        part: Iterable[bytes] = (),
+        length: int = 0,
+        headers: Headers = None,
+        media: str = "application/json",
     ) -> None:
         self.reset = reset
         self.part = part
-        super().__init__(status_code=200, headers=dict(headers or {}), media_type="application/json")
+        super().__init__(status_code=200, headers=dict(headers or {}), media_type=media)
         self.headers["content-length"] = str(length)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Send what there is to send, then close."""
-        if self.part:
-            await send({"type": "http.response.start", "status": 200, "headers": self.raw_headers})
-            await send({"type": "http.response.body", "body": self.part, "more_body": True})
+        for n, piece in enumerate(self.part):
+            if not n:
+                await send({"type": "http.response.start", "status": 200, "headers": self.raw_headers})
+            await send({"type": "http.response.body", "body": piece, "more_body": True})
         await drop(scope, receive, reset=self.reset)
 
 
 class Dripping(Response):
-    """An answer byte by byte; it ends early, with a drop, after `at_most` seconds."""
+    """An answer a few bytes at a time; it ends early, with a drop, after `at_most` seconds."""
 
-    def __init__(self, answer: Answer, seconds: float, at_most: float, headers: Headers = None) -> None:
-        self.seconds = seconds
-        self.at_most = at_most
-        super().__init__(answer.rendered(), answer.status, dict(headers or {}), answer.media)
+    def __init__(self, answer: Answer, fault: Fault, headers: Headers = None) -> None:
+        self.fault = fault
+        self.answer = answer
+        super().__init__(None, answer.status, dict(headers or {}), answer.media)
+        self.headers["content-length"] = str(answer.length())
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Send slowly, until the client has had enough."""
         await send({"type": "http.response.start", "status": self.status_code, "headers": self.raw_headers})
-        body = bytes(self.body)
+        left = self.answer.length()
         spent = 0.0
-        for n in range(len(body)):
-            await send(
-                {"type": "http.response.body", "body": body[n : n + 1], "more_body": n + 1 < len(body)}
-            )
-            if n + 1 == len(body):
-                return
-            if spent >= self.at_most or await gone_within(receive, self.seconds):
-                break
-            spent += self.seconds
-        await drop(scope, receive)
+        for piece in self.answer.pieces():
+            for at in range(0, len(piece), self.fault.bytes):
+                part = piece[at : at + self.fault.bytes]
+                left -= len(part)
+                await send({"type": "http.response.body", "body": part, "more_body": left > 0})
+                if not left:
+                    return
+                if spent >= self.fault.at_most or await gone_within(receive, self.fault.seconds):
+                    await drop(scope, receive)
+                    return
+                spent += self.fault.seconds
 
 
 class Hanging(Response):

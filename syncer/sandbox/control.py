@@ -17,6 +17,8 @@ from starlette.routing import Route
 from syncer.sandbox.base import EditError
 from syncer.sandbox.faults import KINDS, FaultError
 from syncer.sandbox.settings import SettingsError
+from syncer.sandbox.voicemail import recording
+from syncer.sandbox.webhooks import WebhookError
 from syncer.sandbox.world import World
 
 #: What `POST /_sandbox/edit` can do: the method of `World`, and its arguments by name.
@@ -35,6 +37,12 @@ def operations(world: World) -> Operations:
         "user_contact.delete": world.user_contact_delete,
         "voicemail.insert": world.voicemail_insert,
         "voicemail.delete": world.voicemail_delete,
+        "call.insert": world.call_insert,
+        "call.click": world.call_click,
+        "smartflo_call.insert": world.smartflo_call_insert,
+        "calls.expire": world.calls_expire,
+        "calls.seed": world.calls_seed,
+        "ring": world.ring,
         "smartflo.upsert": world.smartflo_upsert,
         "smartflo.delete": world.smartflo_delete,
         "group.upsert": world.group_upsert,
@@ -62,7 +70,7 @@ def edit(world: World, op: dict[str, Any]) -> Any:
         match key:
             case "op":
                 continue
-            case "from":
+            case "from" if "caller" in takes:
                 given["caller"] = value
             case "id" if "contact_id" in takes or "group_id" in takes:
                 given["contact_id" if "contact_id" in takes else "group_id"] = value
@@ -85,7 +93,7 @@ def control_routes(world: World) -> list[Route]:
         return JSONResponse(
             {
                 "now": world.now(),
-                "paths": ["state", "requests", "settings", "faults", "edit"],
+                "paths": ["state", "requests", "settings", "faults", "edit", "webhooks", "recording"],
                 "ops": list(operations(world)),
                 "faults": KINDS,
             }
@@ -129,6 +137,27 @@ def control_routes(world: World) -> list[Route]:
                 return _no(problem.problems)
         return JSONResponse([rule.as_json() for rule in world.faults.rules()])
 
+    async def webhooks(request: Request) -> Response:
+        if request.method == "DELETE":
+            world.webhooks.clear()
+        elif request.method == "POST":
+            wanted = await _json(request)
+            rules = wanted if isinstance(wanted, list) else [wanted]
+            if not all(isinstance(rule, dict) for rule in rules):
+                return _no(["the body must be a webhook or a list of webhooks"])
+            try:
+                world.webhooks.add(*rules)
+            except WebhookError as problem:
+                return _no(problem.problems)
+        return JSONResponse(world.webhooks.as_json())
+
+    def one_recording(request: Request) -> Response:
+        name = request.query_params.get("file", "")
+        if not any(v.voicename == name for org in world.organizations.values() for v in org.voicemails):
+            return _no(["file must be the voicename of a voicemail"])
+        sound = recording(world, name)
+        return JSONResponse({"file": name, "kind": sound.kind, "bytes": sound.size, "sha256": sound.sha256()})
+
     async def edits(request: Request) -> Response:
         wanted = await _json(request)
         ops = wanted if isinstance(wanted, list) else [wanted]
@@ -150,6 +179,8 @@ def control_routes(world: World) -> list[Route]:
         Route("/settings", settings, methods=["GET", "POST"]),
         Route("/faults", faults, methods=["GET", "POST", "DELETE"]),
         Route("/edit", edits, methods=["POST"]),
+        Route("/webhooks", webhooks, methods=["GET", "POST", "DELETE"]),
+        Route("/recording", one_recording),
     ]
 
 

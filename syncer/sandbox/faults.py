@@ -31,7 +31,7 @@ KINDS: dict[str, str] = {
     "drop": "the connection closes without an answer; `reset`: with a TCP reset",
     "drop_after": "like drop, but the request is always applied",
     "hang": "`seconds` of silence, then the answer (a write that is not applied: then a drop)",
-    "drip": "the answer byte by byte, one every `seconds`, for at most `at_most` seconds",
+    "drip": "the answer `bytes` at a time (default 1), every `seconds`, for at most `at_most` seconds",
     "expire_token": "all tokens of that vendor end first; then the call goes on as usual",
     "bad_token": "the credential is refused",
 }
@@ -71,6 +71,7 @@ class Fault:
     retry_after: float | None = None
     seconds: float = 30.0
     at_most: float = 120.0
+    bytes: int = 1  #: how many a drip lets through at a time
     reset: bool = False
     seen: int = 0  #: requests that met the match so far
     acted: int = 0
@@ -88,7 +89,7 @@ class Fault:
             problems.append(f"kind must be one of {', '.join(KINDS)}")
         if given.get("applied", "before") not in ("before", "after"):
             problems.append("applied must be before or after")
-        for key in ("nth", "page", "times", "code", "status"):
+        for key in ("nth", "page", "times", "code", "status", "bytes"):
             value = given.get(key)
             if key in given and value is None and key in ("nth", "page", "times"):
                 continue

@@ -1,6 +1,6 @@
 """What TeleCMI's calls share: reading parameters, credentials, pages, `count`.
 
-What each call does is left to `telecmi` and `voicemail`.
+What each call does is left to `telecmi`, `voicemail` and `calls`.
 """
 
 from __future__ import annotations
@@ -15,7 +15,10 @@ from syncer.sandbox.state import Organization, User
 if TYPE_CHECKING:
     from syncer.sandbox.world import World
 
-PAGE = 10  #: rows a page of the v2 list (at most) and of the voicemails (always)
+PAGE = (
+    10  #: rows a page of the v2 list (at most), of the voicemails (always) and of call records (by default)
+)
+_DAY_MS = 86_400_000
 NO_USER = "authenticated user record not found"
 
 Params = dict[str, Any]
@@ -77,6 +80,12 @@ def whole(params: Params, name: str, default: int, *, least: int = 1, most: int 
     if most is not None and value > most:
         raise Refused(400, f"{name} must be at most {most}")
     return value
+
+
+def window(world: World, body: Params) -> tuple[int, int]:
+    """`start_date` and `end_date` (epoch ms); the last 24 h unless they are sent."""
+    now = int(world.now() * 1000)
+    return whole(body, "start_date", now - _DAY_MS, least=0), whole(body, "end_date", now, least=0)
 
 
 def numbered_page(world: World, rows: Sequence[Any], page: int, size: int) -> Sequence[Any]:

@@ -8,6 +8,8 @@ from __future__ import annotations
 import random
 from typing import TYPE_CHECKING, Any
 
+from syncer.sandbox.state import CALL_KINDS, phone_key
+
 if TYPE_CHECKING:
     from syncer.sandbox.world import World
 
@@ -73,7 +75,7 @@ def fill(world: World, contacts: int, voicemails: int, smartflo: int, user_conta
         ending = "wav" if n % 8 == 7 else "mp3"
         name = f"{int(at)}_{world.org().app_id}_{chance.getrandbits(40):010x}.{ending}"
         # `time` has whole seconds of the name and the milliseconds that the name leaves out.
-        world.voicemail_insert(int(at * 1000), caller, name)
+        world.voicemail_insert(int(at * 1000), caller, name, ring=False)
 
 
 def _fill_smartflo(world: World, count: int, seed: int, shared: list[Any], now: float) -> None:
@@ -104,3 +106,55 @@ def _fill_smartflo(world: World, count: int, seed: int, shared: list[Any], now: 
             created_at=created,
             updated_at=updated,
         )
+
+
+def fill_calls(world: World, telecmi: int, smartflo: int, days: float, seed: int) -> None:
+    """Add so many calls of each vendor over the last days, with the people of the lists and some strangers.
+
+    More than half of the missed calls are called back later, unless that would be after now.
+    """
+    if not telecmi and not smartflo:
+        return
+    callers = _callers(world) + [p.digits for p in world.invent(1 + (telecmi + smartflo) // 20, seed + 5)]
+    for at, kind, digits, chance in _history(world.now(), telecmi, days, callers, seed + 6):
+        world.call_insert(kind, f"91{digits}", at, duration=_duration(kind, chance), ring=False)
+    for at, kind, digits, chance in _history(world.now(), smartflo, days, callers, seed + 7):
+        world.smartflo_call_insert(
+            f"+91{digits}",
+            at,
+            status="answered" if kind.endswith("answered") else "missed",
+            direction=("outbound", "clicktocall")[at % 2] if kind.startswith("out") else "inbound",
+            duration=_duration(kind, chance),
+            voicemail=kind == "missed" and at % 8 == 0,
+            ring=False,
+        )
+
+
+def _callers(world: World) -> list[str]:
+    """The ten-digit numbers of everybody in a list of either vendor, none twice."""
+    org = world.org()
+    phones = [c.fields.get("phone_no") for c in org.contacts.values()]
+    phones += [row["mobile"] for user in org.users.values() for row in user.contacts]
+    phones += [c.fields["phone_number"] for c in world.smartflo.contacts.values()]
+    keys = [phone_key(phone) for phone in phones if phone]
+    return list(dict.fromkeys(key[2:] for key in keys if key))
+
+
+def _history(
+    now: float, count: int, days: float, callers: list[str], seed: int
+) -> list[tuple[int, str, str, random.Random]]:
+    """`count` calls in order of time: when (ms), which kind, with whom."""
+    chance = random.Random(seed)
+    made: list[tuple[int, str, str]] = []
+    while len(made) < count:
+        at, who = now - chance.uniform(0.01, days) * _DAY_S, chance.choice(callers)
+        (kind,) = chance.choices(CALL_KINDS, (50, 25, 20, 5))
+        made.append((round(at * 1000), kind, who))
+        back = at + chance.uniform(300, 18_000)
+        if kind == "missed" and chance.random() < 0.6 and back < now and len(made) < count:
+            made.append((round(back * 1000), "out_answered", who))
+    return [(*call, chance) for call in sorted(made)]
+
+
+def _duration(kind: str, chance: random.Random) -> int:
+    return chance.randint(10, 600) if kind.endswith("answered") else chance.randint(5, 40)

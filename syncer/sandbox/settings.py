@@ -9,6 +9,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
 from typing import Any
 
+from syncer.sandbox.state import CALL_KINDS
+
 
 class SettingsError(ValueError):
     """A change of settings that was refused as a whole; `problems` holds one sentence each."""
@@ -149,10 +151,31 @@ class TelecmiSettings:
     voicemail_widest_s: float | None = _number(None, optional=True)
     #: What a wider one answers: 400, or only its newest part.
     voicemail_too_wide: str = _choice("error400", "clamped", "clamped_end")
-    #: Seconds after a voicemail that its sound can be had.
-    audio_after_s: float = _number(0.0)
-    #: What the sound is, whatever its name ends in.
-    audio_kind: str = _choice("by_name", "mp3", "wav")
+    #: Seconds after a voicemail that its sound can be had (before that: code 502); None: never.
+    audio_after_s: float | None = _number(0.0, optional=True)
+    #: How many requests for each recording are answered with code 502 first.
+    audio_tries: float = _number(0)
+    #: What the recording is, whatever its name ends in. `id3` is an MP3 behind an ID3 tag, `noise` is no
+    #: audio at all.
+    audio_kind: str = _choice("by_name", "mp3", "id3", "wav", "noise")
+    #: The `Content-Type` of recordings; None: audio/mpeg.
+    audio_type: str | None = _name()
+    #: The size of every recording, in bytes; None: a few thousand, depending on the name.
+    audio_bytes: float | None = _off()
+    # Call records
+    #: What `limit` does: nothing (a page has 10 rows), or a page has as many, up to 20.
+    calls_limit: str = _choice("ignored", "honoured")
+    #: Types of the rows' values: mixed as documented, all text, or numbers and booleans where possible.
+    calls_as: str = _choice("documented", "strings", "numbers")
+    #: What `count` of the call records says.
+    calls_count_mode: str = _choice("exact", "off_by_one", "page", "zero", "absent", "string")
+    calls_order: str = _choice("newest", "oldest", "shuffled")
+    #: Seconds after its beginning that a call is listed.
+    calls_late_s: float = _number(0.0)
+    #: An answered call is in the list of missed ones, too, under the same id.
+    calls_missed_too: bool = _flag(False)
+    #: Lists that answer without any row.
+    calls_empty: frozenset[str] = _subset(*CALL_KINDS)
 
 
 @dataclass(slots=True)
@@ -202,7 +225,7 @@ class SmartfloSettings:
     list_deleted: bool = _flag(False)
     #: Rows a page when no `limit` is sent.
     default_limit: float = _number(20, least=1)
-    #: Greatest `limit` of the contacts.
+    #: Greatest `limit` of the contacts and of the call records.
     max_limit: float = _number(100, least=1)
     #: What a greater one does.
     over_limit: str = _choice("clamped", "refused")
@@ -222,6 +245,13 @@ class SmartfloSettings:
     group_stamp_offset: str = _choice("+0530", "+0000")
     volatile_field: str | None = _name()
     extra_fields: dict[str, Any] = field(default_factory=dict, metadata={"mapping": True})
+    # Call records
+    #: Whether durations are numbers, or text.
+    calls_as: str = _choice("numbers", "strings")
+    #: What `count` of the call records says.
+    calls_count_mode: str = _choice("exact", "off_by_one", "page", "zero", "absent", "string")
+    #: Seconds after its beginning that a call is listed.
+    calls_late_s: float = _number(0.0)
 
 
 @dataclass(slots=True)

@@ -1,4 +1,4 @@
-"""Smartflo's documented calls over the world's state: login, contacts, contact groups.
+"""Smartflo's documented calls over the world's state: login, contacts, contact groups, call records.
 
 The facts are those of the vendor's pages (`docs.smartflo.tatatelebusiness.com/reference/`); what they
 leave open follows `settings.SmartfloSettings`. HTTP and faults are left to `app`.
@@ -9,16 +9,17 @@ from __future__ import annotations
 import random
 import re
 from collections.abc import Callable, Mapping
-from datetime import UTC, datetime, timedelta, timezone
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from syncer.sandbox.answer import Answer, numbered
+from syncer.sandbox.base import IST
+from syncer.sandbox.params import with_count
 from syncer.sandbox.state import SmartfloContact, SmartfloGroup, Token
 
 if TYPE_CHECKING:
     from syncer.sandbox.world import World
 
-IST = timezone(timedelta(hours=5, minutes=30))
 _STATUS = {"http400": 400, "http401": 401, "http403": 403, "http422": 422, "ok_false": 200}
 
 Params = dict[str, Any]
@@ -76,11 +77,7 @@ def contacts(world: World, params: Params, authorization: str | None) -> Params:
     _authenticate(world, authorization)
     settings = world.settings.smartflo
     _known(world, params, ("contact_id", "contact_group_id", "updated_after", "limit", "page"))
-    size = _whole(world, params, "limit", int(settings.default_limit))
-    if size > settings.max_limit:
-        if settings.over_limit == "refused":
-            raise _Refused(settings.bad_request_as, "The limit may not be greater than the greatest one.")
-        size = int(settings.max_limit)
+    size = _size(world, params)
     now = world.now()
     found = [
         c
@@ -112,11 +109,45 @@ def groups(world: World, params: Params, authorization: str | None) -> Params:
     return _envelope(world, params, size, [group_row(g, settings.group_stamp_offset) for g in part])
 
 
+def call_records(world: World, params: Params, authorization: str | None) -> Params:
+    """`GET /v1/call/records`: newest first; the dates are IST wall time, and all calls count without them."""
+    _authenticate(world, authorization)
+    settings = world.settings.smartflo
+    _known(world, params, ("from_date", "to_date", "page", "limit"))
+    size = _size(world, params)
+    start, end = (
+        _wall_time(world, params, name, default) for name, default in (("from_date", 0), ("to_date", 10**11))
+    )
+    found = world.smartflo.calls.between(start * 1000, end * 1000 + 999, world.now(), settings.calls_late_s)
+    part = _page(world, found[::-1], params, size)
+    rows = [_typed(call.row, settings.calls_as) for call in part]
+    answer = _envelope(world, params, size, rows)
+    return with_count(answer, settings.calls_count_mode, len(found), len(part))
+
+
+def _wall_time(world: World, params: Params, name: str, default: int) -> int:
+    """Epoch seconds of a `YYYY-MM-DD HH:MM:SS` in IST."""
+    if not params.get(name):
+        return default
+    try:
+        return int(datetime.strptime(f"{params[name]} +0530", "%Y-%m-%d %H:%M:%S %z").timestamp())
+    except ValueError:
+        raise _Refused(world.settings.smartflo.bad_request_as, f"The {name} is not a time.") from None
+
+
+def _typed(row: Params, how: str) -> Params:
+    """A fresh row, with durations as text where that is switched on."""
+    if how == "strings":
+        return row | {name: str(row[name]) for name in ("call_duration", "answered_seconds")}
+    return dict(row)
+
+
 #: (method, path) of every call, with what does it.
 CALLS: dict[tuple[str, str], Callable[[World, Params, str | None], Params]] = {
     ("POST", "/v1/auth/login"): login,
     ("GET", "/v1/contacts"): contacts,
     ("GET", "/v1/contact/groups"): groups,
+    ("GET", "/v1/call/records"): call_records,
 }
 
 
@@ -185,6 +216,17 @@ def _whole(world: World, params: Params, name: str, default: int) -> int:
     if not value.isdecimal() or int(value) < 1:
         raise _Refused(world.settings.smartflo.bad_request_as, f"The {name} must be a number from 1 on.")
     return int(value)
+
+
+def _size(world: World, params: Params) -> int:
+    """The `limit` of contacts and call records."""
+    settings = world.settings.smartflo
+    size = _whole(world, params, "limit", int(settings.default_limit))
+    if size > settings.max_limit:
+        if settings.over_limit == "refused":
+            raise _Refused(settings.bad_request_as, "The limit may not be greater than the greatest one.")
+        size = int(settings.max_limit)
+    return size
 
 
 def _updated(world: World, rows: list[Row], params: Params) -> list[Row]:

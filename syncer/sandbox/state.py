@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import functools
 import re
+from bisect import bisect_left, bisect_right, insort
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -37,6 +38,8 @@ GROUP_FIELDS = (
     "clone_from_contact",
     "visible_to",
 )
+#: TeleCMI's four lists of call records.
+CALL_KINDS = ("answered", "missed", "out_answered", "out_missed")
 
 
 def phone_key(value: object, rule: str = "e164") -> str | None:
@@ -95,11 +98,53 @@ class Voicemail:
     visible_at: float = 0.0  #: epoch seconds from which on it is listed
     shift_ms: int | None = None  #: what `time` is late by; None: what the switch says
     sent: int | float | str | None = None  #: what `time` reads instead, whatever the voicemail is filtered by
+    asked: int = 0  #: requests for its recording so far
+
+
+@dataclass(slots=True)
+class Call:
+    """A call record of either vendor."""
+
+    time_ms: int  #: when it began
+    row: dict[str, Any]  #: as the vendor documents it
+    visible_at: float = 0.0  #: epoch seconds from which on it is listed
+
+
+class CallList:
+    """Call records in order of time; those of one moment in order of insertion."""
+
+    def __init__(self) -> None:
+        self.calls: list[Call] = []
+
+    def add(self, call: Call) -> None:
+        """Put a call in its place."""
+        insort(self.calls, call, key=_began)
+
+    def between(self, start_ms: float, end_ms: float, now: float, late_s: float) -> list[Call]:
+        """The calls of a window (both ends included) that are listed at `now`.
+
+        `late_s` is how many seconds after its beginning any call is listed at the earliest.
+        """
+        first, last = (
+            bisect_left(self.calls, start_ms, key=_began),
+            bisect_right(self.calls, end_ms, key=_began),
+        )
+        return [c for c in self.calls[first:last] if max(c.visible_at, c.time_ms / 1000 + late_s) <= now]
+
+    def expire(self, before_ms: int) -> int:
+        """Remove what began before that time; how many calls it was."""
+        gone = bisect_left(self.calls, before_ms, key=_began)
+        del self.calls[:gone]
+        return gone
+
+
+def _began(call: Call) -> int:
+    return call.time_ms
 
 
 @dataclass(slots=True)
 class Organization:
-    """One TeleCMI app id: credentials, the directory, the users, the voicemails."""
+    """One TeleCMI app id: credentials, the directory, the users, the voicemails, the calls."""
 
     app_id: int
     secret: str
@@ -108,6 +153,7 @@ class Organization:
     gone: list[Contact] = field(default_factory=list)  #: deleted, may still be shown for a while
     users: dict[str, User] = field(default_factory=dict)
     voicemails: list[Voicemail] = field(default_factory=list)
+    calls: dict[str, CallList] = field(default_factory=lambda: {kind: CallList() for kind in CALL_KINDS})
 
     def hold_back(self, contact: Contact, visible_at: float, lists: int) -> None:
         """Let a new contact show from then on (epoch seconds), and after so many listings without it."""
@@ -176,6 +222,7 @@ class Smartflo:
     password: str
     contacts: dict[int, SmartfloContact] = field(default_factory=dict)
     groups: dict[int, SmartfloGroup] = field(default_factory=dict)
+    calls: CallList = field(default_factory=CallList)
     failed_logins: int = 0
     locked_until: float = 0.0
 

@@ -2,7 +2,7 @@
 
 The facts are those of the vendor's pages (`doc.telecmi.com/chub/docs/`); what they leave open follows
 `settings.TelecmiSettings`. HTTP and faults are left to `app`, the writes' rules to `directory`,
-voicemails to `voicemail`.
+voicemails to `voicemail`, call records to `calls`.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from bisect import bisect_right
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
 
-from syncer.sandbox import directory
+from syncer.sandbox import calls, directory
 from syncer.sandbox.answer import Answer, Cursor, Refused
 from syncer.sandbox.params import (
     NO_USER,
@@ -191,17 +191,23 @@ CALLS: dict[tuple[str, str], Callable[[World, Params], Answer | Params]] = {
     ("POST", "/v3/contact/delete"): delete,
     ("POST", "/v2/voicemail"): voicemail,
     ("GET", "/v2/play"): play,
+    **{("POST", path): answers for path, answers in calls.LISTS.items()},
 }
 #: Those that change the directory.
 WRITES = frozenset({"/v3/contact/add", "/v3/contact/update", "/v3/contact/delete"})
 #: What a list call calls its rows.
-ROWS = {"/v2/user/contact/get": "contacts", "/v3/contact/get": "contacts", "/v2/voicemail": "voicemail"}
+ROWS = {
+    "/v2/user/contact/get": "contacts",
+    "/v3/contact/get": "contacts",
+    "/v2/voicemail": "voicemail",
+    **dict.fromkeys(calls.LISTS, "cdr"),
+}
 
 
 def bad_credential(path: str) -> Refused:
     """How a call refuses its credential: the same number means different things per call."""
     match path:
-        case "/v2/voicemail":
+        case "/v2/voicemail" | "/v2/answered" | "/v2/missed" | "/v2/out_answered" | "/v2/out_missed":
             return Refused(401, "authentication failed")
         case "/v2/play":
             return Refused(407, "authentication failed")

@@ -8,13 +8,22 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from syncer.sandbox.answer import Answer, Refused
-from syncer.sandbox.params import PAGE, Params, by_secret, need, numbered_page, shuffle, whole, with_count
+from syncer.sandbox.params import (
+    PAGE,
+    Params,
+    by_secret,
+    need,
+    numbered_page,
+    shuffle,
+    whole,
+    window,
+    with_count,
+)
+from syncer.sandbox.sound import Sound
 from syncer.sandbox.state import Voicemail
 
 if TYPE_CHECKING:
     from syncer.sandbox.world import World
-
-_DAY_MS = 86_400_000
 
 
 def voicemail(world: World, body: Params) -> Params:
@@ -23,8 +32,7 @@ def voicemail(world: World, body: Params) -> Params:
     org = by_secret(world, body, refused=401)
     settings = world.settings.telecmi
     now = int(world.now() * 1000)
-    end = whole(body, "end_date", now, least=0)
-    start = whole(body, "start_date", now - _DAY_MS, least=0)
+    start, end = window(world, body)
     page = whole(body, "page", 1)
     if settings.voicemail_widest_s is not None and end - start > settings.voicemail_widest_s * 1000:
         if settings.voicemail_too_wide == "error400":
@@ -59,23 +67,26 @@ def voicemail(world: World, body: Params) -> Params:
 
 
 def play(world: World, query: Params) -> Answer | Params:
-    """`GET /v2/play` (page `play-record`): a short silent sound, or an error inside HTTP 200."""
+    """`GET /v2/play` (page `play-record`): a recording, or an error inside HTTP 200."""
     if not all(query.get(name) for name in ("appid", "secret", "file")):
         raise Refused(404, "parameter missing")
     appid = query["appid"]
     org = by_secret(world, {**query, "appid": int(appid) if appid.isdecimal() else -1}, refused=407)
     settings = world.settings.telecmi
     found = next((v for v in org.voicemails if v.voicename == query["file"]), None)
-    if found is None or world.now() < max(
-        found.visible_at, found.received_ms / 1000 + settings.audio_after_s
+    if found is not None:
+        found.asked += 1
+    if (
+        found is None
+        or settings.audio_after_s is None
+        or found.asked <= settings.audio_tries
+        or world.now() < max(found.visible_at, found.received_ms / 1000 + settings.audio_after_s)
     ):
         raise Refused(502, "file not found")
-    kind = settings.audio_kind
-    if kind == "wav" or (kind == "by_name" and found.voicename.endswith(".wav")):
-        sound = (
-            b"RIFF\x2c\x00\x00\x00WAVEfmt \x10\x00\x00\x00\x01\x00\x01\x00\x40\x1f\x00\x00\x40\x1f\x00\x00"
-        )
-        sound += b"\x01\x00\x08\x00data\x08\x00\x00\x00" + b"\x80" * 8
-    else:
-        sound = b"\xff\xfb\x10\xc4" + bytes(100)
-    return Answer(sound, media="audio/mpeg")
+    return Answer(recording(world, found.voicename), media=settings.audio_type or "audio/mpeg")
+
+
+def recording(world: World, voicename: str) -> Sound:
+    """The recording of that name, as the switches want it."""
+    settings = world.settings.telecmi
+    return Sound.of(voicename, settings.audio_kind, settings.audio_bytes)

@@ -1,6 +1,6 @@
 """Everything that both vendors hold, and what somebody upstream can do to it by hand.
 
-No HTTP here: the calls of the vendors' APIs are left to `telecmi` and `smartflo`.
+No HTTP here: the calls of the vendors' APIs are left to `telecmi` and `smartflo`, phone calls to `callbook`.
 """
 
 from __future__ import annotations
@@ -11,8 +11,9 @@ from collections.abc import Mapping
 from typing import Any
 
 from syncer.sandbox import people
-from syncer.sandbox.base import EMAIL, Base, EditError
-from syncer.sandbox.seeding import fill
+from syncer.sandbox.base import EMAIL, EditError, known_fields
+from syncer.sandbox.callbook import CallBook
+from syncer.sandbox.seeding import fill, fill_calls
 from syncer.sandbox.smartflo import contact_row, group_row
 from syncer.sandbox.state import (
     FIELDS,
@@ -26,9 +27,10 @@ from syncer.sandbox.state import (
     Voicemail,
     phone_key,
 )
+from syncer.sandbox.webhooks import EVENTS
 
 
-class World(Base):
+class World(CallBook):
     """The whole sandbox: what `base` keeps, and what somebody upstream does to it by hand.
 
     Every method may be called from any thread.
@@ -39,7 +41,7 @@ class World(Base):
     def contact_insert(self, fields: Mapping[str, Any], *, app_id: int | None = None) -> str:
         """Put a contact into the directory, unchecked; its new contact_id."""
         with self.lock:
-            return self.new_contact(self.org(app_id), _known(fields, FIELDS)).contact_id
+            return self.new_contact(self.org(app_id), known_fields(fields, FIELDS)).contact_id
 
     def new_contact(self, org: Organization, fields: Mapping[str, Any]) -> Contact:
         """A new contact at the end of the directory."""
@@ -52,7 +54,7 @@ class World(Base):
     ) -> None:
         """Change fields of a contact, unchecked and at once."""
         with self.lock:
-            self._contact(contact_id, app_id).fields.update(_known(fields, FIELDS))
+            self._contact(contact_id, app_id).fields.update(known_fields(fields, FIELDS))
 
     def contact_delete(self, contact_id: str, *, app_id: int | None = None) -> None:
         """Take a contact out of the directory."""
@@ -74,7 +76,7 @@ class World(Base):
     ) -> int:
         """Empty one field in that share of the directory; how many contacts it was."""
         with self.lock:
-            _known({field: ""}, FIELDS)
+            known_fields({field: ""}, FIELDS)
             org = self.org(app_id)
             ids = random.Random(seed).sample(sorted(org.contacts), round(len(org.contacts) * share))
             for contact_id in ids:
@@ -109,7 +111,7 @@ class World(Base):
             if row is None:
                 row = {"agent": user.user_id, "inet_no": user.app_id, "name": "", "mobile": number}
                 user.contacts.append(row)
-            row.update({"time": round(self.now() * 1000), **_known(fields or {}, USER_FIELDS)})
+            row.update({"time": round(self.now() * 1000), **known_fields(fields or {}, USER_FIELDS)})
             if notes:
                 made = [{"date": row["time"], "agent": user.user_id, **note} for note in notes]
                 row["notes"] = [*row.get("notes", []), *made]
@@ -134,7 +136,7 @@ class World(Base):
 
     def voicemail_insert(
         self,
-        time: int,
+        time: int | None,
         caller: int | str,
         voicename: str | None = None,
         *,
@@ -142,16 +144,23 @@ class World(Base):
         shift_ms: int | None = None,
         sent: int | float | str | None = None,
         app_id: int | None = None,
+        ring: bool = True,
     ) -> str:
-        """Leave a voicemail at `time` (ms, the truth); listed from `visible_at` (epoch seconds). Its name.
+        """Leave a voicemail at `time` (ms, the truth; None: now). Its name.
 
-        `sent` is what the listing says instead of the time.
+        It is listed from `visible_at` (epoch seconds); `sent` is what the listing says instead of the
+        time. `ring` calls the webhooks.
         """
         with self.lock:
             org = self.org(app_id)
-            name = voicename or f"{int(time) // 1000}_{org.app_id}_{self._uuid()[:8]}.mp3"
-            org.voicemails.append(Voicemail(int(time), caller, name, visible_at, shift_ms, sent))
-            return name
+            at = self._at(time)
+            name = voicename or f"{at // 1000}_{org.app_id}_{self._uuid()[:8]}.mp3"
+            org.voicemails.append(Voicemail(at, caller, name, visible_at, shift_ms, sent))
+        if ring:
+            record = {"type": "cdr", "appid": org.app_id, "direction": "inbound", "status": "missed"}
+            record |= {"time": at, "from": caller, "voicemail": True, "voicename": name}
+            self.webhooks.ring("telecmi", {"voicemail"}, record)
+        return name
 
     def voicemail_delete(self, voicename: str, *, app_id: int | None = None) -> None:
         """Take a voicemail away."""
@@ -167,7 +176,7 @@ class World(Base):
     def group_upsert(self, group_id: int | None = None, fields: Mapping[str, Any] | None = None) -> int:
         """Make or change a contact group; its id."""
         with self.lock:
-            known = _known(fields or {}, GROUP_FIELDS)
+            known = known_fields(fields or {}, GROUP_FIELDS)
             if group_id is None or group_id not in self.smartflo.groups:
                 group_id = next(self._smartflo_ids) if group_id is None else group_id
                 base: dict[str, Any] = {"name": f"Group {group_id}", "list_id": group_id, "description": None}
@@ -194,7 +203,7 @@ class World(Base):
         its stamp says. A deleted contact comes back.
         """
         with self.lock:
-            known = _known(fields or {}, SMARTFLO_FIELDS)
+            known = known_fields(fields or {}, SMARTFLO_FIELDS)
             if "contact_group_id" in known and "contact_group_name" not in known:
                 group = self.smartflo.groups.get(known["contact_group_id"])
                 known["contact_group_name"] = group.fields["name"] if group else ""
@@ -241,12 +250,18 @@ class World(Base):
                         }
                         for v in org.voicemails
                     ],
+                    "calls": [
+                        {**c.row, "kind": kind, "visible_at": c.visible_at}
+                        for kind, calls in org.calls.items()
+                        for c in calls.calls
+                    ],
                 }
                 for org in self.organizations.values()
             }
             smartflo = {
                 "contacts": [contact_row(c, "+0000") for c in self.smartflo.contacts.values()],
                 "groups": [group_row(g, "+0530") for g in self.smartflo.groups.values()],
+                "calls": [{**c.row, "visible_at": c.visible_at} for c in self.smartflo.calls.calls],
             }
             whole: dict[str, Any] = json.loads(json.dumps({"telecmi": telecmi, "smartflo": smartflo}))
             return whole
@@ -258,20 +273,28 @@ class World(Base):
         smartflo: int = 60,
         user_contacts: int = 40,
         seed: int = 7,
+        calls: int = 0,
+        smartflo_calls: int = 0,
     ) -> None:
         """Fill the world with invented people; more of them each time it is called."""
         with self.lock:
             fill(self, contacts, voicemails, smartflo, user_contacts, seed)
+            fill_calls(self, calls, smartflo_calls, 20.0, seed)
+
+    def calls_seed(self, telecmi: int = 0, smartflo: int = 0, *, days: float = 20.0, seed: int = 7) -> None:
+        """Add so many calls of the people that are there, over the last days; no webhook is called."""
+        with self.lock:
+            fill_calls(self, telecmi, smartflo, days, seed)
+
+    def ring(self, vendor: str = "telecmi", event: str = "missed", *, times: int = 1) -> None:
+        """Call the webhooks though nothing happened."""
+        if event not in EVENTS or vendor not in ("telecmi", "smartflo"):
+            raise EditError(f"vendor must be telecmi or smartflo, and event one of {', '.join(EVENTS)}")
+        for _ in range(times):
+            self.webhooks.ring(vendor, {event}, {"type": "cdr", "status": event})
 
     def invent(self, count: int, seed: int) -> list[people.Person]:
         """People whose numbers nobody has yet."""
         with self.lock:
             start, self._people = self._people, self._people + count
             return people.people(seed, start, count)
-
-
-def _known(fields: Mapping[str, Any], names: tuple[str, ...]) -> dict[str, Any]:
-    strange = sorted(set(fields) - set(names))
-    if strange:
-        raise EditError(f"unknown field {', '.join(strange)}; known are {', '.join(names)}")
-    return dict(fields)

@@ -45,6 +45,26 @@ class Upstream:
     def voicemails(self, **more: Any) -> Any:
         return self.post("/v2/voicemail", {**SECRET, **more})
 
+    def calls(self, kind: str, **more: Any) -> Any:
+        """One of TeleCMI's four lists of call records."""
+        return self.post(f"/v2/{kind}", {**SECRET, **more})
+
+    def records(self, **query: Any) -> httpx.Response:
+        """Smartflo's call records."""
+        return self.smartflo("/v1/call/records", **query)
+
+    def play(self, name: str, **more: Any) -> httpx.Response:
+        return self.request("GET", "/v2/play", params={**SECRET, "file": name, **more})
+
+    def control(self, method: str, path: str, body: Any = None) -> httpx.Response:
+        return self.request(method, f"/_sandbox/{path}", json=body)
+
+    def edit(self, op: str, **more: Any) -> Any:
+        """An operation of the control path; its result."""
+        answer = self.control("POST", "edit", {"op": op, **more}).json()
+        assert answer["ok"], answer
+        return answer["result"]
+
     def add(self, *rows: Any) -> Any:
         return self.post("/v3/contact/add", {"token": TOKEN, "contacts": list(rows)})
 

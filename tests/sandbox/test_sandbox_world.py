@@ -65,25 +65,15 @@ def test_large_worlds_have_numbers_enough() -> None:
 # The control path
 
 
-def control(up: Upstream, method: str, path: str, body: Any = None) -> Any:
-    return up.request(method, f"/_sandbox/{path}", json=body)
-
-
-def edit(up: Upstream, op: str, **more: Any) -> Any:
-    answer = control(up, "POST", "edit", {"op": op, **more}).json()
-    assert answer["ok"], answer
-    return answer["result"]
-
-
 def test_settings_are_changed_in_part_and_refused_as_a_whole(up: Upstream) -> None:
-    answer = control(up, "POST", "settings", {"telecmi": {"page_cap": 9, "respell": ["phone"]}})
+    answer = up.control("POST", "settings", {"telecmi": {"page_cap": 9, "respell": ["phone"]}})
     assert answer.json()["telecmi"]["page_cap"] == 9 and answer.json()["telecmi"]["respell"] == ["phone"]
-    assert control(up, "POST", "settings", {"smartflo.expired_as": "http403"}).status_code == 200
+    assert up.control("POST", "settings", {"smartflo.expired_as": "http403"}).status_code == 200
     bad = {
         "telecmi": {"page_cap": None, "nonsense": 1, "order": "sideways", "token_ttl_s": "x"},
         "other": {"x": 1},
     }
-    refused = control(up, "POST", "settings", bad)
+    refused = up.control("POST", "settings", bad)
     assert refused.status_code == 400
     assert [problem.partition(": ")[0] for problem in refused.json()["problems"]] == [
         "unknown setting",
@@ -91,7 +81,7 @@ def test_settings_are_changed_in_part_and_refused_as_a_whole(up: Upstream) -> No
         "telecmi.token_ttl_s",
         "unknown setting",
     ]
-    assert control(up, "GET", "settings").json()["telecmi"]["page_cap"] == 9
+    assert up.control("GET", "settings").json()["telecmi"]["page_cap"] == 9
     assert up.world.settings.smartflo.expired_as == "http403"
 
 
@@ -113,7 +103,7 @@ def test_the_journal_keeps_requests_without_secrets(up: Upstream) -> None:
     up.request("GET", "/v2/play", params={**SECRET, "file": "x"})
     up.smartflo(limit=2)
     up.request("POST", "/v3/contact/get", content=b"{")
-    journal = control(up, "GET", "requests").json()
+    journal = up.control("GET", "requests").json()
     assert [(r["method"], r["path"], r["status"]) for r in journal] == [
         ("POST", "/v2/user/login", 200),
         ("POST", "/v3/contact/add", 200),
@@ -127,67 +117,67 @@ def test_the_journal_keeps_requests_without_secrets(up: Upstream) -> None:
     assert journal[4]["auth"] == "Bearer"
     for secret in ("sandbox-password", "sandbox-secret", "sandbox-token", TOKEN):
         assert secret not in str(journal)
-    assert [r["n"] for r in control(up, "GET", f"requests?after={journal[4]['n']}").json()] == [
+    assert [r["n"] for r in up.control("GET", f"requests?after={journal[4]['n']}").json()] == [
         journal[5]["n"]
     ]
-    assert control(up, "GET", "requests?after=x").status_code == 400
-    control(up, "DELETE", "requests")
-    assert control(up, "GET", "requests").json() == []
+    assert up.control("GET", "requests?after=x").status_code == 400
+    up.control("DELETE", "requests")
+    assert up.control("GET", "requests").json() == []
 
 
 def test_faults_over_the_control_path(up: Upstream) -> None:
     rules = [{"kind": "list", "match": {"path": "/v3/*"}}, {"kind": "null"}]
-    assert len(control(up, "POST", "faults", rules).json()) == 2
+    assert len(up.control("POST", "faults", rules).json()) == 2
     assert up.contacts() == []
-    assert control(up, "GET", "faults").json()[0]["acted"] == 1
-    assert control(up, "POST", "faults", {"kind": "nothing"}).status_code == 400
-    assert control(up, "DELETE", "faults").json() == []
+    assert up.control("GET", "faults").json()[0]["acted"] == 1
+    assert up.control("POST", "faults", {"kind": "nothing"}).status_code == 400
+    assert up.control("DELETE", "faults").json() == []
     assert up.contacts()["code"] == 200
-    assert control(up, "GET", "requests").json()[0]["fault"] == "list"
+    assert up.control("GET", "requests").json()[0]["fault"] == "list"
 
 
 def test_edits_of_the_directory(up: Upstream) -> None:
-    one = edit(up, "contact.insert", fields=row(0))
-    two = edit(up, "contact.insert", **row(1))  # fields may stand beside the operation
-    edit(up, "contact.update", contact_id=one, fields={"company": "Example Tools"})
-    edit(up, "contact.delete", contact_id=two)
+    one = up.edit("contact.insert", fields=row(0))
+    two = up.edit("contact.insert", **row(1))  # fields may stand beside the operation
+    up.edit("contact.update", contact_id=one, fields={"company": "Example Tools"})
+    up.edit("contact.delete", contact_id=two)
     assert up.contacts()["contacts"] == [{"contact_id": one, **row(0, company="Example Tools")}]
-    assert edit(up, "contacts.blank", field="company") == 1
+    assert up.edit("contacts.blank", field="company") == 1
     assert up.contacts()["contacts"][0]["company"] == ""
     up.fill(99)
-    assert len(edit(up, "contact.delete_share", share=0.49)) == 49
+    assert len(up.edit("contact.delete_share", share=0.49)) == 49
     assert up.contacts()["count"] == 51
-    edit(up, "contact.delete_share", share=1)
+    up.edit("contact.delete_share", share=1)
     assert up.contacts()["count"] == 0
 
 
 def test_edits_of_everything_else(up: Upstream) -> None:
-    edit(up, "user_contact.upsert", mobile=9200000001, name="Asha", notes=[{"msg": "Hi."}])
-    edit(up, "user_contact.upsert", mobile=9200000001, notes=[{"msg": "Again.", "date": 5, "agent": "x"}])
+    up.edit("user_contact.upsert", mobile=9200000001, name="Asha", notes=[{"msg": "Hi."}])
+    up.edit("user_contact.upsert", mobile=9200000001, notes=[{"msg": "Again.", "date": 5, "agent": "x"}])
     (mine,) = up.mine()["contacts"]
     assert mine["name"] == "Asha" and [n["msg"] for n in mine["notes"]] == ["Hi.", "Again."]
-    edit(up, "user_contact.delete", mobile=9200000001)
+    up.edit("user_contact.delete", mobile=9200000001)
     assert up.mine()["count"] == 0
 
-    name = edit(up, "voicemail.insert", **{"time": int(NOW * 1000) - 5, "from": 919200000001})
+    name = up.edit("voicemail.insert", **{"time": int(NOW * 1000) - 5, "from": 919200000001})
     assert up.voicemails()["voicemail"][0]["voicename"] == name
-    edit(up, "voicemail.delete", voicename=name)
+    up.edit("voicemail.delete", voicename=name)
     assert up.voicemails()["count"] == 0
 
-    group = edit(up, "group.upsert", name="Customers")
-    contact = edit(up, "smartflo.upsert", name="Asha", contact_group_id=group)
-    edit(up, "smartflo.upsert", id=contact, fields={"name": "Asha Devi"}, updated_at=NOW + 5)
+    group = up.edit("group.upsert", name="Customers")
+    contact = up.edit("smartflo.upsert", name="Asha", contact_group_id=group)
+    up.edit("smartflo.upsert", id=contact, fields={"name": "Asha Devi"}, updated_at=NOW + 5)
     assert up.smartflo().json()["results"][0]["name"] == "Asha Devi"
-    edit(up, "smartflo.delete", id=contact)
-    state = control(up, "GET", "state").json()
+    up.edit("smartflo.delete", id=contact)
+    state = up.control("GET", "state").json()
     assert state["smartflo"]["contacts"][0]["deleted_at"] and state["smartflo"]["groups"][0]["id"] == group
 
-    edit(up, "user.add", user_id="102_1111113", token="second")
+    up.edit("user.add", user_id="102_1111113", token="second")
     assert up.post("/v3/contact/get", {"token": "second"})["code"] == 200
-    assert edit(up, "clock.advance", seconds=60) == NOW + 60
-    edit(up, "tokens.expire", vendor="telecmi")
+    assert up.edit("clock.advance", seconds=60) == NOW + 60
+    up.edit("tokens.expire", vendor="telecmi")
     assert up.contacts()["code"] == 404
-    edit(up, "seed", contacts=3, voicemails=0, smartflo=0, user_contacts=0)
+    up.edit("seed", contacts=3, voicemails=0, smartflo=0, user_contacts=0)
     assert len(up.world.org().contacts) == 3
 
 
@@ -208,10 +198,10 @@ def test_edits_of_everything_else(up: Upstream) -> None:
     ],
 )
 def test_an_edit_of_something_unknown_is_refused(up: Upstream, op: Any) -> None:
-    answer = control(up, "POST", "edit", op)
+    answer = up.control("POST", "edit", op)
     assert answer.status_code == 400 and answer.json()["problems"]
 
 
 def test_the_control_path_says_what_it_can(up: Upstream) -> None:
-    about = control(up, "GET", "").json()
+    about = up.control("GET", "").json()
     assert "contact.update" in about["ops"] and "drop_after" in about["faults"]
