@@ -13,8 +13,9 @@ from datetime import timedelta
 
 from syncer.core.due import has_passed
 from syncer.core.model import Operation, State
+from syncer.core.normalise import utc_text
 from syncer.core.numbers import held_text
-from syncer.core.push import Due, Observation, PushDecision, Send, Settle, Wait, batches, halves, payload
+from syncer.core.push import LAG, Due, Observation, PushDecision, Send, Settle, Wait, batches, halves, payload
 from syncer.errors import (
     AuthError,
     OutcomeUnknownError,
@@ -293,10 +294,17 @@ async def _refused(push: Push, batch: list[Send], refusal: RejectedError) -> Non
         batch = [send for send in batch if send not in missing]
     if len(batch) == 1:
         send = batch[0]
-        text = _refusal_in_words(send, refusal, await _holder_in_words(push, send, refusal))
+        holder = await _holder_in_words(push, send, refusal)
+        text, moved = _refusal_in_words(send, refusal, holder), False
+        if send.phone_e164 is not None and refusal.code == 409 and not holder:
+            policy, since = telecmi_contacts.policy_of(push.source), utc_text(run.env.now() - LAG)
+            moved = await store.read(
+                contacts.was_given_up, policy, send.phone_e164, send.change.contact_row, since
+            )
         if not await store.write(
-            push_statements.refuse, send, refusal.code, run.env.now(), text, push.retry_at
-        ):
+            push_statements.refuse,
+            send, refusal.code, run.env.now(), text, push.retry_at, number_was_moved=moved,
+        ):  # fmt: skip
             push.lost.append(send.change.id)
         run.env.step("push: rejected")
         return

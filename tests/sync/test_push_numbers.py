@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 from tests.sync.push_bench import ADD, DELETE, READ, UPDATE, Bench, newcomer, person
+from tests.sync.test_stateful_numbers import Numbers
 
 N1, N2, N3, N4, N9 = (person(n)["phone_no"] for n in (1, 2, 3, 4, 99))
 
@@ -431,3 +432,14 @@ def test_an_insert_waits_for_no_row_that_only_shares_its_number_here(make_bench:
     assert bench.calls(mark) == [READ, ADD, READ]
     has(bench, {7: N2, 8: N3})
     assert newcomer(1)["phone_no"] not in bench.phones()
+
+
+def test_a_number_whose_release_upstream_does_not_show_yet_is_tried_again() -> None:
+    """Found by search: reading lags two minutes behind writing, and the process dies in the middle of two chains."""
+    machine = Numbers()
+    machine.begin(batch="none", by_id="works", lag=120, duplicates="e164")
+    machine.hand_on(end="new", insert=False, links=3, order=[0, 3, 1, 2, 4, 5], then="", turned=False)
+    machine.crash(step=4, then="")
+    machine.hand_on(end="new", insert=False, links=3, order=[0, 1, 2, 3, 4, 5], then="", turned=False)
+    machine.crash(step=10, then="")
+    machine.teardown()  # every row has the number that it was given, on both sides

@@ -193,6 +193,20 @@ def upstream_phone_owner(conn: Connection, account: str, number: str, row_id: in
     return None if holder is None else int(holder)
 
 
+def was_given_up(conn: Connection, policy: Policy, number: str, row_id: int, since: str) -> bool:
+    """Whether a request for another row, sent since then, may have freed a number."""
+    query = """
+        SELECT l.old FROM change_queue q JOIN change_log l ON l.table_name = 'telecmi_contacts'
+            AND l.row_id = q.contact_row AND l.field = 'phone_no'
+        WHERE q.account = ? AND q.contact_row <> ? AND q.sent_at >= ?
+        UNION SELECT b.phone_e164 FROM change_queue q JOIN contact_base b ON b.row_id = q.contact_row
+        WHERE q.account = ? AND q.contact_row <> ? AND q.sent_at >= ? AND q.operation = 'delete'"""
+    values = (policy.account, row_id, since)
+    return any(
+        to_e164(old, policy.region) == number for (old,) in fetch(conn, query, *values, *values) if old
+    )
+
+
 #: The sign keeps SQLite from walking all rows of the account instead of the few without a number.
 UNFILLED = (
     "SELECT id, phone_no FROM telecmi_contacts "

@@ -251,11 +251,19 @@ def deleted_upstream(conn: Connection, batch: Sequence[Send], region: str, at: s
 
 
 def refuse(
-    conn: Connection, send: Send, code: int, now: datetime, text: str, retry_at: Callable[[int], str]
+    conn: Connection,
+    send: Send,
+    code: int,
+    now: datetime,
+    text: str,
+    retry_at: Callable[[int], str],
+    *,
+    number_was_moved: bool = False,
 ) -> bool:
     """Upstream said no to this very change, and reading back shows that it was not applied.
 
-    False: it may have been by an earlier call whose answer was lost. That is waited for, not told.
+    It is tried again where its number was given up by another row so lately that upstream may not show it.
+    False: an earlier call whose answer was lost may have been applied, so the change is looked up again.
     """
     change, at = queue.load_change(conn, send.change.id), utc_text(now)
     if change is None or change.state is not State.SENDING:
@@ -267,6 +275,12 @@ def refuse(
         why = f"refused with code {code}, perhaps because an earlier call had been applied: looked up again"
         queue.move(conn, change.id, Event.LOST, at, note=why, next_attempt_at=retry_at(change.attempts))
         return False
+    if number_was_moved:
+        why = f"refused with code {code}: another row has just given this number up; tried again"
+        queue.move(
+            conn, change.id, Event.TURNED_AWAY, at, note=why, next_attempt_at=retry_at(change.attempts)
+        )
+        return True
     queue.move(conn, change.id, Event.REFUSED, at, note=text)
     return True
 
