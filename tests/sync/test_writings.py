@@ -133,7 +133,7 @@ def test_the_same_rows_written_otherwise_are_no_change(filled: Office, writing: 
         office.clock.pass_(minutes=10)
         runs = office.run()
         assert {run.job: run.problem for run in runs if run.outcome != "ok"} == {}
-        assert [run.added + run.changed + run.removed + run.quiet for run in runs] == [0] * len(runs)
+        assert [run.added + run.changed + run.removed + run.raw_only for run in runs] == [0] * len(runs)
     assert rows_of(office) == before and office.log_size() == size
 
 
