@@ -192,7 +192,7 @@ TEXT
     saw "READY after $(($(date +%s) - began)) s"
     # Ready means: migrated, and the schedule begun.
     same "jobs in its table" 5 "$(sql 'SELECT count(*) FROM sync_jobs')"
-    until_so 60 "its status: all 5 jobs are well" became StatusText "all 5 jobs are well"
+    until_so 60 "its status: all 5 jobs are healthy" became StatusText "all 5 jobs are healthy"
     until_so 5 "/healthz is 200" page_says /healthz '^200'
     until_so 5 "/metrics" page_says /metrics '^syncer_up 1'
     same "contacts in the mirror" "$(call GET /state | python3 -c 'import json, sys
@@ -236,7 +236,7 @@ print(len(json.load(sys.stdin)["telecmi"]["1111113"]["contacts"]))')" \
     until_so 30 "the watchdog ended it, and systemd started it again" restarted_since "$before"
     until_so 5 "the journal says watchdog" told "Watchdog timeout"
     holds "the database is sound" sound
-    until_so 60 "all well" became StatusText "all 5 jobs are well"
+    until_so 60 "all well" became StatusText "all 5 jobs are healthy"
 
     step "9. Reload"
     mark
@@ -254,7 +254,7 @@ path = "/var/lib/syncer/backups"'
     until_so 20 "the good one is in force" told "is in force"
     same "the process is the same" "$pid" "$(property MainPID)"
     until_so 30 "what it asks for is done: a backup" told "a backup was made and checked"
-    until_so 60 "all well" became StatusText "all 5 jobs are well"
+    until_so 60 "all well" became StatusText "all 5 jobs are healthy"
 
     step "10. Stop, while a vendor hangs"
     call POST /faults '{"kind":"hang","seconds":60,"times":100}' >/dev/null
@@ -318,7 +318,7 @@ path = "/var/lib/syncer/backups"'
     )
     systemctl reset-failed syncer
     holds "with the copy from before the upgrade it starts" systemctl start syncer
-    until_so 60 "all well" became StatusText "all 5 jobs are well"
+    until_so 60 "all well" became StatusText "all 5 jobs are healthy"
     until_so 30 "what the copy had queued and upstream shows is closed" state_is 3 'done'
     same "the delete waits as before" held "$(sql 'SELECT state FROM change_queue WHERE id = 4')"
 

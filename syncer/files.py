@@ -343,7 +343,7 @@ def outsiders(path: Path, share: int = 0) -> list[Outsider]:
             found.append(Outsider(here, None, seen.st_gid, stat.S_IMODE(seen.st_mode)))
         if is_link:
             links += 1
-            _insist("a circle of links" if links > _LINKS else None, path)
+            _insist("a loop of links" if links > _LINKS else None, path)
             ahead += reversed(here.readlink().parts)
             here = here.parent
     return found

@@ -166,7 +166,7 @@ def configure_logs(
     priority as sd-daemon(3) has it, `<3>` for an error. May be called again.
     """
     if level.lower() not in LEVELS:
-        raise ValueError(f"{level!r} is no log level; use one of {', '.join(LEVELS)}")
+        raise ValueError(f"{level!r} is not a log level; use one of {', '.join(LEVELS)}")
     number = logging.getLevelNamesMapping()[level.upper()]
     renderer = _renderer(json=json, priorities=priorities, colors=colors)
     _configure_structlog(number, renderer, stream)

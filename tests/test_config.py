@@ -551,14 +551,14 @@ BAD_KEYS = [
     ("telecmi", "email = 'x'", "telecmi.main.email", "unknown key"),
     ("telecmi", "timeout = 30", "telecmi.main.timeout", '"90s", "5m", "24h" or "7d"'),
     ("telecmi", "timeout = '30'", "telecmi.main.timeout", '"90s", "5m", "24h" or "7d"'),
-    ("telecmi", "timeout = '1.5h'", "telecmi.main.timeout", "is no duration"),
-    ("telecmi", "timeout = '-1s'", "telecmi.main.timeout", "is no duration"),
-    ("telecmi", "timeout = '5 m'", "telecmi.main.timeout", "is no duration"),
-    ("telecmi", "timeout = '1w'", "telecmi.main.timeout", "is no duration"),
-    ("telecmi", "timeout = '٣s'", "telecmi.main.timeout", "is no duration"),
-    ("telecmi", "timeout = ''", "telecmi.main.timeout", "is no duration"),
-    ("telecmi", "timeout = true", "telecmi.main.timeout", "is no duration"),
-    ("telecmi", "timeout = '0s'", "telecmi.main.timeout", 'the least is "1s"'),
+    ("telecmi", "timeout = '1.5h'", "telecmi.main.timeout", "is not a duration"),
+    ("telecmi", "timeout = '-1s'", "telecmi.main.timeout", "is not a duration"),
+    ("telecmi", "timeout = '5 m'", "telecmi.main.timeout", "is not a duration"),
+    ("telecmi", "timeout = '1w'", "telecmi.main.timeout", "is not a duration"),
+    ("telecmi", "timeout = '٣s'", "telecmi.main.timeout", "is not a duration"),
+    ("telecmi", "timeout = ''", "telecmi.main.timeout", "is not a duration"),
+    ("telecmi", "timeout = true", "telecmi.main.timeout", "is not a duration"),
+    ("telecmi", "timeout = '0s'", "telecmi.main.timeout", 'must be "1s" or more'),
     ("telecmi", "timeout = '999999999999d'", "telecmi.main.timeout", "is too long"),
     ("telecmi", "max_deletions = 0.1", "telecmi.main.max_deletions", '"10%"'),
     ("telecmi", "max_deletions = '10'", "telecmi.main.max_deletions", '"10%"'),
@@ -598,25 +598,25 @@ BAD_KEYS = [
     ("smartflo", "secret = 'x'", "smartflo.main.secret", "unknown key"),
     ("smartflo", "updated_after_format = 'never'", "smartflo.main.updated_after_format", "time pattern"),
     ("smartflo", "updated_after_format = '%Y-%m-%d'", "smartflo.main.updated_after_format", "time pattern"),
-    ("smartflo", "contacts = { overlap = 'x' }", "smartflo.main.contacts.overlap", "is no duration"),
-    ("smartflo", "contacts = { full_every = 1 }", "smartflo.main.contacts.full_every", "is no duration"),
-    ("database", "url = 'postgresql://localhost/x'", "database.url", "is no SQLite address"),
-    ("database", "url = 'syncer.db'", "database.url", "is no SQLite address"),
-    ("database", "url = 'sqlite://'", "database.url", "is no SQLite address"),
+    ("smartflo", "contacts = { overlap = 'x' }", "smartflo.main.contacts.overlap", "is not a duration"),
+    ("smartflo", "contacts = { full_every = 1 }", "smartflo.main.contacts.full_every", "is not a duration"),
+    ("database", "url = 'postgresql://localhost/x'", "database.url", "is not a SQLite address"),
+    ("database", "url = 'syncer.db'", "database.url", "is not a SQLite address"),
+    ("database", "url = 'sqlite://'", "database.url", "is not a SQLite address"),
     ("database", "url = 'sqlite:///'", "database.url", "names no file"),
     ("database", "url = 'sqlite:///:memory:'", "database.url", "names no file"),
     ("database", "url = 'sqlite:///x.db?mode=ro'", "database.url", "takes no options"),
-    ("database", "url = 3", "database.url", "is no SQLite address"),
+    ("database", "url = 3", "database.url", "is not a SQLite address"),
     ("database", "url = 'sqlite:///.'", "database.url", "names a folder"),
     ("database", "group = ''", "database.group", "is empty"),
     ("database", "path = 'x.db'", "database.path", "unknown key"),
-    ("http", "listen = '127.0.0.1'", "http.listen", "is no address"),
-    ("http", "listen = ':9464'", "http.listen", "is no address"),
+    ("http", "listen = '127.0.0.1'", "http.listen", "is not an address"),
+    ("http", "listen = ':9464'", "http.listen", "is not an address"),
     ("http", "listen = '127.0.0.1:0'", "http.listen", "has a bad port"),
     ("http", "listen = '127.0.0.1:65536'", "http.listen", "has a bad port"),
     ("http", "listen = '127.0.0.1:http'", "http.listen", "has a bad port"),
-    ("http", "listen = '::1:9464'", "http.listen", "is no address"),
-    ("http", "listen = 9464", "http.listen", "is no address"),
+    ("http", "listen = '::1:9464'", "http.listen", "is not an address"),
+    ("http", "listen = 9464", "http.listen", "is not an address"),
     ("http", "hosts = 'localhost'", "http.hosts", "is not a list of hosts"),
     ("http", "hosts = []", "http.hosts", "is not a list of hosts"),
     ("http", "hosts = ['localhost:9464']", "http.hosts", "not a host"),
@@ -625,9 +625,9 @@ BAD_KEYS = [
     ("http", "hosts = ['']", "http.hosts", "not a host"),
     ("http", "hosts = [9464]", "http.hosts", "not a host"),
     ("http", "lisen = 'x'", "http.lisen", 'did you mean "listen"?'),
-    ("monitor", "ping_url = 'ftp://x'", "monitor.ping_url", "is no web address"),
+    ("monitor", "ping_url = 'ftp://x'", "monitor.ping_url", "is not a web address"),
     ("backup", "keep = 0", "backup.keep", "1 or more"),
-    ("retention", "runs = 90", "retention.runs", "is no duration"),
+    ("retention", "runs = 90", "retention.runs", "is not a duration"),
 ]  # fmt: skip
 
 
@@ -655,14 +655,14 @@ def test_one_bad_key_is_one_sentence(tmp_path: Path, table: str, line: str, key:
         ("http://localhost.example.com", "is plain http"),
         ("http://127.0.0.1.example.com", "is plain http"),
         ("http://[::2]/", "is plain http"),
-        ("ftp://example.com", "is no web address"),
-        ("example.com", "is no web address"),
-        ("https://", "is no web address"),
-        ("https:///path", "is no web address"),
-        ("https://exa mple.com", "is no web address"),
-        ("https://example.com\\n", "is no web address"),
-        ("https://example.com:99999", "is no web address"),
-        ("https://[::1", "is no web address"),
+        ("ftp://example.com", "is not a web address"),
+        ("example.com", "is not a web address"),
+        ("https://", "is not a web address"),
+        ("https:///path", "is not a web address"),
+        ("https://exa mple.com", "is not a web address"),
+        ("https://example.com\\n", "is not a web address"),
+        ("https://example.com:99999", "is not a web address"),
+        ("https://[::1", "is not a web address"),
         ("https://example.com/?a=1", "has a query"),
         ("https://example.com/#x", "has a query"),
         ("https://ops:hunter2@example.com", "holds a login"),
@@ -754,7 +754,7 @@ def test_accounts_whose_environment_names_collide(tmp_path: Path, other: str) ->
 @pytest.mark.parametrize("name", ["a b", "", "é", "-a", "a/b", "x" * 65])
 def test_bad_account_names(tmp_path: Path, name: str) -> None:
     (problem,) = problems(tmp_path, f'[smartflo."{name}"]\ntoken = "x"\n')
-    assert "is no name for an account" in problem
+    assert "is not a valid account name" in problem
 
 
 def test_keys_without_an_account(tmp_path: Path) -> None:
@@ -764,7 +764,7 @@ def test_keys_without_an_account(tmp_path: Path) -> None:
         "telecmi.contacts",
         "smartflo.x",
     ]
-    assert all("stands outside of an account" in problem for problem in found)
+    assert all("is outside any account" in problem for problem in found)
 
 
 @pytest.mark.parametrize(
@@ -878,7 +878,10 @@ def test_whatever_it_holds_it_loads_or_says_why(value: object) -> None:
 )
 def test_bad_toml_names_the_place_and_quotes_nothing(tmp_path: Path, text: str, where: str) -> None:
     (problem,) = problems(tmp_path, text)
-    assert problem.startswith(f"The config file {tmp_path / 'syncer.toml'} is no TOML: ") and where in problem
+    assert (
+        problem.startswith(f"The config file {tmp_path / 'syncer.toml'} is not valid TOML: ")
+        and where in problem
+    )
     assert "hunter2" not in problem
 
 

@@ -180,7 +180,7 @@ def test_each_link_on_the_way_counts_with_its_folder(place: Path) -> None:
     give(place / "pis", PI)
     assert [one.place.name for one in files.outsiders(place / "pis" / "link" / "file")] == ["pis", "link"]
     (place / "hall" / "loop").symlink_to("loop")
-    with pytest.raises(OSError, match="a circle of links"):
+    with pytest.raises(OSError, match="a loop of links"):
         files.outsiders(place / "hall" / "loop")
 
 

@@ -185,7 +185,9 @@ def test_a_console_line_is_for_people(stream: io.StringIO) -> None:
 
 
 def test_an_unknown_level_is_refused() -> None:
-    with pytest.raises(ValueError, match=r"'loud' is no log level; use one of debug, info, warning, error"):
+    with pytest.raises(
+        ValueError, match=r"'loud' is not a log level; use one of debug, info, warning, error"
+    ):
         configure_logs("loud", json=True)
 
 

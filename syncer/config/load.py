@@ -157,11 +157,11 @@ def _parse(path: Path) -> dict[str, Any]:
 def _bad_toml(path: Path, text: str, error: ValueError) -> str:
     match = _AT.fullmatch(str(error)) if isinstance(error, tomllib.TOMLDecodeError) else None
     if match is None:
-        return f"The config file {path} is no TOML: it holds a value that cannot be read; put text in quotes."
+        return f"The config file {path} is not valid TOML: it holds a value that cannot be read; put text in quotes."
     what = match[1][:1].lower() + match[1][1:]
     lines = text.splitlines() or [""]
     line, column = match[2] or len(lines), match[3] or len(lines[-1]) + 1
-    return f"The config file {path} is no TOML: {what} at line {line}, column {column}; mend that line."
+    return f"The config file {path} is not valid TOML: {what} at line {line}, column {column}; fix that line."
 
 
 class _Reader:
@@ -195,14 +195,14 @@ class _Reader:
         loose = [name for name, table in tables.items() if name in keys or not isinstance(table, dict)]
         for name in loose:
             self._problems.append(
-                f"{kind}.{name} stands outside of an account; write it below a heading with the "
+                f"{kind}.{name} is outside any account; write it below a heading with the "
                 f"account's name, such as [{kind}.main]."
             )
         accounts = [(name, table) for name, table in tables.items() if name not in loose]
         for name, _ in accounts:
             if not _NAME.fullmatch(name):
                 self._problems.append(
-                    f"{kind}.{name!r} is no name for an account; use letters, digits, '-', '_' and '.', "
+                    f"{kind}.{name!r} is not a valid account name; use letters, digits, '-', '_' and '.', "
                     "a letter or digit first, at most 64."
                 )
         self._problems.extend(clashes(kind, [name for name, _ in accounts]))
@@ -349,7 +349,7 @@ class _Reader:
             self._problems.append(f"{label}.ca_file: the file {path}: {other}")
         elif not usable:
             self._problems.append(
-                f"{label}.ca_file: {str(path)!r} is no file of certificates (PEM) that this user may read; "
+                f"{label}.ca_file: {str(path)!r} is not a file of certificates (PEM) that this user can read; "
                 "name one, or remove the key."
             )
         return path

@@ -62,7 +62,7 @@ def _table(default: _T) -> _T:
 
 
 def _no_table(_: object) -> Table:
-    raise ValueError("must be a table; write such as { enabled = true }")
+    raise ValueError("must be a table; write for example { enabled = true }")
 
 
 def _text(value: object) -> str:
@@ -108,7 +108,7 @@ def _on_conflict(value: object) -> OnConflict:
 
 def _region(value: object) -> str:
     if not isinstance(value, str) or value.upper() not in REGIONS:
-        raise ValueError('is no country; write its ISO code of two letters, such as "IN"')
+        raise ValueError('is not a country; write its ISO code of two letters, such as "IN"')
     return value.upper()
 
 

@@ -186,5 +186,5 @@ def _fault(key: str, text: str) -> str | None:
         if kind in _INVISIBLE and sign != " ":
             return f"has an invisible character in it (U+{ord(sign):04X})"
     if key == "token" and (not text.isascii() or " " in text):
-        return "has letters in it that no token has"
+        return "has characters in it that no token has"
     return None

@@ -25,12 +25,12 @@ def parse_duration(text: object) -> timedelta:
     """Read `"90s"`, `"5m"`, `"24h"` or `"7d"`: whole, positive, at most 100 years."""
     match = _DURATION.fullmatch(text) if isinstance(text, str) else None
     if match is None:
-        raise ValueError(f"is no duration; {_HOW_DURATION}")
+        raise ValueError(f"is not a duration; {_HOW_DURATION}")
     seconds = int(match[1]) * _SECONDS[match[2]]
     if seconds == 0:
-        raise ValueError('must be longer than nothing; the least is "1s"')
+        raise ValueError('must be "1s" or more')
     if seconds > _LONGEST.total_seconds():
-        raise ValueError(f'is too long; the most is "{_LONGEST.days}d"')
+        raise ValueError(f'is too long; the maximum is "{_LONGEST.days}d"')
     return timedelta(seconds=seconds)
 
 
@@ -51,9 +51,9 @@ def parse_since(value: object) -> timedelta | datetime:
     try:
         return parse_duration(value)
     except ValueError as error:
-        if str(error).startswith("is no duration"):
+        if str(error).startswith("is not a duration"):
             raise ValueError(
-                'is neither a duration nor a date; write such as "30d" or "2026-01-31"'
+                'is neither a duration nor a date; write for example "30d" or "2026-01-31"'
             ) from None
         raise
 
@@ -63,7 +63,7 @@ def parse_percent(text: object) -> float:
     match = _PERCENT.fullmatch(text) if isinstance(text, str) else None
     if match is None or float(match[1]) > 100:
         raise ValueError(
-            'is no percentage; write a number from 0 to 100 and a %-sign in quotes, such as "10%"'
+            'is not a percentage; write a number from 0 to 100 and a %-sign in quotes, such as "10%"'
         )
     return float(match[1]) / 100
 
@@ -72,12 +72,12 @@ def parse_listen(text: object) -> tuple[str, int]:
     """Read `"127.0.0.1:9464"` or `"[::1]:9464"` as a host and a port."""
     how = 'write a host and a port from 1 to 65535, such as "127.0.0.1:9464"'
     if not isinstance(text, str):
-        raise ValueError(f"is no address; {how}")
+        raise ValueError(f"is not an address; {how}")
     host, colon, port = text.rpartition(":")
     bare = host.removeprefix("[").removesuffix("]")
     bracketed = host == f"[{bare}]"
     if not colon or not bare or re.search(r"[\s/@\[\]]", bare) or (":" in bare) != bracketed:
-        raise ValueError(f"is no address; {how}")
+        raise ValueError(f"is not an address; {how}")
     if re.fullmatch(r"[0-9]{1,5}", port) is None or not 1 <= int(port) <= 65535:
         raise ValueError(f"has a bad port; {how}")
     return bare, int(port)
@@ -85,7 +85,7 @@ def parse_listen(text: object) -> tuple[str, int]:
 
 def parse_hosts(value: object) -> frozenset[str]:
     """Read `["localhost", "[::1]"]`: names and addresses, without a port, in lower case."""
-    how = 'write such as ["localhost", "sync.example.com", "[::1]"], without a port'
+    how = 'write for example ["localhost", "sync.example.com", "[::1]"], without a port'
     if not isinstance(value, list) or not value:
         raise ValueError(f"is not a list of hosts; {how}")
     for host in value:
@@ -105,16 +105,16 @@ def is_loopback(host: str) -> bool:
 
 def parse_base_url(text: object) -> str:
     """Check a vendor's address: http(s), a host, nothing after the path; plain http for loopback alone."""
-    how = 'write such as "https://rest.example.com"'
+    how = 'write for example "https://rest.example.com"'
     if not isinstance(text, str) or re.search(r"[\s\x00-\x1f\x7f\\]", text):
-        raise ValueError(f"is no web address; {how}")
+        raise ValueError(f"is not a web address; {how}")
     try:
         parts = urlsplit(text)
         host, port = parts.hostname, parts.port
     except ValueError:
-        raise ValueError(f"is no web address; {how}") from None
+        raise ValueError(f"is not a web address; {how}") from None
     if parts.scheme not in ("http", "https") or not host or port == 0:
-        raise ValueError(f"is no web address; {how}")
+        raise ValueError(f"is not a web address; {how}")
     if "?" in text or "#" in text:
         raise ValueError(f"has a query or a fragment; {how}")
     if "@" in parts.netloc:
@@ -122,31 +122,31 @@ def parse_base_url(text: object) -> str:
     if parts.scheme == "http" and not is_loopback(host):
         raise ValueError(
             "is plain http, which would show the credentials to the network; write https:// "
-            "(plain http is taken for 127.0.0.1, ::1 and localhost only)"
+            "(plain http is allowed for 127.0.0.1, ::1 and localhost only)"
         )
     return text.rstrip("/")
 
 
 def parse_ping_url(text: object) -> str:
     """Check an address to call after a good run. A query is fine, and so is http."""
-    how = 'write such as "https://ping.example.com/some-check"'
+    how = 'write for example "https://ping.example.com/some-check"'
     if not isinstance(text, str) or re.search(r"[\s\x00-\x1f\x7f\\]", text):
-        raise ValueError(f"is no web address; {how}")
+        raise ValueError(f"is not a web address; {how}")
     try:
         parts = urlsplit(text)
         usable = parts.scheme in ("http", "https") and bool(parts.hostname) and parts.port != 0
     except ValueError:
         usable = False
     if not usable:
-        raise ValueError(f"is no web address; {how}")
+        raise ValueError(f"is not a web address; {how}")
     return text
 
 
 def parse_database_url(text: object) -> str:
     """Read the path out of `sqlite:///syncer.db` (relative) or `sqlite:////var/lib/x.db` (absolute)."""
-    how = 'write "sqlite:///syncer.db" (beside this file) or "sqlite:////var/lib/syncer/syncer.db"'
+    how = 'write "sqlite:///syncer.db" (next to this file) or "sqlite:////var/lib/syncer/syncer.db"'
     if not isinstance(text, str) or not text.startswith("sqlite:///"):
-        raise ValueError(f"is no SQLite address; {how}")
+        raise ValueError(f"is not a SQLite address; {how}")
     path = text.removeprefix("sqlite:///")
     if not path or path.endswith("/") or ":memory:" in path or re.search(r"[\x00-\x1f\x7f]", path):
         raise ValueError(f"names no file; {how}")
@@ -160,7 +160,7 @@ def parse_app_id(value: object) -> int:
     if isinstance(value, str) and re.fullmatch(r"[0-9]{1,18}", value):
         value = int(value)
     if not isinstance(value, int) or isinstance(value, bool) or not 0 < value < 10**18:
-        raise ValueError("is no app id; write the number from the vendor's dashboard, such as 1111113")
+        raise ValueError("is not an app id; write the number from the vendor's dashboard, such as 1111113")
     return value
 
 
@@ -172,5 +172,5 @@ def parse_stamp_format(text: object) -> str:
         others = (timedelta(seconds=1), timedelta(hours=1), timedelta(days=1), timedelta(days=31))
         usable = all(first.strftime(text) != (first + step).strftime(text) for step in others)
     if not usable or not isinstance(text, str):
-        raise ValueError('is no usable time pattern; write such as "%Y-%m-%d %H:%M:%S"')
+        raise ValueError('is not a usable time pattern; write for example "%Y-%m-%d %H:%M:%S"')
     return text

@@ -338,7 +338,7 @@ def _settle_conflict(
         if not set(conflict.clashes) & set(dirty):
             moves.append(Transition(conflict.id, Event.SHOWN))  # alike again
         elif free:
-            moves.append(Transition(conflict.id, Event.GIVE_UP, f"goes on in change {free[0].id}"))
+            moves.append(Transition(conflict.id, Event.GIVE_UP, f"continued in change {free[0].id}"))
         else:
             moves.append(Transition(conflict.id, Event.KEEP_LOCAL))
             free.append(conflict)

@@ -319,7 +319,7 @@ class Walk:
         if self._error:
             return Proof.PARTIAL, self._error
         if self._ended_by == "too many pages" or not self._ended_by:
-            return Proof.PARTIAL, "the listing did not come to an end"
+            return Proof.PARTIAL, "the listing did not finish"
         if self._rows and self._unreadable == self._rows:
             return Proof.PARTIAL, "not one row of it could be understood"
         if self._emptied:
@@ -327,7 +327,7 @@ class Walk:
         if self._keyless:
             return Proof.DRIFTED, f"{self._keyless} rows without a readable identity were set aside"
         if distinct < self._rows - self._unreadable:
-            return Proof.DRIFTED, "rows came twice, so that others may have been passed over"
+            return Proof.DRIFTED, "rows were listed twice, so others may have been skipped"
         if self._reread is not None and not self._first_page_same():
             return Proof.DRIFTED, "the first page had changed when the last one was read"
         if self.wants_reread and self._reread is None:

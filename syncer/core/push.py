@@ -252,7 +252,9 @@ def _decide_update(change: QueuedChange, local: Local, look: Observation, ctx: P
     stubborn = _ignored_by_upstream(change, local, fields, ctx.now)
     if stubborn:
         names = ", ".join(stubborn)
-        text = f"{names}: upstream accepted the change and goes on showing the old value, which stands here again"
+        text = (
+            f"{names}: upstream accepted the change but still shows the old value, which was restored locally"
+        )
         return Settle(change, Transition(change.id, Event.REFUSED, text), show=stubborn)
     worn_out = [
         name
@@ -311,7 +313,7 @@ def _ignored_by_upstream(
 
 def _decide_delete(change: QueuedChange, local: Local, look: Observation, ctx: PushContext) -> PushDecision:
     if local.source == "user_list":
-        text = "the contact stands in the user's own list only, and there is no call to delete it there: it returns"
+        text = "the contact is in the user's own list only, and TeleCMI has no call to delete it there: it comes back"
         return _refuse(change, text, revive=True)
     if change.state in (State.HELD, State.CONFLICT):
         if look.gone and local.contact_id is not None:
@@ -329,7 +331,7 @@ def _decide_delete(change: QueuedChange, local: Local, look: Observation, ctx: P
         return Settle(change, Transition(change.id, Event.GIVE_UP, "the contact was brought back"))
     newest = max(one.id for one in local.open(*OPEN, delete=True))
     if newest != change.id:  # it was brought back in between, which ended what was approved before
-        return Settle(change, Transition(change.id, Event.GIVE_UP, f"goes on in change {newest}"))
+        return Settle(change, Transition(change.id, Event.GIVE_UP, f"continued in change {newest}"))
     accepted = [i for i in local.intents if i.operation is Operation.DELETE and i.answer == "accepted"]
     if accepted and not has_passed(LAG, accepted[-1].sent_at, ctx.now):
         return Wait(change, "accepted; waiting for the directory to stop showing it")
@@ -362,7 +364,7 @@ def newest_per_row(decisions: Sequence[PushDecision]) -> list[PushDecision]:
         ):
             out.append(decision)
         else:
-            out.append(Settle(change, Transition(change.id, Event.GIVE_UP, f"goes on in change {heir}")))
+            out.append(Settle(change, Transition(change.id, Event.GIVE_UP, f"continued in change {heir}")))
     return out
 
 

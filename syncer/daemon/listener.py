@@ -58,7 +58,7 @@ def listen(http: Http) -> socket.socket:
         )
     except OSError as error:
         raise ListenError(
-            f"http.listen: {http.host} is no address of this machine ({error.strerror})"
+            f"http.listen: {http.host} is not an address of this machine ({error.strerror})"
         ) from None
     family, kind, protocol, _, address = found[0]
     # The protocol is named: only then does asyncio turn Nagle's delay off.

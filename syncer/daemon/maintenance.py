@@ -20,7 +20,7 @@ from syncer.store.db import migrations
 from syncer.store.read import metric_queries
 from syncer.sync import jobs
 
-#: The scan for edits that no trigger caught, and the deleting of old records, in seconds.
+#: The scan for edits that no trigger caught, and deleting old records, in seconds.
 DAILY = 86400.0
 
 #: How often the statistics are renewed, and at least how often a backup is thought of, in seconds.
@@ -58,9 +58,9 @@ class Chores:
     def enlist(self) -> None:
         """Give every chore its alarm."""
         self._add("the scan", DAILY, self.scan, first=0.0)
-        self._add("the deleting of old records", DAILY, self.forget, first=300.0)
-        self._add("the care of the file", HOURLY, self.optimize, first=600.0)
-        self._add("the care of the write-ahead log", OFTEN, self.shrink, first=OFTEN)
+        self._add("deleting old records", DAILY, self.forget, first=300.0)
+        self._add("maintenance of the file", HOURLY, self.optimize, first=600.0)
+        self._add("maintenance of the write-ahead log", OFTEN, self.shrink, first=OFTEN)
         backup = self._env.settings.backup
         if backup.enabled:
             every = min(backup.every.total_seconds(), HOURLY)
@@ -105,7 +105,7 @@ class Chores:
         """Find edits that no trigger caught, and put back what guards the tables."""
         await jobs.scan(self._env)
         for what in await self._env.store.call(lambda: migrations.heal(self._db)):
-            self._log.warning("the database was mended", what=what)
+            self._log.warning("the database was repaired", what=what)
         await self._crew.look()
 
     async def forget(self) -> None:

@@ -55,10 +55,10 @@ def _counter(name: str, text: str, labels: Sequence[str]) -> CounterMetricFamily
 
 def _jobs(figures: Figures, totals: Totals) -> Iterator[Metric]:
     who = ("job", "account")
-    success = _gauge("last_success_timestamp_seconds", "When the job was last well; 0: never", who)
+    success = _gauge("last_success_timestamp_seconds", "When the job last succeeded; 0: never", who)
     every = _gauge("job_every_seconds", "How often the job is due", who)
-    stale = _gauge("job_stale", "1 when the job was not well for three times its every", who)
-    failures = _gauge("job_failures", "Runs in a row that were not well", who)
+    stale = _gauge("job_stale", "1 when the job has not succeeded for three times its every", who)
+    failures = _gauge("job_failures", "Consecutive runs that did not succeed", who)
     paused = _gauge("job_paused", "1 while the job pauses after refused credentials", who)
     duration = _gauge("run_duration_seconds", "How long the last run took", who)
     for job in figures.jobs:
@@ -90,7 +90,7 @@ def _jobs(figures: Figures, totals: Totals) -> Iterator[Metric]:
     aside = _gauge("set_aside_rows", "Rows from the vendor that could not be understood", who)
     for key, count in figures.set_aside.items():
         aside.add_metric(key, count)
-    restless = _gauge("quiescence_violations", "Cycles that wrote although nothing had changed", who)
+    restless = _gauge("quiescence_violations", "Runs that wrote although nothing had changed", who)
     for key, count in figures.violations.items():
         restless.add_metric(key, count)
     yield from (held, aside, restless)

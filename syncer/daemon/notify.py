@@ -50,7 +50,7 @@ class Notifier:
 
     def stopping(self) -> None:
         """The end began."""
-        self.send("STOPPING=1", "STATUS=stopping: running jobs come to a safe point")
+        self.send("STOPPING=1", "STATUS=stopping: waiting for running jobs to reach a safe point")
 
     def alive(self) -> None:
         """One sign of life."""

@@ -285,11 +285,11 @@ class Service:
         wrong = [f"{w.spec.job} of {w.spec.label}: {w.problem}" for w in workers if w.problem]
         if wrong:
             more = f" (and {len(wrong) - 1} more)" if len(wrong) > 1 else ""
-            text = f"not well: {wrong[0]}{more}"
+            text = f"unhealthy: {wrong[0]}{more}"
         elif all(worker.runs for worker in workers):
-            text = f"all {len(workers)} jobs are well"
+            text = f"all {len(workers)} jobs are healthy"
         else:
-            text = f"{len(workers)} jobs at work, the first round is under way"
+            text = f"{len(workers)} jobs are running, the first round is in progress"
         waiting = "; ".join(self._chores.problems + [str(one) for one in self._attention.waiting])
         self._notify.status(f"{text}; for you to settle: {waiting}" if waiting else text)
 
@@ -303,7 +303,7 @@ class Service:
                 self._edges.failing(
                     "life",
                     self._log,
-                    "something hangs, so systemd is given no sign of life",
+                    "something hangs, so the watchdog is not notified",
                     late=late,
                     database_silent_s=round(silent),
                 )

@@ -274,7 +274,7 @@ class Worker:
         if proven:
             shared = self._credentials
             shared.refusals, shared.until, shared.saved = 0, 0.0, False
-            edges.recovered(shared.key, self._log, "the credentials are taken again")
+            edges.recovered(shared.key, self._log, "the credentials are accepted again")
 
     def _failed(self, error: SyncerError | None, why: str) -> None:
         self.problem = why

@@ -304,7 +304,9 @@ class ApiClient:
                 self._close = (
                     not this.close
                 )  # the next request asks for it, and is the last to if it does not help
-            return self._unsent_or_unsure(call, not this.connecting, f"no whole answer within {limit:.3g} s")
+            return self._unsent_or_unsure(
+                call, not this.connecting, f"no complete answer within {limit:.3g} s"
+            )
         except _TRANSPORT as caught:
             if _head_too_large(caught):
                 return _Failed(

@@ -73,7 +73,7 @@ async def _look_up(host: str, port: int, resolve: Resolve, patience: float) -> T
     except socket.gaierror as error:
         why = (error.strerror or "unknown").lower()
     except (OSError, UnicodeError):
-        why = "it is no name"
+        why = "it is not a name"
     else:
         return None
     return Trouble(
@@ -114,11 +114,11 @@ async def _connect(host: str, port: int, context: ssl.SSLContext | None, patienc
 
 def _untrusted(host: str, error: ssl.SSLCertVerificationError) -> Trouble:
     reason = error.verify_message.rstrip(".")
-    mend = "behind a proxy with a CA of its own: name its file in ca_file (SSL_CERT_FILE is not read). Else do not go on: somebody stands between"
+    mend = "behind a proxy with a CA of its own: name its file in ca_file (SSL_CERT_FILE is not read). Otherwise stop: somebody may be intercepting the connection"
     if "expired" in reason or "not yet valid" in reason:
         mend = (
             "is the clock of this machine right (date -u)? If it is, the vendor has to renew its certificate"
         )
     elif "match" in reason:
-        reason, mend = "it is another name's", "is base_url spelled as the vendor has it?"
+        reason, mend = "it is for another name", "is base_url spelled as the vendor has it?"
     return Trouble(f"the certificate of {host} is not trusted ({reason})", mend)

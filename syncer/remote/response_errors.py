@@ -57,7 +57,7 @@ def judge_status(source: str, call: Call, answer: Answer) -> None:
     if status in (401, 403):
         raise AuthError(source, call.name, f"the credentials were refused (HTTP {status})", code=status)
     if not answer.ok and (status < 400 or isinstance(body, NotJson)):
-        raise misshapen(source, call, f"an answer with HTTP status {status} that is none of the vendor's")
+        raise misshapen(source, call, f"an answer with HTTP status {status} that the vendor does not use")
     if not answer.ok:
         message = (body.get("message") or body.get("msg")) if isinstance(body, dict) else None
         text = with_vendor_text(f"the vendor refused the request (HTTP {status})", message)

@@ -168,7 +168,7 @@ def read_page(
         raw = raw_json(row)
         digest.update(raw.encode() + b"\n")
         if not isinstance(row, dict):
-            aside.append(SetAside(raw, "the row is no object"))
+            aside.append(SetAside(raw, "the row is not an object"))
             continue
         try:
             understood.append(read(row, raw))

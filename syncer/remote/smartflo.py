@@ -126,7 +126,9 @@ class Smartflo:
             if row.key == key:
                 return row
         if page.size:
-            text = "asked for one row, it answered with others only; that proves nothing about this one"
+            text = (
+                "it was asked for one row and answered only with others, which proves nothing about this one"
+            )
             raise BadAnswerError(self.source, name, text)
         return None
 
@@ -148,7 +150,7 @@ class Smartflo:
 
     async def _with_token(self, name: str, token: str, params: Mapping[str, str]) -> Answer:
         if not (token.isascii() and token.isprintable()):
-            text = "the token holds characters that cannot be sent; paste it anew"
+            text = "the token holds characters that cannot be sent; paste it again"
             raise AuthError(self.source, name, text)
         headers = {"Authorization": f"Bearer {token}"}
         return await self._api.call(Call(name, "GET", name, params=params, headers=headers), self._judge)
@@ -223,7 +225,7 @@ class Smartflo:
                 )
         judge_status(self.source, call, answer)
         if not isinstance(body, dict):
-            raise misshapen(self.source, call, "an answer that is no JSON object")
+            raise misshapen(self.source, call, "an answer that is not a JSON object")
         if said_no:
             if _ABOUT_THE_SERVER.search(_message(body)) or (read.integer(body.get("code")) or 0) >= 500:
                 raise broken(self.source, call, "the vendor says that it failed", answer.retry_after)
@@ -247,7 +249,7 @@ class Smartflo:
                 raise AuthError(self.source, call.name, "the login was refused")
         judge_status(self.source, call, answer)
         if not isinstance(body, dict):
-            raise misshapen(self.source, call, "an answer that is no JSON object")
+            raise misshapen(self.source, call, "an answer that is not a JSON object")
 
     # -- rows --------------------------------------------------------------------------------------
 

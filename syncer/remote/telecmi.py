@@ -125,7 +125,7 @@ class Telecmi:
             if row.key == contact_id:
                 return row
         if page.size:
-            text = "asked for one contact, it answered with others only; that proves nothing about this one"
+            text = "it was asked for one contact and answered only with others, which proves nothing about this one"
             raise BadAnswerError(self.source, DIRECTORY, text)
         return None
 
@@ -223,7 +223,7 @@ class Telecmi:
         body = answer.body
         if answer.status == 429 or answer.status >= 500 or not isinstance(body, dict):
             judge_status(self.source, call, answer)
-            raise misshapen(self.source, call, "an answer that is no JSON object")
+            raise misshapen(self.source, call, "an answer that is not a JSON object")
         code = read.integer(body.get("code"))
         if answer.ok and code == 200 and not read.truthy(body.get("error")):
             return
@@ -242,7 +242,7 @@ class Telecmi:
             text = with_vendor_text(_OURS.get(code, f"the vendor refused the request ({code})"), message)
             field = named_field(message) or named_field([body.get(key) for key in _DETAILS])
             raise RejectedError(self.source, call.name, text, code=code, field=field)
-        what = "no code" if code is None else f"code {code}" + (" beside an error" if code == 200 else "")
+        what = "no code" if code is None else f"code {code}" + (" with an error" if code == 200 else "")
         raise misshapen(self.source, call, f"an answer of an unknown shape (HTTP {answer.status}, {what})")
 
     def _list(
@@ -288,7 +288,7 @@ class Telecmi:
     def _voicemail_row(self, clock: StampSource, seen: int, row: Mapping[str, Json], raw: str) -> Row:
         key = read.identity(row, "voicename")
         if not isinstance(row.get("voicename"), str):
-            raise UnreadableRowError("voicename is no text")
+            raise UnreadableRowError("voicename is not text")
         time = read_time(row.get("time"))
         received = received_ms(read_stamps(time, key), clock, seen)
         values: dict[str, Value] = {

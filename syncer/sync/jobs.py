@@ -79,7 +79,7 @@ async def scan(env: Env) -> int:
             found = await env.store.write(partial(scanning.scan, only_account=only), policy, env.stamp())
             if found:
                 env.log.warning(
-                    "the scan mended the queue",
+                    "the scan corrected the queue",
                     account=policy.account,
                     edits=found.edits,
                     inserts=found.inserts,

@@ -106,7 +106,7 @@ async def watch_quiescence(run: Run, table: str, fingerprint: str, wrote: int) -
     if wrote and prints.get(table) == [fingerprint, run.log_seq]:
         count = int(run.state.notes.get("quiescence_violations", 0)) + 1
         run.state.notes["quiescence_violations"] = count
-        run.log.error("a cycle wrote although nothing had changed on either side", table=table, rows=wrote)
+        run.log.error("a run wrote although nothing had changed on either side", table=table, rows=wrote)
     prints[table] = [fingerprint, seq]
 
 
@@ -125,8 +125,7 @@ def learn_offset(run: Run, table: str, walk: Walk, missing: int) -> None:
         times = min(known["times"] + 1, 3) if known["value"] == offset else 1
         if times == 2 != known["times"]:
             run.notice(
-                f"the vendor's count differs from its rows by {offset} each time; "
-                "it is left out of the judgement from now on"
+                f"the vendor's count differs from its rows by {offset} each time; it is ignored from now on"
             )
         notes[table] = {"value": offset, "times": times}
     if not notes:

@@ -192,7 +192,7 @@ async def _send(push: Push, batch: list[Send]) -> None:
             push_statements.turned_away,
             batch,
             run.env.stamp(),
-            f"turned away: {error.text}",
+            f"not processed: {error.text}",
             next_at,
             spent=True,
         )

@@ -30,7 +30,9 @@ async def learn(run: Run, known: Known, *, now: int, ahead: int | None, verified
     before, known.evidence = known.evidence, reduce(weigh, filter(None, proofs), known.evidence)
     if known.evidence.clock is not before.clock:
         known.follows = False
-        run.log.info("received_at of voicemails goes by another stamp", clock=known.evidence.clock.value)
+        run.log.info(
+            "received_at of voicemails now follows another timestamp", clock=known.evidence.clock.value
+        )
     known.verified_ms = known.verified_ms if verified is None else verified
     await run.env.store.write(received.save, run.account, known)
     if not known.follows:

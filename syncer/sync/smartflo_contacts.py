@@ -168,7 +168,7 @@ def _learn_filter(run: Run, older: int, *, left_out: bool) -> None:
     notes["filter_ignored"] = min(times, IGNORED_READS + 1)
     if times == IGNORED_READS:
         notes["filter"] = "ignored"
-        run.notice("the vendor ignores updated_after: each increment is a whole listing")
+        run.notice("the vendor ignores updated_after: each incremental pull is a full listing")
 
 
 def _warn_of_password(run: Run, source: SmartfloSource) -> None:

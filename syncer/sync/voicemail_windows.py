@@ -138,7 +138,7 @@ async def verify_window(reading: Reading, window: Window, shown: Shown | None = 
         case Proof.DRIFTED:
             run.log.info("a window's count and rows disagree", reason=certificate.reason)
             if window.why == "gap":
-                run.incomplete(f"a window was read again and does not add up: {certificate.reason}")
+                run.incomplete(f"a window was read again and its count still differs: {certificate.reason}")
         case _:
             assert_never(certificate.verdict)
     return None  # not verified: what is recent is read again in any case
@@ -179,7 +179,7 @@ def note_widest(reading: Reading, refused: Window) -> None:
     width = max(NARROWEST, (refused.end - refused.start) // 2)
     reading.widest = min(reading.widest or width, width)
     if reading.run.state.notes.get("widest_ms") is None:
-        reading.run.notice("the vendor refuses voicemail windows of this width; narrower ones are asked for")
+        reading.run.notice("the vendor refuses voicemail windows of this width; narrower ones are used")
     reading.run.state.notes["widest_ms"] = reading.widest
 
 
@@ -228,9 +228,7 @@ async def is_cut(reading: Reading, window: Window, names: set[str]) -> bool:
         notes.pop("checked", None)
         if not reading.told:
             reading.told = True
-            run.notice(
-                "the vendor cuts wide voicemail windows short without a word; narrower ones are asked for"
-            )
+            run.notice("the vendor silently truncates wide voicemail windows; narrower ones are used")
         await run.env.store.write(runs.drop_windows, run.account)
         reading.unsaved.clear()
         reading.cut = True

@@ -110,7 +110,7 @@ def test_the_daemon_names_what_waits_once_and_again_after_no_restart(
     port = free_port()
     daemon.configure(extra=f'[http]\nlisten = "127.0.0.1:{port}"\n')
     process = daemon.start(NOTIFY_SOCKET=manager.address)
-    until(lambda: manager.heard("STATUS=all 5 jobs are well"), "a first round")
+    until(lambda: manager.heard("STATUS=all 5 jobs are healthy"), "a first round")
     assert healthz(port).json()["attention"] == []
     contact = daemon.query("SELECT contact_id FROM telecmi_contacts WHERE id = 2")[0][0]
     sandbox.control.post(
@@ -128,7 +128,7 @@ def test_the_daemon_names_what_waits_once_and_again_after_no_restart(
         lambda: sorted(one["what"] for one in daemon.said("waits for a person")) == sorted(expected), "logged"
     )
     assert {one["level"] for one in daemon.said("waits for a person")} == {"warning"}
-    status = f"STATUS=all 5 jobs are well; for you to settle: {'; '.join(expected)}"
+    status = f"STATUS=all 5 jobs are healthy; for you to settle: {'; '.join(expected)}"
     until(lambda: status in manager.heard("STATUS="), "the status line")
     page = healthz(port)
     assert page.status_code == 200 and page.json()["status"] == "ok"
@@ -181,4 +181,4 @@ def test_the_health_page_names_a_table_that_was_changed(daemon: Daemon) -> None:
     daemon.edit("ALTER TABLE telecmi_contacts RENAME COLUMN company TO firm")
     assert daemon.end(process)[0] == 0
     assert daemon.start().wait(15) == 78
-    assert "puts it right; else restore a backup" in daemon.text()
+    assert "fixes it; else restore a backup" in daemon.text()

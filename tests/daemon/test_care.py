@@ -343,7 +343,7 @@ def test_health_names_each_job_that_is_stale(db: Database, settings: Settings) -
         found = metric_queries.read_jobs(conn)
     reasons = metric_queries.stale_reasons(found)
     assert len(reasons) == 1
-    assert reasons[0].startswith("telecmi-push of telecmi.main was last well 20")
+    assert reasons[0].startswith("telecmi-push of telecmi.main last succeeded 20")
     push_off = replace(settings.telecmi[0], push=replace(settings.telecmi[0].push, enabled=False))
     jobs.register(db, replace(settings, accounts=(push_off, *settings.smartflo)))
     with db.read() as conn:

@@ -200,7 +200,7 @@ def test_failures_22_one_byte_every_30_s_ends_at_the_deadline_and_the_lock_is_fr
         await until(lambda: house.free(job))
         assert house.time.time() - held < 60  # every call ends after 30 s, all tries of a read after 40
         [(error,)] = house.sql(f"SELECT error FROM sync_runs WHERE job = '{job}' ORDER BY id DESC LIMIT 1")
-        assert "no whole answer within" in error
+        assert "no complete answer within" in error
         assert house.sql("SELECT count(*) FROM telecmi_contacts WHERE deleted_at IS NULL") == before
         house.world.faults.clear()
         await asyncio.sleep(HOUR)
@@ -297,7 +297,9 @@ def test_an_outage_that_follows_refused_credentials_is_met_with_patience(setting
             assert house.runs(since)[job] <= most, job
         house.world.faults.clear()
         await asyncio.sleep(2 * HOUR)
-        assert len(house.log.said("the credentials are taken again")) == 3  # secret and login, and Smartflo's
+        assert (
+            len(house.log.said("the credentials are accepted again")) == 3
+        )  # secret and login, and Smartflo's
         assert not any(worker.problem for worker in house.process.crew.workers)
 
     inside(settings, body)

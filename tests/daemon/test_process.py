@@ -33,7 +33,7 @@ def test_ready_works_and_ends_well(daemon: Daemon, sandbox: Sandbox, manager: Ma
     assert len(daemon.query("SELECT * FROM sync_jobs")) == 5
     daemon.wait_for_first_round()
     assert set(daemon.outcomes().values()) == {"ok"}, daemon.text()
-    until(lambda: manager.heard("STATUS=all 5 jobs are well"), "a status in plain words")
+    until(lambda: manager.heard("STATUS=all 5 jobs are healthy"), "a status in plain words")
     assert len(daemon.query("SELECT * FROM telecmi_contacts WHERE contact_id IS NOT NULL")) == len(
         sandbox.contacts()
     )
@@ -246,8 +246,8 @@ def test_healthz_metrics_and_the_ping(daemon: Daemon, sandbox: Sandbox, monitor:
     assert daemon.outcomes()["smartflo-contacts"] != "ok"
     sick = httpx.get(f"{base}/healthz")
     assert sick.status_code == 503
-    assert sick.json()["reasons"] == ["smartflo-contacts of smartflo.main has not been well yet"]
-    assert Calls.seen == []  # one of five is not well: silence, which is the alarm
+    assert sick.json()["reasons"] == ["smartflo-contacts of smartflo.main has not succeeded yet"]
+    assert Calls.seen == []  # one of five is unhealthy: silence, which is the alarm
     sandbox.calm()
     daemon.end(process)
     process = daemon.start()
@@ -322,7 +322,7 @@ def test_refused_credentials_pause_the_login_and_nothing_else(daemon: Daemon, sa
     daemon.configure()
     process.send_signal(signal.SIGHUP)
     until(lambda: daemon.outcomes().get("telecmi-contacts") == "ok", "well again")
-    until(lambda: daemon.said("the credentials are taken again"), "told")
+    until(lambda: daemon.said("the credentials are accepted again"), "told")
     assert daemon.end(process)[0] == 0
 
 

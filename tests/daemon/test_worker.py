@@ -277,7 +277,7 @@ async def test_refused_credentials_pause_every_job_of_the_login_and_are_told_onc
     pull.ends = [run_of()]
     await puller.ring()
     await stage.until(lambda: stage.finished == 4)
-    assert stage.log.said("info") == ["the credentials are taken again"]
+    assert stage.log.said("info") == ["the credentials are accepted again"]
 
 
 async def test_a_call_that_is_not_permitted_pauses_no_other_job(stage: Stage) -> None:

@@ -495,7 +495,7 @@ async def test_an_answer_that_does_not_end_is_asked_for_with_the_connection_clos
             assert (await the_client.call(get)).body == (await the_client.call(get)).body == {}
             assert closing == [False, True, True]
         else:
-            with pytest.raises(TransientError, match="no whole answer within"):
+            with pytest.raises(TransientError, match="no complete answer within"):
                 await the_client.call(get)
             assert closing == [False, True, False, True]
         await the_client.aclose()

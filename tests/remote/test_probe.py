@@ -74,7 +74,7 @@ async def test_a_port_that_speaks_no_tls() -> None:
     ("name", "own_ca", "why", "mend"),
     [
         ("good", False, "unable to get local issuer certificate", "ca_file"),
-        ("other", True, "it is another name's", "base_url"),
+        ("other", True, "it is for another name", "base_url"),
         ("old", True, "certificate has expired", "clock"),
     ],
 )

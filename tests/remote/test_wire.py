@@ -361,7 +361,7 @@ def test_a_row_that_cannot_be_understood_is_set_aside_and_the_others_stay() -> N
     page = rows.read_page([{"id": "a"}, *odd, {"id": 7}, {"id": 8.0}], read)  # type: ignore[list-item]
     assert [row.key for row in page.rows] == ["a", "7", "8"]
     assert len(page.set_aside) == len(odd) and page.size == len(odd) + 3
-    assert page.set_aside[0].reason == "the row is no object" and page.set_aside[0].raw == "3"
+    assert page.set_aside[0].reason == "the row is not an object" and page.set_aside[0].raw == "3"
     assert {aside.reason for aside in page.set_aside[4:]} == {
         "id is missing", "id is empty", "id is neither text nor a whole number",
     }  # fmt: skip

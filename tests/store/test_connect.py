@@ -159,7 +159,7 @@ def test_a_file_of_another_kind_is_refused_and_left_as_it_is(tmp_path: Path, con
     path = tmp_path / "sheet.csv"
     path.write_bytes(content)
     path.chmod(0o644)
-    with pytest.raises(SchemaError, match=r"sheet\.csv is no intact SQLite database"):
+    with pytest.raises(SchemaError, match=r"sheet\.csv is not an intact SQLite database"):
         Database(path)
     assert path.read_bytes() == content and mode(path) == 0o644
     assert [file.name for file in tmp_path.iterdir()] == ["sheet.csv"]

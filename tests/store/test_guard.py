@@ -81,7 +81,7 @@ def test_a_guard_that_was_opened_by_hand_is_noticed_and_closed(mirror: Mirror) -
     mirror.sql("UPDATE sync_guard SET active = 1")
     with mirror.db.read() as conn:
         assert any("guard" in finding for finding in integrity.guard_problems(conn))
-    assert migrations.heal(mirror.db) == ["the write guard stood open: closed"]
+    assert migrations.heal(mirror.db) == ["the write guard was open: closed"]
     assert mirror.guard() == 0 and migrations.heal(mirror.db) == []
 
 

@@ -182,7 +182,7 @@ def test_a_file_has_to_be_there(opener: Callable[..., Any], tmp_path: Path) -> N
 def test_a_file_of_another_kind_is_refused(opener: Callable[..., Any], tmp_path: Path) -> None:
     path = tmp_path / "sheet.csv"
     path.write_bytes(b"name,number\n" * 1000)
-    with pytest.raises(SchemaError, match=r"sheet\.csv is no intact SQLite database"), opener(path) as db:
+    with pytest.raises(SchemaError, match=r"sheet\.csv is not an intact SQLite database"), opener(path) as db:
         revision.is_current(db)
     assert path.read_bytes() == b"name,number\n" * 1000
 

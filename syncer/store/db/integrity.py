@@ -43,7 +43,7 @@ def guard_problems(conn: Connection) -> list[str]:
     if stale := views.missing(conn):
         out.append(f"views are missing or altered ({', '.join(stale)}): `syncer db upgrade` puts them back")
     if conn.execute(text("SELECT active FROM sync_guard WHERE id = 1")).scalar():
-        out.append("the write guard stands open, so that edits go unnoticed: `syncer db upgrade` closes it")
+        out.append("the write guard is open, so edits go unnoticed: `syncer db upgrade` closes it")
     return out
 
 
@@ -103,7 +103,7 @@ _SANE = {
     "a base copy of an unknown source": (
         "SELECT row_id FROM contact_base WHERE source NOT IN ('directory', 'user_list', 'gone')"
     ),
-    "a living contact that the directory knows, without a base copy": (
+    "a live contact that the directory knows, without a base copy": (
         "SELECT id FROM telecmi_contacts c WHERE contact_id IS NOT NULL AND deleted_at IS NULL "
         "AND NOT EXISTS (SELECT 1 FROM contact_base b WHERE b.row_id = c.id AND b.source <> 'gone')"
     ),

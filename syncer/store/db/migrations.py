@@ -156,7 +156,7 @@ def heal(db: Database) -> list[str]:
             mended.append("put back: the write guard")
         elif guard:
             conn.execute(text("UPDATE sync_guard SET active = 0 WHERE id = 1"))
-            mended.append("the write guard stood open: closed")
+            mended.append("the write guard was open: closed")
     return mended
 
 

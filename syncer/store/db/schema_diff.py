@@ -112,7 +112,7 @@ def _advice(name: str, found: Shape, wanted: Shape) -> str:
     if len(missing) == 1 and own and found.rules >= wanted.rules:
         return (
             f"if {' or '.join(own)} is that column, renamed, `ALTER TABLE {name} RENAME COLUMN {own[0]} TO {missing[0]}` "
-            "puts it right; else restore a backup"
+            "fixes it; else restore a backup"
         )
     return "restore a backup"
 

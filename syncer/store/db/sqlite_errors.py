@@ -20,7 +20,7 @@ _UNWRITABLE = "the database {name} cannot be written: check the owner and mode o
 
 #: Of a file of another kind, or one that was damaged.
 BROKEN = (
-    "the file {name} is no intact SQLite database: restore a backup, or name another file in database.url"
+    "the file {name} is not an intact SQLite database: restore a backup, or name another file in database.url"
 )
 
 #: Of a file that is intact at a second look.
@@ -142,7 +142,7 @@ def told(path: Path) -> Iterator[None]:
         raise of_sqlite(error, path) from None
     except UnicodeEncodeError:
         # Half of a surrogate pair: an argument that was typed in another encoding, say.
-        raise UsageError("a value is no UTF-8 text, so that the database cannot hold it") from None
+        raise UsageError("a value is not UTF-8 text, so the database cannot hold it") from None
 
 
 def is_there(path: Path) -> bool:

@@ -119,9 +119,9 @@ def _sentences(notes: dict[str, Any], listing: dict[str, Any] | None) -> list[st
     for table, names in notes.get("volatile", {}).items():
         out.append(f"{', '.join(names)} of {table} changes on every read and is left out of the comparison")
     off = [known["value"] for known in notes.get("offset", {}).values() if known.get("times", 0) >= 2]
-    out += [f"the vendor's count is off by {value} each time and is not believed" for value in off]
+    out += [f"the vendor's count is off by {value} each time and is ignored" for value in off]
     if notes.get("filter") == "ignored":
-        out.append("the vendor ignores updated_after: each increment is a whole listing")
+        out.append("the vendor ignores updated_after: each incremental pull is a full listing")
     if notes.get("by_id_ignored"):
         out.append("the directory does not answer for one contact by its id: listings are read instead")
     if notes.get("widest_ms"):
@@ -130,7 +130,7 @@ def _sentences(notes: dict[str, Any], listing: dict[str, Any] | None) -> list[st
         out.append(f"the password of this login expires in {notes['password_days']} days")
     if notes.get("quiescence_violations"):
         count = notes["quiescence_violations"]
-        out.append(f"{count} cycles wrote although nothing had changed on either side: please report this")
+        out.append(f"{count} runs wrote although nothing had changed on either side: please report this")
     return out
 
 

@@ -176,9 +176,9 @@ def stale_reasons(jobs: tuple[JobHealth, ...]) -> list[str]:
             continue
         name = f"{job.job} of {job.provider}.{job.account}"
         if job.last_ok is None:
-            out.append(f"{name} has not been well yet")
+            out.append(f"{name} has not succeeded yet")
         else:
-            out.append(f"{name} was last well {job.age_s} s ago, due every {job.every_s} s")
+            out.append(f"{name} last succeeded {job.age_s} s ago, due every {job.every_s} s")
     return out
 
 

@@ -30,7 +30,7 @@ def _load(conn: Connection, number: int) -> tuple[QueuedChange, Local]:
     rows = contacts.load_rows(conn, [change.contact_row])
     if change.contact_row not in rows:
         raise UsageError(
-            f"change {number} is for row {change.contact_row}, which is gone: run `syncer sync` to mend it"
+            f"change {number} is for row {change.contact_row}, which is gone: run `syncer sync` to repair it"
         )
     return change, rows[change.contact_row]
 
@@ -116,7 +116,7 @@ def resolve(conn: Connection, number: int, keep: Literal["local", "remote"], at:
     lost = {name: (clash.remote, local.fields.get(name)) for name, clash in change.clashes.items()}
     changelog.changed(conn, TABLE, local.row_id, lost, at, "local")
     for other in local.open(State.QUEUED, State.REJECTED):
-        queue.move(conn, other.id, Event.GIVE_UP, at, note=f"goes on in change {number}")
+        queue.move(conn, other.id, Event.GIVE_UP, at, note=f"continued in change {number}")
     return f"the local {names} of contact row {local.row_id} goes upstream at the next push"
 
 

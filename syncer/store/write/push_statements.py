@@ -230,7 +230,7 @@ def unsettled(
         conflicts = rows[change.contact_row].open(State.CONFLICT) if change.contact_row in rows else ()
         heir = next((c for c in conflicts if set(send.fields) <= set(c.clashes)), None)
         if heir is not None and send.operation is Operation.UPDATE:
-            queue.move(conn, change.id, Event.GIVE_UP, at, note=f"goes on in conflict {heir.id}")
+            queue.move(conn, change.id, Event.GIVE_UP, at, note=f"continued in conflict {heir.id}")
         else:
             out.append(change.id)
     return out
@@ -316,6 +316,6 @@ def forget_overtaken(conn: Connection, account: str, at: str) -> int:
         .scalars()
         .all()
     )
-    note = "overtaken by a newer change of the row"
+    note = "superseded by a newer change of the row"
     queue.move_many(conn, [(number, Event.GIVE_UP, note, {}) for number in ids], at)
     return len(ids)

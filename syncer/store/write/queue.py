@@ -320,7 +320,7 @@ def requeue_as_add(conn: Connection, local: Local, at: str) -> None:
         if change.state is State.SENDING or change.operation is Operation.DELETE:
             continue
         if chosen is not None:
-            move(conn, change.id, Event.GIVE_UP, at, note=f"goes on in change {chosen}")
+            move(conn, change.id, Event.GIVE_UP, at, note=f"continued in change {chosen}")
             continue
         event = {
             State.UNKNOWN: Event.NOT_THERE,

@@ -147,7 +147,7 @@ def _orphans(conn: Connection, policy: Policy, at: str) -> int:
 
 
 def _hold_delete(conn: Connection, policy: Policy, row_id: int, at: str) -> None:
-    note = "found by the scan, not by a trigger: a person has to say whether it goes upstream"
+    note = "found by the scan, not by a trigger: a person has to decide whether it goes upstream"
     new = NewChange(Operation.DELETE, State.HELD, note=note)
     queue.add_change(conn, policy.account, row_id, new, at, found_by="scan")
 
