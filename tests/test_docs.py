@@ -316,7 +316,7 @@ def pieces(node: ast.expr) -> list[str]:
 
 def sentences() -> Iterator[tuple[str, str]]:
     """(where, its longest constant piece) of every such text."""
-    rooms = ("daemon", "cycle", "store", "remote", "core/push.py", "locks.py")
+    rooms = ("daemon", "sync", "store", "remote", "core/push.py", "locks.py")
     files = [
         file
         for room in rooms

@@ -292,7 +292,7 @@ def test_a_file_that_is_no_database_is_refused(empty: Syncer) -> None:
     empty.database.write_text("this is a letter, not a database; " * 100)
     for args in (["contacts", "list"], ["status"], ["db", "check"], ["sync"]):
         done = empty(*args)
-        assert done.code == 78 and "no intact SQLite database" in one_sentence(done.err)
+        assert done.code == 78 and "not an intact SQLite database" in one_sentence(done.err)
 
 
 @pytest.mark.parametrize(

@@ -173,7 +173,7 @@ def test_a_damaged_database_is_told(mirror: Mirror) -> None:
     with mirror.path.open("r+b") as file:
         file.seek(4096)
         file.write(os.urandom(size - 4096))
-    with pytest.raises(SchemaError, match="no intact SQLite database"), Database(mirror.path) as db:
+    with pytest.raises(SchemaError, match="not an intact SQLite database"), Database(mirror.path) as db:
         db.pragma("SELECT count(*) FROM telecmi_contacts")
 
 
@@ -428,7 +428,7 @@ def test_a_refusal_of_our_triggers_reaches_the_person(mirror: Mirror) -> None:
 
 def test_a_value_that_no_file_can_hold_is_refused(mirror: Mirror) -> None:
     mirror.contact()
-    with pytest.raises(UsageError, match="no UTF-8 text"), mirror.db.edit() as conn:
+    with pytest.raises(UsageError, match="not UTF-8 text"), mirror.db.edit() as conn:
         conn.exec_driver_sql("UPDATE telecmi_contacts SET company = ?", ("\udcff",))
     mirror.own("UPDATE telecmi_contacts SET company = 'X'")
 

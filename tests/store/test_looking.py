@@ -209,7 +209,7 @@ def test_a_database_from_a_newer_version_is_refused(opener: Callable[..., Any], 
 def test_what_is_no_text_is_asked_for_in_vain(opener: Callable[..., Any], mirror: Mirror) -> None:
     with (
         opener(mirror.path) as db,
-        pytest.raises(UsageError, match="no UTF-8 text"),
+        pytest.raises(UsageError, match="not UTF-8 text"),
         db.read() as conn,
     ):
         contact_queries.find_contacts(conn, "\udcff", {"main": "IN"})
