@@ -1,6 +1,6 @@
-"""The docs held to the code, both ways: commands, options, config keys, tables, queries, messages, links.
+"""Checks the docs against the code, both ways: commands, options, config keys, tables, queries, messages, links.
 
-What the sentences say beside those names is left to whoever reads them.
+Whether the sentences around those names are true is left to the reader.
 """
 
 from __future__ import annotations
@@ -29,6 +29,9 @@ from syncer.store.db.tables import metadata
 ROOT = Path(__file__).resolve().parent.parent
 README = ROOT / "README.md"
 OPERATIONS = ROOT / "docs" / "operations.md"
+COMMANDS = ROOT / "docs" / "commands.md"
+QUERIES = ROOT / "docs" / "queries.md"
+EDITING = ROOT / "docs" / "editing.md"
 TABLES = ROOT / "docs" / "tables.md"
 OPEN_QUESTIONS = ROOT / "docs" / "open-questions.md"
 EXAMPLE = ROOT / "config.example.toml"
@@ -84,9 +87,9 @@ def resolve(words: list[str]) -> tuple[str, ...]:
 
 
 def shown(page: Path) -> Iterator[tuple[str, str]]:
-    """Every call of the program that a page shows: the call, and what is said to be its options.
+    """Every call of the program that a page shows, and the text that names its options.
 
-    In the table of commands, what stands in the rest of the row belongs to its calls.
+    In the table of commands that text is the whole row.
     """
     for block in fences(page, "sh", "text", "ini", ""):
         for line in block.splitlines():
@@ -98,7 +101,7 @@ def shown(page: Path) -> Iterator[tuple[str, str]]:
             yield call, line if line.startswith("| `syncer ") else call
 
 
-#: What stands before a command.
+#: What may come before a command.
 OUTER = r"--config \S+|--log-level \S+"
 
 
@@ -106,7 +109,7 @@ def options_in(said: str) -> set[str]:
     return set(re.findall(r"(?<![\w-])--[a-z][a-z-]+", said))
 
 
-@pytest.mark.parametrize("page", [README, OPERATIONS], ids=lambda page: page.name)
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.relative_to(ROOT).as_posix())
 def test_each_command_and_option_that_is_shown_exists(page: Path) -> None:
     wrong = []
     rows: dict[str, set[str]] = {}
@@ -128,24 +131,18 @@ def test_each_command_and_option_that_is_shown_exists(page: Path) -> None:
     assert wrong == []
 
 
-def test_the_readme_names_every_command() -> None:
-    named = {resolve(call.split()[1:]) for call, _ in shown(README)}
+def test_every_command_is_documented_with_its_options() -> None:
+    rows = [line for line in text(COMMANDS).splitlines() if line.startswith("| `syncer ")]
+    documented = {
+        resolve(call.split()[1:]): options_in(row)
+        for row in rows
+        for call in re.findall(r"`(syncer [^`]+)`", row)
+    }
     leaves = {path for path in commands() if path and not any(path == other[:-1] for other in commands())}
-    assert leaves - named == set()
-
-
-def test_the_readme_names_every_option_beside_its_command() -> None:
-    missing = []
-    chapter = text(README).split("\n## Commands\n")[1].split("\n## ")[0]
-    rows = [line for line in chapter.splitlines() if line.startswith("| `syncer ")]
-    for row in rows:
-        for call in re.findall(r"`(syncer [^`]+)`", row):
-            path = resolve(call.split()[1:])
-            missing += [
-                f"{' '.join(path)} {option}" for option in commands()[path] - options_in(row) - {"--help"}
-            ]
-    top = commands()[()] - options_in(chapter)
-    assert [*missing, *top] == []
+    assert leaves - documented.keys() == set()
+    missing = {path: commands()[path] - named - {"--help"} for path, named in documented.items()}
+    assert {path: options for path, options in missing.items() if options} == {}
+    assert commands()[()] - options_in(text(COMMANDS)) == set()
 
 
 # -- the config ----------------------------------------------------------------------------------------
@@ -182,14 +179,14 @@ def _dotted(table: dict[str, Any], where: str) -> Iterator[str]:
 
 
 def test_the_example_shows_every_key() -> None:
-    # A key that is switched off stands behind "# ", at the beginning of a line.
+    # A key that is off is commented out with "# " at the start of a line.
     lines = [re.sub(r"^# (?=[a-z_]+ += )", "", line) for line in text(EXAMPLE).splitlines()]
     whole = "\n".join(lines)
     shown_keys: set[tuple[str, str]] = set()
     for part in re.split(r"^(?=\[)", whole, flags=re.MULTILINE)[1:]:
         seen: set[str] = set()
         kept = []
-        for line in part.splitlines():  # "token" may stand there twice, as a key and as a comment
+        for line in part.splitlines():  # "token" may be there twice, as a key and as a comment
             key = line.split("=")[0].strip()
             if not line.startswith("#") and key not in seen:
                 kept.append(line)
@@ -201,7 +198,7 @@ def test_the_example_shows_every_key() -> None:
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.relative_to(ROOT).as_posix())
-def test_the_docs_name_no_unknown_key(page: Path) -> None:
+def test_every_key_in_the_docs_exists(page: Path) -> None:
     wrong = [
         f"{heading}.{key}"
         for block in fences(page, "toml")
@@ -254,8 +251,8 @@ def test_every_table_and_view_is_documented_with_just_its_columns(database: Path
     assert documented() == real
 
 
-def test_every_query_of_the_readme_runs(database: Path) -> None:
-    chapter = text(README).split("\n## Everyday queries\n")[1].split("\n## ")[0]
+def test_every_query_runs(database: Path) -> None:
+    chapter = text(QUERIES)
     queries = re.findall(r"^```sql\n(.*?)^```$", chapter, re.DOTALL | re.MULTILINE)
     assert len(queries) >= 10
     conn = sqlite3.connect(database)
@@ -264,16 +261,16 @@ def test_every_query_of_the_readme_runs(database: Path) -> None:
             conn.execute(f"EXPLAIN {query}").fetchall()
             names = [column[0] for column in conn.execute(query).description]
             headings = chapter.split(query)[1].split("```text\n")[1].split("\n")[0].split()
-            assert headings == names, f"what is printed below is not of this query: {query}"
+            assert headings == names, f"the output below is not from this query: {query}"
     finally:
         conn.close()
 
 
-def test_the_refusals_of_the_readme_are_real(tmp_path: Path) -> None:
+def test_the_documented_refusals_are_real(tmp_path: Path) -> None:
     every = " ".join(
         re.sub(r"\s+", " ", str(sql).replace("''", "'")) for sql in _trigger_texts(tmp_path / "mirror.db")
     )
-    block = next(block for block in fences(README, "text") if "REPLACE INTO" in block)
+    block = next(block for block in fences(EDITING, "text") if "REPLACE INTO" in block)
     sentences = [
         " ".join(part.splitlines()[1:]) for part in re.split(r"^sqlite> ", block, flags=re.MULTILINE)[1:]
     ]
@@ -289,23 +286,23 @@ def _trigger_texts(path: Path) -> list[str]:
             return [str(row[0]) for row in rows]
 
 
-# -- what the program says -----------------------------------------------------------------------------
+# -- messages -----------------------------------------------------------------------------------------
 
-#: Calls whose text a person may read in the log, or as the reason of a run that was not well.
-TELLING = {"error", "warning", "exception", "failing", "notice", "incomplete"}
+#: Calls whose text a person may read in the log, or as the reason why a run was not ok.
+LOGGED = {"error", "warning", "exception", "failing", "notice", "incomplete"}
 
-#: Errors whose text does: of the database, of the vendors, of locks.
+#: Errors whose text a person may read: from the database, the vendors, locks.
 RAISED = {
     "StoreError", "StoreBusyError", "SchemaError", "LockedError", "ListenError", "TransientError",
     "AuthError", "BadAnswerError", "misshapen", "broken", "_refuse",
 }  # fmt: skip
 
-#: A shorter piece of a sentence says too little to look it up by.
-TELLING_LENGTH = 14
+#: A shorter piece of a message is too short to look up.
+MIN_LENGTH = 14
 
 
 def pieces(node: ast.expr) -> list[str]:
-    """The constant pieces of a text that is put together."""
+    """The constant pieces of a composed text."""
     match node:
         case ast.Constant(value=str(value)):
             return [value]
@@ -315,7 +312,7 @@ def pieces(node: ast.expr) -> list[str]:
 
 
 def sentences() -> Iterator[tuple[str, str]]:
-    """(where, its longest constant piece) of every such text."""
+    """(where, its longest constant piece) of every such message."""
     rooms = ("daemon", "sync", "store", "remote", "core/push.py", "locks.py")
     files = [
         file
@@ -327,21 +324,21 @@ def sentences() -> Iterator[tuple[str, str]]:
             if not isinstance(node, ast.Call):
                 continue
             called = node.func.attr if isinstance(node.func, ast.Attribute) else getattr(node.func, "id", "")
-            if called not in TELLING | RAISED:
+            if called not in LOGGED | RAISED:
                 continue
-            # What is refused stands behind the condition, or the change, that it is about.
+            # The reason comes after the condition, or the change, that it is about.
             for argument in node.args[-1:] if called == "_refuse" else node.args:
                 longest = max(pieces(argument), key=len, default="")
-                if len(longest) >= TELLING_LENGTH and " " in longest.strip():
+                if len(longest) >= MIN_LENGTH and " " in longest.strip():
                     yield f"{file.relative_to(ROOT)}:{node.lineno}", longest
 
 
 def squeezed(said: str) -> str:
-    """Without what tells a cell of a table from plain text."""
+    """Without the markup of a table cell."""
     return re.sub(r"\s+", " ", re.sub(r"[`\\*]", "", said))
 
 
-def test_the_guide_says_what_to_do_about_every_message() -> None:
+def test_every_message_is_explained() -> None:
     guide = squeezed(text(OPERATIONS))
     found = list(sentences())
     assert len(found) > 40
@@ -380,7 +377,7 @@ def anchors(page: Path) -> set[str]:
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.relative_to(ROOT).as_posix())
-def test_relative_links_lead_somewhere(page: Path) -> None:
+def test_relative_links_work(page: Path) -> None:
     wrong = []
     for target in re.findall(r"\]\(([^)\s]+)\)", prose(page)):
         if re.match(r"[a-z]+:", target):
@@ -393,5 +390,5 @@ def test_relative_links_lead_somewhere(page: Path) -> None:
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.relative_to(ROOT).as_posix())
-def test_no_page_holds_a_path_of_somebodys_machine(page: Path) -> None:
+def test_no_page_contains_a_path_of_a_machine(page: Path) -> None:
     assert re.findall(r"(?:/work|/root|/home|/Users)/\S*|/tmp/syncer-demo-\S+", text(page)) == []

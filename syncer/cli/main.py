@@ -25,7 +25,7 @@ from syncer.errors import (
     SyncerError,
 )
 
-#: Exit codes (README, "Commands").
+#: Exit codes (docs/commands.md).
 FAILED, USAGE, BUSY, CREDENTIALS, CONFIG = 1, 2, 75, 77, 78
 INTERRUPTED, READER_GONE = 130, 141
 

@@ -36,7 +36,7 @@ from syncer.sync import jobs
 
 T = TypeVar("T")
 
-#: Exit codes (README, "Commands").
+#: Exit codes (docs/commands.md).
 DONE, FAILED, BUSY, CONFIG = 0, 1, 75, 78
 
 #: The database's thread may be silent for so long before the watchdog is let go, in seconds.

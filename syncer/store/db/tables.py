@@ -1,6 +1,6 @@
 """The tables, as SQLAlchemy sees them, and which of them mirror which vendor list.
 
-The names are a contract (README, "Tables"). How they come into being is left to the migrations,
+The names are a contract (docs/tables.md). How they come into being is left to the migrations,
 how they are guarded to `triggers.py`. The CHECKs are the last line: what a stray write may not leave behind.
 """
 
