@@ -72,8 +72,8 @@ def ours(folder: Path, pages: Pages) -> Iterator[float]:
     settings = unpaced(directory_only(1), folder)
     db = jobs.open_database(settings)
     env = environment.build(settings, db, SystemClock())
-    source = env.telecmi["main"]
-    env.telecmi = {"main": dataclasses.replace(source, client=cast("Telecmi", pages))}
+    source = env.sources["telecmi.main"]
+    env.sources = {"telecmi.main": dataclasses.replace(source, client=cast("Telecmi", pages))}
     (spec,) = jobs.select(jobs.specs(settings), DIRECTORY, None)
     for _ in range(2):
         gc.collect()

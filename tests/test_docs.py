@@ -19,6 +19,7 @@ import pytest
 
 from syncer.cli.main import cli
 from syncer.config import schema as config_schema
+from syncer.config.keys import Table, keys_of
 from syncer.config.load import build_settings
 from syncer.config.secrets import variable
 from syncer.store.db import migrations as database_schema
@@ -148,12 +149,12 @@ def test_every_command_is_documented_with_its_options() -> None:
 # -- the config ----------------------------------------------------------------------------------------
 
 
-def keys(model: type[config_schema.Table], where: str = "") -> Iterator[str]:
+def keys(model: type[Table], where: str = "") -> Iterator[str]:
     """Every key below a table, dotted."""
-    for name, key in model.keys.items():
+    for name, key in keys_of(model).items():
         yield f"{where}{name}"
         if key.table is not None:
-            yield from keys(key.table, f"{where}{name}.")
+            yield from keys(type(key.table), f"{where}{name}.")
 
 
 @cache

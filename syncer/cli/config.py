@@ -14,9 +14,7 @@ import click
 from syncer.cli.common import App, emit_json, example, json_option, pass_app, say
 
 if TYPE_CHECKING:
-    from syncer.config import Settings
-
-_SECRETS = ("secret", "password", "token")
+    from syncer.config import Http, Settings
 
 
 @click.group()
@@ -56,25 +54,31 @@ def show_settings(app: App, as_json: bool) -> None:
 
 def effective(settings: Settings) -> dict[str, dict[str, Any]]:
     """Every table of the config file with the values in effect. A secret is `{"from": ...}`; None is not set."""
-    http, monitor = settings.http, settings.monitor
+    from syncer.config.keys import keys_of
+
+    monitor = settings.monitor
     tables: dict[str, dict[str, Any]] = {
         "database": {"url": settings.database.url, "group": settings.database.group}
     }
     for account in settings.accounts:
-        table = {
-            key: value for key, value in _written(account).items() if key not in ("name", "label", "kind")
-        }
-        for key in table.keys() & _SECRETS:
+        table = {key: value for key, value in _written(account).items() if key != "name"}
+        for key in [key for key, known in keys_of(type(account)).items() if known.secret and key in table]:
             source = settings.sources.get(f"{account.label}.{key}")
             table[key] = {"from": source.words} if source else None
         table["max_deletions"] = f"{account.max_deletions * 100:g}%"
         tables[account.label] = table
-    host = f"[{http.host}]" if http and ":" in http.host else http and http.host
-    tables["http"] = {"listen": f"{host}:{http.port}" if http else None}
+    tables["http"] = {"listen": _listen(settings.http)}
     tables["monitor"] = {"ping_url": {"from": "the config"} if monitor.ping_url else None}
     tables["backup"] = _written(settings.backup)
     tables["retention"] = _written(settings.retention)
     return tables
+
+
+def _listen(http: Http | None) -> str | None:
+    if http is None:
+        return None
+    host, port = http.address
+    return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
 
 
 def _written(value: Any) -> Any:

@@ -159,8 +159,7 @@ def check_secrets(settings: Settings) -> list[Finding]:
 
     out = []
     for account in settings.accounts:
-        names = ("secret", "password", "token") if account.kind == "telecmi" else ("password", "token")
-        given = {name: value for name in names if (value := getattr(account, name)) is not None}
+        given = account.secrets()
         if blanks := placeholders(account):
             text = f"{' and '.join(blanks)} {'is' if len(blanks) == 1 else 'are'} still the placeholder of the example"
             whole = len(blanks) == len(given) and len(settings.accounts) > 1
@@ -341,7 +340,7 @@ async def check_upstream(
 
     With `heard`, whole pages are asked for, and their shapes noted there.
     """
-    from syncer.cli.upstream import check_smartflo, check_telecmi
+    from syncer.cli.upstream import check_account
     from syncer.clock import SystemClock
     from syncer.remote import client
     from syncer.store.db.connection import Database
@@ -360,15 +359,10 @@ async def check_upstream(
         try:
             found = await asyncio.gather(
                 *(
-                    check_telecmi(source, app.now, whole=whole)
-                    for source in env.telecmi.values()
-                    if source.account.label not in without
-                ),
-                *(
-                    check_smartflo(source, app.now, whole=whole)
-                    for source in env.smartflo.values()
-                    if source.account.label not in without
-                ),
+                    check_account(source, app.now, whole=whole)
+                    for label, source in env.sources.items()
+                    if label not in without
+                )
             )
         finally:
             await env.aclose()

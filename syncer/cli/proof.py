@@ -6,29 +6,30 @@ What is known is gathered in `store/read/coverage.py`.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from datetime import datetime, timedelta
+from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
 from syncer.cli.common import count, local, say_folded, span, when
 
 if TYPE_CHECKING:
-    from syncer.config import Settings
     from syncer.store.read.coverage import Facts, Wanted
-    from syncer.sync.jobs import JobSpec
+    from syncer.sync.registry import JobSpec
 
 
-def wanted(settings: Settings, specs: Sequence[JobSpec], now: datetime) -> dict[str, Wanted]:
-    """By TeleCMI account: the span of voicemails that the mirror is to cover."""
+def wanted(specs: Sequence[JobSpec], now: datetime) -> dict[str, Wanted]:
+    """By account: the span of voicemails that the mirror is to cover."""
+    from syncer.config import Windowed
     from syncer.store.read.coverage import Wanted
 
-    every = {spec.account: spec.every for spec in specs if spec.job == "telecmi-voicemails"}
-    out = {}
-    for account in settings.telecmi:
-        since = account.voicemails.since
-        begin = now - since if isinstance(since, timedelta) else since
-        seconds = int(every[account.name].total_seconds())
-        out[account.name] = Wanted(int(begin.timestamp() * 1000), int(now.timestamp() * 1000), seconds)
-    return out
+    return {
+        spec.account: Wanted(
+            int(spec.settings.begin(now).timestamp() * 1000),
+            int(now.timestamp() * 1000),
+            int(spec.every.total_seconds()),
+        )
+        for spec in specs
+        if isinstance(spec.settings, Windowed)
+    }
 
 
 def of_job(facts: Facts | None) -> dict[str, Any]:

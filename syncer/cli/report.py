@@ -28,7 +28,7 @@ from syncer.remote.documented import PROMISES
 from syncer.remote.wire import Answer, NotJson
 
 if TYPE_CHECKING:
-    from syncer.config import Settings
+    from syncer.config import Account, Settings
     from syncer.store.db.connection import Connection
 
 #: Whatever of a path a sentence may hold.
@@ -117,26 +117,21 @@ def _accounts(settings: Settings) -> Iterator[str]:
     yield "== The accounts"
     for label, known in _numbered(settings).items():
         account = next(one for one in settings.accounts if one.label == label)
-        given = [name for name in ("secret", "password", "token") if getattr(account, name, None) is not None]
-        yield f"{known}: {_where(account.base_url)}, credentials: {', '.join(given) or 'none'}"
+        yield f"{known}: {_where(account)}, credentials: {', '.join(account.secrets()) or 'none'}"
         yield (
             f"  {account.requests_per_second:g} requests a second, timeout {account.timeout.total_seconds():g} s, "
             f"region {account.region}, max_deletions {account.max_deletions:.0%}"
             + (", an own CA" if account.ca_file else "")
         )
-        for name in ("voicemails", "contacts", "user_contacts", "push"):
-            job = getattr(account, name, None)
-            if job is not None:
-                yield f"  {name}: {f'every {span(job.every.total_seconds())}' if job.enabled else 'off'}"
+        for name, job in account.jobs().items():
+            yield f"  {name}: {f'every {span(job.every.total_seconds())}' if job.enabled else 'off'}"
     yield ""
 
 
-def _where(base_url: str) -> str:
-    from syncer.config.schema import VENDORS
-
-    if base_url in {model.keys["base_url"].default for model in VENDORS.values()}:
+def _where(account: Account) -> str:
+    if account.base_url == type(account)().base_url:
         return "the vendor's usual address"
-    host = urlsplit(base_url).hostname or ""
+    host = urlsplit(account.base_url).hostname or ""
     return "this machine" if host in ("localhost", "127.0.0.1", "::1") else "an address of its own"
 
 

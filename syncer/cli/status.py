@@ -35,7 +35,7 @@ if TYPE_CHECKING:
     from syncer.store.db.read_only import Reader
     from syncer.store.read.coverage import Facts
     from syncer.store.write.accounts import Stray
-    from syncer.sync.job_specs import JobSpec
+    from syncer.sync.registry import JobSpec
 
 #: Seconds between two pictures of `--watch`.
 STEP = 2.0
@@ -85,11 +85,11 @@ def status(
 
     With --require it prints nothing as long as all of them hold.
     """
-    from syncer.sync import job_specs
+    from syncer.sync import registry
 
     settings = app.settings()
-    specs = job_specs.specs(settings)
-    requirements = [parse_requirement(text, specs, job_specs.JOBS) for text in required]
+    specs = registry.specs(settings)
+    requirements = [parse_requirement(text, specs, registry.job_names()) for text in required]
     if watch and (as_json or quiet or required):
         raise click.UsageError("--watch is for people: it goes without --json, --quiet and --require")
     while watch:
@@ -195,7 +195,7 @@ def gather(app: App, settings: Settings, specs: Sequence[JobSpec], now: datetime
             _waiting(conn),
             status_queries.jobs(conn),
             status_queries.set_aside_counts(conn),
-            coverage.load(conn, proof.wanted(settings, specs, now)),
+            coverage.load(conn, proof.wanted(specs, now)),
             received.clocks(conn),
             home.elsewhere(conn, home.place_of(path)),
             accounts.strays(conn, {account.label for account in settings.accounts}),

@@ -5,21 +5,24 @@ The same clients as in a sync, so that what works here works there; what is read
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
-from datetime import datetime, timedelta
-from typing import TYPE_CHECKING
+from datetime import datetime
+from functools import partial
+from typing import TYPE_CHECKING, Any
 
 from syncer.cli.common import count, local, span
 from syncer.cli.findings import Finding, Level
 from syncer.errors import AuthError, BadAnswerError, RejectedError, RemoteError, TransientError
 from syncer.remote.client import UNSENT
 from syncer.remote.probe import probe
+from syncer.sync import registry
+from syncer.sync.vendors import Sample, Source
 
 if TYPE_CHECKING:
-    from syncer.config import SmartfloAccount, TelecmiAccount
+    from syncer.config import Account
     from syncer.core.model import Page
-    from syncer.sync.env import SmartfloSource, TelecmiSource
+    from syncer.sync.registry import JobSpec
 
 #: How long one account may take in all, in seconds.
 PATIENCE = 20.0
@@ -27,7 +30,7 @@ PATIENCE = 20.0
 #: A clock that is off by more is worth a word, or has to be set, in seconds.
 SKEWED, WRONG = 60, 3600
 
-#: Days before a Smartflo password expires at which to say so.
+#: Days before a password expires at which to say so.
 FEW_DAYS = 14
 
 Now = Callable[[], datetime]
@@ -37,7 +40,7 @@ Now = Callable[[], datetime]
 class _Account:
     """An account under examination."""
 
-    account: TelecmiAccount | SmartfloAccount
+    account: Account
     now: Now
     findings: list[Finding] = field(default_factory=list)
     skewed: bool = False
@@ -50,31 +53,29 @@ class _Account:
         """`telecmi.main`."""
         return self.account.label
 
-    def credentials(self, what: str) -> str:
-        """The keys that this call's credentials stand under."""
-        match self.account.kind, what:
-            case "telecmi", "voicemails":
-                return "app_id and secret"
-            case "telecmi", _:
-                login = "user_id and password"
-            case _:
-                login = "email and password"
+    def credentials(self, what: str, needs: Sequence[str]) -> str:
+        """The keys of this call's credentials."""
+        if "login" not in needs:
+            return " and ".join(needs)
         if self.account.password is None:
             return "token"
+        login = f"{self.account.login} and password"
         return login if self.account.token is None or what == "login" else f"token, or {login},"
 
     def say(self, level: Level, text: str, mend: str = "", *, credentials: bool = False) -> None:
         """Note a finding."""
         self.findings.append(Finding(level, self.label, text, mend, credentials))
 
-    async def ask(self, what: str, call: Callable[[], Awaitable[Page | None]]) -> None:
+    async def ask(
+        self, what: str, call: Callable[[], Awaitable[Page | None]], needs: Sequence[str] = ("login",)
+    ) -> None:
         """Make one call and judge its answer; errors become findings."""
         if self.given_up:
             return
         try:
             page = await call()
         except AuthError as error:
-            mend = f"check {self.credentials(what)} below [{self.label}] in the config"
+            mend = f"check {self.credentials(what, needs)} below [{self.label}] in the config"
             if error.locked_until is not None:
                 mend += f"; no login before {local(error.locked_until.isoformat())}"
             self.say("problem", f"{what}: {error.call}: {error.text}", mend, credentials=True)
@@ -124,72 +125,64 @@ def _mend(error: RemoteError, base_url: str, label: str) -> str:
                 "does: `syncer doctor --report PATH` writes what a maintainer needs to know of the answer"
             )
         case RejectedError():
-            return f"compare what stands below [{label}] with the vendor's dashboard"
+            return f"compare what is below [{label}] with the vendor's dashboard"
         case _:
             return ""
 
 
-async def check_telecmi(source: TelecmiSource, now: Now, *, whole: bool = False) -> list[Finding]:
-    """Log in, then read the first page of each list that is switched on, cheaply or `whole`."""
+async def check_account(source: Source[Any, Any], now: Now, *, whole: bool = False) -> list[Finding]:
+    """Read the first page of each list that is switched on, cheaply or `whole`.
+
+    A login comes first where the vendor allows repeated ones: others lock the account out.
+    """
     account, client = source.account, source.client
     asked = _Account(account, now)
+    jobs = [spec for spec in registry.specs_of(account) if spec.enabled]
     async with source.api.deadline(PATIENCE):
-        if account.contacts.enabled or account.user_contacts.enabled or account.push.enabled:
-            if account.user_id and account.password:
-                await asked.ask("login", lambda: _nothing(client.login(force=True)))
-            refused = any(one.credentials for one in asked.findings)
-            if not refused and (account.contacts.enabled or account.push.enabled):
-                await asked.ask(
-                    "directory", lambda: client.fetch_directory_page(None, limit=100 if whole else 1)
+        needs_login = any("login" in spec.settings.needs for spec in jobs)
+        if needs_login and account.may_log_in_again and account.has_login:
+            await asked.ask("login", lambda: _nothing(client.login(force=True)))
+        refused = any(one.credentials for one in asked.findings)
+        for spec in jobs:
+            if refused and "login" in spec.settings.needs:
+                continue
+            for title, fetch in spec.resource.samples:
+                sample = partial(
+                    registry.resolve(fetch), source, Sample.PAGE if whole else Sample.LITTLE, now()
                 )
-            if not refused and account.user_contacts.enabled:
-                await asked.ask("user contacts", lambda: client.fetch_user_contacts_page(1))
-        if account.voicemails.enabled:
-            end = int(now().timestamp() * 1000)
-            longest = account.voicemails.window.total_seconds()
-            begin = end - int((longest if whole else min(longest, 86_400)) * 1000)
-            await asked.ask("voicemails", lambda: client.fetch_voicemails_page(begin, end, 1))
-        if await _looks_empty(asked, source, now()):
+                await asked.ask(title, sample, spec.settings.needs)
+        if await _looks_empty(asked, source, jobs, now()):
             text = (
                 "the credentials are accepted but the account looks empty; check in the dashboard which platform it "
                 "is on, and `base_url`"
             )
             asked.say("warning", text)
+    days_left = getattr(client, "days_left", None)  # not every vendor says it
+    if days_left is not None and days_left <= FEW_DAYS:
+        text = f"the password expires in {count(days_left, 'day')}"
+        asked.say("warning", text, "set a new one in the vendor's portal, then in the config")
     return asked.findings
 
 
-async def _looks_empty(asked: _Account, source: TelecmiSource, now: datetime) -> bool:
-    """Whether an account that works shows nothing at all.
+async def _looks_empty(
+    asked: _Account, source: Source[Any, Any], jobs: Sequence[JobSpec], now: datetime
+) -> bool:
+    """Whether an account that works shows nothing at all, even over the whole span of what is read in windows.
 
-    On the vendor's other platform the same credentials may be taken, and each list is empty.
+    On another platform of the vendor the same credentials may be accepted, and each list is empty.
     """
-    job = source.account.voicemails
     if asked.rows or not asked.answered or any(one.level == "problem" for one in asked.findings):
         return False
-    if not job.enabled:
-        return True
-    since = now - job.since if isinstance(job.since, timedelta) else job.since
-    begin, end = (int(moment.timestamp() * 1000) for moment in (since, now))
-    try:
-        page = await source.client.fetch_voicemails_page(begin, end, 1)
-    except RemoteError:
-        return False  # so wide a window may be refused, and one of a day proves little
-    return not (page.size or page.total)
-
-
-async def check_smartflo(source: SmartfloSource, now: Now, *, whole: bool = False) -> list[Finding]:
-    """Read one contact and one group, or a `whole` page of each; a login happens only where it must, since repeated ones lock the account out."""
-    account, client = source.account, source.client
-    asked = _Account(account, now)
-    if not account.contacts.enabled:
-        return asked.findings
-    async with source.api.deadline(PATIENCE):
-        await asked.ask("contacts", lambda: client.fetch_contacts_page(1, None, limit=100 if whole else 1))
-        await asked.ask("groups", lambda: client.fetch_groups_page(1, limit=100 if whole else 1))
-    if client.days_left is not None and client.days_left <= FEW_DAYS:
-        text = f"the password expires in {count(client.days_left, 'day')}"
-        asked.say("warning", text, "set a new one in Smartflo's portal, then in the config")
-    return asked.findings
+    for spec in jobs:
+        if spec.resource.windowed:
+            for _, fetch in spec.resource.samples:
+                try:
+                    page = await registry.resolve(fetch)(source, Sample.ALL, now)
+                except RemoteError:
+                    return False  # so wide a window may be refused, and one of a day proves little
+                if page.size or page.total:
+                    return False
+    return True
 
 
 async def _nothing(call: Awaitable[None]) -> None:

@@ -1,4 +1,4 @@
-"""The config file and its secrets, as frozen settings with every problem told at once.
+"""The config file and its secrets, as frozen settings with all errors reported together.
 
 What the settings mean for a job is left to `sync`; whether an upstream takes the credentials, to `doctor`.
 """
@@ -11,23 +11,24 @@ from pathlib import Path
 from typing import Any, Final
 
 from syncer import files
-from syncer.config.settings import (
+from syncer.config.schema import (
+    VENDORS,
     Account,
     Backup,
-    Credentials,
     Database,
     Http,
     Job,
     Monitor,
-    PushJob,
+    Push,
     Retention,
-    Settings,
     SmartfloAccount,
-    SmartfloJob,
+    SmartfloContacts,
     TelecmiAccount,
-    VoicemailJob,
+    Voicemails,
+    Windowed,
     placeholders,
 )
+from syncer.config.settings import Credentials, Settings
 from syncer.errors import ConfigError
 
 #: Where a service's config lies.
@@ -41,8 +42,7 @@ def find_config(
 ) -> Path:
     """The config file: `explicit`, else `$SYNCER_CONFIG`, else `syncer.toml` in `cwd`, else the system's.
 
-    What is named stands, even where there is no such file, so that a typing error never picks another
-    config. ConfigError when nothing is named and nothing is found.
+    A name is kept even where there is no such file, so that a typing error never picks another config. ConfigError when nothing is named and nothing is found.
     """
     named = explicit or environ.get("SYNCER_CONFIG")
     if named:
@@ -98,6 +98,7 @@ def example_text() -> str:
 
 __all__ = [
     "SYSTEM_CONFIG",
+    "VENDORS",
     "Account",
     "Backup",
     "Credentials",
@@ -105,13 +106,14 @@ __all__ = [
     "Http",
     "Job",
     "Monitor",
-    "PushJob",
+    "Push",
     "Retention",
     "Settings",
     "SmartfloAccount",
-    "SmartfloJob",
+    "SmartfloContacts",
     "TelecmiAccount",
-    "VoicemailJob",
+    "Voicemails",
+    "Windowed",
     "example_text",
     "find_config",
     "load_settings",

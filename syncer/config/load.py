@@ -1,6 +1,6 @@
 """From the config file to settings: find it, read it, gather every problem, build what is right.
 
-The shape of single tables is left to `schema`, where secrets come from to `secrets`.
+How a table is declared and read is left to `keys` and `schema`, where secrets come from to `secrets`.
 """
 
 from __future__ import annotations
@@ -9,30 +9,16 @@ import re
 import tomllib
 from collections.abc import Iterable, Mapping
 from contextlib import suppress
+from dataclasses import replace
 from pathlib import Path
-from typing import Any, Final, TypeAlias, TypeVar
+from typing import Any, Final, TypeVar
 
 from syncer import files
 from syncer.config import schema
+from syncer.config.keys import Table, keys_of, read_table, unknown
+from syncer.config.schema import Account, placeholders
 from syncer.config.secrets import Sources, clashes, not_for_root, unreadable, variable, ways
-from syncer.config.settings import (
-    LOOPBACK,
-    Account,
-    Backup,
-    Credentials,
-    Database,
-    Http,
-    Job,
-    Monitor,
-    PushJob,
-    Retention,
-    Settings,
-    SmartfloAccount,
-    SmartfloJob,
-    TelecmiAccount,
-    VoicemailJob,
-    placeholders,
-)
+from syncer.config.settings import Credentials, Settings
 from syncer.core.secret import Secret
 from syncer.errors import ConfigError
 
@@ -42,8 +28,7 @@ _MOST: Final = 4 * 1024 * 1024
 
 _AT: Final = re.compile(r"(.*) \(at (?:line (\d+), column (\d+)|end of document)\)", re.DOTALL)
 
-_T = TypeVar("_T", bound=schema.Table)
-_Bad: TypeAlias = frozenset[str]
+_T = TypeVar("_T", bound=Table)
 
 
 def read_settings(
@@ -71,57 +56,36 @@ def build_settings(
     problems: list[str] = []
     reader = _Reader(Sources(environ, folder), problems, credentials)
     known = (*schema.SECTIONS, *schema.VENDORS)
-    problems.extend(schema.unknown("", key, known) for key in raw if key not in known)
+    problems.extend(unknown("", name, known) for name in raw if name not in known)
 
-    database = reader.section(schema.DatabaseTable, "database", raw)
-    http = reader.section(schema.HttpTable, "http", raw)
-    monitor = reader.section(schema.MonitorTable, "monitor", raw)
-    backup = reader.section(schema.BackupTable, "backup", raw)
-    retention = reader.section(schema.RetentionTable, "retention", raw)
-    accounts: list[Account] = []
-    for name, table in reader.account_tables("telecmi", raw):
-        accounts.append(reader.telecmi(name, table))
-    for name, table in reader.account_tables("smartflo", raw):
-        accounts.append(reader.smartflo(name, table))
+    sections: dict[str, Any] = {
+        name: reader.section(model, name, raw) for name, model in schema.SECTIONS.items()
+    }
+    accounts = [
+        account for kind, model in schema.VENDORS.items() for account in reader.accounts(kind, model, raw)
+    ]
     if not any(raw.get(kind) for kind in schema.VENDORS):
         problems.append(
             "No account is configured; add one below a heading such as [telecmi.main] or [smartflo.main] "
             "(`syncer init` writes an example)."
         )
-
-    database_path = reader.path("database.url", database.url)
+    settings = reader.with_paths(Settings(path, tuple(accounts), sources=reader.sources.found, **sections))
     with suppress(OSError):  # who opens it says so
-        if odd := files.oddity_at(database_path):
-            problems.append(f"database.url names {odd}, {database_path}; name a plain file of its own.")
-    if database.group == "":
+        if odd := files.oddity_at(settings.database.path):
+            problems.append(
+                f"database.url names {odd}, {settings.database.path}; name a plain file of its own."
+            )
+    if settings.database.group == "":
         problems.append("database.group is empty; name a group of this machine, or remove the key.")
-    backup_path = reader.path("backup.path", backup.path)
     if credentials is Credentials.SENT:
         for account in accounts:
             problems.extend(
-                f"{account.label}.{key} is still the placeholder of the example; write the real one, or remove the key."
-                for key in placeholders(account)
+                f"{account.label}.{name} is still the placeholder of the example; write the real one, or remove the key."
+                for name in placeholders(account)
             )
     if problems:
         raise ConfigError(problems)
-    return Settings(
-        path=path,
-        database=Database(url=f"sqlite:///{database_path}", path=database_path, group=database.group),
-        http=_http(*http.listen, http.hosts) if http.listen else None,
-        accounts=tuple(accounts),
-        monitor=Monitor(ping_url=Secret(monitor.ping_url) if monitor.ping_url else None),
-        backup=Backup(backup.enabled, backup.every, backup.keep, backup_path),
-        retention=Retention(retention.runs, retention.log),
-        sources=reader.sources.found,
-    )
-
-
-def _http(host: str, port: int, hosts: frozenset[str] | None) -> Http:
-    """Without `hosts`: the names of this machine's loopback, and the address to listen on if it is one."""
-    if hosts is None:
-        address = f"[{host}]" if ":" in host else host
-        hosts = LOOPBACK | ({address.lower()} if host not in ("0.0.0.0", "::") else frozenset())  # noqa: S104 - not bound here
-    return Http(host, port, hosts)
+    return settings
 
 
 def _parse(path: Path) -> dict[str, Any]:
@@ -183,118 +147,59 @@ class _Reader:
             return self.sources.folder / text
 
     def section(self, model: type[_T], name: str, raw: Mapping[str, Any]) -> _T:
-        table, _ = schema.read_table(model, name, raw.get(name, {}), self._problems)
-        return table
+        """A table that exists once."""
+        values, _ = read_table(model, name, raw.get(name, {}), self._problems)
+        return model(**values)
 
-    def account_tables(self, kind: str, raw: Mapping[str, Any]) -> list[tuple[str, object]]:
+    def with_paths(self, settings: Settings) -> Settings:
+        """The settings with absolute paths, and without a page that nobody can reach."""
+        database = self.path("database.url", str(settings.database.path))
+        return replace(
+            settings,
+            database=replace(settings.database, url=f"sqlite:///{database}"),
+            backup=replace(settings.backup, path=self.path("backup.path", str(settings.backup.path))),
+            http=settings.http if settings.http and settings.http.listen else None,
+        )
+
+    def accounts(self, kind: str, model: type[Account], raw: Mapping[str, Any]) -> list[Account]:
+        """The accounts at one vendor."""
         tables = raw.get(kind, {})
         if not isinstance(tables, dict):
             self._problems.append(f"{kind} must hold accounts; write a heading such as [{kind}.main].")
             return []
-        keys = schema.VENDORS[kind].keys
-        loose = [name for name, table in tables.items() if name in keys or not isinstance(table, dict)]
+        known = keys_of(model)
+        loose = [name for name, table in tables.items() if name in known or not isinstance(table, dict)]
         for name in loose:
             self._problems.append(
                 f"{kind}.{name} is outside any account; write it below a heading with the "
                 f"account's name, such as [{kind}.main]."
             )
-        accounts = [(name, table) for name, table in tables.items() if name not in loose]
-        for name, _ in accounts:
+        named = {name: table for name, table in tables.items() if name not in loose}
+        for name in named:
             if not _NAME.fullmatch(name):
                 self._problems.append(
                     f"{kind}.{name!r} is not a valid account name; use letters, digits, '-', '_' and '.', "
                     "a letter or digit first, at most 64."
                 )
-        self._problems.extend(clashes(kind, [name for name, _ in accounts]))
-        return accounts
+        self._problems.extend(clashes(kind, named))
+        return [self._account(kind, model, name, table) for name, table in named.items()]
 
-    def telecmi(self, name: str, raw: object) -> TelecmiAccount:
-        label = f"telecmi.{name}"
-        table, bad = schema.read_table(schema.TelecmiTable, label, raw, self._problems)
-        secret, bad = self._secret("telecmi", name, "secret", table.secret, table.secret_file, bad)
-        password, bad = self._secret("telecmi", name, "password", table.password, table.password_file, bad)
-        token, bad = self._secret("telecmi", name, "token", table.token, table.token_file, bad)
-        if _on("voicemails", table.voicemails.enabled, bad):
-            off = _switch_off(label, ["voicemails"])
-            if table.app_id is None and "app_id" not in bad:
-                self._problems.append(
-                    f"{label}.app_id is missing, and voicemails need it; write app_id = 1111113 with the "
-                    f"number from the vendor's dashboard below [{label}], or {off}."
-                )
-            if secret is None and "secret" not in bad:
-                self._problems.append(
-                    f"{label}.secret is missing, and voicemails need it; "
-                    f"{ways('telecmi', name, 'secret')}; or {off}."
-                )
-        needing = [
-            job
-            for job, on in (
-                ("contacts", table.contacts.enabled),
-                ("user_contacts", table.user_contacts.enabled),
-                ("push", table.push.enabled),
-            )
-            if _on(job, on, bad)
-        ]
-        self._check_login("telecmi", name, "user_id", table.user_id or None, password, token, needing, bad)
-        return TelecmiAccount(
-            name=name,
-            label=label,
-            base_url=table.base_url,
-            app_id=table.app_id,
-            secret=secret,
-            user_id=table.user_id or None,
-            password=password,
-            token=token,
-            requests_per_second=table.requests_per_second,
-            concurrency=table.concurrency,
-            timeout=table.timeout,
-            region=table.region,
-            max_deletions=table.max_deletions,
-            ca_file=self._ca_file(label, table.ca_file),
-            voicemails=VoicemailJob(
-                table.voicemails.enabled,
-                table.voicemails.every,
-                table.voicemails.since,
-                table.voicemails.window,
-                table.voicemails.overlap,
-            ),
-            contacts=Job(table.contacts.enabled, table.contacts.every),
-            user_contacts=Job(table.user_contacts.enabled, table.user_contacts.every),
-            push=PushJob(table.push.enabled, table.push.every, table.push.deletes, table.push.on_conflict),
-        )
-
-    def smartflo(self, name: str, raw: object) -> SmartfloAccount:
-        label = f"smartflo.{name}"
-        table, bad = schema.read_table(schema.SmartfloTable, label, raw, self._problems)
-        password, bad = self._secret("smartflo", name, "password", table.password, table.password_file, bad)
-        token, bad = self._secret("smartflo", name, "token", table.token, table.token_file, bad)
-        needing = ["contacts"] if _on("contacts", table.contacts.enabled, bad) else []
-        self._check_login("smartflo", name, "email", table.email or None, password, token, needing, bad)
-        return SmartfloAccount(
-            name=name,
-            label=label,
-            base_url=table.base_url,
-            token=token,
-            email=table.email or None,
-            password=password,
-            requests_per_second=table.requests_per_second,
-            concurrency=table.concurrency,
-            timeout=table.timeout,
-            region=table.region,
-            max_deletions=table.max_deletions,
-            ca_file=self._ca_file(label, table.ca_file),
-            updated_after_format=table.updated_after_format,
-            contacts=SmartfloJob(
-                table.contacts.enabled,
-                table.contacts.every,
-                table.contacts.overlap,
-                table.contacts.full_every,
-            ),
-        )
+    def _account(self, kind: str, model: type[Account], name: str, raw: object) -> Account:
+        label = f"{kind}.{name}"
+        values, bad = read_table(model, label, raw, self._problems)
+        for one, known in keys_of(model).items():
+            if known.secret and not one.endswith("_file"):
+                given = values.pop(one, None), values.pop(f"{one}_file", None)
+                values[one], bad = self._secret(kind, name, one, *given, bad)
+        account = model(**values, name=name)
+        if account.ca_file is not None:
+            account = replace(account, ca_file=self._ca_file(label, str(account.ca_file)))
+        self._check_needs(account, bad)
+        return account
 
     def _secret(
-        self, kind: str, name: str, key: str, value: str | None, file: str | None, bad: _Bad
-    ) -> tuple[Secret | None, _Bad]:
+        self, kind: str, name: str, key: str, value: str | None, file: str | None, bad: frozenset[str]
+    ) -> tuple[Secret | None, frozenset[str]]:
         if self._credentials is Credentials.UNUSED:
             return None, bad | {key}
         before = len(self._problems)
@@ -303,42 +208,49 @@ class _Reader:
         wrong = len(self._problems) > before or f"{key}_file" in bad
         return secret, bad | {key} if wrong or self._credentials is Credentials.LOCATED else bad
 
-    def _check_login(
-        self,
-        kind: str,
-        name: str,
-        user_key: str,
-        user: str | None,
-        password: Secret | None,
-        token: Secret | None,
-        needing: list[str],
-        bad: _Bad,
-    ) -> None:
-        if not needing or token or "token" in bad:
-            return
-        label = f"{kind}.{name}"
+    def _check_needs(self, account: Account, bad: frozenset[str]) -> None:
+        """Report what the account's jobs send and the config does not have; `bad` is reported already."""
+        needing: dict[str, list[str]] = {}
+        for name, job in account.jobs().items():
+            if job.enabled and name not in bad and f"{name}.enabled" not in bad:
+                for need in job.needs:
+                    needing.setdefault(need, []).append(name)
+        login = needing.pop("login", [])
+        for need, jobs in needing.items():
+            if getattr(account, need) is None and need not in bad:
+                known = keys_of(type(account))[need]
+                how = ways(account.kind, account.name, need) + ";"
+                if not known.secret:
+                    how = f"write {known.hint} below [{account.label}],"
+                self._problems.append(
+                    f"{account.label}.{need} is missing, and {_and(jobs)} need it; {how} "
+                    f"or {_switch_off(account.label, jobs)}."
+                )
+        if login and not account.token and "token" not in bad:
+            self._check_login(account, login, bad)
+
+    def _check_login(self, account: Account, needing: list[str], bad: frozenset[str]) -> None:
+        kind, name, label = account.kind, account.name, account.label
         verb = "needs" if needing == ["push"] else "need"
         either = f"{_and(needing)} {verb} a login or a token"
-        give_user = f'write {user_key} = "..." below [{label}]'
+        give_user = f'write {account.login} = "..." below [{label}]'
         off = f"or {_switch_off(label, needing)}"
-        no_user = user is None and user_key not in bad
-        no_password = password is None and "password" not in bad
+        no_user = not getattr(account, account.login) and account.login not in bad
+        no_password = account.password is None and "password" not in bad
         if no_user and no_password:
             self._problems.append(
-                f"{label}.{user_key} and {label}.password are missing, and so is {label}.token; {either}. "
+                f"{label}.{account.login} and {label}.password are missing, and so is {label}.token; {either}. "
                 f"For a login, {give_user}, and for its password {ways(kind, name, 'password')}; "
                 f"for a ready token do the same under the name token (${variable(kind, name, 'token')}); {off}."
             )
         elif no_user:
-            self._problems.append(f"{label}.{user_key} is missing; {either}: {give_user}; {off}.")
+            self._problems.append(f"{label}.{account.login} is missing; {either}: {give_user}; {off}.")
         elif no_password:
             self._problems.append(
                 f"{label}.password is missing; {either}: {ways(kind, name, 'password')}; {off}."
             )
 
-    def _ca_file(self, label: str, value: str | None) -> Path | None:
-        if value is None:
-            return None
+    def _ca_file(self, label: str, value: str) -> Path:
         path = self.path(f"{label}.ca_file", value)
         try:
             other = not_for_root(path)
@@ -353,10 +265,6 @@ class _Reader:
                 "name one, or remove the key."
             )
         return path
-
-
-def _on(job: str, enabled: bool, bad: _Bad) -> bool:
-    return enabled and job not in bad and f"{job}.enabled" not in bad
 
 
 def _switch_off(label: str, jobs: list[str]) -> str:

@@ -1,103 +1,25 @@
-"""The shape of the config file: its tables, keys, types and defaults.
+"""The tables of the config file, with their keys and defaults; read, they are the settings that the program uses.
 
-It says what is wrong with one key, in words; files, secrets and whatever takes two keys are left to `load`.
-Plain classes, since every command begins here and a library for this takes longer than all else together.
+A vendor is one subclass of `Account` in `VENDORS`, and a job one table in it. How tables are read is left to `keys`
+and `load`.
 """
 
 from __future__ import annotations
 
-import difflib
-import math
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Mapping
+from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import Any, ClassVar, NamedTuple, TypeVar, cast
+from pathlib import Path
+from typing import ClassVar, Final
 
 from syncer.config import units
+from syncer.config.keys import Table, count, key, rate, secret, table, text, yes_no
 from syncer.config.regions import REGIONS
 from syncer.core.model import OnConflict
+from syncer.core.secret import Secret
 
-_V = TypeVar("_V")
-_D = TypeVar("_D")
-_T = TypeVar("_T", bound="Table")
-
-
-class Key(NamedTuple):
-    """One key of a table: what checks its value, and what stands in where it is left out."""
-
-    check: Callable[[object], object]  #: the value as it is meant; ValueError with the rest of a sentence
-    default: Any
-
-    @property
-    def table(self) -> type[Table] | None:
-        """The shape of the table that this key holds; None when it holds a value."""
-        return type(self.default) if isinstance(self.default, Table) else None
-
-
-class Table:
-    """What all tables have in common: each key is checked by itself, and there are no others."""
-
-    keys: ClassVar[Mapping[str, Key]] = {}
-
-    def __init_subclass__(cls) -> None:
-        own = {name: key for name, key in vars(cls).items() if isinstance(key, Key)}
-        cls.keys = {**cls.keys, **own}
-        for name, key in own.items():
-            setattr(cls, name, key.default)
-
-    def __init__(self, **values: object) -> None:
-        vars(self).update(values)
-
-
-def _key(check: Callable[[object], _V], default: _D) -> _V | _D:
-    """A key, which an instance of the table shows as its value."""
-    return cast("_V | _D", Key(check, default))
-
-
-def _table(default: _T) -> _T:
-    """A key that holds a table."""
-    return cast("_T", Key(_no_table, default))
-
-
-# -- what a value may be -------------------------------------------------------------------------------
-
-
-def _no_table(_: object) -> Table:
-    raise ValueError("must be a table; write for example { enabled = true }")
-
-
-def _text(value: object) -> str:
-    if not isinstance(value, str):
-        raise ValueError("must be text; write it in quotes")
-    return value
-
-
-def _yes_no(value: object) -> bool:
-    if not isinstance(value, bool):
-        raise ValueError("must be true or false, without quotes")
-    return value
-
-
-def _count(most: int) -> Callable[[object], int]:
-    def check(value: object) -> int:
-        if not isinstance(value, int) or isinstance(value, bool):
-            raise ValueError("must be a whole number, without quotes")
-        if value < 1:
-            raise ValueError("must be 1 or more")
-        if value > most:
-            raise ValueError(f"must be {most} or less")
-        return value
-
-    return check
-
-
-def _rate(value: object) -> float:
-    if isinstance(value, bool) or not isinstance(value, int | float) or not -math.inf < value < math.inf:
-        raise ValueError("must be a number, without quotes")
-    if value <= 0:
-        raise ValueError("must be more than 0")
-    if value > 1000:
-        raise ValueError("must be 1000 or less")
-    return float(value)
+#: How this machine's loopback may be called in a `Host` header.
+LOOPBACK: Final = frozenset({"localhost", "127.0.0.1", "[::1]"})
 
 
 def _on_conflict(value: object) -> OnConflict:
@@ -116,180 +38,241 @@ def _overlap(value: object) -> timedelta:
     span = units.parse_duration(value)
     if span < timedelta(hours=6):
         raise ValueError(
-            'must be "6h" or more: a voicemail may be stamped 5 h 30 min late, and a shorter look back would lose it'
+            'must be "6h" or more: a voicemail may be stamped 5 h 30 min late, and a shorter overlap would miss it'
         )
     return span
 
 
-# -- the tables ----------------------------------------------------------------------------------------
+def _path(value: object) -> Path:
+    return Path(text(value))
 
 
-class DatabaseTable(Table):
-    """`[database]`"""
-
-    url: str = _key(units.parse_database_url, "syncer.db")  # the path once read
-    group: str | None = _key(_text, None)
+def _ping_url(value: object) -> Secret:
+    return Secret(units.parse_ping_url(value))
 
 
-class HttpTable(Table):
-    """`[http]`"""
-
-    listen: tuple[str, int] | None = _key(units.parse_listen, None)
-    hosts: frozenset[str] | None = _key(units.parse_hosts, None)
+def _database_url(value: object) -> str:
+    return f"sqlite:///{units.parse_database_url(value)}"
 
 
-class MonitorTable(Table):
-    """`[monitor]`"""
-
-    ping_url: str | None = _key(units.parse_ping_url, None)
+# -- the tables that exist once ------------------------------------------------------------------------
 
 
-class BackupTable(Table):
-    """`[backup]`"""
+@dataclass(frozen=True)
+class Database(Table):
+    """`[database]`: where the mirror lives."""
 
-    enabled: bool = _key(_yes_no, False)
-    every: timedelta = _key(units.parse_duration, timedelta(days=1))
-    keep: int = _key(_count(10000), 7)
-    path: str = _key(_text, "backups")
+    url: str = key(_database_url, "sqlite:///syncer.db")  # absolute once loaded
+    group: str | None = key(text, None)  # may read and write the file; None: the owner alone
 
-
-class RetentionTable(Table):
-    """`[retention]`"""
-
-    runs: timedelta = _key(units.parse_duration, timedelta(days=90))
-    log: timedelta = _key(units.parse_duration, timedelta(days=730))
+    @property
+    def path(self) -> Path:
+        """The file."""
+        return Path(self.url.removeprefix("sqlite:///"))
 
 
-class VoicemailsTable(Table):
+@dataclass(frozen=True)
+class Http(Table):
+    """`[http]`: where the daemon answers `/healthz` and `/metrics`."""
+
+    listen: tuple[str, int] | None = key(units.parse_listen, None)  # host and port; None: no page is served
+    hosts: frozenset[str] | None = key(units.parse_hosts, None)
+
+    @property
+    def address(self) -> tuple[str, int]:
+        """The host and the port to listen on."""
+        assert self.listen is not None
+        return self.listen
+
+    @property
+    def allowed_hosts(self) -> frozenset[str]:
+        """What the `Host` header of a request may say, a port aside.
+
+        By default the names of the loopback, and the address to listen on unless it stands for all of them.
+        """
+        if self.hosts is not None:
+            return self.hosts
+        host, _ = self.address
+        address = f"[{host}]" if ":" in host else host
+        return LOOPBACK if host in ("0.0.0.0", "::") else LOOPBACK | {address.lower()}  # noqa: S104 - not bound here
+
+
+@dataclass(frozen=True)
+class Monitor(Table):
+    """`[monitor]`: what the daemon calls to show that it is alive."""
+
+    ping_url: Secret | None = key(_ping_url, None)  # called after a good run; often holds a key
+
+
+@dataclass(frozen=True)
+class Backup(Table):
+    """`[backup]`: copies of the database that the daemon makes by itself."""
+
+    enabled: bool = key(yes_no, False)
+    every: timedelta = key(units.parse_duration, timedelta(days=1))
+    keep: int = key(count(10000), 7)
+    path: Path = key(_path, Path("backups"))  # absolute once loaded
+
+
+@dataclass(frozen=True)
+class Retention(Table):
+    """`[retention]`: how long the program's own records are kept. The mirror is kept for good."""
+
+    runs: timedelta = key(units.parse_duration, timedelta(days=90))  # `sync_runs`
+    log: timedelta = key(units.parse_duration, timedelta(days=730))  # `change_log`, and what is settled
+
+
+# -- jobs ----------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class Job(Table):
+    """A job of an account."""
+
+    #: What it sends: "login" (a token, or the login that gets one), or keys of the account.
+    needs: ClassVar[tuple[str, ...]] = ("login",)
+
+    enabled: bool = key(yes_no, True)
+    every: timedelta = key(units.parse_duration, timedelta(minutes=15))
+
+
+@dataclass(frozen=True)
+class Windowed(Job):
+    """A job that reads its list in time windows."""
+
+    every: timedelta = key(units.parse_duration, timedelta(minutes=5))
+    since: timedelta | datetime = key(units.parse_since, timedelta(days=30))  # how far back the mirror begins
+    window: timedelta = key(units.parse_duration, timedelta(days=1))  # the span of one request
+    overlap: timedelta = key(_overlap, timedelta(hours=24))  # how far back each run looks again
+
+    def begin(self, now: datetime) -> datetime:
+        """Where the mirror begins."""
+        return now - self.since if isinstance(self.since, timedelta) else self.since
+
+
+@dataclass(frozen=True)
+class Voicemails(Windowed):
     """`voicemails = {...}` of a TeleCMI account."""
 
-    enabled: bool = _key(_yes_no, True)
-    every: timedelta = _key(units.parse_duration, timedelta(minutes=5))
-    since: timedelta | datetime = _key(units.parse_since, timedelta(days=30))
-    window: timedelta = _key(units.parse_duration, timedelta(days=1))
-    overlap: timedelta = _key(_overlap, timedelta(hours=24))
+    needs = ("app_id", "secret")
 
 
-class ContactsTable(Table):
-    """`contacts = {...}` of a TeleCMI account."""
-
-    enabled: bool = _key(_yes_no, True)
-    every: timedelta = _key(units.parse_duration, timedelta(minutes=15))
-
-
-class UserContactsTable(Table):
-    """`user_contacts = {...}` of a TeleCMI account."""
-
-    enabled: bool = _key(_yes_no, True)
-    every: timedelta = _key(units.parse_duration, timedelta(hours=1))
-
-
-class PushTable(Table):
+@dataclass(frozen=True)
+class Push(Job):
     """`push = {...}` of a TeleCMI account."""
 
-    enabled: bool = _key(_yes_no, True)
-    every: timedelta = _key(units.parse_duration, timedelta(seconds=30))
-    deletes: bool = _key(_yes_no, False)
-    on_conflict: OnConflict = _key(_on_conflict, "ask")
+    every: timedelta = key(units.parse_duration, timedelta(seconds=30))
+    deletes: bool = key(yes_no, False)  # whether a local DELETE goes upstream without a person's approval
+    on_conflict: OnConflict = key(_on_conflict, "ask")
 
 
-class SmartfloContactsTable(Table):
+@dataclass(frozen=True)
+class SmartfloContacts(Job):
     """`contacts = {...}` of a Smartflo account."""
 
-    enabled: bool = _key(_yes_no, True)
-    every: timedelta = _key(units.parse_duration, timedelta(minutes=10))
-    overlap: timedelta = _key(units.parse_duration, timedelta(minutes=10))
-    full_every: timedelta = _key(units.parse_duration, timedelta(days=1))
+    every: timedelta = key(units.parse_duration, timedelta(minutes=10))
+    overlap: timedelta = key(units.parse_duration, timedelta(minutes=10))  # behind the cursor
+    full_every: timedelta = key(units.parse_duration, timedelta(days=1))  # only full listings find deletions
 
 
-class AccountTable(Table):
-    """What the accounts of both vendors have in common."""
-
-    password: str | None = _key(_text, None)
-    password_file: str | None = _key(_text, None)
-    token: str | None = _key(_text, None)
-    token_file: str | None = _key(_text, None)
-    timeout: timedelta = _key(units.parse_duration, timedelta(seconds=30))
-    region: str = _key(_region, "IN")
-    max_deletions: float = _key(units.parse_percent, 0.1)
-    ca_file: str | None = _key(_text, None)
+# -- accounts ------------------------------------------------------------------------------------------
 
 
-class TelecmiTable(AccountTable):
+@dataclass(frozen=True)
+class Account(Table):
+    """What the accounts of all vendors have in common."""
+
+    kind: ClassVar[str]  #: the vendor: `telecmi`
+    login: ClassVar[str]  #: the key of the user's name in a login
+    may_log_in_again: ClassVar[bool] = False  #: repeated logins do not lock the account out
+
+    name: str = ""
+    base_url: str = key(units.parse_base_url, "")  # without a trailing slash
+    password: Secret | None = secret()
+    token: Secret | None = secret()  # used first; the login when it has expired
+    requests_per_second: float = key(rate, 1.0)
+    concurrency: int = key(count(100), 2)
+    timeout: timedelta = key(units.parse_duration, timedelta(seconds=30))  # of a whole call
+    region: str = key(_region, "IN")  # how phone numbers without a country code are read
+    max_deletions: float = key(units.parse_percent, 0.1)  # a share: 0.1 is 10 %
+    ca_file: Path | None = key(_path, None)  # certificates to trust as well as the usual ones
+
+    @property
+    def label(self) -> str:
+        """`telecmi.main`: the name that is unique over all vendors."""
+        return f"{self.kind}.{self.name}"
+
+    @property
+    def has_login(self) -> bool:
+        """Whether a user and a password are set."""
+        return bool(getattr(self, self.login) and self.password)
+
+    def secrets(self) -> dict[str, Secret]:
+        """Its secrets that are set, by key."""
+        order = {"secret": 0, "password": 1, "token": 2}
+        found = {name: value for name, value in vars(self).items() if isinstance(value, Secret)}
+        return dict(sorted(found.items(), key=lambda one: order.get(one[0], 3)))
+
+    def jobs(self) -> dict[str, Job]:
+        """Its jobs, by key."""
+        return {name: value for name, value in vars(self).items() if isinstance(value, Job)}
+
+
+@dataclass(frozen=True)
+class TelecmiAccount(Account):
     """`[telecmi.NAME]`"""
 
-    base_url: str = _key(units.parse_base_url, "https://rest.telecmi.com")
-    app_id: int | None = _key(units.parse_app_id, None)
-    secret: str | None = _key(_text, None)
-    secret_file: str | None = _key(_text, None)
-    user_id: str | None = _key(_text, None)
-    requests_per_second: float = _key(_rate, 5.0)
-    concurrency: int = _key(_count(100), 4)
-    voicemails: VoicemailsTable = _table(VoicemailsTable())
-    contacts: ContactsTable = _table(ContactsTable())
-    user_contacts: UserContactsTable = _table(UserContactsTable())
-    push: PushTable = _table(PushTable())
+    kind = "telecmi"
+    login = "user_id"
+    may_log_in_again = True
+
+    base_url: str = key(units.parse_base_url, "https://rest.telecmi.com")
+    app_id: int | None = key(
+        units.parse_app_id, None, hint="app_id = 1111113 with the number from the vendor's dashboard"
+    )
+    secret: Secret | None = secret()
+    user_id: str | None = key(text, None)
+    requests_per_second: float = key(rate, 5.0)
+    concurrency: int = key(count(100), 4)
+    voicemails: Voicemails = table(Voicemails())
+    contacts: Job = table(Job())
+    user_contacts: Job = table(Job(every=timedelta(hours=1)))
+    push: Push = table(Push())
 
 
-class SmartfloTable(AccountTable):
+@dataclass(frozen=True)
+class SmartfloAccount(Account):
     """`[smartflo.NAME]`"""
 
-    base_url: str = _key(units.parse_base_url, "https://api-smartflo.tatateleservices.com")
-    email: str | None = _key(_text, None)
-    requests_per_second: float = _key(_rate, 1.0)
-    concurrency: int = _key(_count(100), 2)
-    updated_after_format: str = _key(units.parse_stamp_format, "%Y-%m-%d %H:%M:%S")
-    contacts: SmartfloContactsTable = _table(SmartfloContactsTable())
+    kind = "smartflo"
+    login = "email"
+
+    base_url: str = key(units.parse_base_url, "https://api-smartflo.tatateleservices.com")
+    email: str | None = key(text, None)
+    updated_after_format: str = key(units.parse_stamp_format, "%Y-%m-%d %H:%M:%S")  # in UTC
+    contacts: SmartfloContacts = table(SmartfloContacts())
 
 
-#: The tables of the file that are there once.
-SECTIONS: Mapping[str, type[Table]] = {
-    "database": DatabaseTable,
-    "http": HttpTable,
-    "monitor": MonitorTable,
-    "backup": BackupTable,
-    "retention": RetentionTable,
+def placeholders(account: Account) -> list[str]:
+    """The keys of what the account's jobs would send, and that still hold the `"..."` of the example."""
+    needed = {need for job in account.jobs().values() if job.enabled for need in job.needs}
+    login = (account.login, "password", "token") if "login" in needed else ()
+    return [name for name in (*sorted(needed - {"login"}), *login) if _is_placeholder(getattr(account, name))]
+
+
+def _is_placeholder(value: object) -> bool:
+    shown = value.reveal() if isinstance(value, Secret) else value
+    return isinstance(shown, str) and bool(shown) and not shown.strip().strip(".\N{HORIZONTAL ELLIPSIS}")
+
+
+#: The tables of the file that exist once.
+SECTIONS: Final[Mapping[str, type[Table]]] = {
+    "database": Database,
+    "http": Http,
+    "monitor": Monitor,
+    "backup": Backup,
+    "retention": Retention,
 }
 
-#: The tables that are there once an account, by vendor.
-VENDORS: Mapping[str, type[AccountTable]] = {"telecmi": TelecmiTable, "smartflo": SmartfloTable}
-
-
-def read_table(model: type[_T], where: str, raw: object, problems: list[str]) -> tuple[_T, frozenset[str]]:
-    """Read one table; what is wrong goes to `problems`, and the key's default stands in for it.
-
-    Returns the table and its bad keys (`voicemails`, `voicemails.every`), so that nobody complains
-    about those twice.
-    """
-    if not isinstance(raw, dict):
-        problems.append(f"{where} must be a table; write [{where}] on a line of its own and its keys below.")
-        return model(), frozenset(model.keys)
-    wrong: dict[str, str] = {}
-    table = _read(model, where, raw, "", wrong)
-    problems.extend(sorted(set(wrong.values())))
-    return table, frozenset(wrong)
-
-
-def _read(model: type[_T], where: str, raw: Mapping[str, object], inside: str, wrong: dict[str, str]) -> _T:
-    """The table, and into `wrong` a sentence for each key that is not right."""
-    values: dict[str, object] = {}
-    for name, value in raw.items():
-        key = model.keys.get(name)
-        if key is None:
-            wrong[inside + name] = unknown(where, name, model.keys)
-            continue
-        if key.table is not None and isinstance(value, dict):
-            values[name] = _read(key.table, f"{where}.{name}", value, f"{inside}{name}.", wrong)
-            continue
-        try:
-            values[name] = key.check(value)
-        except ValueError as error:
-            wrong[inside + name] = f"{where}.{name} {error}."
-    return model(**values)
-
-
-def unknown(where: str, key: str, known: Iterable[str]) -> str:
-    """The sentence about a key that does not exist, with the nearest one that does."""
-    near = difflib.get_close_matches(key.lower(), list(known), n=1, cutoff=0.6)
-    name = f"{where}.{key}" if where else key
-    return f"{name} is an unknown key; " + (f'did you mean "{near[0]}"?' if near else "remove it.")
+#: The tables that exist once an account, by vendor.
+VENDORS: dict[str, type[Account]] = {"telecmi": TelecmiAccount, "smartflo": SmartfloAccount}

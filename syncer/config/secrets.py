@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Final
 
 from syncer import files
-from syncer.config.settings import Source
+from syncer.config.settings import SecretSource
 from syncer.core.secret import Secret
 
 #: Of letters that nobody sees: other blanks, marks of direction and width, and the like.
@@ -60,7 +60,7 @@ class Sources:
 
     environ: Mapping[str, str]
     folder: Path  #: what a relative `*_file` counts from
-    found: dict[str, Source] = field(default_factory=dict)  #: where each secret was, by account and key
+    found: dict[str, SecretSource] = field(default_factory=dict)  #: where each secret was, by account and key
 
     def find(
         self, kind: str, account: str, key: str, *, file: str | None, value: str | None, problems: list[str]
@@ -72,22 +72,22 @@ class Sources:
         """
         where = f"{kind}.{account}.{key}"
         text = self.environ.get(variable(kind, account, key))
-        source = Source(f"${variable(kind, account, key)}")
+        source = SecretSource(f"${variable(kind, account, key)}")
         if not text:
             path, named_by = self._file(kind, account, key, file, problems)
             if named_by:
                 text = None if path is None else _read(path, named_by, problems)
                 if text is None:
                     return None
-                source = Source(f"the file {path}", path)
+                source = SecretSource(f"the file {path}", path)
         if not text:
-            text, source = value, Source("the config")
+            text, source = value, SecretSource("the config")
         if not text:
             return None
         text = text.removeprefix("\ufeff")
         if key != "password":
             text = text.strip(" ")
-        if kind == "smartflo" and key == "token":
+        if key == "token":
             text = _without_bearer(text)
         fault = _fault(key, text)
         if fault:
@@ -105,7 +105,7 @@ class Sources:
         directory = self.environ.get("CREDENTIALS_DIRECTORY")
         if directory:
             path = Path(directory) / credential(kind, account, key)
-            # A folder that may not be entered is told like a file that may not be read.
+            # A folder that may not be entered is reported like a file that may not be read.
             if _there(path):
                 return path, f"{kind}.{account}.{key}: the credential"
         if file:
@@ -172,8 +172,8 @@ def unreadable(error: OSError) -> str:
 
 
 def _without_bearer(token: str) -> str:
-    word, _, rest = token.strip().partition(" ")
-    return rest.strip() if word.lower() == "bearer" else token.strip()
+    word, _, rest = token.partition(" ")
+    return rest.strip(" ") if word.lower() == "bearer" else token
 
 
 def _fault(key: str, text: str) -> str | None:

@@ -23,7 +23,7 @@ from syncer.locks import Locks
 from syncer.logs import Edges
 from syncer.store.db.connection import Connection
 from syncer.store.write import queue, runs
-from syncer.sync import jobs, push, telecmi_voicemails
+from syncer.sync import jobs, push
 from syncer.sync.env import Env, Store
 from syncer.sync.jobs import JobSpec
 from syncer.sync.run import Run
@@ -159,9 +159,9 @@ class Crew:
 def _worker(
     env: Env, spec: JobSpec, around: WorkerContext, logins: dict[str, Credentials], run_job: RunJob
 ) -> Worker:
-    source: Any = (env.telecmi if spec.provider == "telecmi" else env.smartflo)[spec.account]
-    # TeleCMI's voicemail has credentials of its own; whatever else an account does shares its login.
-    key = f"{spec.label} {'secret' if spec.job == telecmi_voicemails.JOB else 'login'}"
+    source = env.sources[spec.label]
+    # Jobs that send the same credentials are paused together where those are refused.
+    key = f"{spec.label} {' '.join(spec.settings.needs)}"
     return Worker(
         spec,
         around,

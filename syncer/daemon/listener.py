@@ -52,13 +52,14 @@ class ListenError(Exception):
 
 def listen(http: Http) -> socket.socket:
     """Bind the address of the config; ListenError when it cannot be had."""
+    host, port = http.address
     try:
         found = socket.getaddrinfo(
-            http.host, http.port, type=socket.SOCK_STREAM, proto=socket.IPPROTO_TCP, flags=socket.AI_PASSIVE
+            host, port, type=socket.SOCK_STREAM, proto=socket.IPPROTO_TCP, flags=socket.AI_PASSIVE
         )
     except OSError as error:
         raise ListenError(
-            f"http.listen: {http.host} is not an address of this machine ({error.strerror})"
+            f"http.listen: {host} is not an address of this machine ({error.strerror})"
         ) from None
     family, kind, protocol, _, address = found[0]
     # The protocol is named: only then does asyncio turn Nagle's delay off.
@@ -70,7 +71,7 @@ def listen(http: Http) -> socket.socket:
     except OSError as error:
         listener.close()
         raise ListenError(
-            f"http.listen: {http.host}:{http.port} cannot be used ({error.strerror}); "
+            f"http.listen: {host}:{port} cannot be used ({error.strerror}); "
             "name a free address of this machine, or end the program that has it"
         ) from None
     listener.setblocking(False)

@@ -46,10 +46,11 @@ class Pages:
 
     def serve(self, listener: socket.socket, http: Http) -> None:
         """Answer on this socket from now on."""
-        app = web.create_app(self.health, self.metrics, http.hosts)
+        app = web.create_app(self.health, self.metrics, http.allowed_hosts)
         self._server = Server(app, self._edges, self._log)
         self.task = asyncio.create_task(self._server.serve(sockets=[listener]), name="pages")
-        self._log.info("serving /healthz and /metrics", host=http.host, port=http.port)
+        host, port = http.address
+        self._log.info("serving /healthz and /metrics", host=host, port=port)
 
     async def close(self) -> None:
         """Answer no more."""
@@ -99,10 +100,9 @@ class Pages:
         return metrics.render(read, self._totals, live)
 
     def _by_account(self, env: Env) -> Spent:
-        clients = {("telecmi", name): source.api for name, source in env.telecmi.items()}
-        clients |= {("smartflo", name): source.api for name, source in env.smartflo.items()}
         out = dict(self._spent)
-        for key, api in clients.items():
+        for source in env.sources.values():
+            key = (source.account.kind, source.account.name)
             requests, waits = out.get(key, (0, 0.0))
-            out[key] = (requests + api.requests, waits + api.waits)
+            out[key] = (requests + source.api.requests, waits + source.api.waits)
         return out

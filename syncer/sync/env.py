@@ -15,14 +15,14 @@ from pathlib import Path
 from typing import Any, Concatenate, ParamSpec, TypeVar
 
 from syncer.clock import Clock
-from syncer.config import Settings, SmartfloAccount, TelecmiAccount
+from syncer.config import Account, Settings
 from syncer.core.normalise import utc_text
 from syncer.logs import get_logger, register_secret
 from syncer.remote.client import ApiClient
-from syncer.remote.smartflo import Smartflo
-from syncer.remote.telecmi import Telecmi
 from syncer.remote.tokens import TokenStore
 from syncer.store.db.connection import Connection, Database
+from syncer.sync import registry
+from syncer.sync.vendors import Source
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -72,30 +72,12 @@ class Store:
         return await asyncio.get_running_loop().run_in_executor(self._executor, work)
 
 
-@dataclass(frozen=True, slots=True)
-class TelecmiSource:
-    """A TeleCMI account, ready to be asked."""
-
-    account: TelecmiAccount
-    api: ApiClient
-    client: Telecmi
-
-
-@dataclass(frozen=True, slots=True)
-class SmartfloSource:
-    """A Smartflo account, ready to be asked."""
-
-    account: SmartfloAccount
-    api: ApiClient
-    client: Smartflo
-
-
-#: Told how far a run is: job, account, rows so far, rows expected (None: unknown).
+#: Called with how far a run is: job, account, rows so far, rows expected (None: unknown).
 Progress = Callable[[str, str, int, int | None], None]
 
 
 def no_progress(job: str, account: str, done: int, total: int | None) -> None:
-    """Tell nobody."""
+    """Show nothing."""
     del job, account, done, total
 
 
@@ -115,8 +97,7 @@ class Env:
     settings: Settings
     store: Store
     clock: Clock
-    telecmi: Mapping[str, TelecmiSource]
-    smartflo: Mapping[str, SmartfloSource]
+    sources: Mapping[str, Source[Any, Any]]  #: by label: `telecmi.main`
     progress: Progress = no_progress
     log: Any = field(default_factory=get_logger)
     #: A push that only says what it would send. Used on a copy of the database.
@@ -140,12 +121,8 @@ class Env:
 
     async def aclose(self) -> None:
         """Close every connection to a vendor."""
-        for api in self.api_clients():
-            await api.aclose()
-
-    def api_clients(self) -> list[ApiClient]:
-        """The clients of all accounts."""
-        return [s.api for s in self.telecmi.values()] + [s.api for s in self.smartflo.values()]
+        for source in self.sources.values():
+            await source.api.aclose()
 
 
 def build(
@@ -162,12 +139,15 @@ def build(
         register_secret(secret)
     path = settings.database.path
     tokens = tokens or TokenStore(path.with_name(f"{path.name}.tokens"), get_logger().warning)
-    telecmi = {a.name: TelecmiSource(a, *_telecmi(a, clock, tokens, transport)) for a in settings.telecmi}
-    smartflo = {a.name: SmartfloSource(a, *_smartflo(a, clock, tokens, transport)) for a in settings.smartflo}
-    return Env(settings, Store(db, executor), clock, telecmi, smartflo)
+    sources = {}
+    for account in settings.accounts:
+        api = _api(account, clock, transport)
+        connect = registry.resolve(registry.vendor(account.kind).connect)
+        sources[account.label] = Source(account, api, connect(api, account, tokens))
+    return Env(settings, Store(db, executor), clock, sources)
 
 
-def _api(account: TelecmiAccount | SmartfloAccount, clock: Clock, transport: Any) -> ApiClient:
+def _api(account: Account, clock: Clock, transport: Any) -> ApiClient:
     return ApiClient(
         source=account.label,
         base_url=account.base_url,
@@ -180,37 +160,3 @@ def _api(account: TelecmiAccount | SmartfloAccount, clock: Clock, transport: Any
         sleep=clock.sleep,
         now=clock.now,
     )
-
-
-def _telecmi(
-    account: TelecmiAccount, clock: Clock, tokens: TokenStore, transport: Any
-) -> tuple[ApiClient, Telecmi]:
-    api = _api(account, clock, transport)
-    client = Telecmi(
-        api,
-        app_id=account.app_id,
-        secret=account.secret.reveal() if account.secret else None,
-        user_id=account.user_id,
-        password=account.password.reveal() if account.password else None,
-        token=account.token.reveal() if account.token else None,
-        region=account.region,
-        tokens=tokens,
-        source=account.label,
-    )
-    return api, client
-
-
-def _smartflo(
-    account: SmartfloAccount, clock: Clock, tokens: TokenStore, transport: Any
-) -> tuple[ApiClient, Smartflo]:
-    api = _api(account, clock, transport)
-    client = Smartflo(
-        api,
-        email=account.email,
-        password=account.password.reveal() if account.password else None,
-        token=account.token.reveal() if account.token else None,
-        region=account.region,
-        tokens=tokens,
-        source=account.label,
-    )
-    return api, client

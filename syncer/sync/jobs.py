@@ -1,7 +1,6 @@
-"""The list of resources, and how a run of one, or a `sync` of many, is put together.
+"""Runs the jobs that `registry` declares: one, or a whole `sync`, for real or on a copy.
 
-A further vendor is one file in `remote/` and one entry in `_RUNS`. When jobs run is left to the
-daemon, what is printed to the command line.
+When jobs run is left to the daemon, what is printed to the command line.
 """
 
 from __future__ import annotations
@@ -25,15 +24,15 @@ from syncer.store.db.connection import Database
 from syncer.store.read import feed
 from syncer.store.write import scan as scanning
 from syncer.store.write.forget import copy_key
-from syncer.sync import push, smartflo_contacts, telecmi_contacts, telecmi_user_contacts, telecmi_voicemails
-from syncer.sync.env import Env, Progress, SmartfloSource, TelecmiSource, build, no_progress
-from syncer.sync.job_specs import JOBS, JobSpec, lock_name, select, specs
+from syncer.sync import telecmi_contacts
+from syncer.sync.env import Env, Progress, build, no_progress
 from syncer.sync.open_database import SCHEMA_LOCK, is_current, open_database, register, upgrade_apart
+from syncer.sync.registry import JobSpec, job_names, lock_name, resolve, select, specs
 from syncer.sync.run import Run, perform
 
-#: What the parts of this room that are quick to import have, too.
+#: With what the modules that are quick to import have.
 __all__ = [
-    "JOBS", "SCHEMA_LOCK", "JobSpec", "Planned", "dry_run", "exit_code", "is_current", "lock_name", "on_a_copy",
+    "SCHEMA_LOCK", "JobSpec", "Planned", "dry_run", "exit_code", "is_current", "job_names", "lock_name", "on_a_copy",
     "open_database", "register", "run_all", "run_job", "scan", "select", "specs", "sync",
     "upgrade_apart",
 ]  # fmt: skip
@@ -43,37 +42,24 @@ T = TypeVar("T")
 #: How long failing calls of one account may hold up a `sync`, in seconds, so that it ends within 45.
 PATIENCE = 30.0
 
-_TELECMI_RUNS: dict[str, Callable[[Run, TelecmiSource], Awaitable[None]]] = {
-    telecmi_voicemails.JOB: telecmi_voicemails.pull_voicemails,
-    telecmi_contacts.JOB: telecmi_contacts.pull_directory,
-    telecmi_user_contacts.JOB: telecmi_user_contacts.pull_user_contacts,
-    push.JOB: push.push_changes,
-}
-_SMARTFLO_RUNS: dict[str, Callable[[Run, SmartfloSource], Awaitable[None]]] = {
-    smartflo_contacts.JOB: smartflo_contacts.pull_smartflo,
-}
-
 
 async def run_job(env: Env, spec: JobSpec, *, full: bool = False, person: bool = False) -> Run:
     """Run one job of one account once; its errors end in the run's record, and go no further."""
-    source = (env.telecmi if spec.provider == "telecmi" else env.smartflo)[spec.account]
+    source = env.sources[spec.label]
 
     async def body(run: Run) -> None:
-        if isinstance(source, TelecmiSource):
-            await _TELECMI_RUNS[spec.job](run, source)
-        else:
-            await _SMARTFLO_RUNS[spec.job](run, source)
+        await resolve(spec.resource.run)(run, source)
 
     run = Run(env, spec.job, spec.account, source.api, full=full, person=person)
     return await perform(run, body)
 
 
 async def scan(env: Env) -> int:
-    """The reconciliation scan over every account whose directory is mirrored; how much it mended."""
-    mended = 0
-    accounts = [s for s in env.telecmi.values() if s.account.contacts.enabled]
-    for source in accounts:
-        policy = telecmi_contacts.policy_of(source)
+    """The reconciliation scan over every account whose directory is mirrored; how much it corrected."""
+    corrected = 0
+    accounts = [account for account in env.settings.telecmi if account.contacts.enabled]
+    for account in accounts:
+        policy = telecmi_contacts.policy_of(account)
         only = len(accounts) == 1
         if await env.store.read(partial(scanning.needed, only_account=only), policy):
             found = await env.store.write(partial(scanning.scan, only_account=only), policy, env.stamp())
@@ -85,12 +71,12 @@ async def scan(env: Env) -> int:
                     inserts=found.inserts,
                     deletes=found.deletes,
                 )
-            mended += found.edits + found.inserts + found.deletes
-    return mended
+            corrected += found.edits + found.inserts + found.deletes
+    return corrected
 
 
 async def run_all(env: Env, chosen: Sequence[JobSpec], *, full: bool, person: bool) -> list[Run]:
-    """Run the jobs of each account one after the other, the accounts beside each other.
+    """Run the jobs of each account one after the other, the accounts side by side.
 
     For a person, failing calls of one account may take `PATIENCE` in all; after that each of its
     jobs has one short try. So a vendor that hangs holds nobody else up, and the pass still ends.
@@ -106,8 +92,8 @@ async def run_all(env: Env, chosen: Sequence[JobSpec], *, full: bool, person: bo
                     return  # nothing more is written into a file that is full or damaged
 
     if person:
-        for api in env.api_clients():
-            api.set_patience(PATIENCE)
+        for source in env.sources.values():
+            source.api.set_patience(PATIENCE)
     async with asyncio.TaskGroup() as tasks:
         for label in dict.fromkeys(spec.label for spec in chosen):
             tasks.create_task(run_account(label))
@@ -197,8 +183,8 @@ async def on_a_copy(
         try:
             env = build(settings, db, clock or SystemClock())
             env.progress = progress
-            for api in env.api_clients():
-                api.set_patience(PATIENCE)
+            for source in env.sources.values():
+                source.api.set_patience(PATIENCE)
             try:
                 return await work(env)
             finally:

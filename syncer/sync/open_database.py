@@ -15,7 +15,7 @@ from syncer.store.db import copies, home, migrations
 from syncer.store.db.connection import Database
 from syncer.store.write import canonical_ids, runs
 from syncer.store.write.runs import JobRow
-from syncer.sync.job_specs import specs
+from syncer.sync.registry import specs
 
 #: The lock under which the schema is changed.
 SCHEMA_LOCK = "schema"

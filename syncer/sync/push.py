@@ -27,12 +27,12 @@ from syncer.errors import (
 from syncer.store.db import home
 from syncer.store.db.connection import Connection
 from syncer.store.write import contacts, push_intents, push_statements, queue, runs
-from syncer.sync import job_specs, telecmi_contacts
-from syncer.sync.env import TelecmiSource
+from syncer.sync import registry, telecmi_contacts
 from syncer.sync.run import Run
 from syncer.sync.upstream_lookup import Push, fetch_before_push, verify_after_push
+from syncer.sync.vendors import TelecmiSource
 
-JOB = job_specs.PUSH
+JOB = registry.PUSH
 
 #: Between two looks for an add whose answer was lost, in seconds.
 SECOND_LOOK = 2.0
@@ -117,7 +117,7 @@ async def _decide(
     waits for long.
     """
     run, store, account = push.run, push.run.env.store, push.source.account
-    policy = telecmi_contacts.policy_of(push.source)
+    policy = telecmi_contacts.policy_of(push.source.account)
     many = await store.read(push_statements.too_many_deletes, account.name, account.max_deletions)
     leaving = await store.read(contacts.pending_releases, account.name, account.region)
 
@@ -297,7 +297,7 @@ async def _refused(push: Push, batch: list[Send], refusal: RejectedError) -> Non
         holder = await _holder_in_words(push, send, refusal)
         text, moved = _refusal_in_words(send, refusal, holder), False
         if send.phone_e164 is not None and refusal.code == 409 and not holder:
-            policy, since = telecmi_contacts.policy_of(push.source), utc_text(run.env.now() - LAG)
+            policy, since = telecmi_contacts.policy_of(push.source.account), utc_text(run.env.now() - LAG)
             moved = await store.read(
                 contacts.was_given_up, policy, send.phone_e164, send.change.contact_row, since
             )

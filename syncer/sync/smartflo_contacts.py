@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
+from datetime import datetime
 from functools import partial
 
 from syncer.core import cursor
@@ -14,14 +15,14 @@ from syncer.errors import AuthError, BadAnswerError, RejectedError, RemoteError,
 from syncer.store.db.connection import Connection
 from syncer.store.db.tables import SMARTFLO_CONTACTS, SMARTFLO_GROUPS
 from syncer.store.write import holds, mirror
-from syncer.sync import job_specs, pull
-from syncer.sync.env import SmartfloSource
+from syncer.sync import pull, registry
 from syncer.sync.removals import Ask
 from syncer.sync.run import Run
+from syncer.sync.vendors import Sample, SmartfloSource
 
-JOB = job_specs.SMARTFLO
+JOB = registry.SMARTFLO
 
-#: A password that expires within so many days is told.
+#: A password that expires within so many days is reported.
 DAYS_LEFT = 14
 
 #: Listings in a row that did not hold still, before the cursor moves all the same.
@@ -190,3 +191,15 @@ def _asker(fetch_one: Callable[[str], Awaitable[Row | None]]) -> Ask:
         return row is not None and row.deleted_at is None
 
     return ask
+
+
+async def first_page(source: SmartfloSource, sample: Sample, now: datetime) -> Page:
+    """What `doctor` asks for."""
+    del now
+    return await source.client.fetch_contacts_page(1, None, limit=1 if sample is Sample.LITTLE else 100)
+
+
+async def first_groups_page(source: SmartfloSource, sample: Sample, now: datetime) -> Page:
+    """What `doctor` asks for of the groups."""
+    del now
+    return await source.client.fetch_groups_page(1, limit=1 if sample is Sample.LITTLE else 100)

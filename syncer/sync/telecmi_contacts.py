@@ -5,6 +5,9 @@ What a listed contact means is decided in `core/contacts.py`, what is missing fr
 
 from __future__ import annotations
 
+from datetime import datetime
+
+from syncer.config import TelecmiAccount
 from syncer.core.listing import Walk
 from syncer.core.model import Page, Paging, Position
 from syncer.errors import BadAnswerError, RejectedError
@@ -12,20 +15,19 @@ from syncer.store.db.tables import telecmi_contacts
 from syncer.store.write import contacts, queue
 from syncer.store.write.contacts import Policy
 from syncer.store.write.directory import DirectoryReconciler
-from syncer.sync import job_specs
-from syncer.sync.env import TelecmiSource
+from syncer.sync import registry
 from syncer.sync.pager import Fetch
 from syncer.sync.pull import context_of, known_offset, pull
 from syncer.sync.removals import Ask
 from syncer.sync.run import Run
+from syncer.sync.vendors import Sample, TelecmiSource
 
-JOB = job_specs.CONTACTS
+JOB = registry.CONTACTS
 TABLE = telecmi_contacts.name
 
 
-def policy_of(source: TelecmiSource) -> Policy:
+def policy_of(account: TelecmiAccount) -> Policy:
     """How contacts of an account are merged."""
-    account = source.account
     return Policy(account.name, account.region, account.push.on_conflict)
 
 
@@ -35,7 +37,7 @@ async def new_reconciler(
     """Begin to compare what is asked for from now on."""
     epoch = await run.env.store.read(queue.epoch)
     context = context_of(run, TABLE)
-    return DirectoryReconciler(policy_of(source), context, asked_in=epoch, defer_blanks=defer_blanks)
+    return DirectoryReconciler(policy_of(source.account), context, asked_in=epoch, defer_blanks=defer_blanks)
 
 
 def new_walk(run: Run, source: TelecmiSource) -> tuple[Walk, Fetch]:
@@ -58,7 +60,7 @@ async def pull_directory(run: Run, source: TelecmiSource) -> None:
 
 
 def asker(source: TelecmiSource) -> Ask:
-    """Asks the directory for one contact by its id; see `settle.Ask`."""
+    """Asks the directory for one contact by its id; see `removals.Ask`."""
 
     async def ask(contact_id: str) -> bool | None:
         try:
@@ -67,3 +69,9 @@ def asker(source: TelecmiSource) -> Ask:
             return None
 
     return ask
+
+
+async def first_page(source: TelecmiSource, sample: Sample, now: datetime) -> Page:
+    """What `doctor` asks for."""
+    del now
+    return await source.client.fetch_directory_page(None, limit=1 if sample is Sample.LITTLE else 100)

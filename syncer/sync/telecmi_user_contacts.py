@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from datetime import datetime
+
 from syncer.core.due import lies_ahead
 from syncer.core.listing import Walk
 from syncer.core.model import Page, Paging, Position
@@ -10,11 +12,11 @@ from syncer.store.write import runs, user_list
 from syncer.store.write.contacts import Policy
 from syncer.store.write.queue import chunks
 from syncer.store.write.reconciler import BLOCK
-from syncer.sync import job_specs, pull, telecmi_contacts
-from syncer.sync.env import TelecmiSource
+from syncer.sync import pull, registry, telecmi_contacts
 from syncer.sync.run import Run
+from syncer.sync.vendors import Sample, TelecmiSource
 
-JOB = job_specs.USER_CONTACTS
+JOB = registry.USER_CONTACTS
 
 
 async def pull_user_contacts(run: Run, source: TelecmiSource) -> None:
@@ -34,7 +36,7 @@ async def pull_user_contacts(run: Run, source: TelecmiSource) -> None:
     done = known.last_complete_at
     whole = done is not None and (done <= began or lies_ahead(done, run.env.now()))
     if account.contacts.enabled and certificate.complete and whole:
-        policy = telecmi_contacts.policy_of(source)
+        policy = telecmi_contacts.policy_of(account)
         added, changed, removed = await _bring_in_line(run, policy)
         run.added += added
         run.changed += changed
@@ -55,3 +57,9 @@ async def _bring_in_line(run: Run, policy: Policy) -> tuple[int, int, int]:
         changed += some
         removed += gone
     return added, changed, removed
+
+
+async def first_page(source: TelecmiSource, sample: Sample, now: datetime) -> Page:
+    """What `doctor` asks for."""
+    del sample, now
+    return await source.client.fetch_user_contacts_page(1)

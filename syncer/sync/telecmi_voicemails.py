@@ -1,13 +1,14 @@
-"""Pulls TeleCMI's voicemails, window by window; each window is verified, and told so, on its own."""
+"""Pulls TeleCMI's voicemails, window by window; each window is verified on its own."""
 
 from __future__ import annotations
 
 from dataclasses import replace
-from datetime import timedelta
+from datetime import datetime, timedelta
 
 from syncer.core import windows
 from syncer.core.due import has_passed
 from syncer.core.listing import Certificate, worst
+from syncer.core.model import Page
 from syncer.core.windows import Window
 from syncer.errors import RejectedError
 from syncer.store.db.connection import Connection
@@ -15,10 +16,10 @@ from syncer.store.db.tables import VOICEMAILS
 from syncer.store.read import coverage
 from syncer.store.write import mirror, runs
 from syncer.store.write.received import load as load_clocks
-from syncer.sync import job_specs, pull
-from syncer.sync.env import TelecmiSource
+from syncer.sync import pull, registry
 from syncer.sync.received import learn
 from syncer.sync.run import Run
+from syncer.sync.vendors import Sample, TelecmiSource
 from syncer.sync.voicemail_windows import (
     NARROWEST,
     Reading,
@@ -30,7 +31,7 @@ from syncer.sync.voicemail_windows import (
     verify_window,
 )
 
-JOB = job_specs.VOICEMAILS
+JOB = registry.VOICEMAILS
 
 #: Most old windows that one run reads again.
 RECHECKS = 10
@@ -66,7 +67,7 @@ async def pull_voicemails(run: Run, source: TelecmiSource) -> None:
     account, store = source.account, run.env.store
     job = account.voicemails
     now = run.env.now()
-    since = now - job.since if isinstance(job.since, timedelta) else job.since
+    since = job.begin(now)
     reading = Reading(run, source, width=0, clocks=await store.read(load_clocks, account.name))
     run.windowed = True
     try:
@@ -194,3 +195,16 @@ async def _judge_emptiness(reading: Reading) -> None:
     if believed:
         for window, began, rows in reading.unsaved:
             await _save(reading, window, began, rows)
+
+
+async def first_page(source: TelecmiSource, sample: Sample, now: datetime) -> Page:
+    """What `doctor` asks for."""
+    job = source.account.voicemails
+    match sample:
+        case Sample.LITTLE:
+            begin = now - min(job.window, timedelta(days=1))
+        case Sample.PAGE:
+            begin = now - job.window
+        case Sample.ALL:
+            begin = job.begin(now)
+    return await source.client.fetch_voicemails_page(epoch_ms(begin), epoch_ms(now), 1)

@@ -18,12 +18,12 @@ from syncer.core.push import LONGEST_RETRY, Due, Observation, Send
 from syncer.core.retry import backoff
 from syncer.errors import BadAnswerError, RejectedError, TransientError
 from syncer.store.write import contacts, holds, push_statements
-from syncer.sync import job_specs, telecmi_contacts
-from syncer.sync.env import TelecmiSource
+from syncer.sync import registry, telecmi_contacts
 from syncer.sync.pager import read_listing
 from syncer.sync.run import Run
+from syncer.sync.vendors import TelecmiSource
 
-JOB = job_specs.PUSH
+JOB = registry.PUSH
 
 #: Contacts to look at: by row, the directory's id of each.
 Rows: TypeAlias = Mapping[int, str | None]

@@ -1,23 +1,21 @@
-"""Holds the mirror against upstream, row by row, without writing to it.
+"""Compares the mirror with upstream, row by row, without writing to it.
 
 Upstream is read whole into a copy of the database that is thrown away; what had to change there, or
 would have to but for a limit or a person's word, is what differs. Edits that still wait to be pushed
-are told apart: they are no fault of the mirror.
+are listed separately: they are not a fault of the mirror.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from datetime import timedelta
 
 from syncer.clock import Clock
-from syncer.config import Settings
+from syncer.config import Settings, TelecmiAccount, Windowed
 from syncer.core.windows import AHEAD
-from syncer.store.db.tables import SMARTFLO_CONTACTS, SMARTFLO_GROUPS, USER_CONTACTS, VOICEMAILS
 from syncer.store.read import feed, verify_diff
 from syncer.store.read.verify_diff import Difference
-from syncer.sync import push, smartflo_contacts, telecmi_contacts, telecmi_user_contacts, telecmi_voicemails
+from syncer.sync import registry, telecmi_contacts
 from syncer.sync.env import Env, Progress, no_progress
 from syncer.sync.jobs import JobSpec, on_a_copy, run_job, scan
 from syncer.sync.run import Run
@@ -27,14 +25,6 @@ COMPLETE_READS = 2
 
 #: How often a list that will not hold still is read.
 MOST_READS = 4
-
-#: What each job mirrors.
-_TABLES = {
-    telecmi_voicemails.JOB: (VOICEMAILS.name,),
-    telecmi_contacts.JOB: (telecmi_contacts.TABLE,),
-    telecmi_user_contacts.JOB: (USER_CONTACTS.name,),
-    smartflo_contacts.JOB: (SMARTFLO_CONTACTS.name, SMARTFLO_GROUPS.name),
-}
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,13 +64,13 @@ async def verify(
 
     async def work(env: Env) -> list[Verified]:
         await scan(env)  # edits that no trigger caught are edits
-        return [await _verify(env, spec) for spec in chosen if spec.job != push.JOB]
+        return [await _verify(env, spec) for spec in chosen if spec.resource.tables]
 
     return await on_a_copy(settings, work, progress=progress, clock=clock)
 
 
 async def _verify(env: Env, spec: JobSpec) -> Verified:
-    store, tables = env.store, _TABLES[spec.job]
+    store, tables = env.store, spec.resource.tables
     before = await store.read(feed.last_seq)
     shown: set[str] = set()
     env.shown = shown
@@ -97,9 +87,10 @@ async def _verify(env: Env, spec: JobSpec) -> Verified:
         missed = await store.read(verify_diff.missed, tables, spec.account)
         differences += [one for one in missed if (one.table_name, one.row_id) not in told]
     waiting, unlisted = [], []
-    if spec.job == telecmi_contacts.JOB:
-        waiting = await store.read(verify_diff.waiting, telecmi_contacts.policy_of(env.telecmi[spec.account]))
-    if spec.job == telecmi_voicemails.JOB and outcome == "ok":
+    if spec.job == registry.CONTACTS:
+        assert isinstance(spec.config, TelecmiAccount)
+        waiting = await store.read(verify_diff.waiting, telecmi_contacts.policy_of(spec.config))
+    if spec.resource.windowed and outcome == "ok":
         unlisted = await _unlisted(env, spec, shown)
     return Verified(
         spec.job,
@@ -137,7 +128,8 @@ def _moving(run: Run) -> str:
 
 async def _unlisted(env: Env, spec: JobSpec, shown: set[str]) -> list[str]:
     """Voicemails within what was read that upstream did not list; their stamps may be hours ahead."""
-    job, now = env.telecmi[spec.account].account.voicemails, env.now()
-    since = now - job.since if isinstance(job.since, timedelta) else job.since
+    job, now = spec.settings, env.now()
+    assert isinstance(job, Windowed)
+    since = job.begin(now)
     span = (int(since.timestamp() * 1000) + AHEAD, int(now.timestamp() * 1000))
     return await env.store.read(verify_diff.unlisted_voicemails, spec.account, *span, shown)

@@ -21,9 +21,9 @@ from syncer.store.db.tables import VOICEMAILS
 from syncer.store.write import runs
 from syncer.store.write.received import Known
 from syncer.sync import pull, received
-from syncer.sync.env import TelecmiSource
 from syncer.sync.pager import read_listing
 from syncer.sync.run import Run
+from syncer.sync.vendors import TelecmiSource
 
 #: How often one window is read at most, in one run.
 MOST_READS = 5

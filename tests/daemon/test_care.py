@@ -13,7 +13,7 @@ from typing import Any
 
 import pytest
 
-from syncer.config import Backup, Retention, Settings
+from syncer.config import Backup, Retention, Settings, SmartfloAccount
 from syncer.core.normalise import utc_text
 from syncer.daemon import file_maintenance, metrics
 from syncer.errors import SchemaError, StoreError
@@ -345,7 +345,7 @@ def test_health_names_each_job_that_is_stale(db: Database, settings: Settings) -
     assert len(reasons) == 1
     assert reasons[0].startswith("telecmi-push of telecmi.main last succeeded 20")
     push_off = replace(settings.telecmi[0], push=replace(settings.telecmi[0].push, enabled=False))
-    jobs.register(db, replace(settings, accounts=(push_off, *settings.smartflo)))
+    jobs.register(db, replace(settings, accounts=(push_off, *settings.of(SmartfloAccount))))
     with db.read() as conn:
         assert metric_queries.stale_reasons(metric_queries.read_jobs(conn)) == []
 

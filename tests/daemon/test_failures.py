@@ -131,7 +131,7 @@ def test_failures_21_two_hours_of_sleep_are_made_up_for_by_one_run_each(settings
         house.time.suspend(hours=2)
         awake = house.time.time()
         await asyncio.sleep(35)  # less than the rhythm of any job
-        assert house.runs(awake) == dict.fromkeys(jobs.JOBS, 1)
+        assert house.runs(awake) == dict.fromkeys(jobs.job_names(), 1)
         assert [
             round(jump["seconds"] / 60) for jump in house.log.said("the clock was set; the schedule goes on")
         ] == [120]
@@ -321,7 +321,7 @@ def test_a_pause_lasts_as_long_as_it_should_when_the_clock_was_ahead(
         await asyncio.sleep(5 * MINUTE)
         assert not house.runs(began), "nobody asks during the pause"
         await asyncio.sleep(40 * MINUTE)
-        assert set(house.runs(began)) == set(jobs.JOBS)
+        assert set(house.runs(began)) == set(jobs.job_names())
         assert not any(worker.problem for worker in house.process.crew.workers)
 
     inside(settings, body)

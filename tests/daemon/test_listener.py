@@ -44,11 +44,11 @@ class Logged(list[str]):
 
 @asynccontextmanager
 async def serving(
-    *, patience: float = listener.PATIENCE, hosts: frozenset[str] = Http("", 0).hosts
+    *, patience: float = listener.PATIENCE, hosts: frozenset[str] = Http(("127.0.0.1", 0)).allowed_hosts
 ) -> AsyncIterator[tuple[int, Server, Logged]]:
     port, log = free_port(), Logged()
     server = Server(web.create_app(well, figures, hosts), Edges(), log, patience=patience)
-    task = asyncio.create_task(server.serve(sockets=[listen(Http("127.0.0.1", port))]))
+    task = asyncio.create_task(server.serve(sockets=[listen(Http(("127.0.0.1", port)))]))
     try:
         yield port, server, log
     finally:
@@ -102,13 +102,13 @@ async def test_pages_are_served_without_delay_and_end_when_told() -> None:
         assert "server" not in answer.headers
         assert (await client.post("/metrics")).status_code == 405
         with pytest.raises(ListenError, match=str(port)):
-            listen(Http("127.0.0.1", port))
+            listen(Http(("127.0.0.1", port)))
 
 
 @pytest.mark.parametrize("host", ["no such host", "192.0.2.1"])
 def test_an_address_that_is_not_ours_is_told(host: str) -> None:
     with pytest.raises(ListenError, match=r"http\.listen"):
-        listen(Http(host, free_port()))
+        listen(Http((host, free_port())))
 
 
 # -- whom it answers -----------------------------------------------------------------------------------
@@ -215,7 +215,7 @@ async def test_a_slow_answer_is_not_cut_short() -> None:
 
     port = free_port()
     server = Server(web.create_app(slow, figures, {"127.0.0.1"}), Edges(), Logged(), patience=0.3)
-    task = asyncio.create_task(server.serve(sockets=[listen(Http("127.0.0.1", port))]))
+    task = asyncio.create_task(server.serve(sockets=[listen(Http(("127.0.0.1", port)))]))
     async with httpx.AsyncClient() as client:
         assert (await client.get(f"http://127.0.0.1:{port}/healthz")).json() == {"status": "slow"}
     server.finish()

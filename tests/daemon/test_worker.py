@@ -5,18 +5,19 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Awaitable, Callable
 from contextlib import asynccontextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any, cast
 
 import pytest
 
+from syncer.config import TelecmiAccount
 from syncer.daemon.worker import Credentials, Worker, WorkerContext
 from syncer.errors import AuthError, PermissionDeniedError, StoreError, SyncerError, TransientError
 from syncer.locks import Locks
 from syncer.logs import Edges
-from syncer.sync.jobs import JobSpec
+from syncer.sync.registry import RESOURCES, JobSpec
 from syncer.sync.run import Run
 
 pytestmark = pytest.mark.anyio
@@ -77,7 +78,9 @@ class Stage:
         push: bool = True,
         every: float = 30.0,
     ) -> Worker:
-        spec = JobSpec(job, "main", "telecmi.main", "telecmi", timedelta(seconds=every), True)
+        resource = next(one for one in RESOURCES if one.job == job)
+        settings = replace(getattr(TelecmiAccount(), resource.section), every=timedelta(seconds=every))
+        spec = JobSpec(resource, replace(TelecmiAccount(name="main"), **{resource.section: settings}))
         made = Worker(
             spec,
             self.around,

@@ -120,7 +120,7 @@ def tables(db: Database) -> list[Any]:
 def watch(env: Env, step: Callable[[str], None]) -> None:
     """Let the steps be counted."""
     env.store = SteppingStore(env.store, step)
-    for source in env.telecmi.values():
+    for source in env.sources.values():
         source.api.transport = SteppingWire(source.api.transport, step)
 
 

@@ -71,7 +71,7 @@ class Bench(Office):
 
     def env(self) -> Env:
         env = super().env()
-        for source in env.telecmi.values():
+        for source in env.sources.values():
             source.api.transport = Wire(source.api.transport, self)
 
         def step(name: str) -> None:

@@ -62,7 +62,7 @@ def pull(office: Office, job: str) -> tuple[Line, list[str], Any]:
     async def work() -> Any:
         env = office.env()
         env.store = RecordingStore(env.store, events)
-        api = env.telecmi["main"].api
+        api = env.sources["telecmi.main"].api
         api.transport = Line(api.transport, events)
         line.append(api.transport)
         try:

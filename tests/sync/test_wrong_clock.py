@@ -21,7 +21,7 @@ from syncer.core.normalise import utc_text
 from syncer.remote.tokens import TokenStore
 from syncer.store.read import coverage
 from syncer.store.write import queue
-from syncer.sync import job_specs
+from syncer.sync import registry
 from tests.office import VirtualClock, World
 from tests.sync.push_bench import READ, UPDATE, Bench
 
@@ -36,7 +36,7 @@ class Site(Bench):
         self.right = VirtualClock()  #: the vendors', which is right
         super().__init__(
             folder,
-            only=job_specs.JOBS,
+            only=registry.job_names(),
             world=World(clock=lambda: self.right.now().timestamp()),
             telecmi={"voicemails": {"since": "9d"}, "push": {"deletes": True}},
             smartflo={"email": "ops@example.com", "password": "sandbox-password"},
@@ -247,7 +247,7 @@ def _covered_again(site: Site) -> None:
 def _says_nothing_of_the_future(site: Site) -> None:
     now = site.clock.now()
     with site.db.read() as conn:
-        known = coverage.load(conn, proof.wanted(site.settings, job_specs.specs(site.settings), now))
+        known = coverage.load(conn, proof.wanted(registry.specs(site.settings), now))
     covered = known["telecmi-voicemails", "main"]
     assert covered.covered_to is None or not lies_ahead(covered.covered_to, now)
     assert all(not lies_ahead(end, now) for _, end in covered.gaps)
@@ -261,9 +261,7 @@ def _no_false_coverage(site: Site) -> None:
     assert site.daemon("telecmi-voicemails").outcome == "ok"
     assert site.one("SELECT count(*) FROM telecmi_voicemails WHERE voicename = ?", left) == 1
     with site.db.read() as conn:
-        known = coverage.load(
-            conn, proof.wanted(site.settings, job_specs.specs(site.settings), site.clock.now())
-        )
+        known = coverage.load(conn, proof.wanted(registry.specs(site.settings), site.clock.now()))
     assert known["telecmi-voicemails", "main"].gaps == []
 
 

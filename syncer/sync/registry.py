@@ -1,0 +1,207 @@
+"""Every vendor and every resource, declared once: config, schedules, triggers, `status`, metrics, `verify`, `forget`,
+`doctor` and the tests of the docs all read what is declared here, in the tables of the config, and in `store`'s mirrors.
+
+A resource is a job of an account and the tables that it fills. To add one, write its file in `sync/`, its table in
+`store/db/tables.py` with a migration, its call in `remote/`, its table of the config, and a `Resource` here. This module
+imports nothing that fetches, so that looking at the mirror starts at once.
+"""
+
+from __future__ import annotations
+
+import pkgutil
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import Any, Final
+
+from syncer.config import VENDORS, Account, Job, Settings
+from syncer.errors import UsageError
+
+#: A function, or "module:function" of one that is imported when it is first called.
+Function = str | Callable[..., Any]
+
+VOICEMAILS: Final = "telecmi-voicemails"
+CONTACTS: Final = "telecmi-contacts"
+USER_CONTACTS: Final = "telecmi-user-contacts"
+PUSH: Final = "telecmi-push"
+SMARTFLO: Final = "smartflo-contacts"
+
+
+@dataclass(frozen=True, slots=True)
+class Vendor:
+    """A vendor whose accounts the config may have."""
+
+    account: type[Account]  #: its table of the config
+    connect: Function  #: (api, account, token store) -> the client
+
+    @property
+    def name(self) -> str:
+        """`telecmi`."""
+        return self.account.kind
+
+
+@dataclass(frozen=True, slots=True)
+class Resource:
+    """What one kind of job mirrors or sends."""
+
+    job: str  #: `telecmi-contacts`
+    vendor: str
+    section: str  #: the key of its table in an account of the config: `contacts`
+    run: Function  #: async (run, source): one run
+    samples: tuple[tuple[str, Function], ...] = ()
+    """What `doctor` asks for, with a name for each: async (source, Sample, now) -> Page."""
+    tables: tuple[str, ...] = ()  #: the mirrors that it fills
+    requires: str | None = None  #: a section without which it does not run
+    windowed: bool = False  #: it is read in time windows, and what is read is kept for good
+
+
+#: In the order in which one `sync` runs the jobs of an account.
+RESOURCES: list[Resource] = [
+    Resource(
+        VOICEMAILS,
+        "telecmi",
+        "voicemails",
+        "syncer.sync.telecmi_voicemails:pull_voicemails",
+        samples=(("voicemails", "syncer.sync.telecmi_voicemails:first_page"),),
+        tables=("telecmi_voicemails",),
+        windowed=True,
+    ),
+    Resource(
+        CONTACTS,
+        "telecmi",
+        "contacts",
+        "syncer.sync.telecmi_contacts:pull_directory",
+        samples=(("directory", "syncer.sync.telecmi_contacts:first_page"),),
+        tables=("telecmi_contacts",),
+    ),
+    Resource(
+        USER_CONTACTS,
+        "telecmi",
+        "user_contacts",
+        "syncer.sync.telecmi_user_contacts:pull_user_contacts",
+        samples=(("user contacts", "syncer.sync.telecmi_user_contacts:first_page"),),
+        tables=("telecmi_user_contacts",),
+    ),
+    Resource(PUSH, "telecmi", "push", "syncer.sync.push:push_changes", requires="contacts"),
+    Resource(
+        SMARTFLO,
+        "smartflo",
+        "contacts",
+        "syncer.sync.smartflo_contacts:pull_smartflo",
+        samples=(
+            ("contacts", "syncer.sync.smartflo_contacts:first_page"),
+            ("groups", "syncer.sync.smartflo_contacts:first_groups_page"),
+        ),
+        tables=("smartflo_contacts", "smartflo_contact_groups"),
+    ),
+]
+
+_CONNECT: dict[str, Function] = {
+    "telecmi": "syncer.sync.vendors:connect_telecmi",
+    "smartflo": "syncer.sync.vendors:connect_smartflo",
+}
+
+
+def add_vendor(vendor: Vendor) -> None:
+    """Let the config have accounts of a further vendor."""
+    VENDORS[vendor.name] = vendor.account
+    _CONNECT[vendor.name] = vendor.connect
+
+
+def add_resource(resource: Resource) -> None:
+    """Mirror a further list, after those that are there."""
+    RESOURCES.append(resource)
+
+
+def vendor(name: str) -> Vendor:
+    """The vendor of that name."""
+    return Vendor(VENDORS[name], _CONNECT[name])
+
+
+def resolve(function: Function) -> Callable[..., Any]:
+    """The function itself."""
+    found: Callable[..., Any] = pkgutil.resolve_name(function) if isinstance(function, str) else function
+    return found
+
+
+def job_names() -> tuple[str, ...]:
+    """The names of all jobs, in the order in which they run."""
+    return tuple(resource.job for resource in RESOURCES)
+
+
+@dataclass(frozen=True, slots=True)
+class JobSpec:
+    """One job of one account, as the config has it."""
+
+    resource: Resource
+    config: Account
+
+    @property
+    def job(self) -> str:
+        """`telecmi-contacts`."""
+        return self.resource.job
+
+    @property
+    def provider(self) -> str:
+        """`telecmi`."""
+        return self.resource.vendor
+
+    @property
+    def account(self) -> str:
+        """The account's name: `main`."""
+        return self.config.name
+
+    @property
+    def label(self) -> str:
+        """`telecmi.main`."""
+        return self.config.label
+
+    @property
+    def settings(self) -> Job:
+        """Its table in the config."""
+        return self.config.jobs()[self.resource.section]
+
+    @property
+    def every(self) -> timedelta:
+        """From one start to the next."""
+        return self.settings.every
+
+    @property
+    def enabled(self) -> bool:
+        """Whether it runs at all."""
+        required = self.resource.requires
+        return self.settings.enabled and (required is None or self.config.jobs()[required].enabled)
+
+
+def specs(settings: Settings) -> tuple[JobSpec, ...]:
+    """All jobs of all accounts, in the order in which a `sync` runs them."""
+    return tuple(spec for account in settings.accounts for spec in specs_of(account))
+
+
+def specs_of(account: Account) -> tuple[JobSpec, ...]:
+    """The jobs of one account."""
+    return tuple(JobSpec(resource, account) for resource in RESOURCES if resource.vendor == account.kind)
+
+
+def select(all_specs: Sequence[JobSpec], names: Sequence[str], account: str | None) -> tuple[JobSpec, ...]:
+    """The enabled jobs that a person named: all of them, some, or those of one account.
+
+    Raises UsageError for a job or account that does not exist, or that the config switched off.
+    """
+    for name in names:
+        if name not in job_names():
+            raise UsageError(f"there is no job {name!r}; the jobs are {', '.join(job_names())}")
+    if account is not None and not any(account in (s.account, s.label) for s in all_specs):
+        known = ", ".join(dict.fromkeys(s.label for s in all_specs))
+        raise UsageError(f"there is no account {account!r}; the config has {known}")
+    named = [s for s in all_specs if not names or s.job in names]
+    chosen = tuple(s for s in named if account is None or account in (s.account, s.label))
+    enabled = tuple(s for s in chosen if s.enabled)
+    if names and not enabled:
+        raise UsageError(f"{', '.join(names)}: the config switches it off, or has no account for it")
+    return enabled
+
+
+def lock_name(spec: JobSpec) -> str:
+    """The lock under which this job of this account runs."""
+    return f"{spec.job}.{spec.account}"
