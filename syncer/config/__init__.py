@@ -42,7 +42,8 @@ def find_config(
 ) -> Path:
     """The config file: `explicit`, else `$SYNCER_CONFIG`, else `syncer.toml` in `cwd`, else the system's.
 
-    A name is kept even where there is no such file, so that a typing error never picks another config. ConfigError when nothing is named and nothing is found.
+    A name is kept even where there is no such file, so that a typing error never picks another config.
+    ConfigError when nothing is named and nothing is found.
     """
     named = explicit or environ.get("SYNCER_CONFIG")
     if named:
