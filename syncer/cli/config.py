@@ -1,4 +1,4 @@
-"""`syncer config`: whether the config is right, and every setting in effect. No vendor is called."""
+"""`syncer config`: checks the config, and shows every setting in effect. Calls no vendor."""
 
 from __future__ import annotations
 
@@ -11,7 +11,9 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from syncer.cli.common import App, emit_json, example, json_option, pass_app, say
+from syncer.cli.app import App, pass_app
+from syncer.cli.options import example, json_option
+from syncer.cli.output import emit_json, say
 
 if TYPE_CHECKING:
     from syncer.config import Http, Settings
@@ -19,7 +21,7 @@ if TYPE_CHECKING:
 
 @click.group()
 def config() -> None:
-    """The config: check it, show it. No vendor is called."""
+    """Check or show the config. Calls no vendor."""
 
 
 @config.command(epilog=example("syncer config check"))
@@ -27,13 +29,12 @@ def config() -> None:
 def check(app: App) -> None:
     """Read the config and its secrets as `sync` would; exit 78 with every problem if there is one.
 
-    Whether a vendor accepts the credentials is left to `syncer doctor`.
+    `syncer doctor` checks whether the vendors accept the credentials.
     """
     from syncer.cli.doctor import check_config
     from syncer.cli.findings import show
 
-    for finding in check_config(app.settings(credentials="sent")):
-        show(finding)
+    show(check_config(app.settings(credentials="sent")))
 
 
 @config.command("show", epilog=example("syncer config show", "syncer config show --json"))

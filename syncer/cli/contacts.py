@@ -1,50 +1,47 @@
-"""`syncer contacts`: look at and edit the contacts of the mirror.
+"""`syncer contacts`: list, show and edit the contacts of the mirror.
 
-An edit is plain SQL that the triggers catch, as they do any client's; it goes upstream with the push.
+An edit is plain SQL that the triggers catch, as from any client. It goes upstream with the push.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
 import click
 
-from syncer.cli.common import (
-    WORDS,
-    App,
-    account_names,
-    account_option,
-    emit_json,
-    example,
-    format_option,
-    json_option,
-    limit_option,
-    pass_app,
-    say,
-    shown,
-    telecmi_accounts,
-    when,
-)
+from syncer.cli.app import App, pass_app
 from syncer.cli.editing import (
     OPTIONS,
     REQUIRED,
     SWITCH,
     adding_account,
-    alive,
     fill_in,
-    nobody_holds,
+    full_name,
     pick,
     readable,
+    refuse_deleted,
+    refuse_duplicate,
     say_what_follows,
 )
-from syncer.cli.tables import emit_list, show_fields, show_table
+from syncer.cli.options import (
+    WORDS,
+    account_names,
+    account_option,
+    example,
+    json_option,
+    limit_option,
+    list_options,
+    telecmi_accounts,
+    who_argument,
+)
+from syncer.cli.output import emit_json, emit_list, say, show_record, show_table, shown
 from syncer.errors import UsageError
 
 
 def field_options(command: Callable[..., Any]) -> Callable[..., Any]:
     """The six options that `add` and `edit` take."""
-    helps = {"phone": "In any usual spelling.", "email": "An empty text clears it; so with the next two."}
+    helps = {"phone": "In any usual spelling.", "email": "An empty text clears it, also for the next two."}
     for option in reversed(OPTIONS):
         switch = SWITCH[OPTIONS[option]]
         command = click.option(switch, option, metavar="TEXT", type=WORDS, help=helps.get(option))(command)
@@ -53,19 +50,20 @@ def field_options(command: Callable[..., Any]) -> Callable[..., Any]:
 
 @click.group()
 def contacts() -> None:
-    """Look at and edit the contacts of the mirror."""
+    """List, show and edit the contacts of the mirror."""
 
 
 @contacts.command("list", epilog=example("syncer contacts list --search acme", "syncer contacts list --json"))
 @account_option
 @click.option(
-    "--provider", type=click.Choice(["telecmi", "smartflo", "any"]), help="Whose; TeleCMI's by default."
+    "--provider",
+    type=click.Choice(["telecmi", "smartflo", "any"]),
+    help="Which provider's; TeleCMI's by default.",
 )
-@click.option("--search", metavar="TEXT", type=WORDS, help="Words or digits that stand in any field.")
-@click.option("--all", "everything", is_flag=True, help="Deleted ones (tombstones), too.")
+@click.option("--search", metavar="TEXT", type=WORDS, help="Words or digits in any field.")
+@click.option("--all", "everything", is_flag=True, help="Also deleted ones (tombstones).")
 @limit_option
-@format_option
-@json_option
+@list_options
 @pass_app
 def list_(
     app: App,
@@ -75,7 +73,6 @@ def list_(
     everything: bool,
     limit: int | None,
     form: str | None,
-    as_json: bool,
 ) -> None:
     """The contacts, by name."""
     from syncer.store.db import columns
@@ -87,45 +84,39 @@ def list_(
     if provider is None:
         provider = "telecmi" if telecmi or not smartflo else "smartflo"
     if provider == "any" and everything:
-        raise click.UsageError("--all goes with one provider: the view of all providers has no tombstones")
-    with app.reading(settings) as db, db.read() as conn:
-        match provider:
-            case "telecmi":
-                rows = contact_queries.list_telecmi(
-                    conn, telecmi, search=search, tombstones=everything, limit=limit
-                )
-            case "smartflo":
-                rows = contact_queries.list_smartflo(
-                    conn, smartflo, search=search, tombstones=everything, limit=limit
-                )
-            case _:
-                rows = contact_queries.list_any(conn, telecmi, smartflo, search=search, limit=limit)
-    if form or as_json:
-        emit_list(
-            rows, columns.COLUMNS.get(f"{provider}_contacts", contact_queries.ANY_COLUMNS), form or "json"
-        )
+        raise click.UsageError("--all needs one provider: the view of all providers has no tombstones")
+    with app.query(settings) as conn:
+        if provider == "any":
+            rows = contact_queries.list_any(conn, telecmi, smartflo, search=search, limit=limit)
+        else:
+            listing = contact_queries.list_telecmi if provider == "telecmi" else contact_queries.list_smartflo
+            accounts = telecmi if provider == "telecmi" else smartflo
+            rows = listing(conn, accounts, search=search, tombstones=everything, limit=limit)
+    if form:
+        emit_list(rows, columns.COLUMNS.get(f"{provider}_contacts", contact_queries.ANY_COLUMNS), form)
         return
     if not rows:
-        say("There is no such contact in the mirror.")
+        say("No contact in the mirror matches.")
         return
-    _LISTS[provider](rows)
+    names, headers = _LISTS[provider]
+    show_table((*headers, ""), ([*_cells(row, names), _deleted(row)] for row in rows))
     say()
     say(f"{shown(rows, 'contact')}.")
 
 
 @contacts.command(epilog=example("syncer contacts show +919200000000", "syncer contacts show 12 --json"))
-@click.argument("who", type=WORDS)
+@who_argument
 @account_option
 @json_option
 @pass_app
 def show(app: App, who: str, account: str | None, as_json: bool) -> None:
     """One contact, with its open changes. WHO is a phone number, a contact_id or a row id."""
-    from syncer.cli.queue import tell_change, touched_fields
+    from syncer.cli.queue import show_change, touched_fields
     from syncer.store.read import status_queries
 
     settings = app.settings()
     accounts = telecmi_accounts(settings, account)
-    with app.reading(settings) as db, db.read() as conn:
+    with app.query(settings) as conn:
         row = pick(conn, who, accounts)
         changes = status_queries.list_changes(conn, contact=row["id"])
         touched = [touched_fields(conn, change, settings) for change in changes]
@@ -133,14 +124,10 @@ def show(app: App, who: str, account: str | None, as_json: bool) -> None:
         emit_json(row | {"changes": [status_queries.queue_columns(change) for change in changes]})
         return
     now = app.now()
-    show_fields(
-        (name, when(value, now) if name.endswith("_at") and value else value)
-        for name, value in row.items()
-        if name != "raw" and (name != "deleted_at" or value)
-    )
+    show_record(row, [name for name in row if name != "raw" and (name != "deleted_at" or row[name])], now)
     for change, fields in zip(changes, touched, strict=True):
         say()
-        tell_change(change, fields, now, {account.name for account in settings.telecmi})
+        show_change(change, fields, now, {account.name for account in settings.telecmi})
 
 
 @contacts.command(
@@ -160,12 +147,12 @@ def add(app: App, /, account: str | None, **given: str | None) -> None:
     missing = [SWITCH[name] for name in REQUIRED if not fields[name]]
     if missing:
         raise click.UsageError(
-            f"upstream takes no contact without {' and '.join(missing)}: add it; nothing was changed"
+            f"upstream takes no contact without {' and '.join(missing)}: add that; nothing was changed"
         )
     number = readable(fields["phone_no"], target.region)
     with app.writing(settings) as db:
         with db.edit() as conn:
-            nobody_holds(conn, target, number)
+            refuse_duplicate(conn, target, number)
             row_id = edits.add_contact(conn, target.name, fields | {"phone_no": phone_digits(number)})
         fill_in(db, target)
         say(f"Contact row {row_id} was added to account {target.name}.")
@@ -173,7 +160,7 @@ def add(app: App, /, account: str | None, **given: str | None) -> None:
 
 
 @contacts.command(epilog=example('syncer contacts edit +919200000000 --company "Acme"'))
-@click.argument("who", type=WORDS)
+@who_argument
 @field_options
 @account_option
 @pass_app
@@ -184,7 +171,7 @@ def edit(app: App, /, who: str, account: str | None, **given: str | None) -> Non
 
     wanted = {OPTIONS[option]: value for option, value in given.items() if value is not None}
     if not wanted:
-        raise click.UsageError(f"nothing to change was given; say one of {', '.join(SWITCH.values())}")
+        raise click.UsageError(f"nothing to change was given; use one of {', '.join(SWITCH.values())}")
     settings = app.settings()
     accounts = telecmi_accounts(settings, account)
     empty = [SWITCH[name] for name in REQUIRED if wanted.get(name) == ""]
@@ -194,19 +181,19 @@ def edit(app: App, /, who: str, account: str | None, **given: str | None) -> Non
         with db.edit() as conn:
             row = pick(conn, who, accounts)
             target = accounts[row["account"]]
-            alive(conn, row)
+            refuse_deleted(conn, row)
             if "phone_no" in wanted:
                 number = readable(wanted["phone_no"], target.region)
                 if spelled_alike("phone_no", row["phone_no"], number, target.region):
                     wanted["phone_no"] = row["phone_no"]
                 else:
-                    nobody_holds(conn, target, number, but=row["id"])
+                    refuse_duplicate(conn, target, number, but=row["id"])
                     wanted["phone_no"] = phone_digits(number)
             changed = {name: value for name, value in wanted.items() if not same(row[name], value)}
             if changed:
                 edits.edit_contact(conn, row["id"], changed)
         if not changed:
-            say(f"Contact row {row['id']} says so already: nothing was changed.")
+            say(f"Contact row {row['id']} already has these values: nothing was changed.")
             return
         fill_in(db, target)
         say(f"Contact row {row['id']} was changed: {', '.join(changed)}.")
@@ -214,7 +201,7 @@ def edit(app: App, /, who: str, account: str | None, **given: str | None) -> Non
 
 
 @contacts.command(epilog=example("syncer contacts delete +919200000000"))
-@click.argument("who", type=WORDS)
+@who_argument
 @account_option
 @pass_app
 def delete(app: App, who: str, account: str | None) -> None:
@@ -227,52 +214,47 @@ def delete(app: App, who: str, account: str | None) -> None:
     with app.writing(settings) as db:
         with db.edit() as conn:
             row = pick(conn, who, accounts)
-            alive(conn, row)
+            refuse_deleted(conn, row)
             base = contact_queries.upstream_values(conn, row["id"])
             if base is not None and base["source"] == "user_list":
                 raise UsageError(
-                    f"contact row {row['id']} stands in the user's own list only, and TeleCMI has no call to "
-                    "delete it there: remove it in TeleCMI; nothing was changed"
+                    f"contact row {row['id']} is in the user's own list only, and TeleCMI has no call to delete "
+                    "it there: remove it in TeleCMI; nothing was changed"
                 )
             edits.delete_contact(conn, row["id"])
-        say(f"Contact row {row['id']} is deleted here.")
+        say(f"Contact row {row['id']} is deleted locally.")
         say_what_follows(db, settings, accounts[row["account"]], row["id"])
 
 
 # -- lists ---------------------------------------------------------------------------------------------
 
-
-def _list_telecmi(rows: list[dict[str, Any]]) -> None:
-    show_table(
-        ("row id", "account", "name", "phone", "email", "company", "job title", ""),
-        (
-            (
-                row["id"],
-                row["account"],
-                f"{row['first_name'] or ''} {row['last_name'] or ''}".strip(),
-                row["phone_e164"] or row["phone_no"],
-                row["email_id"],
-                row["company"],
-                row["job_title"],
-                "deleted" if row["deleted_at"] else " ",
-            )
-            for row in rows
-        ),
-    )
+#: Provider -> the columns that people see, and their headers; `person` is the first and last name.
+_LISTS = {
+    "telecmi": (
+        ("id", "account", "person", "phone_e164", "email_id", "company", "job_title"),
+        ("row id", "account", "name", "phone", "email", "company", "job title"),
+    ),
+    "smartflo": (
+        ("id", "account", "name", "phone_e164", "email_id", "company_name", "contact_group_name"),
+        ("row id", "account", "name", "phone", "email", "company", "group"),
+    ),
+    "any": (
+        ("provider", "account", "name", "phone_e164", "email", "company", "source_table", "source_id"),
+        ("provider", "account", "name", "phone", "email", "company", "table", "row id"),
+    ),
+}
 
 
-def _list_smartflo(rows: list[dict[str, Any]]) -> None:
-    columns = ("id", "account", "name", "phone_e164", "email_id", "company_name", "contact_group_name")
-    show_table(
-        ("row id", "account", "name", "phone", "email", "company", "group", ""),
-        ((*(row[name] for name in columns), "deleted" if row["deleted_at"] else " ") for row in rows),
-    )
+def _cells(row: Mapping[str, Any], names: Sequence[str]) -> Iterator[object]:
+    for name in names:
+        match name:
+            case "person":
+                yield full_name(row)
+            case "phone_e164":
+                yield row[name] or row.get("phone_no")
+            case _:
+                yield row[name]
 
 
-def _list_any(rows: list[dict[str, Any]]) -> None:
-    columns = ("provider", "account", "name", "phone_e164", "email", "company", "source_table", "source_id")
-    headers = ("provider", "account", "name", "phone", "email", "company", "table", "row id")
-    show_table(headers, ([row[name] for name in columns] for row in rows))
-
-
-_LISTS = {"telecmi": _list_telecmi, "smartflo": _list_smartflo, "any": _list_any}
+def _deleted(row: Mapping[str, Any]) -> str:
+    return "deleted" if row.get("deleted_at") else " "

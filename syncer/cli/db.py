@@ -1,4 +1,4 @@
-"""`syncer db`: upgrade, check and backup of the database. What a sound one is, is left to `store`."""
+"""`syncer db`: upgrade, check, backup, restore, adopt, rename-account."""
 
 from __future__ import annotations
 
@@ -10,19 +10,9 @@ from typing import TYPE_CHECKING
 import click
 
 from syncer import files
-from syncer.cli.common import (
-    FILE,
-    WORDS,
-    App,
-    count,
-    emit_json,
-    example,
-    json_option,
-    pass_app,
-    run_async,
-    say,
-    under_schema_lock,
-)
+from syncer.cli.app import App, pass_app, run_async, under_schema_lock
+from syncer.cli.options import FILE, WORDS, example, json_option
+from syncer.cli.output import count, emit_json, say, say_sentence
 from syncer.errors import LockedError, SchemaError, UsageError
 
 if TYPE_CHECKING:
@@ -38,9 +28,9 @@ def db() -> None:
 @db.command(epilog=example("syncer db upgrade"))
 @pass_app
 def upgrade(app: App) -> None:
-    """Bring the database to this version; the daemon and `sync` do so themselves when they start.
+    """Migrate the database to this version. The daemon and `sync` do this at start.
 
-    A backup is put beside an older database first. Triggers and views that are missing are put back.
+    An older database is backed up first, next to it. Missing triggers and views are restored.
     """
     from syncer.store.db import migrations
     from syncer.store.db.connection import Database
@@ -55,7 +45,7 @@ def upgrade(app: App) -> None:
         return done
 
     for line in under_schema_lock(settings, work):
-        say(f"{line[:1].upper()}{line[1:]}.")
+        say_sentence(line)
     say(f"The database {settings.database.path} is at schema {migrations.HEAD}.")
 
 
@@ -64,7 +54,7 @@ def upgrade(app: App) -> None:
 @pass_app
 @click.pass_context
 def check(ctx: click.Context, app: App, as_json: bool) -> None:
-    """Look at everything that can be wrong with the file; exit 1 if something is."""
+    """Check the whole file; exit 1 if something is wrong."""
     from syncer.store.db import integrity, migrations
     from syncer.store.db.connection import Database
 
@@ -85,7 +75,7 @@ def check(ctx: click.Context, app: App, as_json: bool) -> None:
         for finding in findings:
             say(f"  {finding}")
     else:
-        say(f"The database {path} is sound.")
+        say(f"The database {path} is intact.")
     ctx.exit(1 if findings else 0)
 
 
@@ -107,7 +97,7 @@ def backup(app: App, path: Path) -> None:
 
 @contextlib.asynccontextmanager
 async def _alone(settings: Settings, who: str) -> AsyncIterator[None]:
-    """While neither a daemon nor a `sync` can run; LockedError where one does."""
+    """While neither a daemon nor a `sync` can run; LockedError if one does."""
     from syncer.locks import DAEMON, Locks
     from syncer.sync import jobs
 
@@ -128,10 +118,10 @@ async def _alone(settings: Settings, who: str) -> AsyncIterator[None]:
 @click.argument("path", type=click.Path(path_type=Path, exists=True, dir_okay=False))
 @pass_app
 def restore(app: App, path: Path) -> None:
-    """Put a copy of the backup PATH in the place of the database, while no daemon runs.
+    """Replace the database with a copy of the backup PATH, while no daemon runs.
 
-    The backup is checked first. What was there is kept under another name, and nothing of its log reaches the
-    restored file. Whatever is queued in it is compared with upstream before anything is sent.
+    The backup is checked first. The old database is kept under another name, and nothing from its WAL reaches the
+    restored file. Queued changes are compared with upstream before anything is sent.
     """
     from syncer.store.db import copies, home
     from syncer.store.db.read_only import ReadOnlyDatabase
@@ -147,7 +137,7 @@ def restore(app: App, path: Path) -> None:
     kept = run_async(work())
     say(f"Restored {database} from {path}.")
     if kept is not None:
-        say(f"What was there is kept as {kept}: edits in it that were not sent are only there.")
+        say(f"The old database is kept as {kept}. Edits that had not been sent are only there.")
     with ReadOnlyDatabase(database) as opened, opened.read() as conn:
         away = home.elsewhere(conn, home.place_of(database))
     say(f"Note: {away}." if away else "Start the daemon, or run `syncer sync`.")
@@ -156,10 +146,10 @@ def restore(app: App, path: Path) -> None:
 @db.command(epilog=example("syncer db adopt"))
 @pass_app
 def adopt(app: App) -> None:
-    """Make the place where the database lies its home, so that edits are sent from here.
+    """Make the current place of the database its home, so that edits are sent from here.
 
-    A database remembers its home, and nothing is sent from a copy of it elsewhere. Where the other one goes on
-    being used, both would send.
+    A database remembers its home, and nothing is sent from a copy elsewhere. Stop the other one first: otherwise
+    both would send.
     """
     from syncer.store.db import home
 
@@ -169,9 +159,9 @@ def adopt(app: App) -> None:
         before = home.recorded(conn)
         home.adopt(conn, here)
     if before == here:
-        say(f"{here.path} is the home of this database already.")
+        say(f"{here.path} is already the home of this database.")
     else:
-        say(f"{here.path} is the home of this database now: edits are sent from here with the next push.")
+        say(f"{here.path} is now the home of this database: edits are sent from here with the next push.")
         if before is not None:
             say(
                 f"It belonged to {home.describe(before, here)}. If that one is still used, stop it: both would send."
@@ -183,10 +173,10 @@ def adopt(app: App) -> None:
 @click.argument("new", metavar="NEW", type=WORDS)
 @pass_app
 def rename_account(app: App, old: str, new: str) -> None:
-    """Give all rows of account OLD to NEW, after its section in the config got that name.
+    """Give all rows of account OLD to NEW, after its section in the config was renamed.
 
     Stop the daemon first. A name without a vendor means the account of that name at either one. Rows that NEW has
-    pulled already become one with those of OLD; no edit is lost, and nothing changes upstream.
+    already pulled are merged with those of OLD. No edit is lost, and nothing changes upstream.
     """
     from syncer.store.write import accounts
     from syncer.sync import jobs
@@ -207,7 +197,7 @@ def rename_account(app: App, old: str, new: str) -> None:
 
 
 def _renamings(conn: Reader, settings: Settings, old: str, new: str) -> list[tuple[str, str, str]]:
-    """What the two names mean: vendor, old name, new name. UsageError with what to do where that cannot be."""
+    """What the two names mean: vendor, old name, new name. UsageError with what to do otherwise."""
     from syncer.store.write import accounts
 
     known = {account.label for account in settings.accounts}
@@ -216,16 +206,14 @@ def _renamings(conn: Reader, settings: Settings, old: str, new: str) -> list[tup
     there = accounts.registered(conn)
     meant = [label for label in there if old in (label, label.partition(".")[2])]
     if not meant:
-        raise UsageError(
-            f"the database has nothing of an account {old}; it has {', '.join(there) or 'none at all'}"
-        )
+        raise UsageError(f"the database has nothing of an account {old}; it has {', '.join(there) or 'none'}")
     left = [label for label in meant if label not in known]
     if not left:
         raise UsageError(
             f"{meant[0]} is in the config: give its section there the new name first, then run this again"
         )
     if provider and (others := [label for label in left if label.partition(".")[0] != provider]):
-        raise UsageError(f"{others[0]} cannot become {new}: that is another vendor's")
+        raise UsageError(f"{others[0]} cannot become {new}: that is another vendor")
     moves = [(label.partition(".")[0], label.partition(".")[2], name) for label in left]
     for wanted in (f"{vendor}.{name}" for vendor, _, name in moves):
         if wanted not in known:
@@ -235,10 +223,5 @@ def _renamings(conn: Reader, settings: Settings, old: str, new: str) -> list[tup
 
 def _renamed(provider: str, old: str, new: str, counts: dict[str, int]) -> str:
     contacts = counts[f"{provider}_contacts"]
-    merged = (
-        f"; {count(counts['merged'], 'row')} that both had {'is' if counts['merged'] == 1 else 'are'} one now"
-    )
-    return (
-        f"Renamed {provider}.{old} to {provider}.{new}, with {count(contacts, 'contact')}"
-        f"{merged if counts['merged'] else ''}."
-    )
+    merged = f"; merged {count(counts['merged'], 'row')} that both had" if counts["merged"] else ""
+    return f"Renamed {provider}.{old} to {provider}.{new}, with {count(contacts, 'contact')}{merged}."

@@ -1,15 +1,16 @@
-"""`syncer demo`: the whole job against a sandbox of its own, narrated, in a folder that stays.
+"""`syncer demo`: the whole program against its own sandbox, narrated, in a folder that stays.
 
-It uses the program as a person would: a config file, `sync`, plain SQL from another client, `queue`.
+It does what a person would do: a config file, commands, plain SQL from another client.
 """
 
 from __future__ import annotations
 
-import asyncio
 import contextlib
+import io
 import json
 import os
 import select
+import shlex
 import shutil
 import signal
 import subprocess
@@ -20,18 +21,15 @@ import urllib.request
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import click
 
-from syncer.cli.common import App, example, new_file, pass_app, say
+from syncer.cli.app import App, new_file, pass_app
+from syncer.cli.options import example
+from syncer.cli.output import say, show_table
 from syncer.cli.sandbox import CONFIG
-from syncer.cli.tables import show_table
 from syncer.errors import UsageError
-
-if TYPE_CHECKING:
-    from syncer.config import Settings
-    from syncer.sync.run import Run
 
 #: How long the sandbox may take to start, in seconds.
 PATIENCE = 30.0
@@ -43,29 +41,24 @@ _OPENER = urllib.request.build_opener(urllib.request.ProxyHandler({}))
 @click.command(epilog=example("syncer demo"))
 @pass_app
 def demo(app: App) -> None:
-    """Show the whole job against a stand-in for both vendors.
+    """Show the whole program against a sandbox of both vendors.
 
-    Takes less than a minute, needs no network and no config. The mirror stays for you to look at.
+    Takes less than a minute and needs no network and no config. The mirror stays for you to explore.
     """
-    from syncer.config import load_settings
-    from syncer.logs import set_up_logs
-
-    set_up_logs(app.log_level or "error", app.environ)
     signal.signal(signal.SIGTERM, lambda number, _: sys.exit(128 + number))  # so that the sandbox is stopped
     folder = Path(tempfile.mkdtemp(prefix="syncer-demo-"))
     with _sandbox() as url:
         config = folder / "syncer.toml"
         with os.fdopen(new_file(config), "w", encoding="utf-8") as file:
             file.write(CONFIG.format(url=url).replace("sandbox.db", "mirror.db"))
-        say(f"A stand-in for TeleCMI and Smartflo is listening on {url}; its people are invented.")
-        # Without the environment: credentials in it belong to real accounts.
-        _Demo(app, url, load_settings(config, {})).tell()
+        say(f"A sandbox of TeleCMI and Smartflo is listening on {url}. Its people are invented.")
+        _Demo(app.log_level, url, config).run()
     _farewell(config)
 
 
 @contextlib.contextmanager
 def _sandbox() -> Iterator[str]:
-    """A sandbox in a process of its own, for as long as the block runs; its base URL."""
+    """A sandbox in its own process, while the block runs; its base URL."""
     command = [sys.executable, "-m", "syncer.sandbox", "--port", "0"]
     process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True)
     assert process.stdout is not None
@@ -87,130 +80,97 @@ def _sandbox() -> Iterator[str]:
 
 @dataclass(slots=True)
 class _Demo:
-    """The story, told step by step."""
+    """The demo, step by step. Each step checks that what it shows is true."""
 
-    app: App
+    log_level: str | None
     url: str
-    settings: Settings
+    config: Path
     step: int = 0
 
     @property
     def path(self) -> Path:
         """The mirror."""
-        return self.settings.database.path
+        return self.config.with_name("mirror.db")
 
-    def tell(self) -> None:
-        """All of it."""
-        self.fill()
-        self.again()
-        self.look()
-        row = self.edit()
-        self.conflict(row)
-        self.delete()
-        self.callers()
-
-    # -- the steps -------------------------------------------------------------------------------------
-
-    def fill(self) -> None:
-        """The first sync."""
+    def run(self) -> None:
+        """All steps."""
         self.title("The first sync: everything both vendors have comes into one SQLite file")
         self.command("sync")
-        from syncer.cli.sync import durations, show_runs
-
-        runs = self.sync()
-        show_runs(runs, durations(self.settings, runs))
-
-    def again(self) -> None:
-        """A second one, which has nothing to do."""
         self.title("A second sync finds nothing new, and writes nothing")
-        before = self.sql("SELECT max(seq) FROM change_log")
-        runs = self.sync()
-        written = sum(run.added + run.changed + run.removed for run in runs)
-        entries = self.sql("SELECT max(seq) FROM change_log")[0][0] - before[0][0]
-        seen, requests = sum(run.seen for run in runs), sum(run.requests for run in runs)
-        say(
-            f"It made {requests} requests, compared {seen} rows, wrote {written}; new entries in change_log: {entries}."
-        )
-        self.expect(written == 0 and entries == 0, "a second sync wrote something")
-
-    def look(self) -> None:
-        """What is there."""
-        self.title("Contacts of both vendors stand side by side in the view contacts")
+        self.again()
+        self.title("The view contacts shows the contacts of both vendors")
         query = (
             "SELECT provider, name, phone_e164, company FROM contacts WHERE name LIKE 'A%' "
-            "AND company <> '' ORDER BY name, provider LIMIT 10"
+            "AND company <> '' ORDER BY name, provider LIMIT 6"
         )
         self.show_query(query, ("provider", "name", "phone", "company"))
+        self.title("Any SQLite client can edit telecmi_contacts; the edit goes upstream automatically")
+        row = self.edit()
+        self.title("Both sides change the same field: both values are kept, and you decide")
+        self.conflict(row)
+        self.title("A delete is held until you approve it (unless push.deletes is on)")
+        self.delete()
+        self.title("Voicemails show the caller's name, whichever vendor knows it")
+        self.callers()
+
+    def again(self) -> None:
+        """A second sync, which has nothing to do."""
+        runs, entries = self.sql("SELECT max(id), (SELECT max(seq) FROM change_log) FROM sync_runs")[0]
+        self.command("sync", show=False)
+        totals = "SELECT sum(requests), sum(seen), sum(added + changed + removed) FROM sync_runs WHERE id > ?"
+        requests, seen, written = self.sql(totals, runs)[0]
+        new = self.sql("SELECT max(seq) FROM change_log")[0][0] - entries
+        say(f"{requests} requests, {seen} rows compared, {written} written; {new} new entries in change_log.")
+        self.expect(written == 0 and new == 0, "a second sync wrote something")
 
     def edit(self) -> int:
         """An edit by any SQLite client goes upstream."""
-        self.title("Any SQLite client may edit telecmi_contacts; the edit goes upstream by itself")
-        row = int(self.pick(0)[0])
-        after = self.newest_request()
+        row = self.pick(0)
+        after = max((one["n"] for one in self.ask("requests?after=0")), default=0)
         self.by_hand("UPDATE telecmi_contacts SET company = 'Acme Example' WHERE id = ?", row)
-        state = self.sql("SELECT id, operation, state FROM change_queue WHERE contact_row = ?", row)[0]
-        say(f"A trigger caught it: change {state[0]}, {state[1]}, {state[2]}. Now the push:")
-        self.command("sync telecmi-push")
-        self.sync("telecmi-push")
-        sent = [one for one in self.requests(after) if one["path"] == "/v3/contact/update"]
+        self.command("queue list")
+        self.command("sync telecmi-push", show=False)
+        sent = [one for one in self.ask(f"requests?after={after}") if one["path"] == "/v3/contact/update"]
         self.expect(len(sent) == 1, "the push did not send one update")
-        say("What went over the wire, as the sandbox's journal has it (tokens left out):")
+        say("The sandbox received (tokens left out):")
         say(f"  POST {sent[0]['path']} {json.dumps(sent[0]['body'], ensure_ascii=False)}")
-        company = self.upstream(row).get("company")
-        say(f"And upstream now says: company = {company!r}.")
-        self.expect(company == "Acme Example", "the edit did not arrive")
+        self.expect_upstream(row, "company", "Acme Example")
         return row
 
     def conflict(self, row: int) -> None:
         """Both sides change one field."""
-        self.title("Both sides change the same field: nobody's value is lost, you decide")
         contact_id = self.sql("SELECT contact_id FROM telecmi_contacts WHERE id = ?", row)[0][0]
         self.by_hand("UPDATE telecmi_contacts SET job_title = 'Head of Sales' WHERE id = ?", row)
         say("  meanwhile, in TeleCMI: job_title = 'Chief Buyer'")
-        self.control({"op": "contact.update", "contact_id": contact_id, "job_title": "Chief Buyer"})
-        self.sync("telecmi-contacts", "telecmi-push")
+        self.ask("edit", {"op": "contact.update", "contact_id": contact_id, "job_title": "Chief Buyer"})
+        self.command("sync telecmi-contacts telecmi-push", show=False)
         number = self.waiting(row, "conflict")
         self.command(f"queue show {number}")
-        clash = self.clashes(number)
-        show_table(("field", "agreed on before", "here", "upstream"), clash)
         self.command(f"queue resolve {number} --keep local")
-        from syncer.store.write import decisions
-
-        self.decide(lambda conn, at: decisions.resolve(conn, number, "local", at, "IN"))
-        self.sync("telecmi-push")
-        title = self.upstream(row).get("job_title")
-        say(f"And upstream now says: job_title = {title!r}.")
-        self.expect(title == "Head of Sales", "the resolved value did not arrive")
+        self.command("sync telecmi-push", show=False)
+        self.expect_upstream(row, "job_title", "Head of Sales")
 
     def delete(self) -> None:
         """A delete waits for a person."""
-        self.title("A delete is held until you let it go (unless push.deletes is on)")
-        row = int(self.pick(1)[0])
-        known = self.upstream(row).get("contact_id")
+        row = self.pick(1)
         self.by_hand("DELETE FROM telecmi_contacts WHERE id = ?", row)
-        self.sync("telecmi-contacts", "telecmi-push")
+        self.command("sync telecmi-contacts telecmi-push", show=False)
         number = self.waiting(row, "held")
-        there = any(one["contact_id"] == known for one in self.directory())
-        self.expect(there, "a delete went upstream unasked")
-        say(f"After a sync it is a tombstone here, change {number} is held, and upstream has it still.")
+        self.expect(bool(self.upstream(row)), "a delete went upstream without approval")
+        say(f"The row is a tombstone, change {number} is held, and upstream still has the contact.")
         self.command(f"queue approve {number}")
-        from syncer.store.write import decisions
-
-        self.decide(lambda conn, at: decisions.approve(conn, number, at))
-        self.sync("telecmi-push")
-        gone = not any(one["contact_id"] == known for one in self.directory())
-        self.expect(gone, "the delete did not arrive")
+        self.command("sync telecmi-push", show=False)
+        self.expect(not self.upstream(row), "the delete did not arrive")
         say("After the next push it is gone upstream.")
 
     def callers(self) -> None:
         """Voicemails, with and without names."""
-        self.title("Voicemails bear the caller's name, whichever vendor knows it")
         query = (
             "SELECT substr(received_at, 1, 16) || 'Z', phone_e164, caller_name, caller_company "
             "FROM voicemails WHERE caller_name IS NOT NULL ORDER BY received_at DESC LIMIT 5"
         )
         self.show_query(query, ("received", "from", "caller", "company"))
-        say("Those whom nobody knows, most voicemails first:")
+        say("Unknown callers, by number of voicemails:")
         query = (
             "SELECT COALESCE(phone_e164, from_number), count(*) FROM voicemails WHERE caller_name IS NULL "
             "GROUP BY 1 ORDER BY 2 DESC, 1 LIMIT 5"
@@ -225,24 +185,30 @@ class _Demo:
         say()
         say(f"{self.step}. {text}")
 
-    def command(self, text: str) -> None:
-        """Say which command does this."""
+    def command(self, text: str, *, show: bool = True) -> None:
+        """Run a command, with its output if `show`."""
+        from syncer.cli.main import cli
+
         say(f"  $ syncer {text}")
+        # Without the environment: credentials in it belong to real accounts.
+        app = App(log_level=self.log_level, environ={})
+        args = ["--config", str(self.config), *shlex.split(text)]
+        args[:0] = ["--log-level", self.log_level] if self.log_level else []
+        out = contextlib.nullcontext() if show else contextlib.redirect_stdout(io.StringIO())
+        with out:
+            code = cli.main(args, prog_name="syncer", standalone_mode=False, obj=app)
+        self.expect(not code, f"`syncer {text}` ended with exit code {code}")
 
     def expect(self, holds: bool, otherwise: str) -> None:
-        """The story has to be true."""
+        """What is shown has to be true."""
         if not holds:
-            raise UsageError(f"the demo did not go as it should: {otherwise}; the mirror is {self.path}")
+            raise UsageError(f"the demo failed: {otherwise}; the mirror is {self.path}")
 
-    def sync(self, *names: str) -> list[Run]:
-        """One pass, as `syncer sync` makes it."""
-        from syncer.sync import jobs
-
-        chosen = jobs.select(jobs.specs(self.settings), names, None)
-        runs = asyncio.run(jobs.sync(self.settings, chosen, who="syncer demo"))
-        for run in runs:
-            self.expect(run.outcome == "ok", f"{run.job} is {run.outcome}: {run.problem}")
-        return runs
+    def expect_upstream(self, row: int, name: str, value: str) -> None:
+        """A field of a contact has arrived."""
+        there = self.upstream(row).get(name)
+        say(f"Upstream now has {name} = {there!r}.")
+        self.expect(there == value, f"the {name} did not arrive")
 
     def sql(self, statement: str, *values: object) -> list[tuple[Any, ...]]:
         """A statement by a client that knows nothing of syncer."""
@@ -261,15 +227,15 @@ class _Demo:
             say(f"     ...> {line}" if n else f"  sqlite> {line}")
         show_table(headers, self.sql(query))
 
-    def pick(self, nth: int) -> tuple[Any, ...]:
-        """A contact that the directory knows, with a company and a job title."""
+    def pick(self, nth: int) -> int:
+        """The row id of a contact that the directory has, with a company and a job title."""
         found = self.sql(
-            "SELECT id, contact_id FROM telecmi_contacts WHERE contact_id IS NOT NULL AND company <> '' "
+            "SELECT id FROM telecmi_contacts WHERE contact_id IS NOT NULL AND company <> '' "
             "AND job_title <> '' AND deleted_at IS NULL ORDER BY id LIMIT 1 OFFSET ?",
             nth,
         )
-        self.expect(bool(found), "the sandbox has no fitting contact")
-        return found[0]
+        self.expect(bool(found), "the sandbox has no such contact")
+        return int(found[0][0])
 
     def waiting(self, row: int, state: str) -> int:
         """The number of the row's change in that state."""
@@ -277,60 +243,25 @@ class _Demo:
         self.expect(len(found) == 1, f"there is no change in state {state}")
         return int(found[0][0])
 
-    def clashes(self, number: int) -> list[tuple[str, str, str, str]]:
-        """The three sides of a conflict."""
-        from syncer.store.db.connection import Database
-        from syncer.store.read import status_queries
-
-        with Database(self.path, create=False) as db, db.read() as conn:
-            change = status_queries.load_change(conn, number)
-        assert change is not None
-        return [(n, s["base"], s["local"], s["remote"]) for n, s in status_queries.clashes_of(change).items()]
-
-    def decide(self, decision: Any) -> None:
-        """What a person says to a change."""
-        from syncer.store.db.connection import Database
-
-        with Database(self.path, create=False) as db, db.write() as conn:
-            sentence = decision(conn, self.app.stamp())
-        say(f"  {sentence[:1].upper()}{sentence[1:]}.")
-
     def ask(self, path: str, body: object = None) -> Any:
-        """The sandbox's control path."""
+        """A call of the sandbox's control path."""
         data = None if body is None else json.dumps(body).encode()
         request = urllib.request.Request(f"{self.url}/_sandbox/{path}", data=data)  # noqa: S310 - our own loopback
         with _OPENER.open(request, timeout=10) as answer:
             return json.load(answer)
 
-    def control(self, operation: dict[str, Any]) -> None:
-        """Do something upstream by hand."""
-        self.ask("edit", operation)
-
-    def requests(self, after: int) -> list[dict[str, Any]]:
-        """The sandbox's journal from behind an entry."""
-        found: list[dict[str, Any]] = self.ask(f"requests?after={after}")
-        return found
-
-    def newest_request(self) -> int:
-        """The number of the journal's last entry."""
-        return max((one["n"] for one in self.requests(0)), default=0)
-
-    def directory(self) -> list[dict[str, Any]]:
-        """What upstream's directory holds."""
-        found: list[dict[str, Any]] = self.ask("state")["telecmi"]["1111113"]["contacts"]
-        return found
-
     def upstream(self, row: int) -> dict[str, Any]:
-        """What upstream says about a contact of the mirror; {} when it lacks it."""
+        """What upstream says about a contact of the mirror; {} if it does not have it."""
         contact_id = self.sql("SELECT contact_id FROM telecmi_contacts WHERE id = ?", row)[0][0]
-        return next((one for one in self.directory() if one["contact_id"] == contact_id), {})
+        directory = self.ask("state")["telecmi"]["1111113"]["contacts"]
+        return next((one for one in directory if one["contact_id"] == contact_id), {})
 
 
 def _farewell(config: Path) -> None:
     mirror = config.with_name("mirror.db")
     syncer = _itself()
     say()
-    say("That was all; the stand-in is stopped, the mirror stays:")
+    say("That was all. The sandbox is stopped, and the mirror stays:")
     say(f"  {mirror}")
     say("Queries to try, with the sqlite3 shell:")
     for query in (
@@ -344,11 +275,11 @@ def _farewell(config: Path) -> None:
     say("And commands:")
     say(f"  {syncer} --config {config} status")
     say(f"  {syncer} --config {config} contacts list --search rao")
-    say(f"Throw it away with: rm -r {config.parent}")
+    say(f"Remove it with: rm -r {config.parent}")
 
 
 def _itself() -> str:
-    """How this program can be called again: it need not be on the PATH."""
+    """How to call this program again, also if it is not on the PATH."""
     if shutil.which("syncer"):
         return "syncer"
     if Path(sys.argv[0]).name == "syncer":

@@ -1,6 +1,6 @@
-"""`syncer doctor`: looks at everything a sync needs, says what is wrong and how to mend it.
+"""`syncer doctor`: checks everything that a sync needs, and says what is wrong and how to fix it.
 
-It changes nothing, neither here nor upstream. What was synced is left to `status`.
+It changes nothing, locally or upstream.
 """
 
 from __future__ import annotations
@@ -12,26 +12,27 @@ import os
 import shutil
 import stat
 import tempfile
-from collections.abc import Container, Iterator, Sequence
-from dataclasses import asdict
+from collections.abc import Container, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
 
 from syncer import files
-from syncer.cli.common import FILE, App, emit_json, example, json_option, new_file, pass_app, say
+from syncer.cli.app import App, new_file, pass_app
 from syncer.cli.findings import Finding, Level, show
+from syncer.cli.options import FILE, example, json_option
+from syncer.cli.output import emit_json, say
 from syncer.errors import ConfigError, StoreBusyError, StoreError
 
 if TYPE_CHECKING:
-    from syncer.cli.report import Heard
+    from syncer.cli.report import ResponseShapes
     from syncer.config import Settings
 
-#: Free space below which nothing can be relied on, and below which it gets tight, in bytes.
+#: Free space below which nothing is reliable, and below which a warning is due, in bytes.
 NO_SPACE, LITTLE_SPACE = 50 * 1024**2, 500 * 1024**2
 
-#: Our own write transactions take a fraction of this, in seconds: who holds the file longer stands in the way.
+#: Our own write transactions take a fraction of this, in seconds: a longer one is somebody else's.
 BUSY = 2.0
 
 #: SQLite versions in between may corrupt a database in WAL mode when two connections checkpoint at
@@ -46,299 +47,287 @@ WAL_BUG_FROM, WAL_BUG_FIXED = (3, 7, 0), (3, 51, 3)
     "report_path",
     metavar="PATH",
     type=FILE,
-    help="Also write a file for a maintainer: the shape of the vendors' answers, and no value of them.",
+    help="Also write a file for a maintainer: the shape of the vendors' responses, without values.",
 )
 @pass_app
 @click.pass_context
 def doctor(ctx: click.Context, app: App, as_json: bool, report_path: Path | None) -> None:
-    """Check config, credentials, database, clock, permissions and upstream answers.
+    """Check config, credentials, database, clock, permissions and vendor responses.
 
     Exit 0 when all is well (warnings included), 1 with a problem, 77 when credentials were refused,
     78 when the config is wrong.
     """
     settings = app.settings(logs="error", credentials="shown")
-    with _reporting(app, settings, report_path) as (heard, told):
-        code = _look(app, settings, heard, told, as_json=as_json)
+    with _reporting(app, settings, report_path) as (shapes, found):
+        code = _examine(app, settings, shapes, found, as_json=as_json)
     ctx.exit(code)
 
 
 @contextlib.contextmanager
 def _reporting(
     app: App, settings: Settings, path: Path | None
-) -> Iterator[tuple[Heard | None, list[Finding]]]:
-    """What is heard and found meanwhile goes into a file at `path`; made first, gone if that fails."""
+) -> Iterator[tuple[ResponseShapes | None, list[Finding]]]:
+    """Write what is observed and found meanwhile into a new file `path`; it is removed if that fails."""
     if path is None:
         yield None, []
         return
     from syncer.cli import report
 
     handle = new_file(path)
-    heard, told = report.Heard(), list[Finding]()
+    shapes, found = report.ResponseShapes(), list[Finding]()
     try:
-        yield heard, told
-        report.write(handle, settings, told, heard, app.stamp())
+        yield shapes, found
+        report.write(handle, settings, found, shapes, app.stamp())
     except BaseException:
         path.unlink(missing_ok=True)
         raise
     say(f"Wrote {path}: read it, then send it.", err=True)
 
 
-def _look(app: App, settings: Settings, heard: Heard | None, told: list[Finding], *, as_json: bool) -> int:
-    findings = [
-        *check_config(settings),
-        *check_secrets(settings),
-        *check_folder(settings.database.path),
-        *check_side_files(settings.database.path),
-        *check_database(settings),
-        *check_sqlite(settings),
-    ]
+def _examine(
+    app: App, settings: Settings, shapes: ResponseShapes | None, found: list[Finding], *, as_json: bool
+) -> int:
+    """Make all checks; the exit code."""
+    found += check_config(settings)
+    found += check_secrets(settings)
+    found += check_folder(settings.database.path)
+    found += check_side_files(settings.database.path)
+    found += check_database(settings)
+    found += check_sqlite(settings)
     if not as_json:
-        for finding in findings:
-            show(finding)
-    placeholders = {one.about for one in findings if one.credentials}
+        show(found)
+    placeholders = {one.about for one in found if one.credentials}
+    wrong_config = False
     try:
-        upstream, wrong = asyncio.run(check_upstream(app, settings, placeholders, heard)), False
-    except ConfigError as error:  # a proxy or a file of certificates that cannot be used
-        upstream, wrong = [Finding("problem", "config", problem) for problem in error.problems], True
-    told += [*findings, *upstream]
+        upstream = asyncio.run(check_upstream(app, settings, placeholders, shapes))
+    except ConfigError as error:  # an unusable proxy or file of certificates
+        wrong_config = True
+        upstream = [Finding("problem", "config", problem) for problem in error.problems]
+    found += upstream
+    problems = sum(one.level == "problem" for one in found)
     if as_json:
-        emit_json({"findings": [asdict(one) for one in told]})
+        emit_json({"findings": [one.as_json() for one in found]})
     else:
-        for finding in upstream:
-            show(finding)
-        _conclude(told)
-    return 78 if wrong else _code(told)
-
-
-def _conclude(findings: Sequence[Finding]) -> None:
-    problems = sum(one.level == "problem" for one in findings)
-    warnings = sum(one.level == "warning" for one in findings)
-    say()
-    if problems:
-        say(f"{problems} to mend" + (f", {warnings} to look at." if warnings else "."))
-    else:
-        say("All is well" + (f", but for {warnings} to look at." if warnings else "."))
-
-
-def _code(findings: Sequence[Finding]) -> int:
-    if any(one.credentials for one in findings):
-        return 77
-    return 1 if any(one.level == "problem" for one in findings) else 0
+        show(upstream)
+        warnings = sum(one.level == "warning" for one in found)
+        say()
+        if problems:
+            say(f"{problems} to fix" + (f", {warnings} to look at." if warnings else "."))
+        else:
+            say("All is well" + (f", but {warnings} to look at." if warnings else "."))
+    if wrong_config:
+        return 78
+    return 77 if any(one.credentials for one in found) else int(problems > 0)
 
 
 # -- this machine --------------------------------------------------------------------------------------
 
 
-def check_config(settings: Settings) -> list[Finding]:
-    """Who may read or change the config file and the files of secrets and certificates that it names."""
+def check_config(settings: Settings) -> Iterator[Finding]:
+    """Who may read or change the config file, and the files of secrets and certificates that it names."""
     path = settings.path
     assert path is not None  # loaded from a file
-    labels = ", ".join(account.label for account in settings.accounts)
-    found = [Finding("ok", "config", f"{path}, with {labels}")]
+    yield Finding("ok", "config", f"{path}, with {', '.join(account.label for account in settings.accounts)}")
     secret = [path, *(source.file for source in settings.sources.values() if source.file)]
     for file in secret:
         mode = stat.S_IMODE(file.stat().st_mode)
         if mode & stat.S_IROTH:
-            text = f"{file} may be read by everybody on this machine (mode {mode:o}), secrets included"
-            mend = f"chmod 600 {file} (or 640, with the group of the service)"
-            found.append(Finding("warning", "config", text, mend))
+            text = f"{file} can be read by everybody on this machine (mode {mode:o}), secrets included"
+            fix = f"chmod 600 {file} (or 640, with the group of the service)"
+            yield Finding("warning", "config", text, fix)
     named = [account.ca_file for account in settings.accounts if account.ca_file]
     others = {
         str(other): other for file in (*secret, *named) for other in files.outsiders(file, os.getegid())
     }
     for text, other in others.items():
-        level: Level = "problem" if other.name == "everybody" else "warning"
-        text += ", who can have the credentials sent elsewhere"
-        found.append(Finding(level, "config", text, f"give it to root or this user alone: {other.remedy}"))
-    return found
+        yield Finding(
+            "problem" if other.name == "everybody" else "warning",
+            "config",
+            f"{text}, who can have the credentials sent elsewhere",
+            f"give it to root or this user alone: {other.remedy}",
+        )
 
 
-def check_secrets(settings: Settings) -> list[Finding]:
+def check_secrets(settings: Settings) -> Iterator[Finding]:
     """Which credentials each account has, and whether they are still placeholders."""
     from syncer.config import placeholders
 
-    out = []
     for account in settings.accounts:
         given = account.secrets()
         if blanks := placeholders(account):
             text = f"{' and '.join(blanks)} {'is' if len(blanks) == 1 else 'are'} still the placeholder of the example"
-            whole = len(blanks) == len(given) and len(settings.accounts) > 1
-            mend = f"write the real one below [{account.label}], or remove the " + (
-                "section if you do not use this vendor" if whole else "key"
-            )
-            out.append(Finding("problem", account.label, text, mend, credentials=True))
+            unused = len(blanks) == len(given) and len(settings.accounts) > 1
+            part = "section if you do not use this vendor" if unused else "key"
+            fix = f"write the real one below [{account.label}], or remove the {part}"
+            yield Finding("problem", account.label, text, fix, credentials=True)
             continue
         for name, value in given.items():
             if value.reveal() != value.reveal().strip():
-                text = f"{name} begins or ends with a blank"
-                out.append(Finding("warning", account.label, text, "remove the blank if it was not meant"))
-        out.append(
-            Finding("ok", account.label, f"credentials are set: {', '.join(given) or 'none are needed'}")
-        )
-    return out
+                text = f"{name} begins or ends with a space"
+                yield Finding("warning", account.label, text, "remove the space if it is not intended")
+        yield Finding("ok", account.label, f"credentials are set: {', '.join(given) or 'none are needed'}")
 
 
-def check_folder(path: Path) -> list[Finding]:
-    """Whether the database can live where the config puts it."""
+def check_folder(path: Path) -> Iterator[Finding]:
+    """Whether the database can be where the config puts it."""
     folder = path.parent
-    if not folder.is_dir():
-        if folder.exists():
-            return [
-                Finding("problem", "database", f"{folder} is no folder", "mend database.url in the config")
-            ]
+    if folder.exists() and not folder.is_dir():
+        yield Finding(
+            "problem", "database", f"{folder} is not a folder", "correct database.url in the config"
+        )
+        return
+    if not folder.exists():
         above = next(one for one in folder.parents if one.exists())
         if os.access(above, os.W_OK | os.X_OK):
-            return [Finding("ok", "database", f"the folder {folder} will be made by the first sync")]
-        mend = f"make it, owned by the user that runs syncer: mkdir -p {folder}"
-        return [Finding("problem", "database", f"there is no folder {folder}, and it cannot be made", mend)]
-    out = []
+            yield Finding("ok", "database", f"the first sync will create the folder {folder}")
+        else:
+            fix = f"create it, owned by the user that runs syncer: mkdir -p {folder}"
+            yield Finding(
+                "problem", "database", f"there is no folder {folder}, and it cannot be created", fix
+            )
+        return
     if not os.access(folder, os.W_OK | os.X_OK):
         text = (
-            f"the folder {folder} cannot be written by this user, and SQLite needs files beside the database"
+            f"the folder {folder} cannot be written by this user, and SQLite needs files next to the database"
         )
-        out.append(
-            Finding("problem", "database", text, "give the folder to the user that runs syncer (chown)")
-        )
+        yield Finding("problem", "database", text, "give the folder to the user that runs syncer (chown)")
     free = shutil.disk_usage(folder).free
-    size = f"{free / 1024**2:,.0f} MiB are free on the disk of {folder}"
+    text = f"{free / 1024**2:,.0f} MiB are free on the disk of {folder}"
     if free < LITTLE_SPACE:
         level: Level = "problem" if free < NO_SPACE else "warning"
-        out.append(Finding(level, "database", size, "free some space: a full disk stops every sync"))
+        yield Finding(level, "database", text, "free some space: a full disk stops every sync")
     else:
-        out.append(Finding("ok", "database", size))
-    return out
+        yield Finding("ok", "database", text)
 
 
-def check_side_files(database: Path) -> list[Finding]:
+def check_side_files(database: Path) -> Iterator[Finding]:
     """Whether the files next to the database can be used: the locks, the tokens, the key of `forget`."""
     folder = database.with_name(f"{database.name}.locks")
-    found: list[Finding] = []
+    usable = True
     locks: list[Path] = []
     try:
         os.close(files.open_folder(folder))
         locks = sorted(folder.glob("*.lock"))
     except FileNotFoundError:
-        pass  # the first sync makes it
+        pass  # the first sync creates it
     except OSError as error:
-        found.append(_unusable(folder, error))
+        usable = False
+        yield _unusable(folder, error)
     name = glob.escape(database.name)
-    for path in (
-        *locks,
-        *sorted(database.parent.glob(f"{name}.tokens*")),
-        *database.parent.glob(f"{name}.forget-key"),
-    ):
+    tokens = sorted(database.parent.glob(f"{name}.tokens*"))
+    for path in (*locks, *tokens, *database.parent.glob(f"{name}.forget-key")):
         try:
             os.close(files.open_plain(path, os.O_RDWR))
         except FileNotFoundError:
             continue  # replaced meanwhile
         except OSError as error:
-            found.append(_unusable(path, error))
-    return found or [Finding("ok", "database", "its locks and tokens can be used")]
+            usable = False
+            yield _unusable(path, error)
+    if usable:
+        yield Finding("ok", "database", "its locks and tokens can be used")
 
 
 def _unusable(path: Path, error: OSError) -> Finding:
+    fix = f"find out who put it there (ls -l {path}), then remove it"
     if isinstance(error, PermissionError):
-        mend = f"give it to the user that runs syncer: chown USER {path}"
-    else:
-        mend = f"look who put it there (ls -l {path}), then remove it"
-    return Finding("problem", "database", f"{path} cannot be used: {error.strerror}", mend)
+        fix = f"give it to the user that runs syncer: chown USER {path}"
+    return Finding("problem", "database", f"{path} cannot be used: {error.strerror}", fix)
 
 
-def check_database(settings: Settings) -> list[Finding]:
-    """Whether the database itself is sound, and who may read it."""
+def check_database(settings: Settings) -> Iterator[Finding]:
+    """Whether the database itself is intact, and who may read it."""
+    path = settings.database.path
+    if not path.exists():
+        yield Finding("ok", "database", f"{path.name} does not exist yet; the first sync creates it")
+        return
+    mode = stat.S_IMODE(path.stat().st_mode)
+    allowed = 0o660 if settings.database.group else 0o600
+    if mode & ~allowed:
+        text = f"{path.name} can be read by others (mode {mode:o}): it holds people's names and numbers"
+        yield Finding("warning", "database", text, f"chmod {allowed:o} {path}")
+    if not os.access(path, os.R_OK | os.W_OK):
+        text = f"{path.name} cannot be read and written by this user"
+        yield Finding("problem", "database", text, f"give it to the user that runs syncer: chown USER {path}")
+        return
+    try:
+        yield from _inside(settings)
+    except StoreBusyError:
+        text = f"{path.name} is held by a program that has begun to write and does not end: nothing can be synced"
+        fix = f"finish its transaction (COMMIT or ROLLBACK) or end it; who has the file open: fuser -v {path}"
+        yield Finding("problem", "database", text, fix)
+    except StoreError as error:
+        yield Finding("problem", "database", str(error))
+
+
+def _inside(settings: Settings) -> Iterator[Finding]:
+    """What is in the file: structure, triggers, accounts; and whether it can be written."""
     from syncer.store.db import home, integrity, migrations, schema_diff
     from syncer.store.db.connection import Database
     from syncer.store.write import accounts
 
     path = settings.database.path
-    if not path.exists():
-        return [Finding("ok", "database", f"{path.name} does not exist yet; the first sync makes it")]
-    out = []
-    mode = stat.S_IMODE(path.stat().st_mode)
-    allowed = 0o660 if settings.database.group else 0o600
-    if mode & ~allowed:
-        text = f"{path.name} may be read by others (mode {mode:o}): it holds people's names and numbers"
-        out.append(Finding("warning", "database", text, f"chmod {allowed:o} {path}"))
-    if not os.access(path, os.R_OK | os.W_OK):
-        text = f"{path.name} cannot be read and written by this user"
-        return [
-            *out,
-            Finding("problem", "database", text, f"give it to the user that runs syncer: chown USER {path}"),
-        ]
-    try:
-        with Database(path, group=settings.database.group, create=False, busy_timeout=BUSY) as db:
-            if not migrations.is_current(db):
-                with db.read() as conn:
-                    empty = migrations.current(conn) is None
-                text = f"{path.name} is {'empty' if empty else 'older than this version'}"
-                return [
-                    *out,
-                    Finding("warning", "database", text, "`syncer db upgrade`, or the next sync, mends it"),
-                ]
-            damage = integrity.quick_problems(db)
-            if damage:
-                text = f"{path.name} is damaged: {damage[0]}"
-                return [*out, Finding("problem", "database", text, "stop the daemon and restore a backup")]
+    with Database(path, group=settings.database.group, create=False, busy_timeout=BUSY) as db:
+        if not migrations.is_current(db):
             with db.read() as conn:
-                guards = integrity.guard_problems(conn)
-                away = None if guards else home.elsewhere(conn, home.place_of(path))
-                unique = schema_diff.compare(conn).unique
-                unknown = [] if guards else accounts.strays(conn, {one.label for one in settings.accounts})
-            with db.edit():
-                pass  # begins a write and writes nothing: is somebody in the way?
-            guards = guards or integrity.own_trigger_problems(db)
-    except StoreBusyError:
-        text = f"{path.name} is held by a program that has begun to write and does not end: nothing can be synced"
-        mend = (
-            f"finish its transaction (COMMIT or ROLLBACK) or end it; who has the file open: fuser -v {path}"
-        )
-        return [*out, Finding("problem", "database", text, mend)]
-    except StoreError as error:
-        return [*out, Finding("problem", "database", str(error))]
+                state = "empty" if migrations.current(conn) is None else "older than this version"
+            yield Finding(
+                "warning", "database", f"{path.name} is {state}", "run `syncer db upgrade`, or a sync"
+            )
+            return
+        if damage := integrity.quick_problems(db):
+            text = f"{path.name} is damaged: {damage[0]}"
+            yield Finding("problem", "database", text, "stop the daemon and restore a backup")
+            return
+        with db.read() as conn:
+            guards = integrity.guard_problems(conn)
+            away = None if guards else home.elsewhere(conn, home.place_of(path))
+            unique = schema_diff.compare(conn).unique
+            strays = [] if guards else accounts.strays(conn, {one.label for one in settings.accounts})
+        with db.edit():
+            pass  # begins to write, and writes nothing: does another program block it?
+        guards = guards or integrity.own_trigger_problems(db)
     if away is not None:
-        out.append(Finding("warning", "database", away))
-    out += [Finding("problem", "database", text) for text in guards]
+        yield Finding("warning", "database", away)
+    for text in guards:
+        yield Finding("problem", "database", text)
     for index in unique:
         text = (
             f"the unique index {index} is not one of syncer's: a sync fails where upstream has the same twice"
         )
-        out.append(Finding("warning", "database", text))
-    for stray in unknown:
-        out.append(Finding("problem" if stray.changes else "warning", stray.label, str(stray), stray.advice))
+        yield Finding("warning", "database", text)
+    for stray in strays:
+        yield Finding("problem" if stray.changes else "warning", stray.label, str(stray), stray.advice)
     if not guards:
-        out.append(
-            Finding("ok", "database", f"{path.name} is sound, schema {migrations.HEAD}, triggers in place")
-        )
-    return out
+        yield Finding("ok", "database", f"{path.name} is intact, schema {migrations.HEAD}, triggers in place")
 
 
-def check_sqlite(settings: Settings) -> list[Finding]:
+def check_sqlite(settings: Settings) -> Iterator[Finding]:
     """Whether the SQLite that this Python links has a bug that matters here."""
     from syncer.store.db.integrity import sqlite_version
 
     version = sqlite_version()
-    number = tuple(int(part) for part in version.split("."))
-    if not WAL_BUG_FROM <= number < WAL_BUG_FIXED:
-        return [Finding("ok", "sqlite", f"version {version}")]
+    if not WAL_BUG_FROM <= tuple(int(part) for part in version.split(".")) < WAL_BUG_FIXED:
+        yield Finding("ok", "sqlite", f"version {version}")
+        return
     text = (
-        f"version {version} lies in the range of SQLite's WAL-reset bug (fixed in 3.51.3): rare, and kept away "
-        "here by letting one connection checkpoint"
+        f"version {version} has SQLite's WAL-reset bug (fixed in 3.51.3): it is rare, and syncer avoids it by "
+        "letting only one connection checkpoint"
     )
-    advice = "a newer SQLite ends the matter"
-    if not settings.backup.enabled:
-        advice = f"switch on [backup] in the config; {advice}"
-    return [Finding("note", "sqlite", text, advice)]
+    fix = "a newer SQLite fixes it"
+    yield Finding(
+        "note", "sqlite", text, fix if settings.backup.enabled else f"switch on [backup] in the config; {fix}"
+    )
 
 
 # -- upstream ------------------------------------------------------------------------------------------
 
 
 async def check_upstream(
-    app: App, settings: Settings, without: Container[str], heard: Heard | None = None
+    app: App, settings: Settings, without: Container[str], shapes: ResponseShapes | None = None
 ) -> list[Finding]:
-    """A login and one list call per list of every account but those `without`, all at once.
+    """A login and one call per list, for every account except those in `without`, all at once.
 
-    With `heard`, whole pages are asked for, and their shapes noted there.
+    With `shapes`, full pages are requested, and their shapes recorded there.
     """
     from syncer.cli.upstream import check_account
     from syncer.clock import SystemClock
@@ -346,10 +335,9 @@ async def check_upstream(
     from syncer.store.db.connection import Database
     from syncer.sync.env import build
 
-    if heard is not None:
-        client.heard.set(heard.take)
-    whole = heard is not None
-
+    full = shapes is not None
+    if shapes is not None:
+        client.heard.set(shapes.take)
     # The clients come with a database; none of these calls needs the real one.
     with (
         tempfile.TemporaryDirectory(prefix="syncer-doctor-") as folder,
@@ -359,7 +347,7 @@ async def check_upstream(
         try:
             found = await asyncio.gather(
                 *(
-                    check_account(source, app.now, whole=whole)
+                    check_account(source, app.now, full=full)
                     for label, source in env.sources.items()
                     if label not in without
                 )

@@ -1,4 +1,4 @@
-"""Whom a command means, whether an edit may be written, and what follows from it.
+"""Which contact a command means, whether it may be edited, and what happens to the edit.
 
 The commands themselves are `contacts.py`; the writing is `store/write/edits.py`.
 """
@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from syncer.cli.common import say, telecmi_accounts
-from syncer.cli.tables import show_table
+from syncer.cli.options import telecmi_accounts
+from syncer.cli.output import say, show_table
 from syncer.core.model import FIELDS
 from syncer.errors import UsageError
 
@@ -25,13 +25,13 @@ OPTIONS = dict(
     zip(("phone", "first_name", "last_name", "email", "company", "job_title"), FIELDS, strict=True)
 )
 
-#: What upstream takes no contact without.
+#: Upstream accepts no contact without these.
 REQUIRED = ("phone_no", "first_name", "last_name")
 
 SWITCH = {column: f"--{option.replace('_', '-')}" for option, column in OPTIONS.items()}
 
 
-# -- who is meant --------------------------------------------------------------------------------------
+# -- which contact -------------------------------------------------------------------------------------
 
 
 def pick(conn: Reader, who: str, accounts: Mapping[str, TelecmiAccount]) -> dict[str, Any]:
@@ -46,8 +46,8 @@ def pick(conn: Reader, who: str, accounts: Mapping[str, TelecmiAccount]) -> dict
     if found:
         show_table(("row id", "account", "name", "deleted"), map(_brief, found), err=True)
         raise UsageError(
-            f"{len(found)} contacts may be meant: name one by its row id (id:{found[0]['id']}), "
-            "or narrow it down with --account; nothing was changed"
+            f"{len(found)} contacts match: name one by its row id (id:{found[0]['id']}), "
+            "or use --account; nothing was changed"
         )
     alike = contact_queries.list_any(conn, list(accounts), list(accounts), search=who, limit=5)
     if alike:
@@ -55,16 +55,20 @@ def pick(conn: Reader, who: str, accounts: Mapping[str, TelecmiAccount]) -> dict
         show_table(("table", "row id", "account", "name"), rows, err=True)
         raise UsageError(
             "no contact of telecmi_contacts has this phone number, contact_id or row id; "
-            "what was found beside is listed above"
+            "similar contacts are listed above"
         )
     raise UsageError(
         "no contact has this phone number, contact_id or row id: `syncer contacts list` shows all"
     )
 
 
+def full_name(row: Mapping[str, Any]) -> str:
+    """The first and last name of a TeleCMI contact."""
+    return f"{row['first_name'] or ''} {row['last_name'] or ''}".strip()
+
+
 def _brief(row: Mapping[str, Any]) -> tuple[object, ...]:
-    name = f"{row['first_name'] or ''} {row['last_name'] or ''}".strip()
-    return (row["id"], row["account"], name, "deleted" if row["deleted_at"] else None)
+    return (row["id"], row["account"], full_name(row), "deleted" if row["deleted_at"] else None)
 
 
 def adding_account(settings: Settings, word: str | None) -> TelecmiAccount:
@@ -93,8 +97,8 @@ def readable(number: str, region: str) -> str:
     return e164
 
 
-def nobody_holds(conn: Reader, account: TelecmiAccount, number: str, *, but: int | None = None) -> None:
-    """Refuse a number (E.164) that another living row of the account has."""
+def refuse_duplicate(conn: Reader, account: TelecmiAccount, number: str, *, but: int | None = None) -> None:
+    """Refuse a number (E.164) that another live row of the account has."""
     from syncer.store.read import contact_queries
 
     found = contact_queries.holders(conn, account.name, number, account.region, but=but)
@@ -106,8 +110,8 @@ def nobody_holds(conn: Reader, account: TelecmiAccount, number: str, *, but: int
         )
 
 
-def alive(conn: Reader, row: Mapping[str, Any]) -> None:
-    """Refuse to touch a tombstone, and say how it comes back."""
+def refuse_deleted(conn: Reader, row: Mapping[str, Any]) -> None:
+    """Refuse to edit a tombstone, and say how to restore the contact."""
     from syncer.store.read import status_queries
 
     if row["deleted_at"] is None:
@@ -116,28 +120,28 @@ def alive(conn: Reader, row: Mapping[str, Any]) -> None:
     for change in status_queries.list_changes(conn, contact=number):
         if change["operation"] == "delete":
             raise UsageError(
-                f"contact row {number} is deleted here, as change {change['id']} ({change['state']}): "
-                f"`syncer queue discard {change['id']}` takes that back"
+                f"contact row {number} is deleted locally, by change {change['id']} ({change['state']}): "
+                f"`syncer queue discard {change['id']}` undoes that"
             )
     raise UsageError(
-        f"contact row {number} is deleted: to bring it back, set its deleted_at in telecmi_contacts to NULL "
+        f"contact row {number} is deleted: to restore it, set its deleted_at in telecmi_contacts to NULL "
         "with any SQLite client"
     )
 
 
 def fill_in(db: Database, account: TelecmiAccount) -> None:
-    """The number was read a moment ago: `phone_e164` need not wait for the daemon."""
+    """Set `phone_e164` now instead of waiting for the daemon."""
     from syncer.store.write.contacts import fill_phones
 
     with db.write() as conn:
         fill_phones(conn, account.name, account.region)
 
 
-# -- what follows from it ------------------------------------------------------------------------------
+# -- what happens to it -------------------------------------------------------------------------------
 
 
 def say_what_follows(db: Database, settings: Settings, account: TelecmiAccount, row_id: int) -> None:
-    """Say what becomes of an edit that was written: which change it is, and what it waits for."""
+    """Say what happens to an edit that was written: which change it is, and what it waits for."""
     from syncer.cli.queue import touched_fields
     from syncer.store.read import status_queries
 
@@ -145,24 +149,24 @@ def say_what_follows(db: Database, settings: Settings, account: TelecmiAccount, 
         changes = status_queries.list_changes(conn, contact=row_id)
         touched = {change["id"]: touched_fields(conn, change, settings) for change in changes}
     if not changes:
-        say("It was never sent: upstream hears nothing of it.")
+        say("It was never sent, so nothing is sent upstream.")
     for change in changes:
         number = change["id"]
         match change["state"]:
             case "held":
                 say(
-                    f"The delete is held as change {number}: `syncer queue approve {number}` lets it go upstream,"
+                    f"The delete is held as change {number}: `syncer queue approve {number}` sends it upstream,"
                 )
-                say(f"`syncer queue discard {number}` takes it back.")
+                say(f"`syncer queue discard {number}` undoes it.")
             case "conflict":
                 say(f"Change {number} is a conflict: `syncer queue resolve {number} --keep local|remote`.")
             case "queued" if change["operation"] == "update" and not touched[number]:
-                say(f"That is what upstream has: change {number} is dropped at the next push.")
+                say(f"Upstream already has these values: change {number} is dropped at the next push.")
             case "queued" if not (account.push.enabled and account.contacts.enabled):
-                say(f"Queued as change {number}; it waits, since push is switched off for {account.label}.")
+                say(f"Queued as change {number}; it waits, because push is disabled for {account.label}.")
             case "queued":
                 say(
                     f"Queued as change {number}: it goes upstream with the next push (`syncer sync` does it now)."
                 )
             case state:
-                say(f"Change {number} of it is {state}: `syncer queue show {number}`.")
+                say(f"Change {number} is {state}: `syncer queue show {number}`.")

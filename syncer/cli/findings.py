@@ -1,11 +1,12 @@
-"""What `doctor` says: one line a finding. Finding them is left to `doctor.py` and `upstream.py`."""
+"""What `doctor` finds: one line each. `doctor.py` and `upstream.py` look for it."""
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import Literal
+from typing import Any, Literal
 
-from syncer.cli.common import say
+from syncer.cli.output import say
 
 Level = Literal["ok", "note", "warning", "problem"]
 
@@ -17,12 +18,18 @@ class Finding:
     level: Level
     about: str  #: `config`, `database`, `telecmi.main`, ...
     text: str
-    mend: str = ""  #: what to do about it
-    credentials: bool = False  #: an upstream refused the credentials
+    fix: str = ""  #: what to do about it
+    credentials: bool = False  #: a vendor refused the credentials
+
+    def as_json(self) -> dict[str, Any]:
+        """For programs."""
+        said = {"level": self.level, "about": self.about, "text": self.text}
+        return said | {"mend": self.fix, "credentials": self.credentials}
 
 
-def show(finding: Finding) -> None:
-    """One finding for people."""
-    say(f"{finding.level:<8} {finding.about}: {finding.text}")
-    if finding.mend:
-        say(f"         {finding.mend}")
+def show(findings: Iterable[Finding]) -> None:
+    """Findings for people."""
+    for one in findings:
+        say(f"{one.level:<8} {one.about}: {one.text}")
+        if one.fix:
+            say(f"         {one.fix}")

@@ -7,14 +7,16 @@ from typing import TYPE_CHECKING
 
 import click
 
-from syncer.cli.common import WORDS, App, count, emit_json, example, json_option, pass_app, say
+from syncer.cli.app import App, pass_app
+from syncer.cli.options import WORDS, example, json_option
+from syncer.cli.output import count, emit_json, say
 from syncer.errors import UsageError
 
 if TYPE_CHECKING:
     from syncer.store.db.read_only import Reader
     from syncer.store.write.forget import Found, Rows
 
-#: Rows that a person is shown before the question.
+#: Rows shown before the question.
 MOST_SHOWN = 20
 
 
@@ -26,8 +28,8 @@ MOST_SHOWN = 20
 def forget(app: App, phone: str, yes: bool, as_json: bool) -> None:
     """Remove everybody with a phone number from every table, raw rows and the log included.
 
-    They are kept out from then on, by a keyed hash of the number. Nothing is deleted upstream, and
-    backups that were taken before keep what they hold: delete those, too, where the law asks for it.
+    From then on they are kept out, by a keyed hash of the number. Nothing is deleted upstream. Older backups still
+    contain them: delete those too if the law requires it.
     """
     from syncer.core.normalise import to_e164
     from syncer.store.write import forget as removal
@@ -36,7 +38,7 @@ def forget(app: App, phone: str, yes: bool, as_json: bool) -> None:
     regions = dict.fromkeys(account.region for account in settings.accounts)
     e164 = next((found for region in regions if (found := to_e164(phone, region))), None)
     if e164 is None:
-        raise UsageError("this is no phone number that can be read: write it with its country code")
+        raise UsageError("this phone number cannot be read: write it with its country code")
     with app.writing(settings) as db:
         if not yes:
             with db.read() as conn:
@@ -44,29 +46,22 @@ def forget(app: App, phone: str, yes: bool, as_json: bool) -> None:
             click.confirm(f"Remove all of this from {settings.database.path.name}?", abort=True, err=True)
         done = removal.forget(db, e164, app.stamp(), regions=regions)
     if as_json:
-        emit_json(
-            {
-                "removed": done.rows,
-                "other_numbers": done.other_numbers,
-                "mentioned": done.mentioned,
-                "traces": done.traces,
-            }
-        )
+        others = {"other_numbers": done.other_numbers, "mentioned": done.mentioned}
+        emit_json({"removed": done.rows, **others, "traces": done.traces})
         return
-    if done.rows:
-        for table, number in sorted(done.rows.items()):
-            say(f"{table}: {count(number, 'row')} removed")
-    else:
-        say("The mirror held nobody with this number.")
+    for table, number in sorted(done.rows.items()):
+        say(f"{table}: {count(number, 'row')} removed")
+    if not done.rows:
+        say("The mirror has nobody with this number.")
     _show_other_numbers(done.other_numbers)
     for table, ids in sorted(done.mentioned.items()):
-        say(f"{_rows(table, ids)} of other people still name the number: edit them upstream")
+        say(f"{_rows(table, ids)} of other people still mention the number: edit them upstream")
     if done.traces:
         say(
-            "Free pages of the file may still hold traces, as another program was reading it, or the disk is "
-            "full: run this again when it is at rest."
+            "Free pages of the file may still contain traces, because another program was reading it or the disk "
+            "is full: run this again later."
         )
-    say("They are kept out from now on. Upstream is as it was; older backups still hold them.")
+    say("They are kept out from now on. Nothing changed upstream. Older backups still contain them.")
 
 
 def _show(conn: Reader, found: Found, e164: str) -> None:
@@ -84,11 +79,14 @@ def _show(conn: Reader, found: Found, e164: str) -> None:
 
 
 def _show_other_numbers(others: Mapping[str, Rows], *, err: bool = False) -> None:
-    """The same contacts under other numbers: these may be somebody else's by now, so a person decides."""
+    """Other numbers of the same contacts: they may belong to somebody else now, so a person decides."""
     for number, rows in others.items():
-        under = "; ".join(_rows(table, ids) for table, ids in rows.items()) or "nothing is left under it here"
+        under = (
+            "; ".join(_rows(table, ids) for table, ids in rows.items())
+            or "nothing is stored under it any more"
+        )
         say(
-            f"They also have, or had, the number {number} ({under}): `syncer forget {number}` is for that",
+            f"They also have, or had, the number {number} ({under}): `syncer forget {number}` removes it too",
             err=err,
         )
 

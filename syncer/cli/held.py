@@ -1,6 +1,6 @@
-"""`syncer held`: what a safety limit stopped in a pull, and what a person says to it.
+"""`syncer held`: what a safety limit stopped in a pull, and what a person decides about it.
 
-What a decision leads to is left to the next listing.
+The next listing carries the decision out.
 """
 
 from __future__ import annotations
@@ -10,20 +10,16 @@ from typing import Any, Literal
 
 import click
 
-from syncer.cli.common import (
+from syncer.cli.app import App, pass_app
+from syncer.cli.options import (
     LARGEST_ID,
-    App,
-    count,
-    emit_json,
     example,
-    format_option,
     json_option,
-    pass_app,
-    plain,
-    say,
-    when,
+    list_options,
+    number_argument,
+    numbers_argument,
 )
-from syncer.cli.tables import emit_list
+from syncer.cli.output import count, emit_json, emit_list, plain, say, when
 from syncer.errors import UsageError
 
 #: How many rows of a hold are shown in a list.
@@ -36,21 +32,20 @@ def held() -> None:
 
 
 @held.command("list", epilog=example("syncer held list"))
-@click.option("--all", "everything", is_flag=True, help="Those that were decided, too.")
-@format_option
-@json_option
+@click.option("--all", "everything", is_flag=True, help="Also decided ones.")
+@list_options
 @pass_app
-def list_(app: App, everything: bool, form: str | None, as_json: bool) -> None:
+def list_(app: App, everything: bool, form: str | None) -> None:
     """What is held now, with some of the rows."""
     from syncer.store.db import columns
     from syncer.store.read import status_queries
 
     settings = app.settings()
-    with app.reading(settings) as db, db.read() as conn:
+    with app.query(settings) as conn:
         holds = status_queries.list_holds(conn, decided=everything)
         rows = {hold["id"]: status_queries.hold_rows(conn, hold["id"], EXAMPLES) for hold in holds}
-    if form or as_json:
-        emit_list(holds, columns.COLUMNS["held"], form or "json")
+    if form:
+        emit_list(holds, columns.COLUMNS["held"], form)
         return
     if not holds:
         say("Nothing is held.")
@@ -60,15 +55,15 @@ def list_(app: App, everything: bool, form: str | None, as_json: bool) -> None:
 
 
 @held.command(epilog=example("syncer held show 3"))
-@click.argument("number", type=int)
+@number_argument
 @json_option
 @pass_app
 def show(app: App, number: int, as_json: bool) -> None:
-    """One of them, with all of its rows."""
+    """One hold, with all of its rows."""
     from syncer.store.read import status_queries
 
     settings = app.settings()
-    with app.reading(settings) as db, db.read() as conn:
+    with app.query(settings) as conn:
         holds = status_queries.list_holds(conn, number=number) if 0 < number <= LARGEST_ID else []
         if not holds:
             raise UsageError(_unknown(number))
@@ -80,15 +75,15 @@ def show(app: App, number: int, as_json: bool) -> None:
 
 
 @held.command(epilog=example("syncer held approve 3"))
-@click.argument("numbers", metavar="N...", nargs=-1, required=True, type=int)
+@numbers_argument
 @pass_app
 def approve(app: App, numbers: tuple[int, ...]) -> None:
-    """Let exactly the listed rows go, at the next listing that still shows them so."""
+    """Remove (or blank) exactly the listed rows, at the next listing that still shows the same."""
     _decide(app, numbers, "approved")
 
 
 @held.command(epilog=example("syncer held reject 3"))
-@click.argument("numbers", metavar="N...", nargs=-1, required=True, type=int)
+@numbers_argument
 @pass_app
 def reject(app: App, numbers: tuple[int, ...]) -> None:
     """Keep the listed rows as they are."""
@@ -101,8 +96,8 @@ def _decide(app: App, numbers: Sequence[int], decision: Literal["approved", "rej
 
     settings = app.settings()
     said = {
-        "approved": "goes at the next listing that still shows it so (`syncer sync`)",
-        "rejected": "stays as it is here",
+        "approved": "goes at the next listing that still shows the same (`syncer sync`)",
+        "rejected": "stays as it is",
     }
     with app.deciding(settings) as db:
         for number in numbers:
@@ -114,7 +109,7 @@ def _decide(app: App, numbers: Sequence[int], decision: Literal["approved", "rej
             if before == "":
                 raise UsageError(_unknown(number))
             if before is not None:
-                raise UsageError(f"number {number} is {before} already; a decision stands")
+                raise UsageError(f"number {number} is {before} already, and that is final")
             rows = count(hold[0]["rows"], "row")
             say(f"Held {number} is {decision}: what it lists ({rows}) {said[decision]}.")
 

@@ -1,4 +1,4 @@
-"""`syncer log`: the feed of everything that the mirror saw change, for people and for programs."""
+"""`syncer log`: every change that the mirror saw, for people and for programs."""
 
 from __future__ import annotations
 
@@ -8,40 +8,42 @@ from typing import TYPE_CHECKING
 
 import click
 
-from syncer.cli.common import App, count, example, json_option, local, pass_app, say, to_json
+from syncer.cli.app import App, pass_app
+from syncer.cli.options import example, json_option
+from syncer.cli.output import count, local, say, to_json
 
 if TYPE_CHECKING:
     from syncer.store.read.feed import Entry
 
-#: Seconds between two looks of `--follow`, and entries taken at once.
+#: Seconds between two polls of `--follow`, and entries read at once.
 STEP = 0.5
 BATCH = 1000
 
-#: Entries shown when nobody says from where.
+#: Entries shown without --after.
 LATEST = 20
 
 
 @click.command(epilog=example("syncer log", "syncer log --follow --json --after 1200"))
 @click.option("--after", metavar="SEQ", type=click.IntRange(min=0), help="Only entries after this number.")
-@click.option("--limit", metavar="N", type=click.IntRange(min=1), help="At most so many.")
-@click.option("--follow", is_flag=True, help="Go on with new entries until ctrl-c.")
+@click.option("--limit", metavar="N", type=click.IntRange(min=1), help="At most N.")
+@click.option("--follow", is_flag=True, help="Print new entries until ctrl-c.")
 @json_option
 @pass_app
 def log(app: App, after: int | None, limit: int | None, follow: bool, as_json: bool) -> None:
     """What changed, from either side, in order; the newest entries, or those --after a number.
 
-    With --json an object a line, with the column names of change_log: remember the last `seq`, and
-    go on from it.
+    With --json one object per line, with the column names of change_log. Remember the last `seq`, and continue
+    after it.
     """
     from syncer.store.read import feed
 
     settings = app.settings()
     if not settings.database.path.exists() and not follow:
-        say("There is no database yet: `syncer sync` makes it.", err=True)
+        say("There is no database yet: `syncer sync` creates it.", err=True)
         return
     if follow:
         with app.writing(settings):
-            pass  # makes it, where there is none yet
+            pass  # creates it if there is none yet
     with app.reading(settings) as db:
         at = after
         if at is None:
@@ -50,7 +52,7 @@ def log(app: App, after: int | None, limit: int | None, follow: bool, as_json: b
                 older = feed.number(conn, upto=at)
         else:
             with db.read() as conn:
-                _tell_missing(at, feed.first_seq(conn))
+                _warn_of_missing(at, feed.first_seq(conn))
             older = 0
         if older and not as_json:
             say(
@@ -81,12 +83,12 @@ def log(app: App, after: int | None, limit: int | None, follow: bool, as_json: b
             seen = version
 
 
-def _tell_missing(after: int, first: int | None) -> None:
-    """Whoever goes on from a number that is older than the log has missed what lay between."""
+def _warn_of_missing(after: int, first: int | None) -> None:
+    """A reader that continues from before the start of the log has missed entries."""
     if first is not None and after + 1 < first:
         say(
             f"syncer: entries {after + 1} to {first - 1} are no longer there (`retention.log`, or a forgotten "
-            "person): read the tables anew, then go on from here",
+            "person): read the tables again, then continue from here",
             err=True,
         )
 
@@ -95,7 +97,7 @@ def _show(entry: Entry, as_json: bool) -> None:
     if as_json:
         click.echo(to_json(asdict(entry)))
         return
-    who = "upstream" if entry.origin == "upstream" else "here"
+    who = "upstream" if entry.origin == "upstream" else "local"
     what = {"insert": "added", "delete": "removed"}.get(entry.kind)
     if what is None:
         what = f"{entry.field}: {_quoted(entry.old)} -> {_quoted(entry.new)}"

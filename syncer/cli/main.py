@@ -1,6 +1,6 @@
 """The command `syncer`: finds the subcommand, and turns every error into one sentence and an exit code.
 
-What a subcommand does is left to the module of its group, which is imported only when it is asked for.
+The module of a subcommand is imported only when it is called.
 """
 
 from __future__ import annotations
@@ -15,7 +15,8 @@ from typing import Any, Final, NoReturn
 import click
 
 from syncer import __version__, files
-from syncer.cli.common import FILE, App, example
+from syncer.cli.app import App
+from syncer.cli.options import FILE, example
 from syncer.errors import (
     AuthError,
     ConfigError,
@@ -32,36 +33,39 @@ INTERRUPTED, READER_GONE = 130, 141
 #: What `--log-level` takes; the same as `syncer.logs.LEVELS`, which takes longer to import.
 LEVELS: Final = ("debug", "info", "warning", "error")
 
-#: Name -> where it is, and what it does: so that help and completion import none of them.
+#: Name -> where it is, and what it does, so that help and completion import nothing.
 COMMANDS: Final = {
     "init": ("syncer.cli.setup:init", "Write a commented config to start from."),
-    "config": ("syncer.cli.config:config", "The config: check it, show it. No vendor is called."),
-    "doctor": ("syncer.cli.doctor:doctor", "Check config, credentials, database, clock and upstream."),
-    "sync": ("syncer.cli.sync:sync", "One pass now: all jobs, or the named ones."),
-    "run": ("syncer.cli.sync:run", "The daemon: all jobs on their schedule, until SIGTERM."),
-    "status": ("syncer.cli.status:status", "How fresh every job is, and what waits."),
-    "contacts": ("syncer.cli.contacts:contacts", "Look at and edit the contacts of the mirror."),
-    "voicemails": ("syncer.cli.voicemails:voicemails", "Look at voicemails, with the callers' names."),
+    "config": ("syncer.cli.config:config", "Check or show the config. Calls no vendor."),
+    "doctor": (
+        "syncer.cli.doctor:doctor",
+        "Check config, credentials, database, clock and vendor responses.",
+    ),
+    "sync": ("syncer.cli.sync:sync", "Make one pass now, of all jobs or the named ones."),
+    "run": ("syncer.cli.sync:run", "Run the daemon: all jobs on schedule, until SIGTERM."),
+    "status": ("syncer.cli.status:status", "Show how fresh every job is, and what waits."),
+    "contacts": ("syncer.cli.contacts:contacts", "List, show and edit the contacts of the mirror."),
+    "voicemails": ("syncer.cli.voicemails:voicemails", "List voicemails, with the callers' names."),
     "queue": ("syncer.cli.queue:queue", "The change queue: what goes upstream, and what waits for you."),
     "held": ("syncer.cli.held:held", "What a safety limit stopped in a pull."),
-    "verify": ("syncer.cli.verify:verify", "Hold the mirror against upstream, row by row."),
-    "log": ("syncer.cli.log:log", "What changed, from either side, in order."),
+    "verify": ("syncer.cli.verify:verify", "Compare the mirror with upstream, row by row."),
+    "log": ("syncer.cli.log:log", "Show what changed, from either side, in order."),
     "forget": ("syncer.cli.forget:forget", "Remove a person from every table, and keep them out."),
     "db": ("syncer.cli.db:db", "The database: upgrade, check, backup, restore, adopt, rename-account."),
-    "sandbox": ("syncer.cli.sandbox:sandbox", "A stand-in for both vendors on loopback."),
-    "demo": ("syncer.cli.demo:demo", "The whole job against the sandbox, narrated."),
+    "sandbox": ("syncer.cli.sandbox:sandbox", "Run a sandbox of both vendors on loopback."),
+    "demo": ("syncer.cli.demo:demo", "Show the whole program against the sandbox."),
 }
 
 
 class ReaderGoneError(Exception):
-    """Whoever read our output has stopped reading."""
+    """The reader of our output has gone away."""
 
 
 class LazyGroup(click.Group):
     """A group whose subcommands are imported when they are called."""
 
     def list_commands(self, ctx: click.Context) -> list[str]:  # noqa: ARG002 - click's signature
-        """The names, in the order in which a person needs them."""
+        """The names, in the order that a person needs them."""
         return list(COMMANDS)
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:  # noqa: ARG002 - likewise
@@ -76,7 +80,7 @@ class LazyGroup(click.Group):
     def resolve_command(
         self, ctx: click.Context, args: list[str]
     ) -> tuple[str | None, click.Command | None, list[str]]:
-        """The subcommand, or a refusal that names those that look alike."""
+        """The subcommand, or an error that names similar ones."""
         if args and args[0] not in COMMANDS and not args[0].startswith("-"):
             raise click.exceptions.NoSuchCommand(args[0], possibilities=list(COMMANDS), ctx=ctx)
         return super().resolve_command(ctx, args)
@@ -87,7 +91,7 @@ class LazyGroup(click.Group):
             formatter.write_dl([(name, text) for name, (_, text) in COMMANDS.items()])
 
     def invoke(self, ctx: click.Context) -> Any:
-        """Run it; click itself would make a failure of a reader that went away."""
+        """Run it; click itself would treat a closed pipe as a failure."""
         try:
             return super().invoke(ctx)
         except BrokenPipeError as error:
@@ -113,7 +117,7 @@ class LazyGroup(click.Group):
 @click.version_option(__version__, message="syncer %(version)s")
 @click.pass_obj
 def cli(app: App, config: Path | None, log_level: str | None) -> None:
-    """A local mirror of TeleCMI and Smartflo in SQLite, kept in step both ways."""
+    """Keeps TeleCMI and Smartflo contacts and voicemails in SQLite, in sync both ways."""
     app.config = config
     app.log_level = log_level.lower() if log_level else None
 
@@ -132,7 +136,7 @@ def exit_code(error: SyncerError) -> int:
 
 
 def run(args: list[str] | None = None) -> int:
-    """Run one command line; the exit code. Never raises, whatever was typed and whatever breaks."""
+    """Run one command line and return its exit code. Never raises."""
     app = App()
     try:
         _open_standard_streams()
@@ -148,7 +152,7 @@ def run(args: list[str] | None = None) -> int:
     except (click.Abort, KeyboardInterrupt):
         return INTERRUPTED
     except (ReaderGoneError, BrokenPipeError):
-        # What is still buffered would fail once more when Python exits.
+        # What is still buffered would fail again when Python exits.
         os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
         return READER_GONE
     except ConfigError as error:
@@ -169,13 +173,13 @@ def run(args: list[str] | None = None) -> int:
         else:
             _bug(app, error)
         return FAILED
-    except Exception as error:  # noqa: BLE001 - the end of the program: told as what it is, a bug
+    except Exception as error:  # noqa: BLE001 - the end of the program: reported as a bug
         _bug(app, error)
         return FAILED
 
 
 def _open_standard_streams() -> None:
-    """Where a parent closed stdout, the database must not be opened in its place and printed into."""
+    """If a parent closed stdout, the database must not get its descriptor and be printed into."""
     for number in (0, 1, 2):
         try:
             os.fstat(number)
@@ -192,7 +196,7 @@ def _complain(text: str) -> None:
 
 
 def _bug(app: App, error: Exception) -> None:
-    """Say that it is our fault, where, and nothing of what was being worked on."""
+    """Report a bug and its place, and none of the data."""
     import traceback
 
     frames = traceback.extract_tb(error.__traceback__)

@@ -1,6 +1,6 @@
-"""`syncer queue`: the changes on their way upstream, in plain words, and what a person says to them.
+"""`syncer queue`: the changes on their way upstream, and what a person decides about them.
 
-What a decision means is left to `store/write/decisions.py`, the sending to the push.
+`store/write/decisions.py` carries decisions out; the push sends.
 """
 
 from __future__ import annotations
@@ -12,24 +12,30 @@ from typing import TYPE_CHECKING, Any, Literal, assert_never
 
 import click
 
-from syncer.cli.common import (
+from syncer.cli.app import App, pass_app
+from syncer.cli.options import (
     LARGEST_ID,
-    App,
     account_option,
-    emit_json,
     example,
-    format_option,
     json_option,
     limit_option,
-    pass_app,
-    plain,
+    list_options,
+    number_argument,
+    numbers_argument,
     region_of,
-    say,
-    shown,
     telecmi_accounts,
+)
+from syncer.cli.output import (
+    emit_json,
+    emit_list,
+    plain,
+    say,
+    say_sentence,
+    show_record,
+    show_table,
+    shown,
     when,
 )
-from syncer.cli.tables import emit_list, show_fields, show_table
 from syncer.core.model import FIELDS, State
 from syncer.errors import UsageError
 
@@ -38,7 +44,8 @@ if TYPE_CHECKING:
     from syncer.store.db.connection import Connection
     from syncer.store.db.read_only import Reader
 
-numbers_argument = click.argument("numbers", metavar="N...", nargs=-1, required=True, type=int)
+#: What `queue show` prints of a change, next to its fields.
+DETAILS = ("account", "attempts", "created_at", "sent_at", "next_attempt_at", "settled_at", "last_error")
 
 
 @click.group()
@@ -47,48 +54,45 @@ def queue() -> None:
 
 
 @queue.command("list", epilog=example("syncer queue list", "syncer queue list --all --limit 20"))
-@click.option("--all", "everything", is_flag=True, help="Settled ones, too.")
+@click.option("--all", "everything", is_flag=True, help="Also settled ones.")
 @account_option
 @limit_option
-@format_option
-@json_option
+@list_options
 @pass_app
-def list_(
-    app: App, everything: bool, account: str | None, limit: int | None, form: str | None, as_json: bool
-) -> None:
-    """What each change is, why it waits, and what to do. Open changes only, unless --all is given."""
+def list_(app: App, everything: bool, account: str | None, limit: int | None, form: str | None) -> None:
+    """What each change is, why it waits, and what to do. Only open changes, unless --all is given."""
     from syncer.store.read import status_queries
 
     settings = app.settings()
     names = list(telecmi_accounts(settings, account)) if account else None
-    with app.reading(settings) as db, db.read() as conn:
+    with app.query(settings) as conn:
         changes = status_queries.list_changes(conn, names, settled=everything, limit=limit)
         touched = {change["id"]: touched_fields(conn, change, settings) for change in changes}
-    if form or as_json:
-        emit_list(changes, status_queries.QUEUE_COLUMNS, form or "json")
+    if form:
+        emit_list(changes, status_queries.QUEUE_COLUMNS, form)
         return
     if not changes:
         say("The queue is empty." if everything else "No change is open: upstream has everything.")
     known = {account.name for account in settings.telecmi}
     for change in changes:
-        tell_change(change, touched[change["id"]], app.now(), known)
+        show_change(change, touched[change["id"]], app.now(), known)
     if len(changes) < changes.total:
-        say(f"The newest {shown(changes, 'change')}; the others without --limit.")
+        say(f"The newest {shown(changes, 'change')}; without --limit you see all.")
 
 
 @queue.command(epilog=example("syncer queue show 7"))
-@click.argument("number", metavar="N", type=int)
+@number_argument
 @json_option
 @pass_app
 def show(app: App, number: int, as_json: bool) -> None:
-    """One change: its fields here and upstream; of a conflict all three sides."""
+    """One change: its local and upstream values. Of a conflict, all three sides."""
     from syncer.store.read import contact_queries, status_queries
 
     settings = app.settings()
-    with app.reading(settings) as db, db.read() as conn:
-        change = status_queries.load_change(conn, number) if 0 < number <= LARGEST_ID else None
+    with app.query(settings) as conn:
+        change = status_queries.load_change(conn, require_number(number))
         if change is None:
-            raise UsageError(f"there is no change {number}: `syncer queue list --all` shows them")
+            raise unknown_change(number)
         contact = contact_queries.load_contact(conn, change["contact_row"])
         theirs = contact_queries.upstream_values(conn, change["contact_row"]) or {}
         theirs = {**theirs, **status_queries.upstream_in_conflict(conn, change["contact_row"])}
@@ -98,39 +102,27 @@ def show(app: App, number: int, as_json: bool) -> None:
         emit_json(status_queries.queue_columns(change) | {"contact": contact, "sides": sides})
         return
     now = app.now()
-    tell_change(change, touched, now, {account.name for account in settings.telecmi})
+    show_change(change, touched, now, {account.name for account in settings.telecmi})
     say()
-    show_fields(
-        (name, when(change[name], now) if name.endswith("_at") else change[name])
-        for name in (
-            "account",
-            "attempts",
-            "created_at",
-            "sent_at",
-            "next_attempt_at",
-            "settled_at",
-            "last_error",
-        )
-        if change[name] is not None
-    )
+    show_record(change, [name for name in DETAILS if change[name] is not None], now)
     say()
     if sides:
         rows = [(name, side["base"], side["local"], side["remote"]) for name, side in sides.items()]
-        show_table(("field", "agreed on before", "here (local)", "upstream (remote)"), rows)
+        show_table(("field", "base (last agreed)", "local", "upstream (remote)"), rows)
     elif contact is not None:
         sent = json.loads(change["fields"]) if change["fields"] else {}
         values = [(name, theirs.get(name), contact[name], sent.get(name)) for name in FIELDS]
-        show_table(("field", "upstream, last seen", "here", "sent"), values)
+        show_table(("field", "upstream, last seen", "local", "sent"), values)
 
 
 @queue.command(epilog=example("syncer queue approve 7"))
 @numbers_argument
 @pass_app
 def approve(app: App, numbers: tuple[int, ...]) -> None:
-    """Let held deletes go upstream."""
+    """Send held deletes upstream."""
     from syncer.store.write import decisions
 
-    _settle(app, numbers, lambda conn, number, _: decisions.approve(conn, number, app.stamp()))
+    _decide(app, numbers, lambda conn, number, _: decisions.approve(conn, number, app.stamp()))
 
 
 @queue.command(epilog=example("syncer queue retry 7"))
@@ -140,17 +132,17 @@ def retry(app: App, numbers: tuple[int, ...]) -> None:
     """Try rejected or waiting changes again, now."""
     from syncer.store.write import decisions
 
-    _settle(app, numbers, lambda conn, number, _: decisions.retry(conn, number, app.stamp()))
+    _decide(app, numbers, lambda conn, number, _: decisions.retry(conn, number, app.stamp()))
 
 
 @queue.command(epilog=example("syncer queue discard 7"))
 @numbers_argument
 @pass_app
 def discard(app: App, numbers: tuple[int, ...]) -> None:
-    """Give changes up: the contacts show upstream's values again."""
+    """Give changes up: the contacts show the upstream values again."""
     from syncer.store.write import decisions
 
-    _settle(app, numbers, lambda conn, number, region: decisions.discard(conn, number, app.stamp(), region))
+    _decide(app, numbers, lambda conn, number, region: decisions.discard(conn, number, app.stamp(), region))
 
 
 @queue.command(epilog=example("syncer queue resolve 7 --keep local"))
@@ -159,35 +151,44 @@ def discard(app: App, numbers: tuple[int, ...]) -> None:
     "--keep",
     required=True,
     type=click.Choice(["local", "remote"]),
-    help="local: what stands here goes upstream. remote: what upstream has is taken over.",
+    help="local: the local value goes upstream. remote: the upstream value replaces it.",
 )
 @pass_app
 def resolve(app: App, numbers: tuple[int, ...], keep: Literal["local", "remote"]) -> None:
     """Settle conflicts, by the values that `queue show` shows."""
     from syncer.store.write import decisions
 
-    _settle(
+    _decide(
         app, numbers, lambda conn, number, region: decisions.resolve(conn, number, keep, app.stamp(), region)
     )
 
 
-def _settle(app: App, numbers: Sequence[int], decide: Callable[[Connection, int, str], str]) -> None:
-    """Carry out one decision a number, each in a transaction of its own; the first refusal ends it."""
+def _decide(app: App, numbers: Sequence[int], decision: Callable[[Connection, int, str], str]) -> None:
+    """Carry out a decision for each number, in its own transaction; the first refusal ends it."""
     from syncer.store.read import status_queries
 
     settings = app.settings()
     with app.deciding(settings) as db:
         for number in numbers:
-            if not 0 < number <= LARGEST_ID:
-                raise UsageError(f"there is no change {number}: `syncer queue list --all` shows them")
             with db.write() as conn:
-                change = status_queries.load_change(conn, number)
-                account = change["account"] if change else ""
-                sentence = decide(conn, number, region_of(settings, account))
-            say(f"{sentence[:1].upper()}{sentence[1:]}.")
+                change = status_queries.load_change(conn, require_number(number))
+                result = decision(conn, number, region_of(settings, change["account"] if change else ""))
+            say_sentence(result)
 
 
-# -- in plain words ------------------------------------------------------------------------------------
+def require_number(number: int) -> int:
+    """The number of a change, if SQLite can hold it."""
+    if not 0 < number <= LARGEST_ID:
+        raise unknown_change(number)
+    return number
+
+
+def unknown_change(number: int) -> UsageError:
+    """There is no such change."""
+    return UsageError(f"there is no change {number}: `syncer queue list --all` shows them")
+
+
+# -- for people ---------------------------------------------------------------------------------------
 
 
 def touched_fields(conn: Reader, change: dict[str, Any], settings: Settings) -> list[str]:
@@ -208,10 +209,10 @@ def touched_fields(conn: Reader, change: dict[str, Any], settings: Settings) -> 
     return list(dirty_fields(Fields.of(base), Fields.of(contact), region))
 
 
-def tell_change(
+def show_change(
     change: dict[str, Any], touched: Sequence[str], now: datetime, known: Collection[str]
 ) -> None:
-    """A change for people: what it is, why it stands where it stands, what to do."""
+    """A change for people: what it is, why it is in this state, what to do."""
     name = f" ({plain(change['contact_name'])})" if change["contact_name"] else ""
     fields = f" of {', '.join(touched)}" if touched and change["operation"] == "update" else ""
     say(
@@ -229,42 +230,42 @@ def tell_change(
 
 
 def explain(change: dict[str, Any], now: datetime) -> tuple[str, str]:
-    """Why a change stands where it stands, and what a person can do; '' when there is nothing to do."""
+    """Why a change is in its state, and what a person can do; '' when there is nothing to do."""
     number, error = change["id"], change["last_error"]
     state = State(change["state"])
     later = change["next_attempt_at"]
     match state:
         case State.QUEUED if later and error:
-            return f"It waits for another try, {when(later, now)}: {error}", "`syncer sync` tries it now."
+            return f"It is tried again {when(later, now)}: {error}", "`syncer sync` tries it now."
         case State.QUEUED:
             return f"It goes upstream with the next push.{f' {error}' if error else ''}", ""
         case State.SENDING:
-            return "It is being sent, or was when the program stopped; then the next push finds out.", ""
+            return "It is being sent, or was when the program stopped; the next push looks it up.", ""
         case State.UNKNOWN:
             return (
-                f"It was sent, and no usable answer came{f' ({error})' if error else ''}: "
-                "the next push looks whether upstream has it.",
+                f"It was sent, but no usable answer came{f' ({error})' if error else ''}: "
+                "the next push checks whether upstream has it.",
                 "",
             )
         case State.REJECTED:
             return (
-                f"{'Upstream did not take it' if change['sent_at'] else 'It was not sent'}: "
+                f"{'Upstream refused it' if change['sent_at'] else 'It was not sent'}: "
                 f"{error or 'no reason was given'}",
-                f"The contact stays; `syncer queue discard {number}` puts this away."
+                f"The contact stays; `syncer queue discard {number}` closes this change."
                 if change["operation"] == "delete"
-                else f"Mend the contact (`syncer contacts edit {change['contact_row']} ...`), or "
+                else f"Correct the contact (`syncer contacts edit {change['contact_row']} ...`), or "
                 f"`syncer queue retry {number}`, or `syncer queue discard {number}`.",
             )
         case State.CONFLICT:
+            why = error or "both sides changed the same field"
             return (
-                f"{(error or 'both sides changed the same field')[:1].upper()}"
-                f"{(error or 'both sides changed the same field')[1:]}.",
+                f"{why[:1].upper()}{why[1:]}.",
                 f"See `syncer queue show {number}`, then `syncer queue resolve {number} --keep local|remote`.",
             )
         case State.HELD:
             return (
                 f"A delete waits for you{f': {error}' if error else '.'}",
-                f"`syncer queue approve {number}` lets it go, `syncer queue discard {number}` takes it back.",
+                f"`syncer queue approve {number}` sends it, `syncer queue discard {number}` undoes it.",
             )
         case State.DONE:
             return f"Upstream shows it, settled {when(change['settled_at'], now)}.", ""

@@ -1,7 +1,6 @@
-"""`doctor --report`: a file for a maintainer, about the machine, the mirror and the vendors' answers.
+"""`doctor --report`: a file for a maintainer, about the machine, the mirror and the vendors' responses.
 
-No value of an answer, no name, number, address, path or secret goes into it: counts, kinds and our own
-sentences only. What is wrong, and the mend, are left to `doctor`.
+It contains counts, kinds and our own messages, and no value of a response, no name, number, address, path or secret.
 """
 
 from __future__ import annotations
@@ -18,8 +17,8 @@ from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
 from syncer import __version__
-from syncer.cli.common import seconds_since, span
 from syncer.cli.findings import Finding
+from syncer.cli.output import seconds_since, span
 from syncer.core.cursor import parse
 from syncer.core.shapes import Line, Shape, compare
 from syncer.errors import StoreError
@@ -31,20 +30,20 @@ if TYPE_CHECKING:
     from syncer.config import Account, Settings
     from syncer.store.db.connection import Connection
 
-#: Whatever of a path a sentence may hold.
+#: A path in a message.
 _PATH = re.compile(r"(?<![\w:/])~?(?:/[^\s,;:()'\"]+)+/?")
 _URL = re.compile(r"https?://[^\s,;()'\"]+")
 
 HEAD = """\
 syncer's report for a maintainer
-It tells what kind of values the vendors send, and none of the values. Accounts are numbered, paths and addresses
-left out. Please read it before you send it.
+It shows what kinds of values the vendors send, and none of the values. Accounts are numbered; paths and addresses
+are left out. Please read it before you send it.
 """
 
 
 @dataclass(slots=True)
-class Heard:
-    """The answers that came in while `doctor` asked, by source and call: their shapes alone."""
+class ResponseShapes:
+    """The shapes of the responses to `doctor`, by source and call."""
 
     shapes: dict[tuple[str, str], Shape] = field(default_factory=dict)
     ended: dict[tuple[str, str], Counter[str]] = field(default_factory=dict)
@@ -64,16 +63,22 @@ class Heard:
         self.ended.setdefault(key, Counter())[how + ("" if answer.server_date else ", no Date")] += 1
 
 
-def write(handle: int, settings: Settings, findings: Sequence[Finding], heard: Heard, stamp: str) -> None:
+def write(
+    handle: int, settings: Settings, findings: Sequence[Finding], shapes: ResponseShapes, stamp: str
+) -> None:
     """Write all of it."""
     hide = _hider(settings)
     with os.fdopen(handle, "w", encoding="utf-8") as file:
-        for line in (*HEAD.splitlines(), "", *_lines(settings, findings, heard, stamp, hide)):
+        for line in (*HEAD.splitlines(), "", *_lines(settings, findings, shapes, stamp, hide)):
             file.write(line.rstrip() + "\n")
 
 
 def _lines(
-    settings: Settings, findings: Sequence[Finding], heard: Heard, stamp: str, hide: Callable[[str], str]
+    settings: Settings,
+    findings: Sequence[Finding],
+    shapes: ResponseShapes,
+    stamp: str,
+    hide: Callable[[str], str],
 ) -> Iterator[str]:
     yield from _machine(stamp)
     yield from _accounts(settings)
@@ -82,24 +87,24 @@ def _lines(
     for one in findings:
         yield f"{one.level:<8} {hide(one.about)}: {hide(one.text)}"
     yield ""
-    for (source, call), ended in sorted(heard.ended.items()):
+    for (source, call), ended in sorted(shapes.ended.items()):
         answers = "; ".join(f"{how} (x{number})" for how, number in ended.most_common())
         yield f"== {hide(source)}, {call}: {answers}"
-        shape = heard.shapes.get((source, call))
+        shape = shapes.shapes.get((source, call))
         if shape is not None:
-            yield from (_told(line) for line in compare(shape, PROMISES.get(call, {"": "object"})))
+            yield from (_compared(line) for line in compare(shape, PROMISES.get(call, {"": "object"})))
         yield ""
 
 
-def _told(line: Line) -> str:
+def _compared(line: Line) -> str:
     mark = " " if line.verdict == "as documented" else "!"
     seen = ", ".join(f"{kind} (x{number})" for kind, number in line.seen)
-    told = [seen or "never there", f"absent in {line.absent}" if line.absent and seen else ""]
+    parts = [seen or "never there", f"absent in {line.absent}" if line.absent and seen else ""]
     promised = line.promised.removeprefix("?") or "nothing"
     if line.promised.startswith("?"):
         promised += ", or absent"
     verdict = line.verdict if line.verdict == "as documented" else f"{line.verdict.upper()} ({promised})"
-    return f"{mark} {line.place or '(the answer)':<38} {'; '.join(filter(None, told))}  -- {verdict}"
+    return f"{mark} {line.place or '(the answer)':<38} {'; '.join(filter(None, parts))}  -- {verdict}"
 
 
 def _machine(stamp: str) -> Iterator[str]:
@@ -160,7 +165,7 @@ def _database(settings: Settings, stamp: str, hide: Callable[[str], str]) -> Ite
 def _figures(
     conn: Connection, path: Path, settings: Settings, stamp: str, hide: Callable[[str], str]
 ) -> Iterator[str]:
-    """The mirror in numbers, and each job's last run with our own sentence about it."""
+    """The mirror in numbers, and each job's last run with its message."""
     from syncer.store.db import migrations
     from syncer.store.read import metric_queries, status_queries
 
@@ -201,7 +206,7 @@ def _numbered(settings: Settings) -> Mapping[str, str]:
 
 
 def _hider(settings: Settings) -> Callable[[str], str]:
-    """Takes out of our own sentences what tells who this is: paths, addresses, names of accounts."""
+    """Removes from our own messages what identifies people: paths, addresses, names of accounts."""
     words = dict(_numbered(settings))
     for account in settings.accounts:
         words[account.base_url] = "(address)"

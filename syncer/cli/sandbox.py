@@ -1,16 +1,14 @@
-"""`syncer sandbox`: serves a stand-in for both vendors, and prints a config for it.
-
-What it answers is left to `syncer.sandbox`; the demo starts one of its own.
-"""
+"""`syncer sandbox`: serves a sandbox of both vendors, and prints a config for it."""
 
 from __future__ import annotations
 
 import click
 
-from syncer.cli.common import example, say
+from syncer.cli.options import example
+from syncer.cli.output import say
 from syncer.errors import UsageError
 
-#: A config for a sandbox at that address. The credentials are the sandbox's own, and good nowhere else.
+#: A config for a sandbox at that address. The credentials are valid only there.
 CONFIG = """\
 [database]
 url = "sqlite:///sandbox.db"
@@ -42,10 +40,10 @@ counted = click.IntRange(min=0)
 @click.option("--user-contacts", type=counted, default=40, show_default=True, help="In the user's own list.")
 @click.option("--seed", type=int, default=7, show_default=True, help="Another one invents other people.")
 def sandbox(port: int, contacts: int, voicemails: int, smartflo: int, user_contacts: int, seed: int) -> None:
-    """A stand-in for TeleCMI and Smartflo on 127.0.0.1, until ctrl-c.
+    """A sandbox of TeleCMI and Smartflo on 127.0.0.1, until ctrl-c.
 
-    Prints a config to stdout, and its address to stderr. Its people are invented. What it holds and was
-    asked can be seen, and its faults switched, under the path /_sandbox/: see docs/sandbox.md.
+    Prints a config to stdout, and its address to stderr. Its people are invented. The path /_sandbox/ shows its
+    state and requests, and controls its faults: see docs/sandbox.md.
     """
     from syncer.sandbox import World, serve
 

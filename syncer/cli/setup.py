@@ -1,4 +1,4 @@
-"""`syncer init`: a config to start from. Whether it works is left to `doctor`."""
+"""`syncer init`: a config to start from."""
 
 from __future__ import annotations
 
@@ -7,7 +7,9 @@ from pathlib import Path
 
 import click
 
-from syncer.cli.common import FILE, App, example, new_file, pass_app, say
+from syncer.cli.app import App, new_file, pass_app
+from syncer.cli.options import FILE, example
+from syncer.cli.output import say
 
 
 @click.command(epilog=example("syncer init", "syncer init /etc/syncer/config.toml"))
@@ -16,7 +18,7 @@ from syncer.cli.common import FILE, App, example, new_file, pass_app, say
 def init(app: App, path: Path | None) -> None:
     """Write a commented config, never over an existing file.
 
-    Without PATH it goes to --config, else to ./syncer.toml. Nobody else may read it (mode 0600).
+    Without PATH it goes to --config, else to ./syncer.toml. Only its owner can read it (mode 0600).
     """
     from syncer.config import example_text
 

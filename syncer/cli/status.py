@@ -1,54 +1,47 @@
 """`syncer status`: how fresh every job is, what waits, and whether requirements hold.
 
-Read from the database alone, so that it tells the truth about a daemon that died.
+It reads only the database, so it is correct even if the daemon died.
 """
 
 from __future__ import annotations
 
 import re
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
 import click
 
-from syncer.cli import proof
-from syncer.cli.common import (
-    WORDS,
-    App,
-    count,
-    emit_json,
-    example,
-    json_option,
-    pass_app,
-    say,
-    say_folded,
-    span,
-    when,
-)
-from syncer.cli.tables import show_table
+from syncer.cli import evidence
+from syncer.cli.app import App, pass_app
+from syncer.cli.options import WORDS, example, json_option
+from syncer.cli.output import count, emit_json, say, say_folded, show_table, span, when
 
 if TYPE_CHECKING:
     from syncer.config import Settings
-    from syncer.store.db.read_only import Reader
-    from syncer.store.read.coverage import Facts
-    from syncer.store.write.accounts import Stray
     from syncer.sync.registry import JobSpec
 
-#: Seconds between two pictures of `--watch`.
+#: Seconds between two refreshes of `--watch`.
 STEP = 2.0
 
-#: How the daemon signs its lock: its process and its start.
+#: What the daemon writes into its lock: its process and when it started.
 _SIGNED = re.compile(r"process (\d+), since (\S+) (\S+) UTC")
+
+#: The states in which a change waits for a person -> the commands that settle it.
+WAITING = {
+    "conflict": "`syncer queue resolve N --keep local|remote`",
+    "rejected": "`syncer queue retry N` or `syncer queue discard N`",
+    "held": "`syncer queue approve N` or `syncer queue discard N`",
+}
 
 _REQUIREMENT = re.compile(r"([a-z][a-z-]*)(?:\.([^<\s]+))?\s*<\s*(\S+)")
 
 
 @dataclass(frozen=True, slots=True)
 class Requirement:
-    """`telecmi-voicemails<15m`: the last good run of these jobs is younger than that."""
+    """`telecmi-voicemails<15m`: these jobs last succeeded less than that ago."""
 
     text: str
     specs: tuple[JobSpec, ...]
@@ -63,10 +56,13 @@ class Requirement:
     metavar="'JOB<AGE'",
     multiple=True,
     type=WORDS,
-    help="Exit 1 unless the last good run of JOB (or JOB.ACCOUNT) is younger than AGE. Repeatable.",
+    help="Exit 1 unless JOB (or JOB.ACCOUNT) last succeeded less than AGE ago. Repeatable.",
 )
 @click.option(
-    "--evidence", is_flag=True, help="How the last listing of each job ended, and what that proves."
+    "--evidence",
+    "with_evidence",
+    is_flag=True,
+    help="How the last listing of each job ended, and what it proves.",
 )
 @click.option("--watch", is_flag=True, help="Refresh it every 2 s, until ctrl-c.")
 @click.option("--quiet", is_flag=True, help="Print nothing: the exit code says whether each --require holds.")
@@ -77,13 +73,13 @@ def status(
     app: App,
     as_json: bool,
     required: tuple[str, ...],
-    evidence: bool,
+    with_evidence: bool,
     watch: bool,
     quiet: bool,
 ) -> None:
     """How fresh every job is, whether a daemon runs, and what waits for you.
 
-    With --require it prints nothing as long as all of them hold.
+    With --require it prints nothing if all of them hold.
     """
     from syncer.sync import registry
 
@@ -91,12 +87,12 @@ def status(
     specs = registry.specs(settings)
     requirements = [parse_requirement(text, specs, registry.job_names()) for text in required]
     if watch and (as_json or quiet or required):
-        raise click.UsageError("--watch is for people: it goes without --json, --quiet and --require")
+        raise click.UsageError("--watch cannot be used with --json, --quiet or --require")
     while watch:
         now = app.now()
         found = gather(app, settings, specs, now)
         click.clear()
-        _show(found, now, evidence=evidence)
+        _show(found, now, with_evidence=with_evidence)
         time.sleep(STEP)
     now = app.now()
     found = gather(app, settings, specs, now)
@@ -114,7 +110,7 @@ def status(
         ]
         emit_json(found | ({"requirements": listed} if listed else {}))
     elif broken or not required:
-        _show(found, now, evidence=evidence)
+        _show(found, now, with_evidence=with_evidence)
     for text, why in broken:
         say(f"syncer: {text} does not hold: {why}", err=True)
     ctx.exit(1 if broken else 0)
@@ -124,13 +120,13 @@ def status(
 
 
 def parse_requirement(text: str, specs: Sequence[JobSpec], known: Sequence[str]) -> Requirement:
-    """Read one `--require`; click tells what is wrong with it."""
+    """Read one `--require`."""
     from syncer.config.units import parse_duration
 
     match = _REQUIREMENT.fullmatch(text)
     if match is None:
         raise click.UsageError(
-            f"--require {text!r} cannot be read; write a job, '<' and a span, such as 'telecmi-voicemails<15m'"
+            f"--require {text!r} cannot be read; write a job, '<' and a span, for example 'telecmi-voicemails<15m'"
         )
     job, account, within = match.groups()
     if job not in known:
@@ -154,16 +150,16 @@ def failing(requirement: Requirement, jobs: Sequence[dict[str, Any]]) -> str | N
     """Why a requirement does not hold; None when it does."""
     enabled = [spec for spec in requirement.specs if spec.enabled]
     if not enabled:
-        return "the config has no such job, or switches it off"
+        return "the config has no such job, or disables it"
     ages = {(job["job"], job["account"]): job["age_s"] for job in jobs}
     for spec in enabled:
         age = ages[spec.job, spec.account]
         if age is None:
-            return f"{spec.job} of {spec.account} never had a good run"
+            return f"{spec.job} of {spec.account} never succeeded"
         if _is_ahead(age):
-            return f"the last good run of {spec.job} of {spec.account} is dated {span(age)} ahead of now"
+            return f"the last success of {spec.job} of {spec.account} is dated {span(age)} in the future"
         if age >= requirement.within.total_seconds():
-            return f"the last good run of {spec.job} of {spec.account} was {span(age)} ago"
+            return f"the last success of {spec.job} of {spec.account} was {span(age)} ago"
     return None
 
 
@@ -177,33 +173,68 @@ def _is_ahead(age: float) -> bool:
 
 
 def gather(app: App, settings: Settings, specs: Sequence[JobSpec], now: datetime) -> dict[str, Any]:
-    """All of the status, fit for JSON. A database that does not exist yet is no error: nothing ran."""
+    """The whole status, ready for JSON. Works before the database exists: then nothing has run."""
+    from syncer.core.model import State
+
     path = settings.database.path
+    found: dict[str, Any] = {
+        "database": str(path),
+        "schema": None,
+        "elsewhere": None,
+        "daemon": _daemon(settings),
+        "jobs": [_job(spec, {}) | evidence.of_job(None) for spec in specs if spec.enabled],
+        "queue": dict.fromkeys(map(str, State), 0),
+        "conflicts": 0,
+        "rejected": 0,
+        "held_deletes": 0,
+        "waiting": [],
+        "held": [],
+        "clocks": {account.label: "unknown" for account in settings.telecmi},
+        "quiescence_violations": 0,
+        "set_aside": 0,
+        "set_aside_by_job": [],
+        "unknown_accounts": [],
+    }
     if not path.exists() or path.stat().st_size == 0:
-        return _summary(settings, None, specs, {}, [], [], {}, [], {}, {}, None, [])
+        return found
     from syncer.store.db import home, revision
     from syncer.store.read import coverage, status_queries
     from syncer.store.write import accounts, received
 
-    with app.reading(settings) as db, db.read() as conn:
-        return _summary(
-            settings,
-            revision.current(conn),
-            specs,
-            status_queries.queue_counts(conn),
-            status_queries.list_holds(conn),
-            _waiting(conn),
-            status_queries.jobs(conn),
-            status_queries.set_aside_counts(conn),
-            coverage.load(conn, proof.wanted(specs, now)),
-            received.clocks(conn),
-            home.elsewhere(conn, home.place_of(path)),
-            accounts.strays(conn, {account.label for account in settings.accounts}),
-        )
+    with app.query(settings) as conn:
+        known, queue = status_queries.jobs(conn), status_queries.queue_counts(conn)
+        facts = coverage.load(conn, evidence.wanted(specs, now))
+        aside, clocks = status_queries.set_aside_counts(conn), received.clocks(conn)
+        strays = accounts.strays(conn, {account.label for account in settings.accounts})
+        open_changes = status_queries.list_changes(conn)
+        return found | {
+            "schema": revision.current(conn),
+            "elsewhere": home.elsewhere(conn, home.place_of(path)),
+            "jobs": [
+                _job(spec, known.get((spec.job, spec.account), {}))
+                | evidence.of_job(facts.get((spec.job, spec.account)))
+                for spec in specs
+                if spec.enabled
+            ],
+            "queue": found["queue"] | queue,
+            "conflicts": queue.get("conflict", 0),
+            "rejected": queue.get("rejected", 0),
+            "held_deletes": queue.get("held", 0),
+            "waiting": [status_queries.queue_columns(one) for one in open_changes if one["state"] in WAITING],
+            "held": status_queries.list_holds(conn),
+            "clocks": {one.label: clocks.get(one.name, "unknown") for one in settings.telecmi},
+            "quiescence_violations": sum(one.quiescence_violations for one in facts.values()),
+            "set_aside": sum(row["rows"] for row in aside),
+            "set_aside_by_job": aside,
+            "unknown_accounts": [
+                {"account": one.label, "counts": dict(one.counts), "problem": str(one), "advice": one.advice}
+                for one in strays
+            ],
+        }
 
 
 def _daemon(settings: Settings) -> dict[str, Any] | None:
-    """The daemon that runs now: its `pid` and `since`; None when there is none."""
+    """The running daemon: its `pid` and `since`; None when there is none."""
     from syncer.locks import DAEMON, Locks
 
     signed = Locks(settings.database.path, "syncer status").held_by(DAEMON)
@@ -212,59 +243,6 @@ def _daemon(settings: Settings) -> dict[str, Any] | None:
     match = _SIGNED.search(signed)
     pid, since = (int(match[1]), f"{match[2]}T{match[3]}.000Z") if match else (None, None)
     return {"pid": pid, "since": since}
-
-
-def _waiting(conn: Reader) -> list[dict[str, Any]]:
-    from syncer.store.read import status_queries
-
-    people = ("conflict", "rejected", "held")
-    open_changes = status_queries.list_changes(conn)
-    return [status_queries.queue_columns(change) for change in open_changes if change["state"] in people]
-
-
-def _summary(
-    settings: Settings,
-    revision: str | None,
-    specs: Sequence[JobSpec],
-    queue: dict[str, int],
-    holds: list[dict[str, Any]],
-    waiting: list[dict[str, Any]],
-    known: dict[tuple[str, str], dict[str, Any]],
-    aside: list[dict[str, Any]],
-    facts: dict[tuple[str, str], Facts],
-    clocks: dict[str, str],
-    elsewhere: str | None,
-    strays: list[Stray],
-) -> dict[str, Any]:
-    from syncer.core.model import State
-
-    jobs = [
-        _job(spec, known.get((spec.job, spec.account), {}))
-        | proof.of_job(facts.get((spec.job, spec.account)))
-        for spec in specs
-        if spec.enabled
-    ]
-    return {
-        "database": str(settings.database.path),
-        "schema": revision,
-        "elsewhere": elsewhere,
-        "daemon": _daemon(settings),
-        "jobs": jobs,
-        "queue": {state.value: queue.get(state.value, 0) for state in State},
-        "conflicts": queue.get("conflict", 0),
-        "rejected": queue.get("rejected", 0),
-        "held_deletes": queue.get("held", 0),
-        "waiting": waiting,
-        "held": holds,
-        "clocks": {account.label: clocks.get(account.name, "unknown") for account in settings.telecmi},
-        "quiescence_violations": sum(one.quiescence_violations for one in facts.values()),
-        "set_aside": sum(row["rows"] for row in aside),
-        "set_aside_by_job": aside,
-        "unknown_accounts": [
-            {"account": one.label, "counts": dict(one.counts), "problem": str(one), "advice": one.advice}
-            for one in strays
-        ],
-    }
 
 
 def _job(spec: JobSpec, row: dict[str, Any]) -> dict[str, Any]:
@@ -287,23 +265,23 @@ def _job(spec: JobSpec, row: dict[str, Any]) -> dict[str, Any]:
 # -- for people ----------------------------------------------------------------------------------------
 
 
-def _show(found: dict[str, Any], now: datetime, *, evidence: bool) -> None:
+def _show(found: dict[str, Any], now: datetime, *, with_evidence: bool) -> None:
     if found["schema"] is None:
-        say_folded(f"The database {found['database']} does not exist yet: `syncer sync` makes and fills it.")
+        say_folded(
+            f"The database {found['database']} does not exist yet: `syncer sync` creates and fills it."
+        )
     else:
         say_folded(f"The database {found['database']}, schema {found['schema']}.")
     if found["elsewhere"]:
         say_folded(f"Note: {found['elsewhere']}.")
-    daemon = found["daemon"]
-    if daemon is None:
-        say_folded("No daemon runs: `syncer run`, or `systemctl start syncer`.")
+    if (daemon := found["daemon"]) is None:
+        say_folded("No daemon is running: `syncer run`, or `systemctl start syncer`.")
     else:
-        say_folded(
-            f"A daemon runs: process {daemon['pid'] or 'unknown'}, started {when(daemon['since'], now)}."
-        )
+        started = when(daemon["since"], now)
+        say_folded(f"A daemon is running: process {daemon['pid'] or 'unknown'}, started {started}.")
     say()
     show_table(
-        ("job", "account", "is", "last good run", "every", "outcome", "listing"),
+        ("job", "account", "state", "last success", "every", "outcome", "listing"),
         (
             (
                 job["job"],
@@ -312,32 +290,31 @@ def _show(found: dict[str, Any], now: datetime, *, evidence: bool) -> None:
                 when(job["last_ok_at"], now),
                 span(job["every_s"]),
                 job["outcome"],
-                proof.verdict(job["listing"]),
+                evidence.verdict(job["listing"]),
             )
             for job in found["jobs"]
         ),
     )
     for job in found["jobs"]:
-        _show_trouble(job, now)
-        proof.show(job, now, evidence=evidence)
+        for line in (*_trouble(job, now), *evidence.lines(job, now, everything=with_evidence)):
+            say_folded(f"  {job['job']} of {job['account']}: {line}")
     say()
     depth = [f"{number} {state}" for state, number in found["queue"].items() if state != "done" and number]
     say_folded(f"Queue: {', '.join(depth) or 'nothing waits'}; {found['queue']['done']} done.")
     for change in found["waiting"]:
-        say_folded(f"  {_settle(change)}")
+        say_folded(f"  {_waiting(change)}")
     for hold in found["held"]:
+        number = hold["id"]
         say()
         say_folded(
-            f"Held {hold['id']}: {hold['job']} of {hold['account']}, {count(hold['rows'], 'row')}: {hold['reason']}"
+            f"Held {number}: {hold['job']} of {hold['account']}, {count(hold['rows'], 'row')}: {hold['reason']}"
         )
-        say_folded(
-            f"  `syncer held show {hold['id']}`, then `syncer held approve {hold['id']}` or `reject {hold['id']}`"
-        )
+        say_folded(f"  `syncer held show {number}`, then `syncer held approve {number}` or `reject {number}`")
     for aside in found["set_aside_by_job"]:
         say()
         say_folded(
-            f"{aside['job']} of {aside['account']}: {count(aside['rows'], 'row')} could not be understood and "
-            f"stands in the table set_aside ({aside['reason']})."
+            f"{aside['job']} of {aside['account']}: {count(aside['rows'], 'row')} could not be understood, see the "
+            f"table set_aside ({aside['reason']})."
         )
     for stray in found["unknown_accounts"]:
         say()
@@ -345,29 +322,19 @@ def _show(found: dict[str, Any], now: datetime, *, evidence: bool) -> None:
         say(f"  {stray['advice']}.")
 
 
-def _show_trouble(job: dict[str, Any], now: datetime) -> None:
-    name = f"{job['job']} of {job['account']}"
+def _trouble(job: dict[str, Any], now: datetime) -> Iterator[str]:
+    """What is wrong with a job."""
     if job["age_s"] is not None and _is_ahead(job["age_s"]):
-        say_folded(
-            f"  {name}: its last good run is dated ahead of now, by a clock that was wrong; the next one corrects it"
-        )
+        yield "its last success is dated in the future, by a clock that was wrong; the next run corrects it"
     if job["outcome"] not in (None, "ok"):
         times = f", {count(job['failures'], 'time')} in a row" if job["failures"] > 1 else ""
-        say_folded(f"  {name}: {job['outcome']}{times}: {job['error'] or 'no reason was noted'}")
+        yield f"{job['outcome']}{times}: {job['error'] or 'no reason was recorded'}"
     if job["paused_until"]:
-        say_folded(
-            f"  {name} pauses until {when(job['paused_until'], now)}; `syncer sync {job['job']}` tries it now."
-        )
+        yield f"pauses until {when(job['paused_until'], now)}; `syncer sync {job['job']}` tries it now"
 
 
-def _settle(change: dict[str, Any]) -> str:
-    number, error = change["id"], change["last_error"]
-    match change["state"]:
-        case "conflict":
-            what = f"`syncer queue resolve {number} --keep local|remote`"
-        case "rejected":
-            what = f"`syncer queue retry {number}` or `syncer queue discard {number}`"
-        case _:
-            what = f"`syncer queue approve {number}` or `syncer queue discard {number}`"
-    why = f" ({error})" if error else ""
-    return f"change {number}, {change['state']}: {change['operation']} of contact row {change['contact_row']}{why}: {what}"
+def _waiting(change: dict[str, Any]) -> str:
+    """A change that waits for a person, with the commands that settle it."""
+    number, why = change["id"], f" ({change['last_error']})" if change["last_error"] else ""
+    commands = WAITING[change["state"]].replace("N", str(number))
+    return f"change {number}, {change['state']}: {change['operation']} of contact row {change['contact_row']}{why}: {commands}"

@@ -1,4 +1,4 @@
-"""`syncer sync` and `syncer run`: one pass now, and the daemon. What a job does is left to `sync`."""
+"""`syncer sync` and `syncer run`: one pass now, and the daemon."""
 
 from __future__ import annotations
 
@@ -7,20 +7,9 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from syncer.cli.common import (
-    WORDS,
-    App,
-    account_option,
-    emit_json,
-    example,
-    json_option,
-    pass_app,
-    progress_bars,
-    require_room,
-    run_async,
-    say,
-)
-from syncer.cli.tables import show_table
+from syncer.cli.app import App, pass_app, require_open_files, run_async
+from syncer.cli.options import WORDS, account_option, example, json_option
+from syncer.cli.output import emit_json, progress_bars, say, show_table
 from syncer.errors import AuthError, RemoteError, StoreError, TransientError, UsageError
 
 if TYPE_CHECKING:
@@ -38,7 +27,7 @@ if TYPE_CHECKING:
 )
 @click.argument("jobs", nargs=-1, metavar="[JOB]...", type=WORDS)
 @account_option
-@click.option("--full", is_flag=True, help="Read everything anew, not only what changed lately.")
+@click.option("--full", is_flag=True, help="Read everything again, not only recent changes.")
 @click.option("--dry-run", is_flag=True, help="Say what would change, and change nothing on either side.")
 @json_option
 @pass_app
@@ -55,9 +44,9 @@ def sync(
     """One pass now: all jobs, or the named ones.
 
     The jobs are telecmi-voicemails, telecmi-contacts, telecmi-user-contacts, telecmi-push and
-    smartflo-contacts. Safe beside a running daemon. Changes that wait for a retry are tried now.
+    smartflo-contacts. Safe while the daemon runs. Changes that wait for a retry are tried now.
     """
-    require_room()
+    require_open_files()
     settings = app.settings(logs="error", credentials="sent")
     chosen = choose(settings, jobs, account)
     if dry_run:
@@ -72,12 +61,12 @@ def run(ctx: click.Context, app: App) -> None:
     """The daemon: all jobs on their schedule, until SIGTERM or ctrl-c."""
     from syncer import daemon
 
-    require_room()
+    require_open_files()
     ctx.exit(daemon.main(app.config_path(), app.environ, app.log_level))
 
 
 def choose(settings: Settings, names: Sequence[str], account: str | None) -> tuple[JobSpec, ...]:
-    """The jobs that a person named; what is unknown is wrong usage."""
+    """The named jobs; an unknown name is wrong usage."""
     from syncer.sync import jobs
 
     try:
@@ -98,12 +87,12 @@ def _sync(settings: Settings, chosen: Sequence[JobSpec], full: bool, as_json: bo
         return code
     show_runs(runs, seconds)
     if not runs:
-        say("No job is switched on here; see `enabled` in the config.")
+        say("No job is enabled; see `enabled` in the config.")
     return code
 
 
 def show_runs(runs: Sequence[Run], seconds: Mapping[int, float]) -> None:
-    """A line for each run, then what went wrong and what to do about it."""
+    """One line per run, then what went wrong and what to do about it."""
     headers = ("job", "account", "outcome", "seen", "added", "changed", "removed", "requests", "took")
     rows = [
         (run.job, run.account, run.outcome, run.seen, run.added, run.changed, run.removed, run.requests)
@@ -112,29 +101,29 @@ def show_runs(runs: Sequence[Run], seconds: Mapping[int, float]) -> None:
     ]
     if rows:
         show_table(headers, rows)
-    told: set[str] = set()
+    said: set[str] = set()
     for run in runs:
         if run.problem:
             say()
             say(f"{run.job} of {run.account} is {run.outcome}: {run.problem}")
             advice = advise(run.error, _label(run))
-            if advice and advice not in told:
+            if advice and advice not in said:
                 say(f"  {advice}")
-                told.add(advice)
+                said.add(advice)
         for notice in run.notices:
             say()
             say(f"{run.job} of {run.account}: {notice}")
 
 
 def advise(error: Exception | None, label: str) -> str:
-    """What a person can do about an error of a run; '' where the message says it already."""
+    """What a person can do about an error of a run; '' if the message already says it."""
     match error:
         case AuthError():
             return f"What to do: check the credentials below [{label}] in the config, then `syncer doctor`."
         case TransientError():
-            return "What to do: nothing was lost; the next pass tries again. `syncer doctor` looks closer."
+            return "What to do: nothing was lost; the next pass tries again. `syncer doctor` finds the cause."
         case RemoteError():
-            return f"What to do: nothing was removed; `syncer doctor` shows what {label} answers."
+            return f"What to do: nothing was removed; `syncer doctor` checks the responses of {label}."
         case _:
             return ""
 
@@ -156,7 +145,7 @@ def durations(settings: Settings, runs: Sequence[Run]) -> dict[int, float]:
         with Database(settings.database.path, create=False) as db, db.read() as conn:
             times = status_queries.run_times(conn, ids)
     except StoreError:
-        return {}  # the runs themselves tell what is wrong with the database
+        return {}  # the runs report what is wrong with the database
     return {run: (parse(end) - parse(begin)).total_seconds() for run, (begin, end) in times.items()}
 
 
@@ -207,5 +196,5 @@ def _dry_run(settings: Settings, chosen: Sequence[JobSpec], full: bool, as_json:
         if advice:
             say(f"  {advice}")
     say()
-    say("This was a dry run: nothing was changed, neither here nor upstream.")
+    say("This was a dry run: nothing was changed, locally or upstream.")
     return code

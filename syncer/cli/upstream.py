@@ -1,6 +1,6 @@
-"""What `doctor` asks the vendors: a login, one cheap page of each list that is switched on.
+"""What `doctor` asks the vendors: a login, and one cheap page of each enabled list.
 
-The same clients as in a sync, so that what works here works there; what is read is thrown away.
+It uses the clients of a sync, so what works here works there. It discards what it reads.
 """
 
 from __future__ import annotations
@@ -11,8 +11,8 @@ from datetime import datetime
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
-from syncer.cli.common import count, local, span
 from syncer.cli.findings import Finding, Level
+from syncer.cli.output import count, local, span
 from syncer.errors import AuthError, BadAnswerError, RejectedError, RemoteError, TransientError
 from syncer.remote.client import UNSENT
 from syncer.remote.probe import probe
@@ -24,13 +24,13 @@ if TYPE_CHECKING:
     from syncer.core.model import Page
     from syncer.sync.registry import JobSpec
 
-#: How long one account may take in all, in seconds.
+#: Time limit per account, in seconds.
 PATIENCE = 20.0
 
-#: A clock that is off by more is worth a word, or has to be set, in seconds.
+#: Clock skew, in seconds, from which to warn, and from which it is a problem.
 SKEWED, WRONG = 60, 3600
 
-#: Days before a password expires at which to say so.
+#: Warn this many days before a password expires.
 FEW_DAYS = 14
 
 Now = Callable[[], datetime]
@@ -44,9 +44,9 @@ class _Account:
     now: Now
     findings: list[Finding] = field(default_factory=list)
     skewed: bool = False
-    given_up: bool = False  #: nobody answers: nothing more is asked
+    given_up: bool = False  #: no answer: nothing more is asked
     answered: int = 0  #: lists that were answered
-    rows: int = 0  #: rows that they showed, or counted
+    rows: int = 0  #: rows that they listed, or counted
 
     @property
     def label(self) -> str:
@@ -62,44 +62,44 @@ class _Account:
         login = f"{self.account.login} and password"
         return login if self.account.token is None or what == "login" else f"token, or {login},"
 
-    def say(self, level: Level, text: str, mend: str = "", *, credentials: bool = False) -> None:
+    def say(self, level: Level, text: str, fix: str = "", *, credentials: bool = False) -> None:
         """Note a finding."""
-        self.findings.append(Finding(level, self.label, text, mend, credentials))
+        self.findings.append(Finding(level, self.label, text, fix, credentials))
 
     async def ask(
         self, what: str, call: Callable[[], Awaitable[Page | None]], needs: Sequence[str] = ("login",)
     ) -> None:
-        """Make one call and judge its answer; errors become findings."""
+        """Make one call and check its answer; errors become findings."""
         if self.given_up:
             return
         try:
             page = await call()
         except AuthError as error:
-            mend = f"check {self.credentials(what, needs)} below [{self.label}] in the config"
+            fix = f"check {self.credentials(what, needs)} below [{self.label}] in the config"
             if error.locked_until is not None:
-                mend += f"; no login before {local(error.locked_until.isoformat())}"
-            self.say("problem", f"{what}: {error.call}: {error.text}", mend, credentials=True)
+                fix += f"; no login before {local(error.locked_until.isoformat())}"
+            self.say("problem", f"{what}: {error.call}: {error.text}", fix, credentials=True)
         except RemoteError as error:
-            text, mend = error.text, _mend(error, self.account.base_url, self.label)
+            text, fix = error.text, _fix(error, self.account.base_url, self.label)
             self.given_up = isinstance(error, TransientError)
-            if error.text.endswith(UNSENT):  # a name, a firewall, a certificate? The call cannot tell
+            if error.text.endswith(UNSENT):  # name, firewall or certificate? The call cannot say
                 trouble = await probe(self.account.base_url, self.account.ca_file)
                 if trouble is not None:
-                    text, mend = trouble.text, trouble.mend
-            self.say("problem", f"{what}: {error.call}: {text}", mend)
+                    text, fix = trouble.text, trouble.fix
+            self.say("problem", f"{what}: {error.call}: {text}", fix)
         else:
             if page is not None:
-                self._judge(what, page)
+                self._check(what, page)
             else:
                 self.say("ok", what)
 
-    def _judge(self, what: str, page: Page) -> None:
+    def _check(self, what: str, page: Page) -> None:
         self.answered += 1
         self.rows += max(page.size, page.total or 0)
         if page.set_aside:
             reasons = sorted({row.reason for row in page.set_aside})
             text = f"{what}: {count(len(page.set_aside), 'row')} of {page.size} cannot be understood ({reasons[0]})"
-            self.say("warning", text, "they are kept in the table set_aside, and the others are synced")
+            self.say("warning", text, "they are kept in the table set_aside; the others are synced")
         else:
             of = f" of {page.total:,}" if page.total is not None else ""
             self.say("ok", f"{what}: answers as expected, {count(page.size, 'row')}{of} on its first page")
@@ -111,29 +111,29 @@ class _Account:
             side = "ahead of" if skew > 0 else "behind"
             text = f"the clock of this machine is {span(skew)} {side} the vendor's"
             self.say(
-                "problem" if abs(skew) > WRONG else "warning", text, "switch on NTP: timedatectl set-ntp true"
+                "problem" if abs(skew) > WRONG else "warning", text, "turn on NTP: timedatectl set-ntp true"
             )
 
 
-def _mend(error: RemoteError, base_url: str, label: str) -> str:
+def _fix(error: RemoteError, base_url: str, label: str) -> str:
     match error:
         case TransientError():
             return f"is {base_url} reachable from here? Try: curl -v {base_url}"
         case BadAnswerError():
             return (
                 f"does base_url below [{label}] lead to the vendor, and not to a proxy's or provider's page? If it "
-                "does: `syncer doctor --report PATH` writes what a maintainer needs to know of the answer"
+                "does: `syncer doctor --report PATH` writes what a maintainer needs to know about the answer"
             )
         case RejectedError():
-            return f"compare what is below [{label}] with the vendor's dashboard"
+            return f"compare the values below [{label}] with the vendor's dashboard"
         case _:
             return ""
 
 
-async def check_account(source: Source[Any, Any], now: Now, *, whole: bool = False) -> list[Finding]:
-    """Read the first page of each list that is switched on, cheaply or `whole`.
+async def check_account(source: Source[Any, Any], now: Now, *, full: bool = False) -> list[Finding]:
+    """Read the first page of each enabled list, cheaply or in `full`.
 
-    A login comes first where the vendor allows repeated ones: others lock the account out.
+    A login comes first if the vendor allows repeated ones; others lock the account.
     """
     account, client = source.account, source.client
     asked = _Account(account, now)
@@ -148,7 +148,7 @@ async def check_account(source: Source[Any, Any], now: Now, *, whole: bool = Fal
                 continue
             for title, fetch in spec.resource.samples:
                 sample = partial(
-                    registry.resolve(fetch), source, Sample.PAGE if whole else Sample.LITTLE, now()
+                    registry.resolve(fetch), source, Sample.PAGE if full else Sample.LITTLE, now()
                 )
                 await asked.ask(title, sample, spec.settings.needs)
         if await _looks_empty(asked, source, jobs, now()):
@@ -157,7 +157,7 @@ async def check_account(source: Source[Any, Any], now: Now, *, whole: bool = Fal
                 "is on, and `base_url`"
             )
             asked.say("warning", text)
-    days_left = getattr(client, "days_left", None)  # not every vendor says it
+    days_left = getattr(client, "days_left", None)  # not every vendor reports it
     if days_left is not None and days_left <= FEW_DAYS:
         text = f"the password expires in {count(days_left, 'day')}"
         asked.say("warning", text, "set a new one in the vendor's portal, then in the config")
@@ -167,9 +167,9 @@ async def check_account(source: Source[Any, Any], now: Now, *, whole: bool = Fal
 async def _looks_empty(
     asked: _Account, source: Source[Any, Any], jobs: Sequence[JobSpec], now: datetime
 ) -> bool:
-    """Whether an account that works shows nothing at all, even over the whole span of what is read in windows.
+    """Whether an account that works lists nothing at all, even over the whole span that is read in windows.
 
-    On another platform of the vendor the same credentials may be accepted, and each list is empty.
+    The vendor's other platform may accept the same credentials, with every list empty.
     """
     if asked.rows or not asked.answered or any(one.level == "problem" for one in asked.findings):
         return False

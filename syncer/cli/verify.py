@@ -1,4 +1,4 @@
-"""`syncer verify`: holds the mirror against upstream and says, row by row, what differs."""
+"""`syncer verify`: compares the mirror with upstream and says, row by row, what differs."""
 
 from __future__ import annotations
 
@@ -9,26 +9,18 @@ from typing import TYPE_CHECKING
 
 import click
 
-from syncer.cli.common import (
-    WORDS,
-    App,
-    account_option,
-    count,
-    emit_json,
-    example,
-    json_option,
-    pass_app,
-    plain,
-    progress_bars,
-    run_async,
-    say,
-)
+from syncer.cli.app import App, pass_app, run_async
+from syncer.cli.options import WORDS, account_option, example, json_option
+from syncer.cli.output import count, emit_json, plain, progress_bars, say
 from syncer.cli.sync import advise, choose
 from syncer.errors import AuthError
 
 if TYPE_CHECKING:
     from syncer.store.read.verify_diff import Difference
     from syncer.sync.verify import Verified
+
+#: The kinds of differences.
+PARTS = ("differences", "held", "kept", "waiting")
 
 #: Differences of one kind that a person is shown; `--json` has them all.
 MOST_SHOWN = 20
@@ -41,17 +33,17 @@ MOST_SHOWN = 20
 @pass_app
 @click.pass_context
 def verify(ctx: click.Context, app: App, jobs: tuple[str, ...], account: str | None, as_json: bool) -> None:
-    """Read upstream whole and say, row by row, what differs from the mirror, which is not written to.
+    """Read all of upstream and say, row by row, what differs from the mirror. Writes nothing.
 
-    Exit 0 only if nothing differs. Told apart are edits made here that still wait to be pushed, what a
-    safety limit or a person keeps, and voicemails that the vendor has cleared away (those are no fault).
+    Exit 0 only if nothing differs. Listed separately: local edits that are not pushed yet, what a safety limit or
+    a person keeps, and voicemails that the vendor has deleted (these are not an error).
     """
-    from syncer.sync.verify import verify as hold_against
+    from syncer.sync.verify import verify as compare
 
     settings = app.settings(logs="error", credentials="sent")
     chosen = choose(settings, jobs, account)
     with progress_bars() as progress:
-        found = run_async(hold_against(settings, chosen, progress=progress))
+        found = run_async(compare(settings, chosen, progress=progress))
     same = all(one.same for one in found)
     code = 77 if any(isinstance(one.error, AuthError) for one in found) else (0 if same else 1)
     if as_json:
@@ -70,19 +62,18 @@ def _show(one: Verified) -> None:
         if advice:
             say(f"  {advice}")
     elif one.same:
-        say(f"{head}; the mirror shows the same")
+        say(f"{head}; the mirror has the same")
     else:
-        say(f"{head}; not the same")
-    _list(one.differences, f"`syncer sync {one.job}` brings these in line", _text)
+        say(f"{head}; the mirror differs")
+    _list(one.differences, f"`syncer sync {one.job}` fixes these", _text)
     _list(one.held, "a safety limit keeps these: a sync holds them for you (`syncer held list`)", _text)
-    _list(one.kept, "these stay, as a person said (`syncer held reject`)", _text)
-    _list(one.waiting, "made here and not upstream yet (`syncer queue list`)", _waiting_text)
+    _list(one.kept, "a person decided to keep these (`syncer held reject`)", _text)
+    _list(one.waiting, "local edits that are not upstream yet (`syncer queue list`)", _waiting_text)
     if one.unreadable:
-        say(f"  {count(one.unreadable, 'row')} upstream could not be understood, nor compared")
+        say(f"  {count(one.unreadable, 'row')} upstream could not be understood or compared")
     if one.unlisted:
         say(
-            f"  {count(len(one.unlisted), 'voicemail')} that upstream no longer lists "
-            f"{'is' if len(one.unlisted) == 1 else 'are'} kept, as all are"
+            f"  {count(len(one.unlisted), 'voicemail')} that upstream no longer lists: kept, like all voicemails"
         )
 
 
@@ -104,26 +95,26 @@ def _text(row: Difference) -> str:
         case "delete":
             return f"{row.table_name} row {row.row_id}{named}: the mirror has it, upstream does not"
         case _:
-            values = f"{row.old or ''!r} here and {row.new or ''!r} upstream"
+            values = f"{row.old or ''!r} local and {row.new or ''!r} upstream"
             return f"{row.table_name} row {row.row_id}{named}: {row.field} is {values}"
 
 
 def _named(row: Difference) -> str:
-    """The vendor's id of a row, and its name, which is for a person's eyes and no file's."""
+    """The vendor's id of a row, and on a terminal its name, which should not end up in files."""
     name = plain(row.name) if row.name and row.name != row.key and sys.stdout.isatty() else None
-    told = ", ".join(filter(None, (row.key, name)))
-    return f" ({told})" if told else ""
+    named = ", ".join(filter(None, (row.key, name)))
+    return f" ({named})" if named else ""
 
 
 def _waiting_text(row: Difference) -> str:
     of = f"change {row.change}, {row.state}: {row.table_name} row {row.row_id}"
     match row.kind:
         case "insert":
-            return f"{of} is deleted here, and upstream still has it"
+            return f"{of} is deleted locally, and upstream still has it"
         case "delete":
             return f"{of} is to be added upstream"
         case _:
-            return f"{of}: {row.field} is {row.old or ''!r} here and {row.new or ''!r} upstream"
+            return f"{of}: {row.field} is {row.old or ''!r} local and {row.new or ''!r} upstream"
 
 
 def _as_json(one: Verified) -> dict[str, object]:
@@ -134,15 +125,12 @@ def _as_json(one: Verified) -> dict[str, object]:
         "same": one.same,
         "error": one.problem or None,
         "rows": one.rows,
-        "differences": [_row_as_json(row) for row in one.differences],
-        "held": [_row_as_json(row) for row in one.held],
-        "kept": [_row_as_json(row) for row in one.kept],
-        "waiting": [_row_as_json(row) for row in one.waiting],
+        **{part: [_row_as_json(row) for row in getattr(one, part)] for part in PARTS},
         "unreadable": one.unreadable,
         "unlisted": one.unlisted,
     }
 
 
 def _row_as_json(row: Difference) -> dict[str, object]:
-    """All but the name: a program has the ids, and its output ends up in logs."""
+    """Everything but the name: a program has the ids, and its output ends up in logs."""
     return {name: value for name, value in asdict(row).items() if name != "name"}

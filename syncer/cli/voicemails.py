@@ -1,41 +1,33 @@
-"""`syncer voicemails`: who left one, and when. Fetching them is left to the sync."""
+"""`syncer voicemails`: who left one, and when."""
 
 from __future__ import annotations
 
 import click
 
-from syncer.cli.common import (
-    WORDS,
-    App,
-    account_option,
-    example,
-    format_option,
-    json_option,
-    limit_option,
-    pass_app,
-    say,
-    shown,
-    telecmi_accounts,
-    when,
-)
-from syncer.cli.tables import emit_list, show_table
+from syncer.cli.app import App, pass_app
+from syncer.cli.options import WORDS, account_option, example, limit_option, list_options, telecmi_accounts
+from syncer.cli.output import emit_list, say, show_table, shown, when
 
 
 @click.group()
 def voicemails() -> None:
-    """Look at voicemails, with the callers' names."""
+    """List voicemails, with the callers' names."""
 
 
 @voicemails.command("list", epilog=example("syncer voicemails list --since 7d --unknown"))
 @account_option
-@click.option("--since", metavar="SPAN", type=WORDS, help="Since so long (7d, 24h), or a date (2026-01-31).")
-@click.option("--unknown", is_flag=True, help="Only those whose caller no contact names.")
+@click.option(
+    "--since",
+    metavar="SPAN",
+    type=WORDS,
+    help="Received in the last 7d or 24h, or since a date (2026-01-31).",
+)
+@click.option("--unknown", is_flag=True, help="Only callers without a contact.")
 @click.option(
     "--search", metavar="TEXT", type=WORDS, help="Words or digits in the caller's name, company or number."
 )
 @limit_option
-@format_option
-@json_option
+@list_options
 @pass_app
 def list_(
     app: App,
@@ -45,7 +37,6 @@ def list_(
     search: str | None,
     limit: int | None,
     form: str | None,
-    as_json: bool,
 ) -> None:
     """Newest first, with the caller's name from any provider's contacts."""
     from syncer.store.db import columns
@@ -54,17 +45,16 @@ def list_(
     settings = app.settings()
     accounts = list(telecmi_accounts(settings, account))
     begin = _since(app, since) if since is not None else None
-    with app.reading(settings) as db, db.read() as conn:
+    with app.query(settings) as conn:
         rows = contact_queries.list_voicemails(
             conn, accounts, since=begin, unknown=unknown, search=search, limit=limit
         )
-    if form or as_json:
-        names = (*columns.COLUMNS["telecmi_voicemails"], "caller_name", "caller_company")
-        emit_list(rows, names, form or "json")
+    if form:
+        emit_list(rows, (*columns.COLUMNS["telecmi_voicemails"], "caller_name", "caller_company"), form)
         return
     now = app.now()
     if not rows:
-        say("There is no such voicemail in the mirror.")
+        say("No voicemail in the mirror matches.")
         return
     show_table(
         ("received", "account", "from", "caller", "company", "file"),

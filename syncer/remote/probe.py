@@ -26,10 +26,10 @@ Resolve = Callable[[str, int], Awaitable[Any]]
 
 @dataclass(frozen=True, slots=True)
 class Trouble:
-    """What stands in the way, and the mend."""
+    """What is wrong, and how to fix it."""
 
     text: str
-    mend: str
+    fix: str
 
 
 async def probe(
@@ -114,11 +114,11 @@ async def _connect(host: str, port: int, context: ssl.SSLContext | None, patienc
 
 def _untrusted(host: str, error: ssl.SSLCertVerificationError) -> Trouble:
     reason = error.verify_message.rstrip(".")
-    mend = "behind a proxy with a CA of its own: name its file in ca_file (SSL_CERT_FILE is not read). Otherwise stop: somebody may be intercepting the connection"
+    fix = "behind a proxy with a CA of its own: name its file in ca_file (SSL_CERT_FILE is not read). Otherwise stop: somebody may be intercepting the connection"
     if "expired" in reason or "not yet valid" in reason:
-        mend = (
+        fix = (
             "is the clock of this machine right (date -u)? If it is, the vendor has to renew its certificate"
         )
     elif "match" in reason:
-        reason, mend = "it is for another name", "is base_url spelled as the vendor has it?"
-    return Trouble(f"the certificate of {host} is not trusted ({reason})", mend)
+        reason, fix = "it is for another name", "is base_url spelled as the vendor has it?"
+    return Trouble(f"the certificate of {host} is not trusted ({reason})", fix)

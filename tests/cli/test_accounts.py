@@ -49,7 +49,7 @@ def test_an_account_that_was_renamed_is_named_and_its_edits_go_on(renamed: Synce
             "telecmi.main other",
             "the config has no account telecmi.other: name the section [telecmi.other] first",
         ),
-        ("telecmi.main smartflo.main", "telecmi.main cannot become smartflo.main: that is another vendor's"),
+        ("telecmi.main smartflo.main", "telecmi.main cannot become smartflo.main: that is another vendor"),
     ],
 )
 def test_names_that_cannot_be_are_refused_with_what_to_do(renamed: Syncer, names: str, said: str) -> None:

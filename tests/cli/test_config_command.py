@@ -143,8 +143,8 @@ def loaded(syncer: Syncer) -> Settings:
 @pytest.mark.parametrize(
     ("name", "mode", "says", "mend"),
     [
-        ("syncer.toml", 0o644, "may be read by everybody", "chmod 600"),
-        ("own", 0o644, "may be read by everybody", "chmod 600"),
+        ("syncer.toml", 0o644, "can be read by everybody", "chmod 600"),
+        ("own", 0o644, "can be read by everybody", "chmod 600"),
         ("own", 0o606, "may be changed by everybody (mode 606)", "chmod go-w"),
         ("syncer.toml", 0o666, "may be changed by everybody (mode 666)", "chmod go-w"),
         ("", 0o777, "may be changed by everybody (mode 777)", "chmod go-w"),
@@ -160,10 +160,8 @@ def test_doctor_says_who_else_may_read_or_change_the_config_and_its_secrets(
     assert [one.level for one in check_config(settings)] == ["ok"]
     (empty.folder / name).chmod(mode)
     found = [one for one in check_config(settings) if one.level != "ok"]
-    assert any(
-        str(empty.folder / name) in one.text and says in one.text and mend in one.mend for one in found
-    )
-    assert not any("644" in one.mend or "+r" in one.mend for one in found)
+    assert any(str(empty.folder / name) in one.text and says in one.text and mend in one.fix for one in found)
+    assert not any("644" in one.fix or "+r" in one.fix for one in found)
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="takes root")
@@ -185,11 +183,11 @@ def test_doctor_looks_at_the_locks_and_tokens(syncer: Syncer, tmp_path: Path, na
     decoy.put(kind, syncer.folder / name)
     before = decoy.state()
     (one,) = check_side_files(syncer.database)
-    assert one.level == "problem" and name in one.text and "look who put it there" in one.mend
+    assert one.level == "problem" and name in one.text and "find out who put it there" in one.fix
     assert decoy.state() == before
 
 
-def test_doctor_names_a_password_that_ends_with_a_blank(empty: Syncer) -> None:
+def test_doctor_names_a_password_that_ends_with_a_space(empty: Syncer) -> None:
     empty.write_config('password = "sandbox-password"', 'password = "sandbox-password "')
     found = {one.level: one.text for one in check_secrets(loaded(empty)) if one.about == "telecmi.main"}
-    assert found["warning"] == "password begins or ends with a blank"
+    assert found["warning"] == "password begins or ends with a space"

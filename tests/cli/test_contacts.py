@@ -52,7 +52,9 @@ def test_list_finds_names_in_any_case_and_numbers_in_any_spelling(syncer: Syncer
         assert 3 in [other["id"] for other in found], text
     assert len(syncer.ok("contacts", "list", "--json", "--limit", "2").json) == 2
     assert syncer.ok("contacts", "list", "--json", "--search", "nobody at all").json == []
-    assert "no such contact" in syncer.ok("contacts", "list", "--search", "nobody at all").out
+    assert (
+        "No contact in the mirror matches" in syncer.ok("contacts", "list", "--search", "nobody at all").out
+    )
 
 
 def test_what_is_not_ascii_is_printed_as_it_is(syncer: Syncer) -> None:
@@ -109,10 +111,10 @@ def test_who_is_ambiguous_is_listed_and_refused(syncer: Syncer) -> None:
     syncer.sql("UPDATE telecmi_contacts SET phone_no = ? WHERE id = 4", number)
     done = syncer("contacts", "edit", number, "--company", "Acme")
     assert done.code == 1 and done.out == ""
-    assert "2 contacts may be meant" in done.err and row(syncer, 4)["last_name"] in done.err
+    assert "2 contacts match" in done.err and row(syncer, 4)["last_name"] in done.err
     syncer.sql("UPDATE telecmi_contacts SET phone_no = '5' WHERE id = 6")  # a number like a row id
     done = syncer("contacts", "show", "5")
-    assert done.code == 1 and "2 contacts may be meant" in done.err
+    assert done.code == 1 and "2 contacts match" in done.err
     assert syncer.ok("contacts", "show", "id:5", "--json").json["id"] == 5
 
 
@@ -197,7 +199,7 @@ def test_edit_clears_an_optional_field(syncer: Syncer) -> None:
 def test_edit_back_says_that_nothing_will_be_sent(syncer: Syncer) -> None:
     before = row(syncer, 3)["company"] or ""
     syncer.ok("contacts", "edit", "3", "--company", "Acme")
-    assert "That is what upstream has" in syncer.ok("contacts", "edit", "3", "--company", before).out
+    assert "Upstream already has these values" in syncer.ok("contacts", "edit", "3", "--company", before).out
 
 
 def test_edit_refuses_a_number_that_another_holds(syncer: Syncer) -> None:
@@ -207,7 +209,7 @@ def test_edit_refuses_a_number_that_another_holds(syncer: Syncer) -> None:
 
 def test_push_that_is_switched_off_is_told(empty: Syncer) -> None:
     empty.write_config('voicemails = { since = "3d" }', "push = { enabled = false }")
-    assert "push is switched off for telecmi.main" in empty.ok(*ADD, "--phone", "9200000001").out
+    assert "push is disabled for telecmi.main" in empty.ok(*ADD, "--phone", "9200000001").out
 
 
 def test_delete_is_held_and_says_how_to_let_it_go(syncer: Syncer) -> None:

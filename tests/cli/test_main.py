@@ -16,7 +16,7 @@ import pytest
 
 from syncer import __version__, logs
 from syncer.cli import main
-from syncer.cli.common import App
+from syncer.cli.app import App
 from syncer.cli.main import COMMANDS, cli, exit_code
 from syncer.errors import (
     AuthError,

@@ -23,7 +23,7 @@ from typing import Any
 
 import pytest
 
-from syncer.cli.common import plain, to_json
+from syncer.cli.output import plain, to_json
 from syncer.locks import DAEMON, Locks
 from tests.cli.conftest import ROOT, Syncer, Upstream
 
@@ -229,13 +229,13 @@ def test_people_get_local_times_and_programs_get_utc(called: Syncer) -> None:
 
 def test_status_says_whether_a_daemon_runs(syncer: Syncer) -> None:
     assert syncer.ok("status", "--json").json["daemon"] is None
-    assert "No daemon runs" in syncer.ok("status").out
+    assert "No daemon is running" in syncer.ok("status").out
     locks = Locks(syncer.database, "the daemon (syncer run)")
     handle = locks.try_acquire(DAEMON)
     assert handle is not None
     found = syncer.ok("status", "--json").json["daemon"]
     assert found["pid"] == os.getpid() and found["since"].endswith("Z")
-    assert f"A daemon runs: process {os.getpid()}, started 0 s ago" in syncer.ok("status").out.replace(
+    assert f"A daemon is running: process {os.getpid()}, started 0 s ago" in syncer.ok("status").out.replace(
         "1 s", "0 s"
     )
     locks.release(handle)
@@ -362,7 +362,7 @@ def test_what_the_demo_says_to_try_works_as_printed(empty: Syncer, tmp_path: Any
     tail = done.out.partition("the mirror stays:")[2]
     lines = [line.strip() for line in tail.splitlines()]
     commands = [line for line in lines if " --config " in line or line.startswith("sqlite3 ")]
-    commands += [line.partition(": ")[2] for line in lines if line.startswith("Throw it away")]
+    commands += [line.partition(": ")[2] for line in lines if line.startswith("Remove it with")]
     assert len(commands) >= 8
     for command in commands:
         if command.startswith("sqlite3 ") and not os.access("/usr/bin/sqlite3", os.X_OK):

@@ -100,7 +100,7 @@ def test_the_demo_tells_its_story(empty: Syncer) -> None:
     done = empty.process("demo", config=False)
     assert done.code == 0 and done.err == "", done.err
     out = done.out
-    assert "wrote 0; new entries in change_log: 0." in out
+    assert "0 written; 0 new entries in change_log." in out
     assert 'POST /v3/contact/update {"contacts": [{"contact_id": "' in out
     assert "company = 'Acme Example'" in out and "job_title = 'Head of Sales'" in out
     assert "gone upstream" in out

@@ -25,7 +25,7 @@ def told(rows: list[dict[str, Any]]) -> list[tuple[Any, ...]]:
 
 def test_a_mirror_that_shows_the_same(syncer: Syncer) -> None:
     done = syncer.ok("verify")
-    assert done.out.count("the mirror shows the same") == 4
+    assert done.out.count("the mirror has the same") == 4
 
 
 def test_what_a_sync_would_bring_in_line_is_named(upstream: Upstream) -> None:
@@ -38,7 +38,7 @@ def test_what_a_sync_would_bring_in_line_is_named(upstream: Upstream) -> None:
     assert f"telecmi_contacts row 2 ({key}): the mirror has it, upstream does not" in done.out
     assert f"telecmi_contacts ({new}): upstream has it, the mirror does not" in done.out
     assert "row 3" in done.out and "'Elsewhere Traders' upstream" in done.out
-    assert "`syncer sync telecmi-contacts` brings these in line" in done.out
+    assert "`syncer sync telecmi-contacts` fixes these" in done.out
     for _ in range(2):
         upstream.syncer.ok("sync", CONTACTS)
     upstream.syncer.ok("verify", CONTACTS)
@@ -113,7 +113,7 @@ def test_what_a_person_keeps_is_a_difference_still(upstream: Upstream) -> None:
     assert done.code == 1
     found = job(done, "telecmi-user-contacts")
     assert (len(found["kept"]), found["differences"], found["held"]) == (4, [], [])
-    assert "as a person said" in upstream.syncer("verify", "telecmi-user-contacts").out
+    assert "a person decided" in upstream.syncer("verify", "telecmi-user-contacts").out
 
 
 def test_edits_that_wait_are_told_with_their_change(upstream: Upstream) -> None:
@@ -136,8 +136,8 @@ def test_edits_that_wait_are_told_with_their_change(upstream: Upstream) -> None:
         ("delete", row, None, None, None),
     ]
     shown = syncer("verify", CONTACTS).out
-    assert "change 1, queued: telecmi_contacts row 4: job_title is 'Here Only' here" in shown
-    assert "change 2, held: telecmi_contacts row 5 is deleted here, and upstream still has it" in shown
+    assert "change 1, queued: telecmi_contacts row 4: job_title is 'Here Only' local" in shown
+    assert "change 2, held: telecmi_contacts row 5 is deleted locally, and upstream still has it" in shown
     assert f"change 3, queued: telecmi_contacts row {row} is to be added upstream" in shown
 
 

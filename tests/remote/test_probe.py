@@ -20,7 +20,7 @@ pytestmark = pytest.mark.anyio
 
 async def trouble(url: str, ca_file: Path | None = None, **more: Any) -> Trouble:
     found = await probe(url, ca_file, **more)
-    assert found is not None and found.mend
+    assert found is not None and found.fix
     return found
 
 
@@ -31,7 +31,7 @@ async def test_a_name_that_nobody_knows() -> None:
 
     found = await trouble("https://vendor.example", resolve=unknown)
     assert found.text == "the name vendor.example cannot be looked up (name or service not known)"
-    assert "getent hosts vendor.example" in found.mend
+    assert "getent hosts vendor.example" in found.fix
 
 
 async def test_a_name_server_that_is_silent() -> None:
@@ -84,11 +84,11 @@ async def test_each_reason_to_trust_no_certificate(
     async with vendor(folder, name) as served:
         found = await trouble(served.url, folder / "ca.pem" if own_ca else None)
     assert found.text == f"the certificate of 127.0.0.1 is not trusted ({why})"
-    assert mend in found.mend
+    assert mend in found.fix
 
 
 async def test_a_proxy_is_named_by_its_variable(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("https_proxy", "http://somebody:planted-secret@127.0.0.1:9")
     monkeypatch.delenv("no_proxy", raising=False)
     found = await trouble("https://vendor.example")
-    assert "https_proxy" in found.mend and "planted-secret" not in found.text + found.mend
+    assert "https_proxy" in found.fix and "planted-secret" not in found.text + found.fix

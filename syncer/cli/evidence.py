@@ -1,15 +1,15 @@
-"""What `syncer status` says of a job's proof: its last listing, what was noticed, what was not read.
+"""What `syncer status` says about a job's evidence: its last listing, what was noticed, what was not read.
 
-What is known is gathered in `store/read/coverage.py`.
+`store/read/coverage.py` collects it.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
-from syncer.cli.common import count, local, say_folded, span, when
+from syncer.cli.output import count, local, span, when
 
 if TYPE_CHECKING:
     from syncer.store.read.coverage import Facts, Wanted
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 
 def wanted(specs: Sequence[JobSpec], now: datetime) -> dict[str, Wanted]:
-    """By account: the span of voicemails that the mirror is to cover."""
+    """By account: the span of voicemails that the mirror should cover."""
     from syncer.config import Windowed
     from syncer.store.read.coverage import Wanted
 
@@ -33,7 +33,7 @@ def wanted(specs: Sequence[JobSpec], now: datetime) -> dict[str, Wanted]:
 
 
 def of_job(facts: Facts | None) -> dict[str, Any]:
-    """How a job knows what it knows, and what was noticed about its vendor."""
+    """What proves a job's data, and what was noticed about its vendor."""
     if facts is None:
         return {"listing": None, "notes": [], "complete": None, "set_aside": 0, "held": 0, "unknown": 0}
     out: dict[str, Any] = {
@@ -57,57 +57,46 @@ def of_job(facts: Facts | None) -> dict[str, Any]:
 
 
 def verdict(listing: dict[str, Any] | None) -> str:
-    """What the last listing proved, in a word."""
+    """What the last listing proved, in one word."""
     if listing is None:
         return ""
     if listing["verdict"] == "complete" and not listing.get("whole", True):
-        return "increment"
+        return "incremental"
     return str(listing["verdict"])
 
 
-def show(job: dict[str, Any], now: datetime, *, evidence: bool) -> None:
-    """What a person should know of it; with `evidence` all that is known."""
-    name = f"{job['job']} of {job['account']}"
-    for note in job["notes"]:
-        say_folded(f"  {name}: {note}")
+def lines(job: dict[str, Any], now: datetime, *, everything: bool) -> Iterator[str]:
+    """What a person should know about it; all that is known with `everything`."""
+    yield from job["notes"]
     if job["complete"] is False and job["last_complete_at"]:
-        say_folded(
-            f"  {name}: the last listing that proved what is gone ended {when(job['last_complete_at'], now)}"
-        )
+        yield f"the last listing that proved what is gone ended {when(job['last_complete_at'], now)}"
     if job["unknown"]:
-        say_folded(
-            f"  {name}: of {count(job['unknown'], 'change')} the outcome is not known yet; it is looked up"
-        )
+        yield f"the outcome of {count(job['unknown'], 'change')} is not known yet; it is looked up"
     if job.get("covered_from"):
-        say_folded(f"  {name}: read whole from {local(job['covered_from'])} to {local(job['covered_to'])}")
+        yield f"read completely from {local(job['covered_from'])} to {local(job['covered_to'])}"
     if job.get("unread_s"):
-        say_folded(
-            f"  {name}: catching up, newest first: {span(job['unread_s'])} of voicemail time is not read yet"
-        )
+        yield f"catching up, newest first: {span(job['unread_s'])} of voicemail time is not read yet"
     for start, end in job.get("gaps", [])[::-1][:3]:
-        say_folded(f"  {name}: not read yet: {local(start)} to {local(end)}")
-    if evidence:
-        for what in _evidence(job):
-            say_folded(f"  {name}: {what}")
+        yield f"not read yet: {local(start)} to {local(end)}"
+    if everything:
+        yield from _evidence(job)
 
 
-def _evidence(job: dict[str, Any]) -> list[str]:
-    """How the last listing ended, with all that speaks for and against it."""
+def _evidence(job: dict[str, Any]) -> Iterator[str]:
+    """How the last listing ended, with everything for and against it."""
     listing = job["listing"]
-    out = []
     for table, one in (listing.get("lists") or {"": listing}).items() if listing else ():
         of = f" ({table})" if table else ""
-        counted = "no total told"
+        counted = "no total given"
         if one["total_first"] is not None:
             counted = f"counted {one['total_first']} at the start and {one['total_last']} at the end"
         again = {True: "the same", False: "other rows", None: "not needed"}[one["first_page_same"]]
-        out.append(
+        yield (
             f"{one['verdict']}{of}: {count(one['rows'], 'row')} on {count(one['pages'], 'page')}, "
             f"{one['distinct']} different, {one['unreadable']} unreadable; {counted}; "
             f"ended by: {one['ended_by'] or 'an error'}; first page read again: {again}"
         )
     if job.get("time_shift_minutes") is not None:
-        out.append(f"time is {job['time_shift_minutes']} minutes ahead of the file names")
+        yield f"time is {job['time_shift_minutes']} minutes ahead of the file names"
     if job.get("updated_after_honoured") is not None:
-        out.append(f"updated_after is {'honoured' if job['updated_after_honoured'] else 'ignored'}")
-    return out
+        yield f"updated_after is {'honoured' if job['updated_after_honoured'] else 'ignored'}"

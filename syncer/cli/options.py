@@ -1,0 +1,103 @@
+"""Options and argument types that several commands share, and what `--account` means."""
+
+from __future__ import annotations
+
+import functools
+import unicodedata
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from syncer import files
+from syncer.errors import UsageError
+
+if TYPE_CHECKING:
+    from syncer.config import Settings, TelecmiAccount
+
+#: The greatest row number that SQLite knows.
+LARGEST_ID = 2**63 - 1
+
+
+def example(*lines: str) -> str:
+    """The end of a command's help."""
+    return "\b\nExample:\n" + "\n".join(f"  {line}" for line in lines)
+
+
+class Words(click.ParamType[str]):
+    """Text from the command line that can be stored: no line breaks, no control characters, UTF-8."""
+
+    name = "text"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> str:
+        """The text, trimmed."""
+        text = str(value).strip()
+        if any("\ud800" <= sign <= "\udfff" for sign in text):
+            self.fail("is not UTF-8 text", param, ctx)
+        if any(unicodedata.category(sign) == "Cc" for sign in text):
+            self.fail("has a line break or a control character in it", param, ctx)
+        return text
+
+
+class File(click.ParamType[Path]):
+    """A path, with `~` as the home folder: shells do not expand it in `--config=~/syncer.toml` or in quotes."""
+
+    name = "path"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Path:
+        """The expanded path."""
+        try:
+            return files.expand(value)
+        except OSError as error:
+            self.fail(f"{value}: {error.strerror}", param, ctx)
+
+
+WORDS, FILE = Words(), File()
+
+json_option = click.option("--json", "as_json", is_flag=True, help="For programs: JSON on stdout.")
+account_option = click.option(
+    "--account", metavar="A", type=WORDS, help="An account's name (main), or with its vendor (telecmi.main)."
+)
+limit_option = click.option("--limit", metavar="N", type=click.IntRange(min=1), help="At most N.")
+number_argument = click.argument("number", metavar="N", type=int)
+numbers_argument = click.argument("numbers", metavar="N...", nargs=-1, required=True, type=int)
+who_argument = click.argument("who", type=WORDS)
+
+
+def list_options(command: Callable[..., Any]) -> Callable[..., Any]:
+    """`--format` and `--json`, as one argument `form`: `json`, `csv`, or None for people."""
+
+    @functools.wraps(command)
+    def with_form(*args: Any, as_json: bool, form: str | None, **more: Any) -> Any:
+        return command(*args, form=form or ("json" if as_json else None), **more)
+
+    choice = click.Choice(["csv", "json"])
+    return click.option("--format", "form", type=choice, help="For programs: all columns, on stdout.")(
+        json_option(with_form)
+    )
+
+
+def account_names(settings: Settings, word: str | None, kind: str) -> tuple[str, ...]:
+    """The names of the accounts at one vendor (`telecmi`, `smartflo`) that `--account` means."""
+    if word is None:
+        return tuple(account.name for account in settings.accounts if account.kind == kind)
+    try:
+        found = settings.accounts_named(word)
+    except UsageError as error:
+        raise click.UsageError(str(error)) from None
+    return tuple(account.name for account in found if account.kind == kind)
+
+
+def telecmi_accounts(settings: Settings, word: str | None) -> dict[str, TelecmiAccount]:
+    """The TeleCMI accounts that `--account` means, by name; wrong usage when there is none."""
+    names = account_names(settings, word, "telecmi")
+    if not names:
+        where = f"--account {word} is not a TeleCMI account" if word else "the config has no TeleCMI account"
+        raise click.UsageError(f"{where}; only TeleCMI contacts can be looked up and edited this way")
+    return {account.name: account for account in settings.telecmi if account.name in names}
+
+
+def region_of(settings: Settings, account: str) -> str:
+    """How phone numbers of a TeleCMI account are read; the default for one that left the config."""
+    return next((one.region for one in settings.telecmi if one.name == account), "IN")

@@ -1,0 +1,254 @@
+"""How commands print: JSON and CSV for programs, lines and tables for people, times, progress.
+
+Nothing that could steer a terminal gets out.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import csv
+import io
+import json
+import re
+import shutil
+import sys
+import textwrap
+import unicodedata
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING
+
+import click
+
+if TYPE_CHECKING:
+    from syncer.store.db.read_only import Page
+
+#: Characters that could steer a terminal, end a line, or write from right to left.
+_STEERING = re.compile("[\x00-\x1f\x7f-\x9f\u2028-\u202e\u2066-\u2069\ud800-\udfff]")
+
+#: Columns of a table are not folded to less than this; a value longer than that does not widen its column.
+_SHORT, _WIDE = 14, 60
+
+
+def emit_json(value: object) -> None:
+    """One JSON document on stdout."""
+    click.echo(to_json(value, indent=2))
+
+
+def to_json(value: object, indent: int | None = None) -> str:
+    """JSON in UTF-8 if stdout can encode that, with everything that could steer a terminal escaped."""
+    text = json.dumps(value, ensure_ascii=False, indent=indent)
+    encoding = getattr(sys.stdout, "encoding", None) or "utf-8"
+    try:
+        text.encode(encoding)
+    except UnicodeEncodeError:
+        return json.dumps(value, indent=indent)
+    return _STEERING.sub(lambda sign: sign[0] if sign[0] == "\n" else f"\\u{ord(sign[0]):04x}", text)
+
+
+def plain(value: object) -> str:
+    """A value on one line, with nothing that could steer a terminal. None is a dash."""
+    if value is None or value == "":
+        return "-"
+    text = str(value)
+    if text.isascii() and text.isprintable():
+        return text  # the usual case, made fast: a long list has a million values
+    return _STEERING.sub(lambda sign: " " if sign[0] in "\n\r\t" else "\ufffd", text)
+
+
+def say(text: str = "", *, err: bool = False) -> None:
+    """One line for people."""
+    stream = sys.stderr if err else sys.stdout
+    clean = plain(text) if text else ""
+    encoding = getattr(stream, "encoding", None) or "utf-8"
+    click.echo(clean.encode(encoding, "replace").decode(encoding), err=err)
+
+
+def say_sentence(text: str) -> None:
+    """A clause as a sentence of its own."""
+    say(f"{text[:1].upper()}{text[1:]}.")
+
+
+def say_folded(text: str) -> None:
+    """The same, folded between words if stdout is a terminal. Not for text to be copied."""
+    if not sys.stdout.isatty():
+        say(text)
+        return
+    indent = " " * (len(text) - len(text.lstrip()))
+    width = shutil.get_terminal_size().columns
+    lines = textwrap.wrap(
+        plain(text), width, break_long_words=False, break_on_hyphens=False, subsequent_indent=f"{indent}  "
+    )
+    for line in lines:
+        say(line)
+
+
+# -- lists and tables ---------------------------------------------------------------------------------
+
+
+def emit_list(rows: Sequence[Mapping[str, object]], columns: Sequence[str], form: str) -> None:
+    """Rows for programs, as a JSON array or as CSV with these columns. CSV keeps every value as it is."""
+    if form == "json":
+        emit_json([{name: row[name] for name in columns} for row in rows])
+        return
+    out = io.StringIO()
+    writer = csv.writer(out, lineterminator="\n")
+    writer.writerow(columns)
+    writer.writerows([row[name] for name in columns] for row in rows)
+    if sys.stdout.isatty():
+        for line in out.getvalue().splitlines():
+            say(line)
+        return
+    encoding = getattr(sys.stdout, "encoding", None) or "utf-8"
+    click.echo(out.getvalue().encode(encoding, "replace").decode(encoding), nl=False)
+
+
+def _width(text: str) -> int:
+    """Columns on a terminal: marks take none, wide letters two."""
+    if text.isascii() and text.isprintable():
+        return len(text)
+    return sum(
+        0 if unicodedata.combining(sign) or unicodedata.category(sign) in ("Mn", "Me", "Cf")
+        else 2 if unicodedata.east_asian_width(sign) in "WF"
+        else 1
+        for sign in text
+    )  # fmt: skip
+
+
+def show_table(headers: Sequence[str], rows: Iterable[Sequence[object]], *, err: bool = False) -> None:
+    """Rows for people: a rich table on a terminal, aligned text elsewhere."""
+    cells = [[plain(value) for value in row] for row in rows]
+    lines = [list(headers), *cells]
+    widths = [max(_width(line[n]) for line in lines) for n in range(len(headers))]
+    if (sys.stderr if err else sys.stdout).isatty() and _rich_table(headers, cells, widths, err):
+        return
+    widths = [min(width, _WIDE) for width in widths]
+    for line in lines:
+        padded = (value + " " * (width - _width(value)) for value, width in zip(line, widths, strict=True))
+        say("  ".join(padded).rstrip(), err=err)
+
+
+def _rich_table(
+    headers: Sequence[str], rows: Sequence[Sequence[str]], widths: Sequence[int], err: bool
+) -> bool:
+    """A table for a terminal, folded between words if possible, else anywhere; False if it is too narrow."""
+    from rich.console import Console
+    from rich.table import Table
+    from rich.text import Text
+
+    console = Console(stderr=err, highlight=False)
+    columns = range(len(headers))
+    room = console.width - len(columns) + 1
+    least = [
+        max(_width(word) for line in (headers, *rows) for word in line[n].split() or [""]) for n in columns
+    ]
+    if room < sum(least):
+        least = [min(width, _SHORT) for width in widths]
+    if room < sum(least):
+        return False
+    widths = [min(width, console.width) for width in widths]
+    gap = 2 if sum(widths) + len(columns) - 1 <= room else 1
+    while sum(widths) > room:
+        widest = max(columns, key=lambda n: widths[n] - least[n])
+        widths[widest] -= 1
+    table = Table(box=None, padding=(0, gap, 0, 0), pad_edge=False)
+    for header, width in zip(headers, widths, strict=True):
+        table.add_column(header, overflow="fold", width=width)
+    for row in rows:
+        table.add_row(*(Text(value) for value in row))
+    console.print(table)
+    return True
+
+
+def show_record(row: Mapping[str, object], names: Iterable[str], now: datetime) -> None:
+    """These columns of a row for people, times relative and exact."""
+    show_fields(
+        (name, when(str(row[name]), now) if name.endswith("_at") and row[name] else row[name])
+        for name in names
+    )
+
+
+def show_fields(pairs: Iterable[tuple[str, object]]) -> None:
+    """A record for people: one name and value per line."""
+    listed = [(name, plain(value)) for name, value in pairs]
+    width = max((len(name) for name, _ in listed), default=0)
+    for name, value in listed:
+        say(f"{name:<{width}}  {value}")
+
+
+# -- words and times -----------------------------------------------------------------------------------
+
+
+def span(seconds: float) -> str:
+    """A length of time in one unit: `45 s`, `12 min`, `1.5 h`, `9 d`."""
+    seconds = abs(seconds)
+    for unit, size in (("d", 86_400), ("h", 3_600), ("min", 60)):
+        if seconds >= size:
+            number = seconds / size
+            return f"{number:.0f} {unit}" if number >= 10 else f"{round(number, 1):g} {unit}"
+    return f"{seconds:.0f} s"
+
+
+def seconds_since(stamp: str, now: datetime) -> float | None:
+    """How long ago a stored time was; None if it is not a time."""
+    try:
+        moment = datetime.fromisoformat(stamp)
+    except ValueError:
+        return None
+    return (now - (moment if moment.tzinfo else moment.replace(tzinfo=UTC))).total_seconds()
+
+
+def when(stamp: str | None, now: datetime) -> str:
+    """A stored time for people, relative and exact: `2 h ago (2026-11-21 15:00:00 IST)`."""
+    if not stamp:
+        return "never"
+    seconds = seconds_since(stamp, now)
+    if seconds is None:
+        return stamp
+    relative = f"{span(seconds)} ago" if seconds >= 0 else f"in {span(seconds)}"
+    return f"{relative} ({local(stamp)})"
+
+
+def local(stamp: str) -> str:
+    """A stored time as this machine's clocks show it, with the zone: `2026-11-21 15:00:00 IST`."""
+    try:
+        moment = datetime.fromisoformat(stamp)
+        return (
+            f"{(moment if moment.tzinfo else moment.replace(tzinfo=UTC)).astimezone():%Y-%m-%d %H:%M:%S %Z}"
+        )
+    except (ValueError, OverflowError):
+        return stamp
+
+
+def count(number: int, noun: str, plural: str | None = None) -> str:
+    """`1 row`, `2 rows`."""
+    return f"{number:,} {noun if number == 1 else plural or noun + 's'}"
+
+
+def shown(rows: Page, noun: str) -> str:
+    """How many rows are shown, of how many: `3 of 270 contacts`."""
+    if len(rows) == rows.total:
+        return count(rows.total, noun)
+    return f"{len(rows):,} of {count(rows.total, noun)}"
+
+
+@contextlib.contextmanager
+def progress_bars() -> Iterator[Callable[[str, str, int, int | None], None]]:
+    """Bars on stderr, one per job and account, while a sync runs; nothing if stderr is not a terminal."""
+    if not sys.stderr.isatty():
+        yield lambda *_: None
+        return
+    from rich.console import Console
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn
+
+    tasks: dict[tuple[str, str], TaskID] = {}
+    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn())
+    with Progress(*columns, console=Console(stderr=True), transient=True) as bars:
+
+        def update(job: str, account: str, done: int, total: int | None) -> None:
+            key = (job, account)
+            if key not in tasks:
+                tasks[key] = bars.add_task(f"{job} {account}", total=total)
+            bars.update(tasks[key], completed=done, total=total)
+
+        yield update
