@@ -1,4 +1,4 @@
-# `make demo` shows the program at work, `make test` says whether it is right. Both set up .venv first.
+# `make demo` shows the program at work, `make test` tests it. Both set up .venv first.
 
 SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
@@ -15,23 +15,23 @@ PACKAGE := pyproject.toml syncer/__init__.py
 
 .PHONY: help demo test lint format soak bench audit pins clean
 
-help: ## say what there is
+help: ## list the targets
 	@sed -n 's/^\([a-z]*\):.*## \(.*\)/make \1	\2/p' $(firstword $(MAKEFILE_LIST)) | expand -t 16
 
-demo: $(VENV)/.ready-run ## the whole job against a stand-in for both vendors
+demo: $(VENV)/.ready-run ## the whole program against a sandbox of both vendors
 	@$(BIN)/syncer demo
 
 test: lint ## lint, types, import rules, then the tests
 	$(BIN)/python -m pytest -n 2 -m "not soak"
 
-lint: $(VENV)/.ready-dev ## what needs no test to be seen
+lint: $(VENV)/.ready-dev ## lint, types and import rules only
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports --no-cache --no-logo
 	$(BIN)/deptry syncer
 
-format: $(VENV)/.ready-dev ## lay out the code and mend what can be mended
+format: $(VENV)/.ready-dev ## format the code and fix what can be fixed
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
 
@@ -40,7 +40,7 @@ soak: $(VENV)/.ready-dev ## the long runs
 
 # ROW="directory storing" takes some rows only, BIG=1 a million contacts too, ARGS="--idle 600" what else
 # `python -m benchmarks --help` says. The tools of the comparison get an environment of their own.
-bench: $(VENV)/.ready-run .venv-bench/.ready ## side by side with what else one would use (ROW=..., BIG=1)
+bench: $(VENV)/.ready-run .venv-bench/.ready ## compare with other tools (ROW=..., BIG=1)
 	@$(BIN)/python -m benchmarks $(ROW) $(if $(BIG),--big) $(ARGS)
 
 .venv-bench/.ready: benchmarks/others/requirements.txt | $(BIN)/python
@@ -50,7 +50,7 @@ bench: $(VENV)/.ready-run .venv-bench/.ready ## side by side with what else one 
 	@touch $@
 
 # Not part of `make test`: it asks a public database, which is not everywhere within reach.
-audit: requirements/run.txt | $(BIN)/python ## known holes in the pinned packages
+audit: requirements/run.txt | $(BIN)/python ## known vulnerabilities of the pinned packages
 	@[ -x $(VENV)/audit/bin/pip-audit ] || { $(BIN)/python -m venv --clear $(VENV)/audit && \
 	  $(VENV)/audit/bin/python -m pip --disable-pip-version-check --no-input install -qq pip-audit==2.10.1; }
 	@$(VENV)/audit/bin/pip-audit --strict --disable-pip --require-hashes --progress-spinner off -r requirements/run.txt || \
@@ -62,7 +62,7 @@ audit: requirements/run.txt | $(BIN)/python ## known holes in the pinned package
 COMPILE := uv pip compile --quiet --universal --python-version 3.11 --generate-hashes \
 	--custom-compile-command "make pins"
 
-pins: ## write requirements/*.txt anew from requirements/*.in
+pins: ## write requirements/*.txt from requirements/*.in
 	$(COMPILE) requirements/dev.in --output-file requirements/dev.txt
 	$(COMPILE) requirements/run.in --constraint requirements/dev.txt --output-file requirements/run.txt
 	$(COMPILE) requirements/build.in --constraint requirements/dev.txt --output-file requirements/build.txt
