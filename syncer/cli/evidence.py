@@ -15,6 +15,18 @@ if TYPE_CHECKING:
     from syncer.store.read.coverage import Facts, Wanted
     from syncer.sync.registry import JobSpec
 
+#: What `status` says about the proof of a job.
+FACTS = (
+    "listing",
+    "notes",
+    "complete",
+    "set_aside",
+    "held",
+    "unknown",
+    "updated_after_honoured",
+    "time_shift_minutes",
+)
+
 
 def wanted(specs: Sequence[JobSpec], now: datetime) -> dict[str, Wanted]:
     """By account: the span of voicemails that the mirror should cover."""
@@ -36,23 +48,10 @@ def of_job(facts: Facts | None) -> dict[str, Any]:
     """What proves a job's data, and what was noticed about its vendor."""
     if facts is None:
         return {"listing": None, "notes": [], "complete": None, "set_aside": 0, "held": 0, "unknown": 0}
-    out: dict[str, Any] = {
-        "listing": facts.listing,
-        "notes": facts.notes,
-        "complete": facts.complete,
-        "set_aside": facts.set_aside,
-        "held": facts.held,
-        "unknown": facts.unknown,
-        "updated_after_honoured": facts.updated_after_honoured,
-        "time_shift_minutes": facts.time_shift_minutes,
-    }
+    out = {name: getattr(facts, name) for name in FACTS}
     if facts.covered_from is not None:
-        out |= {
-            "covered_from": facts.covered_from,
-            "covered_to": facts.covered_to,
-            "gaps": [list(gap) for gap in facts.gaps],
-            "unread_s": facts.unread_s,
-        }
+        covered = {name: getattr(facts, name) for name in ("covered_from", "covered_to", "unread_s")}
+        out |= covered | {"gaps": [list(gap) for gap in facts.gaps]}
     return out
 
 

@@ -29,6 +29,9 @@ STEP = 2.0
 #: What the daemon writes into its lock: its process and when it started.
 _SIGNED = re.compile(r"process (\d+), since (\S+) (\S+) UTC")
 
+#: What `status` says about a job, by its column in the database.
+HEALTH = ("last_ok_at", "age_s", "last_complete_at", "outcome", "error", "paused_until", "running_since")
+
 #: The states in which a change waits for a person -> the commands that settle it.
 WAITING = {
     "conflict": "`syncer queue resolve N --keep local|remote`",
@@ -246,20 +249,10 @@ def _daemon(settings: Settings) -> dict[str, Any] | None:
 
 
 def _job(spec: JobSpec, row: dict[str, Any]) -> dict[str, Any]:
-    return {
-        "job": spec.job,
-        "account": spec.account,
-        "last_ok_at": row.get("last_ok_at"),
-        "age_s": row.get("age_s"),
-        "every_s": int(spec.every.total_seconds()),
-        "stale": row.get("stale") != 0,
-        "last_complete_at": row.get("last_complete_at"),
-        "outcome": row.get("outcome"),
-        "error": row.get("error"),
-        "failures": row.get("failures", 0),
-        "paused_until": row.get("paused_until"),
-        "running_since": row.get("running_since"),
-    }
+    """A job with what `sync_health` and its last run say, if it has run."""
+    head = {"job": spec.job, "account": spec.account, "every_s": int(spec.every.total_seconds())}
+    known = {name: row.get(name) for name in HEALTH}
+    return head | known | {"stale": row.get("stale") != 0, "failures": row.get("failures", 0)}
 
 
 # -- for people ----------------------------------------------------------------------------------------

@@ -17,6 +17,9 @@ if TYPE_CHECKING:
     from syncer.sync.jobs import JobSpec, Planned
     from syncer.sync.run import Run
 
+#: What is shown of a run.
+COUNTS = ("job", "account", "outcome", "seen", "added", "changed", "removed", "requests")
+
 
 @click.command(
     epilog=example(
@@ -93,14 +96,10 @@ def _sync(settings: Settings, chosen: Sequence[JobSpec], full: bool, as_json: bo
 
 def show_runs(runs: Sequence[Run], seconds: Mapping[int, float]) -> None:
     """One line per run, then what went wrong and what to do about it."""
-    headers = ("job", "account", "outcome", "seen", "added", "changed", "removed", "requests", "took")
-    rows = [
-        (run.job, run.account, run.outcome, run.seen, run.added, run.changed, run.removed, run.requests)
-        + ((f"{seconds[run.id]:.1f} s",) if run.id in seconds else ("-",))
-        for run in runs
-    ]
+    rows = [[getattr(run, name) for name in COUNTS] for run in runs]
+    took = [f"{seconds[run.id]:.1f} s" if run.id in seconds else "-" for run in runs]
     if rows:
-        show_table(headers, rows)
+        show_table((*COUNTS, "took"), ([*row, time] for row, time in zip(rows, took, strict=True)))
     said: set[str] = set()
     for run in runs:
         if run.problem:
@@ -150,19 +149,10 @@ def durations(settings: Settings, runs: Sequence[Run]) -> dict[int, float]:
 
 
 def _as_json(run: Run, seconds: Mapping[int, float]) -> dict[str, Any]:
-    return {
-        "id": run.id,
-        "job": run.job,
-        "account": run.account,
-        "outcome": run.outcome,
-        "seen": run.seen,
-        "added": run.added,
-        "changed": run.changed,
-        "removed": run.removed,
-        "requests": run.requests,
+    counted = {name: getattr(run, name) for name in ("id", *COUNTS, "held")}
+    return counted | {
         "seconds": seconds.get(run.id),
         "error": run.problem or None,
-        "held": run.held,
         "notices": list(run.notices),
     }
 
@@ -175,13 +165,8 @@ def _dry_run(settings: Settings, chosen: Sequence[JobSpec], full: bool, as_json:
     code = jobs.exit_code(plans)
     if as_json:
         listed = [
-            {
-                "job": plan.job,
-                "account": plan.account,
-                "outcome": plan.outcome,
-                "error": plan.problem or None,
-                "lines": list(plan.lines),
-            }
+            {name: getattr(plan, name) for name in COUNTS[:3]}
+            | {"error": plan.problem or None, "lines": list(plan.lines)}
             for plan in plans
         ]
         emit_json({"dry_run": True, "plans": listed, "exit_code": code})

@@ -118,17 +118,12 @@ def _waiting_text(row: Difference) -> str:
 
 
 def _as_json(one: Verified) -> dict[str, object]:
-    return {
-        "job": one.job,
-        "account": one.account,
-        "outcome": one.outcome,
-        "same": one.same,
-        "error": one.problem or None,
-        "rows": one.rows,
-        **{part: [_row_as_json(row) for row in getattr(one, part)] for part in PARTS},
-        "unreadable": one.unreadable,
-        "unlisted": one.unlisted,
+    said = {
+        name: getattr(one, name)
+        for name in ("job", "account", "outcome", "same", "rows", "unreadable", "unlisted")
     }
+    parts = {part: [_row_as_json(row) for row in getattr(one, part)] for part in PARTS}
+    return said | {"error": one.problem or None} | parts
 
 
 def _row_as_json(row: Difference) -> dict[str, object]:

@@ -1,10 +1,9 @@
-"""An account that was renamed in the config: named by who looks, and given its new name on demand."""
+"""An account that was renamed in the config: commands report it, and `db rename-account` gives its rows the new name."""
 
 from __future__ import annotations
 
 import pytest
 
-from syncer.locks import DAEMON, Locks
 from tests.cli.conftest import Syncer
 
 
@@ -19,11 +18,11 @@ def renamed(syncer: Syncer) -> Syncer:
 def test_an_account_that_was_renamed_is_named_and_its_edits_go_on(renamed: Syncer) -> None:
     renamed.ok("sync", "telecmi-contacts", "telecmi-push")
     there = renamed.one("SELECT count(*) FROM telecmi_contacts WHERE deleted_at IS NULL AND account = 'main'")
-    told = f"telecmi.main is not in the config, and the database has {there} contacts, "
+    missing = f"telecmi.main is not in the config, and the database has {there} contacts, "
     advice = "`syncer db rename-account telecmi.main NEW`"
     done = renamed("doctor")
-    assert done.code == 1 and told in done.out and advice in done.out
-    assert told in renamed.ok("status").out
+    assert done.code == 1 and missing in done.out and advice in done.out
+    assert missing in renamed.ok("status").out
     assert renamed.ok("status", "--json").json["unknown_accounts"][0]["account"] == "telecmi.main"
     listed = renamed.ok("queue", "list").out
     assert "It is never sent: telecmi.main is not in the config." in listed and advice in listed
@@ -60,9 +59,6 @@ def test_names_that_cannot_be_are_refused_with_what_to_do(renamed: Syncer, names
 
 
 def test_nothing_is_renamed_while_a_daemon_runs(renamed: Syncer) -> None:
-    locks = Locks(renamed.database, "the daemon (syncer run)")
-    handle = locks.try_acquire(DAEMON)
-    assert handle is not None
-    done = renamed("db", "rename-account", "main", "chennai")
-    locks.release(handle)
+    with renamed.daemon():
+        done = renamed("db", "rename-account", "main", "chennai")
     assert done.code == 75 and "stop it first" in done.err and "the daemon (syncer run)" in done.err

@@ -14,20 +14,16 @@ from tests.cli.conftest import Syncer, Upstream
 EDIT = "UPDATE telecmi_contacts SET company = 'Acme Example' WHERE id = 1"
 
 
+def copy(syncer: Syncer, folder: Path, transfer: Callable[[Path, Path], object] = shutil.copy2) -> Syncer:
+    folder.mkdir()
+    for name in ("mirror.db", "mirror.db-wal", "mirror.db-shm", "syncer.toml"):
+        if (syncer.folder / name).exists():
+            transfer(syncer.folder / name, folder / name)
+    return replace(syncer, folder=folder)
+
+
 def move(syncer: Syncer, folder: Path) -> Syncer:
-    folder.mkdir()
-    for name in ("mirror.db", "mirror.db-wal", "mirror.db-shm", "syncer.toml"):
-        if (syncer.folder / name).exists():
-            shutil.move(syncer.folder / name, folder / name)
-    return replace(syncer, folder=folder)
-
-
-def copy(syncer: Syncer, folder: Path) -> Syncer:
-    folder.mkdir()
-    for name in ("mirror.db", "mirror.db-wal", "mirror.db-shm", "syncer.toml"):
-        if (syncer.folder / name).exists():
-            shutil.copy2(syncer.folder / name, folder / name)
-    return replace(syncer, folder=folder)
+    return copy(syncer, folder, shutil.move)
 
 
 def copy_of_a_backup(syncer: Syncer, folder: Path) -> Syncer:
@@ -39,21 +35,14 @@ def copy_of_a_backup(syncer: Syncer, folder: Path) -> Syncer:
 
 def copy_of_another_machine(syncer: Syncer, folder: Path) -> Syncer:
     del folder
-    guarded(syncer, "UPDATE home SET machine = 'another'")
+    syncer.as_program("UPDATE home SET machine = 'another'")
     return syncer
 
 
 def copy_in_a_container(syncer: Syncer, folder: Path) -> Syncer:
     del folder
-    guarded(syncer, "UPDATE home SET path = '/data/mirror.db', machine = NULL")
+    syncer.as_program("UPDATE home SET path = '/data/mirror.db', machine = NULL")
     return syncer
-
-
-def guarded(syncer: Syncer, statement: str) -> None:
-    """As the program itself writes."""
-    syncer.sql("UPDATE sync_guard SET active = 1")
-    syncer.sql(statement)
-    syncer.sql("UPDATE sync_guard SET active = 0")
 
 
 def mark_of(upstream: Upstream) -> int:
@@ -127,7 +116,7 @@ def test_at_home_nothing_has_to_be_adopted(upstream: Upstream, tmp_path: Path) -
 def test_a_database_from_before_gets_its_home_when_it_is_opened(upstream: Upstream) -> None:
     syncer = upstream.syncer
     syncer.ok("sync")
-    guarded(syncer, "DELETE FROM home")
+    syncer.as_program("DELETE FROM home")
     syncer.sql(EDIT)
     syncer.ok("sync")
     assert syncer.one("SELECT path FROM home") == str(syncer.database.resolve())

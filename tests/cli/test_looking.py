@@ -52,9 +52,9 @@ def test_status_shows_how_it_knows(syncer: Syncer) -> None:
 
 
 def test_status_says_how_far_a_catch_up_is(syncer: Syncer) -> None:
-    syncer.sql("UPDATE sync_guard SET active = 1")
-    syncer.sql("DELETE FROM voicemail_windows WHERE start_ms < (SELECT max(start_ms) FROM voicemail_windows)")
-    syncer.sql("UPDATE sync_guard SET active = 0")
+    syncer.as_program(
+        "DELETE FROM voicemail_windows WHERE start_ms < (SELECT max(start_ms) FROM voicemail_windows)"
+    )
     shown = syncer.ok("status").out
     assert "catching up, newest first: " in shown and "of voicemail time is not read yet" in shown
     assert "not read yet: 20" in shown
@@ -72,11 +72,8 @@ def test_status_says_how_far_a_catch_up_is(syncer: Syncer) -> None:
     ],
 )
 def test_requirements(syncer: Syncer, requirement: str, holds: bool) -> None:
-    with_ages = syncer.sql("SELECT last_ok_at FROM sync_jobs WHERE job = 'telecmi-contacts'")
-    assert with_ages
     if not holds:
-        guarded(
-            syncer,
+        syncer.as_program(
             "UPDATE sync_jobs SET last_ok_at = '2026-01-01T00:00:00.000Z' WHERE job = 'telecmi-contacts'",
         )
     done = syncer("status", "--json", "--require", requirement, "--require", "telecmi-voicemails<1h")
@@ -95,7 +92,7 @@ def test_a_requirement_on_what_never_ran_does_not_hold(empty: Syncer) -> None:
 
 @pytest.mark.parametrize("ahead", ["+60 days", "+330 minutes", "+366 days"])
 def test_a_good_run_that_is_dated_ahead_proves_no_freshness(syncer: Syncer, ahead: str) -> None:
-    guarded(syncer, f"UPDATE sync_jobs SET last_ok_at = strftime('%Y-%m-%dT%H:%M:%fZ', 'now', '{ahead}')")
+    syncer.as_program(f"UPDATE sync_jobs SET last_ok_at = strftime('%Y-%m-%dT%H:%M:%fZ', 'now', '{ahead}')")
     done = syncer("status", "--json", "--require", "telecmi-contacts<15m", "--require", "telecmi-push<800d")
     assert done.code == 1
     assert [one["holds"] for one in done.json["requirements"]] == [False, False]
@@ -103,33 +100,22 @@ def test_a_good_run_that_is_dated_ahead_proves_no_freshness(syncer: Syncer, ahea
     assert done.json["jobs"][0]["stale"] == bool(syncer.sql("SELECT stale FROM sync_health")[0][0])
     assert "dated" in done.err and "in the future" in done.err
     shown = syncer.ok("status").out
-    assert (
-        "fresh" not in shown.replace("freshness", "") and "in the future, by a clock that was wrong" in shown
-    )
+    assert "fresh" not in shown and "in the future, by a clock that was wrong" in shown
 
 
 @pytest.mark.parametrize("ahead", ["+60 days", "+366 minutes"])
 def test_a_pause_that_is_dated_ahead_is_over(syncer: Syncer, ahead: str) -> None:
-    guarded(syncer, f"UPDATE sync_jobs SET paused_until = strftime('%Y-%m-%dT%H:%M:%fZ', 'now', '{ahead}')")
+    syncer.as_program(f"UPDATE sync_jobs SET paused_until = strftime('%Y-%m-%dT%H:%M:%fZ', 'now', '{ahead}')")
     done = syncer.ok("status", "--json")
     assert [job["paused_until"] for job in done.json["jobs"]] == [None] * 5
     assert "pauses until" not in syncer.ok("status").out
-
-
-def guarded(syncer: Syncer, statement: str) -> None:
-    """A write that no person may make: by dropping what refuses it."""
-    for (name,) in syncer.sql(
-        "SELECT name FROM sqlite_master WHERE type = 'trigger' AND tbl_name = 'sync_jobs'"
-    ):
-        syncer.sql(f"DROP TRIGGER {name}")
-    syncer.sql(statement)
 
 
 def test_a_job_that_fails_or_pauses_is_told(syncer: Syncer) -> None:
     syncer.write_config('secret = "sandbox-secret"', 'secret = "wrong"')
     assert syncer("sync", "telecmi-voicemails").code == 77
     until = (datetime.now(UTC) + timedelta(hours=1)).strftime("%Y-%m-%dT%H:%M:%S.000Z")
-    guarded(syncer, f"UPDATE sync_jobs SET paused_until = '{until}' WHERE job = 'telecmi-push'")
+    syncer.as_program(f"UPDATE sync_jobs SET paused_until = '{until}' WHERE job = 'telecmi-push'")
     out = syncer.ok("status").out
     assert "telecmi-voicemails of main: failed" in out and "pauses" in out
     jobs = {job["job"]: job for job in syncer.ok("status", "--json").json["jobs"]}
@@ -173,12 +159,10 @@ def test_check_finds_what_is_wrong_and_upgrade_mends_triggers(syncer: Syncer) ->
     assert done.code == 1 and "telecmi_contacts_after_update" in done.out and "voicemails" in done.out
     syncer.ok("db", "upgrade")
     syncer.ok("db", "check")
-    for (name,) in syncer.sql(
-        "SELECT name FROM sqlite_master WHERE type = 'trigger' AND tbl_name = 'contact_base'"
-    ):
-        syncer.sql(f"DROP TRIGGER {name}")
-    syncer.sql("DELETE FROM contact_base WHERE row_id = 3")
-    syncer.sql("INSERT INTO contact_base (row_id, account, source) VALUES (9999, 'main', 'directory')")
+    syncer.as_program(
+        "DELETE FROM contact_base WHERE row_id = 3",
+        "INSERT INTO contact_base (row_id, account, source) VALUES (9999, 'main', 'directory')",
+    )
     findings = syncer("db", "check", "--json").json["findings"]
     assert any("without a base copy" in one and "(3)" in one for one in findings)
     assert any("9999" in one for one in findings)
@@ -227,16 +211,8 @@ def test_doctor_with_all_well(syncer: Syncer) -> None:
     done = syncer.process("doctor")
     assert done.code == 0 and done.err == "", done.out
     assert "problem" not in done.out and "All is well" in done.out
-    for word in (
-        "config",
-        "sqlite",
-        "triggers in place",
-        "login",
-        "directory",
-        "user contacts",
-        "voicemails",
-    ):
-        assert word in done.out
+    checks = ("config", "sqlite", "triggers in place", "login", "directory", "user contacts", "voicemails")
+    assert [word for word in checks if word not in done.out] == []
     before = syncer.one("SELECT count(*) FROM sync_runs")
     assert before == 5  # it runs nothing
 
@@ -247,19 +223,26 @@ def test_doctor_before_anything_ran_makes_nothing(empty: Syncer) -> None:
 
 
 @pytest.mark.parametrize(
-    ("old", "new", "account", "mend"),
+    ("old", "new", "account", "fix"),
     [
         ('secret = "sandbox-secret"', 'secret = "wrong"', "telecmi.main", "check app_id and secret below"),
         ('password = "sandbox-password"', 'password = "wrong"', "telecmi.main", "check user_id and password"),
         ('token = "sandbox-token"', 'token = "wrong"', "smartflo.main", "check token below [smartflo.main]"),
         ('password = "sandbox-password"', 'password = "..."', "telecmi.main", "write the real one"),
+        ('secret = "sandbox-secret"', 'secret = "..."', "telecmi.main", "or remove the key"),
+        (
+            'token = "sandbox-token"',
+            'token = "..."',
+            "smartflo.main",
+            "or remove the section if you do not use",
+        ),
     ],
 )
-def test_doctor_exits_77_for_credentials(empty: Syncer, old: str, new: str, account: str, mend: str) -> None:
+def test_doctor_exits_77_for_credentials(empty: Syncer, old: str, new: str, account: str, fix: str) -> None:
     empty.write_config(old, new)
     done = empty("doctor")
     assert done.code == 77
-    assert f"problem  {account}" in done.out and mend in done.out and "wrong" not in done.out
+    assert f"problem  {account}" in done.out and fix in done.out and "wrong" not in done.out
     other = "smartflo.main" if account == "telecmi.main" else "telecmi.main"
     assert f"problem  {other}" not in done.out
 
@@ -319,19 +302,6 @@ def test_doctor_does_not_advise_what_is_on_already(syncer: Syncer) -> None:
     assert advice not in done.out and "a newer SQLite fixes it" in done.out
 
 
-@pytest.mark.parametrize(
-    ("old", "new", "advice"),
-    [
-        ('token = "sandbox-token"', 'token = "..."', "or remove the section if you do not use this vendor"),
-        ('secret = "sandbox-secret"', 'secret = "..."', "or remove the key"),
-    ],
-)
-def test_doctor_says_how_to_leave_a_vendor_out(empty: Syncer, old: str, new: str, advice: str) -> None:
-    empty.write_config(old, new)
-    done = empty("doctor")
-    assert done.code == 77 and advice in done.out
-
-
 EMPTY = "the credentials are accepted but the account looks empty"
 
 
@@ -345,10 +315,8 @@ def test_doctor_notices_an_account_that_works_and_is_empty(upstream: Upstream) -
     world.contact_delete_share(1.0)
     world.user().contacts.clear()
     done = syncer.ok("doctor")
-    assert (
-        f"warning  telecmi.main: {EMPTY}; check in the dashboard which platform it is on, and `base_url`"
-        in done.out
-    )
+    advice = "check in the dashboard which platform it is on, and `base_url`"
+    assert f"warning  telecmi.main: {EMPTY}; {advice}" in done.out
     world.voicemail_insert(round(world.now() * 1000) - 2 * 86_400_000, 919_200_000_001)
     assert EMPTY not in syncer.ok("doctor").out, "a voicemail of two days ago"
 

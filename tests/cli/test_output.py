@@ -1,4 +1,4 @@
-"""What commands print: lists and how much of them, CSV, local times, narrow terminals, the daemon, the demo."""
+"""What commands print: lists and how much of them, CSV, local times, narrow terminals, the daemon."""
 
 from __future__ import annotations
 
@@ -12,38 +12,21 @@ import pty
 import re
 import select
 import signal
-import sqlite3
 import struct
-import subprocess
 import termios
 import time
 from collections.abc import Iterator
-from contextlib import closing
-from typing import Any
 
 import pytest
 
 from syncer.cli.output import plain, to_json
-from syncer.locks import DAEMON, Locks
-from tests.cli.conftest import ROOT, Syncer, Upstream
-
-
-def as_upstream(syncer: Syncer, *statements: str, **values: object) -> None:
-    """Write what a pull would write: past the triggers, which keep people from it."""
-    with closing(sqlite3.connect(syncer.database)) as conn, conn:
-        for statement in (
-            "UPDATE sync_guard SET active = 1",
-            *statements,
-            "UPDATE sync_guard SET active = 0",
-        ):
-            conn.execute(statement, values if ":" in statement else ())
+from tests.cli.conftest import Syncer, Upstream
 
 
 @pytest.fixture
 def called(syncer: Syncer) -> Syncer:
     """A mirror with three voicemails: two of callers whom a contact names."""
-    as_upstream(
-        syncer,
+    syncer.as_program(
         "UPDATE telecmi_contacts SET company = 'Acme Example', first_name = 'Żaneta' WHERE id IN (2, 3)",
         *(
             "INSERT INTO telecmi_voicemails (account, voicename, from_number, phone_e164, received_at, raw) "
@@ -82,11 +65,8 @@ def test_a_list_says_how_many_it_leaves_out(called: Syncer, args: list[str], lim
 def test_the_queue_says_how_many_it_leaves_out(syncer: Syncer) -> None:
     for row in (2, 3, 4):
         syncer.sql("DELETE FROM telecmi_contacts WHERE id = ?", row)
-    assert (
-        syncer.ok("queue", "list", "--limit", "2")
-        .out.splitlines()[-1]
-        .startswith("The newest 2 of 3 changes")
-    )
+    last = syncer.ok("queue", "list", "--limit", "2").out.splitlines()[-1]
+    assert last.startswith("The newest 2 of 3 changes")
     assert "newest" not in syncer.ok("queue", "list", "--limit", "3").out
 
 
@@ -158,11 +138,8 @@ STEERING = "\x1b[2J\x7f\x80\x9b2J\x9f\u2028\u202e\u2066"
 
 
 def test_nothing_that_steers_a_terminal_is_printed_raw(syncer: Syncer) -> None:
-    as_upstream(
-        syncer, "UPDATE telecmi_contacts SET company = :company WHERE id = 2", company=f"a{STEERING}b"
-    )
-    as_upstream(
-        syncer,
+    syncer.as_program(
+        "UPDATE telecmi_contacts SET company = :company WHERE id = 2",
         "INSERT INTO change_log (at, table_name, row_id, kind, field, old, new, origin) "
         "VALUES ('2026-11-21T09:30:00.000Z', 'telecmi_contacts', 2, 'update', 'company', '', :company, 'upstream')",
         company=f"a{STEERING}b",
@@ -230,15 +207,11 @@ def test_people_get_local_times_and_programs_get_utc(called: Syncer) -> None:
 def test_status_says_whether_a_daemon_runs(syncer: Syncer) -> None:
     assert syncer.ok("status", "--json").json["daemon"] is None
     assert "No daemon is running" in syncer.ok("status").out
-    locks = Locks(syncer.database, "the daemon (syncer run)")
-    handle = locks.try_acquire(DAEMON)
-    assert handle is not None
-    found = syncer.ok("status", "--json").json["daemon"]
-    assert found["pid"] == os.getpid() and found["since"].endswith("Z")
-    assert f"A daemon is running: process {os.getpid()}, started 0 s ago" in syncer.ok("status").out.replace(
-        "1 s", "0 s"
-    )
-    locks.release(handle)
+    with syncer.daemon():
+        found = syncer.ok("status", "--json").json["daemon"]
+        assert found["pid"] == os.getpid() and found["since"].endswith("Z")
+        said = syncer.ok("status").out.replace("1 s ago", "0 s ago")
+        assert f"A daemon is running: process {os.getpid()}, started 0 s ago" in said
     assert syncer.ok("status", "--json").json["daemon"] is None
 
 
@@ -249,9 +222,9 @@ def test_status_leaves_no_trace_of_its_look_for_a_daemon(empty: Syncer) -> None:
 
 def test_a_requirement_that_holds_prints_nothing(syncer: Syncer) -> None:
     holds, fails = "telecmi-contacts<1h", "telecmi-contacts<1s"
-    syncer.sql("UPDATE sync_guard SET active = 1")
-    syncer.sql("UPDATE sync_jobs SET last_ok_at = strftime('%Y-%m-%dT%H:%M:%fZ', 'now', '-60 seconds')")
-    syncer.sql("UPDATE sync_guard SET active = 0")
+    syncer.as_program(
+        "UPDATE sync_jobs SET last_ok_at = strftime('%Y-%m-%dT%H:%M:%fZ', 'now', '-60 seconds')"
+    )
     done = syncer("status", "--require", holds)
     assert (done.code, done.out, done.err) == (0, "", "")
     done = syncer("status", "--require", fails)
@@ -352,25 +325,3 @@ def test_a_global_option_after_the_command_is_sent_to_its_place(syncer: Syncer, 
     assert done.code == 2
     option = next(word for word in args if word.startswith("--")).partition("=")[0]
     assert f"{option} goes before the command: syncer {option} ... COMMAND" in done.err
-
-
-def test_what_the_demo_says_to_try_works_as_printed(empty: Syncer, tmp_path: Any) -> None:
-    """Also where `syncer` is not on the PATH, as after `make demo`."""
-    empty.env |= {"PATH": "/usr/bin:/bin", "TMPDIR": str(tmp_path)}
-    done = empty.process("demo", config=False)
-    assert done.code == 0, done.err
-    tail = done.out.partition("the mirror stays:")[2]
-    lines = [line.strip() for line in tail.splitlines()]
-    commands = [line for line in lines if " --config " in line or line.startswith("sqlite3 ")]
-    commands += [line.partition(": ")[2] for line in lines if line.startswith("Remove it with")]
-    assert len(commands) >= 8
-    for command in commands:
-        if command.startswith("sqlite3 ") and not os.access("/usr/bin/sqlite3", os.X_OK):
-            continue
-        run = subprocess.run(
-            command, shell=True, cwd=ROOT, env=os.environ | {"PATH": "/usr/bin:/bin"}, capture_output=True, text=True,
-            check=False,
-        )  # fmt: skip
-        assert run.returncode == 0, (command, run.stderr)
-        assert run.stdout or command.startswith("rm "), command
-    assert commands[-1].startswith("rm ")

@@ -2,20 +2,18 @@
 
 from __future__ import annotations
 
+import sqlite3
+from contextlib import closing
 from pathlib import Path
 
 import pytest
 
-from syncer.locks import Locks
 from tests.cli.conftest import Syncer, Upstream
 
 
 def kept(syncer: Syncer) -> list[Path]:
-    return [
-        path
-        for path in syncer.folder.glob("mirror.db.replaced-*")
-        if not path.name.endswith(("-wal", "-shm"))
-    ]
+    found = syncer.folder.glob("mirror.db.replaced-*")
+    return [path for path in found if not path.name.endswith(("-wal", "-shm"))]
 
 
 def test_a_backup_is_put_in_place_and_what_was_there_is_kept(upstream: Upstream, tmp_path: Path) -> None:
@@ -39,12 +37,9 @@ def test_not_while_a_daemon_or_a_sync_runs(syncer: Syncer, tmp_path: Path) -> No
     backup = tmp_path / "backup.db"
     syncer.ok("db", "backup", str(backup))
     before = syncer.database.read_bytes()
-    locks = Locks(syncer.database, "the daemon (syncer run)")
-    handle = locks.try_acquire("daemon")
-    assert handle is not None
-    done = syncer("db", "restore", str(backup))
+    with syncer.daemon():
+        done = syncer("db", "restore", str(backup))
     assert done.code == 75 and "the daemon (syncer run)" in done.err and "stop it first" in done.err
-    locks.release(handle)
     assert syncer.database.read_bytes() == before and kept(syncer) == []
     syncer.ok("db", "restore", str(backup))
 
@@ -68,14 +63,10 @@ def test_a_wrong_file_changes_nothing(
 
 
 def test_a_newer_versions_backup_is_refused(syncer: Syncer, tmp_path: Path) -> None:
-    import sqlite3
-
     backup = tmp_path / "backup.db"
     syncer.ok("db", "backup", str(backup))
-    conn = sqlite3.connect(backup)
-    conn.execute("UPDATE alembic_version SET version_num = '9999'")
-    conn.commit()
-    conn.close()
+    with closing(sqlite3.connect(backup)) as conn, conn:
+        conn.execute("UPDATE alembic_version SET version_num = '9999'")
     done = syncer("db", "restore", str(backup))
     assert done.code == 78 and "newer version" in done.err and kept(syncer) == []
 
@@ -83,9 +74,7 @@ def test_a_newer_versions_backup_is_refused(syncer: Syncer, tmp_path: Path) -> N
 def test_a_backup_of_another_machine_is_a_copy_here(upstream: Upstream, tmp_path: Path) -> None:
     syncer, backup = upstream.syncer, tmp_path / "backup.db"
     syncer.ok("sync")
-    syncer.sql("UPDATE sync_guard SET active = 1")
-    syncer.sql("UPDATE home SET path = '/srv/mirror.db', machine = 'another'")
-    syncer.sql("UPDATE sync_guard SET active = 0")
+    syncer.as_program("UPDATE home SET path = '/srv/mirror.db', machine = 'another'")
     syncer.ok("db", "backup", str(backup))
     syncer.ok("db", "adopt")
     assert "syncer db adopt" in syncer.ok("db", "restore", str(backup)).out
