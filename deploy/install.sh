@@ -174,7 +174,7 @@ cat <<'TEXT'
 
 Installed. What is left to do, as root:
   1. edit /etc/syncer/config.toml                    accounts, credentials, what is to be mirrored
-  2. sudo -u syncer syncer doctor                    says what is wrong, and how to mend it
+  2. sudo -u syncer syncer doctor                    says what is wrong, and how to fix it
   3. systemctl enable --now syncer                   starts it, now and at each boot
   4. systemctl status syncer; journalctl -u syncer   how it is
 TEXT

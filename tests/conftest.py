@@ -1,6 +1,6 @@
 """What all tests share: asyncio as the only event loop, and two profiles for generated tests.
 
-Fakes and servers stand beside the tests that need them.
+Fakes and servers are next to the tests that need them.
 """
 
 from __future__ import annotations

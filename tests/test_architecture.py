@@ -192,6 +192,6 @@ def test_pins_name_what_the_project_needs() -> None:
         assert "://" not in text and "index" not in text, f"{one}.txt names a package index"
 
 
-def test_the_version_stands_in_one_place() -> None:
+def test_the_version_is_in_one_place() -> None:
     assert "version" not in project()
     assert re.search(r'^__version__ = "\d+\.\d+\.\d+"$', (PACKAGE / "__init__.py").read_text(), re.MULTILINE)

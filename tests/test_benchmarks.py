@@ -1,4 +1,4 @@
-"""The benchmarks still run, and the docs show what they measured. How fast anything is, no test says."""
+"""The benchmarks still run, and the docs show what they measured. No test checks speed."""
 
 from __future__ import annotations
 
@@ -14,17 +14,17 @@ FIGURES = ROOT / "benchmarks" / "figures.json"
 
 
 def test_the_docs_show_the_figures_that_were_measured() -> None:
-    """Each marked block is just what its figures make: nobody polished a number by hand."""
+    """Each marked block is generated from the figures, not edited by hand."""
     from benchmarks import docs
     from benchmarks.report import line_of
 
-    told = json.loads(FIGURES.read_text(encoding="utf-8"))
-    lines = [line_of(one) for one in told["lines"]]
+    figures = json.loads(FIGURES.read_text(encoding="utf-8"))
+    lines = [line_of(one) for one in figures["lines"]]
     found = []
     for page in docs.PAGES:
         before = page.read_text(encoding="utf-8")
         found += docs.MARKS.findall(before)
-        assert docs.filled(before, told["machine"], lines) == before, f"run --write-docs: {page.name}"
+        assert docs.filled(before, figures["machine"], lines) == before, f"run --write-docs: {page.name}"
     assert {name for _, name, _ in found} == set(docs.BLOCKS)
 
 

@@ -21,7 +21,7 @@ def test_the_wheel_holds_the_program_and_what_it_needs_to_run(tmp_path: Path) ->
         "syncer/_migrations/env.py",
     } <= names
     tops = {name.split("/")[0] for name in names}
-    assert {top for top in tops if not top.endswith(".dist-info")} == {"syncer"}, "nothing beside the program"
+    assert {top for top in tops if not top.endswith(".dist-info")} == {"syncer"}, "nothing but the program"
     shipped = {name.removeprefix("syncer/_migrations/") for name in names if "/_migrations/versions/" in name}
     ours = {f"versions/{path.name}" for path in (ROOT / "migrations" / "versions").glob("*.py")}
     assert shipped == ours

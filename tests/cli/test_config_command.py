@@ -141,7 +141,7 @@ def loaded(syncer: Syncer) -> Settings:
 
 
 @pytest.mark.parametrize(
-    ("name", "mode", "says", "mend"),
+    ("name", "mode", "says", "fix"),
     [
         ("syncer.toml", 0o644, "can be read by everybody", "chmod 600"),
         ("own", 0o644, "can be read by everybody", "chmod 600"),
@@ -151,7 +151,7 @@ def loaded(syncer: Syncer) -> Settings:
     ],
 )
 def test_doctor_says_who_else_may_read_or_change_the_config_and_its_secrets(
-    empty: Syncer, name: str, mode: int, says: str, mend: str
+    empty: Syncer, name: str, mode: int, says: str, fix: str
 ) -> None:
     (empty.folder / "own").write_text("sandbox-secret")
     (empty.folder / "own").chmod(0o600)
@@ -160,7 +160,7 @@ def test_doctor_says_who_else_may_read_or_change_the_config_and_its_secrets(
     assert [one.level for one in check_config(settings)] == ["ok"]
     (empty.folder / name).chmod(mode)
     found = [one for one in check_config(settings) if one.level != "ok"]
-    assert any(str(empty.folder / name) in one.text and says in one.text and mend in one.fix for one in found)
+    assert any(str(empty.folder / name) in one.text and says in one.text and fix in one.fix for one in found)
     assert not any("644" in one.fix or "+r" in one.fix for one in found)
 
 
@@ -175,7 +175,7 @@ def test_doctor_as_root_refuses_a_config_that_everybody_may_change(empty: Syncer
 @pytest.mark.parametrize(
     "name", ["mirror.db.locks", "mirror.db.locks/schema.lock", "mirror.db.tokens", "mirror.db.tokens.lock"]
 )
-def test_doctor_looks_at_the_locks_and_tokens(syncer: Syncer, tmp_path: Path, name: str, kind: str) -> None:
+def test_doctor_checks_the_locks_and_tokens(syncer: Syncer, tmp_path: Path, name: str, kind: str) -> None:
     if kind == "folder" and name.endswith(".locks"):
         pytest.skip("is one")
     assert [one.level for one in check_side_files(syncer.database)] == ["ok"]

@@ -118,12 +118,12 @@ def test_who_is_ambiguous_is_listed_and_refused(syncer: Syncer) -> None:
     assert syncer.ok("contacts", "show", "id:5", "--json").json["id"] == 5
 
 
-def test_who_is_unknown_is_told_what_is_near(syncer: Syncer) -> None:
+def test_an_unknown_contact_lists_similar_ones(syncer: Syncer) -> None:
     done = syncer("contacts", "show", row(syncer, 3)["last_name"])
     assert done.code == 1 and row(syncer, 3)["last_name"] in done.err
 
 
-def test_a_living_contact_counts_before_a_tombstone(syncer: Syncer) -> None:
+def test_a_live_contact_wins_over_a_tombstone(syncer: Syncer) -> None:
     number = row(syncer, 3)["phone_no"]
     syncer.sql("DELETE FROM telecmi_contacts WHERE id = 3")
     assert syncer.ok("contacts", "show", number, "--json").json["id"] == 3
@@ -207,12 +207,12 @@ def test_edit_refuses_a_number_that_another_holds(syncer: Syncer) -> None:
     assert done.code == 1 and "contact row 4" in done.err
 
 
-def test_push_that_is_switched_off_is_told(empty: Syncer) -> None:
+def test_disabled_push_is_reported(empty: Syncer) -> None:
     empty.write_config('voicemails = { since = "3d" }', "push = { enabled = false }")
     assert "push is disabled for telecmi.main" in empty.ok(*ADD, "--phone", "9200000001").out
 
 
-def test_delete_is_held_and_says_how_to_let_it_go(syncer: Syncer) -> None:
+def test_delete_is_held_and_says_how_to_approve_it(syncer: Syncer) -> None:
     done = syncer.ok("contacts", "delete", "3")
     number = change(syncer, 3)[0]
     assert change(syncer, 3)[1:] == ("delete", "held")

@@ -111,7 +111,7 @@ def test_a_pause_that_is_dated_ahead_is_over(syncer: Syncer, ahead: str) -> None
     assert "pauses until" not in syncer.ok("status").out
 
 
-def test_a_job_that_fails_or_pauses_is_told(syncer: Syncer) -> None:
+def test_a_failing_or_paused_job_is_reported(syncer: Syncer) -> None:
     syncer.write_config('secret = "sandbox-secret"', 'secret = "wrong"')
     assert syncer("sync", "telecmi-voicemails").code == 77
     until = (datetime.now(UTC) + timedelta(hours=1)).strftime("%Y-%m-%dT%H:%M:%S.000Z")
@@ -126,7 +126,7 @@ def test_a_job_that_fails_or_pauses_is_told(syncer: Syncer) -> None:
 # -- voicemails ----------------------------------------------------------------------------------------
 
 
-def test_voicemails_bear_the_callers_name(syncer: Syncer) -> None:
+def test_voicemails_have_the_callers_name(syncer: Syncer) -> None:
     listed = syncer.ok("voicemails", "list", "--json").json
     columns = {name for _, name, *_ in syncer.sql("PRAGMA table_info(telecmi_voicemails)")}
     assert len(listed) == syncer.one("SELECT count(*) FROM telecmi_voicemails")
@@ -152,7 +152,7 @@ def test_upgrade_makes_a_sound_database(empty: Syncer) -> None:
     assert empty.ok("db", "check", "--json").json["findings"] == []
 
 
-def test_check_finds_what_is_wrong_and_upgrade_mends_triggers(syncer: Syncer) -> None:
+def test_check_finds_problems_and_upgrade_restores_triggers(syncer: Syncer) -> None:
     syncer.sql("DROP TRIGGER telecmi_contacts_after_update")
     syncer.sql("DROP VIEW voicemails")
     done = syncer("db", "check")
@@ -247,7 +247,7 @@ def test_doctor_exits_77_for_credentials(empty: Syncer, old: str, new: str, acco
     assert f"problem  {other}" not in done.out
 
 
-def test_doctor_finds_what_is_wrong_here(syncer: Syncer) -> None:
+def test_doctor_finds_local_problems(syncer: Syncer) -> None:
     syncer.config.chmod(0o644)
     syncer.sql("DROP TRIGGER telecmi_contacts_after_update")
     done = syncer("doctor")
@@ -258,7 +258,7 @@ def test_doctor_finds_what_is_wrong_here(syncer: Syncer) -> None:
     assert {"ok", "warning", "problem"} <= levels
 
 
-def test_doctor_names_a_program_that_sits_in_a_write(syncer: Syncer) -> None:
+def test_doctor_reports_a_blocking_writer(syncer: Syncer) -> None:
     with closing(sqlite3.connect(syncer.database, isolation_level=None)) as other:
         other.execute("BEGIN IMMEDIATE")
         done = syncer("doctor")
@@ -269,7 +269,7 @@ def test_doctor_names_a_program_that_sits_in_a_write(syncer: Syncer) -> None:
     assert syncer.one("SELECT count(*) FROM change_log") == before
 
 
-def test_doctor_looks_at_the_folder_of_the_database(tmp_path: Path) -> None:
+def test_doctor_checks_the_database_folder(tmp_path: Path) -> None:
     (tmp_path / "file").touch()
     assert [one.level for one in check_folder(tmp_path / "x.db")] == ["ok"]
     assert [one.level for one in check_folder(tmp_path / "new" / "sub" / "x.db")] == ["ok"]

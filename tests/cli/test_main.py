@@ -92,7 +92,7 @@ def test_help_imports_nothing_slow() -> None:
     assert "doctor" in done.stdout
 
 
-def test_looking_imports_nothing_slow(syncer: Syncer) -> None:
+def test_reading_commands_import_nothing_slow(syncer: Syncer) -> None:
     """What these commands load beyond their need is most of the time that they take."""
     commands = [
         ["status"],
@@ -111,10 +111,10 @@ def test_looking_imports_nothing_slow(syncer: Syncer) -> None:
         "    print(*command, *sys.modules, file=sys.stderr)\n"
     )
     done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True)
-    told = done.stderr.splitlines()
-    assert len(told) == len(commands)
+    said = done.stderr.splitlines()
+    assert len(said) == len(commands)
     slow = {"sqlalchemy", "alembic", "httpx", "asyncio", "structlog", "rich", "phonenumbers"}
-    for line in told:
+    for line in said:
         loaded = {name.split(".")[0] for name in line.split()}
         assert not loaded & slow, line.split(" sys ")[0]
 
@@ -193,7 +193,7 @@ def test_each_error_has_its_exit_code(error: Exception, code: int) -> None:
     ],
     ids=lambda args: ascii(" ".join(args)),
 )
-def test_wrong_usage_is_told_and_exits_2(syncer: Syncer, args: list[str]) -> None:
+def test_wrong_usage_exits_2(syncer: Syncer, args: list[str]) -> None:
     done = syncer(*args)
     assert done.code == 2, (done.out, done.err)
     assert done.out == "" and "Usage: syncer" in done.err and "Traceback" not in done.err
@@ -258,7 +258,7 @@ def test_without_a_config_it_says_where_it_looked(empty: Syncer) -> None:
     assert empty("status").code == 78
 
 
-def test_all_problems_of_a_config_stand_one_a_line(empty: Syncer) -> None:
+def test_all_config_errors_are_reported_one_per_line(empty: Syncer) -> None:
     empty.config.write_text('[telecmi.main]\nregion = "Mars"\ntypo = 1\n[database]\nurl = "postgres://x"\n')
     done = empty("contacts", "list", "--json")
     assert done.code == 78 and done.out == ""
@@ -288,7 +288,7 @@ def test_a_database_from_a_newer_version_is_refused(syncer: Syncer, args: list[s
     assert done.code == 78 and "newer version" in one_sentence(done.err)
 
 
-def test_a_file_that_is_no_database_is_refused(empty: Syncer) -> None:
+def test_a_file_that_is_not_a_database_is_refused(empty: Syncer) -> None:
     empty.database.write_text("this is a letter, not a database; " * 100)
     for args in (["contacts", "list"], ["status"], ["db", "check"], ["sync"]):
         done = empty(*args)
@@ -299,13 +299,13 @@ def test_a_file_that_is_no_database_is_refused(empty: Syncer) -> None:
     "args",
     [["contacts", "list"], ["queue", "list"], ["held", "list"], ["db", "check"], ["db", "backup", "x.db"]],
 )
-def test_looking_makes_no_database(empty: Syncer, args: list[str]) -> None:
+def test_reading_creates_no_database(empty: Syncer, args: list[str]) -> None:
     done = empty(*args)
     assert done.code == 1 and "syncer sync" in one_sentence(done.err)
     assert list(empty.folder.iterdir()) == [empty.config]
 
 
-def test_whoever_waits_in_vain_exits_75(syncer: Syncer) -> None:
+def test_a_lock_that_is_not_released_exits_75(syncer: Syncer) -> None:
     """Two waits of ten seconds, at the same time: for a job's lock, and for the database."""
     locks = syncer.folder / "mirror.db.locks"
     locks.mkdir(exist_ok=True)
@@ -326,7 +326,7 @@ def test_whoever_waits_in_vain_exits_75(syncer: Syncer) -> None:
     assert syncer.one("SELECT count(*) FROM sync_runs") == 5  # having done nothing
 
 
-def test_a_reader_that_goes_away_is_no_error(syncer: Syncer) -> None:
+def test_a_closed_pipe_is_not_an_error(syncer: Syncer) -> None:
     reader, writer = os.pipe()
     os.close(reader)
     done = syncer.process("contacts", "list", "--json", stdout=writer)
@@ -334,7 +334,7 @@ def test_a_reader_that_goes_away_is_no_error(syncer: Syncer) -> None:
     assert done.code == 141 and done.err == ""
 
 
-def test_a_full_disk_under_the_output_is_told(syncer: Syncer) -> None:
+def test_output_to_a_full_disk_is_reported(syncer: Syncer) -> None:
     with Path("/dev/full").open("w") as full:
         done = syncer.process("contacts", "list", "--json", stdout=full)
     assert done.code == 1 and "No space left" in one_sentence(done.err)
@@ -354,7 +354,7 @@ def test_ctrl_c_ends_quietly(empty: Syncer) -> None:
     assert process.returncode in (0, 130) and "Traceback" not in err
 
 
-def test_a_bug_is_told_without_what_was_being_worked_on(capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_bug_is_reported_without_data(capsys: pytest.CaptureFixture[str]) -> None:
     assert main.run([object()]) == 1  # type: ignore[list-item] # nobody can type this
     err = capsys.readouterr().err
     assert "this is a bug in syncer: " in one_sentence(err)
@@ -383,7 +383,7 @@ def test_a_process_that_may_open_too_few_files_says_so(syncer: Syncer, command: 
     assert done.code == 1 and "may open no more files" in one_sentence(done.err)
 
 
-def test_a_table_that_was_changed_is_named_by_whoever_looks(syncer: Syncer) -> None:
+def test_a_changed_table_is_named(syncer: Syncer) -> None:
     syncer.sql("ALTER TABLE smartflo_contacts RENAME COLUMN address TO place")
     words = "the table smartflo_contacts is not as syncer made it (the column address is missing)"
     for command, code in ((["db", "check"], 1), (["doctor"], 1), (["db", "upgrade"], 78), (["sync"], 78)):
@@ -393,7 +393,7 @@ def test_a_table_that_was_changed_is_named_by_whoever_looks(syncer: Syncer) -> N
     syncer.ok("db", "check")
 
 
-def test_doctor_names_what_a_person_added_and_gets_in_the_way(syncer: Syncer) -> None:
+def test_doctor_names_added_objects_that_break_syncer(syncer: Syncer) -> None:
     syncer.sql("CREATE UNIQUE INDEX mine ON telecmi_contacts (phone_e164)")
     assert "the unique index mine on telecmi_contacts is not one of syncer's" in syncer.ok("doctor").out
     syncer.sql("CREATE TRIGGER fails AFTER UPDATE ON telecmi_contacts BEGIN INSERT INTO none VALUES (1); END")

@@ -215,7 +215,7 @@ def test_status_says_whether_a_daemon_runs(syncer: Syncer) -> None:
     assert syncer.ok("status", "--json").json["daemon"] is None
 
 
-def test_status_leaves_no_trace_of_its_look_for_a_daemon(empty: Syncer) -> None:
+def test_status_creates_no_files(empty: Syncer) -> None:
     assert empty.ok("status", "--json").json["daemon"] is None
     assert [path.name for path in empty.folder.iterdir()] == ["syncer.toml"]
 

@@ -53,7 +53,7 @@ def test_list_says_what_why_and_what_to_do(upstream: Upstream) -> None:
     assert f"syncer queue resolve {clash}" in out and f"syncer queue approve {held}" in out
 
 
-def test_a_change_beside_a_conflict_shows_what_upstream_has(upstream: Upstream) -> None:
+def test_a_change_next_to_a_conflict_shows_upstream_values(upstream: Upstream) -> None:
     """Not what was agreed on before: the conflict has not moved that yet."""
     syncer = upstream.syncer
     conflict(upstream, 3)
@@ -84,7 +84,7 @@ def test_a_conflict_shows_all_three_sides_and_either_may_be_kept(upstream: Upstr
     syncer.ok("queue", "list", "--all")
 
 
-def test_discard_takes_things_back(syncer: Syncer) -> None:
+def test_discard_undoes_edits(syncer: Syncer) -> None:
     before = syncer.one("SELECT company FROM telecmi_contacts WHERE id = 3")
     syncer.sql("UPDATE telecmi_contacts SET company = 'Acme' WHERE id = 3")
     syncer.sql("DELETE FROM telecmi_contacts WHERE id = 4")
@@ -105,7 +105,7 @@ def test_retry_and_approve_of_the_wrong_state_say_why(syncer: Syncer) -> None:
     assert done.code == 1 and "not held" in done.err
 
 
-def test_of_several_numbers_those_before_a_wrong_one_stand(syncer: Syncer) -> None:
+def test_numbers_before_a_wrong_one_are_carried_out(syncer: Syncer) -> None:
     syncer.sql("DELETE FROM telecmi_contacts WHERE id = 4")
     held = number(syncer, 4, "held")
     done = syncer("queue", "approve", held, "999")

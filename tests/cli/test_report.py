@@ -121,7 +121,7 @@ def test_what_differs_from_the_documentation_is_marked(upstream: Upstream) -> No
 
 
 @pytest.mark.parametrize(
-    ("fault", "told", "code"),
+    ("fault", "said", "code"),
     [
         ({"kind": "html200"}, "not JSON (HTML)", 0),  # a read that is tried again, and then well
         ({"kind": "http", "status": 503}, "HTTP 503, code 503", 0),
@@ -129,12 +129,12 @@ def test_what_differs_from_the_documentation_is_marked(upstream: Upstream) -> No
         ({"kind": "code", "code": 418, "message": "Asha Example 919200000001"}, "HTTP 200, code 418", 1),
     ],
 )
-def test_answers_that_are_none_are_told_by_their_kind(
-    upstream: Upstream, fault: dict[str, Any], told: str, code: int
+def test_unusable_responses_are_described_by_kind(
+    upstream: Upstream, fault: dict[str, Any], said: str, code: int
 ) -> None:
     upstream.world.faults.add({"path": "/v3/contact/get", **fault})
     report, _ = report_of(upstream.syncer, code=code)
-    assert told in report
+    assert said in report
     assert "Asha" not in report and "9200000001" not in report
     assert ("problem  telecmi 1: directory" in report) == (code == 1)
 
@@ -147,7 +147,7 @@ def test_refused_credentials_are_in_it_and_not_named(empty: Syncer) -> None:
     assert "there is none yet" in report  # the database
 
 
-def test_a_damaged_database_is_no_reason_for_none(syncer: Syncer) -> None:
+def test_a_damaged_database_does_not_prevent_a_report(syncer: Syncer) -> None:
     syncer.sql("DROP TRIGGER telecmi_contacts_after_update")
     assert "missing or altered" in report_of(syncer, code=1)[0]
     syncer.database.write_text("no database")

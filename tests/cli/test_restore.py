@@ -80,7 +80,7 @@ def test_a_backup_of_another_machine_is_a_copy_here(upstream: Upstream, tmp_path
     assert "syncer db adopt" in syncer.ok("db", "restore", str(backup)).out
 
 
-def test_a_restore_where_nothing_is_left(empty: Syncer, syncer: Syncer, tmp_path: Path) -> None:
+def test_a_restore_without_an_old_database(empty: Syncer, syncer: Syncer, tmp_path: Path) -> None:
     backup = tmp_path / "backup.db"
     syncer.ok("db", "backup", str(backup))
     done = empty.ok("db", "restore", str(backup))

@@ -15,7 +15,7 @@ from syncer.sync.registry import job_names
 from tests.cli.conftest import ROOT, Syncer, Upstream
 
 
-def test_sync_tells_each_job_in_a_line(syncer: Syncer) -> None:
+def test_sync_prints_one_line_per_job(syncer: Syncer) -> None:
     done = syncer.process("sync")
     assert done.code == 0 and done.err == ""  # no progress where nobody watches
     lines = done.out.splitlines()
@@ -53,7 +53,7 @@ def test_a_dry_run_changes_nothing(upstream: Upstream) -> None:
     assert upstream.contact(3)["company"] != "Acme"
 
 
-def test_what_failed_is_told_with_what_to_do(upstream: Upstream) -> None:
+def test_a_failure_is_reported_with_what_to_do(upstream: Upstream) -> None:
     upstream.world.faults.add({"path": "/v2/voicemail", "kind": "html200", "times": 100})
     done = upstream.syncer("sync", "telecmi-voicemails")
     assert done.code == 1
@@ -61,7 +61,7 @@ def test_what_failed_is_told_with_what_to_do(upstream: Upstream) -> None:
     assert "Traceback" not in done.err
 
 
-def test_a_dry_run_tells_refused_credentials(empty: Syncer) -> None:
+def test_a_dry_run_reports_refused_credentials(empty: Syncer) -> None:
     empty.write_config('secret = "sandbox-secret"', 'secret = "wrong"')
     done = empty("sync", "--dry-run", "telecmi-voicemails")
     assert done.code == 77 and not empty.database.exists()
@@ -89,7 +89,7 @@ def test_the_sandbox_prints_a_config_that_works_and_nothing_else(empty: Syncer) 
     empty.ok("status")
 
 
-def test_the_demo_tells_the_truth_and_its_suggestions_work(empty: Syncer) -> None:
+def test_the_demo_works_and_so_do_its_suggestions(empty: Syncer) -> None:
     """Also if `syncer` is not on the PATH, as after `make demo`, and whatever credentials the environment has."""
     path = {"PATH": "/usr/bin:/bin"}
     empty.env |= path | {"TMPDIR": str(empty.folder), "SYNCER_TELECMI_MAIN_SECRET": "somebody's"}

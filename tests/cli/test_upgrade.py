@@ -24,7 +24,7 @@ from tests.cli.conftest import ROOT, Done, Syncer, Upstream
 #: The revision after this version's.
 NEXT = f"{int(HEAD) + 1:04}"
 
-#: The two things that a migration may do: SQLite's own ALTER, and a table made anew, which takes all of its triggers
+#: The two things that a migration may do: SQLite's own ALTER, and a recreated table, which takes all of its triggers
 #: along without a word, and where foreign keys are on the rows that refer to it, too.
 MIGRATION = """
 from alembic import op
@@ -104,7 +104,7 @@ def contents(path: Path, *, without: str = "") -> dict[str, list[tuple[Any, ...]
                 if len(columns) > 1
                 else []
             )
-    out["sqlite_sequence"] = [row for row in out["sqlite_sequence"] if row[1]]  # 0: a table made anew
+    out["sqlite_sequence"] = [row for row in out["sqlite_sequence"] if row[1]]  # 0: a recreated table
     return out
 
 
@@ -180,8 +180,8 @@ def test_an_upgrade_in_the_middle_of_things_loses_nothing(upstream: Upstream, ne
     refused = syncer("sync")
     assert refused.code == 78 and "newer version" in refused.err
     shutil.copy(copy, syncer.database)
-    for beside in ("-wal", "-shm"):
-        syncer.database.with_name(syncer.database.name + beside).unlink(missing_ok=True)
+    for suffix in ("-wal", "-shm"):
+        syncer.database.with_name(syncer.database.name + suffix).unlink(missing_ok=True)
     assert syncer("sync").code == 0
     assert upstream.contact(6)["company"] == "Still Queued"
 
@@ -196,5 +196,5 @@ def test_a_migration_that_breaks_references_is_taken_back(upstream: Upstream, ne
     assert done.code != 0 and "points to a row" in done.err
     assert contents(syncer.database) == before and guards(syncer.database) == guarded
     assert syncer.one("SELECT version_num FROM alembic_version") == HEAD
-    # Nothing happened, so there is nothing to go back to: a service that starts anew for ever fills no disk.
+    # Nothing happened, so there is nothing to go back to: a service that restarts forever fills no disk.
     assert list(syncer.folder.glob("mirror.db.before-*")) == []
