@@ -13,7 +13,7 @@ BIN    := $(VENV)/bin
 PIP    := $(BIN)/python -m pip --disable-pip-version-check --no-input install --quiet
 PACKAGE := pyproject.toml syncer/__init__.py
 
-.PHONY: help demo test lint format soak bench audit pins clean
+.PHONY: help demo test lint format coverage mutants soak bench audit pins clean
 
 help: ## list the targets
 	@sed -n 's/^\([a-z]*\):.*## \(.*\)/make \1	\2/p' $(firstword $(MAKEFILE_LIST)) | expand -t 16
@@ -34,6 +34,24 @@ lint: $(VENV)/.ready-dev ## lint, types and import rules only
 format: $(VENV)/.ready-dev ## format the code and fix what can be fixed
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
+
+# Decisions are tested directly: what runs them through the store or a process does not count.
+coverage: $(VENV)/.ready-dev ## branch coverage of syncer/core by tests/core
+	$(BIN)/coverage run -m pytest -q -p no:xdist tests/core
+	$(BIN)/coverage report
+
+# Changes one expression of syncer/core at a time and looks for the test that notices. It takes some ten minutes.
+mutants: requirements/dev.txt | $(BIN)/python ## mutation tests of syncer/core
+	@[ -x $(VENV)/mutants/bin/mutmut ] || { $(BIN)/python -m venv --clear $(VENV)/mutants && \
+	  $(VENV)/mutants/bin/python -m pip --disable-pip-version-check --no-input install -qq -r requirements/dev.txt && \
+	  $(VENV)/mutants/bin/python -m pip --disable-pip-version-check --no-input install -qq mutmut==3.8.1; }
+	@rm -rf mutants
+	@$(VENV)/mutants/bin/mutmut run
+	@$(VENV)/mutants/bin/mutmut results --all true | $(BIN)/python -c '\
+	import collections, sys; \
+	ends = collections.Counter(line.rpartition(": ")[2].strip() for line in sys.stdin if ": " in line); \
+	share = 1 - (ends["survived"] + ends["no tests"]) / max(1, ends.total()); \
+	print(f"{share:.1%} of {ends.total()} mutants were noticed"); sys.exit(share < 0.9)'
 
 soak: $(VENV)/.ready-dev ## the long runs
 	$(BIN)/python -m pytest -m soak
@@ -68,7 +86,7 @@ pins: ## write requirements/*.txt from requirements/*.in
 	$(COMPILE) requirements/build.in --constraint requirements/dev.txt --output-file requirements/build.txt
 
 clean: ## remove the environment and all caches
-	rm -rf $(VENV) .venv-bench build dist *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
+	rm -rf $(VENV) .venv-bench .coverage mutants build dist *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
 $(BIN)/python:

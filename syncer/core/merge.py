@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import assert_never
 
 from syncer.core.model import FIELDS, Fields, OnConflict
 from syncer.core.normalise import says_the_same, spelled_alike
@@ -115,23 +114,16 @@ def merge(
             new_base[name] = theirs
             if not edited:
                 new_local[name] = theirs
-        elif not edited:  # only upstream changed
+        elif edited and spelled_alike(name, mine, theirs, region):  # the same, spelled differently
+            new_base[name] = new_local[name] = theirs
+        elif not edited or on_conflict == "remote":  # only upstream changed, or it always wins
             new_base[name] = new_local[name] = theirs
             taken[name] = (mine, theirs)
-        elif spelled_alike(name, mine, theirs, region):  # the same, spelled differently
-            new_base[name] = new_local[name] = theirs
+        elif on_conflict == "local":
+            new_base[name] = theirs
+            overruled[name] = (theirs, mine)
         else:
-            match on_conflict:
-                case "ask":
-                    clashes[name] = Clash(b, mine, theirs)
-                case "local":
-                    new_base[name] = theirs
-                    overruled[name] = (theirs, mine)
-                case "remote":
-                    new_base[name] = new_local[name] = theirs
-                    taken[name] = (mine, theirs)
-                case _:
-                    assert_never(on_conflict)
+            clashes[name] = Clash(b, mine, theirs)
     result_base, result_local = Fields(**new_base), Fields(**new_local)
     dirty = tuple(n for n in dirty_fields(result_base, result_local, region) if n not in clashes)
     return Merge(result_base, result_local, clashes, taken, overruled, dirty, settled or base != result_base)

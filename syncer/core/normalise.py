@@ -90,17 +90,16 @@ def _mobiles(region: str) -> _Mobiles | None:
     import phonenumbers  # half of the commands read no number, and it takes a while to load
 
     meta = phonenumbers.PhoneMetadata.metadata_for_region(region)
-    if meta is None or meta.mobile is None or meta.general_desc is None:
+    mobile = meta and meta.mobile and meta.mobile.national_number_pattern
+    national = meta and meta.general_desc and meta.general_desc.national_number_pattern
+    if not (meta and mobile and national):
         return None
-    mobile, any_, prefix = (
-        meta.mobile.national_number_pattern,
-        meta.general_desc.national_number_pattern,
-        meta.national_prefix_for_parsing,
-    )
-    if not mobile or not any_:
-        return None
+    prefix = meta.national_prefix_for_parsing
     return _Mobiles(
-        str(meta.country_code), re.compile(mobile), re.compile(any_), re.compile(prefix) if prefix else None
+        str(meta.country_code),
+        re.compile(mobile),
+        re.compile(national),
+        re.compile(prefix) if prefix else None,
     )
 
 

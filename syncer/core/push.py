@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import TypeAlias, assert_never
+from typing import TypeAlias
 
 from syncer.core.contacts import Intent, Local, QueuedChange, Transition, is_wanted
 from syncer.core.due import has_passed
@@ -392,15 +392,9 @@ def may_be_ours(send: Send, intents: Sequence[Intent], code: int, now: datetime)
     if not earlier:
         return False
     sent_at = earlier[0].sent_at
-    match send.operation:
-        case Operation.ADD:
-            return code == 409 and not has_passed(PATIENCE, sent_at, now)
-        case Operation.DELETE:
-            return not has_passed(LAG, sent_at, now)
-        case Operation.UPDATE:
-            return False
-        case _:
-            assert_never(send.operation)
+    if send.operation is Operation.ADD:
+        return code == 409 and not has_passed(PATIENCE, sent_at, now)
+    return send.operation is Operation.DELETE and not has_passed(LAG, sent_at, now)
 
 
 def batches(sends: Sequence[Send], size: int = BATCH) -> list[tuple[Send, ...]]:

@@ -114,10 +114,8 @@ def kind_of(value: Any) -> str:
             return "object"
         case list():
             return "list: empty" if not value else "list"
-        case str():
-            return f"text: {_text(value)}"
         case _:
-            return "unknown"
+            return f"text: {_text(value)}"
 
 
 def _text(value: str) -> str:

@@ -65,13 +65,9 @@ def union(spans: Iterable[tuple[int, int]]) -> list[tuple[int, int]]:
 def gaps(since: int, until: int, verified: Iterable[Verified]) -> list[tuple[int, int]]:
     """What of [since, until) was never read."""
     out, at = [], since
-    for start, end in union((v.start, v.end) for v in verified):
-        if start > at:
-            out.append((at, min(start, until)))
+    for start, end in [*union((v.start, v.end) for v in verified), (until, until)]:
+        out.append((at, min(start, until)))
         at = max(at, end)
-        if at >= until:
-            return [gap for gap in out if gap[0] < gap[1]]
-    out.append((at, until))
     return [gap for gap in out if gap[0] < gap[1]]
 
 
@@ -105,10 +101,8 @@ def plan(
     overlap = max(overlap, AHEAD)
     recent = max(since, now - overlap)
     windows = [Window(a, b, "new") for a, b in cells(recent, now + AHEAD, width)]
-    older = [(since, recent)] if full else gaps(since, recent, verified)
-    for a, b in older:
-        if a < b:
-            windows += [Window(s, e, "gap") for s, e in cells(a, b, width)]
+    for a, b in [(since, recent)] if full else gaps(since, recent, verified):
+        windows += [Window(s, e, "gap") for s, e in cells(a, b, width)]
     if not full:
         due = [
             Window(v.start, v.end, "recheck")

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from syncer.core.listing import Certificate, Known, Walk
+from syncer.core.listing import Certificate, Known, Walk, worst
 from syncer.core.model import Page, Paging, Proof, Row, SetAside
 
 
@@ -170,12 +170,13 @@ def test_a_total_that_is_always_off_by_the_same() -> None:
     [
         [page(1, total=1), page(2, total=2), page(total=2)],  # it moved
         [page(1), page()],  # there is none
+        [page(1, total=2), page(2, total=2), page(total=2)],  # its first page changed
         [page(1, total=9), page(total=0)],  # it fell to nothing
     ],
 )
 def test_no_offset_is_learned_from_a_list_that_is_not_quiet(pages: list[Page]) -> None:
     walk = numbered()
-    certify(walk, *pages)
+    certify(walk, *pages, reread=page(9, total=2))
     assert walk.observed_offset is None
 
 
@@ -211,6 +212,70 @@ def test_a_refused_page_proves_no_end_by_itself() -> None:
     short.refuse_past_end()
     assert short.certificate(1).verdict is Proof.DRIFTED
     assert short.observed_offset is None
+
+
+def test_the_worst_of_certificates() -> None:
+    complete, drifted, partial = (
+        certify(numbered(), *pages)
+        for pages in (
+            [page(1, total=1), page(total=1)],
+            [page(1, 2, total=3), page(total=3)],
+            [page(total=1)],
+        )
+    )
+    assert [one.verdict for one in (complete, drifted, partial)] == list(Proof)
+    assert worst([]) is None and worst([complete]) is complete
+    assert worst([complete, partial, drifted]) is partial
+    assert (
+        worst([drifted, again := certify(numbered(), page(1, 2, total=3), page(total=3)), complete]) is again
+    )
+
+
+def test_pages_that_may_be_asked_for_ahead() -> None:
+    walk = numbered()
+    assert not walk.expects(1), "nothing came"
+    walk.feed(page(1, 2, total=5))
+    assert [n for n in range(1, 9) if walk.expects(n)] == [1, 2, 3, 4], (
+        "rows, and the page that proves the end"
+    )
+    assert (walk.rows, walk.total, walk.counted) == (2, 5, 5)
+    own = numbered()
+    own.feed(page(1, 2, total=2))
+    assert own.expects(2) and own.counted is None
+    own.feed(page(3, total=1))
+    assert not own.expects(3), "each page counts itself alone"
+    assert numbered().counted is None and numbered().total is None
+    empty = numbered()
+    empty.feed(page(total=5))
+    assert not empty.expects(1), "the size of a page is not known"
+
+
+def test_the_cursor_that_may_be_followed_ahead() -> None:
+    walk = Walk(Paging.CURSOR, has_total=False)
+    assert not walk.expects(1)
+    assert walk.foresees(page(1, cursor="a")) == "a"
+    walk.feed(page(1, cursor="a"))
+    walk.feed(page(2, cursor="b"))
+    assert [walk.foresees(page(3, cursor=c)) for c in ("a", "b", "c", "", None)] == [
+        None,
+        None,
+        "c",
+        None,
+        None,
+    ]
+    assert walk.foresees(page(cursor="c")) is None
+    assert numbered().foresees(page(1, cursor="a")) is None
+
+
+def test_listings_of_the_same_pages_have_the_same_fingerprint() -> None:
+    def walked(*digests: str) -> Walk:
+        walk = numbered()
+        for digest in digests:
+            walk.feed(Page((Row(digest, {}, "{}"),), digest=digest))
+        return walk
+
+    assert walked("a", "b").fingerprint == walked("b", "a").fingerprint
+    assert len({walked(*digests).fingerprint for digests in ("", "a", "ab", "ac", "aa")}) == 5
 
 
 def test_known_identities() -> None:

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from syncer.core.merge import Sent, merge, shows
-from syncer.core.model import Fields
+from syncer.core.merge import Clash, Sent, dirty_fields, is_dirty, merge, shows
+from syncer.core.model import Fields, OnConflict
 
 #: What a person typed over a value, and what a vendor with its own spelling makes of both.
 RESPELLINGS = {
@@ -110,6 +110,73 @@ def test_a_number_that_was_sent_as_digits_is_agreed_as_it_is_shown(shown: str) -
     sent = [Sent({"phone_no": "919200000002"}, accepted=False)]
     result = merge(base, local, Fields(phone_no=shown), sent=sent)
     assert result.base == result.local == Fields(phone_no=shown) and not result.clashes
+
+
+#: base, local, upstream and what was sent of one field; then the new base and local, and who won or what is left.
+TABLE = [
+    ("a", "a", "a", None, "a", "a", ""),
+    ("a", "b", "a", None, "a", "b", "dirty"),
+    ("a", "a", "b", None, "b", "b", "taken"),
+    ("a", "b", "b", None, "b", "b", ""),
+    ("a", "b", "B", None, "B", "B", ""),
+    ("a", "b", "c", None, "a", "b", "clash"),
+    ("a", "", "c", None, "a", "", "clash"),
+    ("a", "b", "", None, "a", "b", "clash"),
+    ("a", "a", "A", None, "A", "A", "taken"),
+    ("a", "b", "b", "b", "b", "b", ""),
+    ("a", "b", "B", "b", "B", "B", ""),
+    ("a", "c", "b", "b", "b", "c", "dirty"),
+    ("a", "a", "b", "b", "b", "a", "dirty"),
+    ("a", "c", "d", "b", "a", "c", "clash"),
+    ("a", "a", "a", "b", "a", "a", ""),
+    ("a", "b", "a", "b", "a", "b", "dirty"),
+]
+
+
+@pytest.mark.parametrize(("base", "mine", "theirs", "sent", "agreed", "shown", "outcome"), TABLE)
+def test_merge_of_one_field(
+    base: str, mine: str, theirs: str, sent: str | None, agreed: str, shown: str, outcome: str
+) -> None:
+    requests = [] if sent is None else [Sent({"company": sent}, accepted=False)]
+    result = merge(of("company", base), of("company", mine), of("company", theirs), sent=requests)
+    assert (result.base, result.local) == (of("company", agreed), of("company", shown))
+    assert result.dirty == (("company",) if outcome == "dirty" else ())
+    assert result.clashes == ({"company": Clash(base, mine, theirs)} if outcome == "clash" else {})
+    assert result.taken == ({"company": (mine, theirs)} if outcome == "taken" else {})
+    assert result.overruled == {}
+    assert result.settled is (agreed != base)
+
+
+@pytest.mark.parametrize(
+    ("policy", "agreed", "shown"), [("ask", "a", "b"), ("local", "c", "b"), ("remote", "c", "c")]
+)
+def test_who_wins_a_conflict(policy: OnConflict, agreed: str, shown: str) -> None:
+    result = merge(of("company", "a"), of("company", "b"), of("company", "c"), on_conflict=policy)
+    assert (result.base.company, result.local.company) == (agreed, shown)
+    assert result.taken == ({"company": ("b", "c")} if policy == "remote" else {})
+    assert result.overruled == ({"company": ("c", "b")} if policy == "local" else {})
+    assert result.dirty == (("company",) if policy == "local" else ())
+
+
+def test_the_newest_request_that_upstream_shows_counts() -> None:
+    sent = [Sent({"company": value}, accepted=False) for value in ("b", "B")]
+    result = merge(of("company", "a"), of("company", "B"), of("company", "B"), sent=sent)
+    assert result.local.company == result.base.company == "B" and not result.dirty
+
+
+def test_a_row_that_was_never_agreed_on_differs_from_an_empty_one_with_its_number() -> None:
+    local, remote = of("company", "Apex"), Fields("+91 92000 00001", first_name="Asha")
+    result = merge(None, local, remote)
+    assert result.base == Fields("+91 92000 00001", first_name="Asha") and result.settled
+    assert result.local == Fields("+91 92000 00001", first_name="Asha", company="Apex")
+    assert result.dirty == ("company",) and result.taken == {"first_name": ("", "Asha")}
+
+
+def test_a_number_is_one_number_however_it_is_typed() -> None:
+    assert not is_dirty("phone_no", "919200000001", "092000 00001", "IN")
+    assert is_dirty("phone_no", "919200000001", "9200000002", "IN")
+    assert is_dirty("company", "Acme", "ACME", "IN")
+    assert dirty_fields(of("company", "a"), Fields("9200000001", company="b"), "IN") == ("company",)
 
 
 def test_a_request_for_other_fields_shows_nothing() -> None:

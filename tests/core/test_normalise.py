@@ -139,6 +139,12 @@ def test_a_number_that_is_in_doubt_is_not_read(written: str) -> None:
     assert to_e164(written, "IN") is None
 
 
+def test_a_region_without_mobile_numbers_reads_only_whole_ones() -> None:
+    assert {to_e164("+919200000001", region) for region in ("TA", "001", "XX")} == {"+919200000001"}
+    assert to_e164("9200000001", "XX") is None
+    assert not is_masked(None) and not is_masked(9200000001)
+
+
 def test_huge_numbers_and_long_text_are_not_looked_at() -> None:
     assert to_e164(10**9000, "IN") is None
     assert to_e164("9" * 10_000, "IN") is None
@@ -390,3 +396,4 @@ def test_the_short_way_is_the_usual_one() -> None:
         assert normalise._plain_mobile(text, "IN") == "+919200000001"
     for text in ("92000 00001", "+14155552671", "", "+91xxxxxx2999", "09200000001", "٩٢٠٠٠٠٠٠٠١"):
         assert normalise._plain_mobile(text, "IN") is None
+    assert normalise._plain_mobile("92477637305", "AR") is None, "its 9 may be a prefix that is dialled"

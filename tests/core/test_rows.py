@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from syncer.core.model import Row
+from syncer.core.model import Note, Row
 from syncer.core.rows import (
     Bits,
     RowInsert,
@@ -17,6 +17,7 @@ from syncer.core.rows import (
     RowUnchanged,
     RowUpdate,
     Stored,
+    combine,
     decide_row,
     differing_fields,
     same_raw,
@@ -84,6 +85,55 @@ def test_a_derived_column_is_no_change_of_its_own() -> None:
         decide(stored(phone_number="1", phone_e164=None), row(phone_number="1", phone_e164="+1")).changes
         == {}
     )
+
+
+def copy(
+    newest: int | None = None, *, stamp: str = "", deleted: str | None = None, notes: str = "", **said: Any
+) -> Row:
+    """One of several rows with one identity."""
+    values = {"time": newest, **said}
+    return Row(
+        "7", values, json.dumps(said), deleted, stamp or None, tuple(Note(one, None, "") for one in notes)
+    )
+
+
+@pytest.mark.parametrize(
+    ("copies", "values", "document"),
+    [
+        ([copy(1, name="A"), copy(2, name="B")], {"time": 2, "name": "B"}, {"name": "B"}),
+        ([copy(name="A"), copy(0, name="B")], {"time": 0, "name": "B"}, {"name": "B"}),
+        ([copy(2, name="", email="e"), copy(1, name="A", email="d")], {"time": 2, "name": "A", "email": "e"}, {"name": "A", "email": "e"}),
+        ([copy(2, name=None), copy(1, name="A")], {"time": 2, "name": "A"}, {"name": "A"}),
+        ([copy(1, name="A", extra=[]), copy(2, name="A")], {"time": 2, "name": "A", "extra": []}, {"name": "A", "extra": []}),
+        ([copy(1, stamp="2026-11-22", name="A"), copy(1, stamp="2026-11-21", name="B")], {"time": 1, "name": "A"}, {"name": "A"}),
+        ([copy(1, name="A"), copy(2, deleted="2026-11-21", name="B")], {"time": 1, "name": "A"}, {"name": "A"}),
+        ([copy(1, deleted="2026-11-21", name="A"), copy(2, deleted="2026-11-21", name="B")], {"time": 2, "name": "B"}, {"name": "B"}),
+        ([copy(name="A"), copy(name="B")], {"time": None, "name": "B"}, {"name": "B"}),
+    ],
+)  # fmt: skip
+def test_several_rows_of_one_identity_make_one(copies: list[Row], values: Any, document: Any) -> None:
+    for order in (copies, copies[::-1]):
+        one = combine(order, "time")
+        assert (one.key, one.values, json.loads(one.raw)) == ("7", values, document)
+
+
+def test_a_derived_number_goes_with_the_one_that_it_is_derived_from() -> None:
+    older = copy(1, mobile="1", phone_e164="+1")
+    assert combine([older, copy(2, mobile="2", phone_e164=None)], "time").values["phone_e164"] is None
+    assert combine([older, copy(2, mobile="", phone_e164="+2")], "time").values == {
+        "time": 2,
+        "mobile": "1",
+        "phone_e164": "+1",
+    }
+
+
+def test_notes_of_all_copies_are_kept() -> None:
+    both = combine([copy(2, notes="ab"), copy(1, notes="bc")], "time")
+    assert [note.msg for note in both.notes] == ["a", "b", "c"]
+    assert combine([copy(1, name="ä"), copy(2, name="ö")], "time").raw == '{"name":"ö"}'
+    assert combine([copy(1, stamp="2"), copy(9, stamp="1")], None).stamp == "2"
+    only = copy(1, name="")
+    assert combine([only], "time") is only
 
 
 @pytest.mark.parametrize("ignored, expected", [(frozenset(), False), (frozenset({"at"}), True)])

@@ -13,6 +13,7 @@ from syncer.core.windows import (
     RECHECKS,
     Verified,
     Window,
+    believed,
     cells,
     gaps,
     note,
@@ -70,6 +71,11 @@ def test_what_is_verified_is_no_gap_and_full_reads_it_all_the_same() -> None:
     assert {w.why for w in first_plan(verified=known)} == {"new"}
     everything = first_plan(verified=known, full=True)
     assert union((w.start, w.end) for w in everything) == [(NOW - 5 * DAY, NOW + AHEAD)]
+
+
+def test_a_span_that_a_wrong_clock_noted_is_not_believed() -> None:
+    spans = [Verified(0, 1, NOW + minutes * MINUTE) for minutes in (-60, 5, 6)]
+    assert believed(spans, NOW) == spans[:2]
 
 
 def test_rechecks_grow_apart() -> None:
