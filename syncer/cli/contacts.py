@@ -22,7 +22,7 @@ from syncer.cli.editing import (
     readable,
     refuse_deleted,
     refuse_duplicate,
-    say_what_follows,
+    show_result,
 )
 from syncer.cli.options import (
     WORDS,
@@ -127,7 +127,7 @@ def show(app: App, who: str, account: str | None, as_json: bool) -> None:
     show_record(row, [name for name in row if name != "raw" and (name != "deleted_at" or row[name])], now)
     for change, fields in zip(changes, touched, strict=True):
         say()
-        show_change(change, fields, now, {account.name for account in settings.telecmi})
+        show_change(change, fields, now, settings)
 
 
 @contacts.command(
@@ -156,7 +156,7 @@ def add(app: App, /, account: str | None, **given: str | None) -> None:
             row_id = edits.add_contact(conn, target.name, fields | {"phone_no": phone_digits(number)})
         fill_in(db, target)
         say(f"Contact row {row_id} was added to account {target.name}.")
-        say_what_follows(db, settings, target, row_id)
+        show_result(app, db, settings, row_id)
 
 
 @contacts.command(epilog=example('syncer contacts edit +919200000000 --company "Acme"'))
@@ -197,7 +197,7 @@ def edit(app: App, /, who: str, account: str | None, **given: str | None) -> Non
             return
         fill_in(db, target)
         say(f"Contact row {row['id']} was changed: {', '.join(changed)}.")
-        say_what_follows(db, settings, target, row["id"])
+        show_result(app, db, settings, row["id"])
 
 
 @contacts.command(epilog=example("syncer contacts delete +919200000000"))
@@ -223,7 +223,7 @@ def delete(app: App, who: str, account: str | None) -> None:
                 )
             edits.delete_contact(conn, row["id"])
         say(f"Contact row {row['id']} is deleted locally.")
-        say_what_follows(db, settings, accounts[row["account"]], row["id"])
+        show_result(app, db, settings, row["id"])
 
 
 # -- lists ---------------------------------------------------------------------------------------------

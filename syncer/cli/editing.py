@@ -16,6 +16,7 @@ from syncer.core.model import FIELDS
 from syncer.errors import UsageError
 
 if TYPE_CHECKING:
+    from syncer.cli.app import App
     from syncer.config import Settings, TelecmiAccount
     from syncer.store.db.connection import Database
     from syncer.store.db.read_only import Reader
@@ -140,33 +141,15 @@ def fill_in(db: Database, account: TelecmiAccount) -> None:
 # -- what happens to it -------------------------------------------------------------------------------
 
 
-def say_what_follows(db: Database, settings: Settings, account: TelecmiAccount, row_id: int) -> None:
+def show_result(app: App, db: Database, settings: Settings, row_id: int) -> None:
     """Say what happens to an edit that was written: which change it is, and what it waits for."""
-    from syncer.cli.queue import touched_fields
+    from syncer.cli.queue import show_change, touched_fields
     from syncer.store.read import status_queries
 
     with db.read() as conn:
         changes = status_queries.list_changes(conn, contact=row_id)
-        touched = {change["id"]: touched_fields(conn, change, settings) for change in changes}
+        touched = [touched_fields(conn, change, settings) for change in changes]
     if not changes:
         say("It was never sent, so nothing is sent upstream.")
-    for change in changes:
-        number = change["id"]
-        match change["state"]:
-            case "held":
-                say(
-                    f"The delete is held as change {number}: `syncer queue approve {number}` sends it upstream,"
-                )
-                say(f"`syncer queue discard {number}` undoes it.")
-            case "conflict":
-                say(f"Change {number} is a conflict: `syncer queue resolve {number} --keep local|remote`.")
-            case "queued" if change["operation"] == "update" and not touched[number]:
-                say(f"Upstream already has these values: change {number} is dropped at the next push.")
-            case "queued" if not (account.push.enabled and account.contacts.enabled):
-                say(f"Queued as change {number}; it waits, because push is disabled for {account.label}.")
-            case "queued":
-                say(
-                    f"Queued as change {number}: it goes upstream with the next push (`syncer sync` does it now)."
-                )
-            case state:
-                say(f"Change {number} is {state}: `syncer queue show {number}`.")
+    for change, fields in zip(changes, touched, strict=True):
+        show_change(change, fields, app.now(), settings)

@@ -6,7 +6,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Sequence
 from datetime import datetime
 from typing import TYPE_CHECKING, Any, Literal, assert_never
 
@@ -73,9 +73,8 @@ def list_(app: App, everything: bool, account: str | None, limit: int | None, fo
         return
     if not changes:
         say("The queue is empty." if everything else "No change is open: upstream has everything.")
-    known = {account.name for account in settings.telecmi}
     for change in changes:
-        show_change(change, touched[change["id"]], app.now(), known)
+        show_change(change, touched[change["id"]], app.now(), settings)
     if len(changes) < changes.total:
         say(f"The newest {shown(changes, 'change')}; without --limit you see all.")
 
@@ -102,7 +101,7 @@ def show(app: App, number: int, as_json: bool) -> None:
         emit_json(status_queries.queue_columns(change) | {"contact": contact, "sides": sides})
         return
     now = app.now()
-    show_change(change, touched, now, {account.name for account in settings.telecmi})
+    show_change(change, touched, now, settings)
     say()
     show_record(change, [name for name in DETAILS if change[name] is not None], now)
     say()
@@ -209,21 +208,24 @@ def touched_fields(conn: Reader, change: dict[str, Any], settings: Settings) -> 
     return list(dirty_fields(Fields.of(base), Fields.of(contact), region))
 
 
-def show_change(
-    change: dict[str, Any], touched: Sequence[str], now: datetime, known: Collection[str]
-) -> None:
+def show_change(change: dict[str, Any], touched: Sequence[str], now: datetime, settings: Settings) -> None:
     """A change for people: what it is, why it is in this state, what to do."""
+    account = next((one for one in settings.telecmi if one.name == change["account"]), None)
     name = f" ({plain(change['contact_name'])})" if change["contact_name"] else ""
     fields = f" of {', '.join(touched)}" if touched and change["operation"] == "update" else ""
     say(
-        f"{change['id']}  {change['state']}: {change['operation']}{fields} for contact row "
+        f"Change {change['id']}, {change['state']}: {change['operation']}{fields} for contact row "
         f"{change['contact_row']}{name}, account {change['account']}, made {when(change['created_at'], now)}"
     )
-    if change["account"] in known or change["settled_at"] is not None:
-        why, what = explain(change, now)
-    else:
+    why, what = explain(change, now)
+    if account is None and change["settled_at"] is None:
         why = f"It is never sent: telecmi.{change['account']} is not in the config."
         what = f"If the account was renamed: `syncer db rename-account telecmi.{change['account']} NEW`."
+    elif account is not None and change["state"] == State.QUEUED:
+        if change["operation"] == "update" and not touched:
+            why, what = "Upstream already has these values: it is dropped at the next push.", ""
+        elif not (account.push.enabled and account.contacts.enabled):
+            why, what = f"It waits, because push is disabled for {account.label}.", ""
     say(f"   {why}")
     if what:
         say(f"   {what}")

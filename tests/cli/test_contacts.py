@@ -140,7 +140,7 @@ def test_add_is_queued_and_says_so(syncer: Syncer) -> None:
     assert (added["phone_no"], added["phone_e164"]) == ("919200000001", "+919200000001")
     assert (added["first_name"], added["company"], added["email_id"]) == ("Asha", "Acme", None)
     assert added["changes"][0]["operation"] == "add" and added["changes"][0]["state"] == "queued"
-    assert f"row {added['id']}" in done.out and f"change {added['changes'][0]['id']}" in done.out
+    assert f"row {added['id']}" in done.out and f"Change {added['changes'][0]['id']}" in done.out
 
 
 def test_add_refuses_a_number_that_is_there(syncer: Syncer) -> None:
