@@ -198,11 +198,12 @@ def rename_account(app: App, old: str, new: str) -> None:
 
 def _renamings(conn: Reader, settings: Settings, old: str, new: str) -> list[tuple[str, str, str]]:
     """What the two names mean: vendor, old name, new name. UsageError with what to do otherwise."""
+    from syncer.config import VENDORS
     from syncer.store.write import accounts
 
     known = {account.label for account in settings.accounts}
     vendor, _, rest = new.partition(".")
-    provider, name = (vendor, rest) if vendor in accounts.PROVIDERS and rest else ("", new)
+    provider, name = (vendor, rest) if vendor in VENDORS and rest else ("", new)
     there = accounts.registered(conn)
     meant = [label for label in there if old in (label, label.partition(".")[2])]
     if not meant:

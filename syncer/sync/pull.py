@@ -9,7 +9,7 @@ from collections import Counter
 
 from syncer.core.listing import Certificate, Walk
 from syncer.core.model import Proof
-from syncer.store.db.tables import Mirror
+from syncer.store.db.mirrors import Mirror
 from syncer.store.read import feed
 from syncer.store.write.mirror import MirrorReconciler
 from syncer.store.write.reconciler import Context, Reconciler

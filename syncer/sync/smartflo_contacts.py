@@ -13,7 +13,7 @@ from syncer.core.model import Page, Paging, Position, Proof, Row
 from syncer.core.normalise import utc_text
 from syncer.errors import AuthError, BadAnswerError, RejectedError, RemoteError, TransientError
 from syncer.store.db.connection import Connection
-from syncer.store.db.tables import SMARTFLO_CONTACTS, SMARTFLO_GROUPS
+from syncer.store.db.mirrors import SMARTFLO_CONTACTS, SMARTFLO_GROUPS
 from syncer.store.write import holds, mirror
 from syncer.sync import pull, registry
 from syncer.sync.removals import Ask

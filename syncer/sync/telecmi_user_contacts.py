@@ -7,7 +7,7 @@ from datetime import datetime
 from syncer.core.due import lies_ahead
 from syncer.core.listing import Walk
 from syncer.core.model import Page, Paging, Position
-from syncer.store.db.tables import USER_CONTACTS
+from syncer.store.db.mirrors import USER_CONTACTS
 from syncer.store.write import runs, user_list
 from syncer.store.write.contacts import Policy
 from syncer.store.write.queue import chunks

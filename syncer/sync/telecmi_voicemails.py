@@ -12,7 +12,7 @@ from syncer.core.model import Page
 from syncer.core.windows import Window
 from syncer.errors import RejectedError
 from syncer.store.db.connection import Connection
-from syncer.store.db.tables import VOICEMAILS
+from syncer.store.db.mirrors import VOICEMAILS
 from syncer.store.read import coverage
 from syncer.store.write import mirror, runs
 from syncer.store.write.received import load as load_clocks

@@ -17,7 +17,7 @@ from syncer.core.listing import Certificate, Walk
 from syncer.core.model import Page, Paging, Position, Proof
 from syncer.core.windows import HOUR, Window
 from syncer.errors import RemoteError
-from syncer.store.db.tables import VOICEMAILS
+from syncer.store.db.mirrors import VOICEMAILS
 from syncer.store.write import runs
 from syncer.store.write.received import Known
 from syncer.sync import pull, received

@@ -6,7 +6,7 @@ import sqlite3
 
 import pytest
 
-from syncer.store.db import triggers
+from syncer.store.db import read_only_triggers, triggers
 from syncer.store.db.tables import metadata
 from tests.store.conftest import BEFORE, Mirror
 
@@ -144,3 +144,8 @@ def test_triggers_use_nothing_that_a_strict_client_lacks() -> None:
     for name, sql in triggers.expected().items():
         assert "json" not in sql.lower(), name
         assert "ON CONFLICT" not in sql and " OR REPLACE" not in sql, name
+
+
+def test_every_table_but_the_editable_one_has_read_only_triggers() -> None:
+    guarded = {name.rsplit("_read_only_", 1)[0] for name in read_only_triggers.expected()}
+    assert set(metadata.tables) - guarded == {"telecmi_contacts"}

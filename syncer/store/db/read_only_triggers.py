@@ -5,15 +5,14 @@ What happens to an edit of `telecmi_contacts` is left to `triggers`.
 
 from __future__ import annotations
 
-from syncer.store.db.tables import MIRRORS, metadata
+from syncer.store.db.mirrors import MIRRORS, READ_ONLY
 
 #: Holds for everybody's writes but our own.
 PEOPLE = "COALESCE((SELECT active FROM sync_guard WHERE id = 1), 0) = 0"
 
-#: What the refusal of a direct write to each table says after "NAME is read-only: ".
-_READ_ONLY = {
-    **{mirror.name: mirror.advice or "it mirrors what the vendor shows" for mirror in MIRRORS},
-    "telecmi_notes": "it mirrors what the vendor shows; edit the contact in telecmi_contacts instead",
+#: What the refusal of a direct write to each table that is not a mirror says after "NAME is read-only: ".
+_ADVICE = {
+    "telecmi_notes": f"{READ_ONLY}; edit the contact in telecmi_contacts instead",
     "change_queue": "edit contacts in telecmi_contacts, settle changes with `syncer queue`",
     "change_log": "it records what happened; edit contacts in telecmi_contacts instead",
     "held": "decide with `syncer held approve` or `syncer held reject`",
@@ -34,8 +33,9 @@ _READ_ONLY = {
 
 
 def _read_only_triggers() -> dict[str, str]:
+    mirrors = {one.name: one.advice for one in MIRRORS.values() if not one.editable}
     out = {}
-    for table, advice in _READ_ONLY.items():
+    for table, advice in (mirrors | _ADVICE).items():
         quoted = f"{table} is read-only: {advice}".replace("'", "''")
         for verb in ("INSERT", "UPDATE", "DELETE"):
             name = f"{table}_read_only_{verb.lower()}"
@@ -88,6 +88,3 @@ def _view_triggers() -> dict[str, str]:
 def expected() -> dict[str, str]:
     """Each of these triggers: name -> SQL."""
     return {**_read_only_triggers(), **_guard_triggers(), **_view_triggers()}
-
-
-assert set(_READ_ONLY) | {"telecmi_contacts", "sync_guard"} == set(metadata.tables), "a table without a guard"

@@ -1,4 +1,4 @@
-"""The tables, as SQLAlchemy sees them, and which of them mirror which vendor list.
+"""The tables, as SQLAlchemy sees them. Which of them mirror a vendor list is declared in `mirrors.py`.
 
 The names are a contract (docs/tables.md). How they come into being is left to the migrations,
 how they are guarded to `triggers.py`. The CHECKs are the last line: what a stray write may not leave behind.
@@ -6,16 +6,12 @@ how they are guarded to `triggers.py`. The CHECKs are the last line: what a stra
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from functools import cached_property
-
 from sqlalchemy import (
     CheckConstraint,
     Column,
     ForeignKey,
     Index,
     Integer,
-    Table,
     Text,
     UniqueConstraint,
     text,
@@ -376,58 +372,3 @@ reported = table(
     text_("at", null=False),
     autoincrement=False,
 )
-
-
-@dataclass(frozen=True)
-class Mirror:
-    """A table that mirrors one vendor list, row by row."""
-
-    table: Table
-    key: str  #: the column that is the vendor's identity within the account
-    stamps: frozenset[str] = frozenset()  #: vendor stamps: alone they are no change
-    newest_by: str | None = None  #: when an identity comes twice, the greatest of this column counts
-    keeps: bool = False  #: kept for good, whatever upstream still lists
-    derived: frozenset[str] = (
-        frozenset()
-    )  #: columns that a row gets when it is new, and its module keeps then
-    advice: str = ""  #: what the refusal of a direct write adds
-
-    @property
-    def name(self) -> str:
-        """The table's name."""
-        return self.table.name
-
-    @cached_property
-    def content(self) -> tuple[str, ...]:
-        """The columns that come from the vendor and are its content."""
-        ours = {"id", "account", self.key, "first_seen_at", "last_changed_at", "deleted_at", "raw"}
-        return tuple(c.name for c in self.table.columns if c.name not in ours)
-
-    @cached_property
-    def compared(self) -> tuple[str, ...]:
-        """Those of them that make a row differ, and are written where it does."""
-        return tuple(name for name in self.content if name not in self.derived)
-
-    @cached_property
-    def numbers(self) -> frozenset[str]:
-        """Those of them that hold whole numbers."""
-        return frozenset(n for n in self.content if isinstance(self.table.c[n].type, Integer))
-
-
-USER_CONTACTS = Mirror(
-    telecmi_user_contacts,
-    "mobile",
-    stamps=frozenset({"time"}),
-    newest_by="time",
-    advice="edit the contact in telecmi_contacts instead",
-)
-VOICEMAILS = Mirror(telecmi_voicemails, "voicename", derived=frozenset({"received_at"}), keeps=True)
-SMARTFLO_CONTACTS = Mirror(
-    smartflo_contacts,
-    "smartflo_id",
-    stamps=frozenset({"updated_at"}),
-    advice="Smartflo contacts are edited in Smartflo's portal; only telecmi_contacts can be edited here",
-)
-SMARTFLO_GROUPS = Mirror(smartflo_contact_groups, "group_id", stamps=frozenset({"updated_at"}))
-
-MIRRORS = (USER_CONTACTS, VOICEMAILS, SMARTFLO_CONTACTS, SMARTFLO_GROUPS)

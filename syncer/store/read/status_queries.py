@@ -12,16 +12,8 @@ from collections.abc import Sequence
 from syncer.core.model import State
 from syncer.core.queue import OPEN
 from syncer.store.db.columns import COLUMNS, columns
+from syncer.store.db.mirrors import MIRRORS
 from syncer.store.db.read_only import Page, Reader, Record, first, page, placeholders, records, tuples
-
-#: How a row of each mirrored table is called for a person.
-NAMES = {
-    "telecmi_contacts": "trim(COALESCE(first_name, '') || ' ' || COALESCE(last_name, ''))",
-    "telecmi_user_contacts": "name",
-    "telecmi_voicemails": "voicename",
-    "smartflo_contacts": "name",
-    "smartflo_contact_groups": "name",
-}
 
 # -- jobs --------------------------------------------------------------------------------------------
 
@@ -68,7 +60,7 @@ def set_aside_counts(conn: Reader) -> list[Record]:
 
 def row_counts(conn: Reader) -> dict[str, int]:
     """By mirrored table: its living rows."""
-    return {name: first(conn, f"SELECT count(*) FROM {name} WHERE deleted_at IS NULL") for name in NAMES}
+    return {name: first(conn, f"SELECT count(*) FROM {name} WHERE deleted_at IS NULL") for name in MIRRORS}
 
 
 # -- the queue ---------------------------------------------------------------------------------------
@@ -164,6 +156,6 @@ def hold_rows(conn: Reader, number: int, limit: int | None = None) -> list[Recor
 
 def name_of(conn: Reader, table: str, row_id: int) -> str | None:
     """How a row is called for a person; None where it has no name."""
-    if table not in NAMES:
+    if table not in MIRRORS:
         return None
-    return first(conn, f"SELECT {NAMES[table]} FROM {table} WHERE id = ?", row_id) or None
+    return first(conn, f"SELECT {MIRRORS[table].label} FROM {table} WHERE id = ?", row_id) or None

@@ -14,8 +14,8 @@ from syncer.core.contacts import QueuedChange
 from syncer.core.merge import dirty_fields
 from syncer.core.model import FIELDS, Operation
 from syncer.core.queue import SETTLED
+from syncer.store.db.mirrors import MIRRORS
 from syncer.store.db.tables import (
-    MIRRORS,
     absences,
     change_queue,
     held,
@@ -28,9 +28,6 @@ from syncer.store.read.feed import Entry
 from syncer.store.write import contacts
 from syncer.store.write.contacts import Policy
 from syncer.store.write.queue import chunks
-
-#: The column by which the vendor knows a row, by table.
-_KEYS = {mirror.name: mirror.key for mirror in MIRRORS} | {telecmi_contacts.name: "contact_id"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -165,10 +162,10 @@ def unlisted_voicemails(
 def _keyed(conn: Connection, rows: Sequence[Difference]) -> list[Difference]:
     """The same, each with the vendor's identity of its row and its name."""
     keys: dict[tuple[str, int], str | None] = {}
-    for name in {one.table_name for one in rows} & set(_KEYS):
+    for name in {one.table_name for one in rows} & MIRRORS.keys():
         table = metadata.tables[name]
         for block in chunks({one.row_id for one in rows if one.table_name == name}):
-            query = select(table.c.id, table.c[_KEYS[name]]).where(table.c.id.in_(block))
+            query = select(table.c.id, table.c[MIRRORS[name].key]).where(table.c.id.in_(block))
             keys |= {(name, row_id): key for row_id, key in conn.execute(query)}
     return [
         replace(

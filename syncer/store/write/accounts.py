@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 from syncer.core.model import FIELDS
 from syncer.core.queue import OPEN
 from syncer.errors import UsageError
+from syncer.store.db.mirrors import MIRRORS, USER_CONTACTS
 from syncer.store.db.read_only import Reader, fetch, first, raw, tuples
 
 if TYPE_CHECKING:
@@ -20,44 +21,37 @@ if TYPE_CHECKING:
 
 _OPEN = ", ".join(f"'{state.value}'" for state in sorted(OPEN))
 
-#: By vendor: what is counted of an account, and in which words.
-_COUNTED = {
-    "telecmi": {
-        "contact": "SELECT count(*) FROM telecmi_contacts WHERE deleted_at IS NULL AND account = ?",
-        "voicemail": "SELECT count(*) FROM telecmi_voicemails WHERE account = ?",
-        "open change": f"SELECT count(*) FROM change_queue WHERE state IN ({_OPEN}) AND account = ?",
-    },
-    "smartflo": {
-        "contact": "SELECT count(*) FROM smartflo_contacts WHERE deleted_at IS NULL AND account = ?"
-    },
-}
-
-#: By vendor: the tables of its accounts alone. Those with a column `job` serve both vendors.
-_TABLES = {
-    "telecmi": (
-        "telecmi_contacts", "telecmi_user_contacts", "telecmi_notes", "telecmi_voicemails", "change_queue",
-        "contact_base", "voicemail_windows", "voicemail_clocks",
-    ),
-    "smartflo": ("smartflo_contacts", "smartflo_contact_groups"),
-}  # fmt: skip
+#: Tables of TeleCMI's accounts that are not mirrors. Those with a column `job` serve all vendors.
+_TELECMI_ALONE = ("telecmi_notes", "change_queue", "contact_base", "voicemail_windows", "voicemail_clocks")
 _TABLES_OF_JOBS = ("sync_jobs", "sync_runs", "held", "set_aside")
 
-PROVIDERS = tuple(_TABLES)
+
+def _tables(provider: str) -> tuple[str, ...]:
+    """The tables of a vendor's accounts alone."""
+    mirrors = [mirror.name for mirror in MIRRORS.values() if mirror.vendor == provider]
+    return (*mirrors, *(_TELECMI_ALONE if provider == "telecmi" else ()))
+
+
+def _counted(provider: str) -> dict[str, str]:
+    """What is counted of an account, and how."""
+    living = "SELECT count(*) FROM {} WHERE deleted_at IS NULL AND account = ?"
+    out = {
+        mirror.what: living.format(mirror.name)
+        for mirror in MIRRORS.values()
+        if mirror.vendor == provider and mirror.number is not None and mirror is not USER_CONTACTS
+    }
+    if provider == "telecmi":
+        out["open change"] = f"SELECT count(*) FROM change_queue WHERE state IN ({_OPEN}) AND account = ?"
+    return out
+
 
 #: What is unique within an account: the same under both names is the same thing.
 _KEYS = {
-    "telecmi_user_contacts": ("mobile",),
-    "telecmi_voicemails": ("voicename",),
-    "smartflo_contacts": ("smartflo_id",),
-    "smartflo_contact_groups": ("group_id",),
     "voicemail_windows": ("start_ms",),
     "voicemail_clocks": (),
     "sync_jobs": ("job",),
     "set_aside": ("job", "digest"),
 }
-
-#: Those of them that people look at, with tombstones and entries in `change_log`.
-_MIRRORS = ("telecmi_user_contacts", "telecmi_voicemails", "smartflo_contacts", "smartflo_contact_groups")
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,7 +93,7 @@ def strays(conn: Reader, known: Collection[str]) -> list[Stray]:
     out = []
     for provider, account in tuples(conn, "SELECT DISTINCT provider, account FROM sync_jobs ORDER BY 1, 2"):
         if f"{provider}.{account}" not in known:
-            counts = {what: first(conn, query, account) for what, query in _COUNTED[provider].items()}
+            counts = {what: first(conn, query, account) for what, query in _counted(provider).items()}
             if any(counts.values()):
                 out.append(
                     Stray(provider, account, {what: number for what, number in counts.items() if number})
@@ -123,7 +117,7 @@ def rename(conn: Connection, provider: str, old: str, new: str, at: str) -> dict
     """
     renaming = _Renaming(conn, provider, old, new, at)
     done = {"merged": renaming.merge()}
-    for table in _TABLES[provider]:
+    for table in _tables(provider):
         done[table] = renaming.run(f"UPDATE {table} SET account = :new WHERE account = :old")
     for table in _TABLES_OF_JOBS:
         done[table] = renaming.run(
@@ -161,14 +155,15 @@ class _Renaming:
             "UPDATE held SET decision = 'superseded', decided_at = :at WHERE decided_at IS NULL AND account = :new "
             "AND job IN (SELECT job FROM held WHERE decided_at IS NULL AND account = :old AND job LIKE :jobs)"
         )
-        for table, key in _KEYS.items():
-            if table not in _TABLES[self.provider] and table not in _TABLES_OF_JOBS:
+        mirrors = {one.name: (one.key,) for one in MIRRORS.values() if not one.editable}
+        for table, key in (mirrors | _KEYS).items():
+            if table not in _tables(self.provider) and table not in _TABLES_OF_JOBS:
                 continue
             same = " AND ".join(
                 ["twin.account = :{other}", *(f"twin.{name} = {table}.{name}" for name in key)]
             )
             only = " AND job LIKE :jobs" if table in _TABLES_OF_JOBS else ""
-            if table not in _MIRRORS:
+            if table not in mirrors:
                 twin = f"EXISTS (SELECT 1 FROM {table} twin WHERE {same.format(other='old')})"
                 self.run(f"DELETE FROM {table} WHERE account = :new{only} AND {twin}")
                 continue

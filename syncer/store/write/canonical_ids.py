@@ -10,17 +10,14 @@ from sqlalchemy import Connection
 from syncer.core.normalise import canonical_id
 from syncer.core.queue import OPEN
 from syncer.store.db.connection import Database
-from syncer.store.db.tables import MIRRORS, VOICEMAILS, telecmi_contacts
+from syncer.store.db.mirrors import CONTACTS, MIRRORS
 from syncer.store.db.triggers import NOW
 from syncer.store.write import contacts
 from syncer.store.write.mirror import MirrorReconciler
 from syncer.store.write.reconciler import Context
 
-#: Table -> the column of its id. A voicemail's is the name of a file, which has one form only.
-KEYS = {
-    telecmi_contacts.name: "contact_id",
-    **{mirror.name: mirror.key for mirror in MIRRORS if mirror is not VOICEMAILS},
-}
+#: Table -> the column of its id.
+KEYS = {mirror.name: mirror.key for mirror in MIRRORS.values() if not mirror.one_spelling}
 
 #: Finds what may not be canonical. SQLite reads it off the index of the ids, a million in 0.4 s: GLOB takes 1.4.
 SUSPECT = (
@@ -55,15 +52,14 @@ def _change(conn: Connection, table: str, row_id: int, account: str, written: st
     one_row = f"SELECT deleted_at FROM {table} WHERE account = ? AND {key} = ?"
     if conn.exec_driver_sql(one_row, (account, form)).first() is None:
         conn.exec_driver_sql(f"UPDATE {table} SET {key} = ? WHERE id = ?", (form, row_id))
-        if table == telecmi_contacts.name:
+        if table == CONTACTS.name:
             conn.exec_driver_sql("UPDATE contact_base SET contact_id = ? WHERE row_id = ?", (form, row_id))
         return 1
     if conn.exec_driver_sql(one_row, (account, written)).scalar() is not None:
         return 0  # gone already
     at = str(conn.exec_driver_sql(f"SELECT {NOW}").scalar())
-    if table != telecmi_contacts.name:
-        mirror = next(mirror for mirror in MIRRORS if mirror.name == table)
-        MirrorReconciler(mirror, Context(account)).remove(conn, row_id, at)
+    if table != CONTACTS.name:
+        MirrorReconciler(MIRRORS[table], Context(account)).remove(conn, row_id, at)
         return 1
     open_ = f"SELECT 1 FROM change_queue WHERE contact_row = ? AND state IN ({', '.join('?' * len(OPEN))})"
     if conn.exec_driver_sql(open_, (row_id, *map(str, OPEN))).first() is not None:

@@ -23,6 +23,7 @@ from syncer import files
 from syncer.core.normalise import phone_digits, to_e164
 from syncer.errors import StoreError, UsageError
 from syncer.store.db.connection import Database
+from syncer.store.db.mirrors import MIRRORS, Mirror
 from syncer.store.db.tables import (
     absences,
     change_log,
@@ -30,21 +31,21 @@ from syncer.store.db.tables import (
     contact_base,
     forgotten,
     held_rows,
+    metadata,
     push_intents,
     set_aside,
-    smartflo_contacts,
     telecmi_contacts,
     telecmi_notes,
     telecmi_user_contacts,
-    telecmi_voicemails,
 )
 from syncer.store.write import holds
 from syncer.store.write.queue import chunks
 
-_PEOPLE = (telecmi_contacts, telecmi_user_contacts, telecmi_voicemails, smartflo_contacts)
 
-#: Tables whose rows keep their identity when the number changes: where they have it as it came.
-_NUMBER_COLUMN = {telecmi_contacts.name: "phone_no", smartflo_contacts.name: "phone_number"}
+def _people() -> dict[Table, Mirror]:
+    """The tables whose rows bear a person's number."""
+    return {metadata.tables[name]: mirror for name, mirror in MIRRORS.items() if mirror.number is not None}
+
 
 #: Digits by which a number is looked for in rows that could not be understood.
 _TELLING = 10
@@ -181,8 +182,12 @@ def _compact(db: Database) -> bool:
 def find(conn: Connection, e164: str, regions: Sequence[str]) -> Found:
     """Who would go with this number, and under which other numbers the same contacts are known."""
     rows = _bearers(conn, e164, regions)
-    # A Smartflo contact with another number now may be somebody else: it is named, not removed.
-    related = rows | {smartflo_contacts.name: _past_bearers(conn, smartflo_contacts, e164, regions)}
+    # A read-only contact with another number now may be somebody else: it is named, not removed.
+    related = rows | {
+        table.name: _past_bearers(conn, table, e164, regions)
+        for table, mirror in _people().items()
+        if mirror.lasting and not mirror.editable
+    }
     other_numbers = {}
     for number in sorted(_numbers_of(conn, related, regions) - {e164}):
         under = _bearers(conn, number, regions)
@@ -195,13 +200,13 @@ def _bearers(conn: Connection, e164: str, regions: Sequence[str]) -> Rows:
     """Rows that bear a number, and contacts that bore or sent it for a while."""
     telling = phone_digits(e164)[-_TELLING:]
     out: Rows = {}
-    for table in _PEOPLE:
+    for table, mirror in _people().items():
         ids = set(conn.execute(select(table.c.id).where(table.c.phone_e164 == e164)).scalars())
         if table is telecmi_contacts:
             ids |= set(_past_bearers(conn, table, e164, regions))
             ids |= _agreed_rows(conn, e164) | _unread_rows(conn, e164, regions)
-        if table is telecmi_voicemails:
-            ids |= set(conn.execute(select(table.c.id).where(table.c.voicename.contains(telling))).scalars())
+        for column in mirror.traces:
+            ids |= set(conn.execute(select(table.c.id).where(table.c[column].contains(telling))).scalars())
         if ids:
             out[table.name] = sorted(ids)
     return out
@@ -215,7 +220,7 @@ def _past_bearers(conn: Connection, table: Table, e164: str, regions: Sequence[s
 def _numbers_of(conn: Connection, rows: Rows, regions: Sequence[str]) -> set[str]:
     """All numbers that these rows bear or bore."""
     found: set[str] = set()
-    for table in (telecmi_contacts, smartflo_contacts):
+    for table in [table for table, mirror in _people().items() if mirror.lasting]:
         ids = set(rows.get(table.name, ()))
         for block in chunks(ids):
             found |= set(conn.execute(select(table.c.phone_e164).where(table.c.id.in_(block))).scalars())
@@ -236,7 +241,7 @@ def _past_numbers(
     c = change_log.c
     query = select(c.row_id, c.old, c.new).where(
         c.table_name == table.name,
-        c.field == _NUMBER_COLUMN[table.name],
+        c.field == MIRRORS[table.name].number,
         or_(c.old.contains(ending), c.new.contains(ending)),
     )
     for row_id, *values in conn.execute(query):
@@ -252,7 +257,7 @@ def _remove(conn: Connection, rows: Rows, e164: str, regions: Sequence[str]) -> 
         result = conn.execute(delete(table).where(*conditions))  # type: ignore[arg-type]
         gone[table.name] = gone.get(table.name, 0) + int(result.rowcount or 0)
 
-    for table in _PEOPLE:
+    for table in _people():
         ids = rows.get(table.name, [])
         for block in chunks(ids):
             if table is telecmi_contacts:
@@ -296,7 +301,7 @@ def _mentioned(conn: Connection, e164: str, regions: Sequence[str]) -> Rows:
     """Rows of other people that name the number, in a note or a field of the vendor's."""
     telling = phone_digits(e164)[-4:]  # it may be written in groups
     out: Rows = {}
-    for table in (*_PEOPLE, telecmi_notes):
+    for table in (*_people(), telecmi_notes):
         texts = table.c.msg if table is telecmi_notes else table.c.raw
         query = select(table.c.id, texts).where(texts.contains(telling)).order_by(table.c.id)
         found = [row_id for row_id, text in conn.execute(query) if _names(text, e164, regions)]

@@ -23,25 +23,12 @@ from syncer.core.rows import (
     decide_row,
 )
 from syncer.store.db import statements
+from syncer.store.db.mirrors import Mirror
 from syncer.store.db.read_only import fetch
-from syncer.store.db.tables import Mirror, telecmi_notes
+from syncer.store.db.tables import metadata, telecmi_notes
 from syncer.store.write import changelog
 from syncer.store.write.queue import chunks
 from syncer.store.write.reconciler import Context, Deferred, Known, Reconciler
-
-
-def fit(mirror: Mirror, values: Mapping[str, Any]) -> dict[str, Value]:
-    """The vendor's values in the types of the columns; a number that cannot be read becomes NULL."""
-    numbers, fitted = mirror.numbers, {}
-    for name in mirror.content:
-        value = values.get(name)
-        if value is not None:
-            if name in numbers:
-                value = _number(value)
-            elif type(value) is not str:
-                value = str(value)
-        fitted[name] = value
-    return fitted
 
 
 def _number(value: Any) -> int | None:
@@ -60,12 +47,32 @@ class MirrorReconciler(Reconciler):
         self.mirror = mirror
         self.table = mirror.name
         self.newest_by = mirror.newest_by
+        self._table = metadata.tables[mirror.name]
+        ours = {"id", "account", mirror.key, "first_seen_at", "last_changed_at", "deleted_at", "raw"}
+        content = [column for column in self._table.columns if column.name not in ours]
+        self._content = tuple(column.name for column in content)  # what comes from the vendor
+        self._numbers = frozenset(column.name for column in content if isinstance(column.type, Integer))
+        #: Those that make a row differ, and are written where it does.
+        self._compared = tuple(name for name in self._content if name not in mirror.derived)
+
+    def _fit(self, values: Mapping[str, Any]) -> dict[str, Value]:
+        """The vendor's values in the types of the columns; a number that cannot be read becomes NULL."""
+        fitted = {}
+        for name in self._content:
+            value = values.get(name)
+            if value is not None:
+                if name in self._numbers:
+                    value = _number(value)
+                elif type(value) is not str:
+                    value = str(value)
+            fitted[name] = value
+        return fitted
 
     # -- reading
 
     def _load(self, conn: Connection, keys: Iterable[str]) -> dict[str, Stored]:
         mirror = self.mirror
-        columns = ", ".join(("id", mirror.key, "raw", "deleted_at", *mirror.content))
+        columns = ", ".join(("id", mirror.key, "raw", "deleted_at", *self._content))
         query = (
             f"SELECT {columns} FROM {mirror.name} "
             f"WHERE account = ? AND {mirror.key} IN (SELECT value FROM json_each(?))"
@@ -75,7 +82,7 @@ class MirrorReconciler(Reconciler):
             for row_id, key, raw, deleted_at, *values in fetch(
                 conn, query, self.context.account, json.dumps(block)
             ):
-                content = dict(zip(mirror.content, values, strict=True))
+                content = dict(zip(self._content, values, strict=True))
                 out[key] = Stored(row_id, content, raw, deleted_at)
         return out
 
@@ -105,9 +112,9 @@ class MirrorReconciler(Reconciler):
 
     def _decide(self, stored: Stored | None, row: Row) -> RowDecision:
         mirror = self.mirror
-        fitted = row._replace(values=fit(mirror, row.values))
+        fitted = row._replace(values=self._fit(row.values))
         return decide_row(
-            stored, fitted, content=mirror.compared, stamps=mirror.stamps, ignored=self.context.ignored
+            stored, fitted, content=self._compared, stamps=mirror.stamps, ignored=self.context.ignored
         )
 
     # -- writing
@@ -135,12 +142,11 @@ class MirrorReconciler(Reconciler):
 
     def _insert(self, conn: Connection, rows: Sequence[Row]) -> None:
         mirror, at = self.mirror, self.context.at
-        columns = ("account", mirror.key, *mirror.content, "first_seen_at", "last_changed_at", "raw")
+        columns = ("account", mirror.key, *self._content, "first_seen_at", "last_changed_at", "raw")
         values = [
-            (self.context.account, row.key, *fit(mirror, row.values).values(), at, at, row.raw)
-            for row in rows
+            (self.context.account, row.key, *self._fit(row.values).values(), at, at, row.raw) for row in rows
         ]
-        ids = statements.insert_listed(conn, mirror.table, columns, values, at)
+        ids = statements.insert_listed(conn, self._table, columns, values, at)
         for row_id, row in zip(ids, rows, strict=True):
             self.seen.add(row_id)
             self._add_notes(conn, row_id, row.notes)
@@ -149,8 +155,8 @@ class MirrorReconciler(Reconciler):
     def _change(self, conn: Connection, row: Row, there: Stored | None, change: RowUpdate) -> None:
         assert there is not None
         at = self.context.at
-        fitted = fit(self.mirror, row.values)
-        values: dict[str, Any] = {name: fitted[name] for name in self.mirror.compared} | {"raw": row.raw}
+        fitted = self._fit(row.values)
+        values: dict[str, Any] = {name: fitted[name] for name in self._compared} | {"raw": row.raw}
         if change.changes or change.restores:
             values |= {"last_changed_at": at, "deleted_at": None}
             changes = dict(change.changes)
@@ -162,7 +168,7 @@ class MirrorReconciler(Reconciler):
             self.raw_only += 1
             if len(change.volatile) == 1:
                 self.volatile.update(change.volatile)
-        statements.update_row(conn, self.mirror.table, change.id, values)
+        statements.update_row(conn, self._table, change.id, values)
         self._add_notes(conn, change.id, row.notes)
 
     def _add_notes(self, conn: Connection, row_id: int, notes: Sequence[Note]) -> None:
@@ -180,7 +186,7 @@ class MirrorReconciler(Reconciler):
         """Whether a row may be the older one of two with the same identity."""
         if there is None or self.newest_by is None or there.deleted_at is not None:
             return False
-        mine, theirs = there.values.get(self.newest_by), fit(self.mirror, row.values).get(self.newest_by)
+        mine, theirs = there.values.get(self.newest_by), self._fit(row.values).get(self.newest_by)
         return isinstance(mine, int) and (not isinstance(theirs, int) or theirs < mine)
 
     def write_deferred(self, conn: Connection, allowed: frozenset[tuple[int, str]]) -> None:
@@ -218,7 +224,7 @@ class MirrorReconciler(Reconciler):
 
     def filled_counts(self, conn: Connection, columns: Iterable[str]) -> dict[str, int]:
         """See `Reconciler`."""
-        table, out = self.mirror.table, {}
+        table, out = self._table, {}
         for name in columns:
             column = table.c[name]
             filled = [] if isinstance(column.type, Integer) else [column != ""]
@@ -234,7 +240,7 @@ class MirrorReconciler(Reconciler):
 
     def remove(self, conn: Connection, row_id: int, at: str) -> None:
         """The row is gone upstream: it stays, as a tombstone."""
-        table = self.mirror.table
+        table = self._table
         conn.execute(
             update(table)
             .where(table.c.id == row_id, table.c.deleted_at.is_(None))

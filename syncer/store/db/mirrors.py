@@ -1,0 +1,99 @@
+"""Which tables mirror which vendor list, declared once: triggers, `forget`, `verify`, `status`, `doctor --report` and
+renaming an account read it. The columns are in `tables.py`; this module takes no SQLAlchemy, so that looking at the
+mirror starts at once.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Final
+
+#: What most refusals of a direct write say.
+READ_ONLY: Final = "it mirrors what the vendor shows"
+
+
+@dataclass(frozen=True, slots=True)
+class Mirror:
+    """A table that mirrors one vendor list, row by row."""
+
+    name: str  #: the table
+    vendor: str
+    key: str  #: the column that is the vendor's identity within the account
+    label: str  #: SQL: what a row is called for a person
+    what: str  #: one row of it, in a word: "voicemail"
+    number: str | None = (
+        None  #: the column that holds a person's phone number as it came; with `phone_e164` next to it
+    )
+    lasting: bool = False  #: a row stays the same one when its number changes
+    traces: tuple[str, ...] = ()  #: further columns that a person's number may be part of
+    stamps: frozenset[str] = frozenset()  #: vendor stamps: alone they are no change
+    newest_by: str | None = None  #: when an identity comes twice, the greatest of this column counts
+    keeps: bool = False  #: kept for good, whatever upstream still lists
+    one_spelling: bool = False  #: its key has no other spelling
+    derived: frozenset[str] = (
+        frozenset()
+    )  #: columns that a row gets when it is new, and its module keeps then
+    advice: str = READ_ONLY  #: what the refusal of a direct write says
+    editable: bool = (
+        False  #: people write to it; what it does with a listed row is decided in `core/contacts.py`
+    )
+
+
+CONTACTS: Final = Mirror(
+    "telecmi_contacts",
+    "telecmi",
+    "contact_id",
+    "trim(COALESCE(first_name, '') || ' ' || COALESCE(last_name, ''))",
+    "contact",
+    number="phone_no",
+    lasting=True,
+    editable=True,
+)
+USER_CONTACTS: Final = Mirror(
+    "telecmi_user_contacts",
+    "telecmi",
+    "mobile",
+    "name",
+    "user contact",
+    number="mobile",
+    stamps=frozenset({"time"}),
+    newest_by="time",
+    advice="edit the contact in telecmi_contacts instead",
+)
+VOICEMAILS: Final = Mirror(
+    "telecmi_voicemails",
+    "telecmi",
+    "voicename",
+    "voicename",
+    "voicemail",
+    number="from_number",
+    traces=("voicename",),
+    derived=frozenset({"received_at"}),
+    keeps=True,
+    one_spelling=True,
+)
+SMARTFLO_CONTACTS: Final = Mirror(
+    "smartflo_contacts",
+    "smartflo",
+    "smartflo_id",
+    "name",
+    "contact",
+    number="phone_number",
+    lasting=True,
+    stamps=frozenset({"updated_at"}),
+    advice="Smartflo contacts are edited in Smartflo's portal; only telecmi_contacts can be edited here",
+)
+SMARTFLO_GROUPS: Final = Mirror(
+    "smartflo_contact_groups", "smartflo", "group_id", "name", "group", stamps=frozenset({"updated_at"})
+)
+
+#: All of them, by table.
+MIRRORS: Final[dict[str, Mirror]] = {
+    one.name: one for one in (CONTACTS, USER_CONTACTS, VOICEMAILS, SMARTFLO_CONTACTS, SMARTFLO_GROUPS)
+}
+
+
+def add_mirror(mirror: Mirror) -> Mirror:
+    """Declare a further one."""
+    MIRRORS[mirror.name] = mirror
+    return mirror
