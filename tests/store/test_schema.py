@@ -10,33 +10,43 @@ import sys
 from pathlib import Path
 
 import pytest
-from sqlalchemy import create_engine
 
 from syncer.errors import SchemaError
 from syncer.store.db import integrity, migrations, triggers, views
 from syncer.store.db.connection import Database
-from syncer.store.db.tables import metadata
 from tests.store.conftest import Mirror
 
 
 def written(path: Path) -> dict[str, str]:
-    """Tables and indexes of a file, as they were written, blanks aside."""
+    """Every object of a file as it was written, blanks aside; and every row, since an empty file has few."""
     conn = sqlite3.connect(path)
-    rows = conn.execute(
-        "SELECT name, sql FROM sqlite_master WHERE type IN ('table', 'index') AND sql IS NOT NULL"
-    )
-    out = {name: re.sub(r"\s+", " ", sql).strip() for name, sql in rows}
+    out = {
+        name: re.sub(r"\s+", " ", sql).strip()
+        for name, sql in conn.execute("SELECT name, sql FROM sqlite_master WHERE sql IS NOT NULL")
+    }
+    tables = [name for (name,) in conn.execute("SELECT name FROM sqlite_master WHERE type = 'table'")]
+    rows = {f"rows of {name}": repr(conn.execute(f"SELECT * FROM {name}").fetchall()) for name in tables}
+    pragmas = ("page_size", "journal_mode", "application_id", "user_version", "encoding", "auto_vacuum")
+    rows |= {name: repr(conn.execute(f"PRAGMA {name}").fetchall()) for name in pragmas}
     conn.close()
-    return out
+    return out | rows
 
 
-def test_the_migrations_make_just_what_the_tables_say(tmp_path: Path, fresh_file: Path) -> None:
-    engine = create_engine(f"sqlite:///{tmp_path / 'plain.db'}")
-    metadata.create_all(engine)
-    engine.dispose()
-    migrated = written(fresh_file)
-    migrated.pop("alembic_version")
-    assert migrated == written(tmp_path / "plain.db")
+def test_a_new_database_equals_a_migrated_one(tmp_path: Path) -> None:
+    with Database(tmp_path / "new.db") as db:
+        migrations.upgrade(db)
+    with Database(tmp_path / "migrated.db") as db:
+        with db.edit() as conn:
+            migrations.migrate(conn)
+        migrations.heal(db)
+    new, migrated = written(tmp_path / "new.db"), written(tmp_path / "migrated.db")
+    # A trigger knows how long the text of its table is, and that has other blanks.
+    for one in (new, migrated):
+        one["telecmi_contacts_kept_whole"] = re.sub(r"<> \d+ ", "", one["telecmi_contacts_kept_whole"])
+    # Alembic names the constraint of its own table.
+    assert "CONSTRAINT alembic_version_pkc" in migrated.pop("alembic_version") and new.pop("alembic_version")
+    assert new == migrated
+    assert sum(sql.startswith("CREATE TRIGGER") for sql in new.values()) > 60
 
 
 def test_the_revisions_are_the_files_and_end_at_head() -> None:
