@@ -49,8 +49,8 @@ def test_every_table_with_an_account_is_renamed(mirror: Mirror) -> None:
     """Also those that are made later: whoever makes one has to say whose it is."""
     tables = {name for name, table in metadata.tables.items() if "account" in table.columns}
     covered = {
-        *accounts._TABLES["telecmi"],
-        *accounts._TABLES["smartflo"],
+        *accounts._tables("telecmi"),
+        *accounts._tables("smartflo"),
         *accounts._TABLES_OF_JOBS,
         "reported",
     }

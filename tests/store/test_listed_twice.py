@@ -11,7 +11,7 @@ import pytest
 
 from syncer.core.model import Note, Row
 from syncer.core.rows import combine
-from syncer.store.db.tables import SMARTFLO_CONTACTS, USER_CONTACTS, VOICEMAILS
+from syncer.store.db.mirrors import SMARTFLO_CONTACTS, USER_CONTACTS, VOICEMAILS
 from syncer.store.write.contacts import Policy
 from syncer.store.write.directory import DirectoryReconciler
 from syncer.store.write.mirror import MirrorReconciler
