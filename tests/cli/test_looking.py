@@ -254,7 +254,9 @@ def test_doctor_finds_local_problems(syncer: Syncer) -> None:
     assert done.code == 1
     assert "warning  config" in done.out and "chmod 600" in done.out
     assert "syncer db upgrade" in done.out
-    levels = {one["level"] for one in syncer("doctor", "--json").json["findings"]}
+    findings = syncer("doctor", "--json").json["findings"]
+    assert all(set(one) == {"level", "about", "text", "mend", "credentials"} for one in findings)
+    levels = {one["level"] for one in findings}
     assert {"ok", "warning", "problem"} <= levels
 
 
