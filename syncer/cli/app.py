@@ -80,7 +80,7 @@ class App:
         from syncer.store.db.revision import is_current
 
         with ReadOnlyDatabase(settings.database.path) as db:
-            if is_current(db):
+            if is_current(db) and not _unread_marks(db, settings):
                 yield db
                 return
         with self.writing(settings):
@@ -114,6 +114,14 @@ class App:
             yield db
         finally:
             db.close()
+
+
+def _unread_marks(db: ReadOnlyDatabase, settings: Settings) -> bool:
+    """Whether somebody typed a number into `callback_marks` that no program has read yet."""
+    from syncer.store.write.callbacks import unread_marks
+
+    with db.read() as conn:
+        return bool(unread_marks(conn, {account.region for account in settings.accounts}))
 
 
 pass_app = click.make_pass_decorator(App)

@@ -20,6 +20,7 @@ import textwrap
 import urllib.request
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -112,6 +113,8 @@ class _Demo:
         self.delete()
         self.title("Voicemails show the caller's name, whichever vendor knows it")
         self.callers()
+        self.title("A missed call waits until somebody calls back, through either vendor")
+        self.callbacks()
 
     def again(self) -> None:
         """A second sync, which has nothing to do."""
@@ -176,6 +179,30 @@ class _Demo:
             "GROUP BY 1 ORDER BY 2 DESC, 1 LIMIT 5"
         )
         self.show_query(query, ("from", "voicemails"))
+
+    def callbacks(self) -> None:
+        """A caller who waits, and a call back."""
+        phone = self.sql("SELECT phone_e164 FROM contacts WHERE provider = 'telecmi' ORDER BY name LIMIT 1")[
+            0
+        ][0]
+        query = (
+            "SELECT phone_e164, caller_name, missed, substr(first_at, 1, 16) || 'Z', state, closed_by FROM callbacks "
+            "ORDER BY COALESCE(first_at, closed_at) DESC LIMIT 1"
+        )
+        headers = ("number", "caller", "missed", "since", "state", "closed by")
+        missed = int((datetime.now(UTC) - timedelta(minutes=10)).timestamp() * 1000)
+        say(f"  meanwhile, {phone} calls through TeleCMI, and nobody answers")
+        self.ask("edit", {"op": "call.insert", "kind": "missed", "phone": phone, "time": missed})
+        self.command("sync telecmi-calls", show=False)
+        self.show_query(query, headers)
+        self.expect(self.sql(query)[0][4] == "open", "a missed call does not wait for a call back")
+        say("  meanwhile, somebody calls back through Smartflo")
+        call = {"op": "smartflo_call.insert", "phone": phone, "direction": "outbound", "status": "answered"}
+        self.ask("edit", call)
+        self.command("sync smartflo-calls", show=False)
+        self.show_query(query, headers)
+        self.expect(self.sql(query)[0][4] == "done", "a call back did not close it")
+        say("`syncer callbacks list` shows who waits; `syncer callbacks done PHONE` closes one by hand.")
 
     # -- tools -----------------------------------------------------------------------------------------
 

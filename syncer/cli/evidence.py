@@ -6,12 +6,15 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
-from syncer.cli.output import count, local, span, when
+from syncer.cli.output import count, local, seconds_since, span, when
 
 if TYPE_CHECKING:
+    from syncer.config import Settings
+    from syncer.store.db.read_only import Reader
     from syncer.store.read.coverage import Facts, Wanted
     from syncer.sync.registry import JobSpec
 
@@ -28,13 +31,14 @@ FACTS = (
 )
 
 
-def wanted(specs: Sequence[JobSpec], now: datetime) -> dict[str, Wanted]:
+def wanted(specs: Sequence[JobSpec], now: datetime) -> dict[tuple[str, str], Wanted]:
     """By account: the span of voicemails that the mirror should cover."""
     from syncer.config import Windowed
     from syncer.store.read.coverage import Wanted
 
     return {
-        spec.account: Wanted(
+        (spec.job, spec.account): Wanted(
+            spec.resource.lists,
             int(spec.settings.begin(now).timestamp() * 1000),
             int(now.timestamp() * 1000),
             int(spec.every.total_seconds()),
@@ -42,6 +46,54 @@ def wanted(specs: Sequence[JobSpec], now: datetime) -> dict[str, Wanted]:
         for spec in specs
         if isinstance(spec.settings, Windowed)
     }
+
+
+@dataclass(frozen=True, slots=True)
+class CallbackProof:
+    """Whether the list of callbacks is whole: up to when all lists behind it were read, and what stands against it."""
+
+    verified_to: str | None  #: UTC text
+    doubts: tuple[str, ...]  #: a sentence each
+
+    def sentence(self, waiting: int, now: datetime) -> str:
+        """For a person."""
+        if self.doubts:
+            upto = f"past {when(self.verified_to, now)}" if self.verified_to else "at all yet"
+            more = "Others may wait" if waiting else "Somebody may wait"
+            return f"{more}: the list cannot be trusted {upto} ({'; '.join(self.doubts)})."
+        nobody = "" if waiting else "Nobody waits for a call back. "
+        return f"{nobody}The lists behind it are verified up to {when(self.verified_to, now)}."
+
+
+def callback_proof(conn: Reader, settings: Settings, now: datetime) -> CallbackProof | None:
+    """What the list of callbacks rests on; None where no calls are pulled."""
+    from syncer.config import Windowed
+    from syncer.store.read import coverage, status_queries
+    from syncer.sync import registry
+
+    specs = [
+        spec for spec in registry.specs(settings) if spec.enabled and isinstance(spec.settings, Windowed)
+    ]
+    if not any(spec.resource.section == "calls" for spec in specs):
+        return None
+    facts, known = coverage.load(conn, wanted(specs, now)), status_queries.jobs(conn)
+    ends, doubts = list[str](), list[str]()
+    for spec in specs:
+        name, found = f"{spec.job} of {spec.label}", facts.get((spec.job, spec.account))
+        if found is None or found.covered_to is None:
+            doubts.append(f"{name} was not read yet")
+            continue
+        ends.append(found.covered_to)
+        outcome = known.get((spec.job, spec.account), {}).get("outcome")
+        late = seconds_since(found.covered_to, now) or 0.0
+        if outcome not in (None, "ok"):
+            doubts.append(f"the last run of {name} ended {outcome}")
+        elif late > 3 * spec.every.total_seconds():
+            doubts.append(f"{name} was last read whole {span(late)} ago")
+        elif found.unread_s:
+            doubts.append(f"{span(found.unread_s)} of {name} were never read whole")
+    whole = len(ends) == len(specs)
+    return CallbackProof(min(ends) if whole else None, tuple(doubts))
 
 
 def of_job(facts: Facts | None) -> dict[str, Any]:

@@ -46,6 +46,8 @@ COMMANDS: Final = {
     "status": ("syncer.cli.status:status", "Show how fresh every job is, and what waits."),
     "contacts": ("syncer.cli.contacts:contacts", "List, show and edit the contacts of the mirror."),
     "voicemails": ("syncer.cli.voicemails:voicemails", "List voicemails, with the callers' names."),
+    "calls": ("syncer.cli.calls:calls", "List calls of both vendors, with names."),
+    "callbacks": ("syncer.cli.callbacks:callbacks", "Who still waits for a call back."),
     "queue": ("syncer.cli.queue:queue", "The change queue: what goes upstream, and what waits for you."),
     "held": ("syncer.cli.held:held", "What a safety limit stopped in a pull."),
     "verify": ("syncer.cli.verify:verify", "Compare the mirror with upstream, row by row."),

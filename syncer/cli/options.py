@@ -14,7 +14,8 @@ from syncer import files
 from syncer.errors import UsageError
 
 if TYPE_CHECKING:
-    from syncer.config import Settings, TelecmiAccount
+    from syncer.cli.app import App
+    from syncer.config import Account, Settings, TelecmiAccount
 
 #: The greatest row number that SQLite knows.
 LARGEST_ID = 2**63 - 1
@@ -65,6 +66,28 @@ numbers_argument = click.argument("numbers", metavar="N...", nargs=-1, required=
 who_argument = click.argument("who", type=WORDS)
 
 
+def since_option(what: str) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
+    """`--since SPAN`: read it with `since_stamp`."""
+    text = f"{what} in the last 7d or 24h, or since a date (2026-01-31)."
+    return click.option("--since", metavar="SPAN", type=WORDS, help=text)
+
+
+def since_stamp(app: App, text: str | None) -> str | None:
+    """What `--since` means, as UTC text."""
+    from datetime import datetime
+
+    from syncer.config.units import parse_since
+    from syncer.core.normalise import utc_text
+
+    if text is None:
+        return None
+    try:
+        since = parse_since(text)
+        return utc_text(since if isinstance(since, datetime) else app.now() - since)
+    except (ValueError, OverflowError) as error:
+        raise click.UsageError(f"--since {error}") from None
+
+
 def list_options(command: Callable[..., Any]) -> Callable[..., Any]:
     """`--format` and `--json`, as one argument `form`: `json`, `csv`, or None for people."""
 
@@ -87,6 +110,16 @@ def account_names(settings: Settings, word: str | None, kind: str) -> tuple[str,
     except UsageError as error:
         raise click.UsageError(str(error)) from None
     return tuple(account.name for account in found if account.kind == kind)
+
+
+def accounts_meant(settings: Settings, word: str | None) -> tuple[Account, ...]:
+    """The accounts of any vendor that `--account` means; click says when there is none."""
+    if word is None:
+        return settings.accounts
+    try:
+        return settings.accounts_named(word)
+    except UsageError as error:
+        raise click.UsageError(str(error)) from None
 
 
 def telecmi_accounts(settings: Settings, word: str | None) -> dict[str, TelecmiAccount]:

@@ -20,11 +20,13 @@ secret = "sandbox-secret"
 user_id = "101_1111113"
 password = "sandbox-password"
 requests_per_second = 200.0
+calls = {{ enabled = true }}
 
 [smartflo.main]
 base_url = "{url}"
 token = "sandbox-token"
 requests_per_second = 200.0
+calls = {{ enabled = true }}
 """
 
 counted = click.IntRange(min=0)
@@ -38,8 +40,13 @@ counted = click.IntRange(min=0)
 @click.option("--voicemails", type=counted, default=60, show_default=True)
 @click.option("--smartflo", type=counted, default=60, show_default=True, help="Contacts of Smartflo.")
 @click.option("--user-contacts", type=counted, default=40, show_default=True, help="In the user's own list.")
+@click.option(
+    "--calls", type=counted, default=0, show_default=True, help="Calls of each vendor, over 20 days."
+)
 @click.option("--seed", type=int, default=7, show_default=True, help="Another one invents other people.")
-def sandbox(port: int, contacts: int, voicemails: int, smartflo: int, user_contacts: int, seed: int) -> None:
+def sandbox(
+    port: int, contacts: int, voicemails: int, smartflo: int, user_contacts: int, calls: int, seed: int
+) -> None:
     """A sandbox of TeleCMI and Smartflo on 127.0.0.1, until ctrl-c.
 
     Prints a config to stdout, and its address to stderr. Its people are invented. The path /_sandbox/ shows its
@@ -49,6 +56,7 @@ def sandbox(port: int, contacts: int, voicemails: int, smartflo: int, user_conta
 
     world = World()
     world.seed(contacts, voicemails, smartflo, user_contacts, seed)
+    world.calls_seed(telecmi=calls, smartflo=calls)
     try:
         serve(port, world, on_ready=_announce)
     except OSError as error:

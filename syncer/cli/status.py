@@ -21,6 +21,7 @@ from syncer.cli.output import count, emit_json, say, say_folded, show_table, spa
 
 if TYPE_CHECKING:
     from syncer.config import Settings
+    from syncer.store.db.read_only import Reader
     from syncer.sync.registry import JobSpec
 
 #: Seconds between two refreshes of `--watch`.
@@ -197,6 +198,7 @@ def gather(app: App, settings: Settings, specs: Sequence[JobSpec], now: datetime
         "set_aside": 0,
         "set_aside_by_job": [],
         "unknown_accounts": [],
+        "callbacks": None,
     }
     if not path.exists() or path.stat().st_size == 0:
         return found
@@ -210,6 +212,7 @@ def gather(app: App, settings: Settings, specs: Sequence[JobSpec], now: datetime
         aside, clocks = status_queries.set_aside_counts(conn), received.clocks(conn)
         strays = accounts.strays(conn, {account.label for account in settings.accounts})
         open_changes = status_queries.list_changes(conn)
+        callbacks = _callbacks(conn, settings, now)
         return found | {
             "schema": revision.current(conn),
             "elsewhere": home.elsewhere(conn, home.place_of(path)),
@@ -229,11 +232,29 @@ def gather(app: App, settings: Settings, specs: Sequence[JobSpec], now: datetime
             "quiescence_violations": sum(one.quiescence_violations for one in facts.values()),
             "set_aside": sum(row["rows"] for row in aside),
             "set_aside_by_job": aside,
+            "callbacks": callbacks,
             "unknown_accounts": [
                 {"account": one.label, "counts": dict(one.counts), "problem": str(one), "advice": one.advice}
                 for one in strays
             ],
         }
+
+
+def _callbacks(conn: Reader, settings: Settings, now: datetime) -> dict[str, Any] | None:
+    """Who waits for a call back, and whether that can be trusted; None where no calls are pulled."""
+    from syncer.store.read import call_queries
+
+    proof = evidence.callback_proof(conn, settings, now)
+    if proof is None:
+        return None
+    number, oldest = call_queries.open_callbacks(conn)
+    return {
+        "open": number,
+        "oldest_at": oldest,
+        "verified_to": proof.verified_to,
+        "trusted": not proof.doubts,
+        "doubts": list(proof.doubts),
+    }
 
 
 def _daemon(settings: Settings) -> dict[str, Any] | None:
@@ -294,6 +315,8 @@ def _show(found: dict[str, Any], now: datetime, *, with_evidence: bool) -> None:
     say()
     depth = [f"{number} {state}" for state, number in found["queue"].items() if state != "done" and number]
     say_folded(f"Queue: {', '.join(depth) or 'nothing waits'}; {found['queue']['done']} done.")
+    if (waiting := found["callbacks"]) is not None:
+        say_folded(_waiting_callers(waiting, now))
     for change in found["waiting"]:
         say_folded(f"  {_waiting(change)}")
     for hold in found["held"]:
@@ -324,6 +347,14 @@ def _trouble(job: dict[str, Any], now: datetime) -> Iterator[str]:
         yield f"{job['outcome']}{times}: {job['error'] or 'no reason was recorded'}"
     if job["paused_until"]:
         yield f"pauses until {when(job['paused_until'], now)}; `syncer sync {job['job']}` tries it now"
+
+
+def _waiting_callers(known: dict[str, Any], now: datetime) -> str:
+    proof = evidence.CallbackProof(known["verified_to"], tuple(known["doubts"]))
+    head = f"Callbacks: {known['open']} open"
+    if known["open"]:
+        head += f", the first since {when(known['oldest_at'], now)} (`syncer callbacks list`)"
+    return f"{head}. {proof.sentence(known['open'], now)}"
 
 
 def _waiting(change: dict[str, Any]) -> str:

@@ -174,7 +174,7 @@ async def _looks_empty(
     if asked.rows or not asked.answered or any(one.level == "problem" for one in asked.findings):
         return False
     for spec in jobs:
-        if spec.resource.windowed:
+        if spec.resource.lists:
             for _, fetch in spec.resource.samples:
                 try:
                     page = await registry.resolve(fetch)(source, Sample.ALL, now)

@@ -72,9 +72,8 @@ def _show(one: Verified) -> None:
     if one.unreadable:
         say(f"  {count(one.unreadable, 'row')} upstream could not be understood or compared")
     if one.unlisted:
-        say(
-            f"  {count(len(one.unlisted), 'voicemail')} that upstream no longer lists: kept, like all voicemails"
-        )
+        what = "call" if one.job.endswith("calls") else "voicemail"
+        say(f"  {count(len(one.unlisted), what)} that upstream no longer lists: kept, like all {what}s")
 
 
 def _list(rows: Sequence[Difference], why: str, text: Callable[[Difference], str]) -> None:

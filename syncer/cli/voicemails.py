@@ -5,7 +5,16 @@ from __future__ import annotations
 import click
 
 from syncer.cli.app import App, pass_app
-from syncer.cli.options import WORDS, account_option, example, limit_option, list_options, telecmi_accounts
+from syncer.cli.options import (
+    WORDS,
+    account_option,
+    example,
+    limit_option,
+    list_options,
+    since_option,
+    since_stamp,
+    telecmi_accounts,
+)
 from syncer.cli.output import emit_list, say, show_table, shown, when
 
 
@@ -16,12 +25,7 @@ def voicemails() -> None:
 
 @voicemails.command("list", epilog=example("syncer voicemails list --since 7d --unknown"))
 @account_option
-@click.option(
-    "--since",
-    metavar="SPAN",
-    type=WORDS,
-    help="Received in the last 7d or 24h, or since a date (2026-01-31).",
-)
+@since_option("Received")
 @click.option("--unknown", is_flag=True, help="Only callers without a contact.")
 @click.option(
     "--search", metavar="TEXT", type=WORDS, help="Words or digits in the caller's name, company or number."
@@ -44,7 +48,7 @@ def list_(
 
     settings = app.settings()
     accounts = list(telecmi_accounts(settings, account))
-    begin = _since(app, since) if since is not None else None
+    begin = since_stamp(app, since)
     with app.query(settings) as conn:
         rows = contact_queries.list_voicemails(
             conn, accounts, since=begin, unknown=unknown, search=search, limit=limit
@@ -72,16 +76,3 @@ def list_(
     )
     say()
     say(f"{shown(rows, 'voicemail')}.")
-
-
-def _since(app: App, text: str) -> str:
-    from datetime import datetime
-
-    from syncer.config.units import parse_since
-    from syncer.core.normalise import utc_text
-
-    try:
-        since = parse_since(text)
-        return utc_text(since if isinstance(since, datetime) else app.now() - since)
-    except (ValueError, OverflowError) as error:
-        raise click.UsageError(f"--since {error}") from None

@@ -158,6 +158,25 @@ class Voicemails(Windowed):
 
 
 @dataclass(frozen=True)
+class TelecmiCalls(Windowed):
+    """`calls = {...}` of a TeleCMI account."""
+
+    needs = ("app_id", "secret")
+
+    enabled: bool = key(yes_no, False)
+    overlap: timedelta = key(units.parse_duration, timedelta(hours=24))
+
+
+@dataclass(frozen=True)
+class SmartfloCalls(Windowed):
+    """`calls = {...}` of a Smartflo account."""
+
+    enabled: bool = key(yes_no, False)
+    every: timedelta = key(units.parse_duration, timedelta(minutes=10))
+    overlap: timedelta = key(units.parse_duration, timedelta(hours=24))
+
+
+@dataclass(frozen=True)
 class Push(Job):
     """`push = {...}` of a TeleCMI account."""
 
@@ -235,6 +254,7 @@ class TelecmiAccount(Account):
     requests_per_second: float = key(rate, 5.0)
     concurrency: int = key(count(100), 4)
     voicemails: Voicemails = table(Voicemails())
+    calls: TelecmiCalls = table(TelecmiCalls())
     contacts: Job = table(Job())
     user_contacts: Job = table(Job(every=timedelta(hours=1)))
     push: Push = table(Push())
@@ -251,6 +271,7 @@ class SmartfloAccount(Account):
     email: str | None = key(text, None)
     updated_after_format: str = key(units.parse_stamp_format, "%Y-%m-%d %H:%M:%S")  # in UTC
     contacts: SmartfloContacts = table(SmartfloContacts())
+    calls: SmartfloCalls = table(SmartfloCalls())
 
 
 def placeholders(account: Account) -> list[str]:

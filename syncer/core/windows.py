@@ -77,9 +77,15 @@ def believed(verified: Iterable[Verified], now: int) -> list[Verified]:
 
 
 def recheck_due(v: Verified, now: int) -> bool:
-    """Whether the next of `RECHECKS` has passed for this span since it was last read."""
+    """Whether the next of `RECHECKS` has passed for this span since it was last read, a moment ago aside."""
     read_after, passed = v.at - v.end, now - v.end
-    return any(read_after < step <= passed for step in RECHECKS)
+    return any(read_after < step <= passed and now - v.at >= step // 24 for step in RECHECKS)
+
+
+def look_again(start: int, end: int, verified: Iterable[Verified], now: int) -> bool:
+    """Whether a recent window is due: it was never read whole, or not for as long as it has ended."""
+    read = [v.at for v in verified if v.start <= start and end <= v.end]
+    return not read or now - max(read) >= now - end
 
 
 def plan(
@@ -91,16 +97,24 @@ def plan(
     verified: Sequence[Verified],
     rechecks: int,
     full: bool = False,
+    ahead: int = AHEAD,
+    sparing: bool = False,
 ) -> list[Window]:
     """What to read in this run, newest first: the recent span, then gaps, then re-checks.
 
-    The recent span is `overlap` before now (6 h at least) up to `AHEAD` past it. `rechecks` bounds
+    The recent span is `overlap` before now up to `ahead` past it, and never shorter before than after. Where it is
+    many windows, a `sparing` plan reads the older ones of them at growing distances. `rechecks` bounds
     how many old windows are read again in one run; `full` reads everything since `since` again. What
     was verified once is read again as planned even when `since` has moved past it.
     """
-    overlap = max(overlap, AHEAD)
+    overlap = max(overlap, ahead)
     recent = max(since, now - overlap)
-    windows = [Window(a, b, "new") for a, b in cells(recent, now + AHEAD, width)]
+    new = cells(recent, now + ahead, width)
+    if len(new) > 1 and new[-1][0] >= now and ahead < HOUR:
+        new[-2:] = [(new[-2][0], new[-1][1])]  # the future alone is worth no request
+    if sparing:
+        new = [(a, b) for a, b in new[:-2] if look_again(a, b, verified, now)] + new[-2:]
+    windows = [Window(a, b, "new") for a, b in new]
     for a, b in [(since, recent)] if full else gaps(since, recent, verified):
         windows += [Window(s, e, "gap") for s, e in cells(a, b, width)]
     if not full:

@@ -109,6 +109,10 @@ def _queue(figures: Figures) -> Iterator[Metric]:
     for account, age in figures.oldest.items():
         oldest.add_metric((account,), age)
     yield from (changes, conflicts, oldest)
+    waiting, since = figures.callbacks
+    yield GaugeMetricFamily("syncer_callbacks_open", "Numbers that wait for a call back", value=waiting)
+    text = "How long the first of them has waited"
+    yield GaugeMetricFamily("syncer_callback_oldest_seconds", text, value=since)
 
 
 def _live(live: Live) -> Iterator[Metric]:

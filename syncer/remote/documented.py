@@ -30,6 +30,28 @@ _SMARTFLO_LIST: Mapping[Place, Promise] = {
     "results[]": "object",
 }
 
+_CALLS: Mapping[Place, Promise] = MappingProxyType(
+    {
+        **_TELECMI,
+        "count": "?number",
+        "cdr": "?list",
+        "cdr[]": "object",
+        "cdr[].cmiuid": "text",
+        "cdr[].time": "number",
+        "cdr[].from": "number|text",
+        "cdr[].to": "number|text",
+        "cdr[].duration": "number",
+        "cdr[].billedsec": "number",
+        "cdr[].agent": "?text",
+        "cdr[].name": "?text",
+        "cdr[].notes": "?list",
+        "cdr[].notes[]": "object",
+        "cdr[].filename": "?text",
+        "cdr[].rate": "?number",
+        "cdr[].record": "?text|bool",
+    }
+)
+
 #: Call -> place -> what is promised. A refusal holds the envelope alone, so that `missing` is said of rows only.
 PROMISES: Mapping[str, Mapping[Place, Promise]] = MappingProxyType(
     {
@@ -86,6 +108,7 @@ PROMISES: Mapping[str, Mapping[Place, Promise]] = MappingProxyType(
             "voicemail[].from": "number",
             "voicemail[].voicename": "text",
         },
+        **dict.fromkeys(telecmi.CALLS.values(), _CALLS),
         smartflo.LOGIN: {
             **_SMARTFLO,
             "access_token": "?text",
@@ -112,6 +135,25 @@ PROMISES: Mapping[str, Mapping[Place, Promise]] = MappingProxyType(
             "results[].created_at": "text",
             "results[].updated_at": "text",
             "results[].deleted_at": "text|null",
+        },
+        smartflo.CALLS: {
+            **_SMARTFLO_LIST,
+            "count": "number",
+            "results[].id": "number|text",
+            "results[].call_id": "?text",
+            "results[].direction": "text",
+            "results[].status": "text",
+            "results[].client_number": "text",
+            "results[].did_number": "?text",
+            "results[].agent_number": "?text|null",
+            "results[].agent_name": "?text|null",
+            "results[].date": "text",
+            "results[].time": "text",
+            "results[].end_stamp": "?text",
+            "results[].call_duration": "number|text",
+            "results[].answered_seconds": "number|text",
+            "results[].voicemail_recording": "?bool",
+            "results[].recording_url": "?text|null",
         },
         smartflo.GROUPS: {
             **_SMARTFLO_LIST,

@@ -8,16 +8,17 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 
 from syncer.core.due import time_left
 from syncer.core.model import Page, Row, Value
-from syncer.core.normalise import canonical_id, to_e164
+from syncer.core.normalise import canonical_id, to_e164, utc_text
 from syncer.core.retry import parse_ist
 from syncer.errors import AuthError, BadAnswerError
 from syncer.remote import rows as read
 from syncer.remote.client import ApiClient
 from syncer.remote.response_errors import broken, judge_status, misshapen, overloaded
+from syncer.remote.rows import UnreadableRowError
 from syncer.remote.session import Session
 from syncer.remote.tokens import LONGEST_LIFE, Lockout, Token, TokenStore
 from syncer.remote.wire import Answer, Call, Json, NotJson
@@ -25,6 +26,7 @@ from syncer.remote.wire import Answer, Call, Json, NotJson
 LOGIN = "/v1/auth/login"
 CONTACTS = "/v1/contacts"
 GROUPS = "/v1/contact/groups"
+CALLS = "/v1/call/records"
 
 #: A token is not used any more this long before it expires, in seconds.
 _MARGIN = 120.0
@@ -48,6 +50,12 @@ _TEXTS = (
     "contact_group_id", "contact_group_name", "phone_number", "name", "email_id", "address", "company_name",
     "created_at", "updated_at",
 )  # fmt: skip
+#: Columns of a call that are text.
+_CALL_TEXTS = ("call_id", "direction", "status", "client_number", "did_number", "agent_number", "agent_name")
+
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+IST_SECONDS = 19_800
+_QUERY = re.compile(r"(https?://[^\s?#\"']*)[?#][^\s\"']*")
 
 
 class Smartflo:
@@ -108,6 +116,25 @@ class Smartflo:
     async def fetch_groups_page(self, page: int, limit: int | None = 100) -> Page:
         """A page (from 1) of the contact groups."""
         return await self._list(GROUPS, _paged(page, limit), self._group_row)
+
+    async def fetch_calls_page(self, start_ms: int, end_ms: int, page: int, limit: int = 100) -> Page:
+        """A page (from 1) of the calls that began from `start_ms` to `end_ms`; it counts all of them.
+
+        What is sent is Indian wall time in whole seconds, so the span is widened to them.
+        """
+        dates = {"from_date": _ist(start_ms // 1000), "to_date": _ist(-(-end_ms // 1000))}
+        answer = await self._get(CALLS, _paged(page, limit) | dates)
+        rows = read.listed(answer.body, "results", "count", page)
+        if rows is None or not isinstance(answer.body, dict):
+            raise BadAnswerError(self.source, CALLS, "the answer has no list of results; not read as empty")
+        total = read.count(answer.body.get("count"))
+        # Links to recordings hold a token of their own: a secret, which nothing may keep.
+        return read.read_page(
+            [_without_queries(row) for row in rows],
+            self._call_row,
+            total=total,
+            server_date=answer.server_date,
+        )
 
     async def fetch_contact(self, smartflo_id: str) -> Row | None:
         """One contact by its id; None is a good answer that lacks it.
@@ -265,6 +292,21 @@ class Smartflo:
         }
         return self._stamped(row, Row(key, values, raw))
 
+    def _call_row(self, row: Mapping[str, Json], raw: str) -> Row:
+        key = read.identity(row, "id")
+        started = parse_ist(f"{read.text(row.get('date'))} {read.text(row.get('time'))}")
+        if started is None:
+            raise UnreadableRowError("date and time cannot be read")
+        values = read.texts(row, _CALL_TEXTS)
+        values |= {
+            "phone_e164": to_e164(values["client_number"], self._region),
+            "call_duration": read.integer(row.get("call_duration")),
+            "answered_seconds": read.integer(row.get("answered_seconds")),
+            "voicemail": int(read.truthy(row.get("voicemail_recording"))),
+            "started_at": utc_text(started),
+        }
+        return Row(key, values, raw)
+
     def _group_row(self, row: Mapping[str, Json], raw: str) -> Row:
         key = read.identity(row, "id")
         values: dict[str, Value] = {
@@ -278,6 +320,24 @@ class Smartflo:
         deleted_at, doubt = _deletion(row.get("deleted_at"))
         stamp = read.stamp(row.get("updated_at"))
         return read_so_far._replace(deleted_at=deleted_at, stamp=stamp, doubt=doubt)
+
+
+def _ist(seconds: int) -> str:
+    """Indian wall time of epoch seconds."""
+    return (_EPOCH + timedelta(seconds=seconds + IST_SECONDS)).strftime("%Y-%m-%d %H:%M:%S")
+
+
+def _without_queries(value: Json) -> Json:
+    """The same with each web address cut at its query, whatever it is part of."""
+    match value:
+        case str():
+            return _QUERY.sub(r"\1", value)
+        case list():
+            return [_without_queries(one) for one in value]
+        case dict():
+            return {name: _without_queries(one) for name, one in value.items()}
+        case _:
+            return value
 
 
 def _paged(page: int, limit: int | None) -> dict[str, str]:

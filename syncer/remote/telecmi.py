@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from functools import partial
+from types import MappingProxyType
 
 from syncer.core.model import FIELDS, Note, Page, Row, Value
 from syncer.core.normalise import to_e164, utc_text, written_like
@@ -26,6 +27,10 @@ LOGIN = "/v2/user/login"
 DIRECTORY = "/v3/contact/get"
 USER_CONTACTS = "/v2/user/contact/get"
 VOICEMAIL = "/v2/voicemail"
+#: The lists of call records, by what the table calls their rows.
+CALLS: Mapping[str, str] = {
+    kind: f"/v2/{kind}" for kind in ("answered", "missed", "out_answered", "out_missed")
+}
 
 #: A token lives 30 days (`LONGEST_LIFE`) [doc login-token]; it is renewed an hour early.
 _MARGIN = 3600.0
@@ -39,6 +44,7 @@ _AUTH_CODES: Mapping[str, frozenset[int]] = {
     "/v3/contact/update": frozenset({404}),
     "/v3/contact/delete": frozenset({404}),
     VOICEMAIL: frozenset({401}),
+    **dict.fromkeys(CALLS.values(), frozenset({401})),
     "/v2/play": frozenset({407}),
 }
 #: Where an answer may say more about what it refused; not documented.
@@ -143,21 +149,40 @@ class Telecmi:
 
         `clock` is the stamp that `received_at` is taken from.
         """
+        answer = await self._with_secret(VOICEMAIL, start_ms, end_ms, page)
+        body, rows = self._list(answer, VOICEMAIL, "voicemail", page)
+        total = read.count(body.get("count"))
+        seen = round((answer.server_date or self._api.now()).timestamp() * 1000)
+        row = partial(self._voicemail_row, clock, seen)
+        return read.read_page(rows, row, total=total, server_date=answer.server_date)
+
+    async def fetch_calls_page(self, kind: str, start_ms: int, end_ms: int, page: int) -> Page:
+        """A page (from 1, ten rows or up to twenty) of one of `CALLS`, begun from `start_ms` to `end_ms`."""
+        answer = await self._with_secret(CALLS[kind], start_ms, end_ms, page, {"limit": 20})
+        body, rows = self._list(answer, CALLS[kind], "cdr", page)
+        total = read.count(body.get("count"))
+        row = partial(self._call_row, kind.startswith("out_"))
+        return read.read_page(rows, row, total=total, server_date=answer.server_date)
+
+    async def _with_secret(
+        self,
+        name: str,
+        start_ms: int,
+        end_ms: int,
+        page: int,
+        more: Mapping[str, object] = MappingProxyType({}),
+    ) -> Answer:
         if self._app_id is None or not self._secret:
-            raise AuthError(self.source, VOICEMAIL, "app_id and secret are needed for voicemail; set both")
+            raise AuthError(self.source, name, "app_id and secret are needed for this list; set both")
         payload = {
             "appid": self._app_id,
             "secret": self._secret,
             "start_date": start_ms,
             "end_date": end_ms,
             "page": page,
+            **more,
         }
-        answer = await self._api.call(Call(VOICEMAIL, "POST", VOICEMAIL, json=payload), self._judge)
-        body, rows = self._list(answer, VOICEMAIL, "voicemail", page)
-        total = read.count(body.get("count"))
-        seen = round((answer.server_date or self._api.now()).timestamp() * 1000)
-        row = partial(self._voicemail_row, clock, seen)
-        return read.read_page(rows, row, total=total, server_date=answer.server_date)
+        return await self._api.call(Call(name, "POST", name, json=payload), self._judge)
 
     # -- writes ------------------------------------------------------------------------------------
 
@@ -297,6 +322,24 @@ class Telecmi:
             "from_number": read.text(row.get("from")),
             "phone_e164": self._phone(row.get("from")),
             "received_at": None if received is None else utc_text(received),
+        }
+        return Row(key, values, raw)
+
+    def _call_row(self, outgoing: bool, row: Mapping[str, Json], raw: str) -> Row:
+        key = read.identity(row, "cmiuid")
+        time = read_time(row.get("time"))
+        if time is None:
+            raise UnreadableRowError("time cannot be read")
+        values: dict[str, Value] = {
+            "from_number": read.text(row.get("from")),
+            "to_number": read.text(row.get("to")),
+            "phone_e164": self._phone(row.get("to" if outgoing else "from")),
+            "agent": read.text(row.get("agent")),
+            "duration": read.integer(row.get("duration")),
+            "billedsec": read.integer(row.get("billedsec")),
+            "filename": read.text(row.get("filename")),
+            "time": time,
+            "started_at": utc_text(time),
         }
         return Row(key, values, raw)
 

@@ -13,7 +13,7 @@ from pathlib import Path
 from syncer.config import Settings
 from syncer.store.db import copies, home, migrations
 from syncer.store.db.connection import Database
-from syncer.store.write import canonical_ids, runs
+from syncer.store.write import callbacks, canonical_ids, runs
 from syncer.store.write.runs import JobRow
 from syncer.sync.registry import specs
 
@@ -37,11 +37,22 @@ def open_database(
             migrations.upgrade(db)
             register(db, settings)
             canonical_ids.make_canonical(db)
+            read_marks(db, settings)
             db.make_distinct()
     except BaseException:
         db.close()
         raise
     return db
+
+
+def read_marks(db: Database, settings: Settings) -> None:
+    """Bring numbers that people typed into `callback_marks` into E.164."""
+    regions = tuple(dict.fromkeys(account.region for account in settings.accounts))
+    with db.read() as conn:
+        numbers = callbacks.unread_marks(conn, regions)
+    if numbers:
+        with db.write() as conn:
+            callbacks.read_marks(conn, numbers)
 
 
 def is_current(settings: Settings) -> bool:

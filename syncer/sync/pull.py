@@ -6,6 +6,8 @@ What a row means is decided in `core`; what is specific to a job is in the modul
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Mapping
+from types import MappingProxyType
 
 from syncer.core.listing import Certificate, Walk
 from syncer.core.model import Proof
@@ -33,9 +35,11 @@ def context_of(run: Run, table: str) -> Context:
     )
 
 
-def new_reconciler(run: Run, mirror: Mirror) -> MirrorReconciler:
-    """Begin to compare a listing of a plain mirror."""
-    return MirrorReconciler(mirror, context_of(run, mirror.name))
+def new_reconciler(
+    run: Run, mirror: Mirror, name: str = "", scope: Mapping[str, str] = MappingProxyType({})
+) -> MirrorReconciler:
+    """Begin to compare a listing of a plain mirror, or of the part of it that `scope` says, under that `name`."""
+    return MirrorReconciler(mirror, context_of(run, name or mirror.name), name, scope)
 
 
 async def pull(
@@ -87,9 +91,9 @@ def learn_copies(run: Run, reconciler: Reconciler, *, is_full: bool) -> None:
     """Remember which identities the vendor lists more than once, so that none of them is written twice."""
     notes = run.state.notes.setdefault("listed_twice", {})
     keys = reconciler.listed_twice(is_full=is_full)
-    if keys and reconciler.table not in notes:
-        run.notice(f"{reconciler.table}: the vendor lists rows more than once; the newest values count")
-    notes[reconciler.table] = keys
+    if keys and reconciler.name not in notes:
+        run.notice(f"{reconciler.name}: the vendor lists rows more than once; the newest values count")
+    notes[reconciler.name] = keys
     for table in [table for table, known in notes.items() if not known]:
         del notes[table]
     if not notes:

@@ -52,7 +52,7 @@ class Resource:
     """What `doctor` asks for, with a name for each: async (source, Sample, now) -> Page."""
     tables: tuple[str, ...] = ()  #: the mirrors that it fills
     requires: str | None = None  #: a section without which it does not run
-    windowed: bool = False  #: it is read in time windows, and what is read is kept for good
+    lists: tuple[str, ...] = ()  #: those that are read in windows of time; what is read is kept for good
 
 
 #: In the order in which one `sync` runs the jobs of an account.
@@ -64,7 +64,16 @@ RESOURCES: list[Resource] = [
         "syncer.sync.telecmi_voicemails:pull_voicemails",
         samples=(("voicemails", "syncer.sync.telecmi_voicemails:first_page"),),
         tables=("telecmi_voicemails",),
-        windowed=True,
+        lists=("telecmi_voicemails",),
+    ),
+    Resource(
+        "telecmi-calls",
+        "telecmi",
+        "calls",
+        "syncer.sync.telecmi_calls:pull_calls",
+        samples=(("calls", "syncer.sync.telecmi_calls:first_page"),),
+        tables=("telecmi_calls",),
+        lists=tuple(f"telecmi_calls.{kind}" for kind in ("answered", "missed", "out_answered", "out_missed")),
     ),
     Resource(
         CONTACTS,
@@ -93,6 +102,15 @@ RESOURCES: list[Resource] = [
             ("groups", "syncer.sync.smartflo_contacts:first_groups_page"),
         ),
         tables=("smartflo_contacts", "smartflo_contact_groups"),
+    ),
+    Resource(
+        "smartflo-calls",
+        "smartflo",
+        "calls",
+        "syncer.sync.smartflo_calls:pull_calls",
+        samples=(("calls", "syncer.sync.smartflo_calls:first_page"),),
+        tables=("smartflo_calls",),
+        lists=("smartflo_calls",),
     ),
 ]
 

@@ -15,7 +15,7 @@ from syncer.core.model import Proof
 from syncer.errors import AuthError, BadAnswerError, RemoteError, StoreError, SyncerError
 from syncer.remote.client import ApiClient, counted
 from syncer.store.read import feed
-from syncer.store.write import runs
+from syncer.store.write import callbacks, runs
 from syncer.store.write.forget import keeper
 from syncer.store.write.runs import JobState
 from syncer.sync.env import Env
@@ -124,6 +124,9 @@ async def _close(run: Run) -> None:
 
 
 def _begin(conn: Any, run: Run) -> None:
+    callbacks.read_marks(
+        conn, callbacks.unread_marks(conn, {one.region for one in run.env.settings.accounts})
+    )
     runs.close_broken_runs(conn, run.job, run.account, run.at)
     run.id = runs.start_run(conn, run.job, run.account, run.at)
     run.state = runs.load_job(conn, run.job, run.account)

@@ -90,7 +90,7 @@ async def _verify(env: Env, spec: JobSpec) -> Verified:
     if spec.job == registry.CONTACTS:
         assert isinstance(spec.config, TelecmiAccount)
         waiting = await store.read(verify_diff.waiting, telecmi_contacts.policy_of(spec.config))
-    if spec.resource.windowed and outcome == "ok":
+    if spec.resource.lists and outcome == "ok":
         unlisted = await _unlisted(env, spec, shown)
     return Verified(
         spec.job,
@@ -127,9 +127,10 @@ def _moving(run: Run) -> str:
 
 
 async def _unlisted(env: Env, spec: JobSpec, shown: set[str]) -> list[str]:
-    """Voicemails within what was read that upstream did not list; their stamps may be hours ahead."""
+    """Rows within what was read that upstream did not list; stamps of voicemails may be hours ahead."""
     job, now = spec.settings, env.now()
     assert isinstance(job, Windowed)
     since = job.begin(now)
     span = (int(since.timestamp() * 1000) + AHEAD, int(now.timestamp() * 1000))
-    return await env.store.read(verify_diff.unlisted_voicemails, spec.account, *span, shown)
+    (table,) = spec.resource.tables
+    return await env.store.read(verify_diff.unlisted, table, spec.account, *span, shown)

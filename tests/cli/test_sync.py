@@ -19,7 +19,10 @@ def test_sync_prints_one_line_per_job(syncer: Syncer) -> None:
     done = syncer.process("sync")
     assert done.code == 0 and done.err == ""  # no progress where nobody watches
     lines = done.out.splitlines()
-    assert [line.split()[0] for line in lines] == ["job", *job_names()]
+    assert [line.split()[0] for line in lines] == [
+        "job",
+        *(name for name in job_names() if "calls" not in name),
+    ]
     assert lines[0].split()[2:] == ["outcome", "seen", "added", "changed", "removed", "requests", "took"]
     assert [line.split()[4:7] for line in lines[1:]] == [["0", "0", "0"]] * 5
 
@@ -99,7 +102,7 @@ def test_the_demo_works_and_so_do_its_suggestions(empty: Syncer) -> None:
     assert "0 written; 0 new entries in change_log." in out
     assert 'POST /v3/contact/update {"contacts": [{"contact_id": "' in out
     assert "company = 'Acme Example'" in out and "job_title = 'Head of Sales'" in out
-    assert "gone upstream" in out and len(out.splitlines()) < 95
+    assert "gone upstream" in out and len(out.splitlines()) < 110
     url = re.search(r"http://127\.0\.0\.1:\d+", out)
     assert url is not None
     with pytest.raises(OSError):  # the sandbox has ended

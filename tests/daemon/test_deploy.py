@@ -213,7 +213,13 @@ def known_metrics() -> set[str]:
     job = metric_queries.JobHealth("telecmi-push", "main", "telecmi", 1, 1, 1, False, 0, False)
     key = ("telecmi-push", "main")
     read = metric_queries.Figures(
-        (job,), {("main", "queued"): 0, ("main", "conflict"): 0}, {"main": 0.0}, {key: 0}, {key: 0}, {key: 0}
+        (job,),
+        {("main", "queued"): 0, ("main", "conflict"): 0},
+        {"main": 0.0},
+        {key: 0},
+        {key: 0},
+        (0, 0.0),
+        {key: 0},
     )
     totals = metric_queries.Totals(
         {key: dict.fromkeys(metric_queries.COUNTED, 0)}, {(*key, "ok"): 1}, {key: ("ok", 1.0)}

@@ -63,7 +63,7 @@ def test_all_rows_get_the_new_name(mirror: Mirror) -> None:
     mirror.own(
         "INSERT INTO sync_runs (job, account, started_at) VALUES ('telecmi-push', 'office', ?)", BEFORE
     )
-    mirror.own("INSERT INTO voicemail_windows VALUES ('office', 1, 2, 3, 4)")
+    mirror.own("INSERT INTO windows VALUES ('office', 'telecmi_voicemails', 1, 2, 3, 4)")
     mirror.own("INSERT INTO reported VALUES ('conflict', 1, 'telecmi.office', ?)", BEFORE)
     job(mirror, "office", "smartflo-contacts")
     assert rename(mirror)["telecmi_contacts"] == 1
@@ -72,7 +72,7 @@ def test_all_rows_get_the_new_name(mirror: Mirror) -> None:
         ("change_queue", "chennai"),
         ("contact_base", "chennai"),
         ("sync_runs", "chennai"),
-        ("voicemail_windows", "chennai"),
+        ("windows", "chennai"),
         ("reported", "telecmi.chennai"),
     ):
         assert mirror.sql(f"SELECT account FROM {table}") == [(account,)]
@@ -170,7 +170,7 @@ def test_what_only_mirrors_is_there_once(mirror: Mirror) -> None:
                 "INSERT INTO telecmi_notes (account, contact_row, msg, first_seen_at) VALUES (?, ?, ?, ?)",
                 name, user, text, BEFORE,
             )  # fmt: skip
-        mirror.own("INSERT INTO voicemail_windows VALUES (?, 1, 2, 3, 4)", name)
+        mirror.own("INSERT INTO windows VALUES (?, 'telecmi_voicemails', 1, 2, 3, 4)", name)
         mirror.own(
             "INSERT INTO held (job, account, reason, rows, created_at) VALUES ('telecmi-contacts', ?, 'x', 1, ?)",
             name, BEFORE,
@@ -184,7 +184,7 @@ def test_what_only_mirrors_is_there_once(mirror: Mirror) -> None:
     assert mirror.sql("SELECT id, account FROM telecmi_user_contacts") == [(1, "chennai")]
     notes = mirror.sql("SELECT contact_row, account, msg FROM telecmi_notes ORDER BY 3")
     assert notes == [(1, "chennai", text) for text in ("chennai", "office", "the same")]
-    assert mirror.one("SELECT count(*) FROM voicemail_windows") == 1
+    assert mirror.one("SELECT count(*) FROM windows") == 1
     assert mirror.sql("SELECT decision FROM held ORDER BY id") == [(None,), ("superseded",)]
 
 

@@ -9,7 +9,9 @@ from typing import Any
 
 import pytest
 
+from syncer.cli import evidence
 from syncer.store.read import coverage
+from syncer.sync import registry
 from tests.office import NOON, Office
 
 
@@ -25,7 +27,7 @@ def pulled(tmp_path: Path) -> Office:
 
 def load(office: Office) -> dict[tuple[str, str], coverage.Facts]:
     with office.db.read() as conn:
-        return coverage.load(conn)
+        return coverage.load(conn, evidence.wanted(registry.specs(office.settings), office.clock.now()))
 
 
 def test_the_vendors_time_shift_is_measured_from_the_file_names(pulled: Office) -> None:
@@ -167,13 +169,14 @@ def test_a_dead_daemon_turns_stale_by_itself(pulled: Office) -> None:
 def test_what_is_not_read_yet_is_a_gap(pulled: Office) -> None:
     """Three weeks of outage, and a `since` that was moved back: both are told, with how much it is."""
 
+    job = ("telecmi-voicemails", "main")
+
     def ask(since_days: int, later_days: float = 0) -> coverage.Facts:
         now = int((NOON + timedelta(days=later_days)).timestamp() * 1000)
         since = int((NOON - timedelta(days=since_days)).timestamp() * 1000)
         with pulled.db.read() as conn:
-            return coverage.load(conn, {"main": coverage.Wanted(since, now, 300)})[
-                "telecmi-voicemails", "main"
-            ]
+            wanted = coverage.Wanted(("telecmi_voicemails",), since, now, 300)
+            return coverage.load(conn, {job: wanted})[job]
 
     assert (ask(30).gaps, ask(30).unread_s) == ([], 0)
     assert ask(30, later_days=0.01).gaps == [], "one run is not an outage"

@@ -65,7 +65,7 @@ def busy(mirror: Mirror) -> Mirror:
         "INSERT INTO sync_runs (job, account, started_at, finished_at, outcome, listing) "
         f"VALUES ('telecmi-voicemails', 'main', '{BEFORE}', '{BEFORE}', 'ok', '{{\"verdict\": \"complete\"}}')",
         f"INSERT INTO sync_runs (job, account, started_at) VALUES ('telecmi-voicemails', 'main', '{BEFORE}')",
-        "INSERT INTO voicemail_windows VALUES ('main', 0, 1000, 5, 1), ('main', 9000000, 9500000, 5, 1)",
+        "INSERT INTO windows VALUES ('main', 'telecmi_voicemails', 0, 1000, 5, 1), ('main', 'telecmi_voicemails', 9000000, 9500000, 5, 1)",
         "INSERT INTO set_aside (job, account, digest, reason, raw, first_seen_at, last_seen_at) "
         f"VALUES ('j', 'main', 'd', 'r', '1', '{BEFORE}', '{BEFORE}')",
         f"INSERT INTO held (job, account, reason, rows, created_at) VALUES ('j', 'main', 'r', 1, '{BEFORE}')",
@@ -95,9 +95,9 @@ def everything(conn: Reader) -> list[object]:
         status_queries.hold_rows(conn, 1, 5),
         coverage.load(conn),
         # A moment may pass between two looks: how old things are is left out.
-        replace(metric_queries.read_figures(conn, metric_queries.Totals()), jobs=(), oldest={}),
+        replace(metric_queries.read_figures(conn, metric_queries.Totals()), jobs=(), oldest={}, callbacks=()),
         [replace(job, age_s=0) for job in metric_queries.read_jobs(conn)],
-        coverage.load_windows(conn, "main"),
+        coverage.load_windows(conn, "main", "telecmi_voicemails"),
         feed.last_seq(conn),
         feed.first_seq(conn),
         feed.entries(conn, 0, 100),

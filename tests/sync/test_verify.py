@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import sqlite3
+import time
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +24,7 @@ def settings_for(url: str, folder: Path) -> Any:
         "telecmi": {
             "main": {
                 "base_url": url,
+                "calls": {"enabled": True, "since": "3d"},
                 **LOGIN,
             }
         },
@@ -35,6 +37,7 @@ def installed(tmp_path: Path) -> Any:
     """A mirror of a small world over real HTTP: (settings, world, verify)."""
     world = World()
     world.seed(contacts=30, voicemails=12, smartflo=0, user_contacts=9, seed=3)
+    world.calls_seed(telecmi=20, days=2)
     with running(world) as url:
         settings = settings_for(url, tmp_path)
         chosen = [s for s in jobs.specs(settings) if s.enabled]
@@ -117,3 +120,14 @@ def test_dry_run_changes_neither_side(installed: Any) -> None:
     assert json.dumps(world.snapshot(), sort_keys=True) == upstream
     assert plans["telecmi-contacts"].lines == ["would add 1 row of telecmi_contacts"]
     assert "would update contact row 1" in plans["telecmi-push"].lines[0]
+
+
+def test_calls_that_upstream_lists_no_more_are_kept_and_named(installed: Any) -> None:
+    settings, world, check = installed
+    assert check()["telecmi-calls"].unlisted == []
+    now = int(time.time() * 1000)
+    call = world.call_insert("missed", "+919200000777", time=now - 60 * 3600_000)
+    asyncio.run(jobs.sync(settings, [s for s in jobs.specs(settings) if s.job == "telecmi-calls"], full=True))
+    world.calls_expire(now - 55 * 3600_000)
+    found = check()["telecmi-calls"]
+    assert (found.same, found.unlisted, found.differences) == (True, [call], [])

@@ -219,7 +219,7 @@ def _believed(site: Site) -> None:
     assert site.daemon("telecmi-voicemails").outcome == "ok"
 
 
-# -- voicemail_windows: what was read "until" a time that has not come yet
+# -- windows: what was read "until" a time that has not come yet
 
 
 def _windows_read(site: Site) -> None:
@@ -231,9 +231,9 @@ def _windows_noted(site: Site) -> None:
     ahead = (site.clock.at - site.right.at) // timedelta(milliseconds=1)
     _windows_read(site)
     with site.db.write() as conn:
-        newest = "(SELECT max(start_ms) FROM voicemail_windows)"
+        newest = "(SELECT max(start_ms) FROM windows)"
         conn.exec_driver_sql(
-            f"UPDATE voicemail_windows SET verified_ms = verified_ms + ?, end_ms = end_ms + ? WHERE start_ms = {newest}",
+            f"UPDATE windows SET verified_ms = verified_ms + ?, end_ms = end_ms + ? WHERE start_ms = {newest}",
             (ahead, ahead),
         )
 

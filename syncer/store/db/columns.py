@@ -43,7 +43,7 @@ COLUMNS: Final[Mapping[str, tuple[str, ...]]] = {
 #: Every table of ours.
 TABLES: Final = frozenset(COLUMNS) | {
     "telecmi_user_contacts", "telecmi_notes", "smartflo_contact_groups", "sync_runs", "sync_guard",
-    "telecmi_accounts", "push_intents", "voicemail_windows", "set_aside", "absences", "held_rows", "forgotten",
+    "telecmi_accounts", "push_intents", "windows", "telecmi_calls", "smartflo_calls", "callback_marks", "callback_numbers", "set_aside", "absences", "held_rows", "forgotten",
     "reported", "voicemail_clocks", "home",
 }  # fmt: skip
 

@@ -15,7 +15,7 @@ from sqlalchemy import Connection, text
 
 import syncer
 from syncer.errors import SchemaError
-from syncer.store.db import schema_diff, triggers, views
+from syncer.store.db import callback_triggers, schema_diff, triggers, views
 from syncer.store.db.connection import Database
 from syncer.store.db.copies import backup
 from syncer.store.db.revision import HEAD, REVISIONS, current, is_current
@@ -118,6 +118,7 @@ def migrate(conn: Connection) -> None:
     orphans = conn.execute(_ORPHANS).all()
     there = _take_away(conn)
     _run_alembic(conn)
+    callback_triggers.refresh_all(conn)
     views.ensure(conn)
     triggers.ensure(conn)
     _put_back(conn, there)

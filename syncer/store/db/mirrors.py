@@ -21,6 +21,7 @@ class Mirror:
     key: str  #: the column that is the vendor's identity within the account
     label: str  #: SQL: what a row is called for a person
     what: str  #: one row of it, in a word: "voicemail"
+    within: tuple[str, ...] = ()  #: further columns of the identity
     number: str | None = (
         None  #: the column that holds a person's phone number as it came; with `phone_e164` next to it
     )
@@ -28,7 +29,11 @@ class Mirror:
     traces: tuple[str, ...] = ()  #: further columns that a person's number may be part of
     stamps: frozenset[str] = frozenset()  #: vendor stamps: alone they are no change
     newest_by: str | None = None  #: when an identity comes twice, the greatest of this column counts
+    dated_by: str = (
+        "time"  #: of rows that are read in windows: the column that windows go by, in ms, or in UTC text
+    )
     keeps: bool = False  #: kept for good, whatever upstream still lists
+    inserts_only: bool = False  #: `change_log` says when a row came, and nothing more of it
     one_spelling: bool = False  #: its key has no other spelling
     derived: frozenset[str] = (
         frozenset()
@@ -87,9 +92,44 @@ SMARTFLO_GROUPS: Final = Mirror(
     "smartflo_contact_groups", "smartflo", "group_id", "name", "group", stamps=frozenset({"updated_at"})
 )
 
+TELECMI_CALLS: Final = Mirror(
+    "telecmi_calls",
+    "telecmi",
+    "cmiuid",
+    "kind || ' call of ' || COALESCE(started_at, 'an unknown time')",
+    "call",
+    within=("kind",),
+    number="from_number",
+    traces=("from_number", "to_number", "filename"),
+    keeps=True,
+    inserts_only=True,
+    one_spelling=True,
+)
+SMARTFLO_CALLS: Final = Mirror(
+    "smartflo_calls",
+    "smartflo",
+    "smartflo_id",
+    "COALESCE(status, '') || ' call of ' || COALESCE(started_at, 'an unknown time')",
+    "call",
+    number="client_number",
+    traces=("client_number",),
+    dated_by="started_at",
+    keeps=True,
+    inserts_only=True,
+)
+
 #: All of them, by table.
 MIRRORS: Final[dict[str, Mirror]] = {
-    one.name: one for one in (CONTACTS, USER_CONTACTS, VOICEMAILS, SMARTFLO_CONTACTS, SMARTFLO_GROUPS)
+    one.name: one
+    for one in (
+        CONTACTS,
+        USER_CONTACTS,
+        VOICEMAILS,
+        SMARTFLO_CONTACTS,
+        SMARTFLO_GROUPS,
+        TELECMI_CALLS,
+        SMARTFLO_CALLS,
+    )
 }
 
 

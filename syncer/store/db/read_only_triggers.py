@@ -21,7 +21,8 @@ _ADVICE = {
     "push_intents": "it is the record of what was sent; edit contacts in telecmi_contacts instead",
     "sync_jobs": "it is kept by syncer; change the config instead",
     "telecmi_accounts": "it is kept by syncer; change the config instead",
-    "voicemail_windows": "it is kept by syncer",
+    "windows": "it is kept by syncer",
+    "callback_numbers": "mark a number in callback_marks, or with `syncer callbacks done`",
     "set_aside": "it is kept by syncer",
     "absences": "it is kept by syncer",
     "voicemail_clocks": "it is kept by syncer",
@@ -69,6 +70,8 @@ _VIEWS_READ_ONLY = {
     "contacts": "it is a view; edit telecmi_contacts instead (Smartflo's contacts in Smartflo's portal)",
     "voicemails": "it is a view; a caller's name is edited in telecmi_contacts",
     "sync_health": "it is a view of how the jobs do",
+    "calls": "it is a view of the calls of both vendors",
+    "callbacks": "it is a view; INSERT the number into callback_marks, or use `syncer callbacks done`",
 }
 
 

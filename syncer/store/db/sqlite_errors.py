@@ -106,6 +106,8 @@ def _is_broken(path: Path) -> bool:
     try:
         with contextlib.closing(sqlite3.connect(path, timeout=1.0)) as conn:
             return bool(conn.execute("PRAGMA quick_check(1)").fetchone() != ("ok",))
+    except UnicodeDecodeError:  # see `prepared`
+        return True
     except sqlite3.DatabaseError as error:
         return getattr(error, "sqlite_errorcode", 0) & 0xFF in (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB)
 
@@ -127,6 +129,12 @@ def prepared(conn: sqlite3.Connection, pragmas: Iterable[str]) -> sqlite3.Connec
         for pragma in pragmas:
             conn.execute(f"PRAGMA {pragma}")
         conn.execute("SELECT 1 FROM sqlite_master LIMIT 1").fetchone()
+    except UnicodeDecodeError:
+        # What SQLite says about a damaged schema quotes it, and Python cannot read that.
+        conn.close()
+        damaged = sqlite3.DatabaseError("database disk image is malformed")
+        damaged.sqlite_errorcode, damaged.sqlite_errorname = sqlite3.SQLITE_CORRUPT, "SQLITE_CORRUPT"
+        raise damaged from None
     except BaseException:
         conn.close()
         raise

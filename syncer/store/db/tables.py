@@ -19,11 +19,12 @@ from sqlalchemy import (
 
 from syncer.core.model import Operation, State
 from syncer.core.received import StampSource
-from syncer.store.db import column_types
+from syncer.store.db import call_tables, column_types
 from syncer.store.db.column_types import id_, int_, mirror_columns, one_of, table, text_, yes_no
 
-#: All of them.
+#: All of them, with those of `call_tables.py`.
 metadata = column_types.metadata
+callback_marks = call_tables.callback_marks
 
 # -- what people look at ---------------------------------------------------------------------------
 
@@ -285,10 +286,11 @@ sync_jobs = table(
     autoincrement=False,
 )
 
-#: Spans of voicemail time that were read whole, and when.
-voicemail_windows = table(
-    "voicemail_windows",
+#: Spans of time of a list that were read whole, and when.
+windows = table(
+    "windows",
     Column("account", Text, primary_key=True, nullable=False),
+    Column("list", Text, primary_key=True, nullable=False),
     Column("start_ms", Integer, primary_key=True, nullable=False),
     int_("end_ms", null=False),
     int_("verified_ms", null=False),

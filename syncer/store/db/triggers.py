@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from sqlalchemy import Connection
 
 from syncer.core.model import FIELDS
-from syncer.store.db import read_only_triggers
+from syncer.store.db import callback_triggers, read_only_triggers
 from syncer.store.db.read_only_triggers import PEOPLE
 from syncer.store.db.tables import metadata, telecmi_contacts
 
@@ -358,6 +358,7 @@ def expected(contacts: Contacts = Contacts()) -> dict[str, str]:
     every = {
         **_contacts_triggers(contacts),
         **read_only_triggers.expected(),
+        **callback_triggers.expected(),
     }
     return {name: sql.strip() for name, sql in every.items()}
 

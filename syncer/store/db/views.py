@@ -9,36 +9,11 @@ from typing import TYPE_CHECKING
 
 from syncer.core.due import SLACK
 from syncer.core.retry import LONGEST_PAUSE
+from syncer.store.db import call_views
+from syncer.store.db.call_sql import FULL_NAME, caller
 
 if TYPE_CHECKING:
     from sqlalchemy import Connection
-
-_FULL_NAME = "trim(COALESCE({0}.first_name, '') || ' ' || COALESCE({0}.last_name, ''))"
-
-
-def _caller(column: str) -> str:
-    """The caller's `column` (`name` or `company`), by the fixed order of sources.
-
-    First the directory of the same account, then the user's own list, then other TeleCMI accounts,
-    then Smartflo; within a source the oldest row that has one. What one source leaves empty, the next
-    may tell: a company can come from Smartflo where the name comes from the directory.
-    """
-    contact = _FULL_NAME.format("c") if column == "name" else "c.company"
-    flo = "s.name" if column == "name" else "s.company_name"
-
-    def first(value: str, table: str, row: str, account: str = "") -> str:
-        return f"""(SELECT {value} FROM {table} {row}
-        WHERE {row}.phone_e164 = v.phone_e164 AND {row}.deleted_at IS NULL{account} AND {value} <> ''
-        ORDER BY {row}.id LIMIT 1)"""
-
-    sources = []
-    for same in ("=", "<>"):
-        sources.append(first(contact, "telecmi_contacts", "c", f" AND c.account {same} v.account"))
-        if column == "name":
-            sources.append(first("u.name", "telecmi_user_contacts", "u", f" AND u.account {same} v.account"))
-    sources.append(first(flo, "smartflo_contacts", "s"))
-    return "COALESCE(\n      " + ",\n      ".join(sources) + ")"
-
 
 #: The distance, in minutes, between `time` and the epoch that the names of the newest voicemails begin with, in
 #: milliseconds or seconds: the most common one, in quarters of an hour.
@@ -66,7 +41,7 @@ _VIEWS = {
     # and by the one that was agreed on, which a local edit of the number leaves as it was.
     "contacts": f"""
 CREATE VIEW contacts AS
-SELECT 'telecmi' AS provider, c.account AS account, {_FULL_NAME.format("c")} AS name,
+SELECT 'telecmi' AS provider, c.account AS account, {FULL_NAME.format("c")} AS name,
     c.phone_e164 AS phone_e164, c.email_id AS email, c.company AS company,
     'telecmi_contacts' AS source_table, c.id AS source_id
 FROM telecmi_contacts c WHERE c.deleted_at IS NULL
@@ -87,8 +62,8 @@ FROM smartflo_contacts s WHERE s.deleted_at IS NULL""",
 CREATE VIEW voicemails AS
 SELECT v.id AS id, v.account AS account, v.voicename AS voicename, v.received_at AS received_at,
     v.from_number AS from_number, v.phone_e164 AS phone_e164,
-    {_caller("name")} AS caller_name,
-    {_caller("company")} AS caller_company,
+    {caller("name")} AS caller_name,
+    {caller("company")} AS caller_company,
     v.time AS time, v.first_seen_at AS first_seen_at
 FROM telecmi_voicemails v""",
     # A stamp from the future (a clock that was wrong) proves no freshness either.
@@ -115,7 +90,7 @@ FROM sync_jobs j WHERE j.enabled = 1""",
 
 def expected() -> dict[str, str]:
     """Every view: name -> SQL."""
-    return {name: sql.strip() for name, sql in _VIEWS.items()}
+    return {name: sql.strip() for name, sql in (_VIEWS | call_views.expected()).items()}
 
 
 def missing(conn: Connection) -> list[str]:

@@ -6,16 +6,13 @@ What they edit by command is written by `edits.py`.
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Iterable, Mapping, Sequence
 
 from syncer.core.model import FIELDS
 from syncer.core.normalise import to_e164
 from syncer.store.db.columns import columns
-from syncer.store.db.read_only import Page, Reader, Record, first, page, placeholders, records, sql_function
-
-#: What may stand in a phone number as it is written or searched for.
-_PHONE_SIGNS = re.compile(r"[+\d\s().\-]+")
+from syncer.store.db.read_only import Page, Reader, Record, first, page, placeholders, records
+from syncer.store.read.searching import searching
 
 #: A phone number as the column `phone_e164` has it.
 _E164 = re.compile(r"\+[1-9][0-9]{6,14}")
@@ -39,7 +36,7 @@ def list_telecmi(
     limit: int | None = None,
 ) -> Page:
     """Rows of `telecmi_contacts` with all columns, by name; the living ones, or tombstones too."""
-    with _searching(conn, search, (*FIELDS, "phone_e164", "contact_id")) as found:
+    with searching(conn, search, (*FIELDS, "phone_e164", "contact_id")) as found:
         rest = f"FROM telecmi_contacts WHERE {_mine(accounts, tombstones)}{found}"
         return page(conn, _COLUMNS, rest, "lower(first_name), lower(last_name), id", accounts, limit)
 
@@ -54,7 +51,7 @@ def list_smartflo(
 ) -> Page:
     """Rows of `smartflo_contacts` with all columns, by name."""
     searched = ("name", "phone_number", "phone_e164", "email_id", "company_name", "contact_group_name")
-    with _searching(conn, search, searched) as found:
+    with searching(conn, search, searched) as found:
         select = f"SELECT {columns('smartflo_contacts')}"
         rest = f"FROM smartflo_contacts WHERE {_mine(accounts, tombstones)}{found}"
         return page(conn, select, rest, "lower(name), id", accounts, limit)
@@ -73,7 +70,7 @@ def list_any(
         f"(provider = 'telecmi' AND account IN ({placeholders(telecmi)}) "
         f"OR provider = 'smartflo' AND account IN ({placeholders(smartflo)}))"
     )
-    with _searching(conn, search, ("name", "phone_e164", "email", "company")) as found:
+    with searching(conn, search, ("name", "phone_e164", "email", "company")) as found:
         select = f"SELECT {', '.join(ANY_COLUMNS)}"
         rest = f"FROM contacts WHERE {wanted}{found}"
         order = "lower(name), source_table, source_id"
@@ -83,46 +80,6 @@ def list_any(
 def _mine(accounts: Sequence[str], tombstones: bool) -> str:
     # The `+` keeps SQLite from going to each row by way of the accounts' index: most rows are asked for.
     return f"+account IN ({placeholders(accounts)})" + ("" if tombstones else " AND deleted_at IS NULL")
-
-
-@contextmanager
-def _searching(conn: Reader, search: str | None, searched: Sequence[str]) -> Iterator[str]:
-    """The condition that a row is one that `search` finds; '' without one.
-
-    SQLite asks us about each row (`_matcher`) before it sorts, so that what is not found is never built.
-    """
-    if not search:
-        yield ""
-        return
-    with sql_function(conn, "found_by_search", len(searched), _matcher(search)):
-        # As bytes, which may be no text: SQLite holds what it is given.
-        yield f" AND found_by_search({', '.join(f'CAST({name} AS BLOB)' for name in searched)})"
-
-
-def _matcher(search: str) -> Callable[..., bool]:
-    """Whether every word of `search` stands in one of a row's values; a number is found however it is spelled.
-
-    In Python, since SQLite's own comparison knows no letters beyond ASCII.
-    """
-    words = search.casefold().split()
-    digits = re.sub(r"\D", "", search) if _PHONE_SIGNS.fullmatch(search) else ""
-    # Of zeros alone nothing is left, which stands in every value.
-    number = re.compile(r"\D*".join(digits.lstrip("0"))) if len(digits) >= 3 else None
-
-    def match(*values: bytes | None) -> bool:
-        told = [value for value in values if value]
-        # No word has a blank in it: none is found across two values.
-        text = b"\n".join(told).decode("utf-8", "replace").casefold()
-        for word in words:
-            if word not in text:
-                break
-        else:
-            return True
-        if number is None or not number.search(text):
-            return False
-        return any(number.search(value.decode("utf-8", "replace")) for value in told)
-
-    return match
 
 
 def find_contacts(conn: Reader, who: str, regions: Mapping[str, str]) -> list[Record]:
@@ -212,8 +169,6 @@ def list_voicemails(
         where += " AND v.caller_name IS NULL"
     select = f"SELECT {columns('telecmi_voicemails', 't')}, v.caller_name, v.caller_company"
     order = "t.received_at IS NULL, t.received_at DESC, t.id DESC"
-    with _searching(
-        conn, search, ("caller_name", "caller_company", "t.phone_e164", "t.from_number")
-    ) as found:
+    with searching(conn, search, ("caller_name", "caller_company", "t.phone_e164", "t.from_number")) as found:
         rest = f"FROM telecmi_voicemails t JOIN voicemails v ON v.id = t.id WHERE {where}{found}"
         return page(conn, select, rest, order, values, limit)

@@ -23,7 +23,7 @@ _CLOCKS = {
     StampSource.VOICENAME: "the file names were proven right, and received_at is taken from them",
 }
 
-#: The newest minute of voicemail time is never counted as a gap.
+#: The newest minute is never counted as a gap.
 _FRESH_MS = 60_000
 
 
@@ -48,15 +48,18 @@ class Facts:
 
 @dataclass(frozen=True, slots=True)
 class Wanted:
-    """The span of voicemails that an account is to cover."""
+    """The span of time that a job is to cover, and the lists that it reads so."""
 
+    lists: tuple[str, ...]
     since_ms: int
     now_ms: int
     every_s: int  #: a run is never further behind than three times this, unless something is wrong
 
 
-def load(conn: Reader, wanted: Mapping[str, Wanted] | None = None) -> dict[tuple[str, str], Facts]:
-    """By job and account; `wanted` by account."""
+def load(
+    conn: Reader, wanted: Mapping[tuple[str, str], Wanted] | None = None
+) -> dict[tuple[str, str], Facts]:
+    """By job and account, as `wanted` is."""
     out = {}
     health = {(row["job"], row["account"]): row for row in records(conn, "SELECT * FROM sync_health")}
     clocks = received.clocks(conn)
@@ -82,16 +85,18 @@ def load(conn: Reader, wanted: Mapping[str, Wanted] | None = None) -> dict[tuple
                 f"the vendor's time runs {known['time_shift_minutes']} minutes ahead of the epoch in the file names; "
                 + _CLOCKS[StampSource(clocks.get(account, StampSource.UNKNOWN))]
             )
-        if job == "telecmi-voicemails":
-            facts |= _coverage(conn, account, (wanted or {}).get(account))
+        if (span := (wanted or {}).get((job, account))) is not None:
+            facts |= _coverage(conn, account, span)
         out[job, account] = Facts(notes=told, **facts)
     return out
 
 
-def load_windows(conn: Reader, account: str) -> list[Verified]:
-    """The voicemail spans that were read whole."""
-    query = "SELECT start_ms, end_ms, verified_ms FROM voicemail_windows WHERE account = ? ORDER BY start_ms"
-    return [Verified(*row) for row in tuples(conn, query, account)]
+def load_windows(conn: Reader, account: str, name: str) -> list[Verified]:
+    """The spans of a list that were read whole."""
+    query = (
+        "SELECT start_ms, end_ms, verified_ms FROM windows WHERE account = ? AND list = ? ORDER BY start_ms"
+    )
+    return [Verified(*row) for row in tuples(conn, query, account, name)]
 
 
 def _yes_no(value: int | None) -> bool | None:
@@ -134,23 +139,23 @@ def _sentences(notes: dict[str, Any], listing: dict[str, Any] | None) -> list[st
     return out
 
 
-def _coverage(conn: Reader, account: str, wanted: Wanted | None) -> dict[str, Any]:
-    verified = load_windows(conn, account)
-    if wanted is not None:
-        verified = believed(verified, wanted.now_ms)
-    spans = union((one.start, one.end) for one in verified)
-    if not spans:
-        return {}
-    first, last = spans[0][0], max(end for _, end in spans)
-    since, until = first, last
-    if wanted is not None:
-        since = min(first, wanted.since_ms)
-        if wanted.now_ms - last > 3000 * wanted.every_s:
-            until = wanted.now_ms
-    missing = [(start, end) for start, end in gaps(since, until, verified) if end - start > _FRESH_MS]
+def _coverage(conn: Reader, account: str, wanted: Wanted) -> dict[str, Any]:
+    """What was read whole of all lists of a job, and what of any of them was not."""
+    begins, ends, missing = list[int](), list[int](), list[tuple[int, int]]()
+    for name in wanted.lists:
+        verified = believed(load_windows(conn, account, name), wanted.now_ms)
+        spans = union((one.start, one.end) for one in verified)
+        if not spans:
+            return {}
+        first, last = spans[0][0], max(end for _, end in spans)
+        late = wanted.now_ms - last > 3000 * wanted.every_s
+        missing += gaps(min(first, wanted.since_ms), wanted.now_ms if late else last, verified)
+        begins.append(first)
+        ends.append(last)
+    missing = [(start, end) for start, end in union(missing) if end - start > _FRESH_MS]
     return {
-        "covered_from": utc_text(first),
-        "covered_to": utc_text(last),
+        "covered_from": utc_text(max(begins)),
+        "covered_to": utc_text(min(ends)),
         "gaps": [(utc_text(start), utc_text(end)) for start, end in missing],
         "unread_s": sum(end - start for start, end in missing) // 1000,
     }

@@ -98,6 +98,9 @@ class Figures:
     oldest: dict[str, float]  #: account -> age of its oldest change that is still to be sent, seconds
     held: dict[tuple[str, str], int]  #: (job, account) -> rows that wait for a person
     set_aside: dict[tuple[str, str], int]  #: (job, account) -> rows that could not be understood
+    callbacks: tuple[
+        int, float
+    ]  #: numbers that wait for a call back, and for how many seconds the first of them
     violations: dict[tuple[str, str], int]  #: (job, account) -> quiet cycles that wrote all the same
 
 
@@ -141,7 +144,13 @@ def read_figures(conn: Reader, totals: Totals) -> Figures:
     for job, account, notes in tuples(conn, "SELECT job, account, notes FROM sync_jobs"):
         if (job, account) in none and notes:
             violations[job, account] = int(json.loads(notes).get("quiescence_violations", 0))
-    return Figures(jobs, counts, oldest, held, aside, violations)
+    (waiting,) = tuples(
+        conn,
+        "SELECT count(*), COALESCE((julianday('now') - julianday(min(first_at))) * 86400, 0) "
+        "FROM callback_numbers WHERE first_at IS NOT NULL",
+    )
+    callbacks = (int(waiting[0]), max(0.0, float(waiting[1])))
+    return Figures(jobs, counts, oldest, held, aside, callbacks, violations)
 
 
 def _counts(conn: Reader, query: str) -> dict[tuple[str, str], int]:

@@ -13,6 +13,7 @@ from sqlalchemy import Connection, select, text
 from syncer.core.contacts import QueuedChange
 from syncer.core.merge import dirty_fields
 from syncer.core.model import FIELDS, Operation
+from syncer.core.normalise import utc_text
 from syncer.core.queue import SETTLED
 from syncer.store.db.mirrors import MIRRORS
 from syncer.store.db.tables import (
@@ -147,16 +148,19 @@ def _clashing(changes: Iterable[QueuedChange], but: int) -> set[str]:
     return {name for change in changes if change.id != but for name in change.clashes}
 
 
-def unlisted_voicemails(
-    conn: Connection, account: str, since_ms: int, until_ms: int, shown: set[str]
+def unlisted(
+    conn: Connection, table: str, account: str, since_ms: int, until_ms: int, shown: set[str]
 ) -> list[str]:
-    """Voicemails of a span that upstream did not show: they are kept for good."""
+    """Rows of a span that upstream did not show, of a table whose rows are kept for good: the vendor's ids."""
+    mirror = MIRRORS[table]
+    span = (since_ms, until_ms)
+    low, high = span if mirror.dated_by == "time" else map(utc_text, span)
     query = text(
-        "SELECT voicename FROM telecmi_voicemails WHERE account = :account AND deleted_at IS NULL "
-        "AND time >= :since AND time < :until ORDER BY time"
+        f"SELECT {mirror.key} FROM {table} WHERE account = :account AND deleted_at IS NULL "
+        f"AND {mirror.dated_by} >= :since AND {mirror.dated_by} < :until ORDER BY {mirror.dated_by}"
     )
-    names = conn.execute(query, {"account": account, "since": since_ms, "until": until_ms}).scalars()
-    return [name for name in names if name not in shown]
+    keys = conn.execute(query, {"account": account, "since": low, "until": high}).scalars()
+    return [key for key in keys if key not in shown]
 
 
 def _keyed(conn: Connection, rows: Sequence[Difference]) -> list[Difference]:

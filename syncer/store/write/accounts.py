@@ -21,9 +21,16 @@ if TYPE_CHECKING:
 
 _OPEN = ", ".join(f"'{state.value}'" for state in sorted(OPEN))
 
-#: Tables of TeleCMI's accounts that are not mirrors. Those with a column `job` serve all vendors.
-_TELECMI_ALONE = ("telecmi_notes", "change_queue", "contact_base", "voicemail_windows", "voicemail_clocks")
-_TABLES_OF_JOBS = ("sync_jobs", "sync_runs", "held", "set_aside")
+#: Tables of TeleCMI's accounts that are not mirrors. Those of the jobs serve all vendors.
+_TELECMI_ALONE = ("telecmi_notes", "change_queue", "contact_base", "voicemail_clocks")
+#: With the column that says whose a row is.
+_TABLES_OF_JOBS = {
+    "sync_jobs": "job",
+    "sync_runs": "job",
+    "held": "job",
+    "set_aside": "job",
+    "windows": "list",
+}
 
 
 def _tables(provider: str) -> tuple[str, ...]:
@@ -47,7 +54,7 @@ def _counted(provider: str) -> dict[str, str]:
 
 #: What is unique within an account: the same under both names is the same thing.
 _KEYS = {
-    "voicemail_windows": ("start_ms",),
+    "windows": ("list", "start_ms"),
     "voicemail_clocks": (),
     "sync_jobs": ("job",),
     "set_aside": ("job", "digest"),
@@ -119,9 +126,9 @@ def rename(conn: Connection, provider: str, old: str, new: str, at: str) -> dict
     done = {"merged": renaming.merge()}
     for table in _tables(provider):
         done[table] = renaming.run(f"UPDATE {table} SET account = :new WHERE account = :old")
-    for table in _TABLES_OF_JOBS:
+    for table, column in _TABLES_OF_JOBS.items():
         done[table] = renaming.run(
-            f"UPDATE {table} SET account = :new WHERE account = :old AND job LIKE :jobs"
+            f"UPDATE {table} SET account = :new WHERE account = :old AND {column} LIKE :jobs"
         )
     renaming.run(
         "UPDATE reported SET account = :provider || '.' || :new WHERE account = :provider || '.' || :old"
@@ -143,7 +150,7 @@ class _Renaming:
             "old": self.old,
             "new": self.new,
             "provider": self.provider,
-            "jobs": f"{self.provider}-%",
+            "jobs": f"{self.provider}_%",
             "at": self.at,
         }
         return raw(self.conn).execute(statement, values | more).rowcount
@@ -155,14 +162,14 @@ class _Renaming:
             "UPDATE held SET decision = 'superseded', decided_at = :at WHERE decided_at IS NULL AND account = :new "
             "AND job IN (SELECT job FROM held WHERE decided_at IS NULL AND account = :old AND job LIKE :jobs)"
         )
-        mirrors = {one.name: (one.key,) for one in MIRRORS.values() if not one.editable}
+        mirrors = {one.name: (one.key, *one.within) for one in MIRRORS.values() if not one.editable}
         for table, key in (mirrors | _KEYS).items():
             if table not in _tables(self.provider) and table not in _TABLES_OF_JOBS:
                 continue
             same = " AND ".join(
                 ["twin.account = :{other}", *(f"twin.{name} = {table}.{name}" for name in key)]
             )
-            only = " AND job LIKE :jobs" if table in _TABLES_OF_JOBS else ""
+            only = f" AND {_TABLES_OF_JOBS[table]} LIKE :jobs" if table in _TABLES_OF_JOBS else ""
             if table not in mirrors:
                 twin = f"EXISTS (SELECT 1 FROM {table} twin WHERE {same.format(other='old')})"
                 self.run(f"DELETE FROM {table} WHERE account = :new{only} AND {twin}")

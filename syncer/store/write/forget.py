@@ -26,6 +26,7 @@ from syncer.store.db.connection import Database
 from syncer.store.db.mirrors import MIRRORS, Mirror
 from syncer.store.db.tables import (
     absences,
+    callback_marks,
     change_log,
     change_queue,
     contact_base,
@@ -287,6 +288,9 @@ def _remove(conn: Connection, rows: Rows, e164: str, regions: Sequence[str]) -> 
                 drop(around, around.c.table_name == table.name, around.c.row_id.in_(block))
             drop(table, table.c.id.in_(block))
     drop(change_log, or_(change_log.c.old.contains(telling), change_log.c.new.contains(telling)))
+    marks = conn.execute(select(callback_marks.c.id, callback_marks.c.phone_e164)).all()
+    theirs = [one.id for one in marks if any(to_e164(one.phone_e164, region) == e164 for region in regions)]
+    drop(callback_marks, callback_marks.c.id.in_(theirs))
     aside = conn.execute(select(set_aside.c.id, set_aside.c.raw)).all()
     drop(set_aside, set_aside.c.id.in_([one.id for one in aside if _names(one.raw, e164, regions)]))
     holds.recount(conn)

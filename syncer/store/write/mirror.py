@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Mapping, Sequence
+from types import MappingProxyType
 from typing import Any
 
 from sqlalchemy import Connection, Integer, func, select, update
@@ -42,18 +43,34 @@ def _number(value: Any) -> int | None:
 class MirrorReconciler(Reconciler):
     """One listing of a plain mirror."""
 
-    def __init__(self, mirror: Mirror, context: Context) -> None:
+    def __init__(
+        self,
+        mirror: Mirror,
+        context: Context,
+        name: str = "",
+        scope: Mapping[str, str] = MappingProxyType({}),
+    ) -> None:
+        """`scope` says which rows of the account are those of this list: columns and their values."""
         super().__init__(context)
         self.mirror = mirror
         self.table = mirror.name
+        self._name = name or mirror.name
+        self._scope = scope
+        self._where = "".join([" AND account = ?", *(f" AND {column} = ?" for column in scope)])
+        self._bound = (context.account, *scope.values())
         self.newest_by = mirror.newest_by
         self._table = metadata.tables[mirror.name]
-        ours = {"id", "account", mirror.key, "first_seen_at", "last_changed_at", "deleted_at", "raw"}
+        ours = {"id", "account", mirror.key, *scope, "first_seen_at", "last_changed_at", "deleted_at", "raw"}
         content = [column for column in self._table.columns if column.name not in ours]
         self._content = tuple(column.name for column in content)  # what comes from the vendor
         self._numbers = frozenset(column.name for column in content if isinstance(column.type, Integer))
         #: Those that make a row differ, and are written where it does.
         self._compared = tuple(name for name in self._content if name not in mirror.derived)
+
+    @property
+    def name(self) -> str:
+        """See `Reconciler`."""
+        return self._name
 
     def _fit(self, values: Mapping[str, Any]) -> dict[str, Value]:
         """The vendor's values in the types of the columns; a number that cannot be read becomes NULL."""
@@ -75,13 +92,11 @@ class MirrorReconciler(Reconciler):
         columns = ", ".join(("id", mirror.key, "raw", "deleted_at", *self._content))
         query = (
             f"SELECT {columns} FROM {mirror.name} "
-            f"WHERE account = ? AND {mirror.key} IN (SELECT value FROM json_each(?))"
+            f"WHERE {mirror.key} IN (SELECT value FROM json_each(?)){self._where}"
         )
         out = {}
         for block in chunks(keys):
-            for row_id, key, raw, deleted_at, *values in fetch(
-                conn, query, self.context.account, json.dumps(block)
-            ):
+            for row_id, key, raw, deleted_at, *values in fetch(conn, query, json.dumps(block), *self._bound):
                 content = dict(zip(self._content, values, strict=True))
                 out[key] = Stored(row_id, content, raw, deleted_at)
         return out
@@ -89,13 +104,13 @@ class MirrorReconciler(Reconciler):
     def _look_up(self, conn: Connection, rows: Sequence[Row]) -> dict[str, Known]:
         mirror = self.mirror
         query = (
-            f"SELECT {mirror.key}, id, raw FROM {mirror.name} WHERE account = ? AND deleted_at IS NULL "
-            f"AND {mirror.key} IN (SELECT value FROM json_each(?))"
+            f"SELECT {mirror.key}, id, raw FROM {mirror.name} WHERE deleted_at IS NULL "
+            f"AND {mirror.key} IN (SELECT value FROM json_each(?)){self._where}"
         )
         listed = {row.key: row for row in rows}
         known = {
             key: Known(row_id, same=True)
-            for key, row_id, raw in fetch(conn, query, self.context.account, json.dumps(list(listed)))
+            for key, row_id, raw in fetch(conn, query, json.dumps(list(listed)), *self._bound)
             if raw == listed[key].raw and listed[key].deleted_at is None
         }  # most of a quiet listing; only what is left needs all columns
         for key, there in self._load(conn, listed.keys() - known.keys()).items():
@@ -142,10 +157,16 @@ class MirrorReconciler(Reconciler):
 
     def _insert(self, conn: Connection, rows: Sequence[Row]) -> None:
         mirror, at = self.mirror, self.context.at
-        columns = ("account", mirror.key, *self._content, "first_seen_at", "last_changed_at", "raw")
-        values = [
-            (self.context.account, row.key, *self._fit(row.values).values(), at, at, row.raw) for row in rows
-        ]
+        columns = (
+            "account",
+            *self._scope,
+            mirror.key,
+            *self._content,
+            "first_seen_at",
+            "last_changed_at",
+            "raw",
+        )
+        values = [(*self._bound, row.key, *self._fit(row.values).values(), at, at, row.raw) for row in rows]
         ids = statements.insert_listed(conn, self._table, columns, values, at)
         for row_id, row in zip(ids, rows, strict=True):
             self.seen.add(row_id)
@@ -154,7 +175,7 @@ class MirrorReconciler(Reconciler):
 
     def _change(self, conn: Connection, row: Row, there: Stored | None, change: RowUpdate) -> None:
         assert there is not None
-        at = self.context.at
+        mirror, at = self.mirror, self.context.at
         fitted = self._fit(row.values)
         values: dict[str, Any] = {name: fitted[name] for name in self._compared} | {"raw": row.raw}
         if change.changes or change.restores:
@@ -162,7 +183,8 @@ class MirrorReconciler(Reconciler):
             changes = dict(change.changes)
             if change.restores:
                 changes["deleted_at"] = (there.deleted_at, None)
-            changelog.changed(conn, self.table, change.id, changes, at, "upstream")
+            if not mirror.inserts_only:
+                changelog.changed(conn, self.table, change.id, changes, at, "upstream")
             self.changed += 1
         else:
             self.raw_only += 1
@@ -255,10 +277,19 @@ def live_count(conn: Connection, mirror: Mirror, account: str) -> int:
     return int(fetch(conn, query, account)[0][0])
 
 
-def count_between(conn: Connection, mirror: Mirror, account: str, column: str, low: int, high: int) -> int:
+def count_between(
+    conn: Connection,
+    mirror: Mirror,
+    account: str,
+    column: str,
+    low: int | str,
+    high: int | str,
+    scope: Mapping[str, str] = MappingProxyType({}),
+) -> int:
     """Living rows of an account of which `column` is in [low, high)."""
     query = (
         f"SELECT count(*) FROM {mirror.name} "
         f"WHERE account = ? AND deleted_at IS NULL AND {column} >= ? AND {column} < ?"
+        + "".join(f" AND {name} = ?" for name in scope)
     )
-    return int(fetch(conn, query, account, low, high)[0][0])
+    return int(fetch(conn, query, account, low, high, *scope.values())[0][0])

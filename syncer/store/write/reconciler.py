@@ -65,6 +65,11 @@ class Reconciler(ABC):
     #: The column that tells which of two rows with one identity is newer, where there is one.
     newest_by: str | None = None
 
+    @property
+    def name(self) -> str:
+        """The list's name: that of the table, unless several lists fill one."""
+        return self.table
+
     def __init__(self, context: Context) -> None:
         self.context = context
         self.pending: dict[str, Row] = {}

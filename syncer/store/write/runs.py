@@ -16,7 +16,7 @@ from sqlalchemy.dialects.sqlite import insert as upsert
 
 from syncer.core.model import SetAside
 from syncer.core.windows import Verified
-from syncer.store.db.tables import set_aside, sync_jobs, sync_runs, telecmi_accounts, voicemail_windows
+from syncer.store.db.tables import set_aside, sync_jobs, sync_runs, telecmi_accounts, windows
 from syncer.store.write.queue import chunks
 
 #: Rows that could not be understood are kept up to so many a job and account.
@@ -202,25 +202,27 @@ def drop_set_aside(conn: Connection, job: str, account: str, seen: Collection[st
         conn.execute(delete(set_aside).where(c.id.in_(block)))
 
 
-def save_window(conn: Connection, account: str, window: Verified, replaces: Iterable[int], rows: int) -> None:
-    """Note that a span was read whole; the spans that begin at `replaces` are told by it from now on."""
-    table = voicemail_windows
+def save_window(
+    conn: Connection, account: str, name: str, window: Verified, replaces: Iterable[int], rows: int
+) -> None:
+    """Record that a span of a list was read whole; it takes the place of those that begin at `replaces`."""
+    table = windows
     if gone := list(replaces):
-        drop_windows(conn, account, gone)
+        drop_windows(conn, account, name, gone)
     values = {"end_ms": window.end, "verified_ms": window.at, "rows": rows}
     conn.execute(
         upsert(table)
-        .values(account=account, start_ms=window.start, **values)
+        .values(account=account, list=name, start_ms=window.start, **values)
         .on_conflict_do_update(
-            index_elements=["account", "start_ms"],
+            index_elements=["account", "list", "start_ms"],
             set_=values,
             where=table.c.end_ms <= window.end,
         )
     )
 
 
-def drop_windows(conn: Connection, account: str, starts: Iterable[int] | None = None) -> None:
-    """The spans that begin at `starts` no longer count as read; without `starts`, nothing does."""
-    mine = voicemail_windows.c.account == account
-    these = mine if starts is None else mine & voicemail_windows.c.start_ms.in_(list(starts))
-    conn.execute(delete(voicemail_windows).where(these))
+def drop_windows(conn: Connection, account: str, name: str, starts: Iterable[int] | None = None) -> None:
+    """The spans of a list that begin at `starts` no longer count as read; without `starts`, nothing does."""
+    mine = (windows.c.account == account) & (windows.c.list == name)
+    these = mine if starts is None else mine & windows.c.start_ms.in_(list(starts))
+    conn.execute(delete(windows).where(these))

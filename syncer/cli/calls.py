@@ -1,0 +1,90 @@
+"""`syncer calls`: the calls of both vendors."""
+
+from __future__ import annotations
+
+import click
+
+from syncer.cli.app import App, pass_app
+from syncer.cli.options import (
+    WORDS,
+    account_option,
+    accounts_meant,
+    example,
+    limit_option,
+    list_options,
+    since_option,
+    since_stamp,
+)
+from syncer.cli.output import emit_list, say, show_table, shown, span, when
+
+
+@click.group()
+def calls() -> None:
+    """List calls of both vendors, with names."""
+
+
+@calls.command("list", epilog=example("syncer calls list --since 7d --missed"))
+@account_option
+@since_option("Begun")
+@click.option("--direction", type=click.Choice(["in", "out"]), help="Incoming or outgoing ones only.")
+@click.option("--missed", is_flag=True, help="Only calls that nobody answered.")
+@click.option(
+    "--search",
+    metavar="TEXT",
+    type=WORDS,
+    help="Words or digits in the other side's name, company or number.",
+)
+@limit_option
+@list_options
+@pass_app
+def list_(
+    app: App,
+    account: str | None,
+    since: str | None,
+    direction: str | None,
+    missed: bool,
+    search: str | None,
+    limit: int | None,
+    form: str | None,
+) -> None:
+    """Newest first, with the name from any provider's contacts."""
+    from syncer.store.read import call_queries
+
+    settings = app.settings()
+    labels = [one.label for one in accounts_meant(settings, account)]
+    begin = since_stamp(app, since)
+    with app.query(settings) as conn:
+        rows = call_queries.list_calls(
+            conn, labels, since=begin, direction=direction, missed=missed, search=search, limit=limit
+        )
+    if form:
+        emit_list(rows, call_queries.CALLS, form)
+        return
+    if not rows:
+        on = any("calls" in one.jobs() and one.jobs()["calls"].enabled for one in settings.accounts)
+        say(
+            "No call in the mirror matches."
+            if on
+            else "Calls are switched off: add calls = { enabled = true } to an account."
+        )
+        return
+    now = app.now()
+    show_table(
+        ("started", "account", "direction", "outcome", "number", "name", "company", "agent", "lasted"),
+        (
+            (
+                when(row["started_at"], now),
+                f"{row['provider']}.{row['account']}",
+                row["direction"],
+                row["outcome"] + (" (voicemail)" if row["voicemail"] else ""),
+                row["phone_e164"] or "withheld",
+                row["caller_name"],
+                row["caller_company"],
+                row["agent"],
+                span(row["duration_s"]) if row["duration_s"] else "",
+            )
+            for row in rows
+        ),
+    )
+    say()
+    say(f"{shown(rows, 'call')}.")

@@ -1,0 +1,83 @@
+"""Who still waits for a call back: decided from what happened with one number.
+
+The triggers of `store/db/callback_triggers.py` follow the same rule in SQL; a test holds both together. Stamps are UTC
+text, which sorts as time does.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass
+from itertools import zip_longest
+from typing import Literal, NamedTuple
+
+
+class Missed(NamedTuple):
+    """A call that nobody took."""
+
+    at: str
+    call: str = ""  #: the vendor's id; one that was answered under the same id counts as answered
+
+
+class Mark(NamedTuple):
+    """What a person said, in the order in which marks were made."""
+
+    at: str
+    reopens: bool = False  #: it takes back the mark before it
+
+
+@dataclass(frozen=True, slots=True)
+class Callback:
+    """What is known of a number that has ever waited."""
+
+    missed: int  #: since it was last closed, as are the next three
+    voicemails: int
+    first_at: str | None  #: None: nobody waits
+    last_at: str | None
+    closed_at: str | None  #: None while somebody waits
+    closed_by: Literal["call", "person"] | None
+
+    @property
+    def is_open(self) -> bool:
+        """Whether somebody waits for a call back."""
+        return self.first_at is not None
+
+
+def decide(
+    *,
+    missed: Collection[Missed],
+    voicemails: Collection[str],
+    answered: Collection[Missed],
+    marks: Sequence[Mark],
+) -> Callback | None:
+    """A number is open when it called in vain after its newest answered call and its newest mark; else None or done.
+
+    None: it never waited.
+    """
+    taken = {call.call for call in answered if call.call}
+    waited = [call.at for call in missed if call.call not in taken]
+    if not waited and not voicemails:
+        return None
+    call = max((call.at for call in answered), default="")
+    mark = max((mark.at for mark in _counting(marks)), default="")
+    closed = max(call, mark)
+    calls_since = [at for at in waited if at > closed]
+    voicemails_since = [at for at in voicemails if at > closed]
+    since = calls_since + voicemails_since
+    return Callback(
+        len(calls_since),
+        len(voicemails_since),
+        min(since, default=None),
+        max(since, default=None),
+        None if since else closed,
+        None if since else "call" if call >= mark else "person",
+    )
+
+
+def _counting(marks: Sequence[Mark]) -> list[Mark]:
+    """The marks that the next one does not take back."""
+    return [
+        mark
+        for mark, after in zip_longest(marks, marks[1:])
+        if not mark.reopens and not (after is not None and after.reopens)
+    ]

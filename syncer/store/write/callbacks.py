@@ -1,0 +1,73 @@
+"""Marks of people on numbers that wait for a call back. What they mean is decided in `core/callbacks.py`."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from typing import TYPE_CHECKING
+
+from syncer.errors import UsageError
+from syncer.store.db.read_only import Reader, Record, raw, records
+
+if TYPE_CHECKING:
+    from sqlalchemy import Connection
+
+_TYPED = "SELECT id, phone_e164 FROM callback_marks WHERE phone_e164 NOT GLOB '+[1-9]*' OR phone_e164 GLOB '+*[^0-9]*'"
+
+
+def unread_marks(conn: Reader, regions: Iterable[str]) -> dict[int, str]:
+    """Marks whose number is not in E.164 and can be read so: by row, the number. What cannot be read marks nobody."""
+    if not (typed := records(conn, _TYPED)):
+        return {}
+    from syncer.core.normalise import to_e164  # late: seldom needed, and slow to import
+
+    regions, out = tuple(regions), {}
+    for row in typed:
+        number = next((found for region in regions if (found := to_e164(row["phone_e164"], region))), None)
+        if number is not None:
+            out[row["id"]] = number
+    return out
+
+
+def read_marks(conn: Connection, numbers: Mapping[int, str]) -> None:
+    """Bring numbers as people typed them into E.164."""
+    for row_id, number in numbers.items():
+        raw(conn).execute("UPDATE callback_marks SET phone_e164 = ? WHERE id = ?", (number, row_id))
+
+
+def _load(conn: Reader, number: str) -> Record:
+    found = records(conn, "SELECT state, closed_by, note FROM callbacks WHERE phone_e164 = ?", number)
+    if not found:
+        raise UsageError(
+            f"{number} has not called in vain: there is no missed call and no voicemail of this number"
+        )
+    return found[0]
+
+
+def done(conn: Connection, number: str, *, note: str | None, by: str, at: str) -> bool:
+    """Close a number; False where a person closed it before. Raises UsageError for one that never waited."""
+    known = _load(conn, number)
+    if (
+        known["state"] == "done"
+        and known["closed_by"] == "person"
+        and (note is None or note == known["note"])
+    ):
+        return False
+    _mark(conn, number, note=note, by=by, at=at, reopens=0)
+    return True
+
+
+def reopen(conn: Connection, number: str, *, by: str, at: str) -> None:
+    """Take a person's closing back. Raises UsageError for a number that is open, or that a call has closed."""
+    known = _load(conn, number)
+    if known["state"] == "open":
+        raise UsageError(f"{number} is open already")
+    if known["closed_by"] == "call":
+        raise UsageError(f"{number} was closed by an answered call, which nobody can take back")
+    _mark(conn, number, note=None, by=by, at=at, reopens=1)
+
+
+def _mark(conn: Connection, number: str, *, note: str | None, by: str, at: str, reopens: int) -> None:
+    raw(conn).execute(
+        'INSERT INTO callback_marks (phone_e164, note, "by", marked_at, reopens) VALUES (?, ?, ?, ?, ?)',
+        (number, note, by, at, reopens),
+    )

@@ -1,0 +1,72 @@
+"""Pulls TeleCMI's four lists of call records, each by windows of time of its own."""
+
+from __future__ import annotations
+
+from datetime import datetime
+
+from syncer.core.model import Page
+from syncer.core.windows import Window
+from syncer.errors import AuthError, RemoteError, TransientError
+from syncer.remote.telecmi import CALLS
+from syncer.store.db.connection import Connection
+from syncer.store.db.mirrors import TELECMI_CALLS
+from syncer.store.write import mirror
+from syncer.sync.run import Run
+from syncer.sync.vendors import Sample, TelecmiSource
+from syncer.sync.windowed import pull_windows, sample_span
+from syncer.sync.windows import CLOCKS_DIFFER, WindowedList
+
+_WORDS = {
+    "answered": "answered calls",
+    "missed": "missed calls",
+    "out_answered": "answered outgoing calls",
+    "out_missed": "unanswered outgoing calls",
+}
+
+
+class CallList(WindowedList):
+    """One of the lists of an account."""
+
+    mirror = TELECMI_CALLS
+    asked = 20
+    ahead = CLOCKS_DIFFER
+    counts = True
+    doubted = 1  # a list that was emptied by mistake must not say that nobody waits
+
+    def __init__(self, run: Run, source: TelecmiSource, kind: str) -> None:
+        super().__init__(run, source.account.calls)
+        self.source = source
+        self.kind = kind
+        self.name = f"{TELECMI_CALLS.name}.{kind}"
+        self.what = _WORDS[kind]
+        self.scope = {"kind": kind}
+
+    async def fetch(self, start: int, end: int, page: int) -> Page:
+        """See `WindowedList`."""
+        return await self.source.client.fetch_calls_page(self.kind, start, end, page)
+
+    def count_known(self, conn: Connection, window: Window) -> int:
+        """See `WindowedList`."""
+        span = (window.start, window.end)
+        return mirror.count_between(conn, TELECMI_CALLS, self.run.account, "time", *span, self.scope)
+
+
+async def pull_calls(run: Run, source: TelecmiSource) -> None:
+    """One pull of each list: one that fails does not keep the others out."""
+    failed: RemoteError | None = None
+    for kind in CALLS:
+        try:
+            await pull_windows(CallList(run, source, kind))
+        except AuthError:
+            raise
+        except RemoteError as error:
+            if isinstance(error, TransientError) and not error.sent:
+                raise  # nobody can be reached
+            failed = failed or error
+    if failed is not None:
+        raise failed
+
+
+async def first_page(source: TelecmiSource, sample: Sample, now: datetime) -> Page:
+    """What `doctor` asks for."""
+    return await source.client.fetch_calls_page("missed", *sample_span(source.account.calls, sample, now), 1)
