@@ -9,16 +9,12 @@ from __future__ import annotations
 
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field, replace
-from datetime import datetime, timedelta
+from typing import NamedTuple
 
-from syncer.core.due import has_passed
 from syncer.core.merge import Clash, Sent, dirty_fields, is_dirty, merge, shows
 from syncer.core.model import FIELDS, DirectoryContact, Fields, OnConflict, Operation, State
 from syncer.core.normalise import says_the_same
-from syncer.core.queue import OPEN, Event
-
-#: So long after our delete of a contact its absence upstream counts as our doing, not as upstream's wish.
-OUR_DOING = timedelta(days=7)
+from syncer.core.queue import Event
 
 
 @dataclass(frozen=True, slots=True)
@@ -133,27 +129,10 @@ class Reconciliation:
     blanks: tuple[str, ...] = ()  #: fields that upstream's values would turn blank
 
 
-def is_wanted(local: Local, region: str, now: datetime) -> bool:
-    """Whether a living contact that upstream no longer has is to be added again.
-
-    An edit beats upstream's delete. So does bringing the contact back, whose change is approved from the
-    start. And what our own delete took away upstream, while it was brought back here, is not upstream's
-    wish, even if upstream went on showing the contact for a while.
-    """
-    if local.base is None or dirty_fields(local.base, local.fields, region):
-        return True
-    if any(one.approved for one in local.open(*OPEN)):
-        return True
-    if local.open(State.SENDING, State.UNKNOWN, delete=True):
-        return True
-    deletes = [one for one in local.intents if one.operation is Operation.DELETE]
-    return any(not has_passed(OUR_DOING, one.sent_at, now) for one in deletes)
-
-
 def waits_untouched(base: Fields, phone_no: str, remote: Fields, region: str) -> bool:
     """Whether a row that only waits to be sent stays as it is, now that the directory shows `remote`.
 
-    The same as `absorb` would find, of a living row whose open changes are all queued updates.
+    The same as `reconcile` finds for a living row whose open changes are all queued updates.
     """
     if base != remote:
         return False
@@ -190,11 +169,43 @@ def reconcile(
 ) -> Reconciliation:
     """Judge what the directory shows of a row that the mirror has (by id, or adopted by number)."""
     if local.deleted:
-        return _absorb_deleted(local, remote, region)
-    return _absorb_living(local, remote, region, on_conflict)
+        return _reconcile_deleted(local, remote, region)
+    return _reconcile_living(local, remote, region, on_conflict)
 
 
-def _absorb_deleted(local: Local, remote: DirectoryContact, region: str) -> Reconciliation:
+class ListedOutcome(NamedTuple):
+    """What becomes of a row that a listing or a lookup showed."""
+
+    remote: DirectoryContact  #: as far as it is taken over
+    result: Reconciliation
+    deferred: tuple[str, ...] = ()  #: fields that would turn blank, so that the whole row waits
+
+
+def reconcile_listed(
+    local: Local,
+    remote: DirectoryContact,
+    kept: Collection[str],
+    *,
+    defer_blanks: bool,
+    region: str,
+    on_conflict: OnConflict,
+) -> ListedOutcome:
+    """As `reconcile`, but a field that would turn blank waits (`defer_blanks`) or keeps its value.
+
+    `kept` are fields of which a person said that they may not turn blank.
+    """
+    held = tuple(name for name in turned_blank(local.base, remote.fields) if name in kept)
+    remote = keep_values(remote, local, held)
+    result = reconcile(local, remote, region=region, on_conflict=on_conflict)
+    if defer_blanks:
+        return ListedOutcome(remote, result, (*held, *result.blanks))
+    if result.blanks:
+        remote = keep_values(remote, local, refused_blanks(local, result.blanks, region))
+        result = reconcile(local, remote, region=region, on_conflict=on_conflict)
+    return ListedOutcome(remote, result)
+
+
+def _reconcile_deleted(local: Local, remote: DirectoryContact, region: str) -> Reconciliation:
     deletes = local.open(State.QUEUED, State.SENDING, State.UNKNOWN, State.HELD, State.CONFLICT, delete=True)
     adds = local.open(State.SENDING, State.UNKNOWN)
     if local.base is None and not deletes:  # it was gone, and is back
@@ -258,7 +269,7 @@ def _is_shown(change: QueuedChange, local: Local, remote: Fields, region: str) -
     return all(shows(sent, n, base.get(n), remote.get(n), region) for n in FIELDS if n in sent.fields)
 
 
-def _absorb_living(
+def _reconcile_living(
     local: Local, remote: DirectoryContact, region: str, on_conflict: OnConflict
 ) -> Reconciliation:
     result = merge(

@@ -11,13 +11,14 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import TypeAlias
 
-from syncer.core.contacts import Intent, Local, QueuedChange, Transition, is_wanted
+from syncer.core.contacts import Intent, Local, QueuedChange, Transition
 from syncer.core.due import has_passed
 from syncer.core.merge import dirty_fields
 from syncer.core.model import Fields, Operation, Proof, State
 from syncer.core.normalise import phone_digits, phone_problem, says_the_same, to_e164
-from syncer.core.numbers import PendingRelease, waiting_text
+from syncer.core.numbers import PendingRelease, in_the_way, waiting_text
 from syncer.core.queue import OPEN, Event
+from syncer.core.upstream_delete import is_wanted
 
 #: Most contacts that one write call takes (v3 `/contact/add`, `/update`, `/delete`).
 BATCH = 100
@@ -345,11 +346,41 @@ def _decide_delete(change: QueuedChange, local: Local, look: Observation, ctx: P
     return Send(change, Operation.DELETE, local.contact_id, {})
 
 
+@dataclass(frozen=True, slots=True)
+class PushFacts:
+    """What the decisions on one block of changes rest on, by contact row."""
+
+    now: datetime
+    region: str
+    looks: Mapping[int, Observation]
+    holders: Mapping[int, int]  #: another live row of the account with this row's number
+    pushed: Mapping[int, Sequence[Mapping[str, str]]]  #: fields of done changes within a day
+    leaving: Mapping[str, PendingRelease]  #: by the number that is given up
+    too_many_deletes: bool = False
+
+
+def decide_all(pairs: Sequence[tuple[QueuedChange, Local]], facts: PushFacts) -> list[PushDecision]:
+    """What becomes of each change of a block. All changes of a contact have to be in one block."""
+    out = []
+    for change, local in pairs:
+        row, number = local.row_id, to_e164(local.fields.phone_no, facts.region)
+        context = PushContext(
+            now=facts.now,
+            region=facts.region,
+            holder=None if local.known else facts.holders.get(row),
+            in_the_way=in_the_way(facts.leaving, row, number),
+            pushed=facts.pushed.get(row, ()) if change.operation is Operation.UPDATE else (),
+            too_many_deletes=facts.too_many_deletes,
+        )
+        out.append(decide(change, local, facts.looks.get(row, Observation(None, seen=False)), context))
+    return newest_per_row(out)
+
+
 def newest_per_row(decisions: Sequence[PushDecision]) -> list[PushDecision]:
     """Let only the newest change of a row act: what is sent holds all that the row says by then.
 
-    Two of them stand beside each other when a row was edited while the outcome of an earlier change
-    was unknown. Deletes stand for themselves.
+    There are two when a row was edited while the outcome of an earlier change was unknown. Deletes
+    are not compared with other changes.
     """
     acting = [d for d in decisions if not isinstance(d, Wait) and d.change.operation is not Operation.DELETE]
     newest = {d.change.contact_row: d.change.id for d in sorted(acting, key=lambda d: d.change.id)}

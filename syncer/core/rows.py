@@ -106,6 +106,25 @@ def decide_row(
     return RowUpdate(stored.id, volatile=differing - ignored)
 
 
+def is_older(stored: Stored | None, row: Row, newest_by: str | None) -> bool:
+    """Whether a listed row may be the older one of two with one identity, so that its writing waits."""
+    if stored is None or newest_by is None or stored.deleted_at is not None:
+        return False
+    mine, theirs = stored.values.get(newest_by), row.values.get(newest_by)
+    return isinstance(mine, int) and (not isinstance(theirs, int) or theirs < mine)
+
+
+def keep_columns(stored: Stored, row: Row, columns: Sequence[str]) -> Row:
+    """A listed row with the stored values of columns that may not turn blank.
+
+    `raw` stays the old one, so that the next listing shows the difference again.
+    """
+    kept = {name: stored.values.get(name) for name in columns}
+    if PHONE_COLUMNS & kept.keys():
+        kept["phone_e164"] = stored.values.get("phone_e164")
+    return row._replace(values={**row.values, **kept}, raw=stored.raw or row.raw)
+
+
 def combine(copies: Sequence[Row], newest_by: str | None) -> Row:
     """One row of several that a listing showed under one identity, whatever order they came in.
 

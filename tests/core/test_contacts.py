@@ -12,9 +12,9 @@ from syncer.core.contacts import (
     NewChange,
     Reconciliation,
     Transition,
-    is_wanted,
     keep_values,
     reconcile,
+    reconcile_listed,
     refused_blanks,
     turned_blank,
     waits_untouched,
@@ -22,7 +22,7 @@ from syncer.core.contacts import (
 from syncer.core.merge import Clash
 from syncer.core.model import DirectoryContact, Fields, OnConflict, Operation, State
 from syncer.core.queue import Event
-from tests.core.examples import BASE, NOW, ago, change, intent, local, shown
+from tests.core.examples import BASE, ago, change, intent, local, shown
 
 DELETE = change("delete", number=6)
 APEX_AXLE = {"company": Clash("Acme", "Apex", "Axle")}
@@ -169,27 +169,6 @@ def test_a_deleted_contact(name: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("contact", "wanted"),
-    [
-        (local(), False),
-        (local(base=None), True),
-        (local(company="Apex"), True),
-        (local(phone_no="+91 92000 00001"), False),  # another spelling is no edit
-        (local(change(approved=True)), True),
-        (local(change("delete", "unknown", approved=True)), True),
-        (local(change("delete", "sending")), True),
-        (local(change("delete", approved=True)), False),
-        (local(change("delete", "held")), False),
-        (local(intents=[intent("delete", sent_at=ago(days=6))]), True),
-        (local(intents=[intent("delete", sent_at=ago(days=7))]), False),
-        (local(intents=[intent("update")]), False),
-    ],
-)
-def test_what_upstream_lost_is_added_again_only_where_it_is_wanted(contact: Local, wanted: bool) -> None:
-    assert is_wanted(contact, "IN", NOW) is wanted
-
-
-@pytest.mark.parametrize(
     ("phone_no", "remote", "untouched"),
     [
         (BASE.phone_no, BASE, True),
@@ -213,6 +192,28 @@ def test_blanks_keep_their_values_until_they_are_allowed() -> None:
     assert refused_blanks(local(company="Apex"), ["company", "email_id"], "IN") == ["email_id"]
     assert refused_blanks(local(base=None), ["company"], "IN") == ["company"]
     assert refused_blanks(local(deleted=True), ["company"], "IN") == []
+
+
+@pytest.mark.parametrize(
+    ("contact", "upstream", "kept", "defer", "deferred", "company"),
+    [
+        (local(), {"company": ""}, [], True, ("company",), ""),
+        (local(), {"company": ""}, [], False, (), "Acme"),
+        (local(), {"company": ""}, ["company"], True, ("company",), "Acme"),
+        (local(), {"company": ""}, ["company"], False, (), "Acme"),
+        (local(), {"company": "Axle"}, ["company"], True, (), "Axle"),
+        (local(company="Apex"), {"company": ""}, [], False, (), "Apex"),
+        (local(deleted=True), {"company": ""}, [], False, (), ""),
+    ],
+)
+def test_a_field_that_would_turn_blank_waits_or_keeps_its_value(
+    contact: Local, upstream: dict[str, str], kept: list[str], defer: bool, deferred: Any, company: str
+) -> None:
+    listed = reconcile_listed(
+        contact, shown(**upstream), kept, defer_blanks=defer, region="IN", on_conflict="ask"
+    )
+    assert (listed.deferred, listed.result.local.company) == (deferred, company)
+    assert listed.remote.raw == ('{"v":1}' if company == "Acme" else '{"v":2}')
 
 
 def test_what_is_known_of_a_row() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -14,11 +15,13 @@ from syncer.core.push import (
     Observation,
     PushContext,
     PushDecision,
+    PushFacts,
     Send,
     Settle,
     Wait,
     batches,
     decide,
+    decide_all,
     halves,
     is_still_wanted,
     may_be_ours,
@@ -185,6 +188,31 @@ def test_the_newest_change_of_a_row_acts_alone() -> None:
     assert out[1:3] == [newer, deletes] and out[4] is given_up
     assert [said(out[n]) for n in (0, 3, 5)] == [("give up", "continued in change 8")] * 3
     assert newest_per_row([waits, deletes]) == [waits, deletes]
+
+
+def test_a_block_is_decided_on_by_the_facts_of_each_row() -> None:
+    swap = PendingRelease(row=1, change=3, what="new number", for_person=False)
+    facts = PushFacts(
+        NOW, "IN", looks={1: SEEN, 2: LISTED}, holders={1: 9, 2: 9}, pushed={1: [{"company": "Apex"}] * 3},
+        leaving={"+919200000001": swap}, too_many_deletes=True,
+    )  # fmt: skip
+    other = replace(new(), row_id=2)
+    moved = replace(other, fields=BASE._replace(phone_no="9200000002"))
+    deleted = local(DELETE, deleted=True)
+    expected = {
+        "company flips back": (UPDATE, local(company="Apex")),
+        "phone_no: row 9 holds this number": (ADD, moved),
+        "row 1, whose new number (change 3)": (ADD, other),
+        "waits for a look into the directory": (ADD, replace(other, row_id=3)),
+        "more deletes at once": (DELETE, deleted),
+    }
+    for text, pair in expected.items():
+        (decision,) = decide_all([pair], facts)
+        assert said(decision)[1].startswith(text)
+    older, newer = decide_all(
+        [(UPDATE, local(company="Bolt")), (change(number=8), local(company="Bolt"))], facts
+    )
+    assert said(older) == ("give up", "continued in change 8") and isinstance(newer, Send)
 
 
 @pytest.mark.parametrize(

@@ -20,6 +20,8 @@ from syncer.core.rows import (
     combine,
     decide_row,
     differing_fields,
+    is_older,
+    keep_columns,
     same_raw,
 )
 
@@ -28,7 +30,7 @@ CONTENT = ("name", "phone_number", "phone_e164", "created_at", "updated_at", "cu
 
 def stored(deleted: bool = False, **values: Any) -> Stored:
     """A row of the mirror."""
-    return Stored(7, values, json.dumps(values), deleted)
+    return Stored(7, values, json.dumps(values), "2026-11-20" if deleted else None)
 
 
 def row(deleted_at: str | None = None, raw: str | None = None, **values: Any) -> Row:
@@ -125,6 +127,29 @@ def test_a_derived_number_goes_with_the_one_that_it_is_derived_from() -> None:
         "mobile": "1",
         "phone_e164": "+1",
     }
+
+
+@pytest.mark.parametrize(
+    ("mine", "theirs", "column", "older"),
+    [
+        (2, 1, "time", True), (2, 2, "time", False), (1, 2, "time", False), (2, None, "time", True),
+        (None, 1, "time", False), (2, 1, None, False),
+    ],
+)  # fmt: skip
+def test_a_row_that_may_be_the_older_copy_waits(
+    mine: Any, theirs: Any, column: str | None, older: bool
+) -> None:
+    assert is_older(stored(time=mine), row(time=theirs), column) is older
+    assert not is_older(stored(True, time=mine), row(time=theirs), column)
+    assert not is_older(None, row(time=theirs), column)
+
+
+def test_columns_that_may_not_turn_blank_keep_their_values() -> None:
+    there = stored(mobile="1", phone_e164="+1", name="A")
+    kept = keep_columns(there, row(mobile="", phone_e164=None, name=""), ["mobile"])
+    assert kept.values == {"mobile": "1", "phone_e164": "+1", "name": ""} and kept.raw == there.raw
+    named = keep_columns(there._replace(raw=None), row(raw="{}", phone_e164="+2", name=""), ["name"])
+    assert named.values == {"phone_e164": "+2", "name": "A"} and named.raw == "{}"
 
 
 def test_notes_of_all_copies_are_kept() -> None:

@@ -15,18 +15,17 @@ from sqlalchemy import Connection
 from syncer.core.contacts import (
     Local,
     Reconciliation,
-    is_wanted,
     keep_values,
     reconcile,
-    refused_blanks,
+    reconcile_listed,
     turned_blank,
 )
 from syncer.core.cursor import parse
 from syncer.core.merge import is_dirty
-from syncer.core.model import FIELDS, DirectoryContact, Fields, Row, State
+from syncer.core.model import FIELDS, DirectoryContact, Fields, Row
 from syncer.core.normalise import to_e164
-from syncer.core.queue import OPEN, Event
 from syncer.core.rows import Bits, differing_fields, same_raw
+from syncer.core.upstream_delete import decide_upstream_delete
 from syncer.store.db import statements
 from syncer.store.db.read_only import fetch
 from syncer.store.db.tables import telecmi_contacts
@@ -128,16 +127,18 @@ class DirectoryReconciler(Reconciler):
 
     def _reconcile(self, conn: Connection, local: Local, row: Row, kept: Collection[str], epoch: int) -> None:
         """Merge one listed contact with the row that stands for it; `kept` are fields that may not turn blank."""
-        policy, contact = self.policy, as_contact(row)
-        kept = [name for name in turned_blank(local.base, contact.fields) if name in kept]
-        contact = keep_values(contact, local, kept)
-        outcome = reconcile(local, contact, region=policy.region, on_conflict=policy.on_conflict)
-        if self.defer_blanks and (kept or outcome.blanks):
-            self.deferred[row.key] = Deferred(row, local.row_id, (*kept, *outcome.blanks))
+        policy = self.policy
+        contact, outcome, deferred = reconcile_listed(
+            local,
+            as_contact(row),
+            kept,
+            defer_blanks=self.defer_blanks,
+            region=policy.region,
+            on_conflict=policy.on_conflict,
+        )
+        if deferred:
+            self.deferred[row.key] = Deferred(row, local.row_id, deferred)
             return
-        if outcome.blanks:
-            contact = keep_values(contact, local, refused_blanks(local, outcome.blanks, policy.region))
-            outcome = reconcile(local, contact, region=policy.region, on_conflict=policy.on_conflict)
         if outcome.taken or outcome.restored:
             self.changed += 1
         elif (
@@ -220,22 +221,25 @@ class DirectoryReconciler(Reconciler):
 
 
 def handle_upstream_delete(conn: Connection, local: Local, region: str, at: str) -> None:
-    """Upstream no longer has a contact: its row gets a tombstone, or an add where it is still wanted."""
-    for change in local.open(*OPEN, delete=True):
-        queue.move(conn, change.id, Event.SHOWN, at)
+    """Upstream no longer has a contact: delete its row locally, or queue an add where it is still wanted."""
+    decision = decide_upstream_delete(local, region, parse(at))
+    queue.apply_moves(conn, decision.done, at)
     if local.base is not None:
         queue.wake(conn, local.account, to_e164(local.base.phone_no, region), local.row_id, at)
-    if local.deleted:
-        contacts.forget_base(conn, local.row_id, queue.next_epoch(conn))
-        queue.drop_intents(conn, local.row_id)
-    elif is_wanted(local, region, parse(at)):
-        contacts.unlink(conn, local.row_id, at)
-        queue.requeue_as_add(conn, local, at)
-    else:
-        for change in local.open(*OPEN):
-            if change.state is not State.SENDING:
-                queue.move(conn, change.id, Event.GIVE_UP, at, note="the contact is gone upstream")
-        contacts.tombstone(conn, local.row_id, at)
+    match decision.row:
+        case "forget base":
+            contacts.forget_base(conn, local.row_id, queue.next_epoch(conn))
+            queue.drop_intents(conn, local.row_id)
+        case "add again":
+            contacts.unlink(
+                conn, local.row_id, at
+            )  # before the moves: it keeps requests whose answer was lost
+        case "delete":
+            contacts.tombstone(conn, local.row_id, at)
+    for step in decision.moves:
+        queue.apply_move(conn, step, at)
+    for change in decision.new:
+        queue.add_change(conn, local.account, local.row_id, change, at)
 
 
 def take_over(conn: Connection, local: Local, remote: DirectoryContact, policy: Policy, at: str) -> bool:

@@ -14,7 +14,6 @@ from sqlalchemy import Connection, Integer, func, select, update
 
 from syncer.core.model import Note, Row, Value
 from syncer.core.rows import (
-    PHONE_COLUMNS,
     RowDecision,
     RowInsert,
     RowRemoval,
@@ -22,6 +21,8 @@ from syncer.core.rows import (
     RowUpdate,
     Stored,
     decide_row,
+    is_older,
+    keep_columns,
 )
 from syncer.store.db import statements
 from syncer.store.db.mirrors import Mirror
@@ -127,10 +128,16 @@ class MirrorReconciler(Reconciler):
 
     def _decide(self, stored: Stored | None, row: Row) -> RowDecision:
         mirror = self.mirror
-        fitted = row._replace(values=self._fit(row.values))
         return decide_row(
-            stored, fitted, content=self._compared, stamps=mirror.stamps, ignored=self.context.ignored
+            stored,
+            self._fitted(row),
+            content=self._compared,
+            stamps=mirror.stamps,
+            ignored=self.context.ignored,
         )
+
+    def _fitted(self, row: Row) -> Row:
+        return row._replace(values=self._fit(row.values))
 
     # -- writing
 
@@ -147,7 +154,7 @@ class MirrorReconciler(Reconciler):
                     self.vanishing.add(row_id)
                 case RowUpdate(row_id, blanks=blanks) as change:
                     self.seen.add(row_id)
-                    if blanks or self._is_older(row, there):
+                    if blanks or is_older(there, self._fitted(row), self.newest_by):
                         self.deferred[row.key] = Deferred(row, row_id, blanks)
                     else:
                         self._change(conn, row, there, change)
@@ -204,13 +211,6 @@ class MirrorReconciler(Reconciler):
         if values:
             statements.insert_listed(conn, telecmi_notes, columns, values, self.context.at)
 
-    def _is_older(self, row: Row, there: Stored | None) -> bool:
-        """Whether a row may be the older one of two with the same identity."""
-        if there is None or self.newest_by is None or there.deleted_at is not None:
-            return False
-        mine, theirs = there.values.get(self.newest_by), self._fit(row.values).get(self.newest_by)
-        return isinstance(mine, int) and (not isinstance(theirs, int) or theirs < mine)
-
     def write_deferred(self, conn: Connection, allowed: frozenset[tuple[int, str]]) -> None:
         """See `Reconciler`. `raw` stays as it was where a blank is refused: the next listing shows it again."""
         stored = self._load(conn, self.deferred)
@@ -221,10 +221,7 @@ class MirrorReconciler(Reconciler):
                 continue
             refused = [name for name in decision.blanks if (there.id, name) not in allowed]
             if refused:
-                kept = {name: there.values.get(name) for name in refused}
-                if PHONE_COLUMNS & kept.keys():
-                    kept["phone_e164"] = there.values.get("phone_e164")
-                row = row._replace(values={**row.values, **kept}, raw=there.raw or row.raw)
+                row = keep_columns(there, row, refused)
                 decision = self._decide(there._replace(raw=None), row)
                 if not isinstance(decision, RowUpdate) or not decision.changes:
                     continue

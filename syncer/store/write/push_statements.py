@@ -9,24 +9,22 @@ from itertools import groupby
 
 from sqlalchemy import Connection, and_, func, or_, select
 
-from syncer.core import limits
+from syncer.core import limits, push
 from syncer.core.contacts import Local, QueuedChange
 from syncer.core.due import latest
 from syncer.core.model import Operation, State
 from syncer.core.normalise import to_e164, utc_text
-from syncer.core.numbers import PendingRelease, in_the_way
+from syncer.core.numbers import PendingRelease
 from syncer.core.push import (
     LONGEST_RETRY,
     Due,
     Observation,
-    PushContext,
     PushDecision,
+    PushFacts,
     Send,
     Settle,
     Wait,
-    decide,
     may_be_ours,
-    newest_per_row,
 )  # fmt: skip
 from syncer.core.queue import Event
 from syncer.store.db.read_only import fetch
@@ -118,25 +116,23 @@ def decide_all(
 ) -> list[PushDecision]:
     """What becomes of each change; `looks` by contact row, `leaving` by number."""
     pairs = _load(conn, due)
-    updates = {c.contact_row for c, _ in pairs if c.operation is Operation.UPDATE}
-    pushed = queue.pushed_within(conn, updates, DAY, now)
-    out = []
-    for change, local in pairs:
-        number = to_e164(local.fields.phone_no, policy.region)
-        holder = None
-        if number and not local.known:
-            holder = contacts.phone_owner(conn, policy.account, number, local.row_id)
-        context = PushContext(
-            now=now,
-            region=policy.region,
-            holder=holder,
-            in_the_way=in_the_way(leaving, local.row_id, number),
-            pushed=pushed.get(local.row_id, ()) if change.operation is Operation.UPDATE else (),
-            too_many_deletes=too_many_deletes,
-        )
-        look = looks.get(local.row_id, Observation(None, seen=False))
-        out.append(decide(change, local, look, context))
-    return newest_per_row(out)
+    updates = {change.contact_row for change, _ in pairs if change.operation is Operation.UPDATE}
+    holders = {}
+    for _, local in pairs:
+        number = None if local.known else to_e164(local.fields.phone_no, policy.region)
+        holder = number and contacts.phone_owner(conn, policy.account, number, local.row_id)
+        if isinstance(holder, int):
+            holders[local.row_id] = holder
+    facts = PushFacts(
+        now=now,
+        region=policy.region,
+        looks=looks,
+        holders=holders,
+        pushed=queue.pushed_within(conn, updates, DAY, now),
+        leaving=leaving,
+        too_many_deletes=too_many_deletes,
+    )
+    return push.decide_all(pairs, facts)
 
 
 #: As after so many attempts is looked at what only a person can move: each look at an add lists the directory.

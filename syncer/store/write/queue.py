@@ -13,7 +13,7 @@ from typing import Any, TypeAlias
 from sqlalchemy import Connection, and_, bindparam, delete, func, insert, or_, select, text, update
 from sqlalchemy.sql import ClauseElement
 
-from syncer.core.contacts import Intent, Local, NewChange, QueuedChange, Transition
+from syncer.core.contacts import Intent, NewChange, QueuedChange, Transition
 from syncer.core.due import latest
 from syncer.core.merge import Clash
 from syncer.core.model import Operation, State
@@ -207,6 +207,8 @@ def apply_move(conn: Connection, step: Transition, at: str) -> None:
     columns: dict[str, object] = {}
     if step.operation is not None:
         columns["operation"] = step.operation
+    if step.operation is Operation.ADD:  # another request than before
+        columns |= {"next_attempt_at": None, "attempts": 0}
     if step.clashes is not None:
         columns["clashes"] = dump_clashes(step.clashes)
         change = load_change(conn, step.change_id)
@@ -311,25 +313,6 @@ def pushed_within(
     for row, fields in fetch(conn, _PUSHED, json.dumps(list(rows)), utc_text(now - span), latest(now)):
         out.setdefault(row, []).append(json.loads(fields))
     return out
-
-
-def requeue_as_add(conn: Connection, local: Local, at: str) -> None:
-    """Upstream lost a contact that was edited here: its changes become one that adds it again."""
-    chosen: int | None = None
-    for change in local.changes:
-        if change.state is State.SENDING or change.operation is Operation.DELETE:
-            continue
-        if chosen is not None:
-            move(conn, change.id, Event.GIVE_UP, at, note=f"continued in change {chosen}")
-            continue
-        event = {
-            State.UNKNOWN: Event.NOT_THERE,
-            State.CONFLICT: Event.KEEP_LOCAL,
-        }.get(change.state, Event.EDIT)
-        move(conn, change.id, event, at, operation=Operation.ADD, next_attempt_at=None, attempts=0)
-        chosen = change.id
-    if chosen is None:
-        add_change(conn, local.account, local.row_id, NewChange(Operation.ADD, State.QUEUED), at)
 
 
 def epoch(conn: Connection) -> int:

@@ -1,33 +1,26 @@
 """The statements for contacts that only a user's own list (TeleCMI v2) holds.
 
 Each also stands in `telecmi_contacts`, without a `contact_id`, so that people may edit it there; an
-edit makes an add of it. Which values it stands for is decided here from the list's own row.
+edit makes an add of it. What the list's row means for it is decided in `core/user_list.py`.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from sqlalchemy import Connection, Row, Select, and_, exists, or_, select, update
 
 from syncer.core.contacts import Local
-from syncer.core.merge import dirty_fields, is_dirty
 from syncer.core.model import FIELDS, Fields
-from syncer.core.normalise import split_name
+from syncer.core.user_list import ListRow, derived, follow_list
 from syncer.store.db import statements
 from syncer.store.db.tables import contact_base, telecmi_contacts, telecmi_user_contacts
 from syncer.store.write import changelog, contacts, queue
 from syncer.store.write.contacts import TABLE, Policy
 
 _C, _B, _U = telecmi_contacts.c, contact_base.c, telecmi_user_contacts.c
-
-
-def derived(name: str | None, mobile: str, email: str | None) -> Fields:
-    """The directory's fields that a row of the user's list stands for."""
-    first, last = split_name(name)
-    return Fields(phone_no=mobile, first_name=first, last_name=last, email_id=email or "")
 
 
 @dataclass(frozen=True, slots=True)
@@ -132,10 +125,12 @@ def _shown(policy: Policy, ids: Sequence[int] | None = None) -> Select[Any]:
     return query if ids is None else query.where(mine.c.row_id.in_(ids))
 
 
-def _followers(conn: Connection, policy: Policy, ids: Sequence[int]) -> list[tuple[Local, Row[Any] | None]]:
-    """Rows that stand for the list alone and differ from it: with the list's row, or without.
+def _followers(
+    conn: Connection, policy: Policy, ids: Sequence[int]
+) -> list[tuple[Local, Fields, ListRow | None]]:
+    """Contacts that stand for the list alone, each with its base and the list's row.
 
-    Without one are those that the list dropped, and those whose number the directory shows again.
+    Those that the list dropped have none, and neither have those whose number the directory shows again.
     """
     phones = {
         row.row_id: row.phone_e164 or row.phone_no
@@ -143,7 +138,7 @@ def _followers(conn: Connection, policy: Policy, ids: Sequence[int]) -> list[tup
             select(_B.row_id, _B.phone_e164, _B.phone_no).where(_B.row_id.in_(ids), _B.source == "user_list")
         )
     }
-    listed: dict[str, Row[Any]] = {}
+    listed: dict[str, ListRow] = {}
     wanted = list(phones.values())
     for row in conn.execute(
         select(telecmi_user_contacts)
@@ -154,54 +149,47 @@ def _followers(conn: Connection, policy: Policy, ids: Sequence[int]) -> list[tup
         )
         .order_by(_U.time, _U.id.desc())
     ):
-        listed[row.phone_e164 or row.mobile] = row
+        fields = derived(row.name, row.mobile, row.email)
+        listed[row.phone_e164 or row.mobile] = ListRow(fields, row.phone_e164, row.raw)
     shown = set(conn.execute(_shown(policy, ids)).scalars())
-    out: list[tuple[Local, Row[Any] | None]] = []
-    for local in contacts.load_rows(conn, phones).values():
-        assert local.base is not None
-        there = None if local.row_id in shown else listed.get(phones[local.row_id])
-        if there is None:
-            if local.deleted or not dirty_fields(local.base, local.fields, policy.region):
-                out.append((local, None))
-        elif derived(there.name, there.mobile, there.email) != local.base or local.raw != there.raw:
-            out.append((local, there))
-    return out
+    return [
+        (local, local.base, None if local.row_id in shown else listed.get(phones[local.row_id]))
+        for local in contacts.load_rows(conn, phones).values()
+        if local.base is not None
+    ]
 
 
 def follow(conn: Connection, policy: Policy, ids: Sequence[int], at: str) -> tuple[int, int]:
-    """Let contacts say what the list says, or go with it; (changed, removed)."""
+    """Let contacts follow the list, as `core/user_list.py` decides; (changed, removed)."""
     changed = removed = 0
-    for local, there in _followers(conn, policy, ids):
-        assert local.base is not None
-        if there is None and local.deleted:
+    for local, base, row in _followers(conn, policy, ids):
+        decision = follow_list(local, base, row, policy.region)
+        if decision.action == "forget base":
             contacts.forget_base(conn, local.row_id, queue.next_epoch(conn))
-            continue
-        if there is None:
+        elif decision.action == "delete":
             contacts.tombstone(conn, local.row_id, at)
             removed += 1
-            continue
-        new = derived(there.name, there.mobile, there.email)
-        taken = {
-            name: (local.fields.get(name), new.get(name))
-            for name in FIELDS
-            if new.get(name) != local.base.get(name)
-            and not is_dirty(name, local.base.get(name), local.fields.get(name), policy.region)
-        }
-        values: dict[str, object] = {name: now or None for name, (_, now) in taken.items()}
-        if taken:
-            values["last_changed_at"] = at
-            changed += 1
-        conn.execute(update(telecmi_contacts).where(_C.id == local.row_id).values(raw=there.raw, **values))
-        if new != local.base:
-            contacts.save_base(
-                conn,
-                local.row_id,
-                policy.account,
-                new,
-                "user_list",
-                None,
-                queue.next_epoch(conn),
-                there.phone_e164,
-            )
-        changelog.changed(conn, TABLE, local.row_id, taken, at, "upstream")
+        elif decision.action == "update" and row is not None:
+            _update(conn, policy, local, row, decision.taken, at)
+            changed += bool(decision.taken)
     return changed, removed
+
+
+def _update(
+    conn: Connection,
+    policy: Policy,
+    local: Local,
+    row: ListRow,
+    taken: Mapping[str, tuple[str, str]],
+    at: str,
+) -> None:
+    values: dict[str, object] = {name: new or None for name, (_, new) in taken.items()}
+    if taken:
+        values["last_changed_at"] = at
+    conn.execute(update(telecmi_contacts).where(_C.id == local.row_id).values(raw=row.raw, **values))
+    if row.fields != local.base:
+        epoch = queue.next_epoch(conn)
+        contacts.save_base(
+            conn, local.row_id, policy.account, row.fields, "user_list", None, epoch, row.phone_e164
+        )
+    changelog.changed(conn, TABLE, local.row_id, taken, at, "upstream")

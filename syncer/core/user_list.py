@@ -1,0 +1,56 @@
+"""What a row of a user's own list (TeleCMI v2) means for the contact that stands for it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Literal, NamedTuple
+
+from syncer.core.contacts import Local
+from syncer.core.merge import dirty_fields, is_dirty
+from syncer.core.model import FIELDS, Fields
+from syncer.core.normalise import split_name
+
+
+class ListRow(NamedTuple):
+    """A row of the list, as far as a contact is made of it."""
+
+    fields: Fields
+    phone_e164: str | None
+    raw: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class ListDecision:
+    """What happens to the contact."""
+
+    action: Literal["keep", "update", "delete", "forget base"]
+    taken: Mapping[str, tuple[str, str]] = field(
+        default_factory=dict
+    )  #: by field: (old, new), the list's values
+
+
+def derived(name: str | None, mobile: str, email: str | None) -> Fields:
+    """The directory's fields that a row of the user's list stands for."""
+    first, last = split_name(name)
+    return Fields(phone_no=mobile, first_name=first, last_name=last, email_id=email or "")
+
+
+def follow_list(local: Local, base: Fields, row: ListRow | None, region: str) -> ListDecision:
+    """Take over what the list changed, except for fields that were edited here.
+
+    `base` is what the list showed before. Without a `row` the list has dropped the contact, or the
+    directory has it: it goes, unless it was edited.
+    """
+    if row is None:
+        if local.deleted:
+            return ListDecision("forget base")
+        return ListDecision("keep" if dirty_fields(base, local.fields, region) else "delete")
+    if row.fields == base and row.raw == local.raw:
+        return ListDecision("keep")
+    taken = {
+        name: (mine, new)
+        for name, old, mine, new in zip(FIELDS, base, local.fields, row.fields, strict=True)
+        if new != old and not is_dirty(name, old, mine, region)
+    }
+    return ListDecision("update", taken)
