@@ -16,6 +16,7 @@ from syncer.core.windows import (
     believed,
     cells,
     gaps,
+    look_again,
     note,
     plan,
     recheck_due,
@@ -178,3 +179,30 @@ def test_the_plan_of_a_steady_job_stays_small(width: int) -> None:
                 span, replaced = noted
                 verified = [v for v in verified if v.start not in {*replaced, span.start}] + [span]
     assert len(verified) <= 2 * DAY // width + 2
+
+
+@pytest.mark.parametrize(
+    ("read_at", "due"),
+    [(None, True), (0, True), (60, False), (39, True), (41, False)],
+)
+def test_a_recent_window_is_read_again_at_growing_distances(read_at: int | None, due: bool) -> None:
+    """One that ended 30 minutes ago, at minute 70 of the clock, is due again 30 minutes after it was read."""
+    minute = 60_000
+    read = [] if read_at is None else [Verified(30 * minute, 40 * minute, read_at * minute)]
+    assert look_again(30 * minute, 40 * minute, read, 70 * minute) is due
+    assert look_again(30 * minute, 41 * minute, read, 70 * minute), "only a part of it was read"
+
+
+def test_a_sparing_plan_reads_the_newest_windows_and_what_is_due() -> None:
+    minute = 60_000
+    now, width = 1_000 * minute, 10 * minute
+    read = [Verified(start, start + width, now - minute) for start in range(0, now, width)]
+    asked = {"now": now, "since": 0, "width": width, "overlap": 100 * minute, "verified": read, "rechecks": 0}
+    assert len(plan(**asked, ahead=5 * minute)) == 10
+    spared = plan(**asked, ahead=5 * minute, sparing=True)
+    assert [(one.start, one.end) for one in spared] == [
+        (now - width, now + 5 * minute),  # the future alone is worth no request
+        (now - 2 * width, now - width),
+    ]
+    later = {**asked, "now": now + 3 * minute}
+    assert [one.start for one in plan(**later, ahead=5 * minute, sparing=True)] == [now, now - width]
