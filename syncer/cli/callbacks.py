@@ -19,7 +19,7 @@ phone_argument = click.argument("phone", type=WORDS)
 
 @click.group()
 def callbacks() -> None:
-    """Who still waits for a call back, after a missed call or a voicemail."""
+    """Who still waits for a call back."""
 
 
 @callbacks.command("list", epilog=example("syncer callbacks list", "syncer callbacks list --all --json"))

@@ -20,9 +20,6 @@ from syncer.core.numbers import PendingRelease, in_the_way, waiting_text
 from syncer.core.queue import OPEN, Event
 from syncer.core.upstream_delete import is_wanted
 
-#: Most contacts that one write call takes (v3 `/contact/add`, `/update`, `/delete`).
-BATCH = 100
-
 #: A request that upstream accepted and then never shows is told to a person after this long.
 PATIENCE = timedelta(days=1)
 
@@ -426,36 +423,3 @@ def may_be_ours(send: Send, intents: Sequence[Intent], code: int, now: datetime)
     if send.operation is Operation.ADD:
         return code == 409 and not has_passed(PATIENCE, sent_at, now)
     return send.operation is Operation.DELETE and not has_passed(LAG, sent_at, now)
-
-
-def batches(sends: Sequence[Send], size: int = BATCH) -> list[tuple[Send, ...]]:
-    """Cut into calls: one operation each, updates first, then adds, then deletes.
-
-    What was sent before and came to nothing goes apart from the rest, in ever smaller calls: one row
-    that brings a server down must not take others with it for good.
-    """
-    out: list[tuple[Send, ...]] = []
-    for operation in (Operation.UPDATE, Operation.ADD, Operation.DELETE):
-        by_tries: dict[int, list[Send]] = {}
-        for send in sends:
-            if send.operation is operation:
-                tries = send.change.attempts if send.change.state is State.UNKNOWN else 0
-                by_tries.setdefault(tries, []).append(send)
-        for tries, group in sorted(by_tries.items()):
-            step = max(1, size >> min(tries, 16))
-            out += [tuple(group[i : i + step]) for i in range(0, len(group), step)]
-    return out
-
-
-def halves(batch: Sequence[Send]) -> list[tuple[Send, ...]]:
-    """Cut a refused batch in two, to find the one that is bad."""
-    middle = (len(batch) + 1) // 2
-    return [tuple(batch[:middle]), tuple(batch[middle:])]
-
-
-def payload(send: Send) -> dict[str, str]:
-    """One element of the call's list."""
-    if send.operation is Operation.UPDATE:
-        assert send.contact_id is not None
-        return {"contact_id": send.contact_id, **send.fields}
-    return dict(send.fields)

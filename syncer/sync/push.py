@@ -11,11 +11,12 @@ from __future__ import annotations
 from collections.abc import Sequence
 from datetime import timedelta
 
+from syncer.core.batches import batches, halves, payload
 from syncer.core.due import has_passed
 from syncer.core.model import Operation, State
 from syncer.core.normalise import utc_text
 from syncer.core.numbers import held_text
-from syncer.core.push import LAG, Due, Observation, PushDecision, Send, Settle, Wait, batches, halves, payload
+from syncer.core.push import LAG, Due, Observation, PushDecision, Send, Settle, Wait
 from syncer.errors import (
     AuthError,
     OutcomeUnknownError,

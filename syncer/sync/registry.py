@@ -51,6 +51,7 @@ class Resource:
     samples: tuple[tuple[str, Function], ...] = ()
     """What `doctor` asks for, with a name for each: async (source, Sample, now) -> Page."""
     tables: tuple[str, ...] = ()  #: the mirrors that it fills
+    optional: bool = False  #: off by default: without a word in the config the job does not exist
     requires: str | None = None  #: a section without which it does not run
     lists: tuple[str, ...] = ()  #: those that are read in windows of time; what is read is kept for good
 
@@ -73,6 +74,7 @@ RESOURCES: list[Resource] = [
         "syncer.sync.telecmi_calls:pull_calls",
         samples=(("calls", "syncer.sync.telecmi_calls:first_page"),),
         tables=("telecmi_calls",),
+        optional=True,
         lists=tuple(f"telecmi_calls.{kind}" for kind in ("answered", "missed", "out_answered", "out_missed")),
     ),
     Resource(
@@ -111,6 +113,7 @@ RESOURCES: list[Resource] = [
         samples=(("calls", "syncer.sync.smartflo_calls:first_page"),),
         tables=("smartflo_calls",),
         lists=("smartflo_calls",),
+        optional=True,
     ),
 ]
 
@@ -198,7 +201,8 @@ def specs(settings: Settings) -> tuple[JobSpec, ...]:
 
 def specs_of(account: Account) -> tuple[JobSpec, ...]:
     """The jobs of one account."""
-    return tuple(JobSpec(resource, account) for resource in RESOURCES if resource.vendor == account.kind)
+    found = (JobSpec(resource, account) for resource in RESOURCES if resource.vendor == account.kind)
+    return tuple(spec for spec in found if spec.enabled or not spec.resource.optional)
 
 
 def select(all_specs: Sequence[JobSpec], names: Sequence[str], account: str | None) -> tuple[JobSpec, ...]:

@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from syncer.core.batches import batches, halves, payload
 from syncer.core.contacts import Local, QueuedChange, Transition
 from syncer.core.merge import Clash
 from syncer.core.model import Fields, Operation, Proof, State
@@ -19,14 +20,11 @@ from syncer.core.push import (
     Send,
     Settle,
     Wait,
-    batches,
     decide,
     decide_all,
-    halves,
     is_still_wanted,
     may_be_ours,
     newest_per_row,
-    payload,
 )
 from syncer.core.queue import Event
 from tests.core.examples import BASE, NOW, ago, change, intent, local

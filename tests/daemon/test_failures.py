@@ -24,12 +24,16 @@ from syncer.sandbox import World
 from syncer.sync import jobs
 from syncer.sync.env import Env
 from syncer.sync.jobs import JobSpec
+from syncer.sync.registry import RESOURCES
 from syncer.sync.run import Run
 from tests.daemon.timeless import NOW, Process, Time, live
 from tests.office import LOGIN, unpaced
 
 MINUTE, HOUR = 60.0, 3600.0
 DIRECTORY = "/v3/contact/get"
+
+#: All jobs that are on by default.
+JOBS = [resource.job for resource in RESOURCES if not resource.optional]
 
 
 @dataclass
@@ -131,7 +135,7 @@ def test_failures_21_two_hours_of_sleep_are_made_up_for_by_one_run_each(settings
         house.time.suspend(hours=2)
         awake = house.time.time()
         await asyncio.sleep(35)  # less than the rhythm of any job
-        assert house.runs(awake) == dict.fromkeys(jobs.job_names(), 1)
+        assert house.runs(awake) == dict.fromkeys(JOBS, 1)
         assert [
             round(jump["seconds"] / 60) for jump in house.log.said("the clock was set; the schedule goes on")
         ] == [120]
@@ -321,7 +325,7 @@ def test_a_pause_lasts_as_long_as_it_should_when_the_clock_was_ahead(
         await asyncio.sleep(5 * MINUTE)
         assert not house.runs(began), "nobody asks during the pause"
         await asyncio.sleep(40 * MINUTE)
-        assert set(house.runs(began)) == set(jobs.job_names())
+        assert set(house.runs(began)) == set(JOBS)
         assert not any(worker.problem for worker in house.process.crew.workers)
 
     inside(settings, body)

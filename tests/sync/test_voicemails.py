@@ -55,7 +55,7 @@ def have(office: Office, name: str) -> bool:
 def verified(office: Office) -> list[tuple[int, int]]:
     """The spans that were read whole, merged."""
     with office.db.read() as conn:
-        spans = coverage.load_windows(conn, "main")
+        spans = coverage.load_windows(conn, "main", "telecmi_voicemails")
     assert len(spans) <= FEW, "spans of one day are joined"
     assert all(span.start < span.end for span in spans)
     return windows.union((span.start, span.end) for span in spans)
@@ -117,7 +117,7 @@ def test_a_quiet_day_costs_few_calls_and_leaves_one_span_a_day(make_office: Make
         pull(office)
     assert len(asked(office, mark)) <= 48 * 3 + 10
     with office.db.read() as conn:
-        assert len(coverage.load_windows(conn, "main")) <= 8
+        assert len(coverage.load_windows(conn, "main", "telecmi_voicemails")) <= 8
 
 
 # -- what shows late, or too early
