@@ -151,6 +151,28 @@ def test_a_failing_list_keeps_no_other_out_and_its_end_is_named(office: Office) 
     assert "cannot be trusted past" in found.sentence(1, office.clock.now())
 
 
+@pytest.mark.parametrize(
+    "bad", ["html200", "junk", "half_json", "list", "null", "code_only", "zero_rows", "drop"]
+)
+@pytest.mark.parametrize("path", ["/v2/missed", "/v2/answered", "/v1/call/records"])
+def test_a_bad_answer_closes_nothing_and_is_not_believed(office: Office, path: str, bad: str) -> None:
+    office.world.call_insert("missed", PHONE)
+    office.world.call_insert("answered", "+919200000778")
+    office.world.smartflo_call_insert("+919200000779")
+    office.run()
+    before = office.sql("SELECT * FROM callbacks ORDER BY 1")
+    office.fault(path, kind=bad, times=None)
+    office.clock.pass_(minutes=5)
+    runs = office.run()
+    assert [run.outcome for run in runs] != ["ok", "ok"], (path, bad)
+    assert office.sql("SELECT * FROM callbacks ORDER BY 1") == before
+    assert proof(office).doubts
+    office.world.faults.clear()
+    office.clock.pass_(minutes=20)  # past any pause
+    assert [run.outcome for run in office.run()] == ["ok", "ok"]
+    assert proof(office).doubts == ()
+
+
 @pytest.mark.parametrize("known", [1, 12])
 def test_an_empty_list_closes_nothing_and_is_not_believed(office: Office, known: int) -> None:
     for n in range(known):
