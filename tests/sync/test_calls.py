@@ -11,7 +11,7 @@ from syncer.cli import evidence
 from tests.office import Office
 from tests.sync.conftest import MakeOffice
 
-ON = {"enabled": True}
+ON = {"enabled": True, "since": "3d"}
 JOBS = ("telecmi-calls", "smartflo-calls")
 PHONE = "+919200000777"
 
@@ -54,7 +54,7 @@ def test_all_calls_arrive_once_and_a_second_pull_writes_nothing(
 ) -> None:
     settings_of(office, calls_as=calls_as, calls_limit=calls_limit)
     office.world.settings.smartflo.calls_as = "strings" if calls_as == "strings" else "numbers"
-    office.world.calls_seed(telecmi=120, smartflo=60, days=6)
+    office.world.calls_seed(telecmi=120, smartflo=60, days=2.9)
     assert [(run.outcome, run.added) for run in office.run()] == [("ok", 120), ("ok", 60)]
     shown = office.sql(
         "SELECT source_table, source_id, direction, outcome, started_at, phone_e164 FROM calls"
@@ -74,7 +74,7 @@ def test_all_calls_arrive_once_and_a_second_pull_writes_nothing(
 
 
 def test_a_pull_of_one_new_call_is_cheap(office: Office) -> None:
-    office.world.calls_seed(telecmi=600, smartflo=300, days=9)
+    office.world.calls_seed(telecmi=600, smartflo=300, days=2.9)
     office.run()
     for _ in range(3):
         office.clock.pass_(minutes=10)
@@ -86,11 +86,11 @@ def test_a_pull_of_one_new_call_is_cheap(office: Office) -> None:
 
 
 def test_windows_of_ten_minutes_cost_no_more(make_office: MakeOffice) -> None:
-    small = {"enabled": True, "window": "10m", "since": "1d"}
+    small = {"enabled": True, "window": "10m", "since": "6h"}
     office = make_office(
         telecmi={"calls": small}, smartflo={"token": "sandbox-token", "calls": small}, only=JOBS
     )
-    office.world.calls_seed(telecmi=60, smartflo=30, days=1)
+    office.world.calls_seed(telecmi=60, smartflo=30, days=0.25)
     office.run()
     office.world.call_insert("missed", PHONE)
     office.world.smartflo_call_insert(PHONE)
@@ -191,9 +191,9 @@ def test_an_empty_list_closes_nothing_and_is_not_believed(office: Office, known:
 
 
 def test_calls_that_the_vendor_clears_away_are_kept(office: Office) -> None:
-    office.world.calls_seed(telecmi=40, smartflo=20, days=3)
+    office.world.calls_seed(telecmi=40, smartflo=20, days=2.9)
     office.run()
-    office.world.calls_expire(int((office.clock.now() - timedelta(days=2)).timestamp() * 1000))
+    office.world.calls_expire(int((office.clock.now() - timedelta(days=1)).timestamp() * 1000))
     office.clock.pass_(hours=1)
     office.run(full=True)
     assert office.sql("SELECT count(*) FROM calls") == [(60,)]
