@@ -33,8 +33,8 @@ def written(path: Path) -> dict[str, str]:
 
 
 def test_a_new_database_equals_a_migrated_one(tmp_path: Path) -> None:
-    with Database(tmp_path / "new.db") as db:
-        migrations.upgrade(db)
+    with Database(tmp_path / "new.db") as db, db.edit() as conn:
+        migrations.create(conn)
     with Database(tmp_path / "migrated.db") as db:
         with db.edit() as conn:
             migrations.migrate(conn)
