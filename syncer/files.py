@@ -11,7 +11,6 @@ What lies in the files is left to the callers.
 from __future__ import annotations
 
 import contextlib
-import ctypes
 import errno
 import grp
 import os
@@ -161,6 +160,8 @@ def exchange_in_steps(one: Path, other: Path) -> None:
 
 def _renameat2(source: Path, target: Path, flags: int) -> None:
     """renameat2(2), which Python lacks."""
+    import ctypes  # late: most commands rename nothing, and it takes 3 ms
+
     call = getattr(ctypes.CDLL(None, use_errno=True), "renameat2", None)
     if call is None:
         raise OSError(errno.ENOSYS, os.strerror(errno.ENOSYS))

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import os
 import shutil
+import sys
 import tempfile
 from pathlib import Path
 
@@ -29,7 +30,17 @@ def use_memory(folder: Path = Path("/dev/shm")) -> None:
         os.environ["TMPDIR"] = tempfile.tempdir = str(folder)
 
 
+def keep_bytecode() -> None:
+    """Write compiled modules, even where PYTHONDONTWRITEBYTECODE is set.
+
+    Tests start hundreds of processes. Without them, each compiles the program again, for half a second.
+    """
+    os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
+    sys.dont_write_bytecode = False
+
+
 use_memory()
+keep_bytecode()
 
 settings.register_profile("default", deadline=None)
 settings.register_profile("ci", deadline=None, derandomize=True, suppress_health_check=[HealthCheck.too_slow])

@@ -152,14 +152,24 @@ def test_no_error_is_swallowed(path: Path) -> None:
     assert wrong == []
 
 
-def test_a_short_command_imports_no_slow_library() -> None:
-    """`import syncer.config` is on every command's path; phonenumbers is not."""
-    command = "import sys, syncer.config; print(*sys.modules)"
+PAGES = {"uvicorn", "starlette", "prometheus_client"}
+
+
+@pytest.mark.parametrize(
+    ("module", "slow"),
+    [
+        ("syncer.config", {"phonenumbers", "httpx", "sqlalchemy", "rich", "structlog", "asyncio"}),
+        ("syncer.sync.jobs", {"alembic", "rich", "pygments", "apscheduler"} | PAGES),
+        ("syncer.daemon.service", {"alembic", "rich", "pygments"} | PAGES),
+    ],
+)
+def test_a_module_imports_no_slow_library_that_it_may_not_need(module: str, slow: set[str]) -> None:
+    command = f"import sys, {module}; print(*sys.modules)"
     done = subprocess.run(
         [sys.executable, "-c", command], cwd=ROOT, capture_output=True, text=True, check=True
     )
     loaded = {one.split(".")[0] for one in done.stdout.split()}
-    assert loaded & {"phonenumbers", "httpx", "sqlalchemy", "rich", "structlog", "asyncio"} == set()
+    assert loaded & slow == set()
 
 
 def project() -> dict[str, object]:

@@ -15,6 +15,8 @@ from typing import NamedTuple
 
 #: Longest text that can be a phone number; longer ones are not looked at.
 _LONGEST_PHONE = 64
+#: No region has a shorter number (the tables of phonenumbers); whoever asks for row 1 need not load them.
+_SHORTEST_PHONE = 4
 #: A country code in brackets: `(+91) 92000 00001`.
 _LEADING = re.compile(r"^\(\+(\d{1,3})\)")
 #: What may stand between the digits of a readable number.
@@ -71,7 +73,7 @@ def to_e164(text: str | int | None, region: str) -> str | None:
     if text is None or isinstance(text, bool) or (isinstance(text, int) and not 0 < text < 10**20):
         return None
     written = str(text)
-    if len(written) > _LONGEST_PHONE:
+    if not _SHORTEST_PHONE <= len(written) <= _LONGEST_PHONE:
         return None
     return _plain_mobile(written, region) or _to_e164(written, region)
 

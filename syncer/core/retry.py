@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import re
 from datetime import UTC, datetime
-from email.utils import parsedate_to_datetime
 from functools import lru_cache
 
 #: Nothing that a vendor says makes us wait longer than this, in seconds.
@@ -57,6 +56,8 @@ def parse_http_date(text: str | None) -> datetime | None:
     """An HTTP `Date` in UTC, or None when it is none."""
     if not text:
         return None
+    from email.utils import parsedate_to_datetime  # late: brings sockets along, 10 ms of each command
+
     try:
         when = parsedate_to_datetime(text)
         return when.replace(tzinfo=UTC) if when.tzinfo is None else when.astimezone(UTC)

@@ -19,7 +19,6 @@ import uvicorn
 from starlette.types import ASGIApp
 from uvicorn.protocols.http.h11_impl import H11Protocol
 
-from syncer.config import Http
 from syncer.logs import Edges
 
 #: Connections at a time, at most and at least.
@@ -44,38 +43,6 @@ PACE = 0.01
 def room(descriptors: int) -> int:
     """How many connections fit where the process may have so many descriptors; below 0: any number."""
     return MOST if descriptors < 0 else max(LEAST, min(MOST, descriptors - RESERVE))
-
-
-class ListenError(Exception):
-    """The address of the pages cannot be had; says which and why."""
-
-
-def listen(http: Http) -> socket.socket:
-    """Bind the address of the config; ListenError when it cannot be had."""
-    host, port = http.address
-    try:
-        found = socket.getaddrinfo(
-            host, port, type=socket.SOCK_STREAM, proto=socket.IPPROTO_TCP, flags=socket.AI_PASSIVE
-        )
-    except OSError as error:
-        raise ListenError(
-            f"http.listen: {host} is not an address of this machine ({error.strerror})"
-        ) from None
-    family, kind, protocol, _, address = found[0]
-    # The protocol is named: only then does asyncio turn Nagle's delay off.
-    listener = socket.socket(family, kind, protocol)
-    try:
-        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        listener.bind(address)
-        listener.listen(128)
-    except OSError as error:
-        listener.close()
-        raise ListenError(
-            f"http.listen: {host}:{port} cannot be used ({error.strerror}); "
-            "name a free address of this machine, or end the program that has it"
-        ) from None
-    listener.setblocking(False)
-    return listener
 
 
 class Connection(H11Protocol):

@@ -9,18 +9,52 @@ import asyncio
 import socket
 from collections.abc import Callable
 from datetime import datetime
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from syncer.config import Http
-from syncer.daemon import file_maintenance, metrics, web
-from syncer.daemon.listener import Server
+from syncer.daemon import file_maintenance
 from syncer.logs import Edges
 from syncer.store.db import schema_diff
 from syncer.store.read import attention, metric_queries
 from syncer.sync.env import Env
 
+if TYPE_CHECKING:
+    from syncer.daemon.listener import Server
+
 #: (provider, account) -> requests made, seconds waited for the budget, since the daemon started.
 Spent = dict[tuple[str, str], tuple[int, float]]
+
+
+class ListenError(Exception):
+    """The address of the pages cannot be had; says which and why."""
+
+
+def listen(http: Http) -> socket.socket:
+    """Bind the address of the config; ListenError when it cannot be had."""
+    host, port = http.address
+    try:
+        found = socket.getaddrinfo(
+            host, port, type=socket.SOCK_STREAM, proto=socket.IPPROTO_TCP, flags=socket.AI_PASSIVE
+        )
+    except OSError as error:
+        raise ListenError(
+            f"http.listen: {host} is not an address of this machine ({error.strerror})"
+        ) from None
+    family, kind, protocol, _, address = found[0]
+    # The protocol is named: only then does asyncio turn Nagle's delay off.
+    listener = socket.socket(family, kind, protocol)
+    try:
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        listener.bind(address)
+        listener.listen(128)
+    except OSError as error:
+        listener.close()
+        raise ListenError(
+            f"http.listen: {host}:{port} cannot be used ({error.strerror}); "
+            "name a free address of this machine, or end the program that has it"
+        ) from None
+    listener.setblocking(False)
+    return listener
 
 
 class Pages:
@@ -46,6 +80,10 @@ class Pages:
 
     def serve(self, listener: socket.socket, http: Http) -> None:
         """Answer on this socket from now on."""
+        # Late, here and in `metrics`: the web server and Prometheus' library take 0.1 s and 4 MB, and are off by default.
+        from syncer.daemon import web
+        from syncer.daemon.listener import Server
+
         app = web.create_app(self.health, self.metrics, http.allowed_hosts)
         self._server = Server(app, self._edges, self._log)
         self.task = asyncio.create_task(self._server.serve(sockets=[listener]), name="pages")
@@ -86,6 +124,8 @@ class Pages:
 
     async def metrics(self) -> bytes:
         """The page for Prometheus."""
+        from syncer.daemon import metrics
+
         env = self._env()
         config, path = env.settings.backup, env.settings.database.path
         read = await env.store.read(metric_queries.read_figures, self._totals)

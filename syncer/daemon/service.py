@@ -22,10 +22,9 @@ from syncer.clock import Clock, SystemClock
 from syncer.config import Settings, load_settings
 from syncer.daemon.attention import Attention
 from syncer.daemon.job_runner import Crew, Watch
-from syncer.daemon.listener import ListenError, listen
 from syncer.daemon.maintenance import Chores
 from syncer.daemon.notify import Notifier
-from syncer.daemon.pages import Pages
+from syncer.daemon.pages import ListenError, Pages, listen
 from syncer.daemon.worker import Worker
 from syncer.errors import ConfigError, LockedError, SchemaError, StoreBusyError, StoreError, SyncerError
 from syncer.locks import DAEMON, Locks

@@ -85,6 +85,11 @@ def test_what_is_no_number(written: str | int | None) -> None:
     assert not is_masked(written)
 
 
+def test_no_region_has_shorter_numbers_than_are_read() -> None:
+    general = [phonenumbers.PhoneMetadata.metadata_for_region(one) for one in phonenumbers.SUPPORTED_REGIONS]
+    assert min(min(one.general_desc.possible_length) for one in general) == normalise._SHORTEST_PHONE
+
+
 @pytest.mark.parametrize(
     ("written", "problem"),
     [

@@ -16,7 +16,8 @@ import pytest
 
 from syncer.config import Http
 from syncer.daemon import listener, web
-from syncer.daemon.listener import ListenError, Server, listen
+from syncer.daemon.listener import Server
+from syncer.daemon.pages import ListenError, listen
 from syncer.errors import StoreError
 from syncer.logs import Edges
 from tests.daemon.conftest import Daemon, Sandbox, free_port, until
