@@ -121,7 +121,7 @@ def _unread_marks(db: ReadOnlyDatabase, settings: Settings) -> bool:
     from syncer.store.write.callbacks import unread_marks
 
     with db.read() as conn:
-        return bool(unread_marks(conn, {account.region for account in settings.accounts}))
+        return bool(unread_marks(conn, settings.regions))
 
 
 pass_app = click.make_pass_decorator(App)

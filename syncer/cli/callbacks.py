@@ -62,7 +62,12 @@ def list_(app: App, everything: bool, limit: int | None, form: str | None) -> No
         )
         say()
         say(f"{shown(rows, 'number')}.")
-    if proof is not None:
+    if proof is None:
+        say(
+            "No account pulls calls, so only `syncer callbacks done` closes a number: "
+            "add calls = { enabled = true } to an account."
+        )
+    else:
         say(proof.sentence(len(rows), now))
 
 
@@ -114,10 +119,9 @@ def reopen(app: App, phone: str) -> None:
 
 
 def _number(settings: Settings, phone: str) -> str:
-    from syncer.core.normalise import to_e164
+    from syncer.core.normalise import typed_e164
 
-    regions = dict.fromkeys(account.region for account in settings.accounts)
-    number = next((found for region in regions if (found := to_e164(phone, region))), None)
+    number = typed_e164(phone, settings.regions)
     if number is None:
         raise UsageError(f"{phone!r} cannot be read as a phone number: write it with its country code")
     return number

@@ -6,12 +6,12 @@ import click
 
 from syncer.cli.app import App, pass_app
 from syncer.cli.options import (
-    WORDS,
     account_option,
     accounts_meant,
     example,
     limit_option,
     list_options,
+    search_option,
     since_option,
     since_stamp,
 )
@@ -28,12 +28,7 @@ def calls() -> None:
 @since_option("Begun")
 @click.option("--direction", type=click.Choice(["in", "out"]), help="Incoming or outgoing ones only.")
 @click.option("--missed", is_flag=True, help="Only calls that nobody answered.")
-@click.option(
-    "--search",
-    metavar="TEXT",
-    type=WORDS,
-    help="Words or digits in the other side's name, company or number.",
-)
+@search_option("other side's")
 @limit_option
 @list_options
 @pass_app

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, assert_never
 
 from syncer.cli.output import count, local, seconds_since, span, when
 
@@ -50,7 +50,7 @@ def wanted(specs: Sequence[JobSpec], now: datetime) -> dict[tuple[str, str], Wan
 
 @dataclass(frozen=True, slots=True)
 class CallbackProof:
-    """Whether the list of callbacks is whole: up to when all lists behind it were read, and what stands against it."""
+    """Up to when all lists behind the callbacks were read completely, and what speaks against them."""
 
     verified_to: str | None  #: UTC text
     doubts: tuple[str, ...]  #: a sentence each
@@ -68,7 +68,9 @@ class CallbackProof:
 def callback_proof(conn: Reader, settings: Settings, now: datetime) -> CallbackProof | None:
     """What the list of callbacks rests on; None where no calls are pulled."""
     from syncer.config import Windowed
+    from syncer.core.callbacks import Doubt, doubt
     from syncer.store.read import coverage, status_queries
+    from syncer.store.read.coverage import Facts
     from syncer.sync import registry
 
     specs = [
@@ -76,24 +78,29 @@ def callback_proof(conn: Reader, settings: Settings, now: datetime) -> CallbackP
     ]
     if not any(spec.resource.section == "calls" for spec in specs):
         return None
-    facts, known = coverage.load(conn, wanted(specs, now)), status_queries.jobs(conn)
-    ends, doubts = list[str](), list[str]()
+    facts, jobs = coverage.load(conn, wanted(specs, now)), status_queries.jobs(conn)
+    ends, doubts = list[str | None](), list[str]()
     for spec in specs:
-        name, found = f"{spec.job} of {spec.label}", facts.get((spec.job, spec.account))
-        if found is None or found.covered_to is None:
-            doubts.append(f"{name} was not read yet")
-            continue
+        key, name = (spec.job, spec.account), f"{spec.job} of {spec.label}"
+        found, outcome = facts.get(key, Facts()), jobs.get(key, {}).get("outcome")
+        late = None if found.covered_to is None else seconds_since(found.covered_to, now)
         ends.append(found.covered_to)
-        outcome = known.get((spec.job, spec.account), {}).get("outcome")
-        late = seconds_since(found.covered_to, now) or 0.0
-        if outcome not in (None, "ok"):
-            doubts.append(f"the last run of {name} ended {outcome}")
-        elif late > 3 * spec.every.total_seconds():
-            doubts.append(f"{name} was last read whole {span(late)} ago")
-        elif found.unread_s:
-            doubts.append(f"{span(found.unread_s)} of {name} were never read whole")
-    whole = len(ends) == len(specs)
-    return CallbackProof(min(ends) if whole else None, tuple(doubts))
+        match doubt(
+            outcome=outcome, late_s=late, every_s=spec.every.total_seconds(), unread_s=found.unread_s
+        ):
+            case None:
+                pass
+            case Doubt.UNREAD:
+                doubts.append(f"{name} was not read yet")
+            case Doubt.FAILED:
+                doubts.append(f"the last run of {name} ended {outcome}")
+            case Doubt.LATE:
+                doubts.append(f"{name} was last read completely {span(late or 0.0)} ago")
+            case Doubt.GAPS:
+                doubts.append(f"{span(found.unread_s)} of {name} were never read completely")
+            case never:
+                assert_never(never)
+    return CallbackProof(None if None in ends else min(filter(None, ends)), tuple(doubts))
 
 
 def of_job(facts: Facts | None) -> dict[str, Any]:

@@ -14,7 +14,7 @@ from syncer.errors import UsageError
 
 if TYPE_CHECKING:
     from syncer.store.db.read_only import Reader
-    from syncer.store.write.forget import Found, Rows
+    from syncer.store.write.forget import ForgetPreview, Rows
 
 #: Rows shown before the question.
 MOST_SHOWN = 20
@@ -31,18 +31,18 @@ def forget(app: App, phone: str, yes: bool, as_json: bool) -> None:
     From then on they are kept out, by a keyed hash of the number. Nothing is deleted upstream. Older backups still
     contain them: delete those too if the law requires it.
     """
-    from syncer.core.normalise import to_e164
+    from syncer.core.normalise import typed_e164
     from syncer.store.write import forget as removal
 
     settings = app.settings()
-    regions = dict.fromkeys(account.region for account in settings.accounts)
-    e164 = next((found for region in regions if (found := to_e164(phone, region))), None)
+    regions = settings.regions
+    e164 = typed_e164(phone, regions)
     if e164 is None:
         raise UsageError("this phone number cannot be read: write it with its country code")
     with app.writing(settings) as db:
         if not yes:
             with db.read() as conn:
-                _show(conn, removal.find(conn, e164, tuple(regions)), e164)
+                _show(conn, removal.find(conn, e164, regions), e164)
             click.confirm(f"Remove all of this from {settings.database.path.name}?", abort=True, err=True)
         done = removal.forget(db, e164, app.stamp(), regions=regions)
     if as_json:
@@ -64,7 +64,7 @@ def forget(app: App, phone: str, yes: bool, as_json: bool) -> None:
     say("They are kept out from now on. Nothing changed upstream. Older backups still contain them.")
 
 
-def _show(conn: Reader, found: Found, e164: str) -> None:
+def _show(conn: Reader, found: ForgetPreview, e164: str) -> None:
     """Who would go, on stderr: the question follows there."""
     from syncer.store.read import status_queries
 

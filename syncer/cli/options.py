@@ -66,6 +66,13 @@ numbers_argument = click.argument("numbers", metavar="N...", nargs=-1, required=
 who_argument = click.argument("who", type=WORDS)
 
 
+def search_option(of: str) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
+    """`--search TEXT` in the name, company or number of somebody."""
+    return click.option(
+        "--search", metavar="TEXT", type=WORDS, help=f"Words or digits in the {of} name, company or number."
+    )
+
+
 def since_option(what: str) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
     """`--since SPAN`: read it with `since_stamp`."""
     text = f"{what} in the last 7d or 24h, or since a date (2026-01-31)."

@@ -21,7 +21,7 @@ from typing import TYPE_CHECKING
 import click
 
 if TYPE_CHECKING:
-    from syncer.store.db.read_only import Page
+    from syncer.store.db.read_only import QueryPage
 
 #: Characters that could steer a terminal, end a line, or write from right to left.
 _STEERING = re.compile("[\x00-\x1f\x7f-\x9f\u2028-\u202e\u2066-\u2069\ud800-\udfff]")
@@ -225,7 +225,7 @@ def count(number: int, noun: str, plural: str | None = None) -> str:
     return f"{number:,} {noun if number == 1 else plural or noun + 's'}"
 
 
-def shown(rows: Page, noun: str) -> str:
+def shown(rows: QueryPage, noun: str) -> str:
     """How many rows are shown, of how many: `3 of 270 contacts`."""
     if len(rows) == rows.total:
         return count(rows.total, noun)

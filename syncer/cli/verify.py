@@ -17,7 +17,7 @@ from syncer.errors import AuthError
 
 if TYPE_CHECKING:
     from syncer.store.read.verify_diff import Difference
-    from syncer.sync.verify import Verified
+    from syncer.sync.verify import VerifyResult
 
 #: The kinds of differences.
 PARTS = ("differences", "held", "kept", "waiting")
@@ -54,7 +54,7 @@ def verify(ctx: click.Context, app: App, jobs: tuple[str, ...], account: str | N
     ctx.exit(code)
 
 
-def _show(one: Verified) -> None:
+def _show(one: VerifyResult) -> None:
     head = f"{one.job} of {one.account}: {one.rows} rows upstream"
     if one.outcome != "ok":
         say(f"{head}; could not be verified: {one.problem}")
@@ -116,7 +116,7 @@ def _waiting_text(row: Difference) -> str:
             return f"{of}: {row.field} is {row.old or ''!r} local and {row.new or ''!r} upstream"
 
 
-def _as_json(one: Verified) -> dict[str, object]:
+def _as_json(one: VerifyResult) -> dict[str, object]:
     said = {
         name: getattr(one, name)
         for name in ("job", "account", "outcome", "same", "rows", "unreadable", "unlisted")

@@ -6,11 +6,11 @@ import click
 
 from syncer.cli.app import App, pass_app
 from syncer.cli.options import (
-    WORDS,
     account_option,
     example,
     limit_option,
     list_options,
+    search_option,
     since_option,
     since_stamp,
     telecmi_accounts,
@@ -27,9 +27,7 @@ def voicemails() -> None:
 @account_option
 @since_option("Received")
 @click.option("--unknown", is_flag=True, help="Only callers without a contact.")
-@click.option(
-    "--search", metavar="TEXT", type=WORDS, help="Words or digits in the caller's name, company or number."
-)
+@search_option("caller's")
 @limit_option
 @list_options
 @pass_app

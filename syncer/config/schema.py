@@ -59,7 +59,7 @@ def _database_url(value: object) -> str:
 
 
 @dataclass(frozen=True)
-class Database(Table):
+class DatabaseConfig(Table):
     """`[database]`: where the mirror lives."""
 
     url: str = key(_database_url, "sqlite:///syncer.db")  # absolute once loaded
@@ -88,7 +88,7 @@ class Http(Table):
     def allowed_hosts(self) -> frozenset[str]:
         """What the `Host` header of a request may say, a port aside.
 
-        By default the names of the loopback, and the address to listen on unless it stands for all of them.
+        By default the names of the loopback, and the address to listen on unless that means all of them.
         """
         if self.hosts is not None:
             return self.hosts
@@ -177,7 +177,7 @@ class SmartfloCalls(Windowed):
 
 
 @dataclass(frozen=True)
-class Push(Job):
+class PushConfig(Job):
     """`push = {...}` of a TeleCMI account."""
 
     every: timedelta = key(units.parse_duration, timedelta(seconds=30))
@@ -257,7 +257,7 @@ class TelecmiAccount(Account):
     calls: TelecmiCalls = table(TelecmiCalls())
     contacts: Job = table(Job())
     user_contacts: Job = table(Job(every=timedelta(hours=1)))
-    push: Push = table(Push())
+    push: PushConfig = table(PushConfig())
 
 
 @dataclass(frozen=True)
@@ -288,7 +288,7 @@ def _is_placeholder(value: object) -> bool:
 
 #: The tables of the file that exist once.
 SECTIONS: Final[Mapping[str, type[Table]]] = {
-    "database": Database,
+    "database": DatabaseConfig,
     "http": Http,
     "monitor": Monitor,
     "backup": Backup,

@@ -8,7 +8,7 @@ from enum import Enum
 from pathlib import Path
 from typing import TypeVar
 
-from syncer.config.schema import Account, Backup, Database, Http, Monitor, Retention, TelecmiAccount
+from syncer.config.schema import Account, Backup, DatabaseConfig, Http, Monitor, Retention, TelecmiAccount
 from syncer.core.secret import Secret
 from syncer.errors import UsageError
 
@@ -38,7 +38,7 @@ class Settings:
 
     path: Path | None  #: the file, absolute; None when there is none (tests, the demo)
     accounts: tuple[Account, ...]  #: vendor by vendor, in the order of the file
-    database: Database = Database()
+    database: DatabaseConfig = DatabaseConfig()
     http: Http | None = None  #: None: no page is served
     monitor: Monitor = Monitor()
     backup: Backup = Backup()
@@ -49,6 +49,11 @@ class Settings:
     def telecmi(self) -> tuple[TelecmiAccount, ...]:
         """The accounts at TeleCMI, whose contacts people edit."""
         return self.of(TelecmiAccount)
+
+    @property
+    def regions(self) -> tuple[str, ...]:
+        """How numbers are read that belong to no account in particular: the accounts' regions, each once."""
+        return tuple(dict.fromkeys(account.region for account in self.accounts))
 
     def of(self, model: type[A]) -> tuple[A, ...]:
         """The accounts at one vendor."""

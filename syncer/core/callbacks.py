@@ -8,15 +8,16 @@ from __future__ import annotations
 
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
+from enum import StrEnum
 from itertools import zip_longest
 from typing import Literal, NamedTuple
 
 
-class Missed(NamedTuple):
-    """A call that nobody took."""
+class CallEvent(NamedTuple):
+    """A call, missed or answered."""
 
     at: str
-    call: str = ""  #: the vendor's id; one that was answered under the same id counts as answered
+    call: str = ""  #: the vendor's id; a call that was missed and answered under one id counts as answered
 
 
 class Mark(NamedTuple):
@@ -45,12 +46,12 @@ class Callback:
 
 def decide(
     *,
-    missed: Collection[Missed],
+    missed: Collection[CallEvent],
     voicemails: Collection[str],
-    answered: Collection[Missed],
+    answered: Collection[CallEvent],
     marks: Sequence[Mark],
 ) -> Callback | None:
-    """A number is open when it called in vain after its newest answered call and its newest mark; else None or done.
+    """A number is open while its newest missed call or voicemail is later than its newest answered call and mark.
 
     None: it never waited.
     """
@@ -72,6 +73,26 @@ def decide(
         None if since else closed,
         None if since else "call" if call >= mark else "person",
     )
+
+
+class Doubt(StrEnum):
+    """Why a list behind the callbacks may lack somebody who waits."""
+
+    UNREAD = "unread"  #: it was never read completely
+    FAILED = "failed"  #: its last run did not succeed
+    LATE = "late"  #: it was last read completely too long ago
+    GAPS = "gaps"  #: a part of its time was never read completely
+
+
+def doubt(*, outcome: str | None, late_s: float | None, every_s: float, unread_s: int) -> Doubt | None:
+    """What speaks against a list: `late_s` is how long ago its verified span ends, None where there is none."""
+    if late_s is None:
+        return Doubt.UNREAD
+    if outcome not in (None, "ok"):
+        return Doubt.FAILED
+    if late_s > 3 * every_s:
+        return Doubt.LATE
+    return Doubt.GAPS if unread_s else None
 
 
 def _counting(marks: Sequence[Mark]) -> list[Mark]:

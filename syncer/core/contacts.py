@@ -192,7 +192,7 @@ def reconcile_listed(
 ) -> ListedOutcome:
     """As `reconcile`, but a field that would turn blank waits (`defer_blanks`) or keeps its value.
 
-    `kept` are fields of which a person said that they may not turn blank.
+    `kept` are the fields that a person decided may not turn blank.
     """
     held = tuple(name for name in turned_blank(local.base, remote.fields) if name in kept)
     remote = keep_values(remote, local, held)

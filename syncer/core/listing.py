@@ -61,7 +61,7 @@ def worst(certificates: Iterable[Certificate]) -> Certificate | None:
 _WORDS = Struct("<4I")
 
 
-class Known:
+class SeenKeys:
     """Which identities have come: a fixed megabyte of bits, whatever the length of the listing.
 
     It may take a new identity for a known one, once in very many; never the other way round.
@@ -120,7 +120,7 @@ class Walk:
         self._first: Page | None = None
         self._digests: set[bytes] = set()
         self._print = 0
-        self._known = Known()
+        self._known = SeenKeys()
         self._pages = self._rows = self._unreadable = self._barren = self._repeats = 0
         self._largest = self._last_size = 0
         self._emptied = False

@@ -9,13 +9,14 @@ from __future__ import annotations
 import html
 import re
 import unicodedata
+from collections.abc import Iterable
 from datetime import UTC, datetime, timedelta, timezone
 from functools import lru_cache
 from typing import NamedTuple
 
 #: Longest text that can be a phone number; longer ones are not looked at.
 _LONGEST_PHONE = 64
-#: No region has a shorter number (the tables of phonenumbers); whoever asks for row 1 need not load them.
+#: No region has a shorter number (the tables of phonenumbers); a lookup of row 1 need not load them.
 _SHORTEST_PHONE = 4
 #: A country code in brackets: `(+91) 92000 00001`.
 _LEADING = re.compile(r"^\(\+(\d{1,3})\)")
@@ -76,6 +77,11 @@ def to_e164(text: str | int | None, region: str) -> str | None:
     if not _SHORTEST_PHONE <= len(written) <= _LONGEST_PHONE:
         return None
     return _plain_mobile(written, region) or _to_e164(written, region)
+
+
+def typed_e164(text: str, regions: Iterable[str]) -> str | None:
+    """A number that a person typed, by the first of these regions in which it can be read."""
+    return next((found for region in regions if (found := to_e164(text, region))), None)
 
 
 class _Mobiles(NamedTuple):

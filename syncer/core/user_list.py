@@ -1,4 +1,4 @@
-"""What a row of a user's own list (TeleCMI v2) means for the contact that stands for it."""
+"""What a row of a user's own list (TeleCMI v2) means for the contact that was made from it."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ class ListDecision:
 
 
 def derived(name: str | None, mobile: str, email: str | None) -> Fields:
-    """The directory's fields that a row of the user's list stands for."""
+    """The directory's fields that a row of the user's list provides."""
     first, last = split_name(name)
     return Fields(phone_no=mobile, first_name=first, last_name=last, email_id=email or "")
 

@@ -17,7 +17,7 @@ from syncer.core.normalise import utc_text
 from syncer.core.push import LONGEST_RETRY
 from syncer.daemon.attention import Attention
 from syncer.daemon.schedule import Monotonic, Schedule
-from syncer.daemon.worker import Credentials, Worker, WorkerContext
+from syncer.daemon.worker import SharedLogin, Worker, WorkerContext
 from syncer.errors import StoreError, SyncerError
 from syncer.locks import Locks
 from syncer.logs import Edges
@@ -67,7 +67,7 @@ class Crew:
             save_pause=self._save_pause,
             chatty=chatty,
         )
-        logins: dict[str, Credentials] = {}
+        logins: dict[str, SharedLogin] = {}
         self.workers = [
             _worker(env, spec, around, logins, run_job) for spec in jobs.specs(env.settings) if spec.enabled
         ]
@@ -157,7 +157,7 @@ class Crew:
 
 
 def _worker(
-    env: Env, spec: JobSpec, around: WorkerContext, logins: dict[str, Credentials], run_job: RunJob
+    env: Env, spec: JobSpec, around: WorkerContext, logins: dict[str, SharedLogin], run_job: RunJob
 ) -> Worker:
     source = env.sources[spec.label]
     # Jobs that send the same credentials are paused together where those are refused.
@@ -168,7 +168,7 @@ def _worker(
         lock=jobs.lock_name(spec),
         run_job=partial(_call, run_job, env, spec),
         deadline=source.api.deadline,
-        credentials=logins.setdefault(key, Credentials(key)),
+        credentials=logins.setdefault(key, SharedLogin(key)),
         push=spec.job == push.JOB,
     )
 

@@ -27,7 +27,7 @@ LATE = 60.0
 
 
 @dataclass(slots=True, eq=False)
-class Credentials:
+class SharedLogin:
     """A login that one or more jobs of an account share, and its refusals in a row."""
 
     key: str  #: `telecmi.main login`
@@ -71,7 +71,7 @@ class Worker:
         lock: str,
         run_job: Callable[[], Awaitable[Run]],
         deadline: Callable[[float], AbstractAsyncContextManager[None]],
-        credentials: Credentials,
+        credentials: SharedLogin,
         push: bool = False,
     ) -> None:
         self.spec = spec

@@ -19,7 +19,7 @@ from syncer.sandbox.params import (
     window,
     with_count,
 )
-from syncer.sandbox.state import CALL_KINDS, Call, CallList
+from syncer.sandbox.state import CALL_KINDS, Call, CallRecords
 
 if TYPE_CHECKING:
     from syncer.sandbox.world import World
@@ -40,7 +40,7 @@ def listing(kind: str) -> Callable[[World, Params], Params]:
         page = whole(body, "page", 1)
         limit = whole(body, "limit", PAGE, most=_LIMIT)
 
-        def found(calls: CallList) -> list[Call]:
+        def found(calls: CallRecords) -> list[Call]:
             return calls.between(start, end, world.now(), settings.calls_late_s)
 
         rows = found(org.calls[kind])

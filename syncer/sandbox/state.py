@@ -110,7 +110,7 @@ class Call:
     visible_at: float = 0.0  #: epoch seconds from which on it is listed
 
 
-class CallList:
+class CallRecords:
     """Call records in order of time; those of one moment in order of insertion."""
 
     def __init__(self) -> None:
@@ -153,7 +153,9 @@ class Organization:
     gone: list[Contact] = field(default_factory=list)  #: deleted, may still be shown for a while
     users: dict[str, User] = field(default_factory=dict)
     voicemails: list[Voicemail] = field(default_factory=list)
-    calls: dict[str, CallList] = field(default_factory=lambda: {kind: CallList() for kind in CALL_KINDS})
+    calls: dict[str, CallRecords] = field(
+        default_factory=lambda: {kind: CallRecords() for kind in CALL_KINDS}
+    )
 
     def hold_back(self, contact: Contact, visible_at: float, lists: int) -> None:
         """Let a new contact show from then on (epoch seconds), and after so many listings without it."""
@@ -222,7 +224,7 @@ class Smartflo:
     password: str
     contacts: dict[int, SmartfloContact] = field(default_factory=dict)
     groups: dict[int, SmartfloGroup] = field(default_factory=dict)
-    calls: CallList = field(default_factory=CallList)
+    calls: CallRecords = field(default_factory=CallRecords)
     failed_logins: int = 0
     locked_until: float = 0.0
 

@@ -108,7 +108,7 @@ class Env:
     step: Callable[[str], None] = field(default=lambda _: None)
     #: How large the disk of a folder is, and how much of it is free, in bytes.
     disk: Callable[[Path], tuple[int, int]] = disk_of
-    #: Whether a number belongs to somebody who is to be kept out; read anew at each run.
+    #: Whether a number belongs to somebody who is to be kept out; read again at each run.
     forgotten: Callable[[str | None], bool] = field(default=lambda _: False)
 
     def now(self) -> datetime:

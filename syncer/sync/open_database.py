@@ -47,9 +47,8 @@ def open_database(
 
 def read_marks(db: Database, settings: Settings) -> None:
     """Bring numbers that people typed into `callback_marks` into E.164."""
-    regions = tuple(dict.fromkeys(account.region for account in settings.accounts))
     with db.read() as conn:
-        numbers = callbacks.unread_marks(conn, regions)
+        numbers = callbacks.unread_marks(conn, settings.regions)
     if numbers:
         with db.write() as conn:
             callbacks.read_marks(conn, numbers)

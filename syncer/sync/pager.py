@@ -187,7 +187,7 @@ def _notice_doubts(run: Run, label: str, page: Page) -> None:
 async def _set_aside(run: Run, page: Page) -> None:
     """Keep the rows that could not be understood."""
     env = run.env
-    regions = {account.region for account in env.settings.accounts}
+    regions = env.settings.regions
     kept = [row for row in page.set_aside if not mentions(row.raw, env.forgotten, regions)]
     if not kept:
         return

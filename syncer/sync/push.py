@@ -30,7 +30,7 @@ from syncer.store.db.connection import Connection
 from syncer.store.write import contacts, push_intents, push_statements, queue, runs
 from syncer.sync import registry, telecmi_contacts
 from syncer.sync.run import Run
-from syncer.sync.upstream_lookup import Push, fetch_before_push, verify_after_push
+from syncer.sync.upstream_lookup import PushRun, fetch_before_push, verify_after_push
 from syncer.sync.vendors import TelecmiSource
 
 JOB = registry.PUSH
@@ -59,7 +59,7 @@ async def push_changes(run: Run, source: TelecmiSource) -> None:
     if away is not None:
         run.incomplete(away)
         return
-    push = Push(run, source)
+    push = PushRun(run, source)
     await _recall(push)
     await store.write(_prepare, account.name, account.region, run.at)
     run.env.step("push: prepared")
@@ -89,7 +89,7 @@ async def push_changes(run: Run, source: TelecmiSource) -> None:
         run.incomplete(f"the outcome of change {numbers} is not known yet; it is looked up at the next push")
 
 
-async def _recall(push: Push) -> None:
+async def _recall(push: PushRun) -> None:
     """What is known of the vendor: from the pulls of the directory, and from earlier pushes."""
     run, notes = push.run, push.run.state.notes
     known = await run.env.store.read(runs.load_job, telecmi_contacts.JOB, push.account)
@@ -110,7 +110,7 @@ def _prepare(conn: Connection, account: str, region: str, at: str) -> None:
 
 
 async def _decide(
-    push: Push, due: Sequence[Due], looks: dict[int, Observation]
+    push: PushRun, due: Sequence[Due], looks: dict[int, Observation]
 ) -> tuple[int, list[PushDecision]]:
     """Decide on each change as it is now, in the transaction that also carries out what sends nothing.
 
@@ -140,7 +140,7 @@ async def _decide(
 # -- sending ------------------------------------------------------------------------------------------
 
 
-async def _send_all(push: Push, sends: Sequence[Send]) -> None:
+async def _send_all(push: PushRun, sends: Sequence[Send]) -> None:
     """One call after the other. What upstream accepted is read back, also when a call fails.
 
     Reading back costs a listing, so it waits until a quarter of the directory is in flight: then all of it
@@ -163,7 +163,7 @@ async def _send_all(push: Push, sends: Sequence[Send]) -> None:
     await _read_back_accepted(push)
 
 
-async def _begin(push: Push, batch: Sequence[Send]) -> list[Send]:
+async def _begin(push: PushRun, batch: Sequence[Send]) -> list[Send]:
     """Commit the intent to send what is still wanted of a call; returns that.
 
     In one commit with the answer before it, which is on record before anything else goes out.
@@ -176,7 +176,7 @@ async def _begin(push: Push, batch: Sequence[Send]) -> list[Send]:
     return going_out
 
 
-async def _send(push: Push, batch: list[Send]) -> None:
+async def _send(push: PushRun, batch: list[Send]) -> None:
     """One call whose intent is on record, and its halves if it is refused."""
     if not batch:
         return
@@ -219,7 +219,7 @@ async def _send(push: Push, batch: list[Send]) -> None:
     run.env.step("push: answered")
 
 
-async def _note_accepted(push: Push) -> None:
+async def _note_accepted(push: PushRun) -> None:
     """Put the answer of the last call on record, if no further intent did."""
     if push.answered:
         await push.run.env.store.write(push_intents.note_accepted, push.answered)
@@ -227,7 +227,7 @@ async def _note_accepted(push: Push) -> None:
         push.run.env.step("push: noted")
 
 
-async def _read_back_accepted(push: Push) -> None:
+async def _read_back_accepted(push: PushRun) -> None:
     """Read back what was accepted since the last time: by a single listing, when it is much."""
     await _note_accepted(push)
     if push.accepted:
@@ -235,7 +235,7 @@ async def _read_back_accepted(push: Push) -> None:
         await _read_back(push, batch, "accepted; the directory does not show it yet")
 
 
-def _may_be_one_row(push: Push, batch: Sequence[Send]) -> bool:
+def _may_be_one_row(push: PushRun, batch: Sequence[Send]) -> bool:
     """Whether a vendor that says that it failed may mean one row of the call, which is then looked for.
 
     Not when call after call fails: then it is the vendor. A row alone is to blame only if others
@@ -245,7 +245,7 @@ def _may_be_one_row(push: Push, batch: Sequence[Send]) -> bool:
     return push.failures <= MOST_FAILURES and (len(batch) > 1 or push.passed)
 
 
-async def _call(push: Push, batch: Sequence[Send]) -> None:
+async def _call(push: PushRun, batch: Sequence[Send]) -> None:
     client = push.source.client
     match batch[0].operation:
         case Operation.ADD:
@@ -256,7 +256,7 @@ async def _call(push: Push, batch: Sequence[Send]) -> None:
             await client.delete([send.contact_id or "" for send in batch])
 
 
-async def _read_back(push: Push, batch: Sequence[Send], note: str) -> list[Send]:
+async def _read_back(push: PushRun, batch: Sequence[Send], note: str) -> list[Send]:
     """Look at what was sent; what upstream shows is settled by that, the rest stays unknown."""
     run, store = push.run, push.run.env.store
     try:
@@ -270,7 +270,7 @@ async def _read_back(push: Push, batch: Sequence[Send], note: str) -> list[Send]
     return [send for send in batch if send.change.id in set(lost)]
 
 
-async def _refused(push: Push, batch: list[Send], refusal: RejectedError) -> None:
+async def _refused(push: PushRun, batch: list[Send], refusal: RejectedError) -> None:
     """A refusal says nothing about its members: read back, then send what is not there in halves."""
     run, store = push.run, push.run.env.store
     try:
@@ -318,7 +318,7 @@ async def _refused(push: Push, batch: list[Send], refusal: RejectedError) -> Non
             await _send(push, await _begin(push, part))
 
 
-async def _holder_in_words(push: Push, send: Send, refusal: RejectedError) -> str:
+async def _holder_in_words(push: PushRun, send: Send, refusal: RejectedError) -> str:
     """Which row holds the number that upstream refused, or ''."""
     if send.phone_e164 is None or refusal.code != 409:
         return ""

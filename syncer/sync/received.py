@@ -9,11 +9,11 @@ from functools import reduce
 
 from syncer.core.received import RECENT, SLACK, StampSource, prove, weigh
 from syncer.store.write import received
-from syncer.store.write.received import Known
+from syncer.store.write.received import ClockState
 from syncer.sync.run import Run
 
 
-async def learn(run: Run, known: Known, *, now: int, ahead: int | None, verified: int | None) -> None:
+async def learn(run: Run, known: ClockState, *, now: int, ahead: int | None, verified: int | None) -> None:
     """Weigh what the newest windows showed, once all of them were read, and bring older rows in line.
 
     Updates `known`. `now` is by our clock, in epoch milliseconds, and `ahead` how far the vendor's runs ahead

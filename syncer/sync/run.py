@@ -38,7 +38,7 @@ class Run:
     added: int = 0
     changed: int = 0
     removed: int = 0
-    raw_only: int = 0  #: rows of which only what nobody is told of was stored
+    raw_only: int = 0  #: rows of which only values that `change_log` leaves out were stored
     outcome: str = "ok"
     error: SyncerError | None = None
     problem: str = ""  #: why it is not `ok`, in words
@@ -124,9 +124,7 @@ async def _close(run: Run) -> None:
 
 
 def _begin(conn: Any, run: Run) -> None:
-    callbacks.read_marks(
-        conn, callbacks.unread_marks(conn, {one.region for one in run.env.settings.accounts})
-    )
+    callbacks.read_marks(conn, callbacks.unread_marks(conn, run.env.settings.regions))
     runs.close_broken_runs(conn, run.job, run.account, run.at)
     run.id = runs.start_run(conn, run.job, run.account, run.at)
     run.state = runs.load_job(conn, run.job, run.account)
@@ -161,10 +159,10 @@ def _end(conn: Any, run: Run) -> None:
 
 
 def _evidence(run: Run) -> str | None:
-    """The certificate that proves least, and beside it those of all lists where there are several."""
+    """The certificate that proves least, and next to it those of all lists where there are several."""
     if run.certificate is None:
         return None
-    told = run.certificate.evidence() | {"whole": run.is_full}
+    found = run.certificate.evidence() | {"whole": run.is_full}
     if len(run.listings) > 1:
-        told["lists"] = {table: one.evidence() for table, one in run.listings.items()}
-    return json.dumps(told)
+        found["lists"] = {table: one.evidence() for table, one in run.listings.items()}
+    return json.dumps(found)

@@ -16,7 +16,7 @@ from syncer.sync.windowed import pull_windows, sample_span
 from syncer.sync.windows import CLOCKS_DIFFER, WindowedList
 
 
-class CallList(WindowedList):
+class SmartfloCallList(WindowedList):
     """All calls of an account."""
 
     name = SMARTFLO_CALLS.name
@@ -43,7 +43,7 @@ class CallList(WindowedList):
 
 async def pull_calls(run: Run, source: SmartfloSource) -> None:
     """One pull of all windows that are due."""
-    await pull_windows(CallList(run, source))
+    await pull_windows(SmartfloCallList(run, source))
 
 
 async def first_page(source: SmartfloSource, sample: Sample, now: datetime) -> Page:

@@ -24,7 +24,7 @@ _WORDS = {
 }
 
 
-class CallList(WindowedList):
+class TelecmiCallList(WindowedList):
     """One of the lists of an account."""
 
     mirror = TELECMI_CALLS
@@ -56,7 +56,7 @@ async def pull_calls(run: Run, source: TelecmiSource) -> None:
     failed: RemoteError | None = None
     for kind in CALLS:
         try:
-            await pull_windows(CallList(run, source, kind))
+            await pull_windows(TelecmiCallList(run, source, kind))
         except AuthError:
             raise
         except RemoteError as error:

@@ -9,7 +9,7 @@ from syncer.core.windows import Window
 from syncer.store.db.connection import Connection
 from syncer.store.db.mirrors import VOICEMAILS
 from syncer.store.write import mirror
-from syncer.store.write.received import Known
+from syncer.store.write.received import ClockState
 from syncer.store.write.received import load as load_clocks
 from syncer.sync import received, registry
 from syncer.sync.run import Run
@@ -27,7 +27,7 @@ class VoicemailList(WindowedList):
     what = "voicemails"
     mirror = VOICEMAILS
 
-    def __init__(self, run: Run, source: TelecmiSource, clocks: Known) -> None:
+    def __init__(self, run: Run, source: TelecmiSource, clocks: ClockState) -> None:
         super().__init__(run, source.account.voicemails)
         self.source = source
         self.clocks = clocks  #: which stamp `received_at` is taken from

@@ -30,7 +30,7 @@ Rows: TypeAlias = Mapping[int, str | None]
 
 
 @dataclass(slots=True)
-class Push:
+class PushRun:
     """One push run under way."""
 
     run: Run
@@ -59,7 +59,9 @@ class Push:
         return utc_text(self.run.env.now() + timedelta(seconds=pause))
 
 
-async def fetch_before_push(push: Push, due: Sequence[Due], *, again: bool = False) -> dict[int, Observation]:
+async def fetch_before_push(
+    push: PushRun, due: Sequence[Due], *, again: bool = False
+) -> dict[int, Observation]:
     """Look at every contact in play: one by one when that takes fewer calls, else by a listing.
 
     What is seen is taken over at once, which may already settle changes.
@@ -76,7 +78,7 @@ async def fetch_before_push(push: Push, due: Sequence[Due], *, again: bool = Fal
     return await _by_listing(push, {one.row: one.contact_id for one in due}, again=again)
 
 
-async def _by_id(push: Push, rows: Rows) -> dict[int, Observation]:
+async def _by_id(push: PushRun, rows: Rows) -> dict[int, Observation]:
     """Ask for each contact by its id. What is not shown is not proven gone: a listing has to say so."""
     looks: dict[int, Observation] = {}
     store = push.run.env.store
@@ -106,7 +108,7 @@ async def _by_id(push: Push, rows: Rows) -> dict[int, Observation]:
 
 
 async def _by_listing(
-    push: Push, rows: Rows, *, again: bool = False, confirm: bool = True
+    push: PushRun, rows: Rows, *, again: bool = False, confirm: bool = True
 ) -> dict[int, Observation]:
     """Walk the directory. Only a whole listing that misses no more than it may proves absence.
 
@@ -142,7 +144,7 @@ async def _by_listing(
     return looks
 
 
-async def _confirm_gone(push: Push, contact_id: str) -> bool:
+async def _confirm_gone(push: PushRun, contact_id: str) -> bool:
     """A contact that a whole listing misses is asked for by its id, where that works."""
     if not push.by_id:
         return True
@@ -155,7 +157,7 @@ async def _confirm_gone(push: Push, contact_id: str) -> bool:
         return False
 
 
-async def verify_after_push(push: Push, batch: Sequence[Send]) -> tuple[bool, list[Send]]:
+async def verify_after_push(push: PushRun, batch: Sequence[Send]) -> tuple[bool, list[Send]]:
     """Read back what a call may have changed.
 
     Returns whether absence counts as proof, and what of the batch was not shown.

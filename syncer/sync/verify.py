@@ -28,7 +28,7 @@ MOST_READS = 4
 
 
 @dataclass(frozen=True, slots=True)
-class Verified:
+class VerifyResult:
     """What one job's lists came to."""
 
     job: str
@@ -59,17 +59,17 @@ async def verify(
     *,
     progress: Progress = no_progress,
     clock: Clock | None = None,
-) -> list[Verified]:
+) -> list[VerifyResult]:
     """Read upstream whole and report what differs; raises what opening the database raises."""
 
-    async def work(env: Env) -> list[Verified]:
+    async def work(env: Env) -> list[VerifyResult]:
         await scan(env)  # edits that no trigger caught are edits
         return [await _verify(env, spec) for spec in chosen if spec.resource.tables]
 
     return await on_a_copy(settings, work, progress=progress, clock=clock)
 
 
-async def _verify(env: Env, spec: JobSpec) -> Verified:
+async def _verify(env: Env, spec: JobSpec) -> VerifyResult:
     store, tables = env.store, spec.resource.tables
     before = await store.read(feed.last_seq)
     shown: set[str] = set()
@@ -92,7 +92,7 @@ async def _verify(env: Env, spec: JobSpec) -> Verified:
         waiting = await store.read(verify_diff.waiting, telecmi_contacts.policy_of(spec.config))
     if spec.resource.lists and outcome == "ok":
         unlisted = await _unlisted(env, spec, shown)
-    return Verified(
+    return VerifyResult(
         spec.job,
         spec.account,
         outcome,

@@ -75,7 +75,7 @@ class WindowedList(ABC):
         )
         self.unsaved: list[tuple[Window, int, int]] = []  #: read, but not yet believed
         self.checks = 0  #: windows that were checked for being cut
-        self.reported = False  #: a person was told of a width that the vendor does not answer for
+        self.reported = False  #: a width that the vendor does not answer for was reported
         self.cut = False  #: one was cut: the rest has to be planned again
         self.read: list[Certificate] = []  #: one a window
         self.ahead_of_us: int | None = (

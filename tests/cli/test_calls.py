@@ -64,8 +64,8 @@ def test_a_number_that_was_typed_by_hand_is_read_by_any_command(called: Syncer) 
     [
         (("done", "92000"), "'92000' cannot be read as a phone number"),
         (("done", "withheld"), "'withheld' cannot be read as a phone number"),
-        (("done", "+919200000778"), "+919200000778 has not called in vain"),
-        (("reopen", "+919200000001"), "+919200000001 has not called in vain"),
+        (("done", "+919200000778"), "nobody waits at +919200000778"),
+        (("reopen", "+919200000001"), "nobody waits at +919200000001"),
         (("reopen", PHONE), f"{PHONE} is open already"),
     ],
 )
@@ -100,3 +100,9 @@ def test_forget_reaches_calls_and_marks(called: Syncer) -> None:
     removed = called.ok("forget", PHONE, "--yes", "--json").json["removed"]
     assert (removed["telecmi_calls"], removed["callback_marks"]) == (1, 1)
     assert called.one("SELECT count(*) FROM callback_numbers") == 0
+
+
+def test_without_calls_the_list_says_that_no_call_closes_a_number(syncer: Syncer) -> None:
+    for _ in range(2):
+        assert "No account pulls calls" in syncer.ok("callbacks", "list").out
+        syncer.as_program("DELETE FROM telecmi_voicemails")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from syncer.core.callbacks import Callback, Mark, Missed, decide
+from syncer.core.callbacks import Callback, CallEvent, Doubt, Mark, decide, doubt
 
 CASES = [
     # missed, voicemails, answered, marks -> missed, voicemails, first, last, closed at, by
@@ -36,22 +36,46 @@ def test_the_rule(
     expected: tuple[object, ...],
 ) -> None:
     found = decide(
-        missed=[Missed(at) for at in missed],
+        missed=[CallEvent(at) for at in missed],
         voicemails=voicemails,
-        answered=[Missed(at) for at in answered],
+        answered=[CallEvent(at) for at in answered],
         marks=[Mark("9", reopens=True) if mark == "-" else Mark(mark) for mark in marks],
     )
     assert found == Callback(*expected)  # type: ignore[arg-type]
     assert found is not None and found.is_open == (expected[2] is not None)
 
 
-def test_a_number_that_never_called_in_vain_is_none() -> None:
-    assert decide(missed=[], voicemails=[], answered=[Missed("1")], marks=[Mark("2")]) is None
+def test_a_number_that_never_waited_is_none() -> None:
+    assert decide(missed=[], voicemails=[], answered=[CallEvent("1")], marks=[Mark("2")]) is None
 
 
 def test_a_call_that_was_missed_and_answered_under_one_id_is_answered() -> None:
-    assert decide(missed=[Missed("1", "a")], voicemails=[], answered=[Missed("1", "a")], marks=[]) is None
+    assert (
+        decide(missed=[CallEvent("1", "a")], voicemails=[], answered=[CallEvent("1", "a")], marks=[]) is None
+    )
     found = decide(
-        missed=[Missed("1", "a"), Missed("2", "b")], voicemails=[], answered=[Missed("1", "a")], marks=[]
+        missed=[CallEvent("1", "a"), CallEvent("2", "b")],
+        voicemails=[],
+        answered=[CallEvent("1", "a")],
+        marks=[],
     )
     assert found is not None and (found.missed, found.first_at) == (1, "2")
+
+
+@pytest.mark.parametrize(
+    ("outcome", "late_s", "unread_s", "expected"),
+    [
+        (None, None, 0, Doubt.UNREAD),
+        ("failed", None, 9, Doubt.UNREAD),
+        ("incomplete", 0.0, 0, Doubt.FAILED),
+        ("failed", 901.0, 9, Doubt.FAILED),
+        ("ok", 900.0, 0, None),
+        ("ok", 901.0, 9, Doubt.LATE),
+        ("ok", 0.0, 1, Doubt.GAPS),
+        (None, 0.0, 0, None),
+    ],
+)
+def test_what_speaks_against_a_list(
+    outcome: str | None, late_s: float | None, unread_s: int, expected: Doubt | None
+) -> None:
+    assert doubt(outcome=outcome, late_s=late_s, every_s=300.0, unread_s=unread_s) is expected

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from syncer.core.listing import Certificate, Known, Walk, worst
+from syncer.core.listing import Certificate, SeenKeys, Walk, worst
 from syncer.core.model import Page, Paging, Proof, Row, SetAside
 
 
@@ -279,7 +279,7 @@ def test_listings_of_the_same_pages_have_the_same_fingerprint() -> None:
 
 
 def test_known_identities() -> None:
-    known = Known()
+    known = SeenKeys()
     assert known.add(["a", "b"])
     assert known.add(["b", "c"])
     assert not known.add(["c", "a"])

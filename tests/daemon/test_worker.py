@@ -13,7 +13,7 @@ from typing import Any, cast
 import pytest
 
 from syncer.config import TelecmiAccount
-from syncer.daemon.worker import Credentials, Worker, WorkerContext
+from syncer.daemon.worker import SharedLogin, Worker, WorkerContext
 from syncer.errors import AuthError, PermissionDeniedError, StoreError, SyncerError, TransientError
 from syncer.locks import Locks
 from syncer.logs import Edges
@@ -74,7 +74,7 @@ class Stage:
         run: Callable[[], Awaitable[Run]],
         *,
         job: str = "telecmi-push",
-        credentials: Credentials | None = None,
+        credentials: SharedLogin | None = None,
         push: bool = True,
         every: float = 30.0,
     ) -> Worker:
@@ -87,7 +87,7 @@ class Stage:
             lock=f"{job}.main",
             run_job=run,
             deadline=_no_deadline,
-            credentials=credentials or Credentials("login"),
+            credentials=credentials or SharedLogin("login"),
             push=push,
         )
         self.tasks.append(asyncio.create_task(made.work()))
@@ -256,7 +256,7 @@ async def test_what_a_person_has_to_decide_does_not_slow_a_job_down(stage: Stage
 
 async def test_refused_credentials_pause_every_job_of_the_login_and_are_told_once(stage: Stage) -> None:
     refusal = AuthError("telecmi.main", "/v2/user/login", "the login was refused")
-    shared = Credentials("telecmi.main login")
+    shared = SharedLogin("telecmi.main login")
     pull, push = Script(run_of(refusal, "failed")), Script(run_of())
     puller = stage.worker(pull, job="telecmi-contacts", credentials=shared, push=False)
     pusher = stage.worker(push, credentials=shared)
@@ -285,7 +285,7 @@ async def test_refused_credentials_pause_every_job_of_the_login_and_are_told_onc
 
 async def test_a_call_that_is_not_permitted_pauses_no_other_job(stage: Stage) -> None:
     denied = PermissionDeniedError("telecmi.main", "/v2/user/contact/get", "the token lacks the permission")
-    shared = Credentials("telecmi.main login")
+    shared = SharedLogin("telecmi.main login")
     puller = stage.worker(
         Script(run_of(denied, "failed")), job="telecmi-user-contacts", credentials=shared, push=False
     )
@@ -300,7 +300,7 @@ async def test_a_call_that_is_not_permitted_pauses_no_other_job(stage: Stage) ->
 
 async def test_jobs_refused_at_the_same_time_are_one_refusal(stage: Stage) -> None:
     refusal = AuthError("telecmi.main", "/v2/user/login", "the login was refused")
-    shared = Credentials("telecmi.main login")
+    shared = SharedLogin("telecmi.main login")
     scripts = [Script(run_of(refusal, "failed")) for _ in range(3)]
     for script, job in zip(
         scripts, ("telecmi-contacts", "telecmi-user-contacts", "telecmi-push"), strict=True

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from syncer.core.callbacks import Mark, Missed, decide
+from syncer.core.callbacks import CallEvent, Mark, decide
 from syncer.store.read import call_queries
 from syncer.store.write import callbacks
 from tests.store.conftest import Mirror
@@ -70,7 +70,7 @@ EVENTS = st.lists(
 @given(history=EVENTS, late=st.booleans())
 def test_the_view_and_the_decision_agree(mirror: Mirror, history: list[tuple[str, int]], late: bool) -> None:
     phone = f"+91{next(NUMBERS)}"
-    missed, answered, voicemails, marks = list[Missed](), list[Missed](), list[str](), list[Mark]()
+    missed, answered, voicemails, marks = list[CallEvent](), list[CallEvent](), list[str](), list[Mark]()
     for n, (what, second) in enumerate(history):
         call, stamp = f"{phone}-{n}", at(second)
         match what:
@@ -87,9 +87,9 @@ def test_the_view_and_the_decision_agree(mirror: Mirror, history: list[tuple[str
                 direction = "outbound" if "out" in what else " Inbound"
                 smartflo(mirror, direction, "missed" if "missed" in what else "Answered", phone, second, call)
         if what in ("missed", "flo missed", "both"):
-            missed.append(Missed(stamp, call))
+            missed.append(CallEvent(stamp, call))
         if what in ("answered", "out_answered", "flo Answered", "flo out", "both"):
-            answered.append(Missed(stamp, call))
+            answered.append(CallEvent(stamp, call))
         if what == "voicemail":
             voicemails.append(stamp)
         if what in ("mark", "reopen"):
@@ -124,6 +124,18 @@ def test_what_changes_a_row_changes_its_number(mirror: Mirror) -> None:
     mirror.own("DELETE FROM telecmi_voicemails")
     mirror.own("DELETE FROM telecmi_calls")
     assert mirror.sql("SELECT * FROM callback_numbers") == []
+
+
+@pytest.mark.parametrize("other", [None, "+919200000002"])
+def test_one_id_in_two_lists_is_answered_whatever_number_the_other_list_has(
+    mirror: Mirror, other: str | None
+) -> None:
+    telecmi(mirror, "missed", PHONE, 1, "a")
+    assert state(mirror) == [("open", 1, None, None)]
+    telecmi(mirror, "answered", other, 1, "a")
+    assert state(mirror) == []
+    mirror.own("DELETE FROM telecmi_calls WHERE kind = 'answered'")
+    assert state(mirror) == [("open", 1, None, None)]
 
 
 def test_a_caller_without_a_number_is_in_calls_only(mirror: Mirror) -> None:

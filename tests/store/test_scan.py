@@ -7,14 +7,14 @@ import pytest
 from syncer.store.db import migrations, triggers
 from syncer.store.write import scan
 from syncer.store.write.contacts import Policy
-from syncer.store.write.scan import Found
+from syncer.store.write.scan import ScanResult
 from tests.store.conftest import BEFORE, Mirror
 
 POLICY = Policy("main", "IN", "ask")
 NOW = "2026-11-21T12:00:00.000Z"
 
 
-def run(mirror: Mirror, *, only_account: bool = True) -> Found:
+def run(mirror: Mirror, *, only_account: bool = True) -> ScanResult:
     """Heal and scan, as at a start; a second scan must find nothing more."""
     migrations.heal(mirror.db)
     with mirror.db.read() as conn:
@@ -24,7 +24,7 @@ def run(mirror: Mirror, *, only_account: bool = True) -> Found:
     assert needed or not found, "the scan mended what the look before it did not see"
     before = mirror.everything()
     with mirror.db.write() as conn:
-        assert scan.scan(conn, POLICY, NOW, only_account=only_account) == Found()
+        assert scan.scan(conn, POLICY, NOW, only_account=only_account) == ScanResult()
     assert mirror.everything() == before
     return found
 
@@ -45,14 +45,14 @@ def test_a_sound_mirror_is_left_alone(mirror: Mirror) -> None:
     mirror.sql("DELETE FROM telecmi_contacts WHERE id = 1")
     mirror.own("UPDATE telecmi_contacts SET phone_e164 = '+919200000003' WHERE id = 3")
     before = mirror.everything()
-    assert run(mirror) == Found()
+    assert run(mirror) == ScanResult()
     assert mirror.everything() == before
 
 
 def test_an_edit_that_no_trigger_caught(unguarded: Mirror) -> None:
     row_id = unguarded.contact()
     unguarded.sql("UPDATE telecmi_contacts SET company = 'X'")
-    assert run(unguarded) == Found(edits=1)
+    assert run(unguarded) == ScanResult(edits=1)
     assert unguarded.queue() == [(row_id, "update", "queued")]
     assert unguarded.log() == [(row_id, "update", "company", None, "X", "local")]
     assert unguarded.one("SELECT found_by FROM change_queue") == "scan"
@@ -65,14 +65,14 @@ def test_an_edit_that_no_trigger_caught_of_a_field_that_the_log_speaks_of(mirror
     for name in triggers.expected():
         mirror.sql(f"DROP TRIGGER {name}")
     mirror.sql("UPDATE telecmi_contacts SET company = 'Y'")
-    assert run(mirror) == Found(edits=1)
+    assert run(mirror) == ScanResult(edits=1)
     assert mirror.queue() == [(row_id, "update", "queued")]
     assert [entry[3:5] for entry in mirror.log()] == [(None, "X"), (None, "Y")]
 
 
 def test_an_insert_that_no_trigger_caught(unguarded: Mirror) -> None:
     unguarded.sql("INSERT INTO telecmi_contacts (phone_no, last_name) VALUES ('9200000005', 'Rao')")
-    assert run(unguarded) == Found(inserts=1)
+    assert run(unguarded) == ScanResult(inserts=1)
     row = unguarded.row(1)
     assert row["account"] == "main" and row["phone_e164"] == "+919200000005" and row["first_seen_at"] == NOW
     assert unguarded.queue() == [(1, "add", "queued")] and unguarded.log()[0][1] == "insert"
@@ -82,7 +82,7 @@ def test_a_delete_that_no_trigger_caught_is_held_whatever_the_config_says(unguar
     unguarded.accounts(("main", True, True))
     row_id = unguarded.contact(company="X")
     unguarded.sql("DELETE FROM telecmi_contacts")
-    assert run(unguarded) == Found(deletes=1)
+    assert run(unguarded) == ScanResult(deletes=1)
     row = unguarded.row(row_id)
     assert row["deleted_at"] == NOW and row["company"] == "X" and row["contact_id"] == "c-1"
     assert unguarded.queue() == [(row_id, "delete", "held")]
@@ -91,14 +91,14 @@ def test_a_delete_that_no_trigger_caught_is_held_whatever_the_config_says(unguar
 def test_a_tombstone_that_no_trigger_made_is_held(unguarded: Mirror) -> None:
     row_id = unguarded.contact()
     unguarded.sql("UPDATE telecmi_contacts SET deleted_at = 'today'")
-    assert run(unguarded) == Found(deletes=1)
+    assert run(unguarded) == ScanResult(deletes=1)
     assert unguarded.queue() == [(row_id, "delete", "held")]
 
 
 def test_a_number_edited_while_the_triggers_were_gone(unguarded: Mirror) -> None:
     row_id = unguarded.contact()
     unguarded.sql("UPDATE telecmi_contacts SET phone_no = '9200000009'")
-    assert run(unguarded) == Found(edits=1)
+    assert run(unguarded) == ScanResult(edits=1)
     assert unguarded.queue() == [(row_id, "update", "queued")]
     assert unguarded.row(row_id)["phone_e164"] == "+919200000009"
 
@@ -108,7 +108,7 @@ def test_edits_while_the_guard_stood_open(mirror: Mirror) -> None:
     mirror.sql("UPDATE sync_guard SET active = 1")
     mirror.sql("UPDATE telecmi_contacts SET company = 'X'")
     assert mirror.queue() == []
-    assert run(mirror) == Found(edits=1)
+    assert run(mirror) == ScanResult(edits=1)
     assert mirror.queue() == [(row_id, "update", "queued")]
 
 
@@ -117,7 +117,7 @@ def test_what_a_change_already_says_is_not_said_twice(mirror: Mirror, state: str
     row_id = mirror.contact()
     mirror.sql("UPDATE telecmi_contacts SET company = 'X'")
     mirror.own("UPDATE change_queue SET state = ?", state)
-    assert run(mirror) == Found()
+    assert run(mirror) == ScanResult()
     assert mirror.queue() == [(row_id, "update", state)]
 
 
@@ -138,7 +138,7 @@ def test_a_further_edit_that_no_trigger_caught(mirror: Mirror, state: str, then:
     mirror.own("UPDATE change_queue SET state = ?, last_error = 'no'", state)
     mirror.sql("DROP TRIGGER telecmi_contacts_after_update")
     mirror.sql("UPDATE telecmi_contacts SET job_title = 'Chief', phone_no = '9200000009'")
-    assert run(mirror) == Found(edits=1)
+    assert run(mirror) == ScanResult(edits=1)
     assert [change[2] for change in mirror.queue()] == then
     assert (row_id, "update", "job_title", "Buyer", "Chief", "local") in mirror.log()
     assert mirror.row(row_id)["phone_e164"] == "+919200000009"
@@ -152,13 +152,13 @@ def test_a_row_that_was_made_here_is_not_taken_for_edited(mirror: Mirror) -> Non
     mirror.own("INSERT INTO contact_base (row_id, account, source, phone_no, company) "
                "VALUES (1, 'main', 'directory', '919200000005', 'Y')")  # fmt: skip
     mirror.own("UPDATE telecmi_contacts SET phone_e164 = '+919200000005', contact_id = 'c-5'")
-    assert run(mirror) == Found()
+    assert run(mirror) == ScanResult()
 
 
 def test_other_accounts_are_left_alone(mirror: Mirror) -> None:
     row_id = mirror.contact(account="north")
     mirror.own("UPDATE telecmi_contacts SET company = 'X' WHERE id = ?", row_id)
-    assert run(mirror) == Found()
+    assert run(mirror) == ScanResult()
 
 
 def test_a_number_that_cannot_be_read_needs_no_scan_for_ever(mirror: Mirror) -> None:

@@ -125,7 +125,7 @@ def test_an_index_is_put_back(mirror: Mirror, change: Callable[[Mirror], None]) 
     [done] = migrations.heal(mirror.db)
     assert done.startswith("put back: ")
     with mirror.db.read() as conn:
-        assert schema_diff.compare(conn) == schema_diff.Found()
+        assert schema_diff.compare(conn) == schema_diff.SchemaDifferences()
 
 
 OWN = (

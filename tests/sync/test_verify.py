@@ -14,7 +14,7 @@ import pytest
 from syncer.config import settings_from
 from syncer.sandbox import World, running
 from syncer.sync import jobs
-from syncer.sync.verify import Verified, verify
+from syncer.sync.verify import VerifyResult, verify
 from tests.office import LOGIN, unpaced
 
 
@@ -43,7 +43,7 @@ def installed(tmp_path: Path) -> Any:
         chosen = [s for s in jobs.specs(settings) if s.enabled]
         asyncio.run(jobs.sync(settings, chosen))
 
-        def check() -> dict[str, Verified]:
+        def check() -> dict[str, VerifyResult]:
             return {one.job: one for one in asyncio.run(verify(settings, chosen))}
 
         yield settings, world, check

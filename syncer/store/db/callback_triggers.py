@@ -9,10 +9,8 @@ from __future__ import annotations
 from sqlalchemy import Connection
 
 from syncer.store.db.call_sql import ANSWERED_SMARTFLO, ANSWERED_TELECMI, INBOUND_SMARTFLO, MISSED_TELECMI
+from syncer.store.db.guard_sql import ENTER, LEAVE, NOW, PEOPLE
 from syncer.store.db.read_only import raw
-from syncer.store.db.read_only_triggers import PEOPLE
-
-_NOW = "strftime('%Y-%m-%dT%H:%M:%fZ','now')"
 
 #: Rows of the number that wait, or have waited, for a call back.
 _WAITED = f"""SELECT t.started_at AS at, 1 AS missed FROM telecmi_calls t
@@ -80,6 +78,14 @@ def expected() -> dict[str, str]:
             name = f"{table}_callbacks_{verb.split()[0].lower()}"
             body = "\n    ".join(refresh(f"{row}.phone_e164") for row in rows)
             out[name] = f"CREATE TRIGGER {name} AFTER {verb} ON {table}\nBEGIN\n    {body}\nEND"
+    # A missed call that was answered under the same id may bear another number there, or none.
+    for verb, row in (("INSERT", "NEW"), ("DELETE", "OLD")):
+        name = f"telecmi_calls_callbacks_twin_{verb.lower()}"
+        twin = f"account = {row}.account AND kind = 'missed' AND cmiuid = {row}.cmiuid AND phone_e164 IS NOT {row}.phone_e164"
+        out[name] = (
+            f"CREATE TRIGGER {name} AFTER {verb} ON telecmi_calls WHEN {row}.kind = 'answered'\n"
+            f"BEGIN\n    UPDATE telecmi_calls SET phone_e164 = phone_e164 WHERE {twin};\nEND"
+        )
     ours = f"NOT ({PEOPLE})"
     for verb, rows in (("INSERT", ("NEW",)), ("UPDATE", ("OLD", "NEW")), ("DELETE", ("OLD",))):
         name = f"callback_marks_{verb.lower()}"
@@ -98,9 +104,9 @@ END"""
         "callback_marks_typed"
     ] = f"""CREATE TRIGGER callback_marks_typed AFTER INSERT ON callback_marks WHEN {PEOPLE}
 BEGIN
-    UPDATE sync_guard SET active = 1 WHERE id = 1;
-    UPDATE callback_marks SET marked_at = {_NOW}, "by" = COALESCE(NEW."by", 'sql') WHERE id = NEW.id;
-    UPDATE sync_guard SET active = 0 WHERE id = 1;
+    {ENTER}
+    UPDATE callback_marks SET marked_at = {NOW}, "by" = COALESCE(NEW."by", 'sql') WHERE id = NEW.id;
+    {LEAVE}
 END"""
     for verb in ("UPDATE", "DELETE"):
         name = f"callback_marks_kept_{verb.lower()}"

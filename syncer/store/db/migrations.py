@@ -54,7 +54,7 @@ def backup_before_upgrade(db: Database) -> Path | None:
 
 
 def upgrade(db: Database) -> list[str]:
-    """Bring the database to `HEAD`; returns what was mended or done, in words.
+    """Bring the database to `HEAD`; returns what was repaired or done, in words.
 
     Safe when several processes start at once: the version is looked at again inside the write
     transaction, and all of it commits together or not at all.
@@ -83,7 +83,7 @@ def upgrade(db: Database) -> list[str]:
 
 @contextlib.contextmanager
 def _free_to_rebuild(db: Database) -> Iterator[None]:
-    """Where a table is made anew and the old one dropped, the rows that refer to it stay.
+    """Where a table is recreated and the old one dropped, the rows that refer to it stay.
 
     Both switches do nothing inside a transaction. The second keeps a renaming from stumbling over
     views, a person's own among them.
@@ -137,7 +137,7 @@ def _take_away(conn: Connection) -> dict[str, str]:
 
 
 def _put_back(conn: Connection, others: Mapping[str, str]) -> None:
-    """Create those of `others` anew that went with their tables."""
+    """Recreate those of `others` that were dropped with their tables."""
     there = set(conn.exec_driver_sql("SELECT name FROM sqlite_master WHERE type = 'trigger'").scalars())
     for name in others.keys() - there:
         conn.exec_driver_sql(others[name])
@@ -161,7 +161,7 @@ def heal(db: Database) -> list[str]:
             conn.exec_driver_sql(f"DROP INDEX IF EXISTS {name}")
             conn.exec_driver_sql(sql)
         names = [*found.indexes, *views.ensure(conn), *triggers.ensure(conn)]
-        mended = [f"put back: {name}" for name in names]
+        repaired = [f"put back: {name}" for name in names]
         guard = conn.execute(_GUARD).scalar()
         if guard is None:
             # No page that was asked for earlier may be believed about a row that was agreed on since.
@@ -171,11 +171,11 @@ def heal(db: Database) -> list[str]:
                     "SELECT 1, 0, 1 + COALESCE(max(touched), 0) FROM contact_base"
                 )
             )
-            mended.append("put back: the write guard")
+            repaired.append("put back: the write guard")
         elif guard:
             conn.execute(text("UPDATE sync_guard SET active = 0 WHERE id = 1"))
-            mended.append("the write guard was open: closed")
-    return mended
+            repaired.append("the write guard was open: closed")
+    return repaired
 
 
 _GUARD = text("SELECT active FROM sync_guard WHERE id = 1")

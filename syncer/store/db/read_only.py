@@ -140,7 +140,7 @@ def records(conn: Reader, query: str, *values: object) -> list[Record]:
     return [dict(zip(names, row, strict=True)) for row in cursor]
 
 
-class Page(list[Record]):
+class QueryPage(list[Record]):
     """The rows of a listing that were asked for, and how many there are in all."""
 
     total = 0
@@ -148,11 +148,11 @@ class Page(list[Record]):
 
 def page(
     conn: Reader, select: str, rest: str, order: str, values: Iterable[object], limit: int | None
-) -> Page:
+) -> QueryPage:
     """The first `limit` rows of `select rest ORDER BY order`. All of them are counted only where some are left out."""
     given = tuple(values)
     query = f"{select} {rest} ORDER BY {order} LIMIT ?"
-    found = Page(records(conn, query, *given, -1 if limit is None else limit))
+    found = QueryPage(records(conn, query, *given, -1 if limit is None else limit))
     found.total = len(found)
     if limit is not None and len(found) >= limit:
         found.total = int(first(conn, f"SELECT count(*) {rest}", *given))

@@ -5,10 +5,8 @@ What happens to an edit of `telecmi_contacts` is left to `triggers`.
 
 from __future__ import annotations
 
+from syncer.store.db.guard_sql import PEOPLE
 from syncer.store.db.mirrors import MIRRORS, READ_ONLY
-
-#: Holds for everybody's writes but our own.
-PEOPLE = "COALESCE((SELECT active FROM sync_guard WHERE id = 1), 0) = 0"
 
 #: What the refusal of a direct write to each table that is not a mirror says after "NAME is read-only: ".
 _ADVICE = {

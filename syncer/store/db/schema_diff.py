@@ -21,7 +21,7 @@ from syncer.store.db.tables import metadata
 
 
 @dataclass(frozen=True, slots=True)
-class Shape:
+class TableSchema:
     """What one table is made of, each part in words that can be compared."""
 
     columns: Mapping[str, str] = field(default_factory=dict)  #: name -> type, default, and so on
@@ -29,7 +29,7 @@ class Shape:
 
 
 @dataclass(frozen=True, slots=True)
-class Found:
+class SchemaDifferences:
     """How a file differs from what is expected."""
 
     problems: tuple[str, ...] = ()  #: what only a person or a backup can put right
@@ -45,14 +45,14 @@ class Found:
         return [*self.problems, text]
 
 
-def compare(conn: Reader) -> Found:
+def compare(conn: Reader) -> SchemaDifferences:
     """Compare the schema of the file with the expected one. Costs little where it was seen before."""
     query = "SELECT type, name, tbl_name, sql FROM sqlite_master WHERE type IN ('table', 'index') AND sql IS NOT NULL"
     return _compare(tuple(tuples(conn, query)))
 
 
 @cache
-def _expected() -> tuple[dict[str, Shape], dict[str, tuple[str, str]]]:
+def _expected() -> tuple[dict[str, TableSchema], dict[str, tuple[str, str]]]:
     """The tables, and by index its table and SQL."""
     dialect = sqlite.dialect()
     tables = {
@@ -67,7 +67,7 @@ def _expected() -> tuple[dict[str, Shape], dict[str, tuple[str, str]]]:
 
 
 @cache
-def _compare(schema: tuple[tuple[str, str, str, str], ...]) -> Found:
+def _compare(schema: tuple[tuple[str, str, str, str], ...]) -> SchemaDifferences:
     tables, indexes = _expected()
     live = {name: sql for kind, name, _, sql in schema if kind == "table" and name in tables}
     shapes = dict(_shapes(live))
@@ -93,10 +93,10 @@ def _compare(schema: tuple[tuple[str, str, str, str], ...]) -> Found:
         and name not in indexes
         and _plain(sql).startswith("create unique")
     ]
-    return Found(tuple(problems), {} if problems else lost, tuple(own))
+    return SchemaDifferences(tuple(problems), {} if problems else lost, tuple(own))
 
 
-def _differences(found: Shape, wanted: Shape) -> Iterator[str]:
+def _differences(found: TableSchema, wanted: TableSchema) -> Iterator[str]:
     for column, what in wanted.columns.items():
         if column not in found.columns:
             yield f"the column {column} is missing"
@@ -106,7 +106,7 @@ def _differences(found: Shape, wanted: Shape) -> Iterator[str]:
         yield f"without {rule}"
 
 
-def _advice(name: str, found: Shape, wanted: Shape) -> str:
+def _advice(name: str, found: TableSchema, wanted: TableSchema) -> str:
     missing = [column for column in wanted.columns if column not in found.columns]
     own = [column for column in found.columns if column not in wanted.columns]
     if len(missing) == 1 and own and found.rules >= wanted.rules:
@@ -117,16 +117,16 @@ def _advice(name: str, found: Shape, wanted: Shape) -> str:
     return "restore a backup"
 
 
-def _shapes(tables: Mapping[str, str]) -> Iterator[tuple[str, Shape]]:
+def _shapes(tables: Mapping[str, str]) -> Iterator[tuple[str, TableSchema]]:
     """Let SQLite itself read the statements, in a database of their own."""
     with contextlib.closing(sqlite3.connect(":memory:")) as scratch:
         for name, sql in tables.items():
             try:
                 scratch.execute(sql)
             except sqlite3.Error as error:
-                yield name, Shape(rules=frozenset([f"a definition that can be read ({error})"]))
+                yield name, TableSchema(rules=frozenset([f"a definition that can be read ({error})"]))
                 continue
-            yield name, Shape(_columns(scratch, name), frozenset(_rules(scratch, name, sql)))
+            yield name, TableSchema(_columns(scratch, name), frozenset(_rules(scratch, name, sql)))
 
 
 def _columns(scratch: sqlite3.Connection, table: str) -> dict[str, str]:

@@ -16,15 +16,8 @@ from sqlalchemy import Connection
 
 from syncer.core.model import FIELDS
 from syncer.store.db import callback_triggers, read_only_triggers
-from syncer.store.db.read_only_triggers import PEOPLE
+from syncer.store.db.guard_sql import ENTER, LEAVE, NOW, PEOPLE
 from syncer.store.db.tables import metadata, telecmi_contacts
-
-#: The clock of triggers, in the form of every stamp in this database.
-NOW = "strftime('%Y-%m-%dT%H:%M:%fZ','now')"
-
-# Plain UPDATEs: an outer OR REPLACE would turn an upsert in here into REPLACE, and the epoch would be lost.
-_ENTER = "UPDATE sync_guard SET active = 1 WHERE id = 1;"
-_LEAVE = "UPDATE sync_guard SET active = 0 WHERE id = 1;"
 
 _ADVICE = (
     "editable are phone_no, first_name, last_name, email_id, company, job_title, "
@@ -271,14 +264,14 @@ END""",
         "telecmi_contacts_after_insert": f"""
 CREATE TRIGGER telecmi_contacts_after_insert AFTER INSERT ON telecmi_contacts WHEN {PEOPLE}
 BEGIN
-    {_ENTER}
+    {ENTER}
     UPDATE telecmi_contacts SET {_empty_to_null()} WHERE id = NEW.id;
     UPDATE telecmi_contacts SET first_seen_at = {NOW}, last_changed_at = {NOW},
       account = CASE WHEN {_set("NEW.account")} THEN NEW.account ELSE {only_account} END
     WHERE id = NEW.id;
     {_log_row("insert", "NEW")}
     {_enqueue()}
-    {_LEAVE}
+    {LEAVE}
 END""",
         "telecmi_contacts_passed_over": f"""
 CREATE TRIGGER telecmi_contacts_passed_over BEFORE UPDATE ON telecmi_contacts
@@ -296,7 +289,7 @@ END""",
 CREATE TRIGGER telecmi_contacts_after_update AFTER UPDATE ON telecmi_contacts
 WHEN {PEOPLE} AND ({_EDITED} OR {_REVIVED})
 BEGIN
-    {_ENTER}
+    {ENTER}
     {"".join(_log_field(name) for name in FIELDS)}
     INSERT INTO change_log (at, table_name, row_id, kind, field, old, new, origin)
     SELECT {NOW}, 'telecmi_contacts', NEW.id, 'update', 'deleted_at', OLD.deleted_at, NULL, 'local'
@@ -309,14 +302,14 @@ BEGIN
     WHERE {_REVIVED} AND contact_row = NEW.id AND operation = 'delete'
       AND state IN ('queued', 'held', 'rejected', 'conflict');
     {_enqueue(_REVIVED)}
-    {_LEAVE}
+    {LEAVE}
 END""",
         "telecmi_contacts_tidied": f"""
 CREATE TRIGGER telecmi_contacts_tidied AFTER UPDATE ON telecmi_contacts WHEN {PEOPLE} AND {untidy}
 BEGIN
-    {_ENTER}
+    {ENTER}
     UPDATE telecmi_contacts SET {_empty_to_null()} WHERE id = NEW.id;
-    {_LEAVE}
+    {LEAVE}
 END""",
         "telecmi_contacts_before_delete": f"""
 CREATE TRIGGER telecmi_contacts_before_delete BEFORE DELETE ON telecmi_contacts
@@ -336,19 +329,19 @@ CREATE TRIGGER telecmi_contacts_kept_whole BEFORE DELETE ON telecmi_contacts
 WHEN {PEOPLE} AND OLD.deleted_at IS NULL AND {_SIZE} <> {contacts.size}
 BEGIN
     {_STRAY}
-    {_ENTER}
+    {ENTER}
     UPDATE telecmi_contacts SET deleted_at = {NOW}, last_changed_at = {NOW} WHERE id = OLD.id;
     {_DELETED}
-    {_LEAVE}
+    {LEAVE}
     SELECT RAISE(IGNORE);
 END""",
         "telecmi_contacts_after_delete": f"""
 CREATE TRIGGER telecmi_contacts_after_delete AFTER DELETE ON telecmi_contacts WHEN {PEOPLE}
 BEGIN
-    {_ENTER}
+    {ENTER}
     {_tombstone(contacts.own)}
     {_DELETED}
-    {_LEAVE}
+    {LEAVE}
 END""",
     }
 

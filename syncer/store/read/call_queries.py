@@ -6,7 +6,7 @@ import json
 from collections.abc import Sequence
 
 from syncer.store.db.call_views import calls_sql
-from syncer.store.db.read_only import Page, Reader, Record, page, placeholders, records
+from syncer.store.db.read_only import QueryPage, Reader, Record, page, placeholders, records
 from syncer.store.read.searching import searching
 
 #: The columns of the view `calls`, and of `callbacks`.
@@ -29,7 +29,7 @@ def list_calls(
     missed: bool = False,
     search: str | None = None,
     limit: int | None = None,
-) -> Page:
+) -> QueryPage:
     """Calls of these accounts (`telecmi.main`), newest first. `since` is UTC text."""
     values: list[object] = list(labels)
     where = f"provider || '.' || account IN ({placeholders(labels)})"
@@ -56,12 +56,12 @@ def list_calls(
             "AND source_id IN (SELECT value FROM json_each(?))"
         )
         rows |= {(table, row["source_id"]): row for row in records(conn, query, ids)}
-    shown = Page(rows[row["source_table"], row["source_id"]] for row in keys)
+    shown = QueryPage(rows[row["source_table"], row["source_id"]] for row in keys)
     shown.total = keys.total
     return shown
 
 
-def list_callbacks(conn: Reader, *, everything: bool = False, limit: int | None = None) -> Page:
+def list_callbacks(conn: Reader, *, everything: bool = False, limit: int | None = None) -> QueryPage:
     """Who waits for a call back, longest first; `everything`: closed ones after them, newest first."""
     select = f"SELECT {', '.join(CALLBACKS)}"
     if everything:

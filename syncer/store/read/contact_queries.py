@@ -11,7 +11,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from syncer.core.model import FIELDS
 from syncer.core.normalise import to_e164
 from syncer.store.db.columns import columns
-from syncer.store.db.read_only import Page, Reader, Record, first, page, placeholders, records
+from syncer.store.db.read_only import QueryPage, Reader, Record, first, page, placeholders, records
 from syncer.store.read.searching import searching
 
 #: A phone number as the column `phone_e164` has it.
@@ -34,7 +34,7 @@ def list_telecmi(
     search: str | None = None,
     tombstones: bool = False,
     limit: int | None = None,
-) -> Page:
+) -> QueryPage:
     """Rows of `telecmi_contacts` with all columns, by name; the living ones, or tombstones too."""
     with searching(conn, search, (*FIELDS, "phone_e164", "contact_id")) as found:
         rest = f"FROM telecmi_contacts WHERE {_mine(accounts, tombstones)}{found}"
@@ -48,7 +48,7 @@ def list_smartflo(
     search: str | None = None,
     tombstones: bool = False,
     limit: int | None = None,
-) -> Page:
+) -> QueryPage:
     """Rows of `smartflo_contacts` with all columns, by name."""
     searched = ("name", "phone_number", "phone_e164", "email_id", "company_name", "contact_group_name")
     with searching(conn, search, searched) as found:
@@ -64,7 +64,7 @@ def list_any(
     *,
     search: str | None = None,
     limit: int | None = None,
-) -> Page:
+) -> QueryPage:
     """Rows of the view `contacts`: one a contact of any provider, by name."""
     wanted = (
         f"(provider = 'telecmi' AND account IN ({placeholders(telecmi)}) "
@@ -154,7 +154,7 @@ def list_voicemails(
     unknown: bool = False,
     search: str | None = None,
     limit: int | None = None,
-) -> Page:
+) -> QueryPage:
     """Voicemails, newest first: the table's columns, and `caller_name`, `caller_company` beside them.
 
     `since` is UTC text; `unknown` leaves those whose caller no contact names. Undated voicemails come last,

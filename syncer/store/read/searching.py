@@ -27,19 +27,19 @@ def searching(conn: Reader, search: str | None, searched: Sequence[str]) -> Iter
 
 
 def _matcher(search: str) -> Callable[..., bool]:
-    """Whether every word of `search` stands in one of a row's values; a number is found however it is spelled.
+    """Whether every word of `search` is in one of a row's values; a number is found however it is spelled.
 
     In Python, since SQLite's own comparison knows no letters beyond ASCII.
     """
     words = search.casefold().split()
     digits = re.sub(r"\D", "", search) if _PHONE_SIGNS.fullmatch(search) else ""
-    # Of zeros alone nothing is left, which stands in every value.
+    # Of zeros alone nothing is left, which is in every value.
     number = re.compile(r"\D*".join(digits.lstrip("0"))) if len(digits) >= 3 else None
 
     def match(*values: bytes | None) -> bool:
-        told = [value for value in values if value]
+        found = [value for value in values if value]
         # No word has a blank in it: none is found across two values.
-        text = b"\n".join(told).decode("utf-8", "replace").casefold()
+        text = b"\n".join(found).decode("utf-8", "replace").casefold()
         for word in words:
             if word not in text:
                 break
@@ -47,6 +47,6 @@ def _matcher(search: str) -> Callable[..., bool]:
             return True
         if number is None or not number.search(text):
             return False
-        return any(number.search(value.decode("utf-8", "replace")) for value in told)
+        return any(number.search(value.decode("utf-8", "replace")) for value in found)
 
     return match

@@ -13,7 +13,7 @@ from syncer.core.model import State
 from syncer.core.queue import OPEN
 from syncer.store.db.columns import COLUMNS, columns
 from syncer.store.db.mirrors import MIRRORS
-from syncer.store.db.read_only import Page, Reader, Record, first, page, placeholders, records, tuples
+from syncer.store.db.read_only import QueryPage, Reader, Record, first, page, placeholders, records, tuples
 
 # -- jobs --------------------------------------------------------------------------------------------
 
@@ -87,7 +87,7 @@ def list_changes(
     contact: int | None = None,
     settled: bool = False,
     limit: int | None = None,
-) -> Page:
+) -> QueryPage:
     """Changes, oldest first, with the contact's name: the open ones, or settled ones too.
 
     `contact` leaves those of one contact row. With `limit` the newest ones.

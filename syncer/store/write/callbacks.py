@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from syncer.errors import UsageError
@@ -14,18 +14,14 @@ if TYPE_CHECKING:
 _TYPED = "SELECT id, phone_e164 FROM callback_marks WHERE phone_e164 NOT GLOB '+[1-9]*' OR phone_e164 GLOB '+*[^0-9]*'"
 
 
-def unread_marks(conn: Reader, regions: Iterable[str]) -> dict[int, str]:
+def unread_marks(conn: Reader, regions: Sequence[str]) -> dict[int, str]:
     """Marks whose number is not in E.164 and can be read so: by row, the number. What cannot be read marks nobody."""
     if not (typed := records(conn, _TYPED)):
         return {}
-    from syncer.core.normalise import to_e164  # late: seldom needed, and slow to import
+    from syncer.core.normalise import typed_e164  # late: seldom needed, and slow to import
 
-    regions, out = tuple(regions), {}
-    for row in typed:
-        number = next((found for region in regions if (found := to_e164(row["phone_e164"], region))), None)
-        if number is not None:
-            out[row["id"]] = number
-    return out
+    numbers = {row["id"]: typed_e164(row["phone_e164"], regions) for row in typed}
+    return {row_id: number for row_id, number in numbers.items() if number is not None}
 
 
 def read_marks(conn: Connection, numbers: Mapping[int, str]) -> None:
@@ -38,7 +34,7 @@ def _load(conn: Reader, number: str) -> Record:
     found = records(conn, "SELECT state, closed_by, note FROM callbacks WHERE phone_e164 = ?", number)
     if not found:
         raise UsageError(
-            f"{number} has not called in vain: there is no missed call and no voicemail of this number"
+            f"nobody waits at {number}: there is no missed call and no voicemail from this number"
         )
     return found[0]
 

@@ -10,8 +10,8 @@ from sqlalchemy import Connection
 from syncer.core.normalise import canonical_id
 from syncer.core.queue import OPEN
 from syncer.store.db.connection import Database
+from syncer.store.db.guard_sql import NOW
 from syncer.store.db.mirrors import CONTACTS, MIRRORS
-from syncer.store.db.triggers import NOW
 from syncer.store.write import contacts
 from syncer.store.write.mirror import MirrorReconciler
 from syncer.store.write.reconciler import Context

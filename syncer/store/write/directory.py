@@ -31,7 +31,7 @@ from syncer.store.db.read_only import fetch
 from syncer.store.db.tables import telecmi_contacts
 from syncer.store.write import changelog, contacts, holds, queue
 from syncer.store.write.contacts import TABLE, Policy
-from syncer.store.write.reconciler import Context, Deferred, Known, Reconciler
+from syncer.store.write.reconciler import Context, Deferred, Reconciler, StoredMatch
 
 
 def as_contact(row: Row) -> DirectoryContact:
@@ -87,10 +87,10 @@ class DirectoryReconciler(Reconciler):
 
     # -- reading
 
-    def _look_up(self, conn: Connection, rows: Sequence[Row]) -> dict[str, Known]:
+    def _look_up(self, conn: Connection, rows: Sequence[Row]) -> dict[str, StoredMatch]:
         listed = {row.key: row.raw for row in rows}
         return {
-            key: Known(row_id, same=bool(at_rest) and same_raw(raw, listed[key], self.context.ignored))
+            key: StoredMatch(row_id, same=bool(at_rest) and same_raw(raw, listed[key], self.context.ignored))
             for key, row_id, raw, at_rest in fetch(
                 conn, _KNOWN, self.policy.account, json.dumps(list(listed))
             )

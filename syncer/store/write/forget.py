@@ -128,7 +128,7 @@ Rows: TypeAlias = dict[str, list[int]]
 
 
 @dataclass(frozen=True, slots=True)
-class Found:
+class ForgetPreview:
     """Who bears a number, and what else is known of the same contacts."""
 
     rows: Rows  #: rows that bear the number, and contacts that bore it for a while
@@ -180,7 +180,7 @@ def _compact(db: Database) -> bool:
     return not busy
 
 
-def find(conn: Connection, e164: str, regions: Sequence[str]) -> Found:
+def find(conn: Connection, e164: str, regions: Sequence[str]) -> ForgetPreview:
     """Who would go with this number, and under which other numbers the same contacts are known."""
     rows = _bearers(conn, e164, regions)
     # A read-only contact with another number now may be somebody else: it is named, not removed.
@@ -194,7 +194,7 @@ def find(conn: Connection, e164: str, regions: Sequence[str]) -> Found:
         under = _bearers(conn, number, regions)
         kept = {table: [one for one in ids if one not in rows.get(table, ())] for table, ids in under.items()}
         other_numbers[number] = {table: ids for table, ids in kept.items() if ids}
-    return Found(rows, other_numbers)
+    return ForgetPreview(rows, other_numbers)
 
 
 def _bearers(conn: Connection, e164: str, regions: Sequence[str]) -> Rows:

@@ -30,7 +30,7 @@ from syncer.store.db.read_only import fetch
 from syncer.store.db.tables import metadata, telecmi_notes
 from syncer.store.write import changelog
 from syncer.store.write.queue import chunks
-from syncer.store.write.reconciler import Context, Deferred, Known, Reconciler
+from syncer.store.write.reconciler import Context, Deferred, Reconciler, StoredMatch
 
 
 def _number(value: Any) -> int | None:
@@ -102,7 +102,7 @@ class MirrorReconciler(Reconciler):
                 out[key] = Stored(row_id, content, raw, deleted_at)
         return out
 
-    def _look_up(self, conn: Connection, rows: Sequence[Row]) -> dict[str, Known]:
+    def _look_up(self, conn: Connection, rows: Sequence[Row]) -> dict[str, StoredMatch]:
         mirror = self.mirror
         query = (
             f"SELECT {mirror.key}, id, raw FROM {mirror.name} WHERE deleted_at IS NULL "
@@ -110,12 +110,12 @@ class MirrorReconciler(Reconciler):
         )
         listed = {row.key: row for row in rows}
         known = {
-            key: Known(row_id, same=True)
+            key: StoredMatch(row_id, same=True)
             for key, row_id, raw in fetch(conn, query, json.dumps(list(listed)), *self._bound)
             if raw == listed[key].raw and listed[key].deleted_at is None
         }  # most of a quiet listing; only what is left needs all columns
         for key, there in self._load(conn, listed.keys() - known.keys()).items():
-            known[key] = Known(there.id, isinstance(self._decide(there, listed[key]), RowUnchanged))
+            known[key] = StoredMatch(there.id, isinstance(self._decide(there, listed[key]), RowUnchanged))
         return known
 
     def _stored_rows(self, conn: Connection, keys: Iterable[str]) -> dict[str, Row]:

@@ -25,7 +25,7 @@ FOREVER = 2**62
 
 
 @dataclass(slots=True)
-class Known:
+class ClockState:
     """What is known of one account's clocks."""
 
     evidence: Evidence = UNKNOWN
@@ -39,15 +39,15 @@ def clocks(conn: Reader) -> dict[str, str]:
     return dict(tuples(conn, "SELECT account, clock FROM voicemail_clocks"))
 
 
-def load(conn: Reader, account: str) -> Known:
+def load(conn: Reader, account: str) -> ClockState:
     """What is known; nothing, before the first pull."""
     query = "SELECT clock, contrary, verified_ms, newest_row, follows FROM voicemail_clocks WHERE account = ?"
     for clock, contrary, verified_ms, newest_row, follows in tuples(conn, query, account):
-        return Known(Evidence(StampSource(clock), contrary), verified_ms, newest_row, bool(follows))
-    return Known()
+        return ClockState(Evidence(StampSource(clock), contrary), verified_ms, newest_row, bool(follows))
+    return ClockState()
 
 
-def save(conn: Reader, account: str, known: Known) -> None:
+def save(conn: Reader, account: str, known: ClockState) -> None:
     """Write down what is known."""
     columns = "clock, contrary, verified_ms, newest_row, follows"
     statement = (

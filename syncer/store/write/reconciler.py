@@ -36,7 +36,7 @@ class Context:
     forgotten: Callable[[str | None], bool] = field(default=lambda _: False)  #: numbers to keep out
 
 
-class Known(NamedTuple):
+class StoredMatch(NamedTuple):
     """How a listed row is stored here."""
 
     id: int
@@ -87,7 +87,7 @@ class Reconciler(ABC):
     # -- what a list knows of its own rows
 
     @abstractmethod
-    def _look_up(self, conn: Connection, rows: Sequence[Row]) -> Mapping[str, Known]:
+    def _look_up(self, conn: Connection, rows: Sequence[Row]) -> Mapping[str, StoredMatch]:
         """How the rows are stored, by identity."""
 
     @abstractmethod
@@ -143,7 +143,7 @@ class Reconciler(ABC):
                 if there is not None:
                     self.seen.add(there.id)
 
-    def _add_copy(self, row: Row, there: Known | None) -> None:
+    def _add_copy(self, row: Row, there: StoredMatch | None) -> None:
         """A row of an identity that is listed more than once: written at the end, together with the others."""
         copies = self.copies.setdefault(row.key, [])
         if any(same_raw(row.raw, one.raw) for one in copies):
@@ -154,7 +154,7 @@ class Reconciler(ABC):
         if there is not None:
             self.seen.add(there.id)
 
-    def _take_again(self, conn: Connection, row: Row, there: Known | None) -> None:
+    def _take_again(self, conn: Connection, row: Row, there: StoredMatch | None) -> None:
         """An identity that came before in this listing, so far only once."""
         before = self.pending.get(row.key)
         if before is None and row.key in self.deferred:

@@ -26,7 +26,7 @@ _C, _B, _Q, _L = telecmi_contacts.c, contact_base.c, change_queue.c, change_log.
 
 
 @dataclass(frozen=True, slots=True)
-class Found:
+class ScanResult:
     """What the scan mended."""
 
     edits: int = 0
@@ -37,7 +37,7 @@ class Found:
         return bool(self.edits or self.inserts or self.deletes)
 
 
-def scan(conn: Connection, policy: Policy, at: str, *, only_account: bool) -> Found:
+def scan(conn: Connection, policy: Policy, at: str, *, only_account: bool) -> ScanResult:
     """Bring the queue in line with the rows of one account.
 
     `only_account` says that rows without an account belong to this one.
@@ -49,7 +49,7 @@ def scan(conn: Connection, policy: Policy, at: str, *, only_account: bool) -> Fo
     contacts.fill_phones(conn, policy.account, policy.region)
     deletes = _vanished(conn, policy, at) + _tombstones(conn, policy, at) + _orphans(conn, policy, at)
     edits = _edits(conn, policy, at) + _unnoticed_edits(conn, policy, at)
-    return Found(edits, _inserts(conn, policy, at), deletes)
+    return ScanResult(edits, _inserts(conn, policy, at), deletes)
 
 
 def needed(conn: Connection, policy: Policy, *, only_account: bool) -> bool:
