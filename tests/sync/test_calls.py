@@ -155,7 +155,11 @@ def test_a_failing_list_keeps_no_other_out_and_its_end_is_named(office: Office) 
     "bad", ["html200", "junk", "half_json", "list", "null", "code_only", "zero_rows", "drop"]
 )
 @pytest.mark.parametrize("path", ["/v2/missed", "/v2/answered", "/v1/call/records"])
-def test_a_bad_answer_closes_nothing_and_is_not_believed(office: Office, path: str, bad: str) -> None:
+def test_a_bad_answer_closes_nothing_and_is_not_believed(
+    make_office: MakeOffice, path: str, bad: str
+) -> None:
+    calls, off = {"calls": {"enabled": True, "since": "6h"}}, {"voicemails": {"enabled": False}}
+    office = make_office(telecmi=calls | off, smartflo={"token": "sandbox-token", **calls}, only=JOBS)
     office.world.call_insert("missed", PHONE)
     office.world.call_insert("answered", "+919200000778")
     office.world.smartflo_call_insert("+919200000779")

@@ -53,6 +53,7 @@ class Site:
         self.config = folder / "syncer.toml"
         self.config.write_text(
             f'[database]\nurl = "sqlite:///mirror.db"\n[acme.shop]\nbase_url = "{url}"\napi_key = "an-invented-key"\n'
+            "requests_per_second = 500.0\n"
         )
         self.config.chmod(0o600)
 
