@@ -18,14 +18,14 @@ from syncer.sync.verify import VerifyResult, verify
 from tests.office import LOGIN, unpaced
 
 
-def settings_for(url: str, folder: Path) -> Any:
+def settings_for(url: str, folder: Path, **account: Any) -> Any:
     raw = {
         "database": {"url": "sqlite:///mirror.db"},
         "telecmi": {
             "main": {
                 "base_url": url,
-                "calls": {"enabled": True, "since": "3d"},
                 **LOGIN,
+                **account,
             }
         },
     }
@@ -37,7 +37,6 @@ def installed(tmp_path: Path) -> Any:
     """A mirror of a small world over real HTTP: (settings, world, verify)."""
     world = World()
     world.seed(contacts=30, voicemails=12, smartflo=0, user_contacts=9, seed=3)
-    world.calls_seed(telecmi=20, days=2)
     with running(world) as url:
         settings = settings_for(url, tmp_path)
         chosen = [s for s in jobs.specs(settings) if s.enabled]
@@ -122,12 +121,20 @@ def test_dry_run_changes_neither_side(installed: Any) -> None:
     assert "would update contact row 1" in plans["telecmi-push"].lines[0]
 
 
-def test_calls_that_upstream_lists_no_more_are_kept_and_named(installed: Any) -> None:
-    settings, world, check = installed
-    assert check()["telecmi-calls"].unlisted == []
-    now = int(time.time() * 1000)
+def test_calls_that_upstream_lists_no_more_are_kept_and_named(tmp_path: Path) -> None:
+    world, now = World(), int(time.time() * 1000)
+    world.calls_seed(telecmi=20, days=2)
     call = world.call_insert("missed", "+919200000777", time=now - 60 * 3600_000)
-    asyncio.run(jobs.sync(settings, [s for s in jobs.specs(settings) if s.job == "telecmi-calls"], full=True))
-    world.calls_expire(now - 55 * 3600_000)
-    found = check()["telecmi-calls"]
-    assert (found.same, found.unlisted, found.differences) == (True, [call], [])
+    with running(world) as url:
+        settings = settings_for(url, tmp_path, calls={"enabled": True, "since": "3d"})
+        chosen = [spec for spec in jobs.specs(settings) if spec.job == "telecmi-calls"]
+
+        def check() -> VerifyResult:
+            (found,) = asyncio.run(verify(settings, chosen))
+            return found
+
+        asyncio.run(jobs.sync(settings, chosen))
+        assert (check().same, check().unlisted) == (True, [])
+        world.calls_expire(now - 55 * 3600_000)
+        found = check()
+        assert (found.same, found.unlisted, found.differences) == (True, [call], [])
