@@ -51,6 +51,7 @@ COMMANDS: Final = {
     "queue": ("syncer.cli.queue:queue", "The change queue: what goes upstream, and what waits for you."),
     "held": ("syncer.cli.held:held", "What a safety limit stopped in a pull."),
     "verify": ("syncer.cli.verify:verify", "Compare the mirror with upstream, row by row."),
+    "why": ("syncer.cli.why:why", "Show one person's history, and where the caller's name comes from."),
     "log": ("syncer.cli.log:log", "Show what changed, from either side, in order."),
     "forget": ("syncer.cli.forget:forget", "Remove a person from every table, and keep them out."),
     "db": ("syncer.cli.db:db", "The database: upgrade, check, backup, restore, adopt, rename-account."),

@@ -1,0 +1,181 @@
+"""`syncer why`: one person's story in order of time, and where the caller's name comes from."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import asdict
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from syncer.cli.app import App, pass_app
+from syncer.cli.options import example, json_option, who_argument
+from syncer.cli.output import count, emit_json, local, plain, say, say_folded, show_table, span
+from syncer.core.model import State
+from syncer.errors import UsageError
+
+if TYPE_CHECKING:
+    from syncer.config import Settings
+    from syncer.store.db.read_only import Reader
+    from syncer.store.read.people import Person
+    from syncer.store.read.story import Story
+
+
+@click.command(
+    epilog=example("syncer why +919200000000", 'syncer why "Asha Example"', "syncer why 12 --json")
+)
+@who_argument
+@json_option
+@pass_app
+def why(app: App, who: str, as_json: bool) -> None:
+    """All that is known of one person, in order of time.
+
+    WHO is a phone number, a contact_id, a row id, or a name that only one contact has. First seen and by which
+    listing, each edit and who made it, each request and its outcome, conflicts, calls, voicemails, and where the caller's
+    name comes from.
+    """
+    from syncer.store.read import story
+    from syncer.sync import registry
+
+    settings = app.settings()
+    jobs = {table: resource.job for resource in registry.RESOURCES for table in resource.tables}
+    with app.query(settings) as conn:
+        told = story.tell(conn, _person(conn, who, settings), jobs)
+    if as_json:
+        head = {name: getattr(told, name) for name in ("number", "contact", "name", "name_from")}
+        emit_json(head | {"sources": [asdict(one) for one in told.sources], "events": told.events})
+        return
+    _show_name(told)
+    say()
+    for event in told.events:
+        at = local(event["at"]) if event["at"] else "at an unknown time"
+        place = f"{event['table']} row {event['row']}"
+        say(f"{at}  {_sentence(event)} ({place}{_of(event)})")
+    say()
+    say(f"{count(len(told.events), 'event')}.")
+
+
+def _person(conn: Reader, who: str, settings: Settings) -> Person:
+    """The one person that `who` means; UsageError, after showing who was found, when it is not one."""
+    from syncer.store.read import people
+
+    if not who:
+        raise click.UsageError("WHO is empty; give a phone number, a contact_id, a row id or a name")
+    telecmi = {one.name: one.region for one in settings.telecmi}
+    smartflo = [one.name for one in settings.accounts if one.kind == "smartflo"]
+    found = people.find(conn, who, telecmi, smartflo, settings.regions)
+    if len(found) == 1:
+        return found[0]
+    if not found:
+        raise UsageError(
+            "nothing is known of this number, contact_id, row id or name: `syncer contacts list --provider any` "
+            "shows all contacts"
+        )
+    rows = ((one.table, one.row, one.account, one.name, one.number) for one in found)
+    show_table(("table", "row id", "account", "name", "phone"), rows, err=True)
+    raise UsageError("several people match: name one by its phone number or row id")
+
+
+# -- for people ------------------------------------------------------------------------------------------
+
+
+def _show_name(told: Story) -> None:
+    """Who it is, and why the name is what it is."""
+    number = told.number or "a number that cannot be read"
+    where = f", contact row {told.contact}" if told.contact else ""
+    say(f"{plain(told.name) if told.name else 'No name is known'}: {number}{where}")
+    if not told.sources:
+        say("   No living contact of any provider has this number.")
+        return
+    rule = "the directory of TeleCMI first, then the users' own lists, then Smartflo; the oldest row first"
+    if told.name:
+        say_folded(f"   The name is from {told.name_from}, the first of these sources that has one ({rule}):")
+    else:
+        say_folded(f"   None of these sources has a name ({rule}):")
+    for one in told.sources:
+        company = f", {plain(one.company)}" if one.company else ""
+        say(f"   {one.table} row {one.row} of {one.provider}.{one.account}: {plain(one.name)}{company}")
+
+
+def _of(event: Mapping[str, Any]) -> str:
+    return f", account {event['account']}" if event["account"] else ""
+
+
+def _sentence(event: Mapping[str, Any]) -> str:
+    """One event for people."""
+    kind = event["kind"]
+    number = event.get("change")
+    if number is not None:
+        return _change(event, number)
+    match kind:
+        case "first-seen":
+            run = f", run {event['run']}" if event["run"] else ""
+            return f"first seen, by a listing of {event['job']}{run}"
+        case "added":
+            return "added by a local edit"
+        case "edited":
+            who = "upstream" if event["by"] == "upstream" else f"{event['by']} edit"
+            return f"{event['field']}: {_quoted(event['old'])} -> {_quoted(event['new'])}, {who}"
+        case "removed":
+            return "deleted by a local edit" if event["by"] != "upstream" else "gone from upstream"
+        case "not-listed":
+            return "not shown by a complete listing; a second one may remove it"
+        case "held":
+            what = f"{event['field']} would turn blank" if event["field"] else "its removal"
+            return f"held for a person (hold {event['held']}): {what}: {event['reason']}"
+        case "decided":
+            return f"hold {event['held']} was {event['decision']}"
+        case "call":
+            took = f", {span(event['duration_s'])}" if event["duration_s"] is not None else ""
+            agent = f", agent {event['agent']}" if event["agent"] else ""
+            return f"{event['direction']}coming call, {event['outcome']}{took}{agent}".replace(
+                "outcoming", "outgoing"
+            )
+        case "voicemail":
+            return "voicemail" if event["dated"] else "voicemail, undated: first seen then"
+        case "note":
+            return f"note{_by(event['agent'])}: {event['note']}"
+        case _:
+            done = "the mark was taken back" if kind == "reopened" else "marked as called back"
+            return f"{done}{_by(event['by'])}" + (f": {event['note']}" if event["note"] else "")
+
+
+def _change(event: Mapping[str, Any], number: int) -> str:
+    """What happened to a change of the queue."""
+    kind, what, reason = event["kind"], f"change {number} ({event['operation']})", event.get("reason")
+    because = f": {reason}" if reason else ""
+    if kind == "queued" and "found_by" in event:
+        return f"{what} was queued" + (", found by a scan" if event["found_by"] == "scan" else "")
+    if kind == "sent":
+        answer = f", {event['answer']}" if event["answer"] else ""
+        fields = ", ".join(f"{name} = {_quoted(value)}" for name, value in event["fields"].items())
+        return f"{what} was sent{answer}" + (f": {fields}" if fields else "")
+    match State(kind):
+        case State.DONE:
+            return f"{what} is done: upstream shows it"
+        case State.CONFLICT:
+            sides = event["clashes"] or {}
+            return f"{what} is in conflict{because}" + _sides(sides)
+        case State.UNKNOWN:
+            return f"{what} got no usable answer{because}"
+        case State.QUEUED:
+            return f"{what} waits to be tried again{because}"
+        case state:
+            return f"{what} is {state}{because}"
+
+
+def _sides(sides: Mapping[str, Mapping[str, str]]) -> str:
+    told = [
+        f"{name} was {_quoted(side['base'])}, is {_quoted(side['local'])} locally and {_quoted(side['remote'])} upstream"
+        for name, side in sides.items()
+    ]
+    return f": {'; '.join(told)}" if told else ""
+
+
+def _by(who: str | None) -> str:
+    return f" by {who}" if who else ""
+
+
+def _quoted(value: object) -> str:
+    return json.dumps(value, ensure_ascii=False) if value not in (None, "") else "(empty)"

@@ -1,0 +1,53 @@
+"""Who has a number: every source of a caller's name, in the order in which the views ask them.
+
+The order is that of `call_sql.caller` for rows that belong to no account: TeleCMI's directory, the users' own lists, then
+Smartflo, and within a source the oldest row. A test compares both.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from syncer.store.db.call_sql import FULL_NAME
+from syncer.store.db.read_only import Reader, tuples
+
+_SOURCES = f"""
+SELECT 'telecmi', c.account, {FULL_NAME.format("c")}, c.company, 'telecmi_contacts', c.id, 1
+FROM telecmi_contacts c WHERE c.phone_e164 = :number AND c.deleted_at IS NULL
+UNION ALL
+SELECT 'telecmi', u.account, u.name, NULL, 'telecmi_user_contacts', u.id, 2
+FROM telecmi_user_contacts u WHERE u.phone_e164 = :number AND u.deleted_at IS NULL
+UNION ALL
+SELECT 'smartflo', s.account, s.name, s.company_name, 'smartflo_contacts', s.id, 3
+FROM smartflo_contacts s WHERE s.phone_e164 = :number AND s.deleted_at IS NULL
+ORDER BY 7, 6"""
+
+
+@dataclass(frozen=True, slots=True)
+class Source:
+    """One living row that has the number."""
+
+    provider: str
+    account: str
+    name: str | None
+    company: str | None
+    table: str
+    row: int
+
+
+def sources(conn: Reader, number: str) -> list[Source]:
+    """Who has this number (E.164), the source that counts first at the front."""
+    found = tuples(conn, _SOURCES.replace(":number", "?"), number, number, number)
+    return [Source(provider, account, name or None, company or None, table, row)
+            for provider, account, name, company, table, row, _ in found]  # fmt: skip
+
+
+def named(found: Sequence[Source]) -> Source | None:
+    """The source that the caller's name is from: the first that has one."""
+    return next((one for one in found if one.name), None)
+
+
+def company(found: Sequence[Source]) -> str | None:
+    """The caller's company, which may be from another source than the name."""
+    return next((one.company for one in found if one.company), None)
