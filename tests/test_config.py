@@ -8,6 +8,7 @@ import os
 import pickle
 import re
 import tomllib
+from base64 import b64encode
 from collections.abc import Iterator, Mapping
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -32,6 +33,7 @@ from syncer.config import (
 )
 from syncer.config.keys import Table, keys_of
 from syncer.config.regions import REGIONS
+from syncer.config.targets import TARGETS, NotifyTarget
 from syncer.core.secret import Secret
 from syncer.errors import ConfigError, UsageError
 
@@ -123,9 +125,12 @@ def test_the_example_shows_every_key_with_its_default(tmp_path: Path) -> None:
     assert (shown.backup, shown.retention) == (bare.backup, bare.retention)
 
     text = example_text()
-    uncommented = tomllib.loads(re.sub(r"^# (?=\w+ = )", "", text, flags=re.MULTILINE))
+    uncommented = tomllib.loads(re.sub(r"^# (?=\w+ = |\[)", "", text, flags=re.MULTILINE))
     for kind, model in schema.VENDORS.items():
         assert missing(model, uncommented[kind]["main"]) == []
+    for kind, target in TARGETS.items():
+        written = uncommented[kind].values()
+        assert [key for key in keys_of(target) if not any(key in one for one in written)] == []
     for section, table in schema.SECTIONS.items():
         assert missing(table, uncommented[section]) == []
 
@@ -236,6 +241,64 @@ def test_small_courtesies(tmp_path: Path) -> None:
     (account,) = load(tmp_path, "\ufeff" + text).telecmi
     assert (account.base_url, account.region) == ("http://127.0.0.1:8080", "DE")
     assert (account.max_deletions, account.requests_per_second) == (0.025, 3.0)
+
+
+def test_targets(tmp_path: Path) -> None:
+    text = (
+        TELECMI
+        + f"""
+[notify.desk]
+on = ["conflict", "voicemail"]
+webhook = "https://hooks.example.com/desk?key=1"
+secret = "whsec_{b64encode(b"x" * 32).decode()}"
+max_age = "2h"
+[notify.phone]
+command = ["bin/tell", "desk"]
+private = true
+"""
+    )
+    (tmp_path / "bin").mkdir()
+    (tmp_path / "bin" / "tell").touch(0o755)
+    settings = load(tmp_path, text)
+    desk, phone = settings.of(NotifyTarget)
+    assert (desk.label, desk.way, desk.on) == ("notify.desk", "webhook", ("voicemail", "conflict"))
+    assert (desk.max_age, desk.private) == (timedelta(hours=2), False)
+    assert phone.command == (str(tmp_path / "bin" / "tell"), "desk")
+    assert (phone.way, phone.private, phone.max_age) == ("command", True, timedelta(days=1))
+    assert {"whsec_" + b64encode(b"x" * 32).decode(), "https://hooks.example.com/desk?key=1"} <= {
+        secret.reveal() for secret in settings.secrets()
+    }
+    assert "hooks.example" not in repr(settings)
+
+
+@pytest.mark.parametrize(
+    ("lines", "says"),
+    [
+        ('webhook = "https://h.example"\ncommand = ["/bin/true"]', "notify.desk has webhook and command; keep one"),
+        ("private = true", "notify.desk reaches nobody; write webhook"),
+        ('webhook = "http://hooks.example.com/x"', "notify.desk.webhook is plain http"),
+        ('webhook = "ftp://hooks.example.com"', "notify.desk.webhook is not a web address"),
+        ('webhook = "https://me:pw@hooks.example.com"', "notify.desk.webhook holds a login"),
+        ('webhook = "https://h.example"\nsecret = "whsec_short"', "notify.desk.secret is not a webhook secret"),
+        ('webhook = "https://h.example"\nsecret = "c2VjcmV0"', "notify.desk.secret is not a webhook secret"),
+        ('command = ["/bin/true"]\nsecret = "whsec_x"', "notify.desk.secret signs webhooks, and notify.desk has none"),
+        ('command = ["/no/such/program"]', "notify.desk.command: there is no file /no/such/program"),
+        ('command = ["/etc/passwd"]', "notify.desk.command: /etc/passwd cannot be run by this user"),
+        ('command = "tell me"', "notify.desk.command must be a list of texts"),
+        ('command = ["/bin/true"]\non = ["voicemial"]', "notify.desk.on names an event that does not exist"),
+        ('command = ["/bin/true"]\non = []', "notify.desk.on must be a list of events"),
+    ],
+)  # fmt: skip
+def test_bad_targets(tmp_path: Path, lines: str, says: str) -> None:
+    [problem] = problems(tmp_path, TELECMI + f"[notify.desk]\n{lines}\n")
+    assert problem.startswith(says)
+
+
+@pytest.mark.parametrize("key", ["with/a-slash", "a b c", "x" * 201, "what?"])
+def test_bad_doorbell_keys(tmp_path: Path, key: str) -> None:
+    [problem] = problems(tmp_path, TELECMI + f'doorbell_key = "{key}"\n')
+    assert problem.startswith("telecmi.main.doorbell_key cannot be part of an address")
+    assert key not in problem
 
 
 def test_extra_tables(tmp_path: Path) -> None:

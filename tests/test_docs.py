@@ -22,6 +22,7 @@ from syncer.config import schema as config_schema
 from syncer.config.keys import Table, keys_of
 from syncer.config.load import build_settings
 from syncer.config.secrets import variable
+from syncer.config.targets import TARGETS
 from syncer.store.db import migrations as database_schema
 from syncer.store.db import views
 from syncer.store.db.connection import Database
@@ -160,14 +161,14 @@ def keys(model: type[Table], where: str = "") -> Iterator[str]:
 @cache
 def config_keys() -> dict[str, frozenset[str]]:
     """Heading (`database`, `telecmi`) -> every key below it."""
-    models = {**config_schema.SECTIONS, **config_schema.VENDORS}
+    models = {**config_schema.SECTIONS, **config_schema.VENDORS, **TARGETS}
     return {heading: frozenset(keys(model)) for heading, model in models.items()}
 
 
 def named_keys(config: dict[str, Any]) -> Iterator[tuple[str, str]]:
     """(heading, dotted key) of all that a config says; the name of an account is left out."""
     for heading, table in config.items():
-        tables = table.values() if heading in config_schema.VENDORS else [table]
+        tables = table.values() if heading in {**config_schema.VENDORS, **TARGETS} else [table]
         for one in tables:
             yield from ((heading, key) for key in _dotted(one, ""))
 
@@ -181,7 +182,7 @@ def _dotted(table: dict[str, Any], where: str) -> Iterator[str]:
 
 def test_the_example_shows_every_key() -> None:
     # A key that is off is commented out with "# " at the start of a line.
-    lines = [re.sub(r"^# (?=[a-z_]+ += )", "", line) for line in text(EXAMPLE).splitlines()]
+    lines = [re.sub(r"^# (?=[a-z_]+ += |\[)", "", line) for line in text(EXAMPLE).splitlines()]
     whole = "\n".join(lines)
     shown_keys: set[tuple[str, str]] = set()
     for part in re.split(r"^(?=\[)", whole, flags=re.MULTILINE)[1:]:

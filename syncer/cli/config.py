@@ -14,9 +14,11 @@ import click
 from syncer.cli.app import App, pass_app
 from syncer.cli.options import example, json_option
 from syncer.cli.output import emit_json, say
+from syncer.core.secret import Secret
 
 if TYPE_CHECKING:
     from syncer.config import Http, Settings
+    from syncer.config.schema import Named
 
 
 @click.group()
@@ -55,24 +57,39 @@ def show_settings(app: App, as_json: bool) -> None:
 
 def effective(settings: Settings) -> dict[str, dict[str, Any]]:
     """Every table of the config file with the values in effect. A secret is `{"from": ...}`; None is not set."""
-    from syncer.config.keys import keys_of
-
     monitor = settings.monitor
     tables: dict[str, dict[str, Any]] = {
         "database": {"url": settings.database.url, "group": settings.database.group}
     }
     for account in settings.accounts:
-        table = {key: value for key, value in _written(account).items() if key != "name"}
-        for key in [key for key, known in keys_of(type(account)).items() if known.secret and key in table]:
-            source = settings.sources.get(f"{account.label}.{key}")
-            table[key] = {"from": source.words} if source else None
-        table["max_deletions"] = f"{account.max_deletions * 100:g}%"
-        tables[account.label] = table
+        tables[account.label] = _named(settings, account) | {
+            "max_deletions": f"{account.max_deletions * 100:g}%"
+        }
+    for target in settings.targets:
+        tables[target.label] = _named(settings, target)
     tables["http"] = {"listen": _listen(settings.http)}
     tables["monitor"] = {"ping_url": {"from": "the config"} if monitor.ping_url else None}
     tables["backup"] = _written(settings.backup)
     tables["retention"] = _written(settings.retention)
     return tables
+
+
+def _named(settings: Settings, one: Named) -> dict[str, Any]:
+    """The keys of an account or a target."""
+    from syncer.config.keys import keys_of
+
+    table: dict[str, Any] = {}
+    for key, known in keys_of(type(one)).items():
+        if known.secret and key.endswith("_file"):
+            continue
+        if known.secret:
+            source = settings.sources.get(f"{one.label}.{key}")
+            table[key] = {"from": source.words} if source else None
+        elif isinstance(value := getattr(one, key), Secret):
+            table[key] = {"from": "the config"}
+        else:
+            table[key] = _written(value)
+    return table
 
 
 def _listen(http: Http | None) -> str | None:

@@ -5,6 +5,7 @@ How a table is declared and read is left to `keys` and `schema`, where secrets c
 
 from __future__ import annotations
 
+import os
 import re
 import tomllib
 from collections.abc import Iterable, Mapping
@@ -16,9 +17,10 @@ from typing import Any, Final, TypeVar
 from syncer import files
 from syncer.config import schema
 from syncer.config.keys import Table, keys_of, read_table, unknown
-from syncer.config.schema import Account, placeholders
+from syncer.config.schema import Account, Named, placeholders
 from syncer.config.secrets import Sources, clashes, not_for_root, unreadable, variable, ways
 from syncer.config.settings import Credentials, Settings
+from syncer.config.targets import TARGETS, NotifyTarget
 from syncer.core.secret import Secret
 from syncer.errors import ConfigError
 
@@ -29,6 +31,7 @@ _MOST: Final = 4 * 1024 * 1024
 _AT: Final = re.compile(r"(.*) \(at (?:line (\d+), column (\d+)|end of document)\)", re.DOTALL)
 
 _T = TypeVar("_T", bound=Table)
+N = TypeVar("N", bound=Named)
 
 
 def read_settings(
@@ -55,7 +58,7 @@ def build_settings(
     """Check what a config file holds; relative paths count from `folder`. ConfigError with all problems."""
     problems: list[str] = []
     reader = _Reader(Sources(environ, folder), problems, credentials)
-    known = (*schema.SECTIONS, *schema.VENDORS)
+    known = (*schema.SECTIONS, *schema.VENDORS, *TARGETS)
     problems.extend(unknown("", name, known) for name in raw if name not in known)
 
     sections: dict[str, Any] = {
@@ -64,12 +67,14 @@ def build_settings(
     accounts = [
         account for kind, model in schema.VENDORS.items() for account in reader.accounts(kind, model, raw)
     ]
+    targets = [target for kind, model in TARGETS.items() for target in reader.targets(kind, model, raw)]
     if not any(raw.get(kind) for kind in schema.VENDORS):
         problems.append(
             "No account is configured; add one below a heading such as [telecmi.main] or [smartflo.main] "
             "(`syncer init` writes an example)."
         )
-    settings = reader.with_paths(Settings(path, tuple(accounts), sources=reader.sources.found, **sections))
+    found = reader.sources.found
+    settings = reader.with_paths(Settings(path, tuple(accounts), tuple(targets), sources=found, **sections))
     with suppress(OSError):  # who opens it says so
         if odd := files.oddity_at(settings.database.path):
             problems.append(
@@ -163,39 +168,61 @@ class _Reader:
 
     def accounts(self, kind: str, model: type[Account], raw: Mapping[str, Any]) -> list[Account]:
         """The accounts at one vendor."""
+        found = []
+        for name, table in self._named(kind, model, raw, "account").items():
+            account, bad = self._read(kind, model, name, table)
+            if account.ca_file is not None:
+                account = replace(account, ca_file=self._ca_file(account.label, str(account.ca_file)))
+            self._check_needs(account, bad)
+            found.append(account)
+        return found
+
+    def targets(self, kind: str, model: type[Named], raw: Mapping[str, Any]) -> list[Named]:
+        """The targets of one kind."""
+        found = []
+        for name, table in self._named(kind, model, raw, "target").items():
+            target, _ = self._read(kind, model, name, table)
+            if isinstance(target, NotifyTarget) and target.command:
+                program = self._program(f"{target.label}.command", target.command[0])
+                target = replace(target, command=(program, *target.command[1:]))
+            found.append(target)
+        return found
+
+    def _named(
+        self, kind: str, model: type[Named], raw: Mapping[str, Any], what: str
+    ) -> Mapping[str, object]:
+        """The tables below the headings `[kind.NAME]`, by name."""
         tables = raw.get(kind, {})
         if not isinstance(tables, dict):
-            self._problems.append(f"{kind} must hold accounts; write a heading such as [{kind}.main].")
-            return []
+            self._problems.append(f"{kind} must hold {what}s; write a heading such as [{kind}.main].")
+            return {}
         known = keys_of(model)
         loose = [name for name, table in tables.items() if name in known or not isinstance(table, dict)]
         for name in loose:
             self._problems.append(
-                f"{kind}.{name} is outside any account; write it below a heading with the "
-                f"account's name, such as [{kind}.main]."
+                f"{kind}.{name} is outside any {what}; write it below a heading with the "
+                f"{what}'s name, such as [{kind}.main]."
             )
         named = {name: table for name, table in tables.items() if name not in loose}
         for name in named:
             if not _NAME.fullmatch(name):
                 self._problems.append(
-                    f"{kind}.{name!r} is not a valid account name; use letters, digits, '-', '_' and '.', "
+                    f"{kind}.{name!r} is not a valid {what} name; use letters, digits, '-', '_' and '.', "
                     "a letter or digit first, at most 64."
                 )
         self._problems.extend(clashes(kind, named))
-        return [self._account(kind, model, name, table) for name, table in named.items()]
+        return named
 
-    def _account(self, kind: str, model: type[Account], name: str, raw: object) -> Account:
-        label = f"{kind}.{name}"
-        values, bad = read_table(model, label, raw, self._problems)
+    def _read(self, kind: str, model: type[N], name: str, raw: object) -> tuple[N, frozenset[str]]:
+        """One of them, with its secrets; also the keys that are reported already."""
+        values, bad = read_table(model, f"{kind}.{name}", raw, self._problems)
         for one, known in keys_of(model).items():
             if known.secret and not one.endswith("_file"):
                 given = values.pop(one, None), values.pop(f"{one}_file", None)
                 values[one], bad = self._secret(kind, name, one, *given, bad)
-        account = model(**values, name=name)
-        if account.ca_file is not None:
-            account = replace(account, ca_file=self._ca_file(label, str(account.ca_file)))
-        self._check_needs(account, bad)
-        return account
+        found = model(**values, name=name)
+        self._problems.extend(found.faults(bad))
+        return found, bad
 
     def _secret(
         self, kind: str, name: str, key: str, value: str | None, file: str | None, bad: frozenset[str]
@@ -249,6 +276,18 @@ class _Reader:
             self._problems.append(
                 f"{label}.password is missing; {either}: {ways(kind, name, 'password')}; {off}."
             )
+
+    def _program(self, key: str, text: str) -> str:
+        """The absolute path of a program that this user may run."""
+        path = self.path(key, text)
+        if self._credentials in (Credentials.SENT, Credentials.SHOWN):
+            if not path.is_file():
+                self._problems.append(f"{key}: there is no file {path}; write the path of a program.")
+            elif not os.access(path, os.X_OK):
+                self._problems.append(
+                    f"{key}: {path} cannot be run by this user; make it executable (chmod +x), or name another program."
+                )
+        return str(path)
 
     def _ca_file(self, label: str, value: str) -> Path:
         path = self.path(f"{label}.ca_file", value)

@@ -1,12 +1,13 @@
 """The tables of the config file, with their keys and defaults; read, they are the settings that the program uses.
 
-A vendor is one subclass of `Account` in `VENDORS`, and a job one table in it. How tables are read is left to `keys`
-and `load`.
+A vendor is one subclass of `Account` in `VENDORS`, and a job one table in it. Whom the mirror tells of what happens is
+declared in `targets`. How tables are read is left to `keys` and `load`.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import re
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -198,33 +199,17 @@ class SmartfloContacts(Job):
 
 
 @dataclass(frozen=True)
-class Account(Table):
-    """What the accounts of all vendors have in common."""
+class Named(Table):
+    """A table of which there may be any number, each below a heading with a name: `[telecmi.main]`."""
 
-    kind: ClassVar[str]  #: the vendor: `telecmi`
-    login: ClassVar[str]  #: the key of the user's name in a login
-    may_log_in_again: ClassVar[bool] = False  #: repeated logins do not lock the account out
+    kind: ClassVar[str]  #: the first word of the heading: `telecmi`
 
     name: str = ""
-    base_url: str = key(units.parse_base_url, "")  # without a trailing slash
-    password: Secret | None = secret()
-    token: Secret | None = secret()  # used first; the login when it has expired
-    requests_per_second: float = key(rate, 1.0)
-    concurrency: int = key(count(100), 2)
-    timeout: timedelta = key(units.parse_duration, timedelta(seconds=30))  # of a whole call
-    region: str = key(_region, "IN")  # how phone numbers without a country code are read
-    max_deletions: float = key(units.parse_percent, 0.1)  # a share: 0.1 is 10 %
-    ca_file: Path | None = key(_path, None)  # certificates to trust as well as the usual ones
 
     @property
     def label(self) -> str:
-        """`telecmi.main`: the name that is unique over all vendors."""
+        """`telecmi.main`: the name that is unique over all kinds."""
         return f"{self.kind}.{self.name}"
-
-    @property
-    def has_login(self) -> bool:
-        """Whether a user and a password are set."""
-        return bool(getattr(self, self.login) and self.password)
 
     def secrets(self) -> dict[str, Secret]:
         """Its secrets that are set, by key."""
@@ -235,6 +220,44 @@ class Account(Table):
     def jobs(self) -> dict[str, Job]:
         """Its jobs, by key."""
         return {name: value for name, value in vars(self).items() if isinstance(value, Job)}
+
+    def faults(self, bad: frozenset[str]) -> Iterator[str]:
+        """What is wrong with the table as a whole, a sentence each; the keys in `bad` are reported already."""
+        del bad
+        yield from ()
+
+
+@dataclass(frozen=True)
+class Account(Named):
+    """What the accounts of all vendors have in common."""
+
+    login: ClassVar[str]  #: the key of the user's name in a login
+    may_log_in_again: ClassVar[bool] = False  #: repeated logins do not lock the account out
+
+    base_url: str = key(units.parse_base_url, "")  # without a trailing slash
+    password: Secret | None = secret()
+    token: Secret | None = secret()  # used first; the login when it has expired
+    doorbell_key: Secret | None = secret()  # turns on /doorbell/LABEL/KEY
+    requests_per_second: float = key(rate, 1.0)
+    concurrency: int = key(count(100), 2)
+    timeout: timedelta = key(units.parse_duration, timedelta(seconds=30))  # of a whole call
+    region: str = key(_region, "IN")  # how phone numbers without a country code are read
+    max_deletions: float = key(units.parse_percent, 0.1)  # a share: 0.1 is 10 %
+    ca_file: Path | None = key(_path, None)  # certificates to trust as well as the usual ones
+
+    @property
+    def has_login(self) -> bool:
+        """Whether a user and a password are set."""
+        return bool(getattr(self, self.login) and self.password)
+
+    def faults(self, bad: frozenset[str]) -> Iterator[str]:
+        """A doorbell key that no address can hold."""
+        key = None if "doorbell_key" in bad else self.doorbell_key
+        if key is not None and re.fullmatch(r"[A-Za-z0-9._~-]{1,200}", key.reveal()) is None:
+            yield (
+                f"{self.label}.doorbell_key cannot be part of an address; write up to 200 letters, digits, '-', "
+                "'.', '_' or '~', chosen at random."
+            )
 
 
 @dataclass(frozen=True)

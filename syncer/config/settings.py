@@ -8,11 +8,20 @@ from enum import Enum
 from pathlib import Path
 from typing import TypeVar
 
-from syncer.config.schema import Account, Backup, DatabaseConfig, Http, Monitor, Retention, TelecmiAccount
+from syncer.config.schema import (
+    Account,
+    Backup,
+    DatabaseConfig,
+    Http,
+    Monitor,
+    Named,
+    Retention,
+    TelecmiAccount,
+)
 from syncer.core.secret import Secret
 from syncer.errors import UsageError
 
-A = TypeVar("A", bound=Account)
+N = TypeVar("N", bound=Named)
 
 
 class Credentials(Enum):
@@ -38,6 +47,7 @@ class Settings:
 
     path: Path | None  #: the file, absolute; None when there is none (tests, the demo)
     accounts: tuple[Account, ...]  #: vendor by vendor, in the order of the file
+    targets: tuple[Named, ...] = ()  #: what is no account: `[notify.NAME]`, kind by kind
     database: DatabaseConfig = DatabaseConfig()
     http: Http | None = None  #: None: no page is served
     monitor: Monitor = Monitor()
@@ -55,9 +65,9 @@ class Settings:
         """How numbers are read that belong to no account in particular: the accounts' regions, each once."""
         return tuple(dict.fromkeys(account.region for account in self.accounts))
 
-    def of(self, model: type[A]) -> tuple[A, ...]:
-        """The accounts at one vendor."""
-        return tuple(account for account in self.accounts if isinstance(account, model))
+    def of(self, model: type[N]) -> tuple[N, ...]:
+        """The accounts at one vendor, or the targets of one kind."""
+        return tuple(one for one in (*self.accounts, *self.targets) if isinstance(one, model))
 
     def account(self, label: str) -> Account:
         """The account of that label (`telecmi.main`); UsageError when there is none."""
@@ -77,7 +87,7 @@ class Settings:
 
     def secrets(self) -> Iterator[Secret]:
         """Every secret in use, for whoever has to keep them out of the logs."""
-        for holder in (*self.accounts, self.monitor):
+        for holder in (*self.accounts, *self.targets, self.monitor):
             for one in fields(holder):
                 value = getattr(holder, one.name)
                 if isinstance(value, Secret):

@@ -1,0 +1,141 @@
+"""The tables of the config for what is told or given to others: `[notify.NAME]`. None of them is an account.
+
+What is sent to a target is left to `sync` and `remote`.
+"""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import importlib.util
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from datetime import timedelta
+from typing import ClassVar, Final
+from urllib.parse import urlsplit
+
+from syncer.config import units
+from syncer.config.keys import key, secret, yes_no
+from syncer.config.schema import Job, Named
+from syncer.core.notifications import EVENTS
+from syncer.core.secret import Secret
+
+
+def _events(value: object) -> tuple[str, ...]:
+    known = ", ".join(f'"{event}"' for event in EVENTS)
+    if not isinstance(value, list) or not value:
+        raise ValueError(f"must be a list of events; write some of {known}")
+    for event in value:
+        if event not in EVENTS:
+            raise ValueError(f"names an event that does not exist; the events are {known}")
+    return tuple(event for event in EVENTS if event in value)
+
+
+def _webhook(value: object) -> Secret:
+    how = 'write for example "https://hooks.example.com/desk"'
+    if not isinstance(value, str) or re.search(r"[\s\x00-\x1f\x7f\\]", value):
+        raise ValueError(f"is not a web address; {how}")
+    try:
+        parts = urlsplit(value)
+        usable = parts.scheme in ("http", "https") and bool(parts.hostname) and parts.port != 0
+    except ValueError:
+        usable = False
+    if not usable:
+        raise ValueError(f"is not a web address; {how}")
+    if "@" in parts.netloc:
+        raise ValueError("holds a login; use an address without one, and sign the webhook with `secret`")
+    if parts.fragment:
+        raise ValueError(f"has a fragment; {how}")
+    if parts.scheme == "http" and not units.is_loopback(parts.hostname or ""):
+        raise ValueError(
+            "is plain http, which would show names and numbers to the network; write https:// "
+            "(plain http is allowed for 127.0.0.1, ::1 and localhost only)"
+        )
+    return Secret(value)
+
+
+def _command(value: object) -> tuple[str, ...]:
+    how = 'write a list such as ["/usr/local/bin/tell", "desk"]'
+    if not isinstance(value, list) or not value or not all(isinstance(one, str) for one in value):
+        raise ValueError(f"must be a list of texts, the program first; {how}")
+    if not value[0] or any("\0" in one for one in value):
+        raise ValueError(f"names no program; {how}")
+    return tuple(value)
+
+
+@dataclass(frozen=True)
+class Delivery(Job):
+    """When a target is looked after, apart from the moments at which something is to be sent."""
+
+    needs = ()
+
+    every: timedelta = timedelta(minutes=5)
+
+
+@dataclass(frozen=True)
+class NotifyTarget(Named):
+    """`[notify.NAME]`: who is told of voicemails, missed calls and what waits for a person."""
+
+    kind = "notify"
+    #: The keys of which a target has exactly one.
+    WAYS: ClassVar[tuple[str, ...]] = ("webhook", "command", "apprise")
+
+    on: tuple[str, ...] = key(_events, EVENTS)
+    webhook: Secret | None = key(_webhook, None)  # an address often holds a key
+    command: tuple[str, ...] | None = key(_command, None)  # gets the JSON on its standard input
+    apprise: Secret | None = secret()
+    secret: Secret | None = secret()  # signs the webhook
+    private: bool = key(yes_no, False)  # row ids and counts only
+    max_age: timedelta = key(
+        units.parse_duration, timedelta(days=1)
+    )  # what was older when it came is not told
+    delivery: Delivery = field(default=Delivery())
+
+    @property
+    def way(self) -> str:
+        """How it is reached: "webhook", "command" or "apprise"."""
+        return next(
+            (way for way in self.WAYS if getattr(self, way) is not None), "apprise"
+        )  # a secret, unread
+
+    def faults(self, bad: frozenset[str]) -> Iterator[str]:
+        """What is wrong with the table as a whole; the keys in `bad` are reported already."""
+        given = [way for way in self.WAYS if getattr(self, way) is not None]
+        if len(given) > 1:
+            yield f"{self.label} has {' and '.join(given)}; keep one of them, and give the other a section of its own."
+        elif not given and not bad & {*self.WAYS, *(f"{way}_file" for way in self.WAYS)}:
+            yield (
+                f'{self.label} reaches nobody; write webhook = "https://...", command = ["..."] or apprise = "..." '
+                "below it."
+            )
+        if self.apprise is not None and importlib.util.find_spec("apprise") is None:
+            yield f"{self.label}.apprise needs a package that is not installed: pip install 'syncer[apprise]'."
+        if self.secret is not None:
+            if given and self.webhook is None:
+                yield f"{self.label}.secret signs webhooks, and {self.label} has none; remove the key."
+            elif signing_key(self.secret) is None:
+                yield (
+                    f'{self.label}.secret is not a webhook secret; write "whsec_" and 24 to 64 random bytes in '
+                    "base64, as the receiver shows it."
+                )
+
+
+#: What a signing secret begins with (Standard Webhooks).
+PREFIX: Final = "whsec_"
+
+
+def signing_key(secret: Secret) -> bytes | None:
+    """The key in a `whsec_` secret; None when it is not one of 16 to 64 bytes in base64."""
+    text = secret.reveal()
+    if not text.startswith(PREFIX):
+        return None
+    try:
+        found = base64.b64decode(text.removeprefix(PREFIX), validate=True)
+    except (binascii.Error, ValueError):
+        return None
+    return found if 16 <= len(found) <= 64 else None
+
+
+#: The tables that exist once a target, by the first word of the heading.
+TARGETS: dict[str, type[Named]] = {"notify": NotifyTarget}

@@ -1,0 +1,84 @@
+"""What people are told, when it is tried again, and in which words. Sending is left to `remote`, keeping to `store`."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping
+from datetime import datetime, timedelta
+from typing import Any, Final
+
+#: What a target can be told of.
+EVENTS: Final = ("voicemail", "missed-call", "conflict", "rejected", "held", "stale", "recovered")
+
+#: Waits after the first failed tries, in seconds; then one an hour.
+_FIRST_WAITS: Final = (5.0, 60.0, 600.0)
+_HOURLY: Final = 3600.0
+
+#: So long after its first try a notification is given up.
+GIVE_UP_AFTER: Final = timedelta(days=1)
+
+
+def next_try(attempts: int, first: datetime, now: datetime) -> datetime | None:
+    """When to try again after failed try number `attempts` (from 1); None: give up.
+
+    `first` is the time of the first try, `now` that of the last one.
+    """
+    if now - first >= GIVE_UP_AFTER:
+        return None
+    wait = _FIRST_WAITS[attempts - 1] if attempts <= len(_FIRST_WAITS) else _HOURLY
+    return now + timedelta(seconds=wait)
+
+
+def message_id(target: str, row: int, created_at: str) -> str:
+    """The `webhook-id` of a notification: the same at each try, another one for anything else."""
+    return "msg_" + hashlib.sha256(f"{target}\0{row}\0{created_at}".encode()).hexdigest()[:32]
+
+
+#: What of a row goes to a private target: nothing that a person wrote or is called.
+_PRIVATE: Final = ("table", "id", "rows", "job", "provider", "account")
+
+
+def shown(data: Mapping[str, Any], *, private: bool) -> dict[str, Any]:
+    """What a target is told of a row."""
+    return {key: value for key, value in data.items() if not private or key in _PRIVATE}
+
+
+def words(event: str, data: Mapping[str, Any]) -> tuple[str, str]:
+    """A title and a text for people, from what a target is told."""
+    caller = " ".join(filter(None, [data.get("name"), data.get("phone")])) or None
+    company = f" ({data['company']})" if data.get("company") else ""
+    where = f"{data['table']} row {data['id']}" if data.get("id") else ""
+    account = ".".join(filter(None, [data.get("provider"), data.get("account")]))
+    match event:
+        case "voicemail":
+            title = "Voicemail" + (f" from {caller}{company}" if caller else "")
+            text = _lines(f"Received at {data['at']}" if data.get("at") else "", where)
+        case "missed-call":
+            title = "Missed call" + (f" from {caller}{company}" if caller else "")
+            text = _lines(f"At {data['at']}" if data.get("at") else "", where)
+        case "conflict":
+            title = "Conflict: a contact changed on both sides"
+            text = _lines(caller or "", data.get("reason") or "", f"syncer queue show {data['id']}")
+        case "rejected":
+            title = "A change was rejected"
+            text = _lines(caller or "", data.get("reason") or "", f"syncer queue show {data['id']}")
+        case "held":
+            listing = data.get("table") == "held"
+            title = f"{data['rows']} rows are held" if listing else "A delete is held"
+            command = f"syncer held show {data['id']}" if listing else f"syncer queue show {data['id']}"
+            text = _lines(caller or "", data.get("reason") or "", command)
+        case "stale":
+            title = f"{data.get('job')} of {account} has not succeeded in time"
+            text = _lines(
+                f"Last success: {data['last_ok_at']}" if data.get("last_ok_at") else "", "syncer status"
+            )
+        case "recovered":
+            title = f"{data.get('job')} of {account} works again"
+            text = "syncer status"
+        case _:
+            title, text = "syncer can reach you", "This is a test."
+    return title, text
+
+
+def _lines(*lines: str) -> str:
+    return "\n".join(line for line in lines if line)
