@@ -114,23 +114,24 @@ def is_older(stored: Stored | None, row: Row, newest_by: str | None) -> bool:
     return isinstance(mine, int) and (not isinstance(theirs, int) or theirs < mine)
 
 
-def keep_columns(stored: Stored, row: Row, columns: Sequence[str]) -> Row:
+def keep_columns(stored: Stored, row: Row, columns: Sequence[str], number: str | None) -> Row:
     """A listed row with the stored values of columns that may not turn blank.
 
-    `raw` stays the old one, so that the next listing shows the difference again.
+    `number` is the column from which `phone_e164` is derived. `raw` stays the old one, so that the next listing
+    shows the difference again.
     """
     kept = {name: stored.values.get(name) for name in columns}
-    if PHONE_COLUMNS & kept.keys():
+    if number in kept:
         kept["phone_e164"] = stored.values.get("phone_e164")
     return row._replace(values={**row.values, **kept}, raw=stored.raw or row.raw)
 
 
-def combine(copies: Sequence[Row], newest_by: str | None) -> Row:
+def combine(copies: Sequence[Row], newest_by: str | None, number: str | None) -> Row:
     """One row of several that a listing showed under one identity, whatever order they came in.
 
     A row that the vendor calls deleted counts only if all are. Of the others the newest wins, by the
     column `newest_by` or the vendor's stamp, then by what its JSON says. What is blank in it is taken from the
-    next; notes of all are kept.
+    next. The notes of all are kept. `number` is the column from which `phone_e164` is derived.
     """
     living = [row for row in copies if row.deleted_at is None] or copies
     ranked = sorted(living, key=lambda row: _priority(row, newest_by))
@@ -138,7 +139,7 @@ def combine(copies: Sequence[Row], newest_by: str | None) -> Row:
     document: dict[str, object] = {}
     for row in ranked:
         said = {name: value for name, value in row.values.items() if not is_blank(value)}
-        if said.keys() & PHONE_COLUMNS:  # the derived number goes with the one that it is derived from
+        if number in said:  # the derived number goes with the one that it is derived from
             said["phone_e164"] = row.values.get("phone_e164")
         else:
             said.pop("phone_e164", None)
@@ -152,10 +153,6 @@ def combine(copies: Sequence[Row], newest_by: str | None) -> Row:
     notes = dict.fromkeys(note for row in reversed(ranked) for note in row.notes)
     raw = json.dumps(document, ensure_ascii=False, separators=(",", ":"))
     return best._replace(values=values, raw=raw, notes=tuple(notes))
-
-
-#: The columns from which `phone_e164` is derived.
-PHONE_COLUMNS = frozenset({"phone_no", "mobile", "phone_number", "from_number"})
 
 
 def _priority(row: Row, newest_by: str | None) -> tuple[int, str, str]:

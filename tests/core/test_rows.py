@@ -115,14 +115,16 @@ def copy(
 )  # fmt: skip
 def test_several_rows_of_one_identity_make_one(copies: list[Row], values: Any, document: Any) -> None:
     for order in (copies, copies[::-1]):
-        one = combine(order, "time")
+        one = combine(order, "time", "mobile")
         assert (one.key, one.values, json.loads(one.raw)) == ("7", values, document)
 
 
 def test_a_derived_number_goes_with_the_one_that_it_is_derived_from() -> None:
     older = copy(1, mobile="1", phone_e164="+1")
-    assert combine([older, copy(2, mobile="2", phone_e164=None)], "time").values["phone_e164"] is None
-    assert combine([older, copy(2, mobile="", phone_e164="+2")], "time").values == {
+    assert (
+        combine([older, copy(2, mobile="2", phone_e164=None)], "time", "mobile").values["phone_e164"] is None
+    )
+    assert combine([older, copy(2, mobile="", phone_e164="+2")], "time", "mobile").values == {
         "time": 2,
         "mobile": "1",
         "phone_e164": "+1",
@@ -146,19 +148,21 @@ def test_a_row_that_may_be_the_older_copy_waits(
 
 def test_columns_that_may_not_turn_blank_keep_their_values() -> None:
     there = stored(mobile="1", phone_e164="+1", name="A")
-    kept = keep_columns(there, row(mobile="", phone_e164=None, name=""), ["mobile"])
+    kept = keep_columns(there, row(mobile="", phone_e164=None, name=""), ["mobile"], "mobile")
     assert kept.values == {"mobile": "1", "phone_e164": "+1", "name": ""} and kept.raw == there.raw
-    named = keep_columns(there._replace(raw=None), row(raw="{}", phone_e164="+2", name=""), ["name"])
+    named = keep_columns(
+        there._replace(raw=None), row(raw="{}", phone_e164="+2", name=""), ["name"], "mobile"
+    )
     assert named.values == {"phone_e164": "+2", "name": "A"} and named.raw == "{}"
 
 
 def test_notes_of_all_copies_are_kept() -> None:
-    both = combine([copy(2, notes="ab"), copy(1, notes="bc")], "time")
+    both = combine([copy(2, notes="ab"), copy(1, notes="bc")], "time", "mobile")
     assert [note.msg for note in both.notes] == ["a", "b", "c"]
-    assert combine([copy(1, name="ä"), copy(2, name="ö")], "time").raw == '{"name":"ö"}'
-    assert combine([copy(1, stamp="2"), copy(9, stamp="1")], None).stamp == "2"
+    assert combine([copy(1, name="ä"), copy(2, name="ö")], "time", "mobile").raw == '{"name":"ö"}'
+    assert combine([copy(1, stamp="2"), copy(9, stamp="1")], None, None).stamp == "2"
     only = copy(1, name="")
-    assert combine([only], "time") is only
+    assert combine([only], "time", "mobile") is only
 
 
 @pytest.mark.parametrize("ignored, expected", [(frozenset(), False), (frozenset({"at"}), True)])

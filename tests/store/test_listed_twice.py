@@ -174,8 +174,8 @@ def test_a_living_row_counts_more_than_one_that_the_vendor_calls_deleted(mirror:
     "copies", [list(p) for p in itertools.permutations(CASES["a contact in two groups"][2])]
 )
 def test_combining_does_not_depend_on_the_order(copies: list[Row]) -> None:
-    expected = combine(CASES["a contact in two groups"][2], None)
-    assert combine(copies, None) == expected
+    expected = combine(CASES["a contact in two groups"][2], None, "phone_number")
+    assert combine(copies, None, "phone_number") == expected
     assert json.loads(expected.raw)["email_id"] == "asha@example.com"
 
 
@@ -184,6 +184,9 @@ def test_a_number_is_never_taken_from_another_row_than_its_derived_form() -> Non
         "1", {"phone_number": "+91xxxxx", "phone_e164": None}, '{"phone_number":"+91xxxxx"}', stamp="b"
     )
     clear = Row("1", {"phone_number": "9200000001", "phone_e164": "+919200000001"}, "{}", stamp="a")
-    assert combine([clear, masked], None).values == {"phone_number": "+91xxxxx", "phone_e164": None}
+    assert combine([clear, masked], None, "phone_number").values == {
+        "phone_number": "+91xxxxx",
+        "phone_e164": None,
+    }
     blank = masked._replace(values={"phone_number": "", "phone_e164": None})
-    assert combine([clear, blank], None).values["phone_e164"] == "+919200000001"
+    assert combine([clear, blank], None, "phone_number").values["phone_e164"] == "+919200000001"

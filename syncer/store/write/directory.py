@@ -27,6 +27,7 @@ from syncer.core.normalise import to_e164
 from syncer.core.rows import Bits, differing_fields, same_raw
 from syncer.core.upstream_delete import decide_upstream_delete
 from syncer.store.db import statements
+from syncer.store.db.mirrors import CONTACTS
 from syncer.store.db.read_only import fetch
 from syncer.store.db.tables import telecmi_contacts
 from syncer.store.write import changelog, contacts, holds, queue
@@ -74,7 +75,7 @@ class DirectoryReconciler(Reconciler):
     shows it: only a whole listing tells how many there are.
     """
 
-    table = TABLE
+    table, number = TABLE, CONTACTS.number
 
     def __init__(
         self, policy: Policy, context: Context, *, asked_in: int = 0, defer_blanks: bool = True

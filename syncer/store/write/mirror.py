@@ -59,7 +59,7 @@ class MirrorReconciler(Reconciler):
         self._scope = scope
         self._where = "".join([" AND account = ?", *(f" AND {column} = ?" for column in scope)])
         self._bound = (context.account, *scope.values())
-        self.newest_by = mirror.newest_by
+        self.newest_by, self.number = mirror.newest_by, mirror.number
         self._table = metadata.tables[mirror.name]
         ours = {"id", "account", mirror.key, *scope, "first_seen_at", "last_changed_at", "deleted_at", "raw"}
         content = [column for column in self._table.columns if column.name not in ours]
@@ -221,7 +221,7 @@ class MirrorReconciler(Reconciler):
                 continue
             refused = [name for name in decision.blanks if (there.id, name) not in allowed]
             if refused:
-                row = keep_columns(there, row, refused)
+                row = keep_columns(there, row, refused, self.number)
                 decision = self._decide(there._replace(raw=None), row)
                 if not isinstance(decision, RowUpdate) or not decision.changes:
                     continue

@@ -64,6 +64,8 @@ class Reconciler(ABC):
     table: str
     #: The column that tells which of two rows with one identity is newer, where there is one.
     newest_by: str | None = None
+    #: The column from which `phone_e164` is derived, where there is one.
+    number: str | None = None
 
     @property
     def name(self) -> str:
@@ -183,7 +185,7 @@ class Reconciler(ABC):
         """
         stored = {} if is_full else self._stored_rows(conn, self.copies)
         combined = [
-            combine([*copies, *([stored[key]] if key in stored else [])], self.newest_by)
+            combine([*copies, *([stored[key]] if key in stored else [])], self.newest_by, self.number)
             for key, copies in self.copies.items()
         ]
         known = self._look_up(conn, combined)
