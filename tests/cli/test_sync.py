@@ -11,7 +11,7 @@ import urllib.request
 
 import pytest
 
-from syncer.sync.registry import job_names
+from syncer.sync.registry import RESOURCES
 from tests.cli.conftest import ROOT, Syncer, Upstream
 
 
@@ -21,7 +21,7 @@ def test_sync_prints_one_line_per_job(syncer: Syncer) -> None:
     lines = done.out.splitlines()
     assert [line.split()[0] for line in lines] == [
         "job",
-        *(name for name in job_names() if "calls" not in name),
+        *(one.job for one in RESOURCES if not one.optional),
     ]
     assert lines[0].split()[2:] == ["outcome", "seen", "added", "changed", "removed", "requests", "took"]
     assert [line.split()[4:7] for line in lines[1:]] == [["0", "0", "0"]] * 5

@@ -66,9 +66,8 @@ def newer(tmp_path: Path) -> Path:
         shutil.copytree(ROOT / name, tree / name, ignore=shutil.ignore_patterns("__pycache__"))
     schema = tree / "syncer" / "store" / "db" / "revision.py"
     text = schema.read_text()
-    text, heads = re.subn(r'^HEAD = ".*"$', f'HEAD = "{NEXT}"', text, flags=re.MULTILINE)
     text, lists = re.subn(r"^REVISIONS = .*$", f"REVISIONS = {(*REVISIONS, NEXT)}", text, flags=re.MULTILINE)
-    assert heads == lists == 1
+    assert lists == 1
     schema.write_text(text)
     script = MIGRATION.replace("NEXT", NEXT).replace("HEAD", HEAD)
     (tree / "migrations" / "versions" / f"{NEXT}_tried.py").write_text(script)

@@ -5,56 +5,45 @@ from __future__ import annotations
 import sqlite3
 
 import pytest
+from sqlalchemy import Integer, Table
 
 from syncer.store.db import read_only_triggers, triggers
 from syncer.store.db.tables import metadata
 from tests.store.conftest import BEFORE, Mirror
 
-#: A row of each table that is refused; values for its NOT NULL columns.
-ROWS: dict[str, dict[str, object]] = {
-    "telecmi_user_contacts": {"account": "main", "mobile": "9200000001"},
-    "telecmi_notes": {"account": "main", "contact_row": 1, "msg": "x", "first_seen_at": BEFORE},
-    "telecmi_voicemails": {"account": "main", "voicename": "v"},
-    "smartflo_contacts": {"account": "main", "smartflo_id": "1"},
-    "smartflo_contact_groups": {"account": "main", "group_id": "1"},
-    "change_queue": {
-        "account": "main", "contact_row": 1, "operation": "add", "state": "queued", "created_at": BEFORE,
-    },
-    "change_log": {"at": BEFORE, "table_name": "t", "row_id": 1, "kind": "insert", "origin": "local"},
-    "held": {"job": "j", "account": "main", "reason": "r", "rows": 1, "created_at": BEFORE},
-    "sync_runs": {"job": "j", "account": "main", "started_at": BEFORE},
+#: What the columns of some tables have to hold.
+FITTING: dict[str, dict[str, object]] = {
+    "change_queue": {"operation": "add", "state": "queued"},
+    "change_log": {"kind": "insert", "origin": "local"},
+    "contact_base": {"source": "directory"},
+    "push_intents": {"operation": "add"},
     "sync_guard": {"id": 1},
-    "telecmi_accounts": {"name": "x", "contacts": 1, "deletes": 0},
-    "contact_base": {"row_id": 1, "account": "main", "source": "directory"},
-    "push_intents": {"change_id": 1, "row_id": 1, "operation": "add", "fields": "{}", "sent_at": BEFORE},
-    "sync_jobs": {"job": "j", "account": "main", "provider": "telecmi", "every_s": 60},
-    "telecmi_calls": {"account": "main", "kind": "missed", "cmiuid": "1"},
-    "smartflo_calls": {"account": "main", "smartflo_id": "1"},
-    "callback_numbers": {"phone_e164": "+919200000001", "missed": 1, "voicemails": 0},
-    "windows": {"account": "main", "list": "x", "start_ms": 1, "end_ms": 2, "verified_ms": 3, "rows": 0},
-    "voicemail_clocks": {
-        "account": "main", "clock": "time", "contrary": 0, "newest_row": 0, "follows": 1,
-    },
-    "reported": {"kind": "conflict", "id": 1, "account": "main", "at": BEFORE},
-    "home": {"id": 1, "path": "/srv/mirror.db"},
-    "set_aside": {
-        "job": "j", "account": "main", "digest": "d", "reason": "r", "raw": "{}",
-        "first_seen_at": BEFORE, "last_seen_at": BEFORE,
-    },
-    "absences": {"table_name": "t", "row_id": 1, "noted_at": BEFORE},
-    "forgotten": {"digest": "d", "at": BEFORE},
-    "held_rows": {"held_id": 1, "table_name": "t", "row_id": 1},
-}  # fmt: skip
+    "home": {"id": 1},
+    "reported": {"id": 1},
+    "telecmi_calls": {"kind": "missed"},
+    "voicemail_clocks": {"clock": "time"},
+}
+
+
+def smallest_row(table: Table) -> dict[str, object]:
+    """A row with a value for each column that needs one."""
+    needed = [c for c in table.columns if not c.nullable and c.server_default is None and c.name != "id"]
+    row: dict[str, object] = {c.name: 1 if isinstance(c.type, Integer) else "x" for c in needed}
+    return row | ({"account": "main"} if "account" in row else {}) | FITTING.get(table.name, {})
+
+
+#: A row of each table that is refused.
+ROWS = {
+    name: smallest_row(table)
+    for name, table in metadata.tables.items()
+    if name not in ("telecmi_contacts", "callback_marks")
+}
 
 #: Where an edit of the contact is what a person may have wanted.
 EDITED_THERE = {
     "telecmi_user_contacts", "telecmi_notes", "smartflo_contacts", "change_queue", "change_log", "contact_base",
     "push_intents", "sync_guard",
 }  # fmt: skip
-
-
-def test_every_table_is_looked_at() -> None:
-    assert set(ROWS) == set(metadata.tables) - {"telecmi_contacts", "callback_marks"}
 
 
 @pytest.mark.parametrize("table", ROWS)

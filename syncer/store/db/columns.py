@@ -1,13 +1,15 @@
 """The names of all tables, and the columns of those that people are shown, as plain text.
 
-`tables.py` says all about them; it takes SQLAlchemy, and looking at the mirror begins sooner without.
-A test holds both together.
+`tables.py` defines them with SQLAlchemy, which commands that only read do without: they start faster.
+A test compares the two.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from typing import Final
+
+from syncer.store.db.mirrors import MIRRORS
 
 _MIRRORED: Final = ("first_seen_at", "last_changed_at", "deleted_at", "raw")
 
@@ -40,11 +42,10 @@ COLUMNS: Final[Mapping[str, tuple[str, ...]]] = {
     ),
 }  # fmt: skip
 
-#: Every table of ours.
-TABLES: Final = frozenset(COLUMNS) | {
-    "telecmi_user_contacts", "telecmi_notes", "smartflo_contact_groups", "sync_runs", "sync_guard",
-    "telecmi_accounts", "push_intents", "windows", "telecmi_calls", "smartflo_calls", "callback_marks", "callback_numbers", "set_aside", "absences", "held_rows", "forgotten",
-    "reported", "voicemail_clocks", "home",
+#: Every table of ours: those above, the mirrors, and the rest.
+TABLES: Final = frozenset(COLUMNS) | frozenset(MIRRORS) | {
+    "telecmi_notes", "sync_runs", "sync_guard", "telecmi_accounts", "push_intents", "windows", "callback_marks",
+    "callback_numbers", "set_aside", "absences", "held_rows", "forgotten", "reported", "voicemail_clocks", "home",
 }  # fmt: skip
 
 

@@ -7,11 +7,11 @@ from syncer.store.db import views
 from syncer.store.db.columns import TABLES
 from syncer.store.db.read_only import Readable, Reader, first, tuples
 
-#: The newest revision in `migrations/versions`; a test holds it to them.
-HEAD = "0004"
-
-#: Every revision that this version knows, oldest first.
+#: Every revision in `migrations/versions`, oldest first; a test compares them.
 REVISIONS = ("0001", "0002", "0003", "0004")
+
+#: The newest one.
+HEAD = REVISIONS[-1]
 
 
 def current(conn: Reader) -> str | None:
