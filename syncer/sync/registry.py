@@ -1,9 +1,8 @@
 """Every vendor and every resource, declared once: config, schedules, triggers, `status`, metrics, `verify`, `forget`,
 `doctor` and the tests of the docs all read what is declared here, in the tables of the config, and in `store`'s mirrors.
 
-A resource is a job of an account and the tables that it fills. To add one, write its file in `sync/`, its table in
-`store/db/tables.py` with a migration, its call in `remote/`, its table of the config, and a `Resource` here. This module
-imports nothing that fetches, so that looking at the mirror starts at once.
+A resource is a job of an account and the tables that it fills. CONTRIBUTING.md lists the steps to add one. This module
+imports nothing that fetches, so commands that only read the mirror start fast.
 """
 
 from __future__ import annotations
@@ -42,18 +41,18 @@ class Vendor:
 
 @dataclass(frozen=True, slots=True)
 class Resource:
-    """What one kind of job mirrors or sends."""
+    """A job that an account may have, and what it mirrors or sends."""
 
     job: str  #: `telecmi-contacts`
     vendor: str
     section: str  #: the key of its table in an account of the config: `contacts`
     run: Function  #: async (run, source): one run
     samples: tuple[tuple[str, Function], ...] = ()
-    """What `doctor` asks for, with a name for each: async (source, Sample, now) -> Page."""
+    """What `doctor` asks for, with a name for each: `async (source, Sample, now) -> Page`."""
     tables: tuple[str, ...] = ()  #: the mirrors that it fills
-    optional: bool = False  #: off by default: without a word in the config the job does not exist
+    optional: bool = False  #: off by default: unless the config enables it, the job does not exist
     requires: str | None = None  #: a section without which it does not run
-    lists: tuple[str, ...] = ()  #: those that are read in windows of time; what is read is kept for good
+    lists: tuple[str, ...] = ()  #: the lists that are read in time windows, as `windows` names them
 
 
 #: In the order in which one `sync` runs the jobs of an account.
@@ -124,13 +123,13 @@ _CONNECT: dict[str, Function] = {
 
 
 def add_vendor(vendor: Vendor) -> None:
-    """Let the config have accounts of a further vendor."""
+    """Add a vendor, so that the config may have accounts of it."""
     VENDORS[vendor.name] = vendor.account
     _CONNECT[vendor.name] = vendor.connect
 
 
 def add_resource(resource: Resource) -> None:
-    """Mirror a further list, after those that are there."""
+    """Add a resource. `sync` runs it after the others."""
     RESOURCES.append(resource)
 
 
