@@ -22,7 +22,7 @@ demo: $(VENV)/.ready-run ## the whole program against a sandbox of both vendors
 	@$(BIN)/syncer demo
 
 test: lint ## lint, types, import rules, then the tests
-	$(BIN)/python -m pytest -n 2 -m "not soak"
+	$(BIN)/python -m pytest -n 4 -m "not soak"
 
 lint: $(VENV)/.ready-dev ## lint, types and import rules only
 	$(BIN)/ruff check .

@@ -211,11 +211,11 @@ CASES = [
     Case(an_add, ("done",), 10),
     Case(an_update, ("done",), 10),
     Case(a_delete, ("done",), 10),
-    Case(three_adds, ("done",) * 3, 10),
     Case(a_bisect, ("done", "rejected"), 15),
     Case(an_add, ("done", "done"), 10, another_number),
 ]
 LONG_CASES = [
+    Case(three_adds, ("done",) * 3, 10),
     Case(a_lost_add, ("done",), 10),
     Case(one_of_each, ("done",) * 3, 20),
     Case(an_edit_upstream_deleted, ("done",), 15),

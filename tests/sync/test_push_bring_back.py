@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import itertools
 from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
@@ -10,6 +9,7 @@ from typing import Any
 
 import pytest
 
+from tests.grid import sample
 from tests.sync.push_bench import DELETE, READ, Bench, person
 
 
@@ -77,9 +77,7 @@ def is_on_both_sides(bench: Bench, **fields: Any) -> None:
 LOSSES = ("lost", "killed", "accepted, not read back", "never arrived")
 
 
-@pytest.mark.parametrize("edited", [False, True])
-@pytest.mark.parametrize(("before", "after"), list(itertools.product((0, 1, 2), (0, 1, 2, 3))))
-@pytest.mark.parametrize("loss", LOSSES)
+@pytest.mark.parametrize("loss, before, after, edited", sample(5, LOSSES, range(3), range(4), [False, True]))
 def test_brought_back_while_its_delete_is_in_flight(
     make_bench: Any, loss: str, before: int, after: int, edited: bool
 ) -> None:
@@ -188,9 +186,7 @@ def test_an_upstream_delete_long_after_a_lost_one_is_upstreams_own(make_bench: A
     bench.quiet()
 
 
-@pytest.mark.parametrize("again", [0, 1, 2])
-@pytest.mark.parametrize("pulls", [0, 1, 2])
-@pytest.mark.parametrize("loss", LOSSES)
+@pytest.mark.parametrize("loss, pulls, again", sample(3, LOSSES, range(3), range(3)))
 def test_deleted_again_after_it_was_brought_back(make_bench: Any, loss: str, pulls: int, again: int) -> None:
     bench = make_bench()
     send_delete(bench, loss)

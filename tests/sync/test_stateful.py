@@ -29,7 +29,7 @@ from tests.office import MEMORY
 from tests.sync.ledger import FIELDS, SETTLED, Ledger
 from tests.sync.push_bench import Bench, person
 
-EXAMPLES = int(os.environ.get("SYNCER_EXAMPLES", "200"))
+EXAMPLES = int(os.environ.get("SYNCER_EXAMPLES", "100"))
 STEPS = int(os.environ.get("SYNCER_STEPS", "6"))
 
 #: Shrinking a sequence takes minutes: `SYNCER_SHRINK=1` asks for it.
