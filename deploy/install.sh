@@ -133,6 +133,7 @@ if [ ! -e "$CONFIG/config.toml" ]; then
         umask 077
         sed -e 's|^url = "sqlite:///syncer\.db"|url = "sqlite:////var/lib/syncer/syncer.db"|' \
             -e 's|^path = "backups"|path = "/var/lib/syncer/backups"|' \
+            -e 's|^path = "audio"|path = "/var/lib/syncer/audio"|' \
             "$SOURCE/config.example.toml" >"$CONFIG/config.toml.new"
         mv "$CONFIG/config.toml.new" "$CONFIG/config.toml"
     )

@@ -70,6 +70,7 @@ def effective(settings: Settings) -> dict[str, dict[str, Any]]:
     tables["http"] = {"listen": _listen(settings.http)}
     tables["monitor"] = {"ping_url": {"from": "the config"} if monitor.ping_url else None}
     tables["backup"] = _written(settings.backup)
+    tables["audio"] = _written(settings.audio)
     tables["retention"] = _written(settings.retention)
     return tables
 
@@ -101,12 +102,14 @@ def _listen(http: Http | None) -> str | None:
 
 def _written(value: Any) -> Any:
     """A setting as the config writes it."""
-    from syncer.config.units import format_duration
+    from syncer.config.units import Size, format_duration, format_size
 
     if is_dataclass(value):
         return {one.name: _written(getattr(value, one.name)) for one in fields(value)}
     if isinstance(value, timedelta):
         return format_duration(value)
+    if isinstance(value, Size):
+        return format_size(value)
     if isinstance(value, datetime):
         return value.date().isoformat()
     return str(value) if isinstance(value, Path) else value

@@ -14,6 +14,7 @@ from syncer import files
 from syncer.config.schema import (
     VENDORS,
     Account,
+    Audio,
     Backup,
     DatabaseConfig,
     Http,
@@ -101,6 +102,7 @@ __all__ = [
     "SYSTEM_CONFIG",
     "VENDORS",
     "Account",
+    "Audio",
     "Backup",
     "Credentials",
     "DatabaseConfig",

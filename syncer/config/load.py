@@ -163,6 +163,7 @@ class _Reader:
             settings,
             database=replace(settings.database, url=f"sqlite:///{database}"),
             backup=replace(settings.backup, path=self.path("backup.path", str(settings.backup.path))),
+            audio=replace(settings.audio, path=self.path("audio.path", str(settings.audio.path))),
             http=settings.http if settings.http and settings.http.listen else None,
         )
 

@@ -116,6 +116,13 @@ class Backup(Table):
 
 
 @dataclass(frozen=True)
+class AudioFolder(Table):
+    """`[audio]`: where recordings of voicemails are kept."""
+
+    path: Path = key(_path, Path("audio"))  # absolute once loaded
+
+
+@dataclass(frozen=True)
 class Retention(Table):
     """`[retention]`: how long the program's own records are kept. The mirror is kept for good."""
 
@@ -175,6 +182,18 @@ class SmartfloCalls(Windowed):
     enabled: bool = key(yes_no, False)
     every: timedelta = key(units.parse_duration, timedelta(minutes=10))
     overlap: timedelta = key(units.parse_duration, timedelta(hours=24))
+
+
+@dataclass(frozen=True)
+class Audio(Job):
+    """`audio = {...}` of a TeleCMI account: recordings of its voicemails."""
+
+    needs = ("app_id", "secret")
+
+    enabled: bool = key(yes_no, False)
+    every: timedelta = key(units.parse_duration, timedelta(minutes=2))
+    keep: timedelta = key(units.parse_duration, timedelta(days=365))  # counted from when the voicemail came in
+    max_size: int = key(units.parse_size, units.Size(5 * 10**9))  # bytes of all recordings of the account
 
 
 @dataclass(frozen=True)
@@ -278,6 +297,7 @@ class TelecmiAccount(Account):
     concurrency: int = key(count(100), 4)
     voicemails: Voicemails = table(Voicemails())
     calls: TelecmiCalls = table(TelecmiCalls())
+    audio: Audio = table(Audio())
     contacts: Job = table(Job())
     user_contacts: Job = table(Job(every=timedelta(hours=1)))
     push: PushConfig = table(PushConfig())
@@ -315,6 +335,7 @@ SECTIONS: Final[Mapping[str, type[Table]]] = {
     "http": Http,
     "monitor": Monitor,
     "backup": Backup,
+    "audio": AudioFolder,
     "retention": Retention,
 }
 

@@ -10,6 +10,7 @@ from typing import TypeVar
 
 from syncer.config.schema import (
     Account,
+    AudioFolder,
     Backup,
     DatabaseConfig,
     Http,
@@ -52,6 +53,7 @@ class Settings:
     http: Http | None = None  #: None: no page is served
     monitor: Monitor = Monitor()
     backup: Backup = Backup()
+    audio: AudioFolder = AudioFolder()
     retention: Retention = Retention()
     sources: Mapping[str, SecretSource] = field(default_factory=dict)  #: by key: `telecmi.main.token`, ...
 

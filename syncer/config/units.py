@@ -16,6 +16,8 @@ from urllib.parse import urlsplit
 _DURATION: Final = re.compile(r"([0-9]{1,12})([smhd])")
 _PERCENT: Final = re.compile(r"([0-9]{1,3}(?:\.[0-9]{1,6})?) ?%")
 _SECONDS: Final = {"s": 1, "m": 60, "h": 3600, "d": 86400}
+_SIZE: Final = re.compile(r"([0-9]{1,12}) ?(KB|MB|GB|TB)")
+_BYTES: Final = {"KB": 10**3, "MB": 10**6, "GB": 10**9, "TB": 10**12}
 _LONGEST: Final = timedelta(days=36500)
 
 _HOW_DURATION: Final = 'write a number and a unit, such as "90s", "5m", "24h" or "7d"'
@@ -66,6 +68,29 @@ def parse_percent(text: object) -> float:
             'is not a percentage; write a number from 0 to 100 and a %-sign in quotes, such as "10%"'
         )
     return float(match[1]) / 100
+
+
+class Size(int):
+    """A number of bytes that the config writes with a unit."""
+
+
+def parse_size(text: object) -> Size:
+    """Read `"500MB"` or `"5GB"`, in powers of ten, as bytes: whole, positive, at most 1000 TB."""
+    match = _SIZE.fullmatch(text) if isinstance(text, str) else None
+    if match is None:
+        raise ValueError('is not a size; write a number and a unit, such as "500MB" or "5GB"')
+    size = int(match[1]) * _BYTES[match[2]]
+    if size == 0:
+        raise ValueError('must be "1KB" or more')
+    if size > 10**15:
+        raise ValueError('is too large; the maximum is "1000TB"')
+    return Size(size)
+
+
+def format_size(size: Size) -> str:
+    """Write a size in the largest unit that fits evenly: the inverse of `parse_size`."""
+    unit = next((unit for unit in reversed(_BYTES) if size % _BYTES[unit] == 0), "KB")
+    return f"{size // _BYTES[unit]}{unit}"
 
 
 def parse_listen(text: object) -> tuple[str, int]:

@@ -63,13 +63,13 @@ def endless(extent: Extent) -> str:
     )
 
 
-def low_disk(free: int, total: int) -> str:
-    """Why nothing more is pulled onto a disk with so many bytes, or ''."""
+def low_disk(free: int, total: int, what: str = "the database") -> str:
+    """Why nothing more is pulled onto a disk with so many bytes, or ''. `what` is on that disk."""
     reserve = int(min(RESERVE, RESERVED_SHARE * total))
     if free >= reserve:
         return ""
     return (
-        f"the disk of the database is nearly full ({_mb(free)} free, {_mb(reserve)} are kept in reserve): free "
+        f"the disk of {what} is nearly full ({_mb(free)} free, {_mb(reserve)} are kept in reserve): free "
         "some space; edits are still sent, and pulls go on when there is room"
     )
 

@@ -26,6 +26,10 @@ COLUMNS: Final[Mapping[str, tuple[str, ...]]] = {
         "id", "account", "smartflo_id", "contact_group_id", "contact_group_name", "phone_number", "phone_e164",
         "name", "email_id", "address", "company_name", "custom_fields", "created_at", "updated_at", *_MIRRORED,
     ),
+    "voicemail_audio": (
+        "voicemail", "state", "path", "bytes", "sha256", "media_type", "fetched_at", "attempts", "first_tried_at",
+        "next_attempt_at", "last_error",
+    ),
     "change_queue": (
         "id", "account", "contact_row", "operation", "state", "fields", "edit_seq", "attempts",
         "next_attempt_at", "last_error", "created_at", "sent_at", "settled_at", "clashes", "approved", "found_by",

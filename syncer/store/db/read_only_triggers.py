@@ -11,6 +11,7 @@ from syncer.store.db.mirrors import MIRRORS, READ_ONLY
 #: What the refusal of a direct write to each table that is not a mirror says after "NAME is read-only: ".
 _ADVICE = {
     "telecmi_notes": f"{READ_ONLY}; edit the contact in telecmi_contacts instead",
+    "voicemail_audio": "it records which recordings are kept as files; `syncer voicemails save` copies one",
     "change_queue": "edit contacts in telecmi_contacts, settle changes with `syncer queue`",
     "change_log": "it records what happened; edit contacts in telecmi_contacts instead",
     "held": "decide with `syncer held approve` or `syncer held reject`",

@@ -1,0 +1,170 @@
+"""Decisions about recordings of voicemails: what a recording is, its file name, when it is tried again, and which go.
+
+Fetching and files are left to `sync`.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from enum import StrEnum
+from typing import Final
+
+from syncer.core.cursor import parse
+from syncer.core.due import lies_ahead
+from syncer.core.normalise import utc_text
+
+
+class AudioState(StrEnum):
+    """What has become of a recording."""
+
+    WAITING = "waiting"  #: to be fetched, perhaps again
+    KEPT = "kept"  #: its file is in the folder
+    GONE = "gone"  #: never published within `GIVE_UP_AFTER`
+    FAILED = "failed"  #: never came as a recording within `GIVE_UP_AFTER`
+    EXPIRED = "expired"  #: removed, or not fetched, because of its age or for lack of room
+
+
+# -- what came ---------------------------------------------------------------------------------------
+
+#: Bytes by which a recording is recognized.
+HEAD: Final = 16
+
+#: Where which bytes are, and what that means. TeleCMI names MP3 and WAV only; others cost nothing.
+_SIGNS: Final = (
+    (0, b"ID3", "audio/mpeg"),
+    (0, b"OggS", "audio/ogg"),
+    (0, b"fLaC", "audio/flac"),
+    (0, b"#!AMR", "audio/amr"),
+    (0, b".snd", "audio/basic"),
+    (4, b"ftyp", "audio/mp4"),
+    (0, b"\x1aE\xdf\xa3", "audio/webm"),
+)
+_EXTENSIONS: Final = {
+    "audio/mpeg": ".mp3",
+    "audio/wav": ".wav",
+    "audio/aac": ".aac",
+    "audio/ogg": ".ogg",
+    "audio/flac": ".flac",
+    "audio/amr": ".amr",
+    "audio/basic": ".au",
+    "audio/mp4": ".m4a",
+    "audio/webm": ".webm",
+}
+
+#: A WAV file that claims to be larger than this was written without knowing its length.
+_UNKNOWN_LENGTH: Final = 2**31 - 2**16
+
+
+def media_type(head: bytes) -> str | None:
+    """The type of a recording by its first bytes; None for what is no recording."""
+    if head[:4] == b"RIFF" and head[8:12] == b"WAVE":
+        return "audio/wav"
+    for at, sign, found in _SIGNS:
+        if head[at : at + len(sign)] == sign:
+            return found
+    if len(head) > 2 and head[0] == 0xFF and head[1] & 0xE0 == 0xE0:  # the sync word of MPEG audio
+        if head[1] & 0xF6 == 0xF0:
+            return "audio/aac"
+        # Layers II and III: the bits of layer I are those of a text in UTF-16, too.
+        unusual = head[1] & 0x18 == 0x08 or head[1] & 0x06 in (0, 6) or head[2] & 0xF0 == 0xF0
+        return None if unusual else "audio/mpeg"
+    return None
+
+
+def is_cut(head: bytes, size: int) -> bool:
+    """Whether a recording of `size` bytes says in its first ones that it is longer: only WAV can say so."""
+    if media_type(head) != "audio/wav":
+        return False
+    claimed = int.from_bytes(head[4:8], "little") + 8
+    return size < claimed <= _UNKNOWN_LENGTH
+
+
+# -- where it is kept --------------------------------------------------------------------------------
+
+_MOST_OF_A_NAME: Final = 80
+_OURS: Final = re.compile(r"[A-Za-z0-9][\w.-]*/(?:\d{4}-\d{2}|undated)/[A-Za-z0-9_-][\w.-]*", re.ASCII)
+
+
+def folder_of(account: str, received_at: str | None) -> str:
+    """The folder of a recording below the audio folder: `main/2026-11`."""
+    month = (received_at or "")[:7]
+    return f"{account}/{month if re.fullmatch(r'[0-9]{4}-[0-9]{2}', month) else 'undated'}"
+
+
+def path_of(folder: str, row_id: int, voicename: str, media: str) -> str:
+    """The path of a recording below the audio folder.
+
+    Only letters, digits, `_`, `-` and `.` of the vendor's name are left, so that it leads nowhere else. The row
+    makes it unique, and its extension is that of what it is, so that no player and no desktop is misled.
+    """
+    stem = re.sub(r"\.[A-Za-z0-9]{1,5}$", "", voicename)
+    safe = re.sub(r"[^A-Za-z0-9_.-]+", "_", stem).lstrip(".")[:_MOST_OF_A_NAME]
+    return f"{folder}/{safe or 'recording'}-{row_id}{_EXTENSIONS[media]}"
+
+
+def is_ours(path: str) -> bool:
+    """Whether a stored path can be one that `path_of` made, and so leads out of no folder."""
+    return _OURS.fullmatch(path) is not None
+
+
+# -- when it is tried again --------------------------------------------------------------------------
+
+#: After the first try, the second, the third; then `EVERY_HOUR`.
+_SOON: Final = (timedelta(seconds=30), timedelta(minutes=1), timedelta(minutes=5))
+EVERY_HOUR: Final = timedelta(hours=1)
+#: Counted from the first try.
+GIVE_UP_AFTER: Final = timedelta(days=3)
+
+
+@dataclass(frozen=True, slots=True)
+class Retry:
+    """What follows from a try that brought no recording."""
+
+    state: AudioState
+    first_tried_at: str
+    next_attempt_at: str | None  #: None: never
+
+
+def after_try(attempts: int, first_tried_at: str | None, now: datetime, *, published: bool) -> Retry:
+    """Decide after try number `attempts` (from 1). `published`: something came, though no recording."""
+    first = now if first_tried_at is None else parse(first_tried_at)
+    if lies_ahead(first, now):
+        first = now  # a clock was wrong then: the days begin now
+    if now - first >= GIVE_UP_AFTER:
+        return Retry(AudioState.FAILED if published else AudioState.GONE, utc_text(first), None)
+    wait = _SOON[attempts - 1] if attempts <= len(_SOON) else EVERY_HOUR
+    return Retry(AudioState.WAITING, utc_text(first), utc_text(now + wait))
+
+
+# -- which go ----------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class Recording:
+    """A recording that is kept, or waits to be fetched."""
+
+    id: int
+    received_at: str  #: when the voicemail came in
+    bytes: int  #: of its file; 0: there is none
+
+
+def expired(newest_first: Iterable[Recording], now: datetime | None, keep: timedelta, most: int) -> list[int]:
+    """Which recordings go: older than `keep` at `now`, or beyond the newest ones that fit into `most` bytes.
+
+    Everything older than the first that does not fit goes as well, so that none is fetched in vain. `now` is None
+    where only the vendor's clock could say whether ours is right, and no answer of it is known: then age removes none.
+    """
+    gone: list[int] = []
+    kept = 0
+    full = False
+    for one in newest_first:
+        full = full or kept >= most or kept + one.bytes > most
+        if full or (now is not None and now - parse(one.received_at) >= keep):
+            gone.append(one.id)
+        else:
+            kept += one.bytes
+    return gone
+
