@@ -192,7 +192,9 @@ class Audio(Job):
 
     enabled: bool = key(yes_no, False)
     every: timedelta = key(units.parse_duration, timedelta(minutes=2))
-    keep: timedelta = key(units.parse_duration, timedelta(days=365))  # counted from when the voicemail came in
+    keep: timedelta = key(
+        units.parse_duration, timedelta(days=365)
+    )  # counted from when the voicemail came in
     max_size: int = key(units.parse_size, units.Size(5 * 10**9))  # bytes of all recordings of the account
 
 

@@ -167,4 +167,3 @@ def expired(newest_first: Iterable[Recording], now: datetime | None, keep: timed
         else:
             kept += one.bytes
     return gone
-

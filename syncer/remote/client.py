@@ -12,7 +12,7 @@ import random
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from contextvars import ContextVar
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from functools import lru_cache
 from pathlib import Path
@@ -23,9 +23,9 @@ import httpx
 from syncer.core.retry import MOST_HALVINGS, backoff, halvings_left, parse_http_date, parse_retry_after
 from syncer.errors import BadAnswerError, RemoteError, TransientError
 from syncer.remote.proxy import proxy_for
+from syncer.remote.receive import receive
 from syncer.remote.response_errors import Judge, broken, judge_status, misshapen
 from syncer.remote.transport import connect
-from syncer.remote.unpack import LARGEST_ANSWER
 from syncer.remote.wire import Answer, Call, NotJson, encode, read_body
 
 #: A read is tried so often at most, and all of its tries end within so many seconds.
@@ -35,6 +35,9 @@ GIVE_UP_AFTER = 40.0
 LONGEST_PAUSE = 20.0
 #: What one try may still take when the run's patience is used up, in seconds.
 LAST_CHANCE = 3.0
+
+#: What goes into a sink may take longer than a try, as long as this many bytes a second come in on average.
+SLOWEST = 16_000
 
 #: Counts the requests of one run, and of the tasks that it starts; jobs of an account share its api.
 counted: ContextVar[list[int] | None] = ContextVar("counted", default=None)
@@ -85,6 +88,7 @@ class _Try:
     close: bool  #: it asked the vendor to close the connection after its answer
     connecting: bool = False  #: nothing of the request has been sent yet
     endless: bool = False  #: the answer has begun, and only the end of the connection can end it
+    received: Callable[[int], None] = field(default=lambda _: None)  #: told how many bytes a sink has
     socket: Any = None  #: httpcore's stream, once the vendor or a proxy has taken the connection
 
     async def trace(self, event: str, info: dict[str, Any]) -> None:
@@ -133,6 +137,7 @@ class ApiClient:
         self.sleep = sleep
         self.now = now
         self.requests = 0  #: requests made so far, repeated ones too
+        self.server_date: datetime | None = None  #: the `Date` of the newest answer that had one
         self.waits = 0.0  #: seconds spent waiting for the budget
         self._rand = rand
         self._on_request = on_request
@@ -297,7 +302,8 @@ class ApiClient:
         began = _clock()
         this = _Try(close=self._close)
         try:
-            async with asyncio.timeout(limit):
+            async with asyncio.timeout(limit) as timer:
+                this.received = _extending(timer, began + limit, end)
                 answer = await self._exchange(call, this)
         except TimeoutError:
             if this.endless:
@@ -317,7 +323,7 @@ class ApiClient:
         listener = heard.get()
         if listener is not None:
             listener(self.source, call.name, answer)
-        if answer.status == 407:
+        if answer.status == 407 and not isinstance(answer.body, dict):
             return self._unsent_or_unsure(call, False, "the proxy refused (407)")
         try:
             judge(call, answer)
@@ -353,15 +359,14 @@ class ApiClient:
         response.request = request
         named = response.headers
         this.endless = not {"content-length", "transfer-encoding"} & named.keys()
-        raw = bytearray()
+        sink = call.sink if response.status_code == 200 else None
         try:
-            async for chunk in response.stream:  # type: ignore[union-attr]  # of an asynchronous transport
-                raw += chunk
-                if len(raw) > LARGEST_ANSWER:
-                    break
+            stream = aiter(response.stream)  # type: ignore[arg-type]  # of an asynchronous transport
+            raw = await receive(stream, named, sink, this.received)
         finally:
             await response.aclose()
         date = parse_http_date(named.get("date"))
+        self.server_date = date or self.server_date
         asked = named.get("retry-after")
         return Answer(
             status=response.status_code,
@@ -414,6 +419,17 @@ def _head_too_large(error: BaseException | None) -> bool:
             return True
         error = error.__cause__ or error.__context__
     return False
+
+
+def _extending(timer: asyncio.Timeout, first: float, last: float | None) -> Callable[[int], None]:
+    """Put `timer` off as bytes come in, from `first`, and never beyond `last`."""
+
+    def received(size: int) -> None:
+        if not timer.expired():
+            when = first + size / SLOWEST
+            timer.reschedule(when if last is None else min(when, last))
+
+    return received
 
 
 def _clock() -> float:

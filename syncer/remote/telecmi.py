@@ -20,8 +20,9 @@ from syncer.remote.error_text import named_field, with_vendor_text
 from syncer.remote.response_errors import broken, judge_status, misshapen, overloaded
 from syncer.remote.rows import UnreadableRowError
 from syncer.remote.session import Session
+from syncer.remote.telecmi_play import PLAY, judge_recording, recording_call
 from syncer.remote.tokens import LONGEST_LIFE, Token, TokenStore
-from syncer.remote.wire import Answer, Call, Json
+from syncer.remote.wire import Answer, Call, Json, Sink
 
 LOGIN = "/v2/user/login"
 DIRECTORY = "/v3/contact/get"
@@ -45,12 +46,13 @@ _AUTH_CODES: Mapping[str, frozenset[int]] = {
     "/v3/contact/delete": frozenset({404}),
     VOICEMAIL: frozenset({401}),
     **dict.fromkeys(CALLS.values(), frozenset({401})),
-    "/v2/play": frozenset({407}),
+    PLAY: frozenset({407}),
 }
 #: Where an answer may say more about what it refused; not documented.
 _DETAILS = ("error", "errors", "details", "field")
 #: Columns of a user's contact that are text.
 _USER_TEXTS = ("agent", "inet_no", "name", "tag", "status", "info", "email")
+_NEEDED = "app_id and secret are needed for this call; set both"
 _AUTH_ANYWHERE = frozenset({401, 403})
 
 _OURS = {
@@ -164,6 +166,13 @@ class Telecmi:
         row = partial(self._call_row, kind.startswith("out_"))
         return read.read_page(rows, row, total=total, server_date=answer.server_date)
 
+    async def fetch_recording(self, voicename: str, sink: Sink) -> None:
+        """Let `sink` take a voicemail's recording; RejectedError with code 502 where it is not published."""
+        if self._app_id is None or not self._secret:
+            raise AuthError(self.source, PLAY, _NEEDED)
+        call = recording_call(self._app_id, self._secret, voicename, sink)
+        await self._api.call(call, judge_recording(self.source, self._judge, sink))
+
     async def _with_secret(
         self,
         name: str,
@@ -173,7 +182,7 @@ class Telecmi:
         more: Mapping[str, object] = MappingProxyType({}),
     ) -> Answer:
         if self._app_id is None or not self._secret:
-            raise AuthError(self.source, name, "app_id and secret are needed for this list; set both")
+            raise AuthError(self.source, name, _NEEDED)
         payload = {
             "appid": self._app_id,
             "secret": self._secret,

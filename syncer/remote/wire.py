@@ -13,7 +13,7 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import TypeAlias
+from typing import Protocol, TypeAlias
 
 import msgspec
 
@@ -29,6 +29,24 @@ MOST_VALUES = 1_000_000
 DEEPEST = 100
 
 
+class Sink(Protocol):
+    """Takes the body of a 200, if that begins like what it is for. What it raises ends the call."""
+
+    @property
+    def head(self) -> int:
+        """By how many bytes it decides."""
+
+    @property
+    def taken(self) -> bool:
+        """Whether it took the body."""
+
+    def takes(self, head: bytes) -> bool:
+        """Whether it takes a body that begins like this."""
+
+    def write(self, piece: bytes) -> None:
+        """The next bytes of the body, from the first."""
+
+
 @dataclass(frozen=True, slots=True)
 class Call:
     """One call of a vendor's API. Only its name may stand in a message: the rest holds secrets."""
@@ -40,6 +58,7 @@ class Call:
     params: Mapping[str, str] | None = field(default=None, repr=False)
     headers: Mapping[str, str] | None = field(default=None, repr=False)
     write: bool = False  #: it changes something upstream, and so is sent once only
+    sink: Sink | None = field(default=None, repr=False)  #: where a body goes that is not JSON
     unsure_once: bool = False  #: a read that is not repeated once it may have arrived (a login)
 
 

@@ -24,6 +24,7 @@ from syncer.errors import (
     TransientError,
 )
 from syncer.remote import client
+from syncer.remote.unpack import LARGEST_ANSWER
 from syncer.remote.wire import Call
 from tests.remote.fakes import BASE, Clock, Vendor, answer, api, listening, page_of, read_request
 
@@ -233,7 +234,7 @@ async def test_cancelling_passes_through_and_frees_the_slot() -> None:
 
 
 async def test_too_large_an_answer_is_refused() -> None:
-    vendor = Vendor([page_of(b" " * (client.LARGEST_ANSWER + 1))])
+    vendor = Vendor([page_of(b" " * (LARGEST_ANSWER + 1))])
     with pytest.raises(BadAnswerError, match="32 MiB"):
         await api(vendor).call(READ)
     with pytest.raises(OutcomeUnknownError):
@@ -294,7 +295,7 @@ async def test_a_compressed_answer_is_read_within_its_bounds() -> None:
     assert (await api(lambda _: packed(once, "gzip")).call(READ)).body == {"code": 200}
     for body, encoding, says in (
         (gzip.compress(once), "gzip, gzip", "more than once"),
-        (gzip.compress(bytes(client.LARGEST_ANSWER + 1)), "gzip", "32 MiB"),
+        (gzip.compress(bytes(LARGEST_ANSWER + 1)), "gzip", "32 MiB"),
     ):
         the_client = api(lambda _, body=body, encoding=encoding: packed(body, encoding))
         with pytest.raises(BadAnswerError, match=says):
