@@ -13,6 +13,7 @@
         StoreBusyError                  someone else holds it: try again; exit 75
         SchemaError                     written by a newer version, or damaged; exit 78
       LowDiskError                      the disk is nearly full: nothing more is pulled
+      FolderError                       a folder of files cannot be used
       LockedError(holder)               another process runs this job; exit 75
       UsageError                        what was asked for cannot be done as said; exit 1
 
@@ -140,6 +141,10 @@ class SchemaError(StoreError):
 
 class LowDiskError(SyncerError):
     """The disk of the database has less room than is kept in reserve: nothing more is pulled into it."""
+
+
+class FolderError(SyncerError):
+    """A folder that the config names, or a file in it, could not be read or written."""
 
 
 class LockedError(SyncerError):

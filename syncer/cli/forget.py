@@ -26,13 +26,14 @@ MOST_SHOWN = 20
 @json_option
 @pass_app
 def forget(app: App, phone: str, yes: bool, as_json: bool) -> None:
-    """Remove everybody with a phone number from every table, raw rows and the log included.
+    """Remove everybody with a phone number from every table, raw rows, recordings and the log included.
 
     From then on they are kept out, by a keyed hash of the number. Nothing is deleted upstream. Older backups still
     contain them: delete those too if the law requires it.
     """
     from syncer.core.normalise import typed_e164
     from syncer.store.write import forget as removal
+    from syncer.sync.recordings import Recordings
 
     settings = app.settings()
     regions = settings.regions
@@ -44,7 +45,8 @@ def forget(app: App, phone: str, yes: bool, as_json: bool) -> None:
             with db.read() as conn:
                 _show(conn, removal.find(conn, e164, regions), e164)
             click.confirm(f"Remove all of this from {settings.database.path.name}?", abort=True, err=True)
-        done = removal.forget(db, e164, app.stamp(), regions=regions)
+        remove = Recordings(settings.audio.path).remove
+        done = removal.forget(db, e164, app.stamp(), regions=regions, remove_files=remove)
     if as_json:
         others = {"other_numbers": done.other_numbers, "mentioned": done.mentioned}
         emit_json({"removed": done.rows, **others, "traces": done.traces})

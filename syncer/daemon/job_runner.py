@@ -23,7 +23,7 @@ from syncer.locks import Locks
 from syncer.logs import Edges
 from syncer.store.db.connection import Connection
 from syncer.store.write import queue, runs
-from syncer.sync import jobs, push
+from syncer.sync import jobs, push, registry
 from syncer.sync.env import Env, Store
 from syncer.sync.jobs import JobSpec
 from syncer.sync.run import Run
@@ -54,6 +54,7 @@ class Crew:
         self.edges = edges
         self._attention = attention
         self._due: dict[str, str | None] = {}  #: account -> when its next waiting change is due
+        self._due_jobs: dict[Worker, str | None] = {}  #: when something that such a job tried is due again
         self._tasks: list[asyncio.Task[None]] = []
         around = WorkerContext(
             locks=locks,
@@ -125,6 +126,9 @@ class Crew:
             if fresh and start:
                 worker.edited()
         for worker in self.workers:
+            if (next_due := worker.spec.resource.next_due) is not None:
+                find = registry.resolve(next_due)
+                self._due_jobs[worker] = await self.env.store.read(find, worker.spec.account)
             if worker.paused:
                 state = await self.env.store.read(runs.load_job, worker.spec.job, worker.spec.account)
                 if state.paused_until is None:
@@ -137,6 +141,10 @@ class Crew:
             if due is not None and not time_left(due, now, LONGEST_RETRY):
                 self._due[account] = None  # once; after the run `look` says what is next
                 self._pushes[account].edited()
+        for worker, due in self._due_jobs.items():
+            if due is not None and not worker.running and not time_left(due, now, LONGEST_RETRY):
+                self._due_jobs[worker] = None
+                worker.edited()
 
     def _progress(self, label: str, account: str, done: int, total: int | None) -> None:
         del done, total

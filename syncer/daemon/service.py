@@ -150,6 +150,7 @@ class Service:
 
     def _assemble(self, settings: Settings) -> tuple[Crew, Chores]:
         """A crew for this config, not yet at work. ConfigError when something it names cannot be used."""
+        jobs.prepare(settings, jobs.specs(settings))
         env = environment.build(settings, self._db, self._clock, executor=self._executor)
         crew = Crew(
             env,

@@ -234,8 +234,9 @@ class Worker:
             case None:
                 self.failures = 0
                 if run.outcome == "ok":
-                    # A push of nothing asks nobody. (`run.requests` counts those of the whole account.)
-                    self._well(proven=not self.push or run.seen > 0)
+                    # With nothing due nobody is asked. (`run.requests` counts those of the whole account.)
+                    only_due = self.push or self.spec.resource.next_due is not None
+                    self._well(proven=not only_due or run.seen > 0)
                 else:
                     self._failed(None, run.problem)
                 self._rest_after(took)

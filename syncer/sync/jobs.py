@@ -27,13 +27,13 @@ from syncer.store.write.forget import copy_key
 from syncer.sync import telecmi_contacts
 from syncer.sync.env import Env, Progress, build, no_progress
 from syncer.sync.open_database import SCHEMA_LOCK, is_current, open_database, register, upgrade_apart
-from syncer.sync.registry import JobSpec, job_names, lock_name, resolve, select, specs
+from syncer.sync.registry import JobSpec, job_names, lock_name, prepare, resolve, select, specs
 from syncer.sync.run import Run, perform
 
 #: With what the modules that are quick to import have.
 __all__ = [
     "SCHEMA_LOCK", "JobSpec", "Planned", "dry_run", "exit_code", "is_current", "job_names", "lock_name", "on_a_copy",
-    "open_database", "register", "run_all", "run_job", "scan", "select", "specs", "sync",
+    "open_database", "prepare", "register", "run_all", "run_job", "scan", "select", "specs", "sync",
     "upgrade_apart",
 ]  # fmt: skip
 
@@ -110,6 +110,7 @@ async def sync(
     clock: Clock | None = None,
 ) -> list[Run]:
     """One pass now, for a person. Takes all locks first; LockedError if it cannot, having done nothing."""
+    prepare(settings, chosen)
     locks = Locks(settings.database.path, who, settings.database.group)
     async with locks.hold([lock_name(spec) for spec in chosen]):
         if settings.path is not None and not is_current(settings):

@@ -14,12 +14,13 @@ from datetime import timedelta
 from typing import Any, Final
 
 from syncer.config import VENDORS, Account, Job, Settings
-from syncer.errors import UsageError
+from syncer.errors import ConfigError, UsageError
 
 #: A function, or "module:function" of one that is imported when it is first called.
 Function = str | Callable[..., Any]
 
 VOICEMAILS: Final = "telecmi-voicemails"
+AUDIO: Final = "telecmi-audio"
 CONTACTS: Final = "telecmi-contacts"
 USER_CONTACTS: Final = "telecmi-user-contacts"
 PUSH: Final = "telecmi-push"
@@ -53,6 +54,10 @@ class Resource:
     optional: bool = False  #: off by default: unless the config enables it, the job does not exist
     requires: str | None = None  #: a section without which it does not run
     lists: tuple[str, ...] = ()  #: the lists that are read in time windows, as `windows` names them
+    prepare: Function | None = None
+    """What has to be there before it runs at all: `(settings)`; raises ConfigError."""
+    next_due: Function | None = None
+    """Of a job that tries again before `every`: `(connection, account)` -> the stored time, or None."""
 
 
 #: In the order in which one `sync` runs the jobs of an account.
@@ -75,6 +80,15 @@ RESOURCES: list[Resource] = [
         tables=("telecmi_calls",),
         optional=True,
         lists=tuple(f"telecmi_calls.{kind}" for kind in ("answered", "missed", "out_answered", "out_missed")),
+    ),
+    Resource(
+        AUDIO,
+        "telecmi",
+        "audio",
+        "syncer.sync.telecmi_audio:fetch_recordings",
+        optional=True,
+        prepare="syncer.sync.recordings:prepare",
+        next_due="syncer.store.read.audio_queries:next_due",
     ),
     Resource(
         CONTACTS,
@@ -221,6 +235,19 @@ def select(all_specs: Sequence[JobSpec], names: Sequence[str], account: str | No
     if names and not enabled:
         raise UsageError(f"{', '.join(names)}: the config switches it off, or has no account for it")
     return enabled
+
+
+def prepare(settings: Settings, chosen: Sequence[JobSpec]) -> None:
+    """See to what these jobs need on this machine before they run. Raises ConfigError with all problems."""
+    problems: list[str] = []
+    for function in dict.fromkeys(spec.resource.prepare for spec in chosen if spec.enabled):
+        if function is not None:
+            try:
+                resolve(function)(settings)
+            except ConfigError as error:
+                problems.extend(error.problems)
+    if problems:
+        raise ConfigError(problems)
 
 
 def lock_name(spec: JobSpec) -> str:

@@ -38,6 +38,8 @@ from syncer.store.db.tables import (
     telecmi_contacts,
     telecmi_notes,
     telecmi_user_contacts,
+    telecmi_voicemails,
+    voicemail_audio,
 )
 from syncer.store.write import holds
 from syncer.store.write.queue import chunks
@@ -147,11 +149,19 @@ class Removed:
     traces: bool  #: free pages of the file may still hold what was removed: it could not be compacted
 
 
-def forget(db: Database, e164: str, at: str, *, regions: Iterable[str] = ("IN",)) -> Removed:
+def forget(
+    db: Database,
+    e164: str,
+    at: str,
+    *,
+    regions: Iterable[str] = ("IN",),
+    remove_files: Callable[[Sequence[str]], None] = lambda _: None,
+) -> Removed:
     """Remove everybody with this number; `regions` are those of the accounts.
 
-    The file is compacted then, since its free pages hold older versions of rows. Raises UsageError
-    while a change of theirs is being sent.
+    `remove_files` is called with the paths of recordings; nothing is removed from the database if it raises. The
+    file is compacted then, since its free pages hold older versions of rows. Raises UsageError while a change of
+    theirs is being sent.
     """
     regions = tuple(regions)
     key = load_key(db.path, create=True)
@@ -160,8 +170,12 @@ def forget(db: Database, e164: str, at: str, *, regions: Iterable[str] = ("IN",)
     try:
         with db.write() as conn:
             found = find(conn, e164, regions)
+            recordings = _recordings(conn, found.rows)
             gone = _remove(conn, found.rows, e164, regions)
             mentioned = _mentioned(conn, e164, regions)
+            remove_files(
+                recordings
+            )  # before the commit: a row that outlives its file is harmless, not the reverse
             conn.execute(upsert(forgotten).values(digest=_digest(key, e164), at=at).on_conflict_do_nothing())
         traces = not _compact(db)
     finally:
@@ -284,6 +298,10 @@ def _remove(conn: Connection, rows: Rows, e164: str, regions: Sequence[str]) -> 
                     change_log, change_log.c.table_name == telecmi_notes.name, change_log.c.row_id.in_(notes)
                 )
                 drop(telecmi_notes, telecmi_notes.c.contact_row.in_(block))
+            if table is telecmi_voicemails:
+                audio = (change_log.c.table_name == voicemail_audio.name, change_log.c.row_id.in_(block))
+                drop(change_log, *audio)
+                drop(voicemail_audio, voicemail_audio.c.voicemail.in_(block))
             for around in (change_log, absences, held_rows):
                 drop(around, around.c.table_name == table.name, around.c.row_id.in_(block))
             drop(table, table.c.id.in_(block))
@@ -295,6 +313,16 @@ def _remove(conn: Connection, rows: Rows, e164: str, regions: Sequence[str]) -> 
     drop(set_aside, set_aside.c.id.in_([one.id for one in aside if _names(one.raw, e164, regions)]))
     holds.recount(conn)
     return gone
+
+
+def _recordings(conn: Connection, rows: Rows) -> list[str]:
+    """The files of these voicemails, below the audio folder."""
+    c = voicemail_audio.c
+    found: list[str] = []
+    for block in chunks(set(rows.get(telecmi_voicemails.name, ()))):
+        query = select(c.path).where(c.voicemail.in_(block), c.path.is_not(None))
+        found += conn.execute(query).scalars()
+    return found
 
 
 def _names(text: str | None, e164: str, regions: Iterable[str]) -> bool:

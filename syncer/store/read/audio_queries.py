@@ -1,0 +1,54 @@
+"""What the mirror says about recordings: for commands, metrics, and the daemon's schedule."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from syncer.store.db.columns import columns
+from syncer.store.db.read_only import Reader, Record, first, placeholders, records, tuples
+
+_OF_ACCOUNT = "FROM voicemail_audio a JOIN telecmi_voicemails v ON v.id = a.voicemail"
+
+
+def next_due(conn: Reader, account: str) -> str | None:
+    """When the next recording that was tried is to be tried again."""
+    found = first(
+        conn,
+        f"SELECT min(a.next_attempt_at) {_OF_ACCOUNT} WHERE a.state = 'waiting' AND v.account = ?",
+        account,
+    )
+    return None if found is None else str(found)
+
+
+def recording(conn: Reader, voicemail: int) -> Record | None:
+    """The row of a voicemail's recording; without columns of its own where there is none, None without the voicemail."""
+    select = f"SELECT v.id, v.account, {columns('voicemail_audio', 'a')}"
+    query = (
+        f"{select} FROM telecmi_voicemails v LEFT JOIN voicemail_audio a ON a.voicemail = v.id WHERE v.id = ?"
+    )
+    return next(iter(records(conn, query, voicemail)), None)
+
+
+@dataclass(frozen=True, slots=True)
+class Kept:
+    """A file that should be there."""
+
+    path: str
+    bytes: int
+
+
+def kept(conn: Reader, accounts: list[str]) -> Iterator[Kept]:
+    """The files of all recordings that these accounts keep."""
+    query = f"SELECT a.path, a.bytes {_OF_ACCOUNT} WHERE a.state = 'kept' AND v.account IN ({placeholders(accounts)})"
+    for path, size in tuples(conn, query, *accounts):
+        yield Kept(str(path), int(size))
+
+
+def totals(conn: Reader) -> dict[tuple[str, str], tuple[int, int]]:
+    """(account, state) -> how many recordings, and bytes of those that are kept."""
+    query = (
+        "SELECT v.account, a.state, count(*), sum(CASE WHEN a.state = 'kept' THEN a.bytes ELSE 0 END) "
+        f"{_OF_ACCOUNT} GROUP BY v.account, a.state"
+    )
+    return {(str(a), str(s)): (int(n), int(size or 0)) for a, s, n, size in tuples(conn, query)}

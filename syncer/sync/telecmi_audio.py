@@ -1,0 +1,229 @@
+"""Fetches the recordings of TeleCMI's voicemails, and lets the oldest go.
+
+A recording is fetched into a file of another name, which is brought to the disk; its row says which file is about
+to be there; then the file gets its name, and the row says that it is kept. Whatever the moment of a kill, the next run
+finds either nothing, or the whole file with a row that names it.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from dataclasses import dataclass, field
+from functools import partial
+
+from syncer.core.audio import AudioState, Recording, after_try, expired, folder_of, path_of
+from syncer.core.limits import low_disk
+from syncer.errors import BadAnswerError, LowDiskError, RejectedError, RemoteError, TransientError
+from syncer.remote.telecmi_play import NOT_PUBLISHED, PLAY
+from syncer.store.db.connection import Connection
+from syncer.store.write import audio
+from syncer.store.write.audio import AudioRow
+from syncer.sync import registry
+from syncer.sync.recordings import Part, Recordings
+from syncer.sync.run import Run
+from syncer.sync.vendors import TelecmiSource
+
+JOB = registry.AUDIO
+
+#: No recording is larger, in bytes: a voicemail of hours.
+LARGEST = 500_000_000
+
+#: So many recordings in a row that do not come mean that the vendor fails, and not the recordings.
+MOST_FAILURES = 5
+
+LOST = "its file was lost or damaged, and is fetched again"
+
+
+@dataclass(slots=True)
+class _Fetching:
+    """One run, and what came of it so far."""
+
+    run: Run
+    source: TelecmiSource
+    folder: Recordings
+    gone: set[int] = field(default_factory=set)  #: expired in this run
+    kept: int = 0  #: bytes
+    broken: list[str] = field(default_factory=list)  #: why a recording did not come, each
+    in_a_row: int = 0
+    given_up: int = 0
+
+    @property
+    def account(self) -> str:
+        """The account's name."""
+        return self.source.account.name
+
+
+async def fetch_recordings(run: Run, source: TelecmiSource) -> None:
+    """Fetch what is due, or with `run.person` everything that waits; with `run.full` what was given up, too."""
+    now, store, config = run.env.now(), run.env.store, source.account.audio
+    this = _Fetching(run, source, Recordings(run.env.settings.audio.path))
+    if await store.read(audio.new_count, this.account):
+        await store.write(audio.enlist, this.account, run.at)
+    if run.full and (again := await store.read(audio.given_up, this.account)):
+        await store.write(audio.wait_again, again, "asked for again by a person")
+    if run.env.plan_only:
+        waiting = await store.read(audio.due, this.account, now, everything=True)
+        run.plan = [f"would fetch {len(waiting)} recordings"] if waiting else []
+        return
+    await asyncio.to_thread(this.folder.clear_parts, this.account)
+    await _check_files(this)
+    await _expire(this)
+    due = await store.read(audio.due, this.account, now, everything=run.person)
+    for number, row in enumerate(due):
+        if row.id in this.gone:
+            continue
+        run.env.progress(JOB, this.account, number, len(due))
+        run.seen += 1
+        await _fetch(this, row)
+        if this.kept >= config.max_size:
+            await _expire(this)
+        if _vendor_fails(this):
+            break
+    _report(this)
+
+
+def _vendor_fails(this: _Fetching) -> bool:
+    patience = this.source.api.patience
+    return this.in_a_row >= MOST_FAILURES or bool(this.in_a_row and patience is not None and patience <= 0)
+
+
+def _report(this: _Fetching) -> None:
+    if this.given_up:
+        this.run.notice(
+            f"{this.given_up} recordings were given up after three days: the vendor never published them, or never "
+            "sent them whole; syncer sync telecmi-audio --full asks for them again"
+        )
+    if this.broken:
+        this.run.incomplete(
+            f"{len(this.broken)} of {this.run.seen} recordings could not be fetched, and are tried again: "
+            f"{this.broken[-1]}"
+        )
+
+
+async def _fetch(this: _Fetching, row: AudioRow) -> None:
+    """One try at one recording. Raises what is about more than this one: refused credentials, no connection."""
+    store, now = this.run.env.store, this.run.env.now
+    try:
+        with this.folder.part(folder_of(this.account, row.received_at), row.id, partial(_step, this)) as part:
+            await this.source.client.fetch_recording(row.voicename, part)
+            if part.is_cut:
+                raise _bad(this, "the recording is shorter than it says itself")
+            await _keep(this, row, part)
+    except (TransientError, RejectedError, BadAnswerError) as error:
+        if isinstance(error, TransientError) and not error.sent:
+            raise
+        published = not (isinstance(error, RejectedError) and error.code == NOT_PUBLISHED)
+        if published:
+            this.broken.append(error.text)
+            this.in_a_row += 1
+        else:
+            this.in_a_row = 0
+        retry = after_try(row.attempts + 1, row.first_tried_at, now(), published=published)
+        this.given_up += retry.state is not AudioState.WAITING
+        await store.write(audio.tried, row.id, retry, error.text)
+        this.run.env.step("audio: tried")
+    else:
+        this.in_a_row = 0
+
+
+def _bad(this: _Fetching, text: str) -> RemoteError:
+    return BadAnswerError(this.source.account.label, PLAY, text)
+
+
+def _step(this: _Fetching, size: int) -> None:
+    """Now and then while a recording comes in: a sign of life, and whether there is still room."""
+    most = min(LARGEST, this.source.account.audio.max_size)
+    if size > most:
+        raise _bad(this, f"the recording is larger than {most // 10**6} MB")
+    total, free = this.run.env.disk(this.folder.root)
+    if reason := low_disk(free, total, "the recordings"):
+        raise LowDiskError(reason)
+    this.run.env.progress(JOB, this.account, this.run.seen, None)
+
+
+async def _keep(this: _Fetching, row: AudioRow, part: Part) -> None:
+    store, run, folder = this.run.env.store, this.run, this.folder
+    assert part.media is not None
+    _step(this, part.size)
+    await asyncio.to_thread(part.finish)
+    run.env.step("audio: fetched")
+    path = path_of(folder_of(this.account, row.received_at), row.id, row.voicename, part.media)
+    if not await store.write(audio.intend, row.id, path, part.size, part.sha256, part.media):
+        return  # forgotten meanwhile
+    run.env.step("audio: intended")
+
+    def keep(conn: Connection) -> bool:
+        """The name and the row in one transaction: `forget` comes before both or after both."""
+        if not audio.keep(conn, row.id, run.env.stamp()):
+            return False
+        folder.publish(part, path)
+        run.env.step("audio: published")
+        return True
+
+    if await store.write(keep):
+        run.added += 1
+        this.kept += part.size
+
+
+async def _check_files(this: _Fetching) -> None:
+    """Make rows and files agree: fetch lost files again, take over what a killed run left whole, remove the rest."""
+    rows = await this.run.env.store.read(audio.load, this.account)
+    lost, whole, remove = await asyncio.to_thread(_compare, this, rows)
+    write = this.run.env.store.write
+    if lost:
+        await write(audio.wait_again, [row.id for row in lost], LOST)
+    for row in whole:
+        await write(audio.keep, row.id, this.run.env.stamp())
+    await _remove(this, [*lost, *remove])
+
+
+def _compare(this: _Fetching, rows: list[AudioRow]) -> tuple[list[AudioRow], list[AudioRow], list[AudioRow]]:
+    lost, whole, remove = [], [], []
+    for row in rows:
+        if row.path is None or row.bytes is None:
+            continue
+        is_kept = row.state is AudioState.KEPT
+        if is_kept or row.state is AudioState.WAITING:
+            # The checksum of all that is kept takes too long for every run: a person may ask for it.
+            sha256 = row.sha256 if this.run.full or not is_kept else None
+            if this.folder.is_whole(row.path, row.bytes, sha256):
+                if not is_kept:
+                    whole.append(row)
+            elif is_kept:
+                lost.append(row)
+        else:
+            remove.append(row)
+    return lost, whole, remove
+
+
+async def _expire(this: _Fetching) -> None:
+    """Let go what is too old or too much.
+
+    What is old is judged by the vendor's clock as well: ours may be years ahead, and what is removed is lost.
+    """
+    run, config = this.run, this.source.account.audio
+    theirs = this.source.api.server_date
+    now = None if theirs is None else min(theirs, run.env.now())
+    rows = [
+        row
+        for row in await run.env.store.read(audio.load, this.account)
+        if row.state in (AudioState.KEPT, AudioState.WAITING)
+    ]
+    sizes = {row.id: row.bytes or 0 if row.state is AudioState.KEPT else 0 for row in rows}
+    found = expired((Recording(r.id, r.moment, sizes[r.id]) for r in rows), now, config.keep, config.max_size)
+    ids = set(found)
+    this.kept = sum(size for row_id, size in sizes.items() if row_id not in ids)
+    if ids:
+        await run.env.store.write(audio.expire, found)
+        run.env.step("audio: expired")
+        this.gone |= ids
+        run.removed += sum(row.id in ids and row.state is AudioState.KEPT for row in rows)
+        await _remove(this, [row for row in rows if row.id in ids])
+
+
+async def _remove(this: _Fetching, rows: list[AudioRow]) -> None:
+    """Remove the files of rows that do not keep them any more, then their paths."""
+    paths = {row.id: row.path for row in rows if row.path is not None}
+    if paths:
+        await asyncio.to_thread(this.folder.remove, paths.values())
+        await this.run.env.store.write(audio.removed, list(paths))
