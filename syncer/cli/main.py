@@ -45,7 +45,10 @@ COMMANDS: Final = {
     "run": ("syncer.cli.sync:run", "Run the daemon: all jobs on schedule, until SIGTERM."),
     "status": ("syncer.cli.status:status", "Show how fresh every job is, and what waits."),
     "contacts": ("syncer.cli.contacts:contacts", "List, show and edit the contacts of the mirror."),
-    "voicemails": ("syncer.cli.voicemails:voicemails", "List voicemails, with the callers' names."),
+    "voicemails": (
+        "syncer.cli.voicemails:voicemails",
+        "List, play and save voicemails, with the callers' names.",
+    ),
     "calls": ("syncer.cli.calls:calls", "List calls of both vendors, with names."),
     "callbacks": ("syncer.cli.callbacks:callbacks", "Who still waits for a call back."),
     "queue": ("syncer.cli.queue:queue", "The change queue: what goes upstream, and what waits for you."),

@@ -1,11 +1,19 @@
-"""`syncer voicemails`: who left one, and when."""
+"""`syncer voicemails`: who left one, and when, and its recording."""
 
 from __future__ import annotations
 
+import os
+import shutil
+import subprocess
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
 import click
 
-from syncer.cli.app import App, pass_app
+from syncer.cli.app import App, new_file, pass_app
 from syncer.cli.options import (
+    FILE,
     account_option,
     example,
     limit_option,
@@ -16,11 +24,23 @@ from syncer.cli.options import (
     telecmi_accounts,
 )
 from syncer.cli.output import emit_list, say, show_table, shown, when
+from syncer.errors import UsageError
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from syncer.config import Settings
+    from syncer.store.db.read_only import Record
+
+#: Opens a file in the program that the desktop has for it.
+PLAYER = "xdg-open"
+
+number = click.argument("number", metavar="N", type=click.IntRange(1, 2**63 - 1))
 
 
 @click.group()
 def voicemails() -> None:
-    """List voicemails, with the callers' names."""
+    """List voicemails with the callers' names, and hear or save their recordings."""
 
 
 @voicemails.command("list", epilog=example("syncer voicemails list --since 7d --unknown"))
@@ -40,7 +60,10 @@ def list_(
     limit: int | None,
     form: str | None,
 ) -> None:
-    """Newest first, with the caller's name from any provider's contacts."""
+    """Newest first, with the caller's name from any provider's contacts.
+
+    `audio` says what has become of the recording: kept, waiting, gone (never published), failed or expired.
+    """
     from syncer.store.db import columns
     from syncer.store.read import contact_queries
 
@@ -52,21 +75,25 @@ def list_(
             conn, accounts, since=begin, unknown=unknown, search=search, limit=limit
         )
     if form:
-        emit_list(rows, (*columns.COLUMNS["telecmi_voicemails"], "caller_name", "caller_company"), form)
+        emit_list(
+            rows, (*columns.COLUMNS["telecmi_voicemails"], "caller_name", "caller_company", "audio"), form
+        )
         return
     now = app.now()
     if not rows:
         say("No voicemail in the mirror matches.")
         return
     show_table(
-        ("received", "account", "from", "caller", "company", "file"),
+        ("id", "received", "account", "from", "caller", "company", "audio", "file"),
         (
             (
+                row["id"],
                 when(row["received_at"], now) if row["received_at"] else "undated",
                 row["account"],
                 row["phone_e164"] or row["from_number"],
                 row["caller_name"],
                 row["caller_company"],
+                row["audio"],
                 row["voicename"],
             )
             for row in rows
@@ -74,3 +101,108 @@ def list_(
     )
     say()
     say(f"{shown(rows, 'voicemail')}.")
+
+
+@dataclass(frozen=True, slots=True)
+class _Kept:
+    """A recording that is there."""
+
+    voicemail: int
+    path: str  #: below the audio folder
+    file: Path
+    sha256: str
+
+
+@voicemails.command(epilog=example("syncer voicemails play 12"))
+@number
+@pass_app
+def play(app: App, number: int) -> None:
+    """Play the recording of voicemail N, its row id, or print the path where there is no desktop."""
+    settings = app.settings()
+    [found] = _kept(app, settings, [number])
+    player = _player(app.environ)
+    if player is None:
+        say(str(found.file))
+        return
+    done = subprocess.run([player, str(found.file)], stdin=subprocess.DEVNULL, check=False)
+    if done.returncode:
+        raise UsageError(
+            f"{PLAYER} could not play it (exit code {done.returncode}); the recording is {found.file}"
+        )
+
+
+@voicemails.command(epilog=example("syncer voicemails save 12 13 --to /tmp"))
+@click.argument("numbers", metavar="N...", nargs=-1, required=True, type=click.IntRange(1, 2**63 - 1))
+@click.option("--to", "folder", metavar="DIR", type=FILE, help="The folder to copy into; else this one.")
+@pass_app
+def save(app: App, numbers: tuple[int, ...], folder: Path | None) -> None:
+    """Copy the recordings of voicemails, by row id, and print the paths. Never over an existing file."""
+    from syncer.sync.recordings import Recordings
+
+    settings = app.settings()
+    recordings = Recordings(settings.audio.path)
+    for found in _kept(app, settings, list(dict.fromkeys(numbers))):
+        copy = (folder or Path()) / found.file.name
+        handle = new_file(copy)
+        try:
+            whole = recordings.copy(found.path, found.sha256, handle)
+        except BaseException:
+            copy.unlink(missing_ok=True)
+            raise
+        finally:
+            os.close(handle)
+        if not whole:
+            copy.unlink(missing_ok=True)
+            raise UsageError(
+                f"the recording of voicemail {found.voicemail} is damaged: `syncer sync telecmi-audio --full` fetches "
+                "it again"
+            )
+        say(str(copy))
+
+
+def _kept(app: App, settings: Settings, numbers: list[int]) -> list[_Kept]:
+    """The recordings of these voicemails; UsageError unless each of them is there."""
+    from syncer.store.read import audio_queries
+    from syncer.sync.recordings import Recordings
+
+    recordings = Recordings(settings.audio.path)
+    out = []
+    with app.query(settings) as conn:
+        rows = {number: audio_queries.recording(conn, number) for number in numbers}
+    for number, row in rows.items():
+        if row is None:
+            raise UsageError(f"there is no voicemail {number}: `syncer voicemails list` shows their ids")
+        if row["state"] != "kept":
+            raise UsageError(f"the recording of voicemail {number} is not here: {_why(row)}")
+        if not recordings.is_whole(row["path"], row["bytes"]):
+            raise UsageError(
+                f"the recording of voicemail {number} is missing in {settings.audio.path}, or damaged: the next run of "
+                "telecmi-audio fetches it again"
+            )
+        out.append(_Kept(number, row["path"], recordings.file(row["path"]), row["sha256"]))
+    return out
+
+
+def _why(row: Record) -> str:
+    match row["state"]:
+        case None:
+            return "recordings are off; add audio = { enabled = true } to the account, then `syncer sync`"
+        case "waiting":
+            last = row["last_error"]
+            return (
+                f"it is to be fetched ({last})"
+                if last
+                else "it is to be fetched at the next run of telecmi-audio"
+            )
+        case "expired":
+            return "it was older than audio.keep, or there was no room for it in audio.max_size"
+        case "gone":
+            return "the vendor did not publish it within three days"
+        case _:
+            return f"it did not come whole within three days ({row['last_error']})"
+
+
+def _player(environ: Mapping[str, str]) -> str | None:
+    """What plays a file on this desktop; None where there is none."""
+    on_a_desktop = environ.get("DISPLAY") or environ.get("WAYLAND_DISPLAY")
+    return shutil.which(PLAYER, path=environ.get("PATH")) if on_a_desktop else None

@@ -97,11 +97,11 @@ def folder_of(account: str, received_at: str | None) -> str:
 def path_of(folder: str, row_id: int, voicename: str, media: str) -> str:
     """The path of a recording below the audio folder.
 
-    Only letters, digits, `_`, `-` and `.` of the vendor's name are left, so that it leads nowhere else. The row
+    Only letters, digits, `_` and `-` of the vendor's name are left, so that it leads nowhere else. The row
     makes it unique, and its extension is that of what it is, so that no player and no desktop is misled.
     """
     stem = re.sub(r"\.[A-Za-z0-9]{1,5}$", "", voicename)
-    safe = re.sub(r"[^A-Za-z0-9_.-]+", "_", stem).lstrip(".")[:_MOST_OF_A_NAME]
+    safe = re.sub(r"[^A-Za-z0-9_-]+", "_", stem).strip("_")[:_MOST_OF_A_NAME]
     return f"{folder}/{safe or 'recording'}-{row_id}{_EXTENSIONS[media]}"
 
 

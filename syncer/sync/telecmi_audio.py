@@ -41,6 +41,7 @@ class _Fetching:
     run: Run
     source: TelecmiSource
     folder: Recordings
+    due: int = 0  #: recordings that this run is to try
     gone: set[int] = field(default_factory=set)  #: expired in this run
     kept: int = 0  #: bytes
     broken: list[str] = field(default_factory=list)  #: why a recording did not come, each
@@ -69,10 +70,11 @@ async def fetch_recordings(run: Run, source: TelecmiSource) -> None:
     await _check_files(this)
     await _expire(this)
     due = await store.read(audio.due, this.account, now, everything=run.person)
-    for number, row in enumerate(due):
+    this.due = len(due)
+    for row in due:
         if row.id in this.gone:
             continue
-        run.env.progress(JOB, this.account, number, len(due))
+        run.env.progress(JOB, this.account, run.seen, this.due)
         run.seen += 1
         await _fetch(this, row)
         if this.kept >= config.max_size:
@@ -138,7 +140,7 @@ def _step(this: _Fetching, size: int) -> None:
     total, free = this.run.env.disk(this.folder.root)
     if reason := low_disk(free, total, "the recordings"):
         raise LowDiskError(reason)
-    this.run.env.progress(JOB, this.account, this.run.seen, None)
+    this.run.env.progress(JOB, this.account, this.run.seen, this.due)
 
 
 async def _keep(this: _Fetching, row: AudioRow, part: Part) -> None:

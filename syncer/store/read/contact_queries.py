@@ -155,7 +155,7 @@ def list_voicemails(
     search: str | None = None,
     limit: int | None = None,
 ) -> QueryPage:
-    """Voicemails, newest first: the table's columns, and `caller_name`, `caller_company` beside them.
+    """Voicemails, newest first: the table's columns, and `caller_name`, `caller_company`, `audio` beside them.
 
     `since` is UTC text; `unknown` leaves those whose caller no contact names. Undated voicemails come last,
     and count as new as long as they were first seen since then.
@@ -167,8 +167,9 @@ def list_voicemails(
         values += [since, since]
     if unknown:
         where += " AND v.caller_name IS NULL"
-    select = f"SELECT {columns('telecmi_voicemails', 't')}, v.caller_name, v.caller_company"
+    select = f"SELECT {columns('telecmi_voicemails', 't')}, v.caller_name, v.caller_company, a.state AS audio"
     order = "t.received_at IS NULL, t.received_at DESC, t.id DESC"
     with searching(conn, search, ("caller_name", "caller_company", "t.phone_e164", "t.from_number")) as found:
-        rest = f"FROM telecmi_voicemails t JOIN voicemails v ON v.id = t.id WHERE {where}{found}"
+        joined = "JOIN voicemails v ON v.id = t.id LEFT JOIN voicemail_audio a ON a.voicemail = t.id"
+        rest = f"FROM telecmi_voicemails t {joined} WHERE {where}{found}"
         return page(conn, select, rest, order, values, limit)
