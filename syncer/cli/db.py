@@ -180,15 +180,17 @@ def rename_account(app: App, old: str, new: str) -> None:
     """
     from syncer.store.write import accounts
     from syncer.sync import jobs
+    from syncer.sync.recordings import Recordings
 
     settings = app.settings()
+    remove = Recordings(settings.audio.path).remove
 
     async def work() -> list[str]:
         async with _alone(settings, "syncer db rename-account"):
             with jobs.open_database(settings) as opened:
                 with opened.write() as conn:
                     moves = _renamings(conn, settings, old, new)
-                    done = [accounts.rename(conn, *move, app.stamp()) for move in moves]
+                    done = [accounts.rename(conn, *move, app.stamp(), remove) for move in moves]
                 jobs.register(opened, settings)
         return [_renamed(*move, counts) for move, counts in zip(moves, done, strict=True)]
 

@@ -88,12 +88,15 @@ def _examine(
     app: App, settings: Settings, shapes: ResponseShapes | None, found: list[Finding], *, as_json: bool
 ) -> int:
     """Make all checks; the exit code."""
+    from syncer.cli.recordings import check_audio
+
     found += check_config(settings)
     found += check_secrets(settings)
     found += check_folder(settings.database.path)
     found += check_side_files(settings.database.path)
     found += check_database(settings)
     found += check_sqlite(settings)
+    found += check_audio(settings)
     if not as_json:
         show(found)
     placeholders = {one.about for one in found if one.credentials}

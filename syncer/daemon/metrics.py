@@ -14,6 +14,7 @@ from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metri
 from prometheus_client.registry import Collector
 
 from syncer import __version__
+from syncer.core.audio import AudioState
 from syncer.core.model import State
 from syncer.store.read.metric_queries import Figures, Totals
 
@@ -41,7 +42,7 @@ class _Families(Collector):
 def render(figures: Figures, totals: Totals, live: Live) -> bytes:
     """The whole page, in Prometheus' text format."""
     registry = CollectorRegistry(auto_describe=False)
-    registry.register(_Families([*_jobs(figures, totals), *_queue(figures), *_live(live)]))
+    registry.register(_Families([*_jobs(figures, totals), *_queue(figures), *_audio(figures), *_live(live)]))
     return generate_latest(registry)
 
 
@@ -113,6 +114,16 @@ def _queue(figures: Figures) -> Iterator[Metric]:
     yield GaugeMetricFamily("syncer_callbacks_open", "Numbers that wait for a call back", value=waiting)
     text = "How long the first of them has waited"
     yield GaugeMetricFamily("syncer_callback_oldest_seconds", text, value=since)
+
+
+def _audio(figures: Figures) -> Iterator[Metric]:
+    states = _gauge("voicemail_audio", "Recordings of voicemails, by state", ("account", "state"))
+    sizes = _gauge("voicemail_audio_bytes", "Size of the recordings that are kept", ("account",))
+    for (account, state), (count, size) in figures.audio.items():
+        states.add_metric((account, state), count)
+        if state == AudioState.KEPT:
+            sizes.add_metric((account,), size)
+    yield from (states, sizes)
 
 
 def _live(live: Live) -> Iterator[Metric]:

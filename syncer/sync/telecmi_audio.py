@@ -64,7 +64,7 @@ async def fetch_recordings(run: Run, source: TelecmiSource) -> None:
         await store.write(audio.wait_again, again, "asked for again by a person")
     if run.env.plan_only:
         waiting = await store.read(audio.due, this.account, now, everything=True)
-        run.plan = [f"would fetch {len(waiting)} recordings"] if waiting else []
+        run.plan = [f"would fetch {_count(len(waiting))}"] if waiting else []
         return
     await asyncio.to_thread(this.folder.clear_parts, this.account)
     await _check_files(this)
@@ -84,6 +84,10 @@ async def fetch_recordings(run: Run, source: TelecmiSource) -> None:
     _report(this)
 
 
+def _count(number: int) -> str:
+    return f"{number:,} recording{'' if number == 1 else 's'}"
+
+
 def _vendor_fails(this: _Fetching) -> bool:
     patience = this.source.api.patience
     return this.in_a_row >= MOST_FAILURES or bool(this.in_a_row and patience is not None and patience <= 0)
@@ -92,12 +96,12 @@ def _vendor_fails(this: _Fetching) -> bool:
 def _report(this: _Fetching) -> None:
     if this.given_up:
         this.run.notice(
-            f"{this.given_up} recordings were given up after three days: the vendor never published them, or never "
+            f"{_count(this.given_up)} given up after three days: the vendor never published them, or never "
             "sent them whole; syncer sync telecmi-audio --full asks for them again"
         )
     if this.broken:
         this.run.incomplete(
-            f"{len(this.broken)} of {this.run.seen} recordings could not be fetched, and are tried again: "
+            f"{len(this.broken)} of {_count(this.run.seen)} could not be fetched this time, to be tried again: "
             f"{this.broken[-1]}"
         )
 

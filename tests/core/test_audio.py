@@ -61,8 +61,15 @@ def test_the_first_bytes_say_what_it_is(head: bytes, found: str | None) -> None:
 
 @pytest.mark.parametrize(
     ("claimed", "size", "cut"),
-    [(92, 100, False), (92, 99, True), (92, 101, False), (0, 100, False), (0xFFFFFFFF, 100, False)]
-    + [(2**31 - 2**16 - 8, 100, True), (2**31 - 2**16 - 7, 100, False)],
+    [
+        (92, 100, False),
+        (92, 99, True),
+        (92, 101, False),
+        (0, 100, False),
+        (4294967295, 100, False),
+        (2**31 - 2**16 - 8, 100, True),
+        (2**31 - 2**16 - 7, 100, False),
+    ],
 )
 def test_a_wav_says_how_long_it_is(claimed: int, size: int, cut: bool) -> None:
     assert is_cut(b"RIFF" + claimed.to_bytes(4, "little") + b"WAVEfmt ", size) is cut
@@ -96,8 +103,9 @@ def test_no_name_leads_anywhere_and_none_is_another_rows(name: str, row: int) ->
         "main/2026-11/a/b",
         "",
         "..//2026-11/x",
-    ]
-    + ["main/2026-11/x\n", "../2026-11/x"],
+        "main/2026-11/x\n",
+        "../2026-11/x",
+    ],
 )
 def test_a_path_that_leads_elsewhere_is_not_ours(path: str) -> None:
     assert not is_ours(path)

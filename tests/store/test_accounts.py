@@ -230,3 +230,36 @@ def test_an_account_without_a_section_is_named_with_what_it_has(mirror: Mirror) 
         "telecmi.office is not in the config, and the database has 1 contact, 1 open change of it; its changes are never sent"
     )
     assert "`syncer db rename-account telecmi.office NEW`" in stray.advice
+
+
+def test_recordings_stay_with_their_voicemail_and_one_of_two_is_removed(mirror: Mirror) -> None:
+    for row, account, name, state, path in (
+        (1, "office", "a.mp3", "kept", "office/2026-11/a-1.mp3"),  # both have it
+        (2, "chennai", "a.mp3", "kept", "chennai/2026-11/a-2.mp3"),
+        (3, "office", "b.mp3", "gone", None),  # only the new one has it
+        (4, "chennai", "b.mp3", "kept", "chennai/2026-11/b-4.mp3"),
+        (5, "office", "c.mp3", "kept", "office/2026-11/c-5.mp3"),
+        (6, "chennai", "c.mp3", "waiting", None),
+        (7, "office", "d.mp3", None, None),
+        (8, "chennai", "d.mp3", "waiting", None),
+    ):
+        mirror.own(
+            "INSERT INTO telecmi_voicemails (id, account, voicename) VALUES (?, ?, ?)", row, account, name
+        )
+        if state:
+            insert = (
+                "INSERT INTO voicemail_audio (voicemail, state, path, bytes, sha256) VALUES (?, ?, ?, 1, 'x')"
+            )
+            mirror.own(insert, row, state, path)
+    forget_office(mirror)
+    removed: list[str] = []
+    with mirror.db.write() as conn:
+        accounts.rename(conn, "telecmi", "office", "chennai", LATER, removed.extend)
+    assert integrity.integrity_problems(mirror.db) == []
+    assert removed == ["chennai/2026-11/a-2.mp3"]
+    assert mirror.sql("SELECT voicemail, state, path FROM voicemail_audio ORDER BY 1") == [
+        (1, "kept", "office/2026-11/a-1.mp3"),
+        (3, "kept", "chennai/2026-11/b-4.mp3"),
+        (5, "kept", "office/2026-11/c-5.mp3"),
+        (7, "waiting", None),
+    ]

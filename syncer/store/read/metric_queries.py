@@ -16,6 +16,7 @@ from typing import Any
 
 from syncer.core.model import State
 from syncer.store.db.read_only import Reader, first, placeholders, records, tuples
+from syncer.store.read import audio_queries
 
 #: What a run counts of rows.
 COUNTED = ("seen", "added", "changed", "removed")
@@ -101,6 +102,7 @@ class Figures:
     callbacks: tuple[
         int, float
     ]  #: numbers that wait for a call back, and for how many seconds the first of them
+    audio: dict[tuple[str, str], tuple[int, int]]  #: (account, state) -> recordings, and bytes of their files
     violations: dict[tuple[str, str], int]  #: (job, account) -> quiet cycles that wrote all the same
 
 
@@ -150,7 +152,7 @@ def read_figures(conn: Reader, totals: Totals) -> Figures:
         "FROM callback_numbers WHERE first_at IS NOT NULL",
     )
     callbacks = (int(waiting[0]), max(0.0, float(waiting[1])))
-    return Figures(jobs, counts, oldest, held, aside, callbacks, violations)
+    return Figures(jobs, counts, oldest, held, aside, callbacks, audio_queries.totals(conn), violations)
 
 
 def _counts(conn: Reader, query: str) -> dict[tuple[str, str], int]:

@@ -6,8 +6,8 @@ when, to the command.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from syncer.core.model import FIELDS
@@ -116,14 +116,23 @@ def registered(conn: Reader) -> list[str]:
     ]
 
 
-def rename(conn: Connection, provider: str, old: str, new: str, at: str) -> dict[str, int]:
+def rename(
+    conn: Connection,
+    provider: str,
+    old: str,
+    new: str,
+    at: str,
+    remove_files: Callable[[Sequence[str]], None] = lambda _: None,
+) -> dict[str, int]:
     """Give what the database has of account `old` to `new`; how many rows of each table, and `merged` ones.
 
-    Where `new` has pulled the same already, the row of `old` stays, with its number and its history. Raises
-    UsageError, having changed nothing, where a contact has edits under both names: they cannot be made one here.
+    Where `new` has pulled the same already, the row of `old` stays, with its number and its history. `remove_files`
+    is called with the paths of recordings that both have. Raises UsageError, having changed nothing, where a contact
+    has edits under both names: they cannot be made one here.
     """
     renaming = _Renaming(conn, provider, old, new, at)
     done = {"merged": renaming.merge()}
+    remove_files(renaming.doubled)
     for table in _tables(provider):
         done[table] = renaming.run(f"UPDATE {table} SET account = :new WHERE account = :old")
     for table, column in _TABLES_OF_JOBS.items():
@@ -143,17 +152,21 @@ class _Renaming:
     old: str
     new: str
     at: str
+    doubled: list[str] = field(default_factory=list)  #: files of recordings that there are twice
 
     def run(self, statement: str, **more: object) -> int:
         """One statement; how many rows it changed."""
-        values = {
+        return raw(self.conn).execute(statement, self._values | more).rowcount
+
+    @property
+    def _values(self) -> dict[str, object]:
+        return {
             "old": self.old,
             "new": self.new,
             "provider": self.provider,
             "jobs": f"{self.provider}_%",
             "at": self.at,
         }
-        return raw(self.conn).execute(statement, values | more).rowcount
 
     def merge(self) -> int:
         """Leave nothing under the new name that is there under the old one; how many rows of people that were."""
@@ -197,6 +210,8 @@ class _Renaming:
                 f"AND EXISTS (SELECT 1 FROM telecmi_notes n WHERE n.contact_row IN ({of_row}) AND {same})"
             )
             self.run(f"UPDATE telecmi_notes SET contact_row = ({of_row}) WHERE contact_row IN ({dropped})")
+        if table == "telecmi_voicemails":
+            self._merge_recordings(f"SELECT id FROM {table} WHERE {which}", twin)
         self.run(
             "INSERT INTO change_log (at, table_name, row_id, kind, origin) "
             f"SELECT :at, '{table}', id, 'delete', 'local' FROM {table} WHERE {which} AND deleted_at IS NULL"
@@ -205,6 +220,22 @@ class _Renaming:
             f"DELETE FROM absences WHERE table_name = '{table}' AND row_id IN (SELECT id FROM {table} WHERE {which})"
         )
         return self.run(f"DELETE FROM {table} WHERE {which}")
+
+    def _merge_recordings(self, dropped: str, twin: str) -> None:
+        """Give the recordings of voicemails that are dropped to their twins; of two, one that is kept stays."""
+        of_row = f"SELECT twin.id FROM telecmi_voicemails twin, telecmi_voicemails WHERE telecmi_voicemails.id = a.voicemail AND {twin}"
+        theirs = (
+            f"SELECT ({of_row}) FROM voicemail_audio a WHERE a.voicemail IN ({dropped}) AND a.state = 'kept'"
+        )
+        self.run(
+            f"DELETE FROM voicemail_audio WHERE state <> 'kept' AND path IS NULL AND voicemail IN ({theirs})"
+        )
+        self.run(
+            f"UPDATE OR IGNORE voicemail_audio AS a SET voicemail = ({of_row}) WHERE voicemail IN ({dropped})"
+        )
+        paths = f"SELECT path FROM voicemail_audio WHERE path IS NOT NULL AND voicemail IN ({dropped})"
+        self.doubled.extend(path for (path,) in raw(self.conn).execute(paths, self._values))
+        self.run(f"DELETE FROM voicemail_audio WHERE voicemail IN ({dropped})")
 
     # -- contacts, with their edits ----------------------------------------------------------------------
 
