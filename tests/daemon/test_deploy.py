@@ -219,6 +219,7 @@ def known_metrics() -> set[str]:
         {key: 0},
         {key: 0},
         (0, 0.0),
+        {("main", "kept"): (1, 1)},
         {key: 0},
     )
     totals = metric_queries.Totals(

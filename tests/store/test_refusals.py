@@ -21,6 +21,7 @@ FITTING: dict[str, dict[str, object]] = {
     "home": {"id": 1},
     "reported": {"id": 1},
     "telecmi_calls": {"kind": "missed"},
+    "voicemail_audio": {"state": "waiting"},
     "voicemail_clocks": {"clock": "time"},
 }
 
@@ -49,7 +50,12 @@ EDITED_THERE = {
 @pytest.mark.parametrize("table", ROWS)
 def test_a_direct_write_is_refused(mirror: Mirror, table: str) -> None:
     mirror.contact(source=None)  # what some of the rows point to
-    needed = {"held_rows": "held", "telecmi_notes": "telecmi_user_contacts"}.get(table)
+    parents = {
+        "held_rows": "held",
+        "telecmi_notes": "telecmi_user_contacts",
+        "voicemail_audio": "telecmi_voicemails",
+    }
+    needed = parents.get(table)
     for name in filter(None, (needed, table)):
         row = ROWS[name]
         insert = f"INTO {name} ({', '.join(row)}) VALUES ({', '.join('?' * len(row))})"
