@@ -36,7 +36,7 @@ HOMES = {
 #: What `core` may import: no I/O, no clock, no chance, no logging.
 CORE_MAY = {
     "__future__", "base64", "bisect", "collections", "contextlib", "dataclasses", "datetime", "decimal", "email", "enum",
-    "fractions", "functools", "hashlib", "heapq", "html", "itertools", "json", "math", "operator", "re", "string",
+    "fractions", "functools", "hashlib", "heapq", "hmac", "html", "itertools", "json", "math", "operator", "re", "string",
     "struct", "syncer", "types", "typing", "unicodedata", "zlib",
 }  # fmt: skip
 
