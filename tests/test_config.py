@@ -33,7 +33,7 @@ from syncer.config import (
 )
 from syncer.config.keys import Table, keys_of
 from syncer.config.regions import REGIONS
-from syncer.config.targets import TARGETS, NotifyTarget
+from syncer.config.targets import TARGETS, LookupKey, NotifyTarget
 from syncer.core.secret import Secret
 from syncer.errors import ConfigError, UsageError
 
@@ -292,6 +292,53 @@ private = true
 def test_bad_targets(tmp_path: Path, lines: str, says: str) -> None:
     [problem] = problems(tmp_path, TELECMI + f"[notify.desk]\n{lines}\n")
     assert problem.startswith(says)
+
+
+PAGES = '[http]\nlisten = "127.0.0.1:9464"\n'
+
+
+def test_lookup_keys(tmp_path: Path) -> None:
+    text = (
+        TELECMI
+        + PAGES
+        + '[lookup.pbx]\nkey = "pbx-key-0123456789"\n[lookup.desk-phones]\nkey_file = "phones"\n'
+    )
+    (tmp_path / "phones").write_text("phones-key-0123456789\n")
+    settings = load(tmp_path, text, {"SYNCER_LOOKUP_PBX_KEY": "env-key-0123456789"})
+    pbx, phones = settings.of(LookupKey)
+    assert (pbx.label, phones.label) == ("lookup.pbx", "lookup.desk-phones")
+    assert [reveal(one.key) for one in (pbx, phones)] == ["env-key-0123456789", "phones-key-0123456789"]
+    assert phones.key in set(settings.secrets())
+
+
+@pytest.mark.parametrize(
+    ("lines", "says"),
+    [
+        ("[lookup.pbx]", "lookup.pbx.key is missing; set $SYNCER_LOOKUP_PBX_KEY"),
+        ('[lookup.pbx]\nkey = "fifteen-letters"', "lookup.pbx.key is too short"),
+        (
+            '[lookup.pbx]\nkey = "with a blank in it"',
+            "lookup.pbx.key has characters that no HTTP header holds",
+        ),
+        (
+            '[lookup.a]\nkey = "same-key-0123456789"\n[lookup.b]\nkey = "same-key-0123456789"',
+            "lookup.a and lookup.b have the same key",
+        ),
+        ('[lookup]\nkey = "some-key-0123456789"', "lookup.key is outside any target"),
+    ],
+)
+def test_bad_lookup_keys(tmp_path: Path, lines: str, says: str) -> None:
+    [problem] = problems(tmp_path, TELECMI + PAGES + lines)
+    assert problem.startswith(says)
+    assert "0123456789" not in problem
+
+
+def test_keys_while_no_page_is_served(tmp_path: Path) -> None:
+    lookup = '[lookup.pbx]\nkey = "pbx-key-0123456789"\n'
+    [problem] = problems(tmp_path, TELECMI + lookup)
+    assert problem.startswith("lookup.pbx is answered by the daemon's pages, which are off")
+    [problem] = problems(tmp_path, TELECMI + '[http]\nlisten = "nowhere"\n' + lookup)
+    assert problem.startswith("http.listen")
 
 
 @pytest.mark.parametrize("key", ["with/a-slash", "a b c", "x" * 201, "what?"])

@@ -80,6 +80,13 @@ def build_settings(
             problems.append(
                 f"database.url names {odd}, {settings.database.path}; name a plain file of its own."
             )
+    http = raw.get("http", {})
+    if settings.http is None and isinstance(http, dict) and "listen" not in http:
+        problems.extend(
+            f'{one.label} is answered by the daemon\'s pages, which are off; write listen = "127.0.0.1:9464" below [http].'
+            for one in targets
+            if one.needs_pages
+        )
     if settings.database.group == "":
         problems.append("database.group is empty; name a group of this machine, or remove the key.")
     if credentials is Credentials.SENT:
@@ -187,6 +194,7 @@ class _Reader:
                 program = self._program(f"{target.label}.command", target.command[0])
                 target = replace(target, command=(program, *target.command[1:]))
             found.append(target)
+        self._problems.extend(model.faults_between(found))
         return found
 
     def _named(

@@ -7,7 +7,7 @@ declared in `targets`. How tables are read is left to `keys` and `load`.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -224,6 +224,7 @@ class Named(Table):
     """A table of which there may be any number, each below a heading with a name: `[telecmi.main]`."""
 
     kind: ClassVar[str]  #: the first word of the heading: `telecmi`
+    needs_pages: ClassVar[bool] = False  #: it is answered at the address of `[http]`
 
     name: str = ""
 
@@ -245,6 +246,12 @@ class Named(Table):
     def faults(self, bad: frozenset[str]) -> Iterator[str]:
         """What is wrong with the table as a whole, a sentence each; the keys in `bad` are reported already."""
         del bad
+        yield from ()
+
+    @classmethod
+    def faults_between(cls, found: Sequence[Named]) -> Iterator[str]:
+        """What is wrong with the tables of this kind together, a sentence each."""
+        del found
         yield from ()
 
 

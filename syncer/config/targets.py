@@ -1,4 +1,4 @@
-"""The tables of the config for what is told or given to others: `[notify.NAME]`. None of them is an account.
+"""The tables of the config for what is told or given to others: `[notify.NAME]`, `[lookup.NAME]`. None of them is an account.
 
 What is sent to a target is left to `sync` and `remote`.
 """
@@ -9,7 +9,7 @@ import base64
 import binascii
 import importlib.util
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import timedelta
 from typing import ClassVar, Final
@@ -18,6 +18,8 @@ from urllib.parse import urlsplit
 from syncer.config import units
 from syncer.config.keys import key, secret, yes_no
 from syncer.config.schema import Job, Named
+from syncer.config.secrets import ways
+from syncer.core import access
 from syncer.core.notifications import EVENTS
 from syncer.core.secret import Secret
 
@@ -137,5 +139,32 @@ def signing_key(secret: Secret) -> bytes | None:
     return found if 16 <= len(found) <= 64 else None
 
 
+@dataclass(frozen=True)
+class LookupKey(Named):
+    """`[lookup.NAME]`: a PBX, or phones, that may look callers up and read the phonebooks."""
+
+    kind = "lookup"
+    needs_pages = True
+
+    key: Secret | None = secret()
+
+    def faults(self, bad: frozenset[str]) -> Iterator[str]:
+        """A key that is missing or cannot be used."""
+        if self.key is None:
+            if not bad & {"key", "key_file"}:
+                yield f"{self.label}.key is missing; {ways(self.kind, self.name, 'key')}."
+        elif reason := access.unusable(self.key.reveal()):
+            yield f"{self.label}.key {reason}."
+
+    @classmethod
+    def faults_between(cls, found: Sequence[Named]) -> Iterator[str]:
+        """Two that have the same key: neither could be limited or withdrawn alone."""
+        owners: dict[Secret, str] = {}
+        for one in found:
+            for known in one.secrets().values():
+                if (other := owners.setdefault(known, one.label)) != one.label:
+                    yield f"{other} and {one.label} have the same key; give each a key of its own."
+
+
 #: The tables that exist once a target, by the first word of the heading.
-TARGETS: dict[str, type[Named]] = {"notify": NotifyTarget}
+TARGETS: dict[str, type[Named]] = {"notify": NotifyTarget, "lookup": LookupKey}
