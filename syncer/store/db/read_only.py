@@ -31,6 +31,9 @@ Record: TypeAlias = dict[str, Any]
 #: How long a statement waits for somebody else's write transaction, in seconds.
 BUSY_TIMEOUT = 10.0
 
+#: Steps of SQLite's machine between two looks at the clock: about 1 ms.
+_STEPS = 20_000
+
 
 class Readable(Protocol):
     """An open database that can be read: `Looking`, or `connect.Database`."""
@@ -61,6 +64,10 @@ class ReadOnlyDatabase:
                 yield self._conn
             finally:
                 self._conn.rollback()
+
+    def interrupt_when(self, late: Callable[[], bool]) -> None:
+        """Give a query up while `late` says so: StoreBusyError. It is asked every few milliseconds of work."""
+        self._conn.set_progress_handler(late, _STEPS)
 
     def data_version(self) -> int:
         """A number that changes when another connection has committed."""

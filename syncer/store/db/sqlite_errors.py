@@ -44,6 +44,10 @@ _CODES: dict[int, tuple[type[StoreError], str]] = {
     sqlite3.SQLITE_BUSY: (StoreBusyError, _BUSY),
     sqlite3.SQLITE_LOCKED: (StoreBusyError, _BUSY),
     sqlite3.SQLITE_READONLY: (StoreError, _UNWRITABLE),
+    sqlite3.SQLITE_INTERRUPT: (
+        StoreBusyError,
+        "a query of the database {name} took too long and was given up",
+    ),
     sqlite3.SQLITE_IOERR: (
         StoreError,
         "the disk did not take or give what the database {name} needs: check the disk and its free space",
