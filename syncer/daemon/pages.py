@@ -16,10 +16,12 @@ from syncer.daemon import file_maintenance
 from syncer.logs import Edges
 from syncer.store.db import schema_diff
 from syncer.store.read import attention, metric_queries
+from syncer.sync import registry
 from syncer.sync.env import Env
 
 if TYPE_CHECKING:
     from syncer.daemon.listener import Server
+    from syncer.daemon.lookup import Lookups
 
 #: (provider, account) -> requests made, seconds waited for the budget, since the daemon started.
 Spent = dict[tuple[str, str], tuple[int, float]]
@@ -77,14 +79,18 @@ class Pages:
         self._totals = metric_queries.Totals()
         self._spent: Spent = {}
         self._server: Server | None = None
+        self._lookups: Lookups | None = None
 
     def serve(self, listener: socket.socket, http: Http) -> None:
         """Answer on this socket from now on."""
         # Late, here and in `metrics`: the web server and Prometheus' library take 0.1 s and 4 MB, and are off by default.
         from syncer.daemon import web
         from syncer.daemon.listener import Server
+        from syncer.daemon.lookup import Lookups
 
-        app = web.create_app(self.health, self.metrics, http.allowed_hosts)
+        jobs = {table: resource.job for resource in registry.RESOURCES for table in resource.tables}
+        self._lookups = Lookups(lambda: self._env().settings, jobs, lambda: self._env().now())
+        app = web.create_app(self.health, self.metrics, http.allowed_hosts, self._lookups.routes())
         self._server = Server(app, self._edges, self._log)
         self.task = asyncio.create_task(self._server.serve(sockets=[listener]), name="pages")
         host, port = http.address
@@ -98,6 +104,9 @@ class Pages:
             server.finish()
             await asyncio.wait([task], timeout=2.0)
             task.cancel()
+        if self._lookups is not None:
+            self._lookups.close()
+            self._lookups = None
 
     def keep(self, env: Env) -> None:
         """The clients of this one are about to close: what they counted stays counted."""

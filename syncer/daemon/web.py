@@ -1,12 +1,12 @@
-"""Answers `/healthz` and `/metrics`.
+"""Answers `/healthz` and `/metrics`, and whatever else is served at the same address.
 
-What they say is left to `figures` and `metrics`, the connections to `listener`.
+What they say is left to `figures` and `metrics`, lookups to `lookup`, the connections to `listener`.
 """
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Collection
+from collections.abc import Awaitable, Callable, Collection, Sequence
 from typing import Any
 
 from starlette.applications import Starlette
@@ -30,8 +30,10 @@ Health = Callable[[], Awaitable[tuple[bool, dict[str, Any]]]]
 Metrics = Callable[[], Awaitable[bytes]]
 
 
-def create_app(health: Health, metrics: Metrics, hosts: Collection[str]) -> Starlette:
-    """The two pages, for requests to one of these hosts."""
+def create_app(
+    health: Health, metrics: Metrics, hosts: Collection[str], more: Sequence[Route] = ()
+) -> Starlette:
+    """The two pages and `more`, for requests to one of these hosts."""
     turn = asyncio.Semaphore(AT_ONCE)
 
     async def healthz(_: Request) -> Response:
@@ -55,7 +57,7 @@ def create_app(health: Health, metrics: Metrics, hosts: Collection[str]) -> Star
         return Response(page, media_type="text/plain; version=0.0.4; charset=utf-8", headers=_FRESH)
 
     return Starlette(
-        routes=[Route("/healthz", healthz), Route("/metrics", figures)],
+        routes=[Route("/healthz", healthz), Route("/metrics", figures), *more],
         middleware=[Middleware(HostCheck, hosts=hosts)],
     )
 
