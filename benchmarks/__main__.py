@@ -16,7 +16,7 @@ from pathlib import Path
 from benchmarks import docs
 from benchmarks.bench import Bench
 from benchmarks.report import Line, line_of, table
-from benchmarks.rows import compare, growth, memory, pull, push, quiet, start, storing, waiting, watch
+from benchmarks.rows import compare, growth, lookup, memory, pull, push, quiet, start, storing, waiting, watch
 
 ROWS: dict[str, Callable[[Bench], Iterator[Line]]] = {
     "pull16": pull.pull16,
@@ -31,6 +31,7 @@ ROWS: dict[str, Callable[[Bench], Iterator[Line]]] = {
     "idle": watch.idle,
     "start": start.start,
     "search": start.search,
+    "lookup": lookup.lookup,
     "compare": compare.compare,
     "growth": growth.growth,
 }

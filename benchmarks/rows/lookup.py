@@ -1,0 +1,155 @@
+"""How fast a PBX has a caller's name: at rest, while phones read a phonebook, and while a pull writes."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import http.client
+import math
+import multiprocessing
+import socket
+import threading
+import time
+from collections.abc import Iterator, Sequence
+
+from benchmarks import people
+from benchmarks.bench import Bench, directory_only
+from benchmarks.daemon import running, wait_for_first_round
+from benchmarks.office import write_config
+from benchmarks.report import Line, Sample
+from benchmarks.upstream import Upstream
+
+#: Keys, since each may ask 20 times a second, and how often it is used; lookups of one round.
+KEYS, A_SECOND, LOOKUPS = 50, 10, 1000
+
+NOTE = "each lookup is of another number, one after the other over one connection; the slowest 1 % is what p99 shows"
+
+
+def lookup(bench: Bench) -> Iterator[Line]:
+    """The slowest percent of lookups, beside a socket that always says the same."""
+    quiet: list[float] = []
+    median: list[float] = []
+    reading: list[float] = []
+    pulling: list[float] = []
+    constant: list[float] = []
+    with Upstream(directory=bench.contacts) as upstream:
+        for n in range(bench.rounds):
+            with bench.room() as room:
+                port = _free_port()
+                config = directory_only(upstream.port, contacts={"every": "1h"}, push={"enabled": False})
+                config["http"] = {"listen": f"127.0.0.1:{port}"}
+                config["lookup"] = {f"n{i}": {"key": _key(i)} for i in range(KEYS + 1)}
+                bench.office(room, config, contacts=bench.contacts)
+                write_config(config, room / "syncer.toml")
+                with running(room):
+                    wait_for_first_round(room / "mirror.db", limit=600, jobs=1, after=1)
+                    with _constant() as bare:
+                        constant.append(_p99(_lookups(bare, bench.contacts)))
+                    took = _lookups(port, bench.contacts)
+                    quiet.append(_p99(took))
+                    median.append(sorted(took)[len(took) // 2])
+                    with _reading(port):
+                        reading.append(_p99(_lookups(port, bench.contacts)))
+                upstream.control(bulk=bench.contacts // 10, start=n * bench.contacts // 10)
+                with running(room):  # pulls at once
+                    _wait_until_it_answers(port)
+                    pulling.append(_p99(_lookups(port, bench.contacts)))
+    base = Sample.of(constant, "ms")
+    what, against = f"`/lookup`, {bench.contacts:,} contacts", "a socket that always says the same, p99"
+    yield Line(f"{what}: p99", Sample.of(quiet, "ms"), against, base, 5, "ours", (NOTE,))
+    yield Line(f"{what}: median", Sample.of(median, "ms"))
+    yield Line(f"{what}: p99 while a phonebook is read", Sample.of(reading, "ms"), against, base)
+    yield Line(f"{what}: p99 while a pull writes", Sample.of(pulling, "ms"), against, base)
+
+
+def _key(n: int) -> str:
+    return f"bench-key-{n:06d}"
+
+
+def _lookups(port: int, contacts: int) -> list[float]:
+    """How long each took, in ms; no faster than the keys allow."""
+    took = []
+    with contextlib.closing(http.client.HTTPConnection("127.0.0.1", port, timeout=30)) as client:
+        client.connect()
+        client.sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        for n in range(LOOKUPS):
+            number = people.mobile(n * 7919 % contacts)
+            began = time.perf_counter()
+            client.request("GET", f"/lookup?number=91{number}", headers={"X-Api-Key": _key(n % KEYS)})
+            answer = client.getresponse()
+            assert answer.read() and answer.status == 200, answer.status
+            took.append((time.perf_counter() - began) * 1000)
+            time.sleep(max(0.0, 1.0 / (A_SECOND * KEYS) - took[-1] / 1000))
+    return took
+
+
+def _p99(took: Sequence[float]) -> float:
+    return sorted(took)[math.ceil(len(took) * 0.99) - 1]
+
+
+@contextlib.contextmanager
+def _reading(port: int) -> Iterator[None]:
+    """A phone reads the whole phonebook again and again, for as long as the `with` lasts."""
+    stop = threading.Event()
+
+    def work() -> None:
+        while not stop.is_set():
+            with contextlib.closing(http.client.HTTPConnection("127.0.0.1", port, timeout=30)) as client:
+                client.request("GET", "/phonebook/yealink.xml", headers={"X-Api-Key": _key(KEYS)})
+                answer = client.getresponse()
+                while not stop.is_set() and answer.read(65536):
+                    pass
+
+    thread = threading.Thread(target=work)
+    thread.start()
+    try:
+        yield
+    finally:
+        stop.set()
+        thread.join()
+
+
+@contextlib.contextmanager
+def _constant() -> Iterator[int]:
+    """The least that any server does, in a process of its own: read a request, and write 80 bytes."""
+    port = _free_port()
+    process = multiprocessing.get_context("spawn").Process(target=_serve_constant, args=(port,))
+    process.start()
+    try:
+        _wait_until_it_answers(port)
+        yield port
+    finally:
+        process.terminate()
+        process.join()
+
+
+def _serve_constant(port: int) -> None:
+    body = b'{"phone_e164": "+919200000001", "name": "Asha Example", "company": "", "age_s": 1}'
+    said = b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n%b" % (len(body), body)
+
+    async def answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        with contextlib.suppress(asyncio.IncompleteReadError):
+            while await reader.readuntil(b"\r\n\r\n"):
+                writer.write(said)
+        writer.close()
+
+    async def serve() -> None:
+        async with await asyncio.start_server(answer, "127.0.0.1", port) as server:
+            await server.serve_forever()
+
+    asyncio.run(serve())
+
+
+def _wait_until_it_answers(port: int) -> None:
+    end = time.monotonic() + 60
+    while time.monotonic() < end:
+        with contextlib.suppress(OSError), socket.create_connection(("127.0.0.1", port), timeout=1):
+            return
+        time.sleep(0.02)
+    raise RuntimeError("the daemon did not listen within a minute")
+
+
+def _free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
