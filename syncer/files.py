@@ -20,6 +20,7 @@ import stat
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import BinaryIO
 
 from syncer.errors import ConfigError
 
@@ -104,16 +105,18 @@ def read(path: Path, most: int) -> bytes:
 
 
 def read_linked(path: Path, most: int) -> bytes:
-    """The same through links, for what a person wrote and the program only reads.
+    """The same through links, for what a person wrote and the program only reads. Raises OSError."""
+    with open_linked(path) as file:
+        return file.read(most + 1)
 
-    Raises OSError, also for a pipe or a device: it might never end.
-    """
+
+def open_linked(path: Path) -> BinaryIO:
+    """Open such a file. Raises OSError, also for a pipe or a device: it might never end."""
     _insist_file(path.stat(), path)
     handle = os.open(path, os.O_RDONLY | _SAFELY)
     with closed_on_error(handle):
         _insist_file(os.fstat(handle), path)
-    with os.fdopen(handle, "rb") as file:
-        return file.read(most + 1)
+    return os.fdopen(handle, "rb")
 
 
 def expand(text: str | Path) -> Path:

@@ -24,6 +24,7 @@ from syncer.cli.editing import (
     refuse_duplicate,
     show_result,
 )
+from syncer.cli.imports import import_, imports
 from syncer.cli.options import (
     WORDS,
     account_names,
@@ -36,6 +37,7 @@ from syncer.cli.options import (
     who_argument,
 )
 from syncer.cli.output import emit_json, emit_list, say, show_record, show_table, shown
+from syncer.cli.undo import undo
 from syncer.errors import UsageError
 
 
@@ -224,6 +226,11 @@ def delete(app: App, who: str, account: str | None) -> None:
             edits.delete_contact(conn, row["id"])
         say(f"Contact row {row['id']} is deleted locally.")
         show_result(app, db, settings, row["id"])
+
+
+contacts.add_command(import_)
+contacts.add_command(imports)
+contacts.add_command(undo)
 
 
 # -- lists ---------------------------------------------------------------------------------------------

@@ -52,6 +52,7 @@ def test_a_direct_write_is_refused(mirror: Mirror, table: str) -> None:
     mirror.contact(source=None)  # what some of the rows point to
     parents = {
         "held_rows": "held",
+        "import_spans": "import_batches",
         "telecmi_notes": "telecmi_user_contacts",
         "voicemail_audio": "telecmi_voicemails",
     }

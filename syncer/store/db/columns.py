@@ -35,6 +35,9 @@ COLUMNS: Final[Mapping[str, tuple[str, ...]]] = {
         "next_attempt_at", "last_error", "created_at", "sent_at", "settled_at", "clashes", "approved", "found_by",
     ),
     "change_log": ("seq", "at", "table_name", "row_id", "kind", "field", "old", "new", "origin"),
+    "import_batches": (
+        "id", "file_name", "format", "by", "created_at", "finished_at", "undone_at", "added", "updated",
+    ),
     "held": ("id", "job", "account", "reason", "rows", "created_at", "decided_at", "decision"),
     "contact_base": (
         "row_id", "account", "source", "contact_id", "phone_no", "first_name", "last_name", "email_id",
@@ -50,6 +53,7 @@ COLUMNS: Final[Mapping[str, tuple[str, ...]]] = {
 TABLES: Final = frozenset(COLUMNS) | frozenset(MIRRORS) | {
     "telecmi_notes", "sync_runs", "sync_guard", "telecmi_accounts", "push_intents", "windows", "callback_marks",
     "callback_numbers", "set_aside", "absences", "held_rows", "forgotten", "reported", "voicemail_clocks", "home",
+    "import_spans",
 }  # fmt: skip
 
 

@@ -28,6 +28,8 @@ _ADVICE = {
     "home": "`syncer db adopt` changes it",
     "forgotten": "it is kept by syncer; `syncer forget` adds to it",
     "reported": "it is kept by syncer",
+    "import_batches": "it records what was imported; `syncer contacts undo` takes an import back",
+    "import_spans": "it is kept by syncer",
     "held_rows": "decide with `syncer held approve` or `syncer held reject`",
 }
 

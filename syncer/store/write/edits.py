@@ -10,29 +10,35 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from sqlalchemy import Connection, delete, insert, update
+from sqlalchemy import Connection
 
-from syncer.store.db.tables import telecmi_contacts
-
-_C = telecmi_contacts.c
+from syncer.store.db.read_only import placeholders, raw
 
 
 def add_contact(conn: Connection, account: str, fields: Mapping[str, str]) -> int:
     """INSERT, as a person would; the new row's number."""
-    values = {name: value for name, value in fields.items() if value != ""}
-    query = insert(telecmi_contacts).values(account=account, **values).returning(_C.id)
-    return int(conn.execute(query).scalar_one())
+    values = {"account": account} | {name: value for name, value in fields.items() if value != ""}
+    query = f"INSERT INTO telecmi_contacts ({', '.join(values)}) VALUES ({placeholders(values)})"
+    row_id = raw(conn).execute(query, tuple(values.values())).lastrowid
+    assert row_id is not None
+    return row_id
 
 
 def edit_contact(conn: Connection, row_id: int, fields: Mapping[str, str]) -> None:
     """UPDATE, as a person would; '' clears a field."""
-    values = {name: value or None for name, value in fields.items()}
-    conn.execute(update(telecmi_contacts).where(_C.id == row_id).values(**values))
+    assignments = ", ".join(f"{name} = ?" for name in fields)
+    values = [value or None for value in fields.values()]
+    raw(conn).execute(f"UPDATE telecmi_contacts SET {assignments} WHERE id = ?", (*values, row_id))
 
 
 def delete_contact(conn: Connection, row_id: int) -> None:
     """DELETE, as a person would: a trigger makes a tombstone of it."""
-    conn.execute(delete(telecmi_contacts).where(_C.id == row_id))
+    raw(conn).execute("DELETE FROM telecmi_contacts WHERE id = ?", (row_id,))
+
+
+def restore_contact(conn: Connection, row_id: int) -> None:
+    """Bring a deleted contact back, as a person would."""
+    raw(conn).execute("UPDATE telecmi_contacts SET deleted_at = NULL WHERE id = ?", (row_id,))
 
 
 # -- the demo ----------------------------------------------------------------------------------------

@@ -1,0 +1,143 @@
+"""Which column of a table holds which field, by the headers that Excel, Google, Outlook and Zoho exports use (English).
+
+Anything else is for `--map`.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from syncer.core.import_rows import (
+    Candidate,
+    Number,
+    cell,
+    job_title,
+    names,
+    pick_number,
+    written_number,
+)
+from syncer.core.model import Fields
+
+#: What can be read of a row -> the headers that mean it, the best first. Headers are compared as `_plain` writes them.
+_HEADERS: dict[str, tuple[str, ...]] = {
+    "phone_no": (
+        "phone no", "mobile", "mobile phone", "mobile number", "mobile no", "cell", "cell phone", "cell number", "phone",
+        "phone number", "telephone", "telephone number", "tel", "contact number", "contact no", "primary phone",
+        "whatsapp", "whatsapp number", "phone e164", "business phone", "work phone", "office phone", "business phone 2",
+        "company main phone", "phone 2", "alternate number", "home phone", "home phone 2", "other phone", "asst phone",
+        "car phone", "radio phone",
+    ),
+    "first": ("first name", "given name", "firstname", "forename", "first"),
+    "middle": ("middle name", "additional name", "middlename"),
+    "last": ("last name", "family name", "lastname", "surname", "last"),
+    "full": ("name", "full name", "display name", "fullname", "contact name", "customer name", "lead name", "file as"),
+    "email_id": (
+        "email id", "email", "e mail", "email address", "e mail address", "primary email", "mail", "e mail 1 value",
+        "email 1 value", "e mail 2 address", "e mail 2 value", "secondary email", "e mail 3 address", "e mail 3 value",
+    ),
+    "company": (
+        "company", "company name", "organization", "organisation", "organization name", "organisation name",
+        "organization 1 name", "account name", "business name", "firm", "employer",
+    ),
+    "job_title": (
+        "job title", "jobtitle", "designation", "position", "organization title", "organization 1 title", "role", "title",
+    ),
+    "account": ("account",),
+}  # fmt: skip
+
+#: The field of a contact that `--map` names -> what it is here.
+_ROLES = {"first_name": "first", "last_name": "last"}
+
+#: Google's pairs of columns: `Phone 1 - Label` and `Phone 1 - Value`.
+_PAIR = re.compile(r"(phone|e mail|email) \d+ value")
+
+#: What Google writes between several values of one kind.
+_SEVERAL = " ::: "
+
+
+class UnknownColumnError(ValueError):
+    """`--map` names a column that the file has not."""
+
+
+@dataclass(frozen=True, slots=True)
+class Columns:
+    """Where the fields are in a table."""
+
+    header: tuple[str, ...]  #: as the file has it, tidied
+    places: Mapping[str, tuple[int, ...]]  #: by what it is: columns, the best first
+    labels: Mapping[int, int]  #: column of a number -> column of its label
+
+    @property
+    def known(self) -> int:
+        """How many columns are understood."""
+        return sum(map(len, self.places.values()))
+
+
+def find_columns(header: Sequence[str], mapping: Mapping[str, str]) -> Columns:
+    """Read a header. `mapping` is field -> column, as `--map` says; UnknownColumnError where there is none of that name."""
+    shown = tuple(cell(name.removeprefix("\ufeff")) for name in header)
+    by_name = {name.casefold(): n for n, name in reversed([*enumerate(shown)])}
+    places: dict[str, tuple[int, ...]] = {}
+    for field, column in mapping.items():
+        place = by_name.get(cell(column).casefold())
+        if place is None:
+            raise UnknownColumnError(column)
+        places[_ROLES.get(field, field)] = (place,)
+    taken = {place for found in places.values() for place in found}
+    plain = {_plain(name): n for n, name in reversed([*enumerate(shown)]) if n not in taken}
+    for role, headers in _HEADERS.items():
+        found = [plain[name] for name in headers if name in plain]
+        prefix = {"phone_no": "phone", "email_id": "e"}.get(role)
+        if prefix:
+            found += [
+                n for name, n in sorted(plain.items()) if _PAIR.fullmatch(name) and name.startswith(prefix)
+            ]
+        if found and role not in places:
+            places[role] = tuple(dict.fromkeys(found))
+    labels = {}
+    for n in places.get("phone_no", ()):
+        stem = _plain(shown[n]).removesuffix("value")
+        for word in ("label", "type"):
+            if (label := plain.get(stem + word)) is not None:
+                labels[n] = label
+    return Columns(shown, places, labels)
+
+
+def _plain(name: str) -> str:
+    return " ".join(re.sub(r"[\W_]+", " ", name.casefold()).split())
+
+
+def read_row(columns: Columns, row: int, cells: Sequence[str]) -> Candidate | None:
+    """What a row of a table says; None for one that is blank."""
+    values = [cell(text) for text in cells]
+    if not any(values):
+        return None
+    width = len(columns.header)
+    if any(values[width:]):
+        problem = f"it has {len(values)} cells and the header {width}: a cell with a delimiter in it has to be quoted"
+        return Candidate(row, problem=problem)
+    values += [""] * (width - len(values))
+
+    def first(role: str) -> str:
+        return next((values[n] for n in columns.places.get(role, ()) if values[n]), "")
+
+    phone, others = pick_number(
+        number for n in columns.places.get("phone_no", ()) for number in _numbers(columns, n, values)
+    )
+    places = columns.places
+    if places.get("first") and places.get("first") == places.get("last"):  # mapped to one column
+        given, surname, one_name = names("", "", "", first("first"))
+    else:
+        given, surname, one_name = names(first("first"), first("middle"), first("last"), first("full"))
+    title = values[places["job_title"][0]] if "job_title" in places else ""
+    email = first("email_id").split(_SEVERAL)[0].strip()
+    fields = Fields(phone, given, surname, email, first("company"), job_title(title))
+    return Candidate(row, fields, one_name, others, first("account"))
+
+
+def _numbers(columns: Columns, n: int, values: Sequence[str]) -> list[Number]:
+    label = values[columns.labels[n]] if n in columns.labels else columns.header[n]
+    preferred = label.startswith("*")
+    return [Number(written_number(part), label.lstrip("* "), preferred) for part in values[n].split(_SEVERAL)]

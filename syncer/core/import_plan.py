@@ -1,0 +1,154 @@
+"""What becomes of each row of a file: `add`, `update`, `same`, `duplicate` or `unreadable`, and why.
+
+Only blanks, kinds of blanks and composed characters are no difference. A blank cell changes nothing. How the contacts
+are found that a row may mean is left to `store`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from enum import StrEnum
+from typing import NamedTuple
+
+from syncer.core.import_rows import Candidate, cell, formula_failed, number_problem
+from syncer.core.model import FIELDS, Fields
+from syncer.core.normalise import collapse, phone_digits, phone_problem, to_e164
+
+
+class Verdict(StrEnum):
+    """What becomes of a row of a file."""
+
+    ADD = "add"
+    UPDATE = "update"
+    SAME = "same"
+    DUPLICATE = "duplicate"
+    UNREADABLE = "unreadable"
+
+
+class Holder(NamedTuple):
+    """A live contact that may be the one that a row means."""
+
+    id: int
+    fields: Fields
+
+
+class Key(NamedTuple):
+    """What a row is found by."""
+
+    account: str
+    e164: str | None  #: its number
+    written: str  #: the same as it is written, where it cannot be read; else ''
+
+
+@dataclass(frozen=True, slots=True)
+class Known:
+    """What the mirror has under the key of a row."""
+
+    holders: Sequence[Holder] = ()  #: live contacts, the oldest first
+    leaving: int | None = None  #: a deleted contact whose delete is not upstream yet
+    forgotten: bool = False  #: the person was forgotten, and is to be kept out
+
+
+@dataclass(frozen=True, slots=True)
+class Planned:
+    """What becomes of a row."""
+
+    row: int
+    verdict: Verdict
+    fields: Mapping[str, str] = field(default_factory=dict)  #: what is added, or what changes: the new values
+    of: int | None = None  #: of a duplicate: the row of the file that has the number, else the contact
+    reason: str = ""
+    contact: int | None = None  #: the row of `telecmi_contacts`
+
+
+def key_of(candidate: Candidate, account: str, region: str) -> Key:
+    """What a row is found by."""
+    written = candidate.fields.phone_no
+    e164 = to_e164(written, region)
+    return Key(account, e164, "" if e164 else written)
+
+
+def decide(candidate: Candidate, key: Key, known: Known, region: str, first_row: int | None) -> Planned:
+    """What becomes of a row. `first_row` is an earlier row of the file with the same key."""
+    row = candidate.row
+    if candidate.problem:
+        return Planned(row, Verdict.UNREADABLE, reason=candidate.problem)
+    holders = known.holders
+    alike = next((one for one in holders if not _changes(candidate, one)), None)
+    if alike is not None and (first_row is None or len(holders) > 1):
+        return Planned(row, Verdict.SAME, reason=_left_out(candidate), contact=alike.id)
+    if first_row is not None:
+        contact = holders[0].id if len(holders) == 1 else None
+        reason = f"row {first_row} of the file has the same number"
+        return Planned(row, Verdict.DUPLICATE, of=first_row, reason=reason, contact=contact)
+    if key.e164 is None and (not key.written or len(holders) != 1):
+        return Planned(row, Verdict.UNREADABLE, reason=_unreadable(key.written, region))
+    if len(holders) > 1:
+        rows = ", ".join(str(one.id) for one in holders)
+        reason = f"contacts {rows} all have this number: edit the one that is meant"
+        return Planned(row, Verdict.DUPLICATE, of=holders[0].id, reason=reason, contact=holders[0].id)
+    if holders:
+        changes = _changes(candidate, holders[0])
+        return _checked(Planned(row, Verdict.UPDATE, changes, None, _left_out(candidate), holders[0].id))
+    if known.leaving is not None:
+        reason = f"contact {known.leaving} has this number, and its delete is not upstream yet"
+        return Planned(row, Verdict.DUPLICATE, of=known.leaving, reason=reason, contact=known.leaving)
+    return _add(candidate, key, known)
+
+
+def _add(candidate: Candidate, key: Key, known: Known) -> Planned:
+    if known.forgotten:
+        reason = "this person was forgotten (`syncer forget`), and an import does not bring anybody back"
+        return Planned(candidate.row, Verdict.UNREADABLE, reason=reason)
+    for name in ("last_name", "first_name"):
+        if not candidate.fields.get(name):
+            reason = f"it has no {name.replace('_', ' ')}, and upstream takes no contact without one"
+            return Planned(candidate.row, Verdict.UNREADABLE, reason=reason)
+    assert key.e164 is not None
+    fields = candidate.fields._replace(phone_no=phone_digits(key.e164)).asdict()
+    given = {name: value for name, value in fields.items() if value}
+    return _checked(Planned(candidate.row, Verdict.ADD, given, reason=_left_out(candidate)))
+
+
+def _checked(planned: Planned) -> Planned:
+    """Refuse what is no value: a formula that failed, and a text with a letter that was lost on its way."""
+    for name, value in planned.fields.items():
+        reason = ""
+        if "\ufffd" in value:
+            reason = f"{name}: a letter was lost (U+FFFD): save the file as UTF-8 from the original"
+        elif formula_failed(value):
+            reason = f"{name}: a formula failed ({value})"
+        if reason:
+            return Planned(planned.row, Verdict.UNREADABLE, reason=reason, contact=planned.contact)
+    return planned
+
+
+def _changes(candidate: Candidate, holder: Holder) -> dict[str, str]:
+    """The fields that a row would change, with the new values. The number is what the contact was found by."""
+    given, there = candidate.fields, Fields(*map(cell, holder.fields))
+    changed = {
+        name: new
+        for name, new, old in zip(FIELDS[1:], given[1:], there[1:], strict=True)
+        if new and new != old
+    }
+    if candidate.one_name and ("first_name" in changed or "last_name" in changed):
+        one_word = not given.first_name and (there.first_name or there.last_name)
+        if one_word or _full(given) == _full(there):
+            changed = {name: new for name, new in changed.items() if name not in ("first_name", "last_name")}
+    return changed
+
+
+def _full(fields: Fields) -> str:
+    return collapse(f"{fields.first_name} {fields.last_name}")
+
+
+def _unreadable(written: str, region: str) -> str:
+    if not written:
+        return "it has no phone number"
+    return f"the phone number {number_problem(written) or phone_problem(written, region)}"
+
+
+def _left_out(candidate: Candidate) -> str:
+    others = candidate.others
+    return f"left out: {', '.join(others)}" if others else ""

@@ -1,0 +1,150 @@
+"""What a file says of one contact, before it is compared with the mirror.
+
+How a file is taken apart into cells and cards is left to `formats`; what becomes of a row, to `import_plan.py`.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Sequence
+from typing import NamedTuple
+
+from syncer.core.model import Fields
+from syncer.core.normalise import clean, collapse, split_name
+
+#: Control characters, but for those that collapse to a space. Triggers refuse most of them.
+_CONTROL = dict.fromkeys(sign for sign in (*range(0x20), *range(0x7F, 0xA0)) if not chr(sign).isspace())
+
+#: A number that a spreadsheet has shortened: its last digits are gone.
+_SHORTENED = re.compile(r"[+-]?\d(?:[.,]\d+)?E\+?\d+", re.IGNORECASE)
+
+#: How a spreadsheet says that a formula failed.
+_FORMULA_ERRORS = frozenset({"#REF!", "#N/A", "#VALUE!", "#NAME?", "#DIV/0!", "#NULL!", "#NUM!"})
+
+#: A text that is kept from being read as a number by making it a formula: ="919200000001".
+_QUOTED = re.compile(r'="(.*)"', re.DOTALL)
+
+#: Marks a label that means a mobile phone.
+_MOBILE = re.compile(r"mobile|cell|\bmob\b|whatsapp|iphone", re.IGNORECASE)
+
+_HONORIFICS = frozenset({"mr", "mrs", "ms", "miss", "dr", "prof", "shri", "smt", "sir", "madam"})
+
+
+class Candidate(NamedTuple):
+    """One row of a file, understood: what it says of a contact. A blank field says nothing."""
+
+    row: int  #: its number in the file, as a person counts: a spreadsheet's row, or the n-th card
+    fields: Fields = Fields()
+    one_name: bool = False  #: first and last name were one text in the file
+    others: tuple[str, ...] = ()  #: further numbers, which upstream has no room for
+    account: str = ""  #: the account that the row names, if it names one
+    problem: str = ""  #: why the row cannot be read; no personal data
+
+
+class Number(NamedTuple):
+    """One of the numbers of a contact."""
+
+    value: str
+    label: str = ""
+    preferred: bool = False
+
+
+def tidy(text: str | None) -> str:
+    """A value on one line, in NFC, without control characters and outer blanks."""
+    if not text:
+        return ""
+    if text.isascii() and text.isprintable():
+        return " ".join(text.split())  # the usual case, made fast
+    return collapse(clean(text).translate(_CONTROL))
+
+
+def cell(text: str) -> str:
+    """What a cell of a table says: tidied, and without the quotes that keep a spreadsheet from reading it."""
+    plain = tidy(text)
+    if quoted := _QUOTED.fullmatch(plain):
+        plain = tidy(quoted[1].replace('""', '"'))
+    return plain
+
+
+def pick_number(numbers: Iterable[Number]) -> tuple[str, tuple[str, ...]]:
+    """The number that counts (the preferred one, else a mobile, else the first), and the others with their labels."""
+    listed = [one for one in numbers if one.value]
+    if not listed:
+        return "", ()
+    chosen = next(
+        (one for one in listed if one.preferred),
+        next((one for one in listed if _MOBILE.search(one.label)), listed[0]),
+    )
+    known = {_digits(chosen.value)}
+    others = []
+    for one in listed:
+        if _digits(one.value) not in known:
+            known.add(_digits(one.value))
+            others.append(f"{one.value} ({one.label})" if one.label else one.value)
+    return chosen.value, tuple(others)
+
+
+def _digits(number: str) -> str:
+    return re.sub(r"\D", "", number)[-10:] or number
+
+
+def number_problem(text: str) -> str:
+    """What a spreadsheet did to a number so that it cannot be read, or ''."""
+    if _SHORTENED.fullmatch(text):
+        return (
+            f"{text} was shortened by a spreadsheet, and its last digits are lost: format the column as text "
+            "in the original and export it again"
+        )
+    return ""
+
+
+def formula_failed(text: str) -> bool:
+    """Whether a cell says that its formula failed."""
+    return text in _FORMULA_ERRORS
+
+
+def written_number(text: str | None) -> str:
+    """A number as it is compared where it cannot be read; an apostrophe in front only tells a spreadsheet that it is text."""
+    return cell(text or "").removeprefix("'")
+
+
+def names(first: str, middle: str, last: str, full: str) -> tuple[str, str, bool]:
+    """First and last name, and whether they were made of one text.
+
+    Where the parts lack a last name, the full name counts if it has more than one word.
+    """
+    first = collapse(f"{first} {middle}")
+    if last or (first and " " not in full):
+        return first, last, False
+    if full:
+        return *split_name(full), True
+    return first, last, False
+
+
+def job_title(text: str) -> str:
+    """A job title; what many programs call "title" may be an honorific, which is none."""
+    return "" if text.casefold().rstrip(".") in _HONORIFICS else text
+
+
+def card_candidate(
+    row: int,
+    *,
+    structured: Sequence[str] | None,
+    full: str,
+    numbers: Sequence[Number],
+    email: str,
+    company: str,
+    title: str,
+    account: str = "",
+) -> Candidate:
+    """What a vCard says; `structured` is its N (family, given, additional, ...), None where it has none."""
+    family, given, additional = ([*map(cell, structured or ()), "", "", ""])[:3]
+    company, email, full = cell(company), cell(email), cell(full)
+    numbers = [one._replace(value=written_number(one.value)) for one in numbers]
+    phone, others = pick_number(numbers)
+    # A card of a company, or of nobody, repeats something else as its name, which no card may lack.
+    if full in (company, email) or any(full == one.value for one in numbers):
+        full = ""
+    first, last, one_name = names(given, additional, family, full)
+    fields = Fields(phone, first, last, email, company, job_title(cell(title)))
+    return Candidate(row, fields, one_name, others, account)

@@ -1,0 +1,109 @@
+"""What a file says of contacts, row by row, whatever its format.
+
+All of a file is read, and known to be good, before anything is done with it: what was understood is kept in a `Spool`,
+so that memory does not depend on its size.
+"""
+
+from __future__ import annotations
+
+import json
+import tempfile
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import BinaryIO
+
+from syncer.core.import_columns import Columns, UnknownColumnError, find_columns, read_row
+from syncer.core.import_rows import Candidate, card_candidate
+from syncer.core.model import Fields
+from syncer.errors import UsageError
+from syncer.formats import csv_reader, source, vcard_reader, xlsx_reader
+
+
+def read_candidates(path: Path, form: str, mapping: Mapping[str, str]) -> Iterator[Candidate]:
+    """Each row of a file that is not blank. `form` is `csv`, `xlsx` or `vcard`; `mapping` is field -> column.
+
+    UsageError for a file that cannot be read as this, or in which no column holds phone numbers.
+    """
+    with source.opened(path) as file:
+        if form == "vcard":
+            yield from _cards(file, path.name)
+        else:
+            yield from _table(file, path.name, form, mapping)
+
+
+def _table(file: BinaryIO, name: str, form: str, mapping: Mapping[str, str]) -> Iterator[Candidate]:
+    def score(header: list[str] | object) -> int:
+        assert isinstance(header, list)
+        try:
+            return find_columns(header, mapping).known
+        except UnknownColumnError:
+            return 0
+
+    if form == "csv":
+        rows = csv_reader.read_cells(source.text_of(file, name), name, score)
+    else:
+        rows = xlsx_reader.read_cells(file, name)
+    columns: Columns | None = None
+    for number, cells in rows:
+        if columns is None:
+            if any(text.strip() for text in cells):
+                columns = _header(cells, name, mapping)
+        elif (candidate := read_row(columns, number, cells)) is not None:
+            yield candidate
+    if columns is None:
+        raise UsageError(f"{name} is empty: it has no header; nothing was changed")
+
+
+def _header(cells: list[str], name: str, mapping: Mapping[str, str]) -> Columns:
+    try:
+        columns = find_columns(cells, mapping)
+    except UnknownColumnError as error:
+        known = ", ".join(text.strip() for text in cells if text.strip())
+        raise UsageError(
+            f"{name} has no column {error}; its columns are {known}; nothing was changed"
+        ) from None
+    if "phone_no" not in columns.places:
+        raise UsageError(
+            f"{name}: no column of the first row is known to hold phone numbers: name it with --map phone_no=COLUMN, "
+            "or add a first row with the names of the columns; nothing was changed"
+        )
+    return columns
+
+
+def _cards(file: BinaryIO, name: str) -> Iterator[Candidate]:
+    for card in vcard_reader.read_cards(source.text_of(file, name), name):
+        yield card_candidate(
+            card.number,
+            structured=card.structured,
+            full=card.full,
+            numbers=card.numbers,
+            email=card.email,
+            company=card.company,
+            title=card.title,
+            account=card.account,
+        )
+
+
+class Spool:
+    """Rows that were read, in a temporary file that has no name and ends with the program."""
+
+    def __init__(self) -> None:
+        self._file = tempfile.TemporaryFile("w+", encoding="utf-8")  # noqa: SIM115 - closed by `close`
+        self.rows = 0
+
+    def add(self, candidate: Candidate) -> None:
+        """Keep a row."""
+        self._file.write(json.dumps(candidate) + "\n")
+        self.rows += 1
+
+    def __iter__(self) -> Iterator[Candidate]:
+        self._file.seek(0)
+        for line in self._file:
+            row, fields, one_name, others, account, problem = json.loads(line)
+            yield Candidate(row, Fields(*fields), one_name, tuple(others), account, problem)
+
+    def __enter__(self) -> Spool:
+        return self
+
+    def __exit__(self, *exc: object) -> None:
+        self._file.close()

@@ -1,0 +1,122 @@
+"""What an import looks up: the contacts that its rows may mean, and earlier imports. Plain SQL."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Iterable, Mapping
+
+from syncer.core.import_plan import Holder, Key, Known
+from syncer.core.import_rows import written_number
+from syncer.core.model import FIELDS, Fields
+from syncer.core.normalise import to_e164
+from syncer.core.queue import OPEN
+from syncer.store.db.columns import COLUMNS
+from syncer.store.db.read_only import Reader, Record, first, placeholders, records, tuples
+from syncer.store.read.feed import last_seq
+
+_SIX = ", ".join(FIELDS)
+
+_UNREAD = "SELECT id, account, phone_no FROM telecmi_contacts WHERE phone_e164 IS NULL AND deleted_at IS NULL"
+
+
+class ContactLookup:
+    """Finds the contacts that rows of a file may mean, a block of rows at a time.
+
+    What has no `phone_e164` is read once, at the start: there are few such contacts, and no index leads to them.
+    """
+
+    def __init__(
+        self, conn: Reader, regions: Mapping[str, str], is_forgotten: Callable[[str | None], bool]
+    ) -> None:
+        self._regions = regions
+        self._forgotten = is_forgotten
+        self._unread: dict[Key, list[int]] = {}
+        self._seq = last_seq(conn)
+        self._read(tuples(conn, f"{_UNREAD} AND account IN ({placeholders(regions)}) ORDER BY id", *regions))
+
+    def _read(self, rows: Iterable[tuple[int, str, str | None]]) -> None:
+        for row_id, account, phone in rows:
+            if account in self._regions:
+                written = written_number(phone)
+                e164 = to_e164(written, self._regions[account])
+                self._unread.setdefault(Key(account, e164, "" if e164 else written), []).append(row_id)
+
+    def _read_typed(self, conn: Reader) -> None:
+        """Read the numbers that somebody has typed since."""
+        query = (
+            "SELECT DISTINCT row_id FROM change_log WHERE seq > ? AND table_name = 'telecmi_contacts' "
+            "AND origin = 'local' AND (kind = 'insert' OR field = 'phone_no')"
+        )
+        typed = [row_id for (row_id,) in tuples(conn, query, self._seq)]
+        self._seq = last_seq(conn)
+        self._read(tuples(conn, f"{_UNREAD} AND id IN ({placeholders(typed)})", *typed))
+
+    def find(self, conn: Reader, wanted: Collection[Key]) -> dict[Key, Known]:
+        """What is known under each key."""
+        self._read_typed(conn)
+        live: dict[Key, list[Holder]] = {}
+        gone: dict[Key, int] = {}
+        numbers = {key.e164 for key in wanted if key.e164}
+        query = (
+            f"SELECT id, account, deleted_at, phone_e164, {_SIX} FROM telecmi_contacts WHERE phone_e164 IN "
+        )
+        for row_id, account, deleted_at, e164, *six in tuples(
+            conn, f"{query}({placeholders(numbers)})", *numbers
+        ):
+            key = Key(account, e164, "")
+            if deleted_at is None:
+                live.setdefault(key, []).append(_holder(row_id, six))
+            else:
+                gone[key] = row_id
+        unread = {row_id: key for key in wanted for row_id in self._unread.get(key, ())}
+        query = f"SELECT id, {_SIX} FROM telecmi_contacts WHERE deleted_at IS NULL AND phone_e164 IS NULL AND id IN "
+        for row_id, *six in tuples(conn, f"{query}({placeholders(unread)})", *unread):
+            live.setdefault(unread[row_id], []).append(_holder(row_id, six))
+        leaving = self._leaving(conn, gone)
+        return {
+            key: Known(
+                sorted(live.get(key, ())),
+                leaving.get(key),
+                key.e164 is not None and self._forgotten(key.e164),
+            )
+            for key in wanted
+        }
+
+    def _leaving(self, conn: Reader, gone: Mapping[Key, int]) -> dict[Key, int]:
+        """Of tombstones those whose delete is not upstream yet."""
+        rows = list(gone.values())
+        query = (
+            f"SELECT DISTINCT contact_row FROM change_queue WHERE operation = 'delete' "
+            f"AND state IN ({placeholders(OPEN)}) AND contact_row IN ({placeholders(rows)})"
+        )
+        waiting = {row for (row,) in tuples(conn, query, *(state.value for state in OPEN), *rows)}
+        return {key: row for key, row in gone.items() if row in waiting}
+
+
+def _holder(row_id: int, six: list[str | None]) -> Holder:
+    return Holder(row_id, Fields(*("" if value is None else value for value in six)))
+
+
+#: One name is a word of SQL.
+_BATCHES = "SELECT " + ", ".join(f'"{name}"' for name in COLUMNS["import_batches"]) + " FROM import_batches"
+
+
+def list_batches(conn: Reader) -> list[Record]:
+    """Every import, the newest first."""
+    return records(conn, f"{_BATCHES} ORDER BY id DESC")
+
+
+def load_batch(conn: Reader, batch: int) -> Record | None:
+    """One import."""
+    return next(iter(records(conn, f"{_BATCHES} WHERE id = ?", batch)), None)
+
+
+def spans(conn: Reader, batch: int) -> list[tuple[int, int]]:
+    """The entries of `change_log` that an import wrote, from one to another."""
+    query = "SELECT first_seq, last_seq FROM import_spans WHERE batch = ? ORDER BY first_seq"
+    return [(int(begin), int(end)) for begin, end in tuples(conn, query, batch)]
+
+
+def log_starts(conn: Reader) -> int | None:
+    """The oldest entry of the log that is still there."""
+    found = first(conn, "SELECT min(seq) FROM change_log")
+    return None if found is None else int(found)

@@ -1,0 +1,111 @@
+"""Writes what an import plans: as a person's edits, which the triggers catch, and the part of the log that they make.
+
+What becomes of a row is decided by `core/import_plan.py`, of an edit by the push.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
+from typing import assert_never
+
+from sqlalchemy import Connection
+
+from syncer.core.import_plan import Planned, Verdict
+from syncer.core.undo import Undo
+from syncer.store.db.guard_sql import ENTER, LEAVE
+from syncer.store.db.read_only import raw
+from syncer.store.read.feed import last_seq
+from syncer.store.write import edits
+
+
+@dataclass(slots=True)
+class Batch:
+    """One import, as far as it came. Its row is made with its first edit."""
+
+    file_name: str
+    format: str
+    by: str
+    created_at: str
+    id: int | None = None
+    added: int = 0
+    updated: int = 0
+
+
+def apply(conn: Connection, batch: Batch, plan: Iterable[tuple[str, Planned]]) -> list[Planned]:
+    """Write rows, each with its account, within one transaction of `Database.edit`; the same with their contacts."""
+    start = last_seq(conn)
+    done, numbers = [], []
+    added = updated = 0
+    for account, planned in plan:
+        match planned.verdict:
+            case Verdict.ADD:
+                row_id = edits.add_contact(conn, account, planned.fields)
+                numbers.append((f"+{planned.fields['phone_no']}", row_id))
+                added += 1
+                done.append(replace(planned, contact=row_id))
+            case Verdict.UPDATE:
+                assert planned.contact is not None
+                edits.edit_contact(conn, planned.contact, planned.fields)
+                updated += 1
+                done.append(planned)
+            case _:
+                done.append(planned)
+    if added or updated:
+        _record(conn, batch, start, added, updated, numbers)
+    return done
+
+
+def _record(
+    conn: Connection, batch: Batch, start: int, added: int, updated: int, numbers: list[tuple[str, int]]
+) -> None:
+    """Note which entries of the log these edits made: nobody else writes meanwhile."""
+    driver = raw(conn)
+    end = last_seq(conn)
+    driver.execute(ENTER)
+    # The trigger leaves this to the daemon; the number is known here.
+    driver.executemany("UPDATE telecmi_contacts SET phone_e164 = ? WHERE id = ?", numbers)
+    if batch.id is None:
+        made = driver.execute(
+            'INSERT INTO import_batches (file_name, format, "by", created_at) VALUES (?, ?, ?, ?)',
+            (batch.file_name, batch.format, batch.by, batch.created_at),
+        )
+        batch.id = made.lastrowid
+    counts = "UPDATE import_batches SET added = added + ?, updated = updated + ? WHERE id = ?"
+    driver.execute(counts, (added, updated, batch.id))
+    longer = "UPDATE import_spans SET last_seq = ? WHERE batch = ? AND last_seq = ?"
+    if driver.execute(longer, (end, batch.id, start)).rowcount == 0:
+        driver.execute("INSERT INTO import_spans VALUES (?, ?, ?)", (batch.id, start + 1, end))
+    driver.execute(LEAVE)
+    batch.added += added
+    batch.updated += updated
+
+
+def finish(conn: Connection, batch: Batch, at: str) -> None:
+    """Note, in a write of our own, that all of a batch is written."""
+    raw(conn).execute("UPDATE import_batches SET finished_at = ? WHERE id = ?", (at, batch.id))
+
+
+# -- undo --------------------------------------------------------------------------------------------
+
+
+def take_back(conn: Connection, one: Undo) -> None:
+    """Undo the edits of a contact, as a person would."""
+    match one.action:
+        case "restore":
+            edits.edit_contact(conn, one.contact, one.fields)
+        case "bring back":
+            edits.restore_contact(conn, one.contact)
+            if one.fields:
+                edits.edit_contact(conn, one.contact, one.fields)
+        case "delete":
+            edits.delete_contact(conn, one.contact)
+        case "keep" | "nothing":
+            pass
+        case unreachable:
+            assert_never(unreachable)
+
+
+def set_undone(conn: Connection, batch: int, at: str) -> None:
+    """Note, in a write of our own, that a batch was taken back."""
+    raw(conn).execute("UPDATE import_batches SET undone_at = ? WHERE id = ?", (at, batch))

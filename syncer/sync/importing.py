@@ -1,0 +1,122 @@
+"""One import: rows that were read from a file are compared with the mirror, and written as a person's edits.
+
+The file is read by `formats`, what becomes of a row is decided in `core/import_plan.py`, and shown by the command.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from itertools import islice
+from typing import NamedTuple
+
+from syncer.core.import_plan import Key, Planned, Verdict, decide, key_of
+from syncer.core.import_rows import Candidate
+from syncer.store.db.connection import Connection, Database
+from syncer.store.read.import_queries import ContactLookup
+from syncer.store.write import imports
+from syncer.store.write.contacts import fill_phones
+from syncer.store.write.forget import keeper
+
+#: Rows that are looked up at once, and the most that are written in one transaction.
+BLOCK, TRANSACTION = 1000, 100
+
+
+class _Work(NamedTuple):
+    candidate: Candidate
+    key: Key
+    first_row: int | None  #: an earlier row of the file with the same key
+
+
+class Importer:
+    """Plans or applies the rows of one file."""
+
+    def __init__(
+        self,
+        db: Database,
+        rows: Iterable[Candidate],
+        regions: Mapping[str, str],
+        default: str,
+        stamp: Callable[[], str],
+    ) -> None:
+        """`regions` are the accounts that rows may name, each with its region; others go to `default`."""
+        self._db = db
+        self._rows = rows
+        self._regions = regions
+        self._default = default
+        self._stamp = stamp
+        self._is_forgotten = keeper(db)
+        self._first: dict[Key, int] = {}  #: key -> the first row of the file that has it
+        self.counts: Counter[Verdict] = Counter()
+
+    def plan(self) -> Iterator[Planned]:
+        """What would become of each row, in the order of the file."""
+        with self._db.read() as conn:
+            lookup = self._lookup(conn)
+            for block in self._blocks():
+                for _, planned in self._decide(conn, lookup, block):
+                    yield self._counted(planned)
+
+    def apply(self, batch: imports.Batch) -> Iterator[Planned]:
+        """What became of each row. An iterator that is left early leaves a batch that is written in part."""
+        with self._db.write() as conn:
+            for account, region in self._regions.items():
+                fill_phones(conn, account, region)
+        with self._db.read() as conn:
+            lookup = self._lookup(conn)
+        for block in self._blocks():
+            with self._db.read() as conn:
+                plan = self._decide(conn, lookup, block)
+            rest = iter(plan)
+            while some := list(islice(rest, TRANSACTION)):
+                if any(planned.verdict in (Verdict.ADD, Verdict.UPDATE) for _, planned in some):
+                    some = self._write(lookup, batch, [work for work, _ in some])
+                for _, planned in some:
+                    yield self._counted(planned)
+        if batch.id is not None:
+            with self._db.write() as conn:
+                imports.finish(conn, batch, self._stamp())
+
+    def _write(
+        self, lookup: ContactLookup, batch: imports.Batch, block: list[_Work]
+    ) -> list[tuple[_Work, Planned]]:
+        """Decide again, since somebody may have edited the same contacts meanwhile, and write."""
+        with self._db.edit(lasting=False) as conn:  # the last write of the batch waits for the disk
+            plan = self._decide(conn, lookup, block)
+            done = imports.apply(conn, batch, [(work.key.account, planned) for work, planned in plan])
+        return list(zip(block, done, strict=True))
+
+    def _decide(
+        self, conn: Connection, lookup: ContactLookup, block: list[_Work]
+    ) -> list[tuple[_Work, Planned]]:
+        known = lookup.find(conn, {work.key for work in block})
+        return [
+            (
+                one,
+                decide(one.candidate, one.key, known[one.key], self._regions[one.key.account], one.first_row),
+            )
+            for one in block
+        ]
+
+    def _lookup(self, conn: Connection) -> ContactLookup:
+        return ContactLookup(conn, self._regions, self._is_forgotten)
+
+    def _blocks(self) -> Iterator[list[_Work]]:
+        rows = iter(self._rows)
+        while some := list(islice(rows, BLOCK)):
+            yield [self._work(candidate) for candidate in some]
+
+    def _work(self, candidate: Candidate) -> _Work:
+        account = candidate.account if candidate.account in self._regions else self._default
+        key = key_of(candidate, account, self._regions[account])
+        first_row = self._first.setdefault(key, candidate.row) if key.e164 or key.written else candidate.row
+        return _Work(candidate, key, None if first_row == candidate.row else first_row)
+
+    @property
+    def totals(self) -> dict[str, int]:
+        """How many rows of each verdict there were."""
+        return {verdict.value: self.counts[verdict] for verdict in Verdict}
+
+    def _counted(self, planned: Planned) -> Planned:
+        self.counts[planned.verdict] += 1
+        return planned

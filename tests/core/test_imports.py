@@ -1,0 +1,223 @@
+"""What a row of a file says, which column is which, and what becomes of the row."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from syncer.core.import_columns import UnknownColumnError, find_columns, read_row
+from syncer.core.import_plan import Holder, Key, Known, Verdict, decide, key_of
+from syncer.core.import_rows import (
+    Candidate,
+    Number,
+    card_candidate,
+    cell,
+    names,
+    pick_number,
+    tidy,
+    written_number,
+)
+from syncer.core.model import Fields
+
+ASHA = Fields("919200000001", "Asha", "Example", "asha@example.com", "Acme", "Manager")
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        (None, ""),
+        ("  Asha   Example ", "Asha Example"),
+        ("आशा\u00a0\n x\x00\x1b\x85y\x9f", "आशा x y"),
+        ("e\u0301", "é"),
+    ],
+)
+def test_a_value_is_tidied(text: str | None, expected: str) -> None:
+    assert tidy(text) == expected
+
+
+def test_what_keeps_a_spreadsheet_from_reading_a_text_is_taken_off() -> None:
+    assert cell('="9200000001"') == "9200000001"
+    assert cell('="a ""b"""') == 'a "b"'
+    assert written_number("'+919200000001") == "+919200000001"
+    assert written_number(None) == ""
+
+
+def test_the_preferred_number_counts_else_a_mobile_else_the_first() -> None:
+    home, cell_phone = Number("1", "home"), Number("2", "Mobile")
+    assert pick_number([]) == ("", ())
+    assert pick_number([Number(""), home]) == ("1", ())
+    assert pick_number([home, cell_phone]) == ("2", ("1 (home)",))
+    assert pick_number([home, cell_phone, Number("3", "", preferred=True)]) == (
+        "3",
+        ("1 (home)", "2 (Mobile)"),
+    )
+    assert pick_number([Number("9200000001"), Number("+91 92000 00001"), Number("5"), Number("5")]) == (
+        "9200000001",
+        ("5",),
+    )
+
+
+@pytest.mark.parametrize(
+    ("parts", "expected"),
+    [
+        (("Asha", "", "Example", "Other Name"), ("Asha", "Example", False)),
+        (("Asha", "Devi", "Example", ""), ("Asha Devi", "Example", False)),
+        (("Asha", "", "", "Asha Example"), ("Asha", "Example", True)),
+        (("Asha", "", "", "Asha"), ("Asha", "", False)),
+        (("", "", "", "Asha"), ("", "Asha", True)),
+        (("", "", "", ""), ("", "", False)),
+    ],
+)
+def test_names(parts: tuple[str, str, str, str], expected: tuple[str, str, bool]) -> None:
+    assert names(*parts) == expected
+
+
+def card(**more: Any) -> Candidate:
+    given: dict[str, Any] = {
+        "structured": None,
+        "full": "",
+        "numbers": [],
+        "email": "",
+        "company": "",
+        "title": "",
+    }
+    return card_candidate(1, **(given | more))
+
+
+def test_a_card_that_repeats_something_as_its_name_has_no_name() -> None:
+    numbers = [Number("9200000001", "cell")]
+    assert card(full="Asha Example", numbers=numbers).fields == Fields("9200000001", "Asha", "Example")
+    assert card(full="Acme Example", company="Acme Example").fields == Fields(company="Acme Example")
+    assert card(full="9200000001", numbers=numbers).fields == Fields("9200000001")
+    assert card(structured=["Example", "Asha", "Devi", "Ms"], title="Dr.").fields == Fields(
+        "", "Asha Devi", "Example"
+    )
+
+
+# -- columns -----------------------------------------------------------------------------------------
+
+
+def test_headers_are_known_in_any_spelling_and_the_best_column_counts() -> None:
+    columns = find_columns(
+        ["Home Phone", "MOBILE_PHONE", "E-mail Address", "Title", "Job Title", "", "?"], {}
+    )
+    assert columns.places == {"phone_no": (1, 0), "email_id": (2,), "job_title": (4, 3)}
+    assert columns.known == 5
+
+
+def test_map_names_columns_without_regard_to_case_and_blanks() -> None:
+    columns = find_columns(["Wer", "Phone", "Name"], {"phone_no": " wer ", "first_name": "name"})
+    assert columns.places == {"phone_no": (0,), "first": (2,)}
+    with pytest.raises(UnknownColumnError, match="other"):
+        find_columns(["Phone"], {"phone_no": "other"})
+
+
+def test_a_row_of_a_table() -> None:
+    columns = find_columns(["Name", "Phone 1 - Type", "Phone 1 - Value", "Account"], {})
+    assert read_row(columns, 2, ["", " ", ""]) is None
+    row = read_row(columns, 3, ["Asha Example", "* Work", "1 ::: 2", "main", ""])
+    assert row == Candidate(3, Fields("1", "Asha", "Example"), True, ("2 (Work)",), "main")
+    assert read_row(columns, 4, ["Asha"]) == Candidate(4, Fields("", "", "Asha"), True)
+    shifted = read_row(columns, 5, ["a", "b", "c", "d", "e"])
+    assert shifted is not None and shifted.problem.startswith("it has 5 cells and the header 4")
+
+
+def test_first_and_last_name_of_one_column() -> None:
+    columns = find_columns(["Who", "Phone"], {"first_name": "who", "last_name": "who"})
+    row = read_row(columns, 2, ["Asha Devi Example", "1"])
+    assert row == Candidate(2, Fields("1", "Asha Devi", "Example"), True)
+
+
+# -- the plan ----------------------------------------------------------------------------------------
+
+
+def plan(fields: Fields, *holders: Holder, first_row: int | None = None, **more: Any) -> Any:
+    one_name = more.pop("one_name", False)
+    candidate = Candidate(9, fields, one_name, problem=more.pop("problem", ""), others=more.pop("others", ()))
+    key = key_of(candidate, "main", "IN")
+    return decide(candidate, key, Known(holders, **more), "IN", first_row)
+
+
+def test_the_key_of_a_row_is_its_number_or_what_is_written() -> None:
+    assert key_of(Candidate(1, ASHA), "main", "IN") == Key("main", "+919200000001", "")
+    assert key_of(Candidate(1, Fields("98xxxxxx01")), "main", "IN") == Key("main", None, "98xxxxxx01")
+
+
+def test_a_new_number_is_added_with_its_digits() -> None:
+    found = plan(ASHA._replace(phone_no="092000 00001", email_id=""), others=("5 (home)",))
+    assert found.verdict is Verdict.ADD and found.reason == "left out: 5 (home)"
+    assert found.fields == {
+        "phone_no": "919200000001",
+        "first_name": "Asha",
+        "last_name": "Example",
+        "company": "Acme",
+        "job_title": "Manager",
+    }
+
+
+@pytest.mark.parametrize(
+    ("changed", "reason"),
+    [
+        ({"last_name": ""}, "it has no last name"),
+        ({"first_name": ""}, "it has no first name"),
+        ({"company": "Ac\ufffdme"}, "company: a letter was lost"),
+        ({"company": "#N/A"}, "company: a formula failed (#N/A)"),
+        ({"phone_no": ""}, "it has no phone number"),
+        ({"phone_no": "9.2E+09"}, "the phone number 9.2E+09 was shortened"),
+        ({"phone_no": "98xxxxxx01"}, "the phone number is masked"),
+    ],
+)
+def test_what_cannot_be_added_is_unreadable(changed: dict[str, str], reason: str) -> None:
+    found = plan(ASHA._replace(**changed))
+    assert found.verdict is Verdict.UNREADABLE and found.reason.startswith(reason)
+    assert found.fields == {}
+
+
+def test_a_forgotten_person_and_a_row_with_a_problem_are_unreadable() -> None:
+    assert plan(ASHA, forgotten=True).verdict is Verdict.UNREADABLE
+    assert plan(ASHA, Holder(1, ASHA), forgotten=True).verdict is Verdict.SAME
+    assert plan(ASHA, problem="odd").reason == "odd"
+
+
+def test_only_what_differs_is_updated_and_blanks_change_nothing() -> None:
+    there = Holder(1, ASHA._replace(company=" Acme\u00a0 "))
+    assert plan(ASHA._replace(email_id="", job_title=""), there).verdict is Verdict.SAME
+    found = plan(ASHA._replace(company="New"), there)
+    assert (found.verdict, found.contact, found.fields) == (Verdict.UPDATE, 1, {"company": "New"})
+    assert plan(ASHA._replace(company="\ufffd"), there).verdict is Verdict.UNREADABLE
+
+
+def test_a_name_in_one_piece_is_compared_as_one() -> None:
+    there = Holder(1, Fields("919200000001", "Asha", "Devi Example"))
+    assert plan(Fields("9200000001", "Asha Devi", "Example"), there, one_name=True).verdict is Verdict.SAME
+    assert plan(Fields("9200000001", "", "Asha"), there, one_name=True).verdict is Verdict.SAME
+    found = plan(Fields("9200000001", "Nila", "Example"), there, one_name=True)
+    assert found.fields == {"first_name": "Nila", "last_name": "Example"}
+    nameless = Holder(1, Fields("919200000001"))
+    assert plan(Fields("9200000001", "", "Asha"), nameless, one_name=True).fields == {"last_name": "Asha"}
+
+
+def test_the_same_number_again_is_a_duplicate_of_that_row() -> None:
+    found = plan(ASHA, first_row=2)
+    assert (found.verdict, found.of, found.contact) == (Verdict.DUPLICATE, 2, None)
+    assert plan(ASHA, Holder(1, ASHA), first_row=2).contact == 1
+
+
+def test_of_several_holders_the_one_that_is_alike_is_meant() -> None:
+    holders = Holder(1, ASHA), Holder(2, ASHA._replace(first_name="Nila"))
+    assert plan(ASHA._replace(first_name="Nila"), *holders, first_row=2).contact == 2
+    found = plan(ASHA._replace(first_name="Other"), *holders)
+    assert (found.verdict, found.of) == (Verdict.DUPLICATE, 1)
+    assert plan(Fields("98xxxxxx01", "Other", "Example"), *holders).verdict is Verdict.UNREADABLE
+
+
+def test_a_number_that_cannot_be_read_means_the_contact_that_has_it_so() -> None:
+    there = Holder(1, Fields("98xxxxxx01", "Asha", "Example"))
+    assert plan(Fields("98xxxxxx01", "Asha", "Example"), there).verdict is Verdict.SAME
+    assert plan(Fields("98xxxxxx01", "Nila", ""), there).fields == {"first_name": "Nila"}
+
+
+def test_a_contact_whose_delete_waits_is_not_added_again() -> None:
+    found = plan(ASHA, leaving=7)
+    assert (found.verdict, found.of, found.contact) == (Verdict.DUPLICATE, 7, 7)
