@@ -123,6 +123,7 @@ class Office:
         *,
         telecmi: dict[str, Any] | None = None,
         smartflo: dict[str, Any] | None = None,
+        notify: dict[str, Any] | None = None,
         only: Sequence[str] = (),
         clock: VirtualClock | None = None,
         world: World | None = None,
@@ -145,6 +146,8 @@ class Office:
                 "main": {"base_url": "http://127.0.0.1:1", **(smartflo or {"token": "sandbox-token"})}
             },
         }
+        if notify:
+            raw["notify"] = notify
         self.settings = unpaced(settings_from(raw, folder, {}))
         self.path = self.settings.database.path
         self.tokens = TokenStore(None)

@@ -334,6 +334,7 @@ async def check_upstream(
     """
     from syncer.cli.upstream import check_account
     from syncer.clock import SystemClock
+    from syncer.config import Account
     from syncer.remote import client
     from syncer.store.db.connection import Database
     from syncer.sync.env import build
@@ -352,7 +353,7 @@ async def check_upstream(
                 *(
                     check_account(source, app.now, full=full)
                     for label, source in env.sources.items()
-                    if label not in without
+                    if isinstance(source.account, Account) and label not in without
                 )
             )
         finally:

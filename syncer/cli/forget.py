@@ -49,7 +49,7 @@ def forget(app: App, phone: str, yes: bool, as_json: bool) -> None:
         done = removal.forget(db, e164, app.stamp(), regions=regions, remove_files=remove)
     if as_json:
         others = {"other_numbers": done.other_numbers, "mentioned": done.mentioned}
-        emit_json({"removed": done.rows, **others, "traces": done.traces})
+        emit_json({"removed": done.rows, **others, "sent": done.sent, "traces": done.traces})
         return
     for table, number in sorted(done.rows.items()):
         say(f"{table}: {count(number, 'row')} removed")
@@ -58,6 +58,10 @@ def forget(app: App, phone: str, yes: bool, as_json: bool) -> None:
     _show_other_numbers(done.other_numbers)
     for table, ids in sorted(done.mentioned.items()):
         say(f"{_rows(table, ids)} of other people still mention the number: edit them upstream")
+    for target, number in sorted(done.sent.items()):
+        say(
+            f"notify.{target}: {count(number, 'notification')} about them went out: what was sent cannot be taken back"
+        )
     if done.traces:
         say(
             "Free pages of the file may still contain traces, because another program was reading it or the disk "

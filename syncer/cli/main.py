@@ -53,6 +53,7 @@ COMMANDS: Final = {
     "callbacks": ("syncer.cli.callbacks:callbacks", "Who still waits for a call back."),
     "queue": ("syncer.cli.queue:queue", "The change queue: what goes upstream, and what waits for you."),
     "held": ("syncer.cli.held:held", "What a safety limit stopped in a pull."),
+    "notify": ("syncer.cli.notify:notify", "Test a target of notifications, or send again."),
     "verify": ("syncer.cli.verify:verify", "Compare the mirror with upstream, row by row."),
     "why": ("syncer.cli.why:why", "Show one person's history, and where the caller's name comes from."),
     "log": ("syncer.cli.log:log", "Show what changed, from either side, in order."),

@@ -199,11 +199,12 @@ def gather(app: App, settings: Settings, specs: Sequence[JobSpec], now: datetime
         "set_aside_by_job": [],
         "unknown_accounts": [],
         "callbacks": None,
+        "outbox": [],
     }
     if not path.exists() or path.stat().st_size == 0:
         return found
     from syncer.store.db import home, revision
-    from syncer.store.read import coverage, status_queries
+    from syncer.store.read import coverage, outbox, status_queries
     from syncer.store.write import accounts, received
 
     with app.query(settings) as conn:
@@ -233,6 +234,7 @@ def gather(app: App, settings: Settings, specs: Sequence[JobSpec], now: datetime
             "set_aside": sum(row["rows"] for row in aside),
             "set_aside_by_job": aside,
             "callbacks": callbacks,
+            "outbox": outbox.overview(conn),
             "unknown_accounts": [
                 {"account": one.label, "counts": dict(one.counts), "problem": str(one), "advice": one.advice}
                 for one in strays
@@ -319,6 +321,8 @@ def _show(found: dict[str, Any], now: datetime, *, with_evidence: bool) -> None:
         say_folded(_waiting_callers(waiting, now))
     for change in found["waiting"]:
         say_folded(f"  {_waiting(change)}")
+    for target in found["outbox"]:
+        say_folded(_outbox(target, now))
     for hold in found["held"]:
         number = hold["id"]
         say()
@@ -347,6 +351,21 @@ def _trouble(job: dict[str, Any], now: datetime) -> Iterator[str]:
         yield f"{job['outcome']}{times}: {job['error'] or 'no reason was recorded'}"
     if job["paused_until"]:
         yield f"pauses until {when(job['paused_until'], now)}; `syncer sync {job['job']}` tries it now"
+
+
+def _outbox(target: dict[str, Any], now: datetime) -> str:
+    """What a target of notifications has got, and what it has not."""
+    text = f"Notifications to {target['target']}: "
+    if target["queued"]:
+        text += f"{target['queued']} wait since {when(target['oldest_at'], now)}"
+        text += f" ({target['last_error']})" if target["last_error"] else ""
+    else:
+        text += "none wait"
+    if target["last_sent_at"]:
+        text += f"; the last one was sent {when(target['last_sent_at'], now)}"
+    if target["dead"]:
+        text += f"; {target['dead']} given up (`syncer notify retry {target['target']}`)"
+    return f"{text}."
 
 
 def _waiting_callers(known: dict[str, Any], now: datetime) -> str:

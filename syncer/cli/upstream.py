@@ -138,7 +138,7 @@ async def check_account(source: Source[Any, Any], now: Now, *, full: bool = Fals
     account, client = source.account, source.client
     asked = _Account(account, now)
     jobs = [spec for spec in registry.specs_of(account) if spec.enabled]
-    async with source.api.deadline(PATIENCE):
+    async with source.deadline(PATIENCE):
         needs_login = any("login" in spec.settings.needs for spec in jobs)
         if needs_login and account.may_log_in_again and account.has_login:
             await asked.ask("login", lambda: _nothing(client.login(force=True)))

@@ -14,6 +14,9 @@ EVENTS: Final = ("voicemail", "missed-call", "conflict", "rejected", "held", "st
 _FIRST_WAITS: Final = (5.0, 60.0, 600.0)
 _HOURLY: Final = 3600.0
 
+#: No notification waits longer for its next try.
+LONGEST_WAIT: Final = timedelta(seconds=_HOURLY)
+
 #: So long after its first try a notification is given up.
 GIVE_UP_AFTER: Final = timedelta(days=1)
 
@@ -35,7 +38,7 @@ def message_id(target: str, row: int, created_at: str) -> str:
 
 
 #: What of a row goes to a private target: nothing that a person wrote or is called.
-_PRIVATE: Final = ("table", "id", "rows", "job", "provider", "account")
+_PRIVATE: Final = ("table", "id", "rows", "job")
 
 
 def shown(data: Mapping[str, Any], *, private: bool) -> dict[str, Any]:
@@ -49,6 +52,7 @@ def words(event: str, data: Mapping[str, Any]) -> tuple[str, str]:
     company = f" ({data['company']})" if data.get("company") else ""
     where = f"{data['table']} row {data['id']}" if data.get("id") else ""
     account = ".".join(filter(None, [data.get("provider"), data.get("account")]))
+    job = f"{data.get('job', 'a job')}" + (f" of {account}" if account else "")
     match event:
         case "voicemail":
             title = "Voicemail" + (f" from {caller}{company}" if caller else "")
@@ -68,12 +72,12 @@ def words(event: str, data: Mapping[str, Any]) -> tuple[str, str]:
             command = f"syncer held show {data['id']}" if listing else f"syncer queue show {data['id']}"
             text = _lines(caller or "", data.get("reason") or "", command)
         case "stale":
-            title = f"{data.get('job')} of {account} has not succeeded in time"
+            title = f"{job} has not succeeded in time"
             text = _lines(
                 f"Last success: {data['last_ok_at']}" if data.get("last_ok_at") else "", "syncer status"
             )
         case "recovered":
-            title = f"{data.get('job')} of {account} works again"
+            title = f"{job} works again"
             text = "syncer status"
         case _:
             title, text = "syncer can reach you", "This is a test."

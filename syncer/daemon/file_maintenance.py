@@ -25,7 +25,7 @@ from syncer.locks import Locks
 from syncer.store.db import copies
 from syncer.store.db.connection import Connection, Database
 from syncer.store.read.metric_queries import COUNTED, FORGOTTEN
-from syncer.store.write import runs
+from syncer.store.write import outbox, runs
 from syncer.sync import jobs
 from syncer.sync.env import Store
 from syncer.sync.jobs import JobSpec
@@ -56,7 +56,7 @@ async def forget(
 ) -> tuple[int, int]:
     """Delete runs, and log entries with what else is over, that are older than the config keeps them.
 
-    Over are changes that were settled and holds that no listing needed any more; what a person decided of a
+    Over are changes that were settled, notifications that were sent or given up, and holds that no listing needed any more; what a person decided of a
     hold stays. Gives back how many runs, and how many of the rest.
 
     Raises StoreError.
@@ -78,7 +78,7 @@ async def forget(
                 locks.release(handle)
     entries = 0
     before = utc_text(now - retention.log)
-    for forget_some in (_forget_log, _forget_changes, _forget_holds):
+    for forget_some in (_forget_log, _forget_changes, _forget_holds, _forget_notifications):
         while gone := await store.write(forget_some, before):
             entries += gone
     return deleted, entries
@@ -141,6 +141,10 @@ def _forget_holds(conn: Connection, before: str) -> int:
     old = "SELECT id FROM held WHERE decision = 'superseded' AND decided_at < ? LIMIT ?"
     conn.exec_driver_sql(f"DELETE FROM held_rows WHERE held_id IN ({old})", (before, BATCH))  # noqa: S608 - ours
     return conn.exec_driver_sql(f"DELETE FROM held WHERE id IN ({old})", (before, BATCH)).rowcount  # noqa: S608 - ours
+
+
+def _forget_notifications(conn: Connection, before: str) -> int:
+    return outbox.forget_old(conn, before, BATCH)
 
 
 # -- the file ----------------------------------------------------------------------------------------

@@ -22,10 +22,11 @@ from syncer.errors import StoreError, SyncerError
 from syncer.locks import Locks
 from syncer.logs import Edges
 from syncer.store.db.connection import Connection
-from syncer.store.write import queue, runs
-from syncer.sync import jobs, push, registry
+from syncer.store.write import runs
+from syncer.sync import jobs
 from syncer.sync.env import Env, Store
 from syncer.sync.jobs import JobSpec
+from syncer.sync.registry import resolve
 from syncer.sync.run import Run
 
 #: How long a run may go on after the end was asked for, and how long it may take to stop, in seconds.
@@ -53,8 +54,7 @@ class Crew:
         self.schedule = Schedule(env.clock, mono)
         self.edges = edges
         self._attention = attention
-        self._due: dict[str, str | None] = {}  #: account -> when its next waiting change is due
-        self._due_jobs: dict[Worker, str | None] = {}  #: when something that such a job tried is due again
+        self._due: dict[Worker, str | None] = {}  #: when the next of what it is to send is due
         self._tasks: list[asyncio.Task[None]] = []
         around = WorkerContext(
             locks=locks,
@@ -72,7 +72,9 @@ class Crew:
         self.workers = [
             _worker(env, spec, around, logins, run_job) for spec in jobs.specs(env.settings) if spec.enabled
         ]
-        self._pushes = {worker.spec.account: worker for worker in self.workers if worker.push}
+        self._senders = [
+            (w, resolve(w.spec.resource.next_due)) for w in self.workers if w.spec.resource.next_due
+        ]
         env.progress = self._progress
         for worker in self.workers:
             self.schedule.add(worker.name, worker.spec.every.total_seconds(), worker.ring)
@@ -115,36 +117,36 @@ class Crew:
             await worker.at_rest.wait()
         return True
 
-    async def look(self, *, start: bool = True) -> None:
-        """See what is to be pushed: start it (unless told not to), note when the next waiting change is due.
+    async def look(self, done: Worker | None = None) -> None:
+        """See what is to be sent: start it, and note when the next of it is due.
 
-        Also sees what waits for a person. Raises StoreError.
+        After a run of one that sends (`done`), only its next retry is of interest. Also sees what waits for a
+        person. Raises StoreError.
         """
         await self._attention.look(self.env)
-        for account, worker in self._pushes.items():
-            fresh, self._due[account] = await self.env.store.read(queue.next_due, account, self.env.now())
-            if fresh and start:
-                worker.edited()
+        for worker, due in self._senders:
+            fresh, self._due[worker] = await self.env.store.read(due, worker.spec.account, self.env.now())
+            if fresh and worker is not done:
+                worker.request()
         for worker in self.workers:
-            if (next_due := worker.spec.resource.next_due) is not None:
-                find = registry.resolve(next_due)
-                self._due_jobs[worker] = await self.env.store.read(find, worker.spec.account)
             if worker.paused:
                 state = await self.env.store.read(runs.load_job, worker.spec.job, worker.spec.account)
                 if state.paused_until is None:
                     worker.resume()
 
     def ring_due(self) -> None:
-        """Start the push of every account with a waiting change whose time has come."""
+        """Start whoever has something to send whose time has come."""
         now = self.env.now()
-        for account, due in self._due.items():
-            if due is not None and not time_left(due, now, LONGEST_RETRY):
-                self._due[account] = None  # once; after the run `look` says what is next
-                self._pushes[account].edited()
-        for worker, due in self._due_jobs.items():
+        for worker, due in self._due.items():
             if due is not None and not worker.running and not time_left(due, now, LONGEST_RETRY):
-                self._due_jobs[worker] = None
-                worker.edited()
+                self._due[worker] = None  # once; after the run `look` says what is next
+                worker.request()
+
+    def ring(self, label: str) -> None:
+        """The vendor says that something happened at this account: pull at once what tells of it."""
+        for worker in self.workers:
+            if worker.spec.label == label and worker.spec.resource.rings:
+                worker.request()
 
     def _progress(self, label: str, account: str, done: int, total: int | None) -> None:
         del done, total
@@ -175,9 +177,9 @@ def _worker(
         around,
         lock=jobs.lock_name(spec),
         run_job=partial(_call, run_job, env, spec),
-        deadline=source.api.deadline,
+        deadline=source.deadline,
         credentials=logins.setdefault(key, SharedLogin(key)),
-        push=spec.job == push.JOB,
+        sends=spec.resource.next_due is not None,
     )
 
 

@@ -10,6 +10,7 @@ import asyncio
 from collections.abc import Awaitable, Callable
 from typing import Any
 
+from syncer.config.targets import NotifyTarget
 from syncer.daemon import file_maintenance
 from syncer.daemon.job_runner import Crew
 from syncer.errors import StoreError, SyncerError
@@ -18,6 +19,7 @@ from syncer.logs import Edges
 from syncer.remote.ping import Pinger
 from syncer.store.db import migrations
 from syncer.store.read import metric_queries
+from syncer.store.write import outbox
 from syncer.sync import jobs
 
 #: The scan for edits that no trigger caught, and deleting old records, in seconds.
@@ -28,6 +30,9 @@ HOURLY = 3600.0
 
 #: How often the write-ahead log is looked at, in seconds.
 OFTEN = 60.0
+
+#: How often it is looked whether a job has become late, in seconds.
+LATE = 10.0
 
 #: At most one ping in so many seconds.
 PING_GAP = 60.0
@@ -59,6 +64,8 @@ class Chores:
         """Give every chore its alarm."""
         self._add("the scan", DAILY, self.scan, first=0.0)
         self._add("deleting old records", DAILY, self.forget, first=300.0)
+        if self._env.settings.of(NotifyTarget):
+            self._add("the check for late jobs", LATE, self.note_late_jobs, first=LATE)
         self._add("maintenance of the file", HOURLY, self.optimize, first=600.0)
         self._add("maintenance of the write-ahead log", OFTEN, self.shrink, first=OFTEN)
         backup = self._env.settings.backup
@@ -107,6 +114,15 @@ class Chores:
         for what in await self._env.store.call(lambda: migrations.heal(self._db)):
             self._log.warning("the database was repaired", what=what)
         await self._crew.look()
+
+    async def note_late_jobs(self) -> None:
+        """Write down which jobs have become late, so that it is reported; one that has not run yet is not late."""
+        store = self._env.store
+        if not await store.read(outbox.has_late_jobs):
+            return
+        ran = {(worker.spec.job, worker.spec.account) for worker in self._crew.workers if worker.runs}
+        if await store.write(outbox.note_late_jobs, self._env.stamp(), ran):
+            await self._crew.look()
 
     async def forget(self) -> None:
         """Delete records that are older than the config keeps them."""

@@ -112,6 +112,11 @@ def _queue(figures: Figures) -> Iterator[Metric]:
     yield from (changes, conflicts, oldest)
     waiting, since = figures.callbacks
     yield GaugeMetricFamily("syncer_callbacks_open", "Numbers that wait for a call back", value=waiting)
+    told = _gauge("outbox", "Notifications, by target and state", ("target", "state"))
+    for target, states in figures.outbox.items():
+        for state_name, number in states.items():
+            told.add_metric((target, state_name), number)
+    yield told
     text = "How long the first of them has waited"
     yield GaugeMetricFamily("syncer_callback_oldest_seconds", text, value=since)
 

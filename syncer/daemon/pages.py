@@ -60,12 +60,13 @@ def listen(http: Http) -> socket.socket:
 
 
 class Pages:
-    """The pages of the daemon; `env` gives the one in force, `problems` what failed apart from jobs."""
+    """The pages of the daemon; `env` gives the one in force, `problems` what failed apart from jobs, `ring` the doorbell."""
 
     def __init__(
         self,
         env: Callable[[], Env],
         problems: Callable[[], list[str]],
+        ring: Callable[[str, str], bool],
         started: datetime,
         edges: Edges,
         log: Any,
@@ -73,6 +74,7 @@ class Pages:
         self.task: asyncio.Task[None] | None = None  #: the server, while it runs
         self._env = env
         self._problems = problems
+        self._ring = ring
         self._started = started
         self._edges = edges
         self._log = log
@@ -90,7 +92,8 @@ class Pages:
 
         jobs = {table: resource.job for resource in registry.RESOURCES for table in resource.tables}
         self._lookups = Lookups(lambda: self._env().settings, jobs, lambda: self._env().now())
-        app = web.create_app(self.health, self.metrics, http.allowed_hosts, self._lookups.routes())
+        more = [web.doorbell(self._ring), *self._lookups.routes()]
+        app = web.create_app(self.health, self.metrics, http.allowed_hosts, more)
         self._server = Server(app, self._edges, self._log)
         self.task = asyncio.create_task(self._server.serve(sockets=[listener]), name="pages")
         host, port = http.address
@@ -151,6 +154,8 @@ class Pages:
     def _by_account(self, env: Env) -> Spent:
         out = dict(self._spent)
         for source in env.sources.values():
+            if source.api is None:
+                continue
             key = (source.account.kind, source.account.name)
             requests, waits = out.get(key, (0, 0.0))
             out[key] = (requests + source.api.requests, waits + source.api.waits)

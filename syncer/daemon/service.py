@@ -20,7 +20,9 @@ from typing import TypeVar
 
 from syncer.clock import Clock, SystemClock
 from syncer.config import Settings, load_settings
+from syncer.core.secret import Secret
 from syncer.daemon.attention import Attention
+from syncer.daemon.doorbell import Doorbell
 from syncer.daemon.job_runner import Crew, Watch
 from syncer.daemon.maintenance import Chores
 from syncer.daemon.notify import Notifier
@@ -93,9 +95,11 @@ class Service:
         self._reload = asyncio.Event()
         self._watch = Watch(time.monotonic, self._edges, self._log)
         self._attention = Attention(self._log, self._tell_status)
+        self._doorbell = Doorbell(self._doorbell_keys, lambda label: self._crew.ring(label))
         self._pages = Pages(
             lambda: self._crew.env,
             lambda: self._chores.problems,
+            self._doorbell.ring,
             self._clock.now(),
             self._edges,
             self._log,
@@ -145,6 +149,10 @@ class Service:
                 listener.close()
             self._executor.shutdown()
 
+    def _doorbell_keys(self) -> dict[str, Secret]:
+        accounts = self._settings.accounts
+        return {account.label: account.doorbell_key for account in accounts if account.doorbell_key}
+
     async def _on_database_thread(self, work: Callable[[], T]) -> T:
         return await asyncio.get_running_loop().run_in_executor(self._executor, work)
 
@@ -183,6 +191,7 @@ class Service:
             self._last_resort(code)
             for task in forever:
                 task.cancel()
+            self._doorbell.close()
             await self._dismiss()
             await self._pages.close()
             self._log.info("stopped")
@@ -276,8 +285,7 @@ class Service:
     async def _after_run(self, worker: Worker) -> None:
         self._tell_status()
         with contextlib.suppress(StoreError):  # the watch meets it too, and tells of it
-            # A pull may have found something to push; after a push, only the next retry is of interest.
-            await self._crew.look(start=not worker.push)
+            await self._crew.look(worker if worker.sends else None)  # there may be something to send
             await self._chores.ping()
 
     def _tell_status(self) -> None:

@@ -28,6 +28,8 @@ AT_ONCE = 2
 #: Whether all is well, and the body that says so.
 Health = Callable[[], Awaitable[tuple[bool, dict[str, Any]]]]
 Metrics = Callable[[], Awaitable[bytes]]
+#: Rings for an account with a key; whether the key is the right one.
+Ring = Callable[[str, str], bool]
 
 
 def create_app(
@@ -60,6 +62,16 @@ def create_app(
         routes=[Route("/healthz", healthz), Route("/metrics", figures), *more],
         middleware=[Middleware(HostCheck, hosts=hosts)],
     )
+
+
+def doorbell(ring: Ring) -> Route:
+    """Where a vendor rings. What it sends along is not read."""
+
+    async def answer(request: Request) -> Response:
+        known = ring(request.path_params["account"], request.path_params["key"])
+        return Response(status_code=204 if known else 404, headers=_FRESH)
+
+    return Route("/doorbell/{account}/{key}", answer, methods=["GET", "POST"])
 
 
 class HostCheck:

@@ -72,11 +72,11 @@ class Worker:
         run_job: Callable[[], Awaitable[Run]],
         deadline: Callable[[float], AbstractAsyncContextManager[None]],
         credentials: SharedLogin,
-        push: bool = False,
+        sends: bool = False,
     ) -> None:
         self.spec = spec
         self.name = lock
-        self.push = push
+        self.sends = sends  #: what is to be sent wakes it
         self.failures = 0  #: runs in a row that an error ended
         self.problem = ""  #: why it is not well, in words; "" when it is
         self.runs = 0
@@ -106,8 +106,8 @@ class Worker:
         if not self.running:
             self._wake.set()
 
-    def edited(self) -> None:
-        """There is something to push: run at once, or right after the run that is under way."""
+    def request(self) -> None:
+        """There is something to send, or news: run at once, or right after the run that is under way."""
         self._wake.set()
 
     def progress(self) -> None:
@@ -234,9 +234,8 @@ class Worker:
             case None:
                 self.failures = 0
                 if run.outcome == "ok":
-                    # With nothing due nobody is asked. (`run.requests` counts those of the whole account.)
-                    only_due = self.push or self.spec.resource.next_due is not None
-                    self._well(proven=not only_due or run.seen > 0)
+                    # Sending nothing asks nobody. (`run.requests` counts those of the whole account.)
+                    self._well(proven=not self.sends or run.seen > 0)
                 else:
                     self._failed(None, run.problem)
                 self._rest_after(took)

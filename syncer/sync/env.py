@@ -120,9 +120,9 @@ class Env:
         return utc_text(self.clock.now())
 
     async def aclose(self) -> None:
-        """Close every connection to a vendor."""
+        """Close every connection."""
         for source in self.sources.values():
-            await source.api.aclose()
+            await source.aclose()
 
 
 def build(
@@ -134,7 +134,7 @@ def build(
     transport: Any = None,
     tokens: TokenStore | None = None,
 ) -> Env:
-    """Make the clients of every account; `transport` replaces the network in tests."""
+    """Make the clients of every account and target; `transport` replaces the vendors' network in tests."""
     for secret in settings.secrets():
         register_secret(secret)
     path = settings.database.path
@@ -144,6 +144,9 @@ def build(
         api = _api(account, clock, transport)
         connect = registry.resolve(registry.vendor(account.kind).connect)
         sources[account.label] = Source(account, api, connect(api, account, tokens))
+    for target in settings.targets:
+        if target.kind in registry.TARGETS:
+            sources[target.label] = registry.resolve(registry.TARGETS[target.kind])(target, clock)
     return Env(settings, Store(db, executor), clock, sources)
 
 

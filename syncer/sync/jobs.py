@@ -76,7 +76,7 @@ async def scan(env: Env) -> int:
 
 
 async def run_all(env: Env, chosen: Sequence[JobSpec], *, full: bool, person: bool) -> list[Run]:
-    """Run the jobs of each account one after the other, the accounts side by side.
+    """Run the jobs of each account one after the other, the accounts side by side, then those of targets.
 
     For a person, failing calls of one account may take `PATIENCE` in all; after that each of its
     jobs has one short try. So a vendor that hangs holds nobody else up, and the pass still ends.
@@ -93,10 +93,12 @@ async def run_all(env: Env, chosen: Sequence[JobSpec], *, full: bool, person: bo
 
     if person:
         for source in env.sources.values():
-            source.api.set_patience(PATIENCE)
-    async with asyncio.TaskGroup() as tasks:
-        for label in dict.fromkeys(spec.label for spec in chosen):
-            tasks.create_task(run_account(label))
+            source.set_patience(PATIENCE)
+    for last in (False, True):
+        labels = dict.fromkeys(spec.label for spec in chosen if spec.resource.last is last)
+        async with asyncio.TaskGroup() as tasks:
+            for label in labels:
+                tasks.create_task(run_account(label))
     return [done[spec] for spec in chosen if spec in done]
 
 
@@ -185,7 +187,7 @@ async def on_a_copy(
             env = build(settings, db, clock or SystemClock())
             env.progress = progress
             for source in env.sources.values():
-                source.api.set_patience(PATIENCE)
+                source.set_patience(PATIENCE)
             try:
                 return await work(env)
             finally:

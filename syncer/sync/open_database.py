@@ -11,9 +11,10 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from syncer.config import Settings
+from syncer.config.targets import NotifyTarget
 from syncer.store.db import copies, home, migrations
 from syncer.store.db.connection import Database
-from syncer.store.write import callbacks, canonical_ids, runs
+from syncer.store.write import callbacks, canonical_ids, outbox, runs
 from syncer.store.write.runs import JobRow
 from syncer.sync.registry import specs
 
@@ -77,16 +78,27 @@ async def upgrade_apart(config: Path, environ: Mapping[str, str] | None = None) 
 
 
 def register(db: Database, settings: Settings) -> None:
-    """Write down the jobs and accounts of the config, where they differ from what is there, and a first home."""
+    """Write down the jobs, accounts and targets of the config, where they differ from what is there, and a first home."""
     jobs = [
         JobRow(s.job, s.account, s.provider, s.enabled, max(1, int(s.every.total_seconds())))
         for s in specs(settings)
     ]
     accounts = [(a.name, a.contacts.enabled, a.push.deletes) for a in settings.telecmi]
+    wanted = [
+        (target.name, event, int(target.max_age.total_seconds()))
+        for target in settings.targets
+        if isinstance(target, NotifyTarget)
+        for event in target.on
+    ]
     with db.read() as conn:
-        done = runs.is_registered(conn, jobs, accounts) and home.recorded(conn) is not None
+        done = (
+            runs.is_registered(conn, jobs, accounts)
+            and outbox.is_registered(conn, wanted)
+            and home.recorded(conn) is not None
+        )
     if not done:
         with db.write() as conn:
             runs.register(conn, jobs, accounts)
+            outbox.register(conn, wanted)
             if home.recorded(conn) is None:
                 home.adopt(conn, home.place_of(settings.database.path))

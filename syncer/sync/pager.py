@@ -118,7 +118,7 @@ async def read_listing(
     first = walk.next_position()
     assert not isinstance(first, bool)
     # Twice as many as may be in flight: one is at hand when a slot becomes free.
-    pages = _Prefetch(walk, fetch, 2 * run.api.concurrency)
+    pages = _Prefetch(walk, fetch, 2 * run.client().concurrency)
     sink = _Sink(run, reconciler)
     try:
         error = await _read_pages(run, reconciler, walk, pages, sink, label or run.job, before)
@@ -163,7 +163,7 @@ async def _read_pages(
             extent = replace(extent, known=known)
         if reason := endless(extent):
             walk.fail(reason)
-            return BadAnswerError(run.api.source, label, reason)
+            return BadAnswerError(run.client().source, label, reason)
         walk.feed(page)
         pages.ask_ahead()
         await asyncio.sleep(0)  # the next request goes out before this page is compared

@@ -14,6 +14,7 @@ from datetime import timedelta
 from typing import Any, Final
 
 from syncer.config import VENDORS, Account, Job, Settings
+from syncer.config.schema import Named
 from syncer.errors import ConfigError, UsageError
 
 #: A function, or "module:function" of one that is imported when it is first called.
@@ -45,7 +46,7 @@ class Resource:
     """A job that an account may have, and what it mirrors or sends."""
 
     job: str  #: `telecmi-contacts`
-    vendor: str
+    vendor: str  #: or the kind of its target: `notify`
     section: str  #: the key of its table in an account of the config: `contacts`
     run: Function  #: async (run, source): one run
     samples: tuple[tuple[str, Function], ...] = ()
@@ -57,7 +58,10 @@ class Resource:
     prepare: Function | None = None
     """What has to be there before it runs at all: `(settings)`; raises ConfigError."""
     next_due: Function | None = None
-    """Of a job that tries again before `every`: `(connection, account)` -> the stored time, or None."""
+    """Of a job that has something of its own to send or try again: `(connection, account, now)` -> how much of it waits
+    for no time, and the stored time at which the next is due, or None."""
+    rings: bool = False  #: the doorbell of its account wakes it
+    last: bool = False  #: in a `sync` it runs after the jobs of all accounts
 
 
 #: In the order in which one `sync` runs the jobs of an account.
@@ -70,6 +74,7 @@ RESOURCES: list[Resource] = [
         samples=(("voicemails", "syncer.sync.telecmi_voicemails:first_page"),),
         tables=("telecmi_voicemails",),
         lists=("telecmi_voicemails",),
+        rings=True,
     ),
     Resource(
         "telecmi-calls",
@@ -79,6 +84,7 @@ RESOURCES: list[Resource] = [
         samples=(("calls", "syncer.sync.telecmi_calls:first_page"),),
         tables=("telecmi_calls",),
         optional=True,
+        rings=True,
         lists=tuple(f"telecmi_calls.{kind}" for kind in ("answered", "missed", "out_answered", "out_missed")),
     ),
     Resource(
@@ -106,7 +112,14 @@ RESOURCES: list[Resource] = [
         samples=(("user contacts", "syncer.sync.telecmi_user_contacts:first_page"),),
         tables=("telecmi_user_contacts",),
     ),
-    Resource(PUSH, "telecmi", "push", "syncer.sync.push:push_changes", requires="contacts"),
+    Resource(
+        PUSH,
+        "telecmi",
+        "push",
+        "syncer.sync.push:push_changes",
+        requires="contacts",
+        next_due="syncer.store.write.queue:next_due",
+    ),
     Resource(
         SMARTFLO,
         "smartflo",
@@ -127,8 +140,21 @@ RESOURCES: list[Resource] = [
         tables=("smartflo_calls",),
         lists=("smartflo_calls",),
         optional=True,
+        rings=True,
+    ),
+    Resource(
+        "notify",
+        "notify",
+        "delivery",
+        "syncer.sync.notify:deliver",
+        optional=True,
+        last=True,
+        next_due="syncer.store.write.outbox:next_due",
     ),
 ]
+
+#: By kind of target that has jobs: (target, clock) -> the source.
+TARGETS: dict[str, Function] = {"notify": "syncer.sync.notify:connect"}
 
 _CONNECT: dict[str, Function] = {
     "telecmi": "syncer.sync.vendors:connect_telecmi",
@@ -165,10 +191,10 @@ def job_names() -> tuple[str, ...]:
 
 @dataclass(frozen=True, slots=True)
 class JobSpec:
-    """One job of one account, as the config has it."""
+    """One job of one account or target, as the config has it."""
 
     resource: Resource
-    config: Account
+    config: Named
 
     @property
     def job(self) -> str:
@@ -209,12 +235,12 @@ class JobSpec:
 
 def specs(settings: Settings) -> tuple[JobSpec, ...]:
     """All jobs of all accounts, in the order in which a `sync` runs them."""
-    return tuple(spec for account in settings.accounts for spec in specs_of(account))
+    return tuple(spec for one in (*settings.accounts, *settings.targets) for spec in specs_of(one))
 
 
-def specs_of(account: Account) -> tuple[JobSpec, ...]:
-    """The jobs of one account."""
-    found = (JobSpec(resource, account) for resource in RESOURCES if resource.vendor == account.kind)
+def specs_of(config: Named) -> tuple[JobSpec, ...]:
+    """The jobs of one account or target."""
+    found = (JobSpec(resource, config) for resource in RESOURCES if resource.vendor == config.kind)
     return tuple(spec for spec in found if spec.enabled or not spec.resource.optional)
 
 

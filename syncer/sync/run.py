@@ -28,7 +28,7 @@ class Run:
     env: Env
     job: str
     account: str
-    api: ApiClient
+    api: ApiClient | None  #: None: it is not reached by HTTP
     full: bool = False  #: a person asked for everything to be read again
     person: bool = False  #: asked for by a person, not by the schedule
     id: int = 0
@@ -58,6 +58,11 @@ class Run:
     def log(self) -> Any:
         """A logger that says which job and account."""
         return self.env.log.bind(job=self.job, account=self.account)
+
+    def client(self) -> ApiClient:
+        """The client of its account, for jobs that read lists."""
+        assert self.api is not None
+        return self.api
 
     def incomplete(self, why: str, *, held: bool = False) -> None:
         """The run did what it could and proves less than it should; `held`: a person has to look first."""

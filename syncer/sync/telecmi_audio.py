@@ -89,7 +89,7 @@ def _count(number: int) -> str:
 
 
 def _vendor_fails(this: _Fetching) -> bool:
-    patience = this.source.api.patience
+    patience = this.run.client().patience
     return this.in_a_row >= MOST_FAILURES or bool(this.in_a_row and patience is not None and patience <= 0)
 
 
@@ -208,7 +208,7 @@ async def _expire(this: _Fetching) -> None:
     What is old is judged by the vendor's clock as well: ours may be years ahead, and what is removed is lost.
     """
     run, config = this.run, this.source.account.audio
-    theirs = this.source.api.server_date
+    theirs = this.run.client().server_date
     now = None if theirs is None else min(theirs, run.env.now())
     rows = [
         row

@@ -2,28 +2,45 @@
 
 from __future__ import annotations
 
+import contextlib
+from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
 from enum import Enum
 from typing import Generic, TypeAlias, TypeVar
 
-from syncer.config import Account, SmartfloAccount, TelecmiAccount
+from syncer.config import SmartfloAccount, TelecmiAccount
+from syncer.config.schema import Named
 from syncer.core.secret import Secret
 from syncer.remote.client import ApiClient
 from syncer.remote.smartflo import Smartflo
 from syncer.remote.telecmi import Telecmi
 from syncer.remote.tokens import TokenStore
 
-A = TypeVar("A", bound=Account)
+A = TypeVar("A", bound=Named)
 C = TypeVar("C")
 
 
 @dataclass(frozen=True, slots=True)
 class Source(Generic[A, C]):
-    """An account, ready to be asked."""
+    """An account ready to be asked, or a target ready to be told."""
 
     account: A
-    api: ApiClient
+    api: ApiClient | None  #: None: it is not reached by HTTP
     client: C
+
+    def deadline(self, seconds: float) -> AbstractAsyncContextManager[None]:
+        """The calls made inside end within so many seconds."""
+        return contextlib.nullcontext() if self.api is None else self.api.deadline(seconds)
+
+    def set_patience(self, seconds: float) -> None:
+        """How long failing calls may hold up a run in total."""
+        if self.api is not None:
+            self.api.set_patience(seconds)
+
+    async def aclose(self) -> None:
+        """Close its connections."""
+        if self.api is not None:
+            await self.api.aclose()
 
 
 TelecmiSource: TypeAlias = Source[TelecmiAccount, Telecmi]

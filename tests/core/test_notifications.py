@@ -49,9 +49,7 @@ DATA: dict[str, Any] = {
 
 
 def test_a_private_target_gets_numbers_of_rows_alone() -> None:
-    assert shown(DATA, private=True) == {
-        key: DATA[key] for key in ("table", "id", "provider", "account", "rows", "job")
-    }
+    assert shown(DATA, private=True) == {key: DATA[key] for key in ("table", "id", "rows", "job")}
     assert shown(DATA, private=False) == DATA
 
 

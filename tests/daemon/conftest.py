@@ -75,6 +75,10 @@ class Sandbox:
         found: list[dict[str, Any]] = self.control.get("/requests").json()
         return [one for one in found if one["path"] == path]
 
+    def edit(self, **operation: Any) -> None:
+        """Change what the vendors hold."""
+        self.control.post("/edit", json=operation).raise_for_status()
+
     def calm(self) -> None:
         """No faults, and no memory of requests."""
         self.control.delete("/faults").raise_for_status()
@@ -135,7 +139,12 @@ class Daemon:
         self.configure()
 
     def configure(
-        self, *, extra: str = "", password: str = "sandbox-password", push_every: str = "5m"
+        self,
+        *,
+        extra: str = "",
+        telecmi: str = "",
+        password: str = "sandbox-password",
+        push_every: str = "5m",
     ) -> None:
         """Write the config. Pushes are rare, so that one that comes soon came for an edit."""
         self.config.write_text(
@@ -151,6 +160,7 @@ password = "{password}"
 requests_per_second = 500.0
 voicemails = {{ every = "10m", since = "2d" }}
 push = {{ every = "{push_every}" }}
+{telecmi}
 [smartflo.main]
 base_url = "{self.url}"
 token = "sandbox-token"

@@ -220,6 +220,7 @@ def known_metrics() -> set[str]:
         {key: 0},
         (0, 0.0),
         {("main", "kept"): (1, 1)},
+        {"desk": {"queued": 0}},
         {key: 0},
     )
     totals = metric_queries.Totals(

@@ -75,7 +75,7 @@ class Stage:
         *,
         job: str = "telecmi-push",
         credentials: SharedLogin | None = None,
-        push: bool = True,
+        sends: bool = True,
         every: float = 30.0,
     ) -> Worker:
         resource = next(one for one in RESOURCES if one.job == job)
@@ -88,7 +88,7 @@ class Stage:
             run_job=run,
             deadline=_no_deadline,
             credentials=credentials or SharedLogin("login"),
-            push=push,
+            sends=sends,
         )
         self.tasks.append(asyncio.create_task(made.work()))
         return made
@@ -187,10 +187,10 @@ async def test_edits_during_a_push_are_one_push_right_after(stage: Stage) -> Non
     script = Script()
     script.gate.clear()
     worker = stage.worker(script)
-    worker.edited()
+    worker.request()
     await stage.until(lambda: script.calls)
     for _ in range(100):
-        worker.edited()
+        worker.request()
     script.gate.set()
     await stage.until(lambda: script.calls == 2)
     await stage.settle()
@@ -233,14 +233,14 @@ async def test_an_edit_waits_a_little_for_a_push_that_fails(stage: Stage) -> Non
     down = TransientError("telecmi.main", "/v3/contact/get", "no connection; nothing was sent")
     script = Script(run_of(down, "failed"))
     worker = stage.worker(script)
-    worker.edited()
+    worker.request()
     await stage.until(lambda: stage.finished == 1)
-    worker.edited()
+    worker.request()
     await stage.settle()
     assert script.calls == 1
     assert stage.alarms["telecmi-push.main"] == 5.0  # not the 30 s of its back-off
     stage.ticks += 5
-    worker.edited()
+    worker.request()
     await stage.until(lambda: script.calls == 2)
 
 
@@ -258,18 +258,18 @@ async def test_refused_credentials_pause_every_job_of_the_login_and_are_told_onc
     refusal = AuthError("telecmi.main", "/v2/user/login", "the login was refused")
     shared = SharedLogin("telecmi.main login")
     pull, push = Script(run_of(refusal, "failed")), Script(run_of())
-    puller = stage.worker(pull, job="telecmi-contacts", credentials=shared, push=False)
+    puller = stage.worker(pull, job="telecmi-contacts", credentials=shared, sends=False)
     pusher = stage.worker(push, credentials=shared)
     await puller.ring()
     await stage.until(lambda: stage.finished == 1)
     assert stage.alarms == {"telecmi-contacts.main": 900.0, "telecmi-push.main": 900.0}
     assert stage.paused == {"telecmi-contacts": 900.0, "telecmi-push": 900.0}
-    pusher.edited()
+    pusher.request()
     await stage.settle()
     assert push.calls == 0  # not for an edit either
     stage.ticks += 901
     stage.paused.clear()
-    pusher.edited()
+    pusher.request()
     await stage.until(lambda: push.calls == 1)  # nothing to send, so nobody was asked, and nothing proven
     await puller.ring()
     await stage.until(lambda: stage.finished == 3)
@@ -287,14 +287,14 @@ async def test_a_call_that_is_not_permitted_pauses_no_other_job(stage: Stage) ->
     denied = PermissionDeniedError("telecmi.main", "/v2/user/contact/get", "the token lacks the permission")
     shared = SharedLogin("telecmi.main login")
     puller = stage.worker(
-        Script(run_of(denied, "failed")), job="telecmi-user-contacts", credentials=shared, push=False
+        Script(run_of(denied, "failed")), job="telecmi-user-contacts", credentials=shared, sends=False
     )
     push = Script(run_of())
     pusher = stage.worker(push, credentials=shared)
     await puller.ring()
     await stage.until(lambda: stage.finished == 1)
     assert stage.paused == {} and "telecmi-push.main" not in stage.alarms
-    pusher.edited()
+    pusher.request()
     await stage.until(lambda: push.calls == 1)
 
 
@@ -377,7 +377,7 @@ async def test_a_run_that_hangs_is_ended_and_its_lock_is_free(stage: Stage) -> N
 async def test_progress_prolongs_a_run_but_not_for_ever(stage: Stage) -> None:
     script = Script()
     script.gate.clear()
-    worker = stage.worker(script, push=False)
+    worker = stage.worker(script, sends=False)
     await worker.ring()
     await stage.until(lambda: script.calls)
     loop = asyncio.get_running_loop()

@@ -161,7 +161,7 @@ class Process:
             await self.watch.look(self.crew)
 
     async def _finished(self, worker: Worker) -> None:
-        await self.crew.look(start=not worker.push)
+        await self.crew.look(worker if worker.sends else None)
         await self.chores.ping()
 
     async def stop(self) -> None:

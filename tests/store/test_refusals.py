@@ -19,6 +19,7 @@ FITTING: dict[str, dict[str, object]] = {
     "push_intents": {"operation": "add"},
     "sync_guard": {"id": 1},
     "home": {"id": 1},
+    "outbox": {"state": "sent"},
     "reported": {"id": 1},
     "telecmi_calls": {"kind": "missed"},
     "voicemail_audio": {"state": "waiting"},

@@ -30,6 +30,9 @@ _ADVICE = {
     "reported": "it is kept by syncer",
     "import_batches": "it records what was imported; `syncer contacts undo` takes an import back",
     "import_spans": "it is kept by syncer",
+    "notify_targets": "it is kept by syncer; change the config instead",
+    "outbox": "it records what was sent to whom",
+    "stale_jobs": "it is kept by syncer",
     "held_rows": "decide with `syncer held approve` or `syncer held reject`",
 }
 

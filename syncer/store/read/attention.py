@@ -1,4 +1,5 @@
-"""What waits for a person: conflicts, rejected changes, held deletes and listings, unreadable rows, pauses.
+"""What waits for a person: conflicts, rejected changes, held deletes and listings, pauses, and what could not be read or
+delivered.
 
 Reads row numbers and counts only, so that its sentences are fit for logs and pages. The table `reported`
 remembers what was logged, so that a restart does not log it again. Deciding is left to `decisions` and `holds`.
@@ -23,6 +24,7 @@ _WORDS: Final = {
     "held": ("held delete", "held deletes", "syncer queue list"),
     "listing": ("held listing", "held listings", "syncer held list"),
     "paused": ("job paused: credentials refused", "jobs paused: credentials refused", "syncer doctor"),
+    "undelivered": ("notification given up", "notifications given up", "syncer notify retry"),
     "set_aside": ("row that could not be read", "rows that could not be read", "syncer status"),
 }
 
@@ -37,6 +39,9 @@ _WAITING = """WITH waiting(kind, account, id) AS (
     UNION ALL
     SELECT 'paused', j.provider || '.' || j.account, j.rowid FROM sync_health h
     JOIN sync_jobs j ON j.job = h.job AND j.account = h.account WHERE h.paused_until IS NOT NULL
+    UNION ALL
+    SELECT 'undelivered', 'notify.' || o.target, o.id FROM outbox o
+    WHERE o.state = 'dead' AND o.target IN (SELECT target FROM notify_targets)
     UNION ALL
     SELECT 'set_aside', j.provider || '.' || s.account, s.id FROM set_aside s
     JOIN sync_jobs j ON j.job = s.job AND j.account = s.account

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from datetime import datetime
 
 from syncer.store.db.columns import columns
 from syncer.store.db.read_only import Reader, Record, first, placeholders, records, tuples
@@ -11,14 +12,15 @@ from syncer.store.db.read_only import Reader, Record, first, placeholders, recor
 _OF_ACCOUNT = "FROM voicemail_audio a JOIN telecmi_voicemails v ON v.id = a.voicemail"
 
 
-def next_due(conn: Reader, account: str) -> str | None:
-    """When the next recording that was tried is to be tried again."""
+def next_due(conn: Reader, account: str, now: datetime) -> tuple[int, str | None]:
+    """When the next recording that was tried is to be tried again; new ones wait for the job's `every`."""
+    del now
     found = first(
         conn,
         f"SELECT min(a.next_attempt_at) {_OF_ACCOUNT} WHERE a.state = 'waiting' AND v.account = ?",
         account,
     )
-    return None if found is None else str(found)
+    return 0, None if found is None else str(found)
 
 
 def recording(conn: Reader, voicemail: int) -> Record | None:

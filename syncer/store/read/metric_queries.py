@@ -16,7 +16,7 @@ from typing import Any
 
 from syncer.core.model import State
 from syncer.store.db.read_only import Reader, first, placeholders, records, tuples
-from syncer.store.read import audio_queries
+from syncer.store.read import audio_queries, outbox
 
 #: What a run counts of rows.
 COUNTED = ("seen", "added", "changed", "removed")
@@ -103,6 +103,7 @@ class Figures:
         int, float
     ]  #: numbers that wait for a call back, and for how many seconds the first of them
     audio: dict[tuple[str, str], tuple[int, int]]  #: (account, state) -> recordings, and bytes of their files
+    outbox: dict[str, dict[str, int]]  #: target -> state -> notifications
     violations: dict[tuple[str, str], int]  #: (job, account) -> quiet cycles that wrote all the same
 
 
@@ -152,7 +153,17 @@ def read_figures(conn: Reader, totals: Totals) -> Figures:
         "FROM callback_numbers WHERE first_at IS NOT NULL",
     )
     callbacks = (int(waiting[0]), max(0.0, float(waiting[1])))
-    return Figures(jobs, counts, oldest, held, aside, callbacks, audio_queries.totals(conn), violations)
+    return Figures(
+        jobs,
+        counts,
+        oldest,
+        held,
+        aside,
+        callbacks,
+        audio_queries.totals(conn),
+        outbox.counts(conn),
+        violations,
+    )
 
 
 def _counts(conn: Reader, query: str) -> dict[tuple[str, str], int]:

@@ -30,6 +30,7 @@ _TABLES_OF_JOBS = {
     "held": "job",
     "set_aside": "job",
     "windows": "list",
+    "stale_jobs": "job",
 }
 
 
@@ -57,6 +58,7 @@ _KEYS = {
     "windows": ("list", "start_ms"),
     "voicemail_clocks": (),
     "sync_jobs": ("job",),
+    "stale_jobs": ("job",),
     "set_aside": ("job", "digest"),
 }
 

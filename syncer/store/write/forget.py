@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeAlias
 
-from sqlalchemy import Connection, Table, delete, or_, select
+from sqlalchemy import Connection, Table, and_, delete, func, or_, select
 from sqlalchemy.dialects.sqlite import insert as upsert
 
 from syncer import files
@@ -33,6 +33,7 @@ from syncer.store.db.tables import (
     forgotten,
     held_rows,
     metadata,
+    outbox,
     push_intents,
     set_aside,
     telecmi_contacts,
@@ -146,6 +147,7 @@ class Removed:
     rows: dict[str, int]  #: rows that went, by table
     other_numbers: dict[str, Rows]  #: see `Found`
     mentioned: Rows  #: rows of others whose texts name the number
+    sent: dict[str, int]  #: notifications about them that were sent, by target: those cannot be taken back
     traces: bool  #: free pages of the file may still hold what was removed: it could not be compacted
 
 
@@ -171,6 +173,7 @@ def forget(
         with db.write() as conn:
             found = find(conn, e164, regions)
             recordings = _recordings(conn, found.rows)
+            sent = _sent_notifications(conn, found.rows)
             gone = _remove(conn, found.rows, e164, regions)
             mentioned = _mentioned(conn, e164, regions)
             remove_files(
@@ -181,7 +184,7 @@ def forget(
     finally:
         db.pragma("PRAGMA secure_delete = OFF")
     rows = {table: count for table, count in gone.items() if count}
-    return Removed(rows, found.other_numbers, mentioned, traces)
+    return Removed(rows, found.other_numbers, mentioned, sent, traces)
 
 
 def _compact(db: Database) -> bool:
@@ -285,6 +288,8 @@ def _remove(conn: Connection, rows: Rows, e164: str, regions: Sequence[str]) -> 
                     raise UsageError(
                         f"change {busy} of this person is being sent right now: try again in a moment"
                     )
+                changes = select(change_queue.c.id).where(change_queue.c.contact_row.in_(block))
+                drop(outbox, outbox.c.table_name == change_queue.name, outbox.c.row_id.in_(changes))
                 drop(push_intents, push_intents.c.row_id.in_(block))
                 drop(change_queue, change_queue.c.contact_row.in_(block))
                 drop(contact_base, contact_base.c.row_id.in_(block))
@@ -302,7 +307,7 @@ def _remove(conn: Connection, rows: Rows, e164: str, regions: Sequence[str]) -> 
                 audio = (change_log.c.table_name == voicemail_audio.name, change_log.c.row_id.in_(block))
                 drop(change_log, *audio)
                 drop(voicemail_audio, voicemail_audio.c.voicemail.in_(block))
-            for around in (change_log, absences, held_rows):
+            for around in (change_log, absences, held_rows, outbox):
                 drop(around, around.c.table_name == table.name, around.c.row_id.in_(block))
             drop(table, table.c.id.in_(block))
     drop(change_log, or_(change_log.c.old.contains(telling), change_log.c.new.contains(telling)))
@@ -323,6 +328,21 @@ def _recordings(conn: Connection, rows: Rows) -> list[str]:
         query = select(c.path).where(c.voicemail.in_(block), c.path.is_not(None))
         found += conn.execute(query).scalars()
     return found
+
+
+def _sent_notifications(conn: Connection, rows: Rows) -> dict[str, int]:
+    """How many notifications about these rows were sent, by target; tries that failed may have arrived, too."""
+    out: dict[str, int] = {}
+    for name, ids in rows.items():
+        for block in chunks(ids):
+            about = and_(outbox.c.table_name == name, outbox.c.row_id.in_(block))
+            if name == telecmi_contacts.name:
+                changes = select(change_queue.c.id).where(change_queue.c.contact_row.in_(block))
+                about = and_(outbox.c.table_name == change_queue.name, outbox.c.row_id.in_(changes))
+            query = select(outbox.c.target, func.count()).where(about, outbox.c.attempts > 0)
+            for target, number in conn.execute(query.group_by(outbox.c.target)):
+                out[target] = out.get(target, 0) + number
+    return out
 
 
 def _names(text: str | None, e164: str, regions: Iterable[str]) -> bool:

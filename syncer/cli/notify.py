@@ -1,0 +1,93 @@
+"""`syncer notify`: tests the targets of notifications, and queues again what was given up."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import click
+
+from syncer.cli.app import App, pass_app, run_async
+from syncer.cli.options import WORDS, example
+from syncer.cli.output import count, say
+from syncer.errors import UsageError
+
+if TYPE_CHECKING:
+    from syncer.config import Settings
+    from syncer.config.targets import NotifyTarget
+
+name_argument = click.argument("name", required=False, type=WORDS)
+
+
+@click.group()
+def notify() -> None:
+    """Notifications: test a target, or send again what was given up."""
+
+
+@notify.command(epilog=example("syncer notify test", "syncer notify test desk"))
+@name_argument
+@pass_app
+@click.pass_context
+def test(ctx: click.Context, app: App, name: str | None) -> None:
+    """Send a test to one target, or to all.
+
+    Exit 1 if one of them does not take it. Nothing is recorded, and nothing that waits is sent.
+    """
+    settings = app.settings("error", credentials="sent")
+    failed = run_async(_test(app, _targets(settings, name)))
+    ctx.exit(1 if failed else 0)
+
+
+async def _test(app: App, targets: tuple[NotifyTarget, ...]) -> int:
+    """Send the tests one after the other; how many failed."""
+    from syncer.clock import SystemClock
+    from syncer.errors import RemoteError
+    from syncer.sync.notify import connect, send_test
+
+    failed, clock = 0, SystemClock()
+    for target in targets:
+        source = connect(target, clock)
+        try:
+            await send_test(source, app.stamp(), clock.rand())
+        except RemoteError as error:
+            failed += 1
+            say(f"{target.label}: not delivered: {error.text}", err=True)
+        else:
+            say(f"{target.label}: delivered, by {target.way}")
+        finally:
+            await source.aclose()
+    return failed
+
+
+@notify.command(epilog=example("syncer notify retry desk"))
+@name_argument
+@pass_app
+def retry(app: App, name: str | None) -> None:
+    """Queue again what was given up after a day, for one target or all."""
+    from syncer.store.write import outbox
+
+    settings = app.settings()
+    targets = _targets(settings, name)
+    with app.deciding(settings) as db, db.write() as conn:
+        done = {target.label: outbox.retry(conn, target.name) for target in targets}
+    for label, number in done.items():
+        say(
+            f"{label}: {count(number, 'notification')} queued again"
+            if number
+            else f"{label}: none was given up"
+        )
+
+
+def _targets(settings: Settings, name: str | None) -> tuple[NotifyTarget, ...]:
+    from syncer.config.targets import NotifyTarget
+
+    there = settings.of(NotifyTarget)
+    if not there:
+        raise UsageError(
+            "the config has no target of notifications; add one below a heading such as [notify.desk]"
+        )
+    found = tuple(target for target in there if name in (None, target.name, target.label))
+    if not found:
+        raise UsageError(
+            f"there is no target {name!r}; the config has {', '.join(one.name for one in there)}"
+        )
+    return found

@@ -1,0 +1,132 @@
+"""The statements of `outbox` and of what fills it: the targets of the config, and jobs that are late.
+
+Rows are added by triggers (`store/db/outbox_triggers.py`). When to try again is decided in `core/notifications`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable, Sequence
+from datetime import datetime
+
+from sqlalchemy import Connection
+
+from syncer.core.due import time_left
+from syncer.core.normalise import utc_text
+from syncer.core.notifications import LONGEST_WAIT, next_try
+from syncer.store.db.read_only import Reader, first, placeholders, raw, tuples
+from syncer.store.read.outbox import Notification
+
+#: (target, event, seconds): what was older than that when it came is not sent.
+Wanted = tuple[str, str, int]
+
+#: What a row says whose target is no longer in the config.
+_NO_TARGET = "the config no longer has this target"
+
+
+def is_registered(conn: Reader, wanted: Iterable[Wanted]) -> bool:
+    """Whether `register` would change nothing."""
+    there = set(tuples(conn, "SELECT target, event, max_age_s FROM notify_targets"))
+    names = sorted({target for target, _, _ in wanted})
+    orphan = (
+        "SELECT EXISTS (SELECT 1 FROM outbox WHERE state = 'queued' "
+        f"AND target NOT IN ({placeholders(names)}))"
+    )
+    return there == set(wanted) and not first(conn, orphan, *names)
+
+
+def register(conn: Connection, wanted: Sequence[Wanted]) -> None:
+    """Write down the targets of the config. What waits for a target that is gone is given up."""
+    names = sorted({target for target, _, _ in wanted})
+    execute = raw(conn).execute
+    execute("DELETE FROM notify_targets")
+    raw(conn).executemany("INSERT INTO notify_targets (target, event, max_age_s) VALUES (?, ?, ?)", wanted)
+    execute(
+        "UPDATE outbox SET state = 'dead', next_attempt_at = NULL, last_error = ? "
+        f"WHERE state = 'queued' AND target NOT IN ({placeholders(names)})",
+        (_NO_TARGET, *names),
+    )
+
+
+def mark_sent(conn: Connection, one: Notification, at: str) -> None:
+    """The target has accepted it."""
+    raw(conn).execute(
+        "UPDATE outbox SET state = 'sent', attempts = attempts + 1, first_attempt_at = COALESCE(first_attempt_at, ?), "
+        "next_attempt_at = NULL, sent_at = ?, last_error = NULL WHERE id = ?",
+        (at, at, one.id),
+    )
+
+
+def mark_failed(conn: Connection, one: Notification, now: datetime, error: str) -> bool:
+    """A try failed; whether there will be another one."""
+    at = utc_text(now)
+    began = datetime.fromisoformat(one.first_attempt_at) if one.first_attempt_at else now
+    again = next_try(one.attempts + 1, began, now)
+    raw(conn).execute(
+        "UPDATE outbox SET state = ?, attempts = attempts + 1, first_attempt_at = COALESCE(first_attempt_at, ?), "
+        "next_attempt_at = ?, last_error = ? WHERE id = ?",
+        ("dead" if again is None else "queued", at, utc_text(again) if again else None, error, one.id),
+    )
+    return again is not None
+
+
+def drop(conn: Connection, one: Notification) -> None:
+    """There is nothing left to say: the row is gone, or is no longer what it was."""
+    raw(conn).execute("DELETE FROM outbox WHERE id = ?", (one.id,))
+
+
+def retry(conn: Connection, target: str) -> int:
+    """Queue again what was given up for a target; how many."""
+    changed = raw(conn).execute(
+        "UPDATE outbox SET state = 'queued', attempts = 0, first_attempt_at = NULL, next_attempt_at = NULL "
+        "WHERE state = 'dead' AND target = ?",
+        (target,),
+    )
+    return changed.rowcount
+
+
+def forget_old(conn: Connection, before: str, most: int) -> int:
+    """Delete up to so many rows that ended before that time."""
+    changed = raw(conn).execute(
+        "DELETE FROM outbox WHERE id IN (SELECT id FROM outbox WHERE state <> 'queued' AND created_at < ? LIMIT ?)",
+        (before, most),
+    )
+    return changed.rowcount
+
+
+# -- jobs that are late --------------------------------------------------------------------------------
+
+#: Jobs that have succeeded before, and not in three times their `every`; see the view `sync_health`.
+_LATE = (
+    "SELECT h.job, h.account FROM sync_health h WHERE h.stale AND h.last_ok_at IS NOT NULL AND NOT EXISTS "
+    "(SELECT 1 FROM stale_jobs s WHERE s.job = h.job AND s.account = h.account)"
+)
+_GONE = (
+    "SELECT s.job, s.account FROM stale_jobs s WHERE NOT EXISTS "
+    "(SELECT 1 FROM sync_jobs j WHERE j.job = s.job AND j.account = s.account AND j.enabled = 1)"
+)
+
+
+def has_late_jobs(conn: Reader) -> bool:
+    """Whether `note_late_jobs` would change anything."""
+    return bool(first(conn, f"SELECT EXISTS ({_LATE}) OR EXISTS ({_GONE})"))
+
+
+def note_late_jobs(conn: Connection, at: str, ran: Collection[tuple[str, str]]) -> int:
+    """Write down those of `ran` that have become late; triggers report them, and their next success. How many."""
+    raw(conn).execute(f"DELETE FROM stale_jobs WHERE (job, account) IN ({_GONE})")
+    late = [(job, account, at) for job, account in tuples(conn, _LATE) if (job, account) in ran]
+    raw(conn).executemany("INSERT INTO stale_jobs (job, account, since) VALUES (?, ?, ?)", late)
+    return len(late)
+
+
+def next_due(conn: Reader, target: str, now: datetime) -> tuple[int, str | None]:
+    """Whether the first notification of a target is to be sent without waiting, and else when it is due."""
+    head = tuples(
+        conn,
+        "SELECT next_attempt_at FROM outbox WHERE target = ? AND state = 'queued' ORDER BY id LIMIT 1",
+        target,
+    )
+    if not head:
+        return 0, None
+    ((due,),) = head
+    return (0, due) if time_left(due, now, LONGEST_WAIT) else (1, None)

@@ -1,0 +1,106 @@
+"""The `notify` job of one target: sends what `outbox` has for it, in order, each at least once.
+
+What is to be sent is written down by triggers, when it is tried again decided in `core/notifications`.
+"""
+
+from __future__ import annotations
+
+import os
+from typing import Any
+
+from syncer.clock import Clock
+from syncer.config.targets import NotifyTarget, signing_key
+from syncer.core.due import time_left
+from syncer.core.notifications import LONGEST_WAIT, message_id, shown, words
+from syncer.errors import RemoteError
+from syncer.remote.client import ApiClient
+from syncer.remote.delivery import TIMEOUT, AppriseAddress, Command, Message, Sender, Webhook, origin
+from syncer.store.db import home
+from syncer.store.db.read_only import Reader
+from syncer.store.read import outbox
+from syncer.store.read.outbox import Notification
+from syncer.store.write import outbox as writing
+from syncer.sync.run import Run
+from syncer.sync.vendors import Source
+
+#: What a test says.
+TEST_EVENT = "test"
+
+
+def connect(target: NotifyTarget, clock: Clock) -> Source[NotifyTarget, Sender]:
+    """The way to a target. ConfigError for an address that Apprise does not know."""
+    if target.webhook is not None:
+        url = target.webhook.reveal()
+        api = ApiClient(
+            source=target.label,
+            base_url=origin(url),
+            requests_per_second=50.0,
+            concurrency=1,
+            timeout=TIMEOUT,
+            rand=clock.rand,
+            sleep=clock.sleep,
+            now=clock.now,
+        )
+        key = signing_key(target.secret) if target.secret is not None else None
+        return Source(target, api, Webhook(api, url, key, lambda: clock.now().timestamp()))
+    if target.command is not None:
+        return Source(target, None, Command(target.label, target.command, os.environ))
+    assert target.apprise is not None
+    return Source(target, None, AppriseAddress(target.label, target.apprise.reveal()))
+
+
+async def deliver(run: Run, source: Source[NotifyTarget, Sender]) -> None:
+    """Send everything that is due; with `run.person` also what waits to be tried again. Nothing from a copy elsewhere.
+
+    The first that the target does not take ends the run: the order is kept.
+    """
+    store, target = run.env.store, source.account
+    away = await store.read(home.elsewhere, home.place_of(run.env.settings.database.path))
+    if away is not None:
+        run.incomplete(away)
+        return
+    if run.env.plan_only:
+        queued = (await store.read(outbox.counts)).get(target.name, {}).get("queued", 0)
+        if queued:
+            run.plan.append(f"would send {queued} notification{'' if queued == 1 else 's'} to {target.label}")
+        return
+    while (one := await store.read(outbox.head, target.name)) is not None:
+        if not run.person and time_left(one.next_attempt_at, run.env.now(), LONGEST_WAIT):
+            run.incomplete(f"{target.label}: {one.last_error}; tried again at {one.next_attempt_at}")
+            return
+        message = await store.read(_message, one, target)
+        if message is None:
+            await store.write(writing.drop, one)
+            continue
+        run.seen += 1
+        try:
+            await source.client.send(message)
+        except RemoteError as error:
+            if await store.write(writing.mark_failed, one, run.env.now(), error.text):
+                run.incomplete(str(error))
+                return
+            run.notice(f"notification {one.id} was given up after a day: {error.text}")
+        else:
+            await store.write(writing.mark_sent, one, run.env.stamp())
+            run.changed += 1
+        run.env.progress(run.job, run.account, run.seen, None)
+
+
+def _message(conn: Reader, one: Notification, target: NotifyTarget) -> Message | None:
+    found = outbox.data(conn, one)
+    if found is None:
+        return None
+    return _compose(message_id(one.target, one.id, one.created_at), one.event, one.created_at, found, target)
+
+
+def _compose(number: str, event: str, at: str, data: dict[str, Any], target: NotifyTarget) -> Message:
+    told = shown(data, private=target.private)
+    title, text = words(event, told)
+    return Message(number, {"type": event, "timestamp": at, "data": told}, title, text)
+
+
+async def send_test(source: Source[NotifyTarget, Sender], at: str, rand: float) -> None:
+    """Send a test, which is on no record. Raises RemoteError."""
+    target = source.account
+    number = message_id(target.name, int(rand * 2**53), at)
+    await source.client.send(_compose(number, TEST_EVENT, at, {"table": "outbox", "id": 0}, target))
