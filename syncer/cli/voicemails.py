@@ -40,7 +40,7 @@ number = click.argument("number", metavar="N", type=click.IntRange(1, 2**63 - 1)
 
 @click.group()
 def voicemails() -> None:
-    """List voicemails with the callers' names, and hear or save their recordings."""
+    """List, play and save voicemails, with the callers' names."""
 
 
 @voicemails.command("list", epilog=example("syncer voicemails list --since 7d --unknown"))
