@@ -213,10 +213,6 @@ class Edges:
             log.info(event, failures=failures, **kw)
         return failures > 0
 
-    def is_failing(self, key: Hashable) -> bool:
-        """Whether the last word on `key` was a failure."""
-        return key in self._failures
-
 
 def _configure_structlog(level: int, renderer: list[Processor], stream: TextIO | None = None) -> None:
     structlog.configure(

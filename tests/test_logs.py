@@ -298,10 +298,8 @@ def test_edges_tell_beginnings_and_ends_only(stream: io.StringIO) -> None:
     assert edges.failing("a", log, "fails", code=503)
     assert not edges.failing("a", log, "fails", code=503)
     assert edges.failing(("a", "b"), log, "fails too")
-    assert edges.is_failing("a")
     assert edges.recovered("a", log, "works again", after_s=12)
     assert not edges.recovered("a", log, "works again")
-    assert not edges.is_failing("a") and edges.is_failing(("a", "b"))
     assert edges.failing("a", log, "fails", code=500)
     told = [(line["event"], line["level"], line.get("failures")) for line in lines(stream)]
     assert told == [

@@ -14,8 +14,8 @@ BATCH = 100
 def batches(sends: Sequence[Send], size: int = BATCH) -> list[tuple[Send, ...]]:
     """Cut into calls: one operation each, updates first, then adds, then deletes.
 
-    What was sent before and came to nothing goes apart from the rest, in ever smaller calls: one row
-    that brings a server down must not take others with it for good.
+    Changes that were sent before without success go in separate calls, smaller with each attempt: one row
+    that crashes the server must not block others for good.
     """
     out: list[tuple[Send, ...]] = []
     for operation in (Operation.UPDATE, Operation.ADD, Operation.DELETE):
@@ -31,7 +31,7 @@ def batches(sends: Sequence[Send], size: int = BATCH) -> list[tuple[Send, ...]]:
 
 
 def halves(batch: Sequence[Send]) -> list[tuple[Send, ...]]:
-    """Cut a refused batch in two, to find the one that is bad."""
+    """Cut a refused batch in two, to find the bad row."""
     middle = (len(batch) + 1) // 2
     return [tuple(batch[:middle]), tuple(batch[middle:])]
 

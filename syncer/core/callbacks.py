@@ -1,7 +1,7 @@
 """Who still waits for a call back: decided from what happened with one number.
 
-The triggers of `store/db/callback_triggers.py` follow the same rule in SQL; a test holds both together. Stamps are UTC
-text, which sorts as time does.
+The triggers of `store/db/callback_triggers.py` follow the same rule in SQL; a test compares the two. Times are UTC
+text, which sorts by time.
 """
 
 from __future__ import annotations
@@ -21,27 +21,22 @@ class CallEvent(NamedTuple):
 
 
 class Mark(NamedTuple):
-    """What a person said, in the order in which marks were made."""
+    """A person closed the number, or reopened it. Marks are in the order in which they were made."""
 
     at: str
-    reopens: bool = False  #: it takes back the mark before it
+    reopens: bool = False  #: it cancels the mark before it
 
 
 @dataclass(frozen=True, slots=True)
 class Callback:
-    """What is known of a number that has ever waited."""
+    """The state of a number that has waited at least once."""
 
-    missed: int  #: since it was last closed, as are the next three
+    missed: int  #: since it was last closed, like the next three
     voicemails: int
     first_at: str | None  #: None: nobody waits
     last_at: str | None
     closed_at: str | None  #: None while somebody waits
     closed_by: Literal["call", "person"] | None
-
-    @property
-    def is_open(self) -> bool:
-        """Whether somebody waits for a call back."""
-        return self.first_at is not None
 
 
 def decide(
@@ -85,7 +80,7 @@ class Doubt(StrEnum):
 
 
 def doubt(*, outcome: str | None, late_s: float | None, every_s: float, unread_s: int) -> Doubt | None:
-    """What speaks against a list: `late_s` is how long ago its verified span ends, None where there is none."""
+    """Why a list cannot be trusted, if so. `late_s` is how long ago its verified span ended; None: it has none."""
     if late_s is None:
         return Doubt.UNREAD
     if outcome not in (None, "ok"):
@@ -96,7 +91,7 @@ def doubt(*, outcome: str | None, late_s: float | None, every_s: float, unread_s
 
 
 def _counting(marks: Sequence[Mark]) -> list[Mark]:
-    """The marks that the next one does not take back."""
+    """The marks that the next one does not cancel."""
     return [
         mark
         for mark, after in zip_longest(marks, marks[1:])

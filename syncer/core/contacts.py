@@ -1,8 +1,8 @@
 """What one contact of the directory means for the row that mirrors it.
 
-Pure: takes the row with its base, open changes and intents, and what the directory shows; returns
-the new copies and the moves of the queue. It serves pulls, the look before a push and the reading
-back after one alike, so that evidence is judged in one place. Sending is left to `push.py`.
+Takes the row with its base, open changes and intents, and what the directory shows; returns the new
+copies and the transitions of the queue. Pulls, the lookup before a push and the read-back after it all
+use this module. `push.py` decides what is sent.
 """
 
 from __future__ import annotations
@@ -42,7 +42,9 @@ class QueuedChange:
     fields: Mapping[str, str] | None = None
     clashes: Mapping[str, Clash] = field(default_factory=dict)
     attempts: int = 0
-    approved: bool = False  #: a person asked for this very change: let a delete go, retried, brought back
+    approved: bool = (
+        False  #: a person asked for this change: approved a delete, retried, or restored the contact
+    )
     found_by: str = "trigger"
     sent_at: str | None = None
     created_at: str = ""
@@ -51,7 +53,7 @@ class QueuedChange:
 
 @dataclass(frozen=True, slots=True)
 class Local:
-    """A contact as the mirror holds it, with all that is known about it."""
+    """A contact in the mirror, with its base, open changes and intents."""
 
     row_id: int
     account: str
@@ -60,7 +62,7 @@ class Local:
     phone_e164: str | None
     deleted_at: str | None
     raw: str | None = None
-    base: Fields | None = None  #: None: never agreed on, or gone
+    base: Fields | None = None  #: None: never agreed on, or gone upstream
     source: str = ""  #: of the base: `directory`, `user_list`, `gone` or ""
     agreed_epoch: int = 0  #: epoch of the last agreement
     changes: tuple[QueuedChange, ...] = ()  #: open ones
@@ -73,12 +75,12 @@ class Local:
 
     @property
     def known(self) -> bool:
-        """Whether the directory has it, and we agreed on what it says."""
+        """Whether the directory has it, and its values were agreed on."""
         return self.contact_id is not None and self.base is not None
 
     @property
     def sent(self) -> list[Sent]:
-        """What adds and updates asked for since the base last moved, oldest first."""
+        """What adds and updates asked for since the base last changed, oldest first."""
         return [
             Sent(one.fields, one.answer == "accepted")
             for one in self.intents
@@ -86,7 +88,7 @@ class Local:
         ]
 
     def open(self, *states: State, delete: bool = False) -> tuple[QueuedChange, ...]:
-        """Open changes in one of `states`; deletes, or all but deletes."""
+        """Open changes in one of `states`: the deletes, or everything else."""
         return tuple(
             c for c in self.changes if c.state in states and (c.operation is Operation.DELETE) is delete
         )
@@ -115,37 +117,29 @@ class NewChange:
 
 @dataclass(frozen=True, slots=True)
 class Reconciliation:
-    """What becomes of the row."""
+    """What happens to the row."""
 
     base: Fields
     local: Fields
     deleted: bool
     taken: Mapping[str, tuple[str, str]] = field(default_factory=dict)  #: upstream's values that won
-    overruled: Mapping[str, tuple[str, str]] = field(default_factory=dict)  #: those that lost, with ours
+    overruled: Mapping[str, tuple[str, str]] = field(
+        default_factory=dict
+    )  #: upstream's values that lost, with ours
     restored: bool = False
     moves: tuple[Transition, ...] = ()
     new: tuple[NewChange, ...] = ()
-    settled: bool = False  #: the base moved: older intents have done their work
+    settled: bool = False  #: the base changed: older intents are no longer needed
     blanks: tuple[str, ...] = ()  #: fields that upstream's values would turn blank
 
 
-def waits_untouched(base: Fields, phone_no: str, remote: Fields, region: str) -> bool:
-    """Whether a row that only waits to be sent stays as it is, now that the directory shows `remote`.
-
-    The same as `reconcile` finds for a living row whose open changes are all queued updates.
-    """
-    if base != remote:
-        return False
-    return phone_no == base.phone_no or is_dirty("phone_no", base.phone_no, phone_no, region)
-
-
 def turned_blank(base: Fields | None, shown: Fields) -> tuple[str, ...]:
-    """Fields that were agreed on with a value, and that upstream now shows blank."""
+    """Fields that have a value in base and that upstream now shows blank."""
     return tuple(n for n, old, now in zip(FIELDS, base or (), shown, strict=False) if old and not now)
 
 
 def keep_values(remote: DirectoryContact, local: Local, names: Collection[str]) -> DirectoryContact:
-    """What the directory shows, as if these fields still had the value that was agreed on.
+    """What the directory shows, with the values of base in these fields.
 
     `raw` stays the old one, so that the next listing sees the difference again.
     """
@@ -158,8 +152,8 @@ def keep_values(remote: DirectoryContact, local: Local, names: Collection[str]) 
 def refused_blanks(local: Local, blanks: Collection[str], region: str) -> list[str]:
     """Which of the fields that would turn blank keep their value when only some contacts were looked up.
 
-    How many rows would turn blank is counted over a whole listing, so a lookup leaves that to the next one.
-    Only a blank that overrules what a person did is taken over: by `on_conflict`, or over a delete.
+    The limit on blanks needs a whole listing, so a lookup leaves them to the next one. It takes over only
+    blanks that overrule a person: by `on_conflict`, or over a delete.
     """
     return [n for n in blanks if not local.deleted and not (local.base and _is_edit(n, local, region))]
 
@@ -167,16 +161,16 @@ def refused_blanks(local: Local, blanks: Collection[str], region: str) -> list[s
 def reconcile(
     local: Local, remote: DirectoryContact, *, region: str, on_conflict: OnConflict
 ) -> Reconciliation:
-    """Judge what the directory shows of a row that the mirror has (by id, or adopted by number)."""
+    """Decide what the directory's contact means for a row of the mirror (found by id, or adopted by number)."""
     if local.deleted:
         return _reconcile_deleted(local, remote, region)
     return _reconcile_living(local, remote, region, on_conflict)
 
 
 class ListedOutcome(NamedTuple):
-    """What becomes of a row that a listing or a lookup showed."""
+    """What happens to a row that a listing or a lookup showed."""
 
-    remote: DirectoryContact  #: as far as it is taken over
+    remote: DirectoryContact  #: the part that is taken over
     result: Reconciliation
     deferred: tuple[str, ...] = ()  #: fields that would turn blank, so that the whole row waits
 
@@ -190,9 +184,9 @@ def reconcile_listed(
     region: str,
     on_conflict: OnConflict,
 ) -> ListedOutcome:
-    """As `reconcile`, but a field that would turn blank waits (`defer_blanks`) or keeps its value.
+    """Like `reconcile`, but a field that would turn blank waits (`defer_blanks`) or keeps its value.
 
-    `kept` are the fields that a person decided may not turn blank.
+    `kept` are fields that may not turn blank, by a person's decision.
     """
     held = tuple(name for name in turned_blank(local.base, remote.fields) if name in kept)
     remote = keep_values(remote, local, held)
@@ -208,9 +202,11 @@ def reconcile_listed(
 def _reconcile_deleted(local: Local, remote: DirectoryContact, region: str) -> Reconciliation:
     deletes = local.open(State.QUEUED, State.SENDING, State.UNKNOWN, State.HELD, State.CONFLICT, delete=True)
     adds = local.open(State.SENDING, State.UNKNOWN)
-    if local.base is None and not deletes:  # it was gone, and is back
+    if local.base is None and not deletes:  # it was gone and has come back
         return Reconciliation(remote.fields, remote.fields, deleted=False, restored=True)
-    if local.base is None:  # a lost add, deleted here meanwhile: now there is something to delete
+    if (
+        local.base is None
+    ):  # an add without an answer, deleted here since: it arrived, so there is something to delete
         moves = tuple(Transition(c.id, Event.SHOWN) for c in adds)
         added = [i.fields for i in local.intents if i.operation is Operation.ADD]
         if added and not any(_is_as_sent(remote.fields, fields, region) for fields in added):
@@ -224,7 +220,7 @@ def _reconcile_deleted(local: Local, remote: DirectoryContact, region: str) -> R
         for n in dirty_fields(local.base, remote.fields, region)
         if not any(shows(one, n, local.base.get(n), remote.fields.get(n), region) for one in local.sent)
     ]
-    if not changed:  # the delete stands; upstream is as we left it
+    if not changed:  # upstream did not change it: the delete goes on
         return Reconciliation(remote.fields, local.fields, deleted=True, moves=shown, settled=bool(shown))
     approved = [c for c in deletes if c.approved or c.state is State.CONFLICT]
     if approved:
@@ -237,7 +233,9 @@ def _reconcile_deleted(local: Local, remote: DirectoryContact, region: str) -> R
         )
         return Reconciliation(local.base, local.fields, deleted=True, moves=shown + moves)
     if any(c.state is State.SENDING for c in deletes):
-        return Reconciliation(local.base, local.fields, deleted=True, moves=shown)  # its own answer decides
+        return Reconciliation(
+            local.base, local.fields, deleted=True, moves=shown
+        )  # the answer to its delete decides
     blanks = turned_blank(local.base, remote.fields)
     return _edit_beats_delete(remote, shown, deletes, blanks)
 
@@ -257,12 +255,12 @@ def _edit_beats_delete(
 
 
 def _is_as_sent(remote: Fields, fields: Mapping[str, str], region: str) -> bool:
-    """Whether upstream holds a new contact just as one request made it."""
+    """Whether upstream has a new contact exactly as a request created it."""
     return all(says_the_same(n, fields.get(n, ""), remote.get(n), region) for n in FIELDS)
 
 
 def _is_shown(change: QueuedChange, local: Local, remote: Fields, region: str) -> bool:
-    """Whether upstream shows all that the newest request of a change asked for."""
+    """Whether upstream shows everything that the newest request of a change asked for."""
     requests = [one for one in local.intents if one.change_id == change.id]
     sent = Sent(change.fields or {}, bool(requests) and requests[-1].answer == "accepted")
     base = local.base or Fields()
@@ -277,7 +275,7 @@ def _reconcile_living(
     )
     moves: list[Transition] = []
     new: list[NewChange] = []
-    free: list[QueuedChange] = []  # changes that still stand for the dirty fields
+    free: list[QueuedChange] = []  # changes that carry the dirty fields
     for change in local.open(State.QUEUED, State.SENDING, State.UNKNOWN, State.REJECTED):
         in_flight = change.state in (State.SENDING, State.UNKNOWN)
         adopted = change.operation is Operation.ADD and not local.known
@@ -329,7 +327,7 @@ def _settle_conflict(
     moves: list[Transition],
     new: list[NewChange],
 ) -> None:
-    """Open, update or close the row's conflict; the unlike fields alone belong to it."""
+    """Open, update or close the row's conflict. It holds only the fields that differ."""
     conflict = next(iter(local.open(State.CONFLICT)), None)
     note = f"both sides changed {', '.join(clashes)}"
     if clashes and conflict is not None:
@@ -347,7 +345,7 @@ def _settle_conflict(
             new.append(NewChange(Operation.UPDATE, State.CONFLICT, clashes, note))
     elif conflict is not None:
         if not set(conflict.clashes) & set(dirty):
-            moves.append(Transition(conflict.id, Event.SHOWN))  # alike again
+            moves.append(Transition(conflict.id, Event.SHOWN))  # both sides agree again
         elif free:
             moves.append(Transition(conflict.id, Event.GIVE_UP, f"continued in change {free[0].id}"))
         else:

@@ -1,6 +1,6 @@
-"""The cursor of an incremental listing: the greatest stamp the server sent, and what to ask for next.
+"""The cursor of an incremental listing: the greatest timestamp that the server sent, and what to ask for next.
 
-Pure; stamps are UTC text (`2026-11-21T09:30:00.000Z`), which sorts as time does.
+Timestamps are UTC text (`2026-11-21T09:30:00.000Z`), which sorts by time.
 """
 
 from __future__ import annotations
@@ -19,9 +19,9 @@ def parse(stamp: str) -> datetime:
 
 
 def advance(cursor: str | None, stamps: Iterable[str | None], server_now: str) -> str | None:
-    """The new cursor: the greatest stamp that is not later than the server's own clock.
+    """The new cursor: the greatest timestamp that is not later than the server's own clock.
 
-    A stamp in the future counts as none, so that one wrong row cannot blind the pull; the cursor
+    Timestamps in the future are ignored, so that one wrong row cannot hide later changes. The cursor
     never goes back.
     """
     best = cursor if cursor is None or cursor <= server_now else server_now
@@ -32,13 +32,14 @@ def advance(cursor: str | None, stamps: Iterable[str | None], server_now: str) -
 
 
 def ask_after(cursor: str, overlap: timedelta, form: str) -> str:
-    """What to send as `updated_after`: the cursor less the overlap, in UTC wall time.
+    """What to send as `updated_after`: the cursor minus the overlap, in UTC wall time.
 
-    A second more, because stamps are cut to whole seconds and it may mean "later than".
+    One second is added to the overlap, because timestamps are cut to whole seconds and the filter may mean
+    "later than".
     """
     return (parse(cursor) - overlap - timedelta(seconds=1)).astimezone(UTC).strftime(form)
 
 
 def is_older(stamp: str | None, cursor: str, overlap: timedelta) -> bool:
-    """Whether a row should not have come, had the filter been honoured in any zone."""
+    """Whether the filter, read in any time zone, should have left this row out."""
     return stamp is not None and parse(stamp) < parse(cursor) - overlap - ZONE_SLACK

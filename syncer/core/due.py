@@ -1,8 +1,8 @@
-"""Stored times that decide when something is done next, judged by a clock that may have been wrong before.
+"""Stored times that decide when something is done next, written by a clock that may have been wrong.
 
-A clock that was ahead for a while leaves "not before" and "last done" behind that lie far in the future. Such a
-time must not hold anything up: what lies further ahead than it can have been set counts as over. Every comparison
-of a stored time with the present goes through here; reading and writing the times is left to others.
+A clock that was ahead for a while leaves "not before" and "last done" times far in the future. They must not
+delay anything: a time further ahead than it can have been set counts as passed. Every comparison of a stored
+time with the present goes through this module.
 """
 
 from __future__ import annotations
@@ -12,14 +12,14 @@ from datetime import datetime, timedelta
 from syncer.core.cursor import parse
 from syncer.core.normalise import utc_text
 
-#: A stored time may lie this much further ahead than it was set: clocks are corrected in small steps.
+#: Tolerance for small corrections of the clock.
 SLACK = timedelta(minutes=5)
 
 
 def time_left(until: str | datetime | None, now: datetime, longest: timedelta) -> timedelta:
     """How long to wait until a stored "not before", which is never set further ahead than `longest`.
 
-    Zero when there is none, when it has passed, and when it lies further ahead than it can have been set.
+    Zero if there is none, if it has passed, or if it is further ahead than it can have been set.
     """
     if until is None:
         return timedelta(0)
@@ -28,17 +28,17 @@ def time_left(until: str | datetime | None, now: datetime, longest: timedelta) -
 
 
 def has_passed(span: timedelta, since: str | datetime, now: datetime) -> bool:
-    """Whether `span` has passed since a stored "last done" or "begun at". Yes, when that lies ahead of now."""
+    """Whether `span` has passed since a stored "last done" or "begun at". Also true if that is in the future."""
     moment = parse(since) if isinstance(since, str) else since
     return lies_ahead(moment, now) or now - moment >= span
 
 
 def lies_ahead(done: str | datetime, now: datetime) -> bool:
-    """Whether something is said to have been done later than now: by a clock that was ahead."""
+    """Whether a "last done" is in the future: the clock was ahead when it was written."""
     return (parse(done) if isinstance(done, str) else done) - now > SLACK
 
 
 def latest(now: datetime, longest: timedelta = timedelta(0)) -> str:
-    """The greatest time that can have been set by now, for statements: a "last done", or a "not before"
+    """The greatest time that can have been stored by now, for SQL: a "last done", or a "not before"
     that is never set further ahead than `longest`."""
     return utc_text(now + longest + SLACK)

@@ -1,7 +1,7 @@
-"""The safety limits: whether what a listing would remove or blank may happen without a person, and how far
-a listing is read that does not end.
+"""The safety limits: whether a listing may remove or blank rows without a person's approval, and how long a
+listing that does not end is read.
 
-Pure arithmetic over counts; which rows those are, and what a person decided, is left to the store.
+Arithmetic on counts. The store knows which rows they are and what a person decided.
 """
 
 from __future__ import annotations
@@ -12,28 +12,28 @@ from dataclasses import dataclass
 #: Up to this many rows may vanish from a mirror of any size without asking.
 SMALL_NUMBER = 5
 
-#: A column of which nothing is left counts as blanked from this many values on.
+#: A column that would lose all of its values counts as blanked if it had at least this many.
 WHOLE_COLUMN = 3
 
-#: The most bytes of JSON that a page of rows may have: some hundred times what one of contacts has.
+#: The most bytes of JSON that a page of rows may have, about a hundred times a page of contacts.
 LARGEST_PAGE = 8_000_000
 
-#: So many rows are read of a list that does not say how many it has, and of one that does.
+#: The most rows that are read of a list that does not state its total, and of one that does.
 MANY, COUNTED = 100_000, 1_000
 
-#: Beyond that, so many times what was there before, and so many times what the list itself counted.
+#: Or, if that is more, this many times the rows of the mirror, and this many times the stated total.
 GROWN, OVERCOUNTED = 4, 2
 
-#: Bytes that a row may have on average, once the list has more bytes than a long one needs.
+#: The most bytes that a row may have on average, in a list with more bytes than a long one needs.
 BYTES_PER_ROW, LONG = 2048, 40_000_000
 
-#: What is left free on the disk of the database: bytes, and at most this share of a small one.
+#: Free space that is kept on the database's disk: bytes, but at most this share of a small disk.
 RESERVE, RESERVED_SHARE = 200_000_000, 0.05
 
 
 @dataclass(frozen=True, slots=True)
 class Extent:
-    """How much of a listing has come."""
+    """How much of a listing was read so far."""
 
     rows: int
     size: int  #: bytes of JSON
@@ -43,9 +43,9 @@ class Extent:
 
 
 def endless(extent: Extent) -> str:
-    """Why no more of a listing is read, or '': it is far longer than what was there and than its own count.
+    """Why reading stops, or '': the listing is far longer than the mirror and than its own total.
 
-    What came is kept, so that a list that really is so long is read to its end within a few runs.
+    Rows that were read are kept, so a list that really is that long is read to its end within a few runs.
     """
     if extent.page > LARGEST_PAGE:
         return (
@@ -64,7 +64,7 @@ def endless(extent: Extent) -> str:
 
 
 def low_disk(free: int, total: int, what: str = "the database") -> str:
-    """Why nothing more is pulled onto a disk with so many bytes, or ''. `what` is on that disk."""
+    """Why nothing more is pulled, or '': the disk of `what` is nearly full."""
     reserve = int(min(RESERVE, RESERVED_SHARE * total))
     if free >= reserve:
         return ""
@@ -80,7 +80,7 @@ def _mb(size: int) -> str:
 
 @dataclass(frozen=True, slots=True)
 class Tally:
-    """What one listing would do to the rows of one account, counted before any of it is done."""
+    """What one listing would do to the rows of one account, counted before anything is written."""
 
     live: int  #: rows that live in the mirror now
     listed: int  #: distinct rows that the listing showed
@@ -106,11 +106,11 @@ class Breach:
 
 
 def check(tally: Tally, max_deletions: float) -> Breach:
-    """Hold `tally` against the limit (a share, 0 to 1).
+    """Compare `tally` with the limit (a share, 0 to 1).
 
     Removals: more than the share and more than `SMALL_NUMBER` rows, or a listing that is suddenly
-    empty. Blanks: more than the share of the rows, and more than `SMALL_NUMBER` of them or all that
-    the column held.
+    empty. Blanks: more than the share of the rows, and more than `SMALL_NUMBER` of them or all
+    values of the column.
     """
     removal = ""
     percent = f"{max_deletions:.0%}"
@@ -130,7 +130,7 @@ def check(tally: Tally, max_deletions: float) -> Breach:
 
 
 def too_many_deletes(count: int, live: int, max_deletions: float) -> bool:
-    """Whether so many local deletes at once wait for a person, whatever the config says."""
+    """Whether this many local deletes wait for approval, even if the config allows deletes."""
     return count > SMALL_NUMBER and count > max_deletions * live
 
 
@@ -139,7 +139,7 @@ class RemovalDecision:
     """What of a listing's removals and blanks may happen."""
 
     remove: tuple[int, ...]  #: rows that may go
-    at_once: frozenset[int]  #: of these, the ones that a person approved: they need no second listing
+    at_once: frozenset[int]  #: those that a person approved: they need no second listing
     blanks: frozenset[tuple[int, str]]  #: (row, column) that may turn blank
     hold: tuple[tuple[int, str], ...]  #: (row, column or "" for the row itself) that wait for a person
     reason: str  #: why they wait; "" when nothing does
@@ -156,10 +156,9 @@ def decide_removals(
     rejected: frozenset[tuple[int, str]],
     max_deletions: float,
 ) -> RemovalDecision:
-    """Divide what a listing would take away into what may go and what waits for a person.
+    """Divide what a listing would remove into what may be removed and what waits for a person.
 
-    What a person approved goes and what one rejected stays, whatever the limit; the rest is counted
-    against it as a whole.
+    Approved rows go and rejected rows stay, whatever the limit. The limit applies to the rest as a whole.
     """
     gone, blanks = list(gone), list(blanks)
     settled = [row for row in gone if (row, "") in approved]

@@ -1,8 +1,8 @@
 """What a listing proves: walks the pages of one list call and certifies how it ended.
 
-Pure: `Walk` is told what came and says what to ask for next; it holds counts and digests, never
-rows, so that its memory does not grow with the listing. Fetching is left to `sync`, and what
-follows from a certificate to `limits.py` and the store.
+`Walk` takes each page and says which one to ask for next. It keeps counts and digests, never rows, so its
+memory use does not depend on the length of the listing. `sync` fetches; `limits.py` and the store act on
+the certificate.
 """
 
 from __future__ import annotations
@@ -14,10 +14,10 @@ from struct import Struct
 
 from syncer.core.model import Page, Paging, Position, Proof
 
-#: A listing ends when this many pages in a row brought nothing that had not come before.
+#: A listing ends after this many pages in a row without a new row.
 BARREN_PAGES = 2
 
-#: No listing is longer than this many pages, whatever the vendor says.
+#: A listing is never read beyond this many pages.
 MOST_PAGES = 200_000
 
 
@@ -28,7 +28,7 @@ class Certificate:
     verdict: Proof
     reason: str  #: one sentence: why it is not complete; "" when it is
     pages: int  #: pages read, the closing re-read not counted
-    rows: int  #: rows that came, one that came twice counted twice
+    rows: int  #: rows that came; a row that came twice counts twice
     distinct: int  #: different identities among them
     unreadable: int  #: rows set aside
     total_first: int | None  #: the vendor's count on the first page
@@ -38,7 +38,7 @@ class Certificate:
 
     @property
     def complete(self) -> bool:
-        """Whether absence from this listing may count for anything."""
+        """Whether absence from this listing may count as evidence."""
         return self.verdict is Proof.COMPLETE
 
     def evidence(self) -> dict[str, object]:
@@ -50,7 +50,7 @@ _ORDER = (Proof.COMPLETE, Proof.DRIFTED, Proof.PARTIAL)
 
 
 def worst(certificates: Iterable[Certificate]) -> Certificate | None:
-    """The one that proves least, of equals the last; None when there is none."""
+    """The certificate that proves least (the last of equals), or None."""
     found: Certificate | None = None
     for one in certificates:
         if found is None or _ORDER.index(one.verdict) >= _ORDER.index(found.verdict):
@@ -62,9 +62,9 @@ _WORDS = Struct("<4I")
 
 
 class SeenKeys:
-    """Which identities have come: a fixed megabyte of bits, whatever the length of the listing.
+    """A Bloom filter of the identities that have come: one megabyte, whatever the length of the listing.
 
-    It may take a new identity for a known one, once in very many; never the other way round.
+    Very rarely it takes a new identity for a known one, never the other way round.
     """
 
     _BITS = 1 << 23
@@ -73,7 +73,7 @@ class SeenKeys:
         self._bits: bytearray | None = None
 
     def add(self, keys: Iterable[str]) -> bool:
-        """Add these; True when one of them had not come before."""
+        """Add these; True if one of them is new."""
         if self._bits is None:
             self._bits = bytearray(self._BITS >> 3)
         bits, fresh = self._bits, False
@@ -92,13 +92,12 @@ class Walk:
 
     `next_position()` says what to ask for (False: nothing more); `feed` takes the answer, `close`
     the re-read first page, `fail` an error, `certificate` how many different rows the store counted.
-    The ends that a vendor may choose are all proofs here: an empty page, no cursor, the same or an
-    older cursor again, pages repeated. A short page proves nothing: servers cap pages. Two pages with
-    the same identities are the same page, whatever else the vendor stamps on its rows.
+    Every way in which a vendor may end a list counts as its end: an empty page, no cursor, a cursor that
+    was there before, repeated pages. A short page proves nothing, since servers cap pages. Two pages with
+    the same identities are the same page, even if other fields differ.
 
-    `offset` is the difference between the vendor's total and the rows that two earlier quiet
-    listings both showed; a total that is off by just that is judged as if there were none. `asked` is
-    how many rows a page was asked for.
+    `offset` is the difference between the vendor's total and its rows in two earlier quiet listings; a
+    total that is off by exactly that is ignored. `asked` is the number of rows that were asked for per page.
     """
 
     def __init__(
@@ -139,20 +138,13 @@ class Walk:
         return False if self._ended_by or self._error else self._position
 
     def expects(self, page: int) -> bool:
-        """Whether a numbered page may be asked for although those in front of it have not come yet.
+        """Whether a numbered page may be fetched before the pages in front of it have arrived.
 
-        As far as a total promises rows, and the page after them, which proves the end.
+        True up to the total, and for one page more, which proves the end.
         """
         if self._paging is not Paging.NUMBERED or not self.total or self._counts_pages or not self._largest:
             return False
         return page <= -(-self.total // self._largest) + 1
-
-    def foresees(self, page: Page) -> str | None:
-        """The cursor of the next page, where this one leads to another that has not come before."""
-        cursor = page.cursor
-        if self._paging is not Paging.CURSOR or not cursor or page.size == 0:
-            return None
-        return None if cursor == self._position or cursor in self._cursors else cursor
 
     @property
     def rows(self) -> int:
@@ -161,12 +153,12 @@ class Walk:
 
     @property
     def total(self) -> int | None:
-        """What the vendor last said there is: good for a progress bar, believed by nobody."""
+        """The vendor's latest total. It is shown in progress bars and never proves anything by itself."""
         return next((total for total in reversed(self._totals) if total is not None), None)
 
     @property
     def counted(self) -> int | None:
-        """What the vendor counted on the first page, unless that may be the rows of this page alone."""
+        """The total on the first page, unless it may be only the size of that page."""
         if self._first is None or self._first.total is None or self._first.total <= self._first.size:
             return None
         return self._first.total
@@ -207,8 +199,8 @@ class Walk:
     def past_the_end(self) -> bool:
         """Whether an error now may be the vendor's way to say that there is no such page.
 
-        It may when as many rows have come as a total promised, or after a page that is shorter than
-        others, or than was asked for; the latter proves no end.
+        True if as many rows have come as the total promised, or after a page that is shorter than others or
+        than was asked for. The latter does not prove the end.
         """
         if self._paging is not Paging.NUMBERED or self._pages == 0:
             return False
@@ -216,13 +208,13 @@ class Walk:
         return self._last_size < least or (self._counted() and not self._total_moved)
 
     def _counted(self) -> bool:
-        """Whether all rows came that a total promised which is not just each page's own size."""
+        """Whether all rows came that the total promised, and the total is more than each page's own size."""
         if not self.total or self._counts_pages:
             return False
         return self._rows >= self.total
 
     def refuse_past_end(self) -> None:
-        """The page past the last one was refused: an end, as `past_the_end` allows."""
+        """The page past the last one was refused: this ends the listing if `past_the_end` allows it."""
         self._ended_by = "refused past the end"
 
     def fail(self, reason: str) -> None:
@@ -236,7 +228,7 @@ class Walk:
 
     @property
     def wants_reread(self) -> bool:
-        """Whether a closing look at the first page would prove anything (not for a single page)."""
+        """Whether reading the first page again would prove anything (it would not for a single page)."""
         return not self._error and self._first is not None and self._first.size > 0 and self._pages > 1
 
     def close(self, first_page: Page) -> None:
@@ -253,7 +245,7 @@ class Walk:
 
     @property
     def _counts_pages(self) -> bool:
-        """Whether each of several pages came with a total that was just its own size."""
+        """Whether the total of each of several pages was only its own size."""
         return self._per_page and len(self._digests) > 1
 
     def _advance(self, page: Page) -> None:
@@ -272,14 +264,14 @@ class Walk:
 
     @property
     def fingerprint(self) -> str:
-        """The same for two listings that showed the same pages, in whatever order."""
+        """Equal for two listings that showed the same pages in any order."""
         return f"{self._pages}:{self._print:x}"
 
     # -- judging
 
     @property
     def observed_offset(self) -> int | None:
-        """Total less rows, when the listing was otherwise quiet; None when there is nothing to say."""
+        """The total minus the rows, if the listing was otherwise quiet; None if that is not known."""
         if self._error or not self._has_total or self._total_moved or self.total is None:
             return None
         if self._ended_by == "refused past the end" or self._emptied:
@@ -289,7 +281,7 @@ class Walk:
         return self.total - self._rows
 
     def certificate(self, distinct: int) -> Certificate:
-        """Judge what came, `distinct` being how many different rows there were among it."""
+        """The certificate; `distinct` is the number of different rows among those that came."""
         total_first = self._totals[0] if self._totals else None
         total_last = self._totals[-1] if self._totals else None
         if self._reread is not None and self._reread.total is not None:
@@ -335,7 +327,7 @@ class Walk:
         if not self._has_total or total_first is None:
             return self._judge_without_total()
         if self._counts_pages:
-            return self._judge_without_total()  # a count of each page's own rows says nothing of the whole
+            return self._judge_without_total()  # a count of each page's own rows says nothing about the list
         if self._total_moved or total_first != total_last:
             return Proof.DRIFTED, f"the total moved from {total_first} to {total_last} meanwhile"
         if total_first != self._rows:

@@ -1,7 +1,6 @@
-"""The three-way comparison of one contact: what we agreed on, what people wrote, what upstream says.
+"""The three-way merge of one contact: base, local and upstream.
 
-Pure: takes the copies, returns the new ones. When it is asked, and what is stored of its answer, is
-left to the store; what is then sent to `core/push.py`.
+Takes the three copies and returns the new ones. The store applies them; `core/push.py` decides what is sent.
 """
 
 from __future__ import annotations
@@ -15,7 +14,7 @@ from syncer.core.normalise import says_the_same, spelled_alike
 
 @dataclass(frozen=True, slots=True)
 class Clash:
-    """One field that both sides changed, unlike."""
+    """One field that both sides changed to different values."""
 
     base: str
     local: str
@@ -24,15 +23,15 @@ class Clash:
 
 @dataclass(frozen=True, slots=True)
 class Merge:
-    """What a comparison came to."""
+    """The result of a merge."""
 
-    base: Fields  #: what is agreed from now on
-    local: Fields  #: what the row shows from now on
+    base: Fields  #: the new base
+    local: Fields  #: the new local values
     clashes: Mapping[str, Clash] = field(default_factory=dict)  #: by field: for a person
     taken: Mapping[str, tuple[str, str]] = field(default_factory=dict)  #: (old, new): upstream's won
     overruled: Mapping[str, tuple[str, str]] = field(default_factory=dict)  #: (theirs, ours): ours won
     dirty: tuple[str, ...] = ()  #: fields that still differ from base and may be sent
-    settled: bool = False  #: something was agreed on: older requests have done their work
+    settled: bool = False  #: something was agreed on: older requests are no longer needed
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,8 +45,8 @@ class Sent:
 def shows(sent: Sent, name: str, base: str, remote: str, region: str) -> bool:
     """Whether upstream shows what a request asked for in this field, perhaps in its own spelling.
 
-    Where it shows what it showed before, only a request that it accepted can have led to that: it
-    keeps its own spelling of an edit that differs in nothing else.
+    If the value did not change, that counts only for an accepted request: upstream kept its own spelling of
+    an edit that differed in nothing else.
     """
     if name not in sent.fields:
         return False
@@ -60,14 +59,14 @@ def shows(sent: Sent, name: str, base: str, remote: str, region: str) -> bool:
 
 
 def is_dirty(name: str, base: str, local: str, region: str) -> bool:
-    """Whether `local` is an edit of `base`. A phone number is one number however it is typed."""
+    """Whether `local` is an edit of `base`. Another spelling of a phone number is not an edit."""
     if base == local:
         return False
     return name != "phone_no" or not spelled_alike(name, base, local, region)
 
 
 def dirty_fields(base: Fields, local: Fields, region: str) -> tuple[str, ...]:
-    """The fields in which the row differs from what was agreed."""
+    """The fields in which the row differs from base."""
     if base == local:
         return ()
     both = zip(FIELDS, base, local, strict=True)
@@ -87,9 +86,9 @@ def merge(
 ) -> Merge:
     """Compare field by field.
 
-    `base` is None for a row that upstream and we never agreed on (a new one whose number upstream
-    turns out to hold already): all but the number counts as empty then. `sent` is every request since
-    base last moved: a remote value that says the same as one of them is our own.
+    `base` is None for a row that was never agreed on (a new one whose number upstream already has). Then
+    base counts as empty, except for the number. `sent` is every request since base last changed: an upstream
+    value that says the same as one of them is our own.
     """
     agreed = base or Fields(phone_no=remote.phone_no)
     new_base, new_local = agreed.asdict(), local.asdict()
@@ -103,14 +102,14 @@ def merge(
         edited = is_dirty(name, b, mine, region)
         moved = is_dirty(name, b, theirs, region)
         ours = next((one.fields[name] for one in reversed(sent) if shows(one, name, b, theirs, region)), None)
-        if mine == theirs:  # both alike, whoever came first
+        if mine == theirs:  # both sides agree
             new_base[name] = theirs
         elif ours is not None and (moved or edited):  # our own write, perhaps respelled
             new_base[name] = theirs
             if not is_dirty(name, ours, mine, region):  # and not edited again meanwhile
                 new_local[name] = theirs
                 settled = True
-        elif not moved:  # upstream is as we left it
+        elif not moved:  # upstream did not change it
             new_base[name] = theirs
             if not edited:
                 new_local[name] = theirs

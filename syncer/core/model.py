@@ -1,8 +1,4 @@
-"""The words that every room shares: rows, pages, contacts, changes, certificates.
-
-Data only. How it is fetched, stored or decided is left to `remote`, `store` and the other
-modules of `core`.
-"""
+"""The data types that all packages share: rows, pages, contacts, changes, certificates."""
 
 from __future__ import annotations
 
@@ -18,13 +14,13 @@ Value: TypeAlias = str | int | None
 #: The six editable fields of a TeleCMI contact, by the vendor's names (v3 `/contact/add`).
 FIELDS = ("phone_no", "first_name", "last_name", "email_id", "company", "job_title")
 
-#: Where a listing goes on: a page number (from 1) or a cursor; None is the start.
+#: Where a listing continues: a page number (from 1) or a cursor; None is the start.
 Position: TypeAlias = int | str | None
 
 
 @dataclass(frozen=True, slots=True)
 class Note:
-    """One note of a user's contact (v2): append-only, known by all of its values."""
+    """One note of a user's contact (v2). Notes are only ever added, and identified by all of their values."""
 
     msg: str
     date: int | None  #: epoch milliseconds, as sent
@@ -32,15 +28,15 @@ class Note:
 
 
 class Row(NamedTuple):
-    """One row as a vendor sent it, understood. There are many: a tuple is made in a third of the time."""
+    """One parsed row of a vendor's list. A tuple, because it takes a third of the time to create."""
 
-    key: str  #: the vendor's identity of it within the account
+    key: str  #: the vendor's id of it, unique within the account
     values: Mapping[str, Value]  #: columns of the mirrored table by name, `phone_e164` included
     raw: str  #: the vendor's JSON of this row, compact, keys in the order they came
-    deleted_at: str | None = None  #: UTC text, when the vendor itself says that the row is gone
-    stamp: str | None = None  #: UTC text of the vendor's "updated at", when it has one
+    deleted_at: str | None = None  #: UTC text, if the vendor itself says that the row was deleted
+    stamp: str | None = None  #: UTC text of the vendor's "updated at", if it has one
     notes: tuple[Note, ...] = ()
-    doubt: str = ""  #: what of it could not be read, and how it was taken; no personal data
+    doubt: str = ""  #: what could not be read, and how it was interpreted; no personal data
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,7 +45,7 @@ class SetAside:
 
     raw: str  #: its JSON
     reason: str  #: which field, and what was wrong with it; no personal data
-    key: str | None = None  #: its identity, where at least that could be read
+    key: str | None = None  #: its id, if at least that could be read
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,7 +56,7 @@ class Page:
     set_aside: tuple[SetAside, ...] = ()  #: the others
     digest: str = ""  #: a hash of all rows: two pages with one digest are the same page
     total: int | None = None  #: the vendor's `count`, never believed alone
-    cursor: str | None = None  #: where the vendor says it goes on; None or "": nowhere
+    cursor: str | None = None  #: of the next page; None or "": this is the last one
     server_date: datetime | None = None  #: the answer's HTTP `Date`, UTC
 
     @property
@@ -75,7 +71,7 @@ class Page:
 
 
 class Paging(StrEnum):
-    """How a list call goes on."""
+    """How a list call is paged."""
 
     NUMBERED = "numbered"
     CURSOR = "cursor"
@@ -98,7 +94,7 @@ class Operation(StrEnum):
 
 
 class State(StrEnum):
-    """Where a change of the queue stands; `core/queue.py` says how it moves."""
+    """The state of a change; `core/queue.py` has the transitions."""
 
     QUEUED = "queued"
     SENDING = "sending"
@@ -139,7 +135,7 @@ class Fields(NamedTuple):
         return dict(zip(FIELDS, self, strict=True))
 
     def changed_from(self, before: Fields) -> dict[str, str]:
-        """Those that are not as they were before, by name."""
+        """The fields that differ from `before`, by name."""
         both = zip(FIELDS, before, self, strict=True)
         return {name: new for name, old, new in both if old != new}
 

@@ -1,7 +1,6 @@
-"""Bringing what vendors and people write into one form: phone numbers, names, text, times.
+"""Normalises what vendors and people write: phone numbers, names, text, times.
 
-Pure functions that never raise on odd input unless they say so. Which of two unlike values wins
-is left to `merge`; which fields a vendor sends, to `remote`.
+These functions do not raise on odd input unless their docstring says so.
 """
 
 from __future__ import annotations
@@ -14,15 +13,15 @@ from datetime import UTC, datetime, timedelta, timezone
 from functools import lru_cache
 from typing import NamedTuple
 
-#: Longest text that can be a phone number; longer ones are not looked at.
+#: Longer texts are not phone numbers.
 _LONGEST_PHONE = 64
-#: No region has a shorter number (the tables of phonenumbers); a lookup of row 1 need not load them.
+#: No region has a shorter number (by the tables of phonenumbers, which a lookup of row 1 need not load).
 _SHORTEST_PHONE = 4
 #: A country code in brackets: `(+91) 92000 00001`.
 _LEADING = re.compile(r"^\(\+(\d{1,3})\)")
-#: What may stand between the digits of a readable number.
+#: What may be between the digits of a readable number.
 _PHONE = re.compile(r"\+?[\d\s().\-]+")
-#: A word that says whose or what kind of number it is, in front of it or after it.
+#: A label before or after a number: whose it is, or what kind.
 _LABEL = re.compile(
     r"^\(?(?:{0})\b\)?[\s.:-]*|[\s-]*\(?\b(?:{0})\.?\)?$".format(
         "office|off|home|res|residence|mobile|mob|cell|work|direct|main|phone|ph|tel|telephone|whatsapp"
@@ -33,13 +32,13 @@ _LABEL = re.compile(
 _EXTENSION = re.compile(
     r"[\s,;]*(?:\(?\bext(?:ension|n)?\b|(?<=\d)ext|x|#)[\s.:=#-]*\d{1,7}\)?$", re.IGNORECASE
 )
-#: What stands between two numbers.
+#: What separates two numbers.
 _SEVERAL = re.compile(r"[,;/|&\n]|\b(?:or|and)\b", re.IGNORECASE)
-#: A letter in the place of a digit, with digits around it, as no word has it.
+#: A letter in place of a digit, with digits around it, which occurs in no word.
 _LETTER_FOR_DIGIT = re.compile(r"\d[^\W\d_]+\d|^[^\W\d_]+\d{2,}$|\d[^\W\d_]+$")
-#: Signs that are put in the place of a hidden digit.
+#: Characters that hide a digit.
 _MASK_SIGNS = frozenset("*#?_~•●∙·…×xX")
-#: Blanks and marks that copying out of a chat or a spreadsheet leaves around a number.
+#: Blanks and marks that are left around a number that was copied from a chat or a spreadsheet.
 _INVISIBLE = {
     **dict.fromkeys(map(ord, "\u200b\u200c\u200d\u200e\u200f\u202a\u202b\u202c\u202d\u202e\u2060\ufeff"), ""),
     **dict.fromkeys(map(ord, "\u2010\u2011\u2012\u2013\u2014\u2212"), "-"),
@@ -47,7 +46,7 @@ _INVISIBLE = {
 }
 
 _PHONE_FIELDS = frozenset({"phone_no", "phone_number", "mobile"})
-#: Accents, as NFD writes them after their letter.
+#: Accents, which NFD writes after their letter.
 _ACCENTS = frozenset(map(chr, range(0x300, 0x370)))
 
 _STAMP = re.compile(
@@ -64,12 +63,11 @@ _EARLIEST_MS, _LATEST_MS = 1_104_537_600_000, 4_102_444_800_000
 def to_e164(text: str | int | None, region: str) -> str | None:
     """The number as `+919200000001`, or None when it is masked, in doubt, unreadable or not valid anywhere.
 
-    A label next to it, such as `(office)`, is read past; an extension, a SIP address and two numbers are not
-    read (`phone_problem` says why).
+    A label next to it, such as `(office)`, is ignored. Extensions, SIP addresses and texts with two numbers are
+    not read (`phone_problem` says why).
 
-    `region` (ISO 3166, "IN") is how a number without a country code is read. A number that is
-    invalid there is tried once more as one that has its country code and lacks the `+`, which is
-    how TeleCMI's v3 calls write all numbers.
+    `region` (ISO 3166, "IN") is for numbers without a country code. A number that is invalid there is tried
+    again with a `+` in front: TeleCMI's v3 calls write all numbers with the country code and no `+`.
     """
     if text is None or isinstance(text, bool) or (isinstance(text, int) and not 0 < text < 10**20):
         return None
@@ -80,22 +78,22 @@ def to_e164(text: str | int | None, region: str) -> str | None:
 
 
 def typed_e164(text: str, regions: Iterable[str]) -> str | None:
-    """A number that a person typed, by the first of these regions in which it can be read."""
+    """A number that a person typed, read in the first of these regions in which it is valid."""
     return next((found for region in regions if (found := to_e164(text, region))), None)
 
 
 class _Mobiles(NamedTuple):
-    """How a region's mobile numbers look, by the tables of phonenumbers."""
+    """The form of a region's mobile numbers, from the tables of phonenumbers."""
 
     code: str  #: the country code
     mobile: re.Pattern[str]
-    any: re.Pattern[str]  #: all that may be a national number there
-    prefix: re.Pattern[str] | None  #: what may be dialled in front of one
+    any: re.Pattern[str]  #: any national number
+    prefix: re.Pattern[str] | None  #: a prefix that may be dialled in front of it
 
 
 @lru_cache(maxsize=32)
 def _mobiles(region: str) -> _Mobiles | None:
-    import phonenumbers  # half of the commands read no number, and it takes a while to load
+    import phonenumbers  # slow to load, and half of the commands do not need it
 
     meta = phonenumbers.PhoneMetadata.metadata_for_region(region)
     mobile = meta and meta.mobile and meta.mobile.national_number_pattern
@@ -112,10 +110,9 @@ def _mobiles(region: str) -> _Mobiles | None:
 
 
 def _plain_mobile(text: str, region: str) -> str | None:
-    """A mobile number of the region in bare digits, with its country code or without: most of all numbers.
+    """A mobile number of the region in bare digits, with or without the country code. Most numbers are.
 
-    A shortcut, fifty times as fast, for spellings that leave phonenumbers nothing to interpret; None
-    says nothing. It uses the same tables.
+    A shortcut, fifty times as fast, with the tables of phonenumbers. None: phonenumbers has to decide.
     """
     digits = text.removeprefix("+")
     if not (digits.isascii() and digits.isdecimal()) or (known := _mobiles(region)) is None:
@@ -137,7 +134,7 @@ def _to_e164(text: str, region: str) -> str | None:
 
     plain = _LABEL.sub(" ", _plain_phone(text)).strip()
     plain = _LEADING.sub(r"+\1 ", plain)
-    # phonenumbers reads letters as keypad digits, so a mask would come out as somebody's number.
+    # phonenumbers reads letters as keypad digits, so a masked number would become somebody's number.
     if not _PHONE.fullmatch(plain):
         return None
     digits = "".join(sign for sign in plain if sign.isdigit())
@@ -164,9 +161,9 @@ def _plain_phone(text: str) -> str:
 def phone_problem(written: str, region: str) -> str:
     """Why a text cannot be sent as a phone number, and what to write instead; '' when it can.
 
-    A number with an extension is not read at all: it is that of a switchboard, which several people share,
-    and what is sent would lack the part that tells them apart. A label next to a number is read past
-    (`to_e164`), but not dropped unasked.
+    A number with an extension belongs to a switchboard that several people share. Only the number would be
+    sent, so it is refused. A label next to a number is ignored when reading (`to_e164`), but a person has to
+    remove it before the number is sent.
     """
     plain = _plain_phone(written)
     if "@" in plain or plain.lower().startswith(("sip:", "sips:")):
@@ -204,10 +201,9 @@ def phone_digits(e164: str) -> str:
 def canonical_id(written: str) -> str:
     """A vendor's id in the one form in which it is stored, compared and sent back.
 
-    `1`, `1.0`, `+1` and ` 1 ` are one number, and a UUID is one in any case, in braces, or as a URN
-    (RFC 9562: read in any case, written in lower case). Anything else is the vendor's own text: only what
-    surrounds it is taken off. So are zeros in front: who pads an id asks for it padded, and two ids taken
-    for one would lose a row, while one taken for two costs a row that goes again.
+    `1`, `1.0`, `+1` and ` 1 ` are the same number. A UUID is the same in any case, in braces, or as a URN
+    (RFC 9562). Anything else is the vendor's own text and is only trimmed. Leading zeros are kept: treating two
+    ids as one would lose a row, while treating one as two only costs a row that is removed later.
     """
     text = written.strip(_AROUND)
     if number := _WHOLE_NUMBER.fullmatch(text):
@@ -218,7 +214,7 @@ def canonical_id(written: str) -> str:
 
 
 def written_like(canonical: str, sample: str) -> str:
-    """A canonical UUID in the writing of another one: a vendor may look ids up letter by letter."""
+    """A canonical UUID in the spelling of another one: a vendor may compare ids character by character."""
     form = canonical_id(sample)
     if sample == form or not (_UUID.fullmatch(canonical) and _UUID.fullmatch(form)):
         return canonical
@@ -226,14 +222,14 @@ def written_like(canonical: str, sample: str) -> str:
     return sample.strip(_AROUND).replace(form.upper(), text).replace(form, text)
 
 
-#: Blanks, and the marks that copying leaves at the ends of a text.
+#: Blanks and marks that are left at the ends of a copied text.
 _AROUND = " \t\r\n\v\f\u00a0\u200b\u200e\u200f\u2060\ufeff\x00"
 _WHOLE_NUMBER = re.compile(r"\+?(0|[1-9][0-9]*)(?:\.0+)?")
 _UUID = re.compile(r"(?:urn:uuid:)?\{?([0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12})\}?", re.IGNORECASE)
 
 
 def clean(text: str) -> str:
-    """The text without what SQLite or UTF-8 cannot hold: no NUL, lone surrogates replaced."""
+    """The text without NUL, and with lone surrogates replaced: SQLite and UTF-8 cannot store them."""
     if "\x00" in text:
         text = text.replace("\x00", "")
     if text.isascii():
@@ -251,20 +247,20 @@ def collapse(text: str) -> str:
 
 
 def split_name(name: str | None) -> tuple[str, str]:
-    """`(first_name, last_name)` of a name written as one: the last word, and all before it."""
+    """`(first_name, last_name)` of a full name: `last_name` is its last word."""
     first, _, last = collapse(name or "").rpartition(" ")
     return first, last
 
 
 def same(a: object, b: object) -> bool:
-    """Equal, where NULL and '' are one value (also `first_name IS ''`, which a vendor sends as null)."""
+    """Whether two values are equal, with NULL equal to ''."""
     return ("" if a is None else a) == ("" if b is None else b)
 
 
 def spelled_alike(field: str, a: str | None, b: str | None, region: str) -> bool:
-    """Whether two values of a contact's field say the same thing in two spellings.
+    """Whether two values of a contact's field are spellings of the same value.
 
-    Phone numbers: the same E.164. Everything else, and numbers that cannot be read: equal but for
+    Phone numbers: the same E.164. Everything else, and numbers that cannot be read: equal except for
     case, kinds of blanks and composed characters.
     """
     if same(a, b):
@@ -281,10 +277,10 @@ def _folded(text: str | None) -> str:
 
 
 def says_the_same(field: str, sent: str | None, shown: str | None, region: str) -> bool:
-    """Whether upstream may have made `shown` of the `sent` value by storing it in its own spelling.
+    """Whether `shown` may be upstream's own spelling of the `sent` value.
 
-    For what upstream shows after it was sent that value, and for nothing else: all that counts are
-    letters and digits, without case and accents. Phone numbers: the same E.164.
+    Only letters and digits are compared, without case and accents, so use it only for what upstream shows
+    after it was sent that value. Phone numbers: the same E.164.
     """
     return spelled_alike(field, sent, shown, region) or (
         field not in _PHONE_FIELDS and _bare(sent) == _bare(shown)
@@ -292,25 +288,24 @@ def says_the_same(field: str, sent: str | None, shown: str | None, region: str) 
 
 
 def _bare(text: str | None) -> str:
-    """Letters, digits and the marks that belong to them (a vowel of Devanagari is one; an accent is not)."""
+    """Letters, digits and the marks that belong to them: vowels of Devanagari, but not accents."""
     plain = unicodedata.normalize("NFKD", html.unescape(text or "").casefold())
     kept = (sign for sign in plain if unicodedata.category(sign)[0] in "LMN" and sign not in _ACCENTS)
     return "".join(kept)
 
 
 def voicename_epoch_ms(voicename: str, time_ms: int | None) -> int | None:
-    """When a voicemail was left, by the epoch that its file name begins with; milliseconds.
+    """When a voicemail was left, from the epoch at the start of its file name; in milliseconds.
 
-    `157013743669294846865923_919100000000.mp3` begins with one in milliseconds, other digits
-    follow without a gap (the vendor's sample, doc.telecmi.com/chub/docs/voicemail); seconds are
-    read too. None when there is none, or it lies outside 2005..2100, or further than a day from
-    `time_ms`, the row's own time, where that is known.
+    `157013743669294846865923_919100000000.mp3` starts with milliseconds, directly followed by other digits
+    (the vendor's sample, doc.telecmi.com/chub/docs/voicemail). Seconds are read as well. None if there is no
+    epoch, or it is outside 2005..2100, or more than a day from `time_ms`, the row's own time, if that is known.
     """
     found = re.match(r"[0-9]+", voicename)
     if not found:
         return None
     digits = found.group()
-    # Without a time to check against, a date (20231105123000) or a phone number must not pass for one.
+    # Without a time to compare with, a date (20231105123000) or a phone number must not be read as an epoch.
     if time_ms is None and len(digits) not in (10, 13) and len(digits) < 16:
         return None
     guesses = [int(digits[:13])] if len(digits) >= 13 else []
@@ -328,7 +323,7 @@ def plausible_ms(value: int | None) -> bool:
 
 
 def utc_text(moment: datetime | int) -> str:
-    """`2026-11-21T09:30:00.000Z` of a datetime (naive: taken as UTC) or of epoch milliseconds.
+    """`2026-11-21T09:30:00.000Z` from a datetime (naive ones are UTC) or from epoch milliseconds.
 
     Raises ValueError outside the years 1..9999.
     """
@@ -345,31 +340,31 @@ def utc_text(moment: datetime | int) -> str:
 
 
 def epoch_ms(number: float) -> int | None:
-    """Epoch milliseconds of a number of milliseconds, seconds, micro- or nanoseconds.
+    """Epoch milliseconds from a number of milliseconds, seconds, micro- or nanoseconds.
 
-    None when it is none of these: only one of them can lie within 2005..2100.
+    Only one of these readings can lie within 2005..2100. None if none does.
     """
-    if not abs(number) < 10**20:  # a NaN, too
+    if not abs(number) < 10**20:  # also true for NaN
         return None
     readings = (round(number * per) for per in (1, 1000, 0.001, 0.000_001))
     return next((one for one in readings if plausible_ms(one)), None)
 
 
 def parse_stamp(text: str | None) -> str | None:
-    """A vendor's stamp as UTC text, or None when it is none.
+    """A vendor's timestamp as UTC text, or None if it is not valid.
 
-    Read are Smartflo's `2024-05-08T12:45:03+0000`, `+05:30`, `Z`, a fraction of a second, a blank
-    for the `T`, and no zone at all, which is taken as UTC.
+    The forms are Smartflo's `2024-05-08T12:45:03+0000`, with `+05:30` or `Z`, with a fraction of a second, with
+    a blank instead of the `T`, and without a zone, which means UTC.
     """
     milliseconds = stamp_ms(text)
     try:
         return None if milliseconds is None else utc_text(milliseconds)
-    except ValueError:  # its zone takes it out of the calendar
+    except ValueError:  # its zone moves it out of the calendar
         return None
 
 
 def stamp_ms(text: str | None, *, zoned: bool = False) -> int | None:
-    """The same in epoch milliseconds; with `zoned`, one without a zone is none."""
+    """The same in epoch milliseconds. With `zoned`, a timestamp without a zone is not valid."""
     found = _STAMP.fullmatch(text.strip()) if text else None
     if not found:
         return None

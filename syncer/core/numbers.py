@@ -1,7 +1,7 @@
-"""Phone numbers that go from one contact to another: who has to let go of a number before it can be taken.
+"""Phone numbers that move from one contact to another: which contact has to give up a number first.
 
-Upstream takes each number once, and cannot exchange two in one step. Pure; who holds which number is read
-by the store, and what becomes of a change that has to wait is decided in `push.py`.
+Upstream allows each number once, and cannot exchange two in one step. The store reads who holds which number;
+`push.py` decides what happens to a change that has to wait.
 """
 
 from __future__ import annotations
@@ -26,8 +26,8 @@ def in_the_way(
 ) -> Sequence[PendingRelease]:
     """The contacts that have to give up a number before `row` can take this one, the nearest first.
 
-    `leaving` is by the number that is given up. Where contacts wait for each other in a circle, the
-    lowest row does not wait: upstream may take what it asks for, and its refusal tells a person.
+    The keys of `leaving` are the numbers that are given up. If contacts wait for each other in a circle, the
+    lowest row does not wait: upstream may accept its request, and if not, a person sees the refusal.
     """
     chain: list[PendingRelease] = []
     rows = [row]
@@ -58,7 +58,7 @@ def waiting_text(chain: Sequence[PendingRelease]) -> str:
 
 
 def held_text(row: int, number: str, holder: int, leaving: Mapping[str, PendingRelease]) -> str:
-    """Why `row` cannot have a number that `holder` has: it keeps it, or they are to exchange theirs."""
+    """Why `row` cannot have the number of `holder`: `holder` keeps it, or the two exchange numbers."""
     going = leaving.get(number)
     if going is None or going.row != holder or in_the_way(leaving, row, number):
         return f"row {holder} holds this number; this goes on by itself once that row has given it up"

@@ -1,7 +1,7 @@
-"""What to do with each change of the queue, once the directory was looked at.
+"""What to do with each change of the queue after the lookup upstream.
 
-Pure. Looking, sending and writing down are left to `sync/push.py` and the store; what the look
-itself settled has already happened in `contacts.py`.
+`contacts.py` has already settled what the lookup settles. `sync/push.py` looks up and sends, and the store
+records the result.
 """
 
 from __future__ import annotations
@@ -20,66 +20,66 @@ from syncer.core.numbers import PendingRelease, in_the_way, waiting_text
 from syncer.core.queue import OPEN, Event
 from syncer.core.upstream_delete import is_wanted
 
-#: A request that upstream accepted and then never shows is told to a person after this long.
+#: A request that upstream accepted and never shows is reported to a person after this long.
 PATIENCE = timedelta(days=1)
 
 #: The same value of a field is not pushed more often than this in a day.
 MOST_PUSHES = 3
 
-#: Tries of an accepted update that the directory goes on not showing, before a person is told,
-#: and the least time since the first of them: reading may lag behind writing.
+#: An accepted update that the directory does not show is reported to a person after this many attempts,
+#: and not earlier than this long after the first: reading may lag behind writing.
 MOST_ATTEMPTS = 3
 LAG = timedelta(minutes=10)
 
 #: The longest wait before a change is tried or looked up again.
 LONGEST_RETRY = timedelta(hours=1)
 
-#: What an add must bring along (v3 `/contact/add`).
+#: Fields that an add needs (v3 `/contact/add`).
 REQUIRED = ("phone_no", "first_name", "last_name")
 
 
 @dataclass(frozen=True, slots=True)
 class Due:
-    """A change in play, with as much of its contact as a look needs."""
+    """An open change, with the parts of its contact that a lookup needs."""
 
     change: int
     state: State
     row: int
     contact_id: str | None
-    known: bool  #: the directory has the contact, and we agreed on what it says
+    known: bool  #: the directory has the contact, and its values were agreed on
 
 
 @dataclass(frozen=True, slots=True)
 class Send:
-    """Goes out; `fields` are exactly what is sent, `contact_id` left out."""
+    """Send it; `fields` is exactly what is sent, without `contact_id`."""
 
     change: QueuedChange
     operation: Operation
     contact_id: str | None
     fields: Mapping[str, str]
-    phone_e164: str | None = None  #: the number that it takes; a lost add is looked up by it
-    stood: Fields | None = None  #: what the row said when this was decided
+    phone_e164: str | None = None  #: the number that it takes; an add without an answer is looked up by it
+    stood: Fields | None = None  #: the row's values when this was decided
 
 
 @dataclass(frozen=True, slots=True)
 class Settle:
-    """Moves the change without sending anything."""
+    """End or change its state without sending anything."""
 
     change: QueuedChange
     move: Transition
-    revive: bool = False  #: a delete that cannot be: the row returns
-    gone: bool = False  #: upstream no longer has the contact, which decides on all changes of the row
-    show: tuple[str, ...] = ()  #: fields that take upstream's value back
+    revive: bool = False  #: the delete is impossible: the row returns
+    gone: bool = False  #: upstream no longer has the contact, which decides all changes of the row
+    show: tuple[str, ...] = ()  #: fields that show upstream's value again
 
 
 @dataclass(frozen=True, slots=True)
 class Wait:
-    """Stays as it is, with the reason a person may read."""
+    """Leave it as it is, with a reason for people."""
 
     change: QueuedChange
     why: str
-    look_again: bool = False  #: a second look, two seconds later, may settle it now
-    for_person: bool = False  #: until a person decides on another change: looks cannot help
+    look_again: bool = False  #: a second lookup, two seconds later, may settle it
+    for_person: bool = False  #: until a person decides another change: lookups cannot help
 
 
 PushDecision: TypeAlias = Send | Settle | Wait
@@ -87,17 +87,17 @@ PushDecision: TypeAlias = Send | Settle | Wait
 
 @dataclass(frozen=True, slots=True)
 class Observation:
-    """What a look into the directory can prove about one row."""
+    """What a lookup in the directory proves about one row."""
 
-    listing: Proof | None  #: of the directory listing that was read, if one was
+    listing: Proof | None  #: of the directory listing, if one was read
     seen: bool  #: the row's contact was shown
-    gone: bool = False  #: proven absent: by a complete listing, and by its own id where that works
+    gone: bool = False  #: proven absent: by a complete listing, and by its id if that call works
     looks: int = 1  #: complete listings since the last request went out, two seconds apart
 
 
 @dataclass(frozen=True, slots=True)
 class PushContext:
-    """What else the decision rests on."""
+    """What else the decision depends on."""
 
     now: datetime
     region: str
@@ -110,7 +110,7 @@ class PushContext:
 
 
 def decide(change: QueuedChange, local: Local, look: Observation, ctx: PushContext) -> PushDecision:
-    """What becomes of one queued or unknown change."""
+    """What to do with one queued or unknown change."""
     if change.operation is Operation.DELETE:
         return _decide_delete(change, local, look, ctx)
     if local.deleted:
@@ -123,7 +123,7 @@ def decide(change: QueuedChange, local: Local, look: Observation, ctx: PushConte
 def _decide_overtaken(
     change: QueuedChange, local: Local, look: Observation, ctx: PushContext
 ) -> PushDecision:
-    """An add or update of a contact that was deleted here meanwhile."""
+    """An add or update of a contact that was deleted locally in the meantime."""
     if change.state is not State.UNKNOWN or local.contact_id is not None:
         return Settle(change, Transition(change.id, Event.GIVE_UP, "the contact was deleted"))
     why = "its answer was lost and the contact is deleted here: looking for it upstream"
@@ -160,13 +160,13 @@ def _phone_problem(text: str, region: str) -> str:
 
 
 def _text_problem(fields: Mapping[str, str]) -> str:
-    """Why a text cannot be sent, or ''. Triggers refuse such values; older rows may hold them."""
+    """Why a text cannot be sent, or ''. Triggers refuse such values, but older rows may have them."""
     damaged = [name for name, value in fields.items() if "\ufffd" in value]
     return f"{', '.join(damaged)}: the value is not UTF-8 text: type it again" if damaged else ""
 
 
 def _wire(name: str, value: str, region: str) -> str:
-    """A field as it is sent: numbers as digits with the country code, whatever was typed."""
+    """The value to send: phone numbers as digits with the country code."""
     if name != "phone_no":
         return value
     e164 = to_e164(value, region)
@@ -180,7 +180,7 @@ def _decide_add(change: QueuedChange, local: Local, look: Observation, ctx: Push
     intents = [i for i in local.intents if i.operation is Operation.ADD]
     unanswered = [i for i in intents if i.answer is None]
     accepted = [i for i in intents if i.answer == "accepted"]
-    if local.contact_id is not None:  # brought back after upstream had lost it: its old id is worth nothing
+    if local.contact_id is not None:  # restored after upstream had deleted it: its old id is useless
         if look.seen or look.listing in (None, Proof.PARTIAL):
             return Wait(change, "waits for a look into the directory")
         return _gone(change)
@@ -244,7 +244,7 @@ def _decide_update(change: QueuedChange, local: Local, look: Observation, ctx: P
     if problem := _text_problem(fields):
         return _refuse(change, problem)
     if "phone_no" in fields and ctx.in_the_way:
-        del fields["phone_no"]  # the others need not wait for it
+        del fields["phone_no"]  # the other fields do not wait for it
         if not fields:
             return _behind(change, ctx.in_the_way)
     stubborn = _ignored_by_upstream(change, local, fields, ctx.now)
@@ -257,7 +257,7 @@ def _decide_update(change: QueuedChange, local: Local, look: Observation, ctx: P
     worn_out = [
         name
         for name, value in fields.items()
-        if not change.approved  # a person asked for another try
+        if not change.approved  # a person asked for another attempt
         and sum(1 for past in ctx.pushed if past.get(name) == value) >= MOST_PUSHES
     ]
     own = [n for n in worn_out if says_the_same(n, fields[n], local.base.get(n), ctx.region)]
@@ -278,7 +278,7 @@ def _decide_update(change: QueuedChange, local: Local, look: Observation, ctx: P
 
 
 def _respelled(local: Local) -> tuple[str, ...]:
-    """Fields that differ from base in spelling alone: they show upstream's again."""
+    """Fields that differ from base only in spelling: they show upstream's spelling again."""
     assert local.base is not None
     held_back = {name for c in local.open(State.CONFLICT) for name in c.clashes}
     return tuple(
@@ -291,10 +291,10 @@ def _respelled(local: Local) -> tuple[str, ...]:
 def _ignored_by_upstream(
     change: QueuedChange, local: Local, fields: Mapping[str, str], now: datetime
 ) -> tuple[str, ...]:
-    """Fields that upstream has accepted so often that another try would not help.
+    """Fields that upstream accepted so often, without showing them, that another attempt would not help.
 
-    A cleared field that comes back after two accepted tries is taken at upstream's word (the vendor
-    does not say how a field is cleared); any other value after `MOST_ATTEMPTS`.
+    That is two attempts for a cleared field (the vendor does not document how to clear one), and
+    `MOST_ATTEMPTS` for any other value.
     """
     out = []
     for name, value in fields.items():
@@ -328,7 +328,7 @@ def _decide_delete(change: QueuedChange, local: Local, look: Observation, ctx: P
     if not local.deleted:
         return Settle(change, Transition(change.id, Event.GIVE_UP, "the contact was brought back"))
     newest = max(one.id for one in local.open(*OPEN, delete=True))
-    if newest != change.id:  # it was brought back in between, which ended what was approved before
+    if newest != change.id:  # it was restored in between, which ended the earlier approval
         return Settle(change, Transition(change.id, Event.GIVE_UP, f"continued in change {newest}"))
     accepted = [i for i in local.intents if i.operation is Operation.DELETE and i.answer == "accepted"]
     if accepted and not has_passed(LAG, accepted[-1].sent_at, ctx.now):
@@ -345,7 +345,7 @@ def _decide_delete(change: QueuedChange, local: Local, look: Observation, ctx: P
 
 @dataclass(frozen=True, slots=True)
 class PushFacts:
-    """What the decisions on one block of changes rest on, by contact row."""
+    """What the decisions on one block of changes depend on, by contact row."""
 
     now: datetime
     region: str
@@ -357,7 +357,7 @@ class PushFacts:
 
 
 def decide_all(pairs: Sequence[tuple[QueuedChange, Local]], facts: PushFacts) -> list[PushDecision]:
-    """What becomes of each change of a block. All changes of a contact have to be in one block."""
+    """What to do with each change of a block. All changes of a contact have to be in one block."""
     out = []
     for change, local in pairs:
         row, number = local.row_id, to_e164(local.fields.phone_no, facts.region)
@@ -374,10 +374,10 @@ def decide_all(pairs: Sequence[tuple[QueuedChange, Local]], facts: PushFacts) ->
 
 
 def newest_per_row(decisions: Sequence[PushDecision]) -> list[PushDecision]:
-    """Let only the newest change of a row act: what is sent holds all that the row says by then.
+    """Keep only the newest change of each row: it sends all current values of the row.
 
-    There are two when a row was edited while the outcome of an earlier change was unknown. Deletes
-    are not compared with other changes.
+    There are two if a row was edited while the outcome of an earlier change was unknown. Deletes are not
+    compared with other changes.
     """
     acting = [d for d in decisions if not isinstance(d, Wait) and d.change.operation is not Operation.DELETE]
     newest = {d.change.contact_row: d.change.id for d in sorted(acting, key=lambda d: d.change.id)}
@@ -399,9 +399,9 @@ def newest_per_row(decisions: Sequence[PushDecision]) -> list[PushDecision]:
 def is_still_wanted(
     send: Send, state: State, contact_id: str | None, fields: Fields, *, deleted: bool
 ) -> bool:
-    """Whether what was decided may go out: nobody settled it, nor edited the row, meanwhile.
+    """Whether a decided request may still be sent: the change is open, and the row was not edited since.
 
-    A row that was edited is decided on anew: what a person has just undone must not go out.
+    A row that was edited is decided again: an edit that a person has just undone must not be sent.
     """
     if state not in (State.QUEUED, State.UNKNOWN):
         return False
@@ -411,10 +411,10 @@ def is_still_wanted(
 
 
 def may_be_ours(send: Send, intents: Sequence[Intent], code: int, now: datetime) -> bool:
-    """Whether a refusal may only say that an earlier call, whose answer was lost, had been applied.
+    """Whether a refusal may only mean that an earlier request, whose answer was lost, was applied.
 
-    `intents` are the row's earlier requests. A duplicate (409) is waited for as long as an add that
-    was accepted, a contact that cannot be deleted for as long as reading may lag behind writing.
+    `intents` are the row's earlier requests. After a duplicate (409), this is assumed for as long as an
+    accepted add may take to show; after a refused delete, for as long as reading may lag behind writing.
     """
     earlier = [i for i in intents if i.operation is send.operation and i.answer != "refused"]
     if not earlier:

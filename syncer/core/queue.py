@@ -11,11 +11,11 @@
                       │ keep local   │  └ clash ┤                    │
                       └──────────────┘          │ not there          │
                       └─────────────────────────┴────────────────────┘
-    A restart makes `unknown` of `sending`. `give_up` (a person's discard, an edit that was undone,
-    a delete that an edit beat) leads from every open state but `sending` to `discarded`.
+    A restart turns `sending` into `unknown`. `give_up` (a person's discard, an edit that was undone,
+    a delete that an edit overruled) leads from every open state except `sending` to `discarded`.
 
-Nothing else moves a change: `advance` refuses whatever is not drawn here. What the events mean for
-the row, and how they are found out, is left to `push.py` and the store.
+There are no other transitions: `advance` refuses them. `push.py` and the store detect the events and apply
+them to the row.
 """
 
 from __future__ import annotations
@@ -29,31 +29,31 @@ class Event(StrEnum):
     """What can happen to a change."""
 
     EDIT = "edit"  #: the row was edited again
-    HOLD = "hold"  #: a delete that needs a person first
-    APPROVE = "approve"  #: a person lets a held delete go
-    SEND = "send"  #: its intent was committed, the request goes out
+    HOLD = "hold"  #: a delete that needs approval
+    APPROVE = "approve"  #: a person approves a held delete
+    SEND = "send"  #: its intent was committed and the request is being sent
     SHOWN = "shown"  #: upstream shows it
-    LOST = "lost"  #: sent, and no usable answer or not shown yet
+    LOST = "lost"  #: sent, without a usable answer, or not shown yet
     RESTART = "restart"  #: found `sending` by a program that did not send it
     TURNED_AWAY = "turned away"  #: never processed: never arrived, 429, credentials refused
-    NOT_THERE = "not there"  #: looked up by rule, and not applied: to be sent again
-    REFUSED = "refused"  #: upstream said no to this very change, or it can never be taken
+    NOT_THERE = "not there"  #: looked up as required and not applied: it is sent again
+    REFUSED = "refused"  #: upstream refused this change, or could never accept it
     CLASH = "clash"  #: both sides changed the same field
     KEEP_LOCAL = "keep local"  #: a person settled a conflict in favour of the local value
     GIVE_UP = "give up"  #: discarded, undone, or overtaken
-    RETRY = "retry"  #: a person asks for another try
+    RETRY = "retry"  #: a person asks for another attempt
 
 
 _Q, _S, _U, _D = State.QUEUED, State.SENDING, State.UNKNOWN, State.DONE
 _R, _C, _H, _X = State.REJECTED, State.CONFLICT, State.HELD, State.DISCARDED
 
-#: The whole machine: (state, event) -> state.
+#: All transitions: (state, event) -> state.
 MOVES: dict[tuple[State, Event], State] = {
     (_Q, Event.EDIT): _Q,
     (_Q, Event.HOLD): _H,
     (_Q, Event.SEND): _S,
     (_Q, Event.SHOWN): _D,  # adopted, or agreed, before it was sent
-    (_Q, Event.REFUSED): _R,  # can never be taken: no request was spent on it
+    (_Q, Event.REFUSED): _R,  # could never be accepted: no request was made
     (_Q, Event.CLASH): _C,
     (_Q, Event.TURNED_AWAY): _Q,
     (_Q, Event.RETRY): _Q,

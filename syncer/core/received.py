@@ -1,7 +1,7 @@
-"""When a voicemail came in: by the vendor's `time`, or by the epoch in its file name.
+"""When a voicemail was received: by the vendor's `time`, or by the epoch in its file name.
 
-The two differ by 5 h 30 min on some accounts, and nobody says which one is right, so it is measured per account.
-Pure decisions over epoch milliseconds; what was learned is kept by `store/write/received.py`, gathered by `sync/received.py`.
+The two differ by 5 h 30 min on some accounts. The vendor does not say which is right, so it is measured per
+account. `sync/received.py` gathers the evidence and `store/write/received.py` stores it.
 """
 
 from __future__ import annotations
@@ -14,10 +14,10 @@ from syncer.core.normalise import epoch_ms, plausible_ms, stamp_ms, voicename_ep
 #: How far clocks may differ, and how long a voicemail may take to be listed.
 SLACK = 5 * 60_000
 
-#: A verification that is older than this proves nothing about a new voicemail.
+#: An older verification proves nothing about a new voicemail.
 RECENT = 3_600_000
 
-#: Newer proofs to the contrary, in a row, that overturn what was proven.
+#: This many newer proofs to the contrary, in a row, overturn what was proven.
 OVERTURNED_BY = 3
 
 
@@ -30,7 +30,7 @@ class StampSource(StrEnum):
 
 
 class Stamps(NamedTuple):
-    """The two stamps of one voicemail, in epoch milliseconds; None: there is none that can be read."""
+    """The two timestamps of one voicemail, in epoch milliseconds; None: missing or unreadable."""
 
     time: int | None
     voicename: int | None
@@ -44,10 +44,10 @@ class Evidence(NamedTuple):
 
 
 def read_time(value: object) -> int | None:
-    """The vendor's `time` in epoch milliseconds, where that is beyond doubt, else None.
+    """The vendor's `time` in epoch milliseconds, or None if it is ambiguous.
 
-    Numbers, also as text, in milliseconds, seconds, micro- or nanoseconds (their plausible ranges do not
-    overlap), and ISO 8601 with a zone. Without a zone the hour is in doubt.
+    It may be a number (also as text) of milliseconds, seconds, micro- or nanoseconds, whose plausible ranges do
+    not overlap, or ISO 8601 with a zone. Without a zone it is ambiguous.
     """
     if isinstance(value, str):
         text = value.strip()
@@ -61,16 +61,16 @@ def read_time(value: object) -> int | None:
 
 
 def read_stamps(time: int | None, voicename: str) -> Stamps:
-    """Both stamps of a voicemail; a file name that is days away from `time` is read by itself."""
+    """Both timestamps of a voicemail. A file name that is days away from `time` is read on its own."""
     time = time if plausible_ms(time) else None
     name = voicename_epoch_ms(voicename, time)
     return Stamps(time, voicename_epoch_ms(voicename, None) if name is None else name)
 
 
 def received_ms(stamps: Stamps, clock: StampSource, seen: int) -> int | None:
-    """When a voicemail came in that was first seen at `seen`; None when no stamp says so.
+    """When a voicemail that was first seen at `seen` was received; None if no timestamp says so.
 
-    A stamp later than that is in the future, and gives way to the other one.
+    A timestamp later than `seen` is in the future, so the other one is used.
     """
     time, name = (None if one is None or one > seen + SLACK else one for one in stamps)
     preferred, other = (name, time) if clock is StampSource.VOICENAME else (time, name)
@@ -78,9 +78,9 @@ def received_ms(stamps: Stamps, clock: StampSource, seen: int) -> int | None:
 
 
 def prove(stamps: Stamps, *, verified: int | None, now: int, by_server: bool) -> StampSource | None:
-    """What a voicemail proves that was first seen now, and was not there at `verified`; None: nothing.
+    """What a voicemail proves that is first seen now and was not listed at `verified`; None: nothing.
 
-    `now` is the vendor's clock (`by_server`), or ours where it does not tell; only the vendor's can show
+    `now` is the vendor's clock (`by_server`) or, if it sends no `Date`, ours. Only the vendor's clock can show
     that its own `time` is ahead.
     """
     time, name = stamps

@@ -1,8 +1,4 @@
-"""How long to wait before asking again, by our own reckoning or as a vendor said.
-
-Arithmetic only: chance and the clock are arguments. The waiting itself is left to `remote`, and
-the pause of a job that failed to `sync`.
-"""
+"""How long to wait before another attempt: our own backoff, or what a vendor asks for."""
 
 from __future__ import annotations
 
@@ -10,7 +6,7 @@ import re
 from datetime import UTC, datetime
 from functools import lru_cache
 
-#: Nothing that a vendor says makes us wait longer than this, in seconds.
+#: The longest wait that a vendor can ask for, in seconds.
 LONGEST_WAIT = 3600.0
 
 #: The longest pause of a job after refused credentials, in seconds.
@@ -20,27 +16,27 @@ LONGEST_PAUSE = 6 * 3600.0
 def backoff(attempt: int, rand: float, base: float = 0.5, cap: float = 30.0) -> float:
     """Seconds to wait after failed attempt number `attempt` (from 1).
 
-    Doubles from `base` up to `cap`; `rand` in [0, 1) picks a point in the upper half of that, so
-    that many clients do not come back at one moment.
+    Doubles from `base` up to `cap`; `rand` in [0, 1) picks a point in the upper half of that, so many clients
+    do not retry at the same moment.
     """
     full = cap if attempt > 60 else min(cap, base * 2.0 ** max(0, attempt - 1))
     return full * (0.5 + 0.5 * rand)
 
 
-#: A request rate is halved after a 429, so often at most, and doubles again after so many seconds without one.
+#: A 429 halves the request rate, at most this often. It doubles again after this many seconds without one.
 MOST_HALVINGS = 3
 RECOVERY = 30.0
 
 
 def halvings_left(halvings: int, quiet: float) -> int:
-    """How often the configured rate is still halved, `quiet` seconds after the last of its `halvings`."""
+    """How many halvings of the configured rate remain, `quiet` seconds after the last of `halvings`."""
     return 0 if quiet >= halvings * RECOVERY else halvings - int(quiet / RECOVERY)
 
 
 def parse_retry_after(header: str | None, now: datetime) -> float | None:
     """Seconds that a `Retry-After` header asks for (RFC 9110: seconds or an HTTP date), or None.
 
-    `now` is the moment of the answer, best by the server's own `Date`. At least 0, at most an hour.
+    `now` is the time of the answer, preferably the server's own `Date`. At least 0, at most an hour.
     """
     text = (header or "").strip()
     if not text:
@@ -51,12 +47,12 @@ def parse_retry_after(header: str | None, now: datetime) -> float | None:
     return None if when is None else min(max((when - now).total_seconds(), 0.0), LONGEST_WAIT)
 
 
-@lru_cache(maxsize=8)  # the answers of one second say the same
+@lru_cache(maxsize=8)  # all answers within a second have the same `Date`
 def parse_http_date(text: str | None) -> datetime | None:
-    """An HTTP `Date` in UTC, or None when it is none."""
+    """An HTTP `Date` in UTC, or None if it is not valid."""
     if not text:
         return None
-    from email.utils import parsedate_to_datetime  # late: brings sockets along, 10 ms of each command
+    from email.utils import parsedate_to_datetime  # imports sockets: 10 ms of each command
 
     try:
         when = parsedate_to_datetime(text)

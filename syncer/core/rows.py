@@ -1,7 +1,6 @@
 """What to do with one listed row of a plain mirror: add, change, restore, remove, or nothing.
 
-Pure comparison of the stored row with the listed one. Counting against the limits is left to
-`limits.py`, writing to the store.
+Compares the stored row with the listed one. `limits.py` applies the limits, and the store writes.
 """
 
 from __future__ import annotations
@@ -48,13 +47,13 @@ class RowRemoval:
 class RowUpdate:
     """A row that differs.
 
-    `changes` by column: (old, new). Without any, only `raw` or a vendor stamp differs: stored, but
-    no change that anybody is told of. `volatile` are vendor fields that alone differ.
+    `changes` by column: (old, new). If it is empty, only `raw` or a vendor timestamp differs: that is stored,
+    but not logged as a change. `volatile` are vendor fields, if only those differ.
     """
 
     id: int
     changes: Mapping[str, tuple[Value, Value]] = field(default_factory=dict)
-    blanks: tuple[str, ...] = ()  #: columns that had a value and would have none
+    blanks: tuple[str, ...] = ()  #: columns that have a value and would lose it
     restores: bool = False
     volatile: frozenset[str] = frozenset()
 
@@ -63,7 +62,7 @@ RowDecision: TypeAlias = RowUnchanged | RowInsert | RowRemoval | RowUpdate
 
 
 def is_blank(value: Value) -> bool:
-    """NULL and '' are one value, and so are empty JSON lists."""
+    """Whether a value counts as blank: NULL, '' or an empty JSON list."""
     return value is None or value == "" or value == "[]"
 
 
@@ -77,8 +76,7 @@ def decide_row(
 ) -> RowDecision:
     """Compare one listed row with what is stored.
 
-    `stamps` are columns that are no content of their own; `ignored` vendor fields that were found to
-    change on every read.
+    `stamps` are columns that alone are no change; `ignored` are vendor fields that change on every read.
     """
     if stored is None:
         return RowUnchanged(0) if row.deleted_at else RowInsert()
@@ -93,7 +91,7 @@ def decide_row(
         if column in ignored or _same(column, old, new):
             continue
         if column == "phone_e164":
-            continue  # derived: it goes with the number it is derived from
+            continue  # derived from the number, and updated with it
         (stamped if column in stamps else changes)[column] = (old, new)
     if stored.deleted_at:
         return RowUpdate(stored.id, changes | stamped, restores=True)
@@ -107,7 +105,7 @@ def decide_row(
 
 
 def is_older(stored: Stored | None, row: Row, newest_by: str | None) -> bool:
-    """Whether a listed row may be the older one of two with one identity, so that its writing waits."""
+    """Whether a listed row may be the older of two with the same id, so it is not written yet."""
     if stored is None or newest_by is None or stored.deleted_at is not None:
         return False
     mine, theirs = stored.values.get(newest_by), row.values.get(newest_by)
@@ -115,7 +113,7 @@ def is_older(stored: Stored | None, row: Row, newest_by: str | None) -> bool:
 
 
 def keep_columns(stored: Stored, row: Row, columns: Sequence[str], number: str | None) -> Row:
-    """A listed row with the stored values of columns that may not turn blank.
+    """A listed row that keeps the stored values of columns that may not turn blank.
 
     `number` is the column from which `phone_e164` is derived. `raw` stays the old one, so that the next listing
     shows the difference again.
@@ -127,11 +125,10 @@ def keep_columns(stored: Stored, row: Row, columns: Sequence[str], number: str |
 
 
 def combine(copies: Sequence[Row], newest_by: str | None, number: str | None) -> Row:
-    """One row of several that a listing showed under one identity, whatever order they came in.
+    """Make one row of several that a listing showed under one id. Their order does not matter.
 
-    A row that the vendor calls deleted counts only if all are. Of the others the newest wins, by the
-    column `newest_by` or the vendor's stamp, then by what its JSON says. What is blank in it is taken from the
-    next. The notes of all are kept. `number` is the column from which `phone_e164` is derived.
+    Rows that the vendor calls deleted count only if all are. Of the others the newest wins, by the
+    column `newest_by` or the vendor's timestamp, then by its JSON. Blanks are filled from the next newest row. The notes of all are kept. `number` is the column from which `phone_e164` is derived.
     """
     living = [row for row in copies if row.deleted_at is None] or copies
     ranked = sorted(living, key=lambda row: _priority(row, newest_by))
@@ -139,7 +136,7 @@ def combine(copies: Sequence[Row], newest_by: str | None, number: str | None) ->
     document: dict[str, object] = {}
     for row in ranked:
         said = {name: value for name, value in row.values.items() if not is_blank(value)}
-        if number in said:  # the derived number goes with the one that it is derived from
+        if number in said:  # `phone_e164` belongs to the number that it is derived from
             said["phone_e164"] = row.values.get("phone_e164")
         else:
             said.pop("phone_e164", None)
@@ -157,12 +154,12 @@ def combine(copies: Sequence[Row], newest_by: str | None, number: str | None) ->
 
 def _priority(row: Row, newest_by: str | None) -> tuple[int, str, str]:
     newest = row.values.get(newest_by) if newest_by else None
-    meaning = repr(_meaning(json.loads(row.raw)))  # its text may be written in another way at the next pull
+    meaning = repr(_meaning(json.loads(row.raw)))  # its text may be spelled differently at the next pull
     return newest if isinstance(newest, int) else -1, row.stamp or "", meaning
 
 
 def _same(column: str, old: Value, new: Value) -> bool:
-    """Whether a column says the same, written in another way."""
+    """Whether two values of a column mean the same."""
     if old == new or (is_blank(old) and is_blank(new)):
         return True
     if not isinstance(old, str) or not isinstance(new, str):
@@ -170,7 +167,7 @@ def _same(column: str, old: Value, new: Value) -> bool:
     if column.endswith("_at"):
         moment = parse_stamp(old)
         return moment is not None and parse_stamp(new) == moment
-    if old[:1] in _BRACKETS and new[:1] in _BRACKETS:  # a list that is kept as JSON
+    if old[:1] in _BRACKETS and new[:1] in _BRACKETS:  # a list, stored as JSON
         with contextlib.suppress(ValueError):
             return bool(_meaning(json.loads(old)) == _meaning(json.loads(new)))
     return False
@@ -180,10 +177,10 @@ _BRACKETS = ("[", "{")
 
 
 def differing_fields(old: str | None, new: str | None) -> frozenset[str]:
-    """Top-level fields in which two JSON rows differ in more than their writing.
+    """Top-level fields in which two JSON rows differ in meaning.
 
-    Writing is: the order of keys, and of what stands in lists; blank or left out; a number or its digits;
-    an id or a stamp in another spelling. The six fields that people edit are compared letter by letter.
+    Not a difference: the order of keys and list items; blank or absent; a number or its digits as text; another
+    spelling of an id or a timestamp. The six editable fields are compared character by character.
     """
     if old is None or new is None:
         return frozenset()
@@ -192,18 +189,18 @@ def differing_fields(old: str | None, new: str | None) -> frozenset[str]:
         if isinstance(left, dict) and isinstance(right, dict):
             names = left.keys() | right.keys()
             return frozenset(n for n in names if _meaning(left.get(n), n) != _meaning(right.get(n), n))
-    except RecursionError:  # nested too deeply to be looked into
+    except RecursionError:  # nested too deeply to compare
         pass
     return frozenset() if old == new else frozenset({""})
 
 
 def same_raw(old: str | None, new: str | None, ignored: frozenset[str] = frozenset()) -> bool:
-    """Whether two rows as JSON differ in their writing alone, or in `ignored` fields."""
+    """Whether two JSON rows mean the same, apart from `ignored` fields."""
     return old == new or (old is not None and new is not None and differing_fields(old, new) <= ignored)
 
 
 def _meaning(value: Any, name: str = "") -> Any:
-    """A JSON value in a form that is the same for all of its writings; None when it is blank."""
+    """A JSON value in a canonical form; None if it is blank."""
     match value:
         case dict():
             inner = {key: _meaning(one, key) for key, one in value.items()}
@@ -229,7 +226,7 @@ def _meaning(value: Any, name: str = "") -> Any:
 
 
 class Bits:
-    """A set of row ids, one bit each: a listing of a million rows takes 125 kB."""
+    """A set of row ids with one bit per id: 125 kB for a million rows."""
 
     def __init__(self) -> None:
         self._bytes = bytearray()
@@ -243,7 +240,7 @@ class Bits:
         return at < len(self._bytes) and bool(self._bytes[at] & (1 << (row_id & 7)))
 
     def add(self, row_id: int) -> bool:
-        """Add one; True when it was not there yet."""
+        """Add one; True if it is new."""
         at, bit = row_id >> 3, 1 << (row_id & 7)
         if at >= len(self._bytes):
             self._bytes.extend(bytes(at + 1 - len(self._bytes) + 1024))

@@ -1,13 +1,13 @@
 """A value that must not be shown: a password, a token, an application's secret.
 
-Where it comes from is left to `config`; whoever sends it calls `reveal()` at the last moment.
+`config` reads it. Code that sends it calls `reveal()` at the last moment.
 """
 
 from __future__ import annotations
 
 from typing import Final, NoReturn
 
-#: What stands in place of a secret wherever it would be shown.
+#: Shown in place of a secret.
 MASK: Final = "***"
 
 

@@ -1,6 +1,6 @@
-"""The shape of a vendor's answers: which fields there are and of what kind, and never a value.
+"""The shape of a vendor's answers: which fields they have and of what kind, and never a value.
 
-What the documentation promises is left to `remote.documented`, how a report looks to the CLI.
+`remote.documented` has the documented fields, and `cli/report.py` writes the report.
 """
 
 from __future__ import annotations
@@ -11,15 +11,15 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal, TypeAlias
 
-#: A field's place: `contacts[].phone_no`; the whole answer is "".
+#: The path of a field: `contacts[].phone_no`. The whole answer is "".
 Place: TypeAlias = str
 
-#: What the documentation says of a field: its kinds (`text|null`), and `?` in front where it may be absent.
+#: The documented kinds of a field (`text|null`), with `?` in front if it may be absent.
 Promise: TypeAlias = str
 
 FieldFinding = Literal["as documented", "another kind", "missing", "not documented"]
 
-#: Names that may stand in a report. A key may be somebody's name or number where a vendor files by it.
+#: Names that may be shown in a report. Other keys could be people's names or numbers.
 _PLAIN_NAME = re.compile(r"[a-z][A-Za-z_]{0,39}[0-9]?")
 
 _TEXTS: tuple[tuple[str, re.Pattern[str]], ...] = (
@@ -38,14 +38,14 @@ _DATE = re.compile(r"\d{4}-\d\d-\d\d([T ]\d\d:\d\d(:\d\d(\.\d+)?)?(?P<zone>Z|[+-
 
 @dataclass(slots=True)
 class Shape:
-    """What was seen so far of the answers to one call."""
+    """What was seen so far in the answers to one call."""
 
     kinds: dict[Place, Counter[str]] = field(default_factory=dict)
-    #: How many objects there were that could have held the fields of a place (`contacts[]`).
+    #: How many objects were seen at a path (`contacts[]`).
     objects: Counter[Place] = field(default_factory=Counter)
 
     def add(self, value: Any, promised: Mapping[Place, Promise]) -> None:
-        """Take in one answer. Nothing is named below a place where no such object is documented."""
+        """Add one answer. Fields below an object that is not documented are not named."""
         self._add("", value, promised)
 
     def _add(self, place: Place, value: Any, promised: Mapping[Place, Promise]) -> None:
@@ -68,7 +68,7 @@ class Line:
 
     place: Place
     verdict: FieldFinding
-    promised: Promise  #: "" where nothing is
+    promised: Promise  #: "" if not documented
     seen: tuple[tuple[str, int], ...]  #: kind -> how often, the most frequent first
     absent: int  #: objects that lack it
 
@@ -100,7 +100,7 @@ def _kinds(promise: Promise) -> list[str]:
 
 
 def kind_of(value: Any) -> str:
-    """What a value is, told so that nobody can tell which: `text: 12 digits`."""
+    """The kind of a value, without the value: `text: 12 digits`."""
     match value:
         case None:
             return "null"

@@ -1,6 +1,6 @@
-"""What becomes of a contact that upstream no longer has.
+"""What happens to a contact that upstream no longer has.
 
-Proof that it is gone comes from `listing.py` or a lookup; the store carries the decision out.
+`listing.py` or a lookup proves that it is gone; the store applies the decision.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from syncer.core.merge import dirty_fields
 from syncer.core.model import Operation, State
 from syncer.core.queue import OPEN, Event
 
-#: For this long after our own delete, upstream's lack of a contact counts as our doing, not as upstream's wish.
+#: For this long after our own delete, a contact that is missing upstream counts as deleted by us.
 OUR_DOING = timedelta(days=7)
 
 
@@ -30,11 +30,11 @@ class UpstreamDelete:
 
 
 def is_wanted(local: Local, region: str, now: datetime) -> bool:
-    """Whether a living contact that upstream no longer has is to be added again.
+    """Whether a live contact that upstream no longer has should be added again.
 
-    An edit beats upstream's delete. So does bringing the contact back, whose change is approved from the
-    start. And what our own delete took away upstream, while it was brought back here, is not upstream's
-    wish, even if upstream went on showing the contact for a while.
+    An edit wins over upstream's delete. So does restoring the contact, whose change is approved from the start.
+    A contact that our own delete removed upstream, while it was restored here, was not deleted by upstream,
+    even if upstream kept showing it for a while.
     """
     if local.base is None or dirty_fields(local.base, local.fields, region):
         return True
@@ -47,7 +47,7 @@ def is_wanted(local: Local, region: str, now: datetime) -> bool:
 
 
 def decide_upstream_delete(local: Local, region: str, now: datetime) -> UpstreamDelete:
-    """A deleted row is done, a row that is still wanted is added again, any other row is deleted locally."""
+    """A deleted row is done, a row that is still wanted is added again, and any other row is deleted locally."""
     done = tuple(Transition(one.id, Event.SHOWN) for one in local.open(*OPEN, delete=True))
     changes = [one for one in local.open(*OPEN) if one.state is not State.SENDING]
     if local.deleted:

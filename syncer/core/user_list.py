@@ -1,4 +1,4 @@
-"""What a row of a user's own list (TeleCMI v2) means for the contact that was made from it."""
+"""What a row of a user's own list (TeleCMI v2) means for the contact that was created from it."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from syncer.core.normalise import split_name
 
 
 class ListRow(NamedTuple):
-    """A row of the list, as far as a contact is made of it."""
+    """The columns of a row that a contact is created from."""
 
     fields: Fields
     phone_e164: str | None
@@ -27,7 +27,7 @@ class ListDecision:
     action: Literal["keep", "update", "delete", "forget base"]
     taken: Mapping[str, tuple[str, str]] = field(
         default_factory=dict
-    )  #: by field: (old, new), the list's values
+    )  #: by field: the list's (old, new) values
 
 
 def derived(name: str | None, mobile: str, email: str | None) -> Fields:
@@ -37,10 +37,10 @@ def derived(name: str | None, mobile: str, email: str | None) -> Fields:
 
 
 def follow_list(local: Local, base: Fields, row: ListRow | None, region: str) -> ListDecision:
-    """Take over what the list changed, except for fields that were edited here.
+    """Take over what changed in the list, except for fields that were edited locally.
 
-    `base` is what the list showed before. Without a `row` the list has dropped the contact, or the
-    directory has it: it goes, unless it was edited.
+    `base` is what the list showed before. Without a `row`, the list no longer has the contact, or the
+    directory has it: the contact is removed, unless it was edited.
     """
     if row is None:
         if local.deleted:

@@ -1,6 +1,6 @@
 """Voicemail windows: which spans of time to read now, from what was verified when.
 
-Pure interval arithmetic over epoch milliseconds. Reading them is left to `sync`.
+Interval arithmetic on epoch milliseconds. `sync` reads the windows.
 """
 
 from __future__ import annotations
@@ -15,21 +15,21 @@ from syncer.core.due import SLACK
 HOUR = 3_600_000
 DAY = 24 * HOUR
 
-#: Vendor stamps were seen 5 h 30 min ahead of the time they stand for, so the newest window reaches
-#: this far past now; and no overlap is ever shorter than this.
+#: Vendor timestamps were seen 5 h 30 min ahead of the real time, so the newest window ends this far after
+#: now. No overlap is ever shorter than this.
 AHEAD = 6 * HOUR
 
-#: A window is read again when this much has passed since its end: rows may show up late.
+#: A window is read again this long after its end, since rows may show up late.
 RECHECKS = (HOUR, DAY, 7 * DAY, 30 * DAY)
 
 
 @dataclass(frozen=True, slots=True)
 class Verified:
-    """A span that was read whole, and when."""
+    """A span that was read completely, and when."""
 
     start: int  #: epoch ms, inclusive
     end: int  #: epoch ms, exclusive
-    at: int  #: epoch ms of the last reading of the whole of it; its end may have been read again since
+    at: int  #: epoch ms of the last complete read; its end may have been read again since
 
 
 @dataclass(frozen=True, slots=True, order=True)
@@ -42,7 +42,7 @@ class Window:
 
 
 def cells(start: int, end: int, width: int) -> list[tuple[int, int]]:
-    """Cut [start, end) at whole multiples of `width`, so that windows read twice coincide."""
+    """Cut [start, end) at multiples of `width`, so windows that are read twice coincide."""
     out = []
     while start < end:
         stop = min(end, (start // width + 1) * width)
@@ -63,7 +63,7 @@ def union(spans: Iterable[tuple[int, int]]) -> list[tuple[int, int]]:
 
 
 def gaps(since: int, until: int, verified: Iterable[Verified]) -> list[tuple[int, int]]:
-    """What of [since, until) was never read."""
+    """The parts of [since, until) that were never read."""
     out, at = [], since
     for start, end in [*union((v.start, v.end) for v in verified), (until, until)]:
         out.append((at, min(start, until)))
@@ -72,18 +72,18 @@ def gaps(since: int, until: int, verified: Iterable[Verified]) -> list[tuple[int
 
 
 def believed(verified: Iterable[Verified], now: int) -> list[Verified]:
-    """The spans without those that a clock that was ahead noted: nobody knows up to when they were read."""
+    """The spans, except those stored while the clock was ahead: their real end is not known."""
     return [v for v in verified if v.at - now <= SLACK // timedelta(milliseconds=1)]
 
 
 def recheck_due(v: Verified, now: int) -> bool:
-    """Whether the next of `RECHECKS` has passed for this span since it was last read, a moment ago aside."""
+    """Whether another of `RECHECKS` has passed since this span was last read."""
     read_after, passed = v.at - v.end, now - v.end
     return any(read_after < step <= passed and now - v.at >= step // 24 for step in RECHECKS)
 
 
 def look_again(start: int, end: int, verified: Iterable[Verified], now: int) -> bool:
-    """Whether a recent window is due: it was never read whole, or not for as long as it has ended."""
+    """Whether a recent window is due: never read completely, or read longer ago than it has been over."""
     read = [v.at for v in verified if v.start <= start and end <= v.end]
     return not read or now - max(read) >= now - end
 
@@ -102,16 +102,16 @@ def plan(
 ) -> list[Window]:
     """What to read in this run, newest first: the recent span, then gaps, then re-checks.
 
-    The recent span is `overlap` before now up to `ahead` past it, and never shorter before than after. Where it is
-    many windows, a `sparing` plan reads the older ones of them at growing distances. `rechecks` bounds
-    how many old windows are read again in one run; `full` reads everything since `since` again. What
-    was verified once is read again as planned even when `since` has moved past it.
+    The recent span is from `overlap` before now to `ahead` after it, and at least as long before as after. If it
+    has many windows, a `sparing` plan reads its older ones at growing intervals. At most `rechecks` old windows
+    are read again in one run; `full` reads everything since `since` again. Windows that were verified once are
+    read again as planned even if they are now before `since`.
     """
     overlap = max(overlap, ahead)
     recent = max(since, now - overlap)
     new = cells(recent, now + ahead, width)
     if len(new) > 1 and new[-1][0] >= now and ahead < HOUR:
-        new[-2:] = [(new[-2][0], new[-1][1])]  # the future alone is worth no request
+        new[-2:] = [(new[-2][0], new[-1][1])]  # not worth a request of its own: it is all in the future
     if sparing:
         new = [(a, b) for a, b in new[:-2] if look_again(a, b, verified, now)] + new[-2:]
     windows = [Window(a, b, "new") for a, b in new]
@@ -131,11 +131,11 @@ def plan(
 def note(
     verified: Iterable[Verified], window: Window, began: int, width: int
 ) -> tuple[Verified, tuple[int, ...]] | None:
-    """What to write down when `window` was read whole from `began` on: the span, and the starts it replaces.
+    """What to store after `window` was read completely, starting at `began`: the span, and the starts it replaces.
 
-    A span never reaches past the moment of its reading. One that goes on from another in the same
-    cell is joined to it, so that a recent window that slides leaves one span a cell, not one a run.
-    None: there is nothing to note, as the window lies in the future or within a longer span.
+    A span never ends after the time of its reading. It is joined to an adjacent span of the same cell, so a
+    recent window that moves leaves one span per cell, not one per run. None: there is nothing to store, because
+    the window is in the future or within a longer span.
     """
     start, end, at = window.start, min(window.end, began), began
     verified = list(verified)
@@ -154,6 +154,6 @@ def note(
 
 
 def split(window: Window, pieces: int) -> list[Window]:
-    """The window cut into so many of about one width, the newest first."""
+    """The window cut into this many of about equal width, the newest first."""
     edges = [window.start + (window.end - window.start) * n // pieces for n in range(pieces + 1)]
     return [Window(a, b, window.why) for a, b in pairwise(edges)][::-1]

@@ -17,7 +17,6 @@ from syncer.core.contacts import (
     reconcile_listed,
     refused_blanks,
     turned_blank,
-    waits_untouched,
 )
 from syncer.core.merge import Clash
 from syncer.core.model import DirectoryContact, Fields, OnConflict, Operation, State
@@ -166,19 +165,6 @@ def test_a_deleted_contact(name: str) -> None:
     assert result.settled is (name in SETTLED or name == "a number that was never sent")
     if result.moves and result.moves[-1].event is Event.CLASH:
         assert result.moves[-1].clashes == {"company": Clash("Acme", "", upstream["company"])}
-
-
-@pytest.mark.parametrize(
-    ("phone_no", "remote", "untouched"),
-    [
-        (BASE.phone_no, BASE, True),
-        (BASE.phone_no, BASE._replace(company="Axle"), False),
-        ("9200000002", BASE, True),
-        ("+91 92000 00001", BASE, False),
-    ],
-)
-def test_a_row_that_only_waits(phone_no: str, remote: Fields, untouched: bool) -> None:
-    assert waits_untouched(BASE, phone_no, remote, "IN") is untouched
 
 
 def test_blanks_keep_their_values_until_they_are_allowed() -> None:

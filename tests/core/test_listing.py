@@ -250,23 +250,6 @@ def test_pages_that_may_be_asked_for_ahead() -> None:
     assert not empty.expects(1), "the size of a page is not known"
 
 
-def test_the_cursor_that_may_be_followed_ahead() -> None:
-    walk = Walk(Paging.CURSOR, has_total=False)
-    assert not walk.expects(1)
-    assert walk.foresees(page(1, cursor="a")) == "a"
-    walk.feed(page(1, cursor="a"))
-    walk.feed(page(2, cursor="b"))
-    assert [walk.foresees(page(3, cursor=c)) for c in ("a", "b", "c", "", None)] == [
-        None,
-        None,
-        "c",
-        None,
-        None,
-    ]
-    assert walk.foresees(page(cursor="c")) is None
-    assert numbered().foresees(page(1, cursor="a")) is None
-
-
 def test_listings_of_the_same_pages_have_the_same_fingerprint() -> None:
     def walked(*digests: str) -> Walk:
         walk = numbered()
