@@ -15,7 +15,7 @@ ZONE_SLACK = timedelta(hours=6)
 
 def parse(stamp: str) -> datetime:
     """UTC text to an aware datetime."""
-    return datetime.fromisoformat(stamp.replace("Z", "+00:00"))
+    return datetime.fromisoformat(stamp)
 
 
 def advance(cursor: str | None, stamps: Iterable[str | None], server_now: str) -> str | None:

@@ -210,3 +210,21 @@ def test_what_is_known_of_a_row() -> None:
     assert [one.operation for one in lost.open(State.UNKNOWN)] == [Operation.UPDATE]
     assert [one.operation for one in lost.open(State.UNKNOWN, delete=True)] == [Operation.DELETE]
     assert [(one.fields, one.accepted) for one in lost.sent] == [({"company": "x"}, False)]
+
+
+def test_a_number_is_read_by_the_region() -> None:
+    """Upstream shows the number of a row without its country code: no edit, no conflict and no change."""
+    assert not steps(outcome(local(), shown(phone_no="9200000001")))
+    sent = change(state="unknown", fields={"phone_no": "919200000002"})
+    contact = local(sent, phone_no="92000 00002", intents=[intent(answer=None, phone_no="919200000002")])
+    assert steps(outcome(contact, shown(phone_no="09200000002"))) == [(5, "shown", "")]
+    assert not steps(outcome(local(DELETE, deleted=True), shown(phone_no="9200000001")))
+
+
+def test_blanks_that_a_lookup_shows_wait_for_a_listing() -> None:
+    for policy, company in (("ask", "Acme"), ("remote", "")):
+        contact = local(change(), company="Apex") if policy == "remote" else local()
+        found = reconcile_listed(
+            contact, shown(company=""), (), defer_blanks=False, region="IN", on_conflict=policy
+        )
+        assert found.result.local.company == company, policy

@@ -48,3 +48,8 @@ def test_what_is_asked_for() -> None:
 )
 def test_rows_that_should_not_have_come(stamp: str | None, older: bool) -> None:
     assert is_older(stamp, NOON, TEN) is older
+
+
+def test_a_longer_overlap_lets_older_rows_through() -> None:
+    edge = "2026-11-21T05:50:00.000Z"  # noon, less the overlap and six hours
+    assert not is_older(edge, NOON, TEN) and is_older(edge, NOON, timedelta(minutes=9))

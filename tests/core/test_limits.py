@@ -176,3 +176,19 @@ def test_an_endless_listing_is_ended_in_words() -> None:
 )  # fmt: skip
 def test_the_reserve_of_a_disk(free: int, total: int, low: bool) -> None:
     assert bool(low_disk(free, total)) is low
+
+
+def test_each_column_that_would_turn_blank_is_counted_by_itself() -> None:
+    verdict = decide_removals(
+        live=20,
+        listed=20,
+        gone=[],
+        blanks=[*((n, "name") for n in range(3)), (0, "city")],
+        filled={"name": 3, "city": 20},
+        approved=frozenset(),
+        rejected=frozenset(),
+        max_deletions=0.1,
+    )
+    assert verdict.hold == ((0, "name"), (1, "name"), (2, "name")) and verdict.blanks == {(0, "city")}
+    assert verdict.reason == "name would turn blank in 3 of 20 rows, more than max_deletions = 10%"
+    assert not check(tally(20, 0, name=(5, 20)), 0.1) and check(tally(20, 0, name=(6, 20)), 0.1)

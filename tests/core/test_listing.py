@@ -268,3 +268,52 @@ def test_known_identities() -> None:
     assert not known.add(["c", "a"])
     assert not known.add([])
     assert sum(known.add([f"row {n}"]) for n in range(20_000)) == 20_000
+
+
+def test_a_certificate_holds_all_evidence() -> None:
+    walk = numbered()
+    walk.feed(page(1, 2, total=6, aside=1))
+    walk.feed(page(3, 2, total=6, aside=2))
+    walk.feed(page(total=6))
+    assert walk.certificate(3) == Certificate(
+        verdict=Proof.DRIFTED,
+        reason="3 rows without a readable identity were set aside",
+        pages=3,
+        rows=7,
+        distinct=3,
+        unreadable=3,
+        total_first=6,
+        total_last=6,
+        ended_by="empty page",
+        first_page_same=None,
+    )
+
+
+@pytest.mark.parametrize(
+    ("walk", "pages", "reason"),
+    [
+        (numbered(), [], "the listing did not finish"),
+        (numbered(), [page(total=1, aside=1), page(total=1)], "not one row of it could be understood"),
+        (numbered(has_total=False), [page(1), page(2), page(2), page(2), page(2)], "a page was sent twice, which may hide what follows"),
+    ],
+)  # fmt: skip
+def test_why_a_listing_is_not_complete(walk: Walk, pages: list[Page], reason: str) -> None:
+    assert certify(walk, *pages).reason == reason
+
+
+def test_a_first_page_that_changed_or_could_not_be_read_again() -> None:
+    pages = page(1, 2, total=3), page(3, total=3), page(total=3)
+    changed = certify(numbered(), *pages, reread=page(1, 4, total=3))
+    assert changed.reason == "the first page had changed when the last one was read"
+    walk = numbered()
+    for one in pages:
+        walk.feed(one)
+    assert walk.certificate(3).reason == "the first page could not be read again"
+
+
+def test_identities_that_are_not_unicode() -> None:
+    known = SeenKeys()
+    assert known.add(["\ud800"]) and not known.add(["\ud800"])
+    walk = numbered()
+    walk.feed(Page((Row("\ud800", {}, "{}"),), total=1))
+    assert walk.rows == 1

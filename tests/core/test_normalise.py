@@ -20,9 +20,11 @@ from syncer.core.normalise import (
     phone_problem,
     plausible_ms,
     same,
+    says_the_same,
     spelled_alike,
     split_name,
     to_e164,
+    typed_e164,
     utc_text,
     voicename_epoch_ms,
     written_like,
@@ -402,3 +404,40 @@ def test_the_short_way_is_the_usual_one() -> None:
     for text in ("92000 00001", "+14155552671", "", "+91xxxxxx2999", "09200000001", "٩٢٠٠٠٠٠٠٠١"):
         assert normalise._plain_mobile(text, "IN") is None
     assert normalise._plain_mobile("92477637305", "AR") is None, "its 9 may be a prefix that is dialled"
+
+
+def test_a_typed_number_is_read_in_the_first_region_that_knows_it() -> None:
+    assert typed_e164("9200000001", ["US", "IN"]) == "+919200000001"
+    assert typed_e164("4155552671", ["US", "IN"]) == "+14155552671"
+    assert typed_e164("call me", ["IN", "US"]) is None and typed_e164("9200000001", []) is None
+
+
+def test_spellings_of_a_number_by_its_region() -> None:
+    for compare in (spelled_alike, says_the_same):
+        assert compare("phone_no", "9200000001", "+919200000001", "IN")
+        assert compare("phone_no", "+919200000001", "9200000001", "IN")
+        assert not compare("phone_no", "9200000001", "+919200000001", "US")
+        assert not compare("phone_no", "9200000001", "unknown", "IN")
+        assert not compare("phone_no", "unknown", "9200000001", "IN")
+        assert compare("phone_no", "unknown", "UNKNOWN", "IN")
+
+
+@pytest.mark.parametrize("written", ["sip:9200012345", "SIPS:9200012345"])
+def test_a_sip_address_without_a_host(written: str) -> None:
+    assert phone_problem(written, "IN").startswith("is a SIP address")
+
+
+@pytest.mark.parametrize(
+    ("name", "time", "read"),
+    [
+        ("1700000000", None, 1_700_000_000_000),  # ten digits: seconds
+        ("1700000000123", None, 1_700_000_000_123),  # thirteen: milliseconds
+        ("170000000012", None, None),  # twelve could be a phone number
+        ("1700000000123456", None, 1_700_000_000_123),
+        ("1700000000123", 1_700_000_000_123 + 86_400_000, 1_700_000_000_123),  # a day from the row's own time
+        ("1700000000123", 1_700_000_000_124 + 86_400_000, None),
+        ("170000000012", 1_700_000_000_000, 1_700_000_000_000),
+    ],
+)
+def test_the_epoch_of_a_file_name(name: str, time: int | None, read: int | None) -> None:
+    assert voicename_epoch_ms(name, time) == read

@@ -167,3 +167,18 @@ def test_three_proofs_in_a_row_overturn_what_was_proven(
         known = weigh(known, proof)
     assert known.clock is clock
     assert known.contrary < OVERTURNED_BY
+
+
+@pytest.mark.parametrize(
+    ("stamps", "verified", "proven"),
+    [
+        (Stamps(LEFT - SHIFT, NOW + SLACK), BEFORE, StampSource.VOICENAME),  # as late as clocks may differ
+        (Stamps(LEFT, LEFT - SHIFT), NOW, StampSource.TIME),
+    ],
+)
+def test_the_edges_of_what_proves(stamps: Stamps, verified: int, proven: StampSource) -> None:
+    assert prove(stamps, verified=verified, now=NOW, by_server=False) is proven
+    assert (
+        prove(Stamps(NOW + SHIFT, NOW + SLACK), verified=None, now=NOW, by_server=True)
+        is StampSource.VOICENAME
+    )

@@ -278,3 +278,21 @@ def test_bits_are_a_set(ids: list[int]) -> None:
         known.add(one)
     assert len(bits) == len(known)
     assert all((n in bits) is (n in known) for n in range(0, 40_000, 7))
+
+
+def test_neighbouring_ids_are_kept_apart() -> None:
+    bits = Bits()
+    assert [bits.add(n) for n in (8, 9, 15, 9)] == [True, True, True, False]
+    assert [n for n in range(20) if n in bits] == [8, 9, 15] and len(bits) == 3
+
+
+def test_numbers_and_columns_after_a_derived_one_are_compared() -> None:
+    before, after = stored(phone_e164="+1", created_at=1), row(phone_e164="+2", created_at=2)
+    assert decide(before, after).changes == {"created_at": (1, 2)}
+    assert (
+        decide(stored(name="[1]"), row(name="x")).changes
+        and decide(stored(name="x"), row(name="[1]")).changes
+    )
+    assert differing_fields('{"a":true}', '{"a":false}') == {"a"}
+    assert not differing_fields('{"a":false}', '{"a":"false"}')
+    assert not same_raw("{}", None)

@@ -206,3 +206,21 @@ def test_a_sparing_plan_reads_the_newest_windows_and_what_is_due() -> None:
     ]
     later = {**asked, "now": now + 3 * minute}
     assert [one.start for one in plan(**later, ahead=5 * minute, sparing=True)] == [now, now - width]
+
+
+def test_a_span_that_was_just_read_is_not_read_again() -> None:
+    step = RECHECKS[0]
+    span = Verified(NOW - DAY, NOW, NOW)
+    assert recheck_due(span, NOW + step) and not recheck_due(span, NOW + step - 1)
+    assert recheck_due(Verified(NOW - DAY, NOW, NOW + step - step // 24), NOW + step)
+    assert not recheck_due(Verified(NOW - DAY, NOW, NOW + step - step // 24 + 1), NOW + step)
+
+
+def test_gaps_come_before_old_windows_and_the_newest_first() -> None:
+    old = [Verified(NOW - n * DAY, NOW - (n - 1) * DAY, NOW - (n - 1) * DAY) for n in (9, 8, 6, 5)]
+    windows = plan(now=NOW, since=NOW - 9 * DAY, width=DAY, overlap=DAY, verified=old, rechecks=3)
+    assert [one.why for one in windows] == sorted(
+        (one.why for one in windows), key=["new", "gap", "recheck"].index
+    )
+    rechecks = [one.start for one in windows if one.why == "recheck"]
+    assert rechecks == [one.start for one in sorted(old, key=lambda one: -one.start)][:3]
