@@ -20,7 +20,7 @@ name_argument = click.argument("name", required=False, type=WORDS)
 
 @click.group()
 def notify() -> None:
-    """Notifications: test a target, or send again what was given up."""
+    """Test a target of notifications, or send again."""
 
 
 @notify.command(epilog=example("syncer notify test", "syncer notify test desk"))
