@@ -24,6 +24,7 @@ from syncer.cli.editing import (
     refuse_duplicate,
     show_result,
 )
+from syncer.cli.export import export
 from syncer.cli.imports import import_, imports
 from syncer.cli.options import (
     WORDS,
@@ -231,6 +232,7 @@ def delete(app: App, who: str, account: str | None) -> None:
 contacts.add_command(import_)
 contacts.add_command(imports)
 contacts.add_command(undo)
+contacts.add_command(export)
 
 
 # -- lists ---------------------------------------------------------------------------------------------

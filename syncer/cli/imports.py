@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -16,7 +16,9 @@ from syncer.cli.output import count, emit_json, progress_bars, say, show_table, 
 from syncer.core.model import FIELDS
 
 if TYPE_CHECKING:
+    from syncer.config import Settings
     from syncer.core.import_plan import Planned
+    from syncer.core.import_rows import Candidate
     from syncer.sync.importing import Importer
 
 #: Rows between two steps of the progress bar.
@@ -76,22 +78,17 @@ def import_(
     accounts = {
         name: one for name, one in telecmi_accounts(settings, account).items() if one.contacts.enabled
     }
-    default = next(iter(accounts)) if len(accounts) == 1 else adding_account(settings, account).name
-    others = {one.name for one in settings.telecmi} - accounts.keys()
+    if not accounts:
+        adding_account(settings, account)  # says why
     regions = {name: one.region for name, one in accounts.items()}
     with progress_bars() as progress, Spool() as spool:
         for candidate in read_candidates(file, form, mapping):
-            if candidate.account in others:
-                problem = (
-                    f"it belongs to account {candidate.account}: import it with --account {candidate.account}"
-                )
-                candidate = candidate._replace(problem=problem)
-            spool.add(candidate)
+            spool.add(_with_account(candidate, settings, account, regions))
             if spool.rows % STEP == 0:
                 progress("reading", file.name, spool.rows, None)
         batch = Batch(file.name, form, "cli", app.stamp())
         with app.writing(settings) if applying else app.deciding(settings) as db:
-            importer = Importer(db, spool, regions, default, app.stamp)
+            importer = Importer(db, spool, regions, app.stamp)
             rows = importer.apply(batch) if applying else importer.plan()
             seen = _counted(rows, lambda done: progress("importing", file.name, done, spool.rows))
             with _reported_when_cut_short(batch):
@@ -113,6 +110,18 @@ def _mapping(maps: Iterable[str], form: str) -> dict[str, str]:
     if out and form == "vcard":
         raise click.UsageError("--map is for the columns of CSV and XLSX; a vCard has none")
     return out
+
+
+def _with_account(
+    candidate: Candidate, settings: Settings, word: str | None, regions: Collection[str]
+) -> Candidate:
+    """The row with the account that it goes to: the one that it names, else the only one that `--account` means."""
+    if candidate.account in regions:
+        return candidate
+    if any(candidate.account == one.name for one in settings.telecmi):
+        problem = f"it belongs to account {candidate.account}: import it with --account {candidate.account}"
+        return candidate._replace(account=next(iter(regions)), problem=problem)
+    return candidate._replace(account=adding_account(settings, word).name)
 
 
 def _counted(rows: Iterable[Planned], progress: Callable[[int], None]) -> Iterator[Planned]:

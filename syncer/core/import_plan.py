@@ -62,11 +62,11 @@ class Planned:
     contact: int | None = None  #: the row of `telecmi_contacts`
 
 
-def key_of(candidate: Candidate, account: str, region: str) -> Key:
+def key_of(candidate: Candidate, region: str) -> Key:
     """What a row is found by."""
     written = candidate.fields.phone_no
     e164 = to_e164(written, region)
-    return Key(account, e164, "" if e164 else written)
+    return Key(candidate.account, e164, "" if e164 else written)
 
 
 def decide(candidate: Candidate, key: Key, known: Known, region: str, first_row: int | None) -> Planned:

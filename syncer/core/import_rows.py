@@ -61,7 +61,7 @@ def tidy(text: str | None) -> str:
 def cell(text: str) -> str:
     """What a cell of a table says: tidied, and without the quotes that keep a spreadsheet from reading it."""
     plain = tidy(text)
-    if quoted := _QUOTED.fullmatch(plain):
+    while quoted := _QUOTED.fullmatch(plain):
         plain = tidy(quoted[1].replace('""', '"'))
     return plain
 
@@ -104,8 +104,9 @@ def formula_failed(text: str) -> bool:
 
 
 def written_number(text: str | None) -> str:
-    """A number as it is compared where it cannot be read; an apostrophe in front only tells a spreadsheet that it is text."""
-    return cell(text or "").removeprefix("'")
+    """A number as it is compared where it cannot be read; what may be in front of it says only that it is one."""
+    plain = cell(text or "").removeprefix("'")
+    return plain[4:].strip() if plain[:4].lower() == "tel:" else plain
 
 
 def names(first: str, middle: str, last: str, full: str) -> tuple[str, str, bool]:

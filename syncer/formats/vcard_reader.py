@@ -134,9 +134,7 @@ def _take(card: Card, line: str) -> None:
             card.full = _unescaped(value)
         case "TEL":
             label = " ".join(sorted(kinds - _NO_LABELS))
-            card.numbers.append(
-                Number(re.sub("^tel:", "", _unescaped(value).strip(), flags=re.I), label, preferred)
-            )
+            card.numbers.append(Number(_unescaped(value), label, preferred))
         case "EMAIL":
             card.emails.append((preferred, _unescaped(value)))
         case "ORG" if not card.company:

@@ -36,14 +36,12 @@ class Importer:
         db: Database,
         rows: Iterable[Candidate],
         regions: Mapping[str, str],
-        default: str,
         stamp: Callable[[], str],
     ) -> None:
-        """`regions` are the accounts that rows may name, each with its region; others go to `default`."""
+        """`regions` are the accounts that rows name, each with its region."""
         self._db = db
         self._rows = rows
         self._regions = regions
-        self._default = default
         self._stamp = stamp
         self._is_forgotten = keeper(db)
         self._first: dict[Key, int] = {}  #: key -> the first row of the file that has it
@@ -107,8 +105,7 @@ class Importer:
             yield [self._work(candidate) for candidate in some]
 
     def _work(self, candidate: Candidate) -> _Work:
-        account = candidate.account if candidate.account in self._regions else self._default
-        key = key_of(candidate, account, self._regions[account])
+        key = key_of(candidate, self._regions[candidate.account])
         first_row = self._first.setdefault(key, candidate.row) if key.e164 or key.written else candidate.row
         return _Work(candidate, key, None if first_row == candidate.row else first_row)
 

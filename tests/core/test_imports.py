@@ -135,13 +135,13 @@ def test_first_and_last_name_of_one_column() -> None:
 def plan(fields: Fields, *holders: Holder, first_row: int | None = None, **more: Any) -> Any:
     one_name = more.pop("one_name", False)
     candidate = Candidate(9, fields, one_name, problem=more.pop("problem", ""), others=more.pop("others", ()))
-    key = key_of(candidate, "main", "IN")
+    key = key_of(candidate, "IN")
     return decide(candidate, key, Known(holders, **more), "IN", first_row)
 
 
 def test_the_key_of_a_row_is_its_number_or_what_is_written() -> None:
-    assert key_of(Candidate(1, ASHA), "main", "IN") == Key("main", "+919200000001", "")
-    assert key_of(Candidate(1, Fields("98xxxxxx01")), "main", "IN") == Key("main", None, "98xxxxxx01")
+    assert key_of(Candidate(1, ASHA, account="main"), "IN") == Key("main", "+919200000001", "")
+    assert key_of(Candidate(1, Fields("98xxxxxx01")), "IN") == Key("", None, "98xxxxxx01")
 
 
 def test_a_new_number_is_added_with_its_digits() -> None:

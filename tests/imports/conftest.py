@@ -59,10 +59,10 @@ def syncer(made: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> Sy
     folder = tmp_path / "own"
     shutil.copytree(made, folder)
     forget_home(folder / "mirror.db")
-    return Syncer(folder, capsys)
+    return Syncer(folder, capsys, NOWHERE)
 
 
 @pytest.fixture
 def reading(made: Path, capsys: pytest.CaptureFixture[str]) -> Syncer:
     """`syncer` with the mirror that all share: for what changes nothing."""
-    return Syncer(made, capsys)
+    return Syncer(made, capsys, NOWHERE)

@@ -1,0 +1,106 @@
+"""`syncer contacts export`: the contacts as a file."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, BinaryIO
+
+import click
+
+from syncer.cli.app import App, new_file, pass_app
+from syncer.cli.options import FILE, account_names, account_option, example
+from syncer.cli.output import count, say
+
+if TYPE_CHECKING:
+    from syncer.formats.writers import Exported
+    from syncer.store.db.read_only import Reader
+
+
+@click.command(
+    epilog=example(
+        "syncer contacts export people.xlsx",
+        "syncer contacts export phonebook.vcf --provider any",
+        "syncer contacts export --format json | jq '.[].company'",
+    )
+)
+@click.argument("file", type=FILE, required=False)
+@click.option(
+    "--format",
+    "form",
+    type=click.Choice(["csv", "xlsx", "vcard", "json"]),
+    help="Else by the file's name; csv without FILE.",
+)
+@click.option(
+    "--provider",
+    type=click.Choice(["telecmi", "smartflo", "any"]),
+    help="Which provider's; TeleCMI's by default.",
+)
+@account_option
+@pass_app
+def export(app: App, file: Path | None, form: str | None, provider: str | None, account: str | None) -> None:
+    """Write the contacts to FILE, or to stdout. An existing file is never overwritten.
+
+    What is written, `contacts import` finds the same. CSV has every value as it is; for a spreadsheet use .xlsx, in
+    which every cell is text.
+    """
+    from syncer.formats.source import format_of
+    from syncer.formats.writers import WRITERS
+
+    form = form or ("csv" if file is None else format_of(file))
+    if form is None:
+        assert file is not None
+        raise click.UsageError(f"the name of {file.name} does not say what to write: add --format")
+    if file is None and form == "xlsx" and sys.stdout.isatty():
+        raise click.UsageError("a workbook is nothing for a terminal: name a FILE")
+    settings = app.settings()
+    telecmi, smartflo = (account_names(settings, account, kind) for kind in ("telecmi", "smartflo"))
+    if provider is None:
+        provider = "telecmi" if telecmi or not smartflo else "smartflo"
+    telecmi = () if provider == "smartflo" else telecmi
+    smartflo = () if provider == "telecmi" else smartflo
+    written = 0
+
+    def counted(conn: Reader) -> Iterator[Exported]:
+        nonlocal written
+        for row in _rows(conn, telecmi, smartflo):
+            written += 1
+            yield row
+
+    with app.query(settings) as conn, _sink(file) as sink:
+        WRITERS[form](counted(conn), sink, len(telecmi) + len(smartflo) > 1)
+    if file is not None:
+        say(f"{count(written, 'contact')} written to {file}.")
+
+
+def _rows(conn: Reader, telecmi: tuple[str, ...], smartflo: tuple[str, ...]) -> Iterator[Exported]:
+    from syncer.formats.writers import Exported
+    from syncer.store.read import export_queries
+
+    if telecmi:
+        for account, fields in export_queries.telecmi(conn, telecmi):
+            yield Exported("telecmi", account, fields)
+    if smartflo:
+        for account, fields in export_queries.smartflo(conn, smartflo):
+            yield Exported("smartflo", account, fields)
+
+
+@contextmanager
+def _sink(file: Path | None) -> Iterator[BinaryIO]:
+    """Where it is written to: a new file, which does not stay if it cannot be completed, or stdout."""
+    if file is None:
+        out = sys.stdout.buffer
+        yield out
+        out.flush()
+        return
+    with os.fdopen(new_file(file), "wb") as sink:
+        try:
+            yield sink
+            sink.flush()
+            os.fsync(sink.fileno())
+        except BaseException:
+            file.unlink(missing_ok=True)
+            raise

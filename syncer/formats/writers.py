@@ -1,0 +1,134 @@
+"""Contacts, written as CSV, XLSX, vCard or JSON, row after row.
+
+What is written here is read by `contacts_file.py` as the same.
+"""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+from collections.abc import Callable, Iterable, Iterator
+from typing import BinaryIO, Final, NamedTuple
+
+from syncer.core.import_rows import tidy
+from syncer.core.model import FIELDS, Fields
+
+#: Octets of a line of a vCard (RFC 6350, 3.2).
+_FOLD = 75
+
+
+class Exported(NamedTuple):
+    """A contact to be written."""
+
+    provider: str
+    account: str
+    fields: Fields  #: `phone_no` in E.164, or as it came where it cannot be read
+
+
+#: Writes contacts; with their accounts, if there are several.
+Writer = Callable[[Iterable[Exported], BinaryIO, bool], None]
+
+
+def _header(accounts: bool) -> tuple[str, ...]:
+    return (*FIELDS, "account") if accounts else FIELDS
+
+
+def _values(row: Exported, accounts: bool) -> tuple[str, ...]:
+    return (*row.fields, row.account) if accounts else row.fields
+
+
+def write_csv(rows: Iterable[Exported], sink: BinaryIO, accounts: bool) -> None:
+    """UTF-8, each value as it is: a spreadsheet may take one for a formula or a number."""
+    text = io.TextIOWrapper(sink, encoding="utf-8", errors="replace", newline="", write_through=True)
+    try:
+        writer = csv.writer(text)
+        writer.writerow(_header(accounts))
+        writer.writerows(_values(row, accounts) for row in rows)
+    finally:
+        text.detach()
+
+
+def write_xlsx(rows: Iterable[Exported], sink: BinaryIO, accounts: bool) -> None:
+    """One sheet. Every cell is text, so that no value is a formula and no number loses digits."""
+    from openpyxl import Workbook
+    from openpyxl.cell import WriteOnlyCell
+
+    book = Workbook(write_only=True)
+    sheet = book.create_sheet("Contacts")
+    sheet.freeze_panes = "A2"
+    for letter in "ABCDEFG":
+        sheet.column_dimensions[letter].width = 22
+    sheet.append(_header(accounts))
+    for row in rows:
+        cells = []
+        for value in _values(row, accounts):
+            cell = WriteOnlyCell(sheet, tidy(value))
+            cell.data_type = "s"
+            cells.append(cell)
+        cells[0].number_format = "@"  # so that it stays text when a person edits it
+        sheet.append(cells)
+    book.save(sink)
+
+
+def write_vcard(rows: Iterable[Exported], sink: BinaryIO, accounts: bool) -> None:
+    """vCard 3.0, which phones and mail programs read best."""
+    for row in rows:
+        for line in _card(row, accounts):
+            sink.write(_folded(line))
+
+
+def _card(row: Exported, accounts: bool) -> Iterator[str]:
+    fields = Fields(*map(tidy, row.fields))
+    name = f"{fields.first_name} {fields.last_name}".strip()
+    yield "BEGIN:VCARD"
+    yield "VERSION:3.0"
+    yield f"N:{_escaped(fields.last_name)};{_escaped(fields.first_name)};;;"
+    yield f"FN:{_escaped(name or fields.company or fields.phone_no)}"
+    for head, value in (
+        ("TEL;TYPE=VOICE", fields.phone_no),
+        ("EMAIL;TYPE=INTERNET", fields.email_id),
+        ("ORG", fields.company),
+        ("TITLE", fields.job_title),
+        ("X-SYNCER-ACCOUNT", row.account if accounts else ""),
+    ):
+        if value:
+            yield f"{head}:{_escaped(value)}"
+    yield "END:VCARD"
+
+
+def _escaped(text: str) -> str:
+    for sign in "\\,;":
+        text = text.replace(sign, f"\\{sign}")
+    return text
+
+
+def _folded(line: str) -> bytes:
+    """The line, in parts of at most 75 octets that break no letter."""
+    out, room = bytearray(), _FOLD
+    for letter in line:
+        octets = letter.encode("utf-8", "replace")
+        if len(octets) > room:
+            out += b"\r\n "
+            room = _FOLD - 1
+        out += octets
+        room -= len(octets)
+    return bytes(out + b"\r\n")
+
+
+def write_json(rows: Iterable[Exported], sink: BinaryIO, accounts: bool) -> None:  # noqa: ARG001 - always named
+    """One array of objects."""
+    sink.write(b"[")
+    for n, row in enumerate(rows):
+        record = {"provider": row.provider, "account": row.account, **row.fields.asdict()}
+        text = json.dumps(record, ensure_ascii=False)
+        sink.write(("," if n else "").encode() + b"\n  " + text.encode("utf-8", "replace"))
+    sink.write(b"\n]\n")
+
+
+WRITERS: Final[dict[str, Writer]] = {
+    "csv": write_csv,
+    "xlsx": write_xlsx,
+    "vcard": write_vcard,
+    "json": write_json,
+}
