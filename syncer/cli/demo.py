@@ -113,6 +113,8 @@ class _Demo:
         self.delete()
         self.title("Voicemails show the caller's name, whichever vendor knows it")
         self.callers()
+        self.title("Recordings are kept as files, so that they stay when the vendor clears them away")
+        self.recordings()
         self.title("A missed call waits until somebody calls back, through either vendor")
         self.callbacks()
 
@@ -179,6 +181,23 @@ class _Demo:
             "GROUP BY 1 ORDER BY 2 DESC, 1 LIMIT 5"
         )
         self.show_query(query, ("from", "voicemails"))
+
+    def recordings(self) -> None:
+        """A recording as a file, fetched again where it was lost."""
+        self.command("voicemails list --limit 3")
+        query = (
+            "SELECT voicemail, state, media_type, bytes, path FROM voicemail_audio WHERE state = 'kept' "
+            "ORDER BY voicemail DESC LIMIT 1"
+        )
+        self.show_query(query, ("voicemail", "state", "type", "bytes", "path"))
+        path = self.config.with_name("audio") / self.sql(query)[0][4]
+        self.expect(path.is_file(), "a recording that is kept has no file")
+        path.unlink()
+        self.command("sync telecmi-audio", show=False)
+        self.expect(path.is_file(), "a recording that was lost was not fetched again")
+        say(
+            "Its file was deleted by hand, and the next run fetched it again. `syncer voicemails play N` plays one."
+        )
 
     def callbacks(self) -> None:
         """A caller who waits, and a call back."""

@@ -21,6 +21,7 @@ user_id = "101_1111113"
 password = "sandbox-password"
 requests_per_second = 200.0
 calls = {{ enabled = true }}
+audio = {{ enabled = true }}
 
 [smartflo.main]
 base_url = "{url}"

@@ -332,7 +332,7 @@ class ApiClient:
             if isinstance(error, TransientError) and not error.sent:
                 self._slow_down(began)
             elif isinstance(error, BadAnswerError) and isinstance(answer.body, NotJson):
-                again = answer.ok and not answer.body.refused
+                again = answer.ok and not answer.body.refused and call.sink is None
             return _Failed(error, again)
         return answer
 

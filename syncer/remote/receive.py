@@ -25,6 +25,7 @@ async def receive(
     the answer announced.
     """
     raw = bytearray()
+    measured = bool({"content-length", "transfer-encoding"} & headers.keys())
     size, taken = 0, False
     if headers.get("content-encoding", "identity").lower() != "identity":
         sink, limit = None, LARGEST_ANSWER
@@ -37,7 +38,7 @@ async def receive(
                 if len(raw) > limit:
                     break
                 continue
-            if not sink.takes(bytes(raw[: sink.head])):
+            if not sink.takes(bytes(raw[: sink.head]), measured):
                 sink = None
                 continue
             taken, chunk = True, bytes(raw)

@@ -40,8 +40,8 @@ class Sink(Protocol):
     def taken(self) -> bool:
         """Whether it took the body."""
 
-    def takes(self, head: bytes) -> bool:
-        """Whether it takes a body that begins like this."""
+    def takes(self, head: bytes, measured: bool) -> bool:
+        """Whether it takes a body that begins like this. Unless it is `measured`, nothing shows whether it is whole."""
 
     def write(self, piece: bytes) -> None:
         """The next bytes of the body, from the first."""

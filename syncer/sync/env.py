@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import shutil
-from collections.abc import Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from concurrent.futures import Executor
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -108,6 +108,8 @@ class Env:
     step: Callable[[str], None] = field(default=lambda _: None)
     #: How large the disk of a folder is, and how much of it is free, in bytes.
     disk: Callable[[Path], tuple[int, int]] = disk_of
+    #: Runs what waits for a disk, away from the loop.
+    in_thread: Callable[..., Awaitable[Any]] = asyncio.to_thread
     #: Whether a number belongs to somebody who is to be kept out; read again at each run.
     forgotten: Callable[[str | None], bool] = field(default=lambda _: False)
 

@@ -31,6 +31,7 @@ class Part:
     def __init__(self, path: Path, step: Callable[[int], None]) -> None:
         self.path = path
         self.media: str | None = None  #: what it is, once its first bytes are known
+        self.measured = True  #: the answer said how long it is, so that it is known to be whole
         self.size = 0
         self._step = step
         self._told = 0
@@ -53,9 +54,10 @@ class Part:
         """Whether it says itself that it is longer."""
         return audio.is_cut(self._begin, self.size)
 
-    def takes(self, head: bytes) -> bool:
+    def takes(self, head: bytes, measured: bool) -> bool:
         """See `wire.Sink`."""
         self.media = audio.media_type(head)
+        self.measured = measured
         self._begin = head
         return self.taken
 

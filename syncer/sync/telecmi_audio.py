@@ -7,7 +7,6 @@ finds either nothing, or the whole file with a row that names it.
 
 from __future__ import annotations
 
-import asyncio
 from dataclasses import dataclass, field
 from functools import partial
 
@@ -32,6 +31,7 @@ LARGEST = 500_000_000
 MOST_FAILURES = 5
 
 LOST = "its file was lost or damaged, and is fetched again"
+UNMEASURED = "the answer did not say how long it is: kept once it comes the same a second time"
 
 
 @dataclass(slots=True)
@@ -66,7 +66,7 @@ async def fetch_recordings(run: Run, source: TelecmiSource) -> None:
         waiting = await store.read(audio.due, this.account, now, everything=True)
         run.plan = [f"would fetch {_count(len(waiting))}"] if waiting else []
         return
-    await asyncio.to_thread(this.folder.clear_parts, this.account)
+    await run.env.in_thread(this.folder.clear_parts, this.account)
     await _check_files(this)
     await _expire(this)
     due = await store.read(audio.due, this.account, now, everything=run.person)
@@ -108,7 +108,6 @@ def _report(this: _Fetching) -> None:
 
 async def _fetch(this: _Fetching, row: AudioRow) -> None:
     """One try at one recording. Raises what is about more than this one: refused credentials, no connection."""
-    store, now = this.run.env.store, this.run.env.now
     try:
         with this.folder.part(folder_of(this.account, row.received_at), row.id, partial(_step, this)) as part:
             await this.source.client.fetch_recording(row.voicename, part)
@@ -124,12 +123,16 @@ async def _fetch(this: _Fetching, row: AudioRow) -> None:
             this.in_a_row += 1
         else:
             this.in_a_row = 0
-        retry = after_try(row.attempts + 1, row.first_tried_at, now(), published=published)
-        this.given_up += retry.state is not AudioState.WAITING
-        await store.write(audio.tried, row.id, retry, error.text)
-        this.run.env.step("audio: tried")
+        await _tried(this, row, error.text, published=published)
     else:
         this.in_a_row = 0
+
+
+async def _tried(this: _Fetching, row: AudioRow, why: str, *, published: bool) -> None:
+    retry = after_try(row.attempts + 1, row.first_tried_at, this.run.env.now(), published=published)
+    this.given_up += retry.state is not AudioState.WAITING
+    await this.run.env.store.write(audio.tried, row.id, retry, why)
+    this.run.env.step("audio: tried")
 
 
 def _bad(this: _Fetching, text: str) -> RemoteError:
@@ -151,11 +154,14 @@ async def _keep(this: _Fetching, row: AudioRow, part: Part) -> None:
     store, run, folder = this.run.env.store, this.run, this.folder
     assert part.media is not None
     _step(this, part.size)
-    await asyncio.to_thread(part.finish)
+    await run.env.in_thread(part.finish)
     run.env.step("audio: fetched")
     path = path_of(folder_of(this.account, row.received_at), row.id, row.voicename, part.media)
     if not await store.write(audio.intend, row.id, path, part.size, part.sha256, part.media):
         return  # forgotten meanwhile
+    if not part.measured and part.sha256 != row.sha256:
+        await _tried(this, row, UNMEASURED, published=True)
+        return
     run.env.step("audio: intended")
 
     def keep(conn: Connection) -> bool:
@@ -174,7 +180,7 @@ async def _keep(this: _Fetching, row: AudioRow, part: Part) -> None:
 async def _check_files(this: _Fetching) -> None:
     """Make rows and files agree: fetch lost files again, take over what a killed run left whole, remove the rest."""
     rows = await this.run.env.store.read(audio.load, this.account)
-    lost, whole, remove = await asyncio.to_thread(_compare, this, rows)
+    lost, whole, remove = await this.run.env.in_thread(_compare, this, rows)
     write = this.run.env.store.write
     if lost:
         await write(audio.wait_again, [row.id for row in lost], LOST)
@@ -231,5 +237,5 @@ async def _remove(this: _Fetching, rows: list[AudioRow]) -> None:
     """Remove the files of rows that do not keep them any more, then their paths."""
     paths = {row.id: row.path for row in rows if row.path is not None}
     if paths:
-        await asyncio.to_thread(this.folder.remove, paths.values())
+        await this.run.env.in_thread(this.folder.remove, paths.values())
         await this.run.env.store.write(audio.removed, list(paths))

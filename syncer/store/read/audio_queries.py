@@ -13,14 +13,17 @@ _OF_ACCOUNT = "FROM voicemail_audio a JOIN telecmi_voicemails v ON v.id = a.voic
 
 
 def next_due(conn: Reader, account: str, now: datetime) -> tuple[int, str | None]:
-    """When the next recording that was tried is to be tried again; new ones wait for the job's `every`."""
+    """Whether a voicemail came that no run has seen, and when the next recording that was tried is to be tried again."""
     del now
+    newest = "SELECT id FROM telecmi_voicemails WHERE account = ? ORDER BY id DESC LIMIT 1"
+    unseen = f"SELECT count(*) FROM ({newest}) v WHERE NOT EXISTS "
+    new = int(first(conn, f"{unseen} (SELECT 1 FROM voicemail_audio a WHERE a.voicemail = v.id)", account) or 0)
     found = first(
         conn,
         f"SELECT min(a.next_attempt_at) {_OF_ACCOUNT} WHERE a.state = 'waiting' AND v.account = ?",
         account,
     )
-    return 0, None if found is None else str(found)
+    return new, None if found is None else str(found)
 
 
 def recording(conn: Reader, voicemail: int) -> Record | None:
