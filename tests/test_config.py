@@ -671,6 +671,12 @@ BAD_KEYS = [
     ("telecmi", "timeout = true", "telecmi.main.timeout", "is not a duration"),
     ("telecmi", "timeout = '0s'", "telecmi.main.timeout", 'must be "1s" or more'),
     ("telecmi", "timeout = '999999999999d'", "telecmi.main.timeout", "is too long"),
+    ("telecmi", "audio = true", "telecmi.main.audio", "must be a table"),
+    ("telecmi", "audio = { keep = 'x' }", "telecmi.main.audio.keep", "is not a duration"),
+    ("telecmi", "audio = { max_size = 5 }", "telecmi.main.audio.max_size", "is not a size"),
+    ("telecmi", "audio = { max_size = '5 gigs' }", "telecmi.main.audio.max_size", '"500MB" or "5GB"'),
+    ("telecmi", "audio = { max_size = '0GB' }", "telecmi.main.audio.max_size", 'must be "1KB" or more'),
+    ("telecmi", "audio = { max_size = '1001TB' }", "telecmi.main.audio.max_size", '"1000TB"'),
     ("telecmi", "max_deletions = 0.1", "telecmi.main.max_deletions", '"10%"'),
     ("telecmi", "max_deletions = '10'", "telecmi.main.max_deletions", '"10%"'),
     ("telecmi", "max_deletions = '101%'", "telecmi.main.max_deletions", "from 0 to 100"),
@@ -1041,6 +1047,16 @@ def test_where_the_config_is_found(tmp_path: Path) -> None:
 def test_durations_survive_writing_and_reading(seconds: int) -> None:
     span = timedelta(seconds=seconds)
     assert units.parse_duration(units.format_duration(span)) == span
+
+
+@given(st.integers(1, 10**12))
+def test_sizes_survive_writing_and_reading(kilobytes: int) -> None:
+    size = units.Size(kilobytes * 1000)
+    assert units.parse_size(units.format_size(size)) == size
+
+
+def test_sizes_are_powers_of_ten() -> None:
+    assert [units.parse_size(text) for text in ("5KB", "5 MB", "5GB")] == [5_000, 5_000_000, 5_000_000_000]
 
 
 def test_the_regions_are_those_of_the_library() -> None:

@@ -95,15 +95,15 @@ def _rows(settings: Settings) -> tuple[list[Kept], int]:
 
 def _check_room(place: Path, most: int, kept: int) -> Finding:
     free = shutil.disk_usage(place).free
-    text = f"{_gb(kept)} of recordings are kept, of {_gb(most)} at most (max_size); {_gb(free)} are free on the disk of {place}"
+    text = f"{_size(kept)} of recordings are kept, of {_size(most)} at most (max_size); {_size(free)} are free on the disk of {place}"
     if free < most - kept:
         fix = "free some space, or lower max_size: at a full disk nothing more is fetched"
         return Finding("warning", ABOUT, text, fix)
     return Finding("ok", ABOUT, text)
 
 
-def _gb(size: int) -> str:
-    return f"{size / 1e9:,.1f} GB"
+def _size(size: int) -> str:
+    return f"{size / 1e9:,.1f} GB" if size >= 10**9 else f"{size / 1e6:,.1f} MB"
 
 
 def _check_files(recordings: Recordings, kept: list[Kept]) -> Finding:

@@ -323,7 +323,7 @@ class ApiClient:
         listener = heard.get()
         if listener is not None:
             listener(self.source, call.name, answer)
-        if answer.status == 407 and not isinstance(answer.body, dict):
+        if answer.status == 407 and (call.sink is None or not isinstance(answer.body, dict)):
             return self._unsent_or_unsure(call, False, "the proxy refused (407)")
         try:
             judge(call, answer)

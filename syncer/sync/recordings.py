@@ -100,14 +100,10 @@ class Recordings:
         self.root = root
 
     def prepare(self) -> None:
-        """Make the folder, for its owner alone, and see that it can be written. Raises ConfigError."""
+        """Make the folder, for its owner alone, or see that it can be written. Raises ConfigError."""
         try:
             files.refuse_root(self.root, "audio.path")
-            handle = files.open_folder(self.root, make=True)
-            try:
-                files.settle(handle, None)
-            finally:
-                os.close(handle)
+            os.close(files.open_folder(self.root, make=True))
             reason: str | None = "" if os.access(self.root, os.W_OK | os.X_OK) else "Permission denied"
         except OSError as error:
             reason = error.strerror

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import hashlib
 import stat
 from datetime import timedelta
@@ -13,6 +14,7 @@ import pytest
 from syncer.errors import AuthError, FolderError, LowDiskError
 from syncer.sandbox.sound import Sound
 from syncer.store.write import forget
+from syncer.sync import jobs
 from syncer.sync.recordings import Recordings
 from syncer.sync.run import Run
 from tests.office import Office
@@ -240,7 +242,9 @@ def test_a_vendor_that_fails_is_left_alone_after_five_recordings(office: Office)
     assert run.added == 4
 
 
-def test_refused_credentials_end_the_run_and_spend_no_try(office: Office) -> None:
+@pytest.mark.parametrize("real_status", [False, True])
+def test_refused_credentials_end_the_run_and_spend_no_try(office: Office, real_status: bool) -> None:
+    office.world.settings.change({"telecmi.http_status_real": real_status})
     name = leave(office, "a.mp3")
     office.fault("/v2/play", "bad_token")
     run = pull(office)
@@ -353,4 +357,48 @@ def test_forget_undoes_everything_where_a_file_cannot_be_removed(office: Office)
     with pytest.raises(FolderError):
         forget.forget(office.db, "+919200000003", office.env().stamp(), remove_files=refuse)
     assert office.one("SELECT count(*) FROM telecmi_voicemails") == 1
+    check(office)
+
+
+@pytest.mark.parametrize("step", ["audio: fetched", "audio: intended"])
+def test_who_is_forgotten_while_the_recording_comes_in_leaves_no_file(office: Office, step: str) -> None:
+    leave(office, "a.mp3")
+    office.run("telecmi-voicemails")
+
+    async def fetch() -> Run:
+        env = office.env()
+
+        def forget_then(name: str) -> None:
+            if name == step:
+                remove = Recordings(folder(office)).remove
+                forget.forget(office.db, "+919200000003", env.stamp(), remove_files=remove)
+
+        env.step = forget_then
+        [spec] = jobs.select(jobs.specs(office.settings), ["telecmi-audio"], None)
+        try:
+            return await jobs.run_job(env, spec)
+        finally:
+            await env.aclose()
+
+    run = asyncio.run(fetch())
+    assert (run.outcome, run.seen, run.added) == ("ok", 1, 0)
+    assert files_of(office) == [] and office.one("SELECT count(*) FROM voicemail_audio") == 0
+
+
+def test_a_path_that_somebody_wrote_past_the_triggers_is_not_followed(office: Office) -> None:
+    leave(office, "a.mp3")
+    pull(office)
+    victim = office.path.parent / "victim"
+    victim.write_text("stays")
+    with office.db.write() as conn:
+        conn.exec_driver_sql("UPDATE voicemail_audio SET path = '../victim', state = 'expired'")
+    run = pull(office)
+    assert isinstance(run.error, FolderError) and victim.read_text() == "stays"
+
+
+def test_an_undated_voicemail_has_a_folder_of_its_own(office: Office) -> None:
+    at = int(office.clock.now().timestamp() * 1000)
+    office.world.voicemail_insert(at, CALLER, "undated.mp3", sent="soon")
+    pull(office)
+    assert row(office, "undated.mp3")["path"].startswith("main/undated/undated-")
     check(office)

@@ -23,9 +23,9 @@ _NEW = (
     "AND NOT EXISTS (SELECT 1 FROM voicemail_audio a WHERE a.voicemail = v.id) ORDER BY v.id"
 )
 
-#: Undated voicemails count as left when they were first seen.
+#: Undated voicemails count as left when they were first seen; one of which nobody knows that goes last.
 _ROWS = (
-    "SELECT v.id, v.voicename, v.received_at, COALESCE(v.received_at, v.first_seen_at, a.fetched_at, '') AS moment, "
+    "SELECT v.id, v.voicename, v.received_at, COALESCE(v.received_at, v.first_seen_at, '9999-12-31T00:00:00.000Z') AS moment, "
     "a.state, a.path, a.bytes, a.sha256, a.attempts, a.first_tried_at "
     "FROM voicemail_audio a JOIN telecmi_voicemails v ON v.id = a.voicemail WHERE v.account = ? "
 )
