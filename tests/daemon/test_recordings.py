@@ -55,7 +55,7 @@ def test_not_published_yet_is_tried_after_30_s_a_minute_five_minutes_and_an_hour
     assert asked[0] <= 2 * STEP, "a new voicemail does not wait for `every` either"
     gaps = [later - earlier for earlier, later in itertools.pairwise(asked[:5])]
     for gap, least in zip(gaps, (30, 60, 300, 3600), strict=True):
-        assert least <= gap <= least + 2 * STEP
+        assert least - 0.01 <= gap <= least + 2 * STEP  # stored to the millisecond
 
 
 @pytest.mark.parametrize("kind", ["html200", "drop_after"])

@@ -16,8 +16,8 @@ def next_due(conn: Reader, account: str, now: datetime) -> tuple[int, str | None
     """Whether a voicemail came that no run has seen, and when the next recording that was tried is to be tried again."""
     del now
     newest = "SELECT id FROM telecmi_voicemails WHERE account = ? ORDER BY id DESC LIMIT 1"
-    unseen = f"SELECT count(*) FROM ({newest}) v WHERE NOT EXISTS "
-    new = int(first(conn, f"{unseen} (SELECT 1 FROM voicemail_audio a WHERE a.voicemail = v.id)", account) or 0)
+    row = "(SELECT 1 FROM voicemail_audio a WHERE a.voicemail = v.id)"
+    new = int(first(conn, f"SELECT count(*) FROM ({newest}) v WHERE NOT EXISTS {row}", account) or 0)
     found = first(
         conn,
         f"SELECT min(a.next_attempt_at) {_OF_ACCOUNT} WHERE a.state = 'waiting' AND v.account = ?",
