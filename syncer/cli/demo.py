@@ -184,13 +184,9 @@ class _Demo:
 
     def recordings(self) -> None:
         """A recording as a file, fetched again where it was lost."""
-        self.command("voicemails list --limit 3")
-        query = (
-            "SELECT voicemail, state, media_type, bytes, path FROM voicemail_audio WHERE state = 'kept' "
-            "ORDER BY voicemail DESC LIMIT 1"
-        )
-        self.show_query(query, ("voicemail", "state", "type", "bytes", "path"))
-        path = self.config.with_name("audio") / self.sql(query)[0][4]
+        query = "SELECT voicemail, state, bytes, path FROM voicemail_audio LIMIT 1"
+        self.show_query(query, ("voicemail", "state", "bytes", "path"))
+        path = self.config.with_name("audio") / self.sql(query)[0][3]
         self.expect(path.is_file(), "a recording that is kept has no file")
         path.unlink()
         self.command("sync telecmi-audio", show=False)
