@@ -13,12 +13,12 @@ FULL_NAME = "trim(COALESCE({0}.first_name, '') || ' ' || COALESCE({0}.last_name,
 
 
 def caller(column: str, *, account: bool = True) -> str:
-    """The `column` (`name` or `company`) of who has the number of a row `v`, by the fixed order of sources.
+    """The `column` (`name` or `company`) of the contact with the number of a row `v`, by a fixed order of sources.
 
-    First the directory of the same account, then the user's own list, then other TeleCMI accounts,
-    then Smartflo; within a source the oldest row that has one. What one source leaves empty, the next
-    may have: a company can come from Smartflo where the name comes from the directory. Rows that belong to no
-    account (`account` off) have no directory that comes first.
+    First the directory of the same account, then the user's own list, then other TeleCMI accounts, then
+    Smartflo. Within a source, the oldest row with a value. A value that is missing in one source is taken from
+    the next: the company can come from Smartflo and the name from the directory. Rows without an account
+    (`account` off) start with all directories.
     """
     contact = FULL_NAME.format("c") if column == "name" else "c.company"
     flo = "s.name" if column == "name" else "s.company_name"

@@ -1,4 +1,4 @@
-"""The tables of calls, and of who waits for a call back."""
+"""The tables of calls and of callbacks."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ telecmi_calls = table(
     text_("cmiuid", null=False),
     text_("from_number"),
     text_("to_number"),
-    text_("phone_e164"),  # of the other side
+    text_("phone_e164"),  # the caller, or the called number
     text_("agent"),
     int_("duration"),
     int_("billedsec"),
@@ -68,12 +68,12 @@ callback_marks = table(
     Index("callback_marks_phone", "phone_e164", "id"),
 )
 
-#: What the view `callbacks` says of each number that ever waited, kept by triggers (`callback_triggers.py`): without it
-#: the view would look up every number among all calls.
+#: What the view `callbacks` shows, one row per number that ever waited. Triggers keep it up to date
+#: (`callback_triggers.py`); otherwise the view would look up every number among all calls.
 callback_numbers = table(
     "callback_numbers",
     Column("phone_e164", Text, primary_key=True, nullable=False),
-    int_("missed", null=False),  # since it was last closed, as are the next three
+    int_("missed", null=False),  # since it was last closed, like the next three
     int_("voicemails", null=False),
     text_("first_at"),  # NULL: nobody waits
     text_("last_at"),

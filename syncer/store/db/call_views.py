@@ -1,4 +1,4 @@
-"""The views of calls: of both vendors in one, and who waits for a call back."""
+"""The views `calls` (both vendors) and `callbacks` (who waits for a call back)."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from syncer.store.db.call_sql import ANSWERED_SMARTFLO, INBOUND_SMARTFLO, caller
 
 
 def calls_sql(*, names: bool = True) -> str:
-    """The SELECT behind the view `calls`; without `names` for what only counts and sorts.
+    """The SELECT behind the view `calls`; without `names` for queries that only count and sort.
 
     A call that was missed and answered under one id is one call, the answered one.
     """

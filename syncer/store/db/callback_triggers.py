@@ -1,7 +1,7 @@
-"""Keeps `callback_numbers`: what each number that ever waited for a call back waits for, by the rule of `core/callbacks.py`.
+"""The triggers that keep `callback_numbers` up to date, by the rule of `core/callbacks.py`.
 
-Whatever changes a call, a voicemail or a mark, its number is computed again, from its own rows alone. A test holds this
-and the pure decision together over random histories.
+A change of a call, a voicemail or a mark computes its number again from the rows of that number. A test compares
+this with the pure decision over random histories.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ _ANSWERED = f"""(SELECT max(a.at) FROM (
         UNION ALL SELECT (SELECT s.started_at FROM smartflo_calls s WHERE s.phone_e164 = {{phone}}
           AND {ANSWERED_SMARTFLO} ORDER BY s.started_at DESC LIMIT 1)) a)"""
 
-#: A mark counts unless the next one of its number takes it back.
+#: A mark counts unless the next mark of its number cancels it.
 _MARK = """(SELECT m.id FROM callback_marks m WHERE m.phone_e164 = {phone} AND m.reopens = 0
         AND COALESCE((SELECT r.reopens FROM callback_marks r WHERE r.phone_e164 = {phone} AND r.id > m.id
           ORDER BY r.id LIMIT 1), 0) = 0
@@ -43,7 +43,7 @@ _REFRESH = f"""DELETE FROM callback_numbers WHERE phone_e164 = {{phone}};
       FROM (SELECT {_ANSWERED} AS answered_at, {_MARK} AS mark) k LEFT JOIN callback_marks m ON m.id = k.mark) c
     WHERE {{phone}} IS NOT NULL AND w.at IS NOT NULL HAVING count(*) > 0;"""
 
-#: By table: the columns on which the rule depends.
+#: By table: the columns that the rule depends on.
 _DEPENDS = {
     "telecmi_calls": "phone_e164, kind, cmiuid, account, started_at",
     "smartflo_calls": "phone_e164, direction, status, started_at",
@@ -59,7 +59,7 @@ def refresh(phone: str) -> str:
 
 
 def refresh_all(conn: Connection) -> None:
-    """Compute every number that has a row anywhere: after a migration, with no trigger in place."""
+    """Compute all numbers that have a row in any table. For migrations, which run without triggers."""
     numbers = " UNION ".join(f"SELECT phone_e164 FROM {table}" for table in _DEPENDS)
     for (phone,) in conn.exec_driver_sql(numbers).all():
         for statement in refresh(":phone").split(";\n"):
@@ -78,7 +78,7 @@ def expected() -> dict[str, str]:
             name = f"{table}_callbacks_{verb.split()[0].lower()}"
             body = "\n    ".join(refresh(f"{row}.phone_e164") for row in rows)
             out[name] = f"CREATE TRIGGER {name} AFTER {verb} ON {table}\nBEGIN\n    {body}\nEND"
-    # A missed call that was answered under the same id may bear another number there, or none.
+    # A missed call that was answered under the same id may have another number there, or none.
     for verb, row in (("INSERT", "NEW"), ("DELETE", "OLD")):
         name = f"telecmi_calls_callbacks_twin_{verb.lower()}"
         twin = f"account = {row}.account AND kind = 'missed' AND cmiuid = {row}.cmiuid AND phone_e164 IS NOT {row}.phone_e164"

@@ -1,4 +1,4 @@
-"""Building blocks of the tables: STRICT, in SQLite's own types, with CHECKs against what a stray write may leave."""
+"""Building blocks of the tables: STRICT, in SQLite's own types, with CHECKs against invalid values."""
 
 from __future__ import annotations
 
@@ -12,38 +12,38 @@ def table(
     *parts: Column[object] | UniqueConstraint | CheckConstraint | Index,
     autoincrement: bool = True,
 ) -> Table:
-    """A STRICT table of ours; `autoincrement` keeps ids from being given out twice."""
+    """A STRICT table; `autoincrement` prevents ids from being reused."""
     return Table(name, metadata, *parts, sqlite_autoincrement=autoincrement, sqlite_strict=True)
 
 
 def id_() -> Column[object]:
-    """A row's own number."""
+    """The row id."""
     return Column("id", Integer, primary_key=True)
 
 
 def text_(name: str, *, null: bool = True, default: str | None = None) -> Column[object]:
-    """Text; `null` says whether it may be missing."""
+    """A text column; `null` allows NULL."""
     return Column(name, Text, nullable=null, server_default=default)
 
 
 def int_(name: str, *, null: bool = True, default: str | None = None) -> Column[object]:
-    """A whole number, likewise."""
+    """An integer column; `null` allows NULL."""
     return Column(name, Integer, nullable=null, server_default=default)
 
 
 def one_of(column: str, *words: str) -> CheckConstraint:
-    """Nothing but these words, or NULL where the column allows it."""
+    """Only these words, or NULL if the column allows it."""
     listed = ", ".join(f"'{word}'" for word in words)
     return CheckConstraint(f"{column} IN ({listed})")
 
 
 def yes_no(column: str) -> CheckConstraint:
-    """Nothing but 0 and 1."""
+    """Only 0 and 1."""
     return CheckConstraint(f"{column} IN (0, 1)")
 
 
 def mirror_columns() -> list[Column[object]]:
-    """What every mirrored table has beside the vendor's columns."""
+    """The columns that every mirrored table has after the vendor's columns."""
     return [
         text_("first_seen_at"),
         text_("last_changed_at"),

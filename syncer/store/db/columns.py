@@ -58,5 +58,5 @@ TABLES: Final = frozenset(COLUMNS) | frozenset(MIRRORS) | {
 
 
 def columns(table: str, called: str = "", but: Iterable[str] = ()) -> str:
-    """The columns for a SELECT, of the table or of what it is `called` there."""
+    """The columns of a table for a SELECT; `called` is its alias there."""
     return ", ".join(f"{called or table}.{name}" for name in COLUMNS[table] if name not in but)

@@ -1,6 +1,6 @@
-"""The connection: one SQLite file, WAL, short IMMEDIATE transactions, errors in our own terms.
+"""The connection: one SQLite file with a WAL, short IMMEDIATE transactions, and errors mapped to ours.
 
-What is SQLite's own (PRAGMAs, BEGIN IMMEDIATE, file modes) stays here and in `triggers.py`.
+PRAGMAs, BEGIN IMMEDIATE and file modes are only in this module.
 """
 
 from __future__ import annotations
@@ -28,17 +28,17 @@ from syncer.store.db.read_only import BUSY_TIMEOUT, lenient, raw
 
 __all__ = ["BUSY_TIMEOUT", "Connection", "Database", "create_private", "map_error"]
 
-#: Bytes of a page of the file. A change far from all others writes a page of each table and index that it
-#: touches, twice (to the log and to the file): with SQLite's usual 4096 that is four times as much.
+#: The page size in bytes. A scattered change writes one page of each table and index that it touches, twice (to
+#: the WAL and to the file). With SQLite's default of 4096 it would write four times as much.
 PAGE_SIZE = 1024
 
-#: The WAL is copied into the file at so many pages, after a commit of ours. Other clients copy it at 1000:
-#: a person who edits would wait for what we wrote.
+#: After our commits, the WAL is copied into the file if it has this many pages. Other clients do so at 1000, so
+#: a person who edits would wait while our changes are copied.
 CHECKPOINT_PAGES = 600
 
 
 def map_error(error: SQLAlchemyError, path: Path) -> StoreError | UsageError:
-    """Say in our terms what SQLAlchemy, or SQLite through it, reports about `path`."""
+    """Map an error of SQLAlchemy, or of SQLite through it, about `path`."""
     if isinstance(error, DBAPIError) and isinstance(error.orig, sqlite3.Error):
         return sqlite_errors.of_sqlite(error.orig, path)
     return StoreError(f"the database {path.name} could not be used ({type(error).__name__})")
@@ -46,7 +46,7 @@ def map_error(error: SQLAlchemyError, path: Path) -> StoreError | UsageError:
 
 @contextlib.contextmanager
 def _translated(path: Path) -> Iterator[None]:
-    """Turn whatever SQLAlchemy or SQLite raises into our own errors."""
+    """Map errors of SQLAlchemy and SQLite."""
     try:
         with sqlite_errors.told(path):
             yield
@@ -55,7 +55,7 @@ def _translated(path: Path) -> Iterator[None]:
 
 
 def _is_sqlite(handle: int) -> bool:
-    """Whether the file is empty or begins as SQLite's do."""
+    """Whether the file is empty or starts with SQLite's header."""
     head = os.pread(handle, 16, 0)
     return head in (b"", b"SQLite format 3\x00")
 
@@ -63,11 +63,13 @@ def _is_sqlite(handle: int) -> bool:
 def create_private(path: Path, group: str | None) -> None:
     """Create an empty database file that nobody else may read (0660 for `group`, else 0600).
 
-    An existing one, with its -wal and -shm, is brought to that mode. Raises StoreError, and
-    SchemaError for a file of another kind, which is left as it is.
+    An existing file gets that mode as well, with its -wal and -shm. Raises StoreError, and SchemaError for a
+    file of another kind, which is left alone.
     """
     try:
-        files.make_folder(path.parent, group)  # who may write the database has to make its -wal there
+        files.make_folder(
+            path.parent, group
+        )  # users who may write the database must be able to create its -wal there
         for suffix in ("", "-wal", "-shm"):
             _settle_file(path.with_name(f"{path.name}{suffix}"), group, create=not suffix)
     except OSError as error:
@@ -85,22 +87,22 @@ def _settle_file(path: Path, group: str | None, *, create: bool) -> None:
             raise
         return
     try:
-        if create and not _is_sqlite(handle):  # SQLite itself takes a file of one byte for an empty database
+        if create and not _is_sqlite(handle):  # SQLite accepts a file of one byte as an empty database
             raise SchemaError(sqlite_errors.BROKEN.format(name=path.name))
         files.settle(handle, group)
     finally:
         os.close(handle)
 
 
-#: Compiled statements, for every file that this process opens: compiling takes longer than running.
+#: Compiled statements, shared by all files that this process opens: compiling takes longer than running.
 _compiled: LRUCache[Any, Any] = LRUCache(1000)
 
 
 @cache
 def _dialect() -> Dialect:
-    """One dialect for all files, since what is compiled belongs to it."""
+    """One dialect for all files, because compiled statements belong to it."""
     engine = create_engine("sqlite+pysqlite://")
-    with engine.connect():  # it looks at SQLite's version then
+    with engine.connect():  # it reads SQLite's version at this point
         pass
     engine.dispose()
     return engine.dialect
@@ -109,8 +111,8 @@ def _dialect() -> Dialect:
 class Database:
     """One open database file.
 
-    One connection, used by one thread at a time. `write` is for this program, `edit` for what a
-    person asks for (the triggers see it as they see any client), `read` for the rest.
+    One connection, used by one thread at a time. `write` is for the program's own writes, `edit` for edits on
+    behalf of a person (triggers treat it like any client), `read` for reading.
     """
 
     def __init__(
@@ -124,14 +126,14 @@ class Database:
     ) -> None:
         self.path = path
         if create:
-            sqlite_errors.is_there(path)  # says what is there instead
+            sqlite_errors.is_there(path)  # raises an error that names what is there instead
             create_private(path, group)
         else:
             sqlite_errors.require(path)
         self._immediate = False
         self._lasting = True
         self._closed = False
-        self._lost: str | None = None  #: why nothing may be written any more
+        self._lost: str | None = None  #: why writing is no longer possible
         opened: Any = lambda: sqlite_errors.opened(partial(self._open, busy_timeout, checkpoints))  # noqa: E731 - typed for NullPool
         self._engine = Engine(
             NullPool(opened, dialect=_dialect()),
@@ -156,13 +158,13 @@ class Database:
         conn.isolation_level = None
         conn.text_factory = lenient
         pragmas = (
-            f"page_size = {PAGE_SIZE}",  # of a new file; one that is there keeps its own
+            f"page_size = {PAGE_SIZE}",  # of new files; existing files keep theirs
             "journal_mode = WAL",
-            "synchronous = FULL",  # an intent must outlive a power cut
+            "synchronous = FULL",  # an intent must survive a power failure
             "foreign_keys = ON",
-            "trusted_schema = ON",  # before 3.44, SQLite takes a trigger that fills a search index (FTS5) for unsafe
+            "trusted_schema = ON",  # before 3.44, SQLite considers a trigger that fills a search index (FTS5) unsafe
             "journal_size_limit = 67108864",
-            "temp_store = MEMORY",  # a statement for many rows keeps what it may have to undo: not in a file
+            "temp_store = MEMORY",  # the undo data of statements for many rows stays in memory
             "cache_size = -8000",  # kB: the upper pages of all indexes of a large mirror
             f"wal_autocheckpoint = {CHECKPOINT_PAGES if checkpoints else 0}",
         )
@@ -173,7 +175,7 @@ class Database:
 
     @contextlib.contextmanager
     def mapped(self) -> Iterator[None]:
-        """Turn whatever SQLAlchemy or SQLite raises into our own errors; a file that was replaced comes first."""
+        """Map errors of SQLAlchemy and SQLite. If the file was replaced, that is reported instead."""
         with _translated(self.path):
             try:
                 yield
@@ -184,7 +186,7 @@ class Database:
 
     @contextlib.contextmanager
     def read(self) -> Iterator[Connection]:
-        """A snapshot to read from; nothing written in it stays."""
+        """A snapshot to read from. Anything written in it is rolled back."""
         self._immediate = False
         with self.mapped():
             transaction = self._conn.begin()
@@ -195,10 +197,10 @@ class Database:
 
     @contextlib.contextmanager
     def edit(self, *, lasting: bool = True) -> Iterator[Connection]:
-        """A write on behalf of a person: the triggers catch and check it.
+        """A write on behalf of a person: the triggers check and queue it.
 
-        `lasting` off does not wait for the disk. A power cut may take such a write, never half of
-        it, and never a later one that lasts without it.
+        Without `lasting` it does not wait for the disk. A power failure may then lose the whole write, never
+        half of it, and never an earlier write while a later one survives.
         """
         self.require_files()
         self._wait_for_disk(lasting)
@@ -215,7 +217,7 @@ class Database:
 
     @contextlib.contextmanager
     def write(self, *, lasting: bool = True) -> Iterator[Connection]:
-        """A write of our own: the guard row is set for as long as it lasts, and no longer."""
+        """A write of the program itself: the guard row is set during the transaction."""
         with self.edit(lasting=lasting) as conn:
             driver = raw(conn)
             if driver.execute("UPDATE sync_guard SET active = 1 WHERE id = 1").rowcount == 0:
@@ -232,8 +234,8 @@ class Database:
             self._lasting = lasting
 
     def _end_transaction(self) -> None:
-        """After a commit that failed SQLAlchemy thinks that it is over; SQLite may think otherwise."""
-        raw(self._conn).rollback()  # does nothing where SQLite has ended it itself
+        """After a failed commit, SQLAlchemy considers the transaction ended, but SQLite may not."""
+        raw(self._conn).rollback()  # does nothing if SQLite has ended it
 
     def data_version(self) -> int:
         """A number that changes when another connection has committed."""
@@ -242,7 +244,7 @@ class Database:
         return int(row[0])
 
     def checked_version(self) -> int:
-        """`data_version` of a file that is still ours; StoreError once it is not."""
+        """`data_version` of the file. StoreError if the file was replaced."""
         self.require_files()
         return self.data_version()
 
@@ -254,7 +256,7 @@ class Database:
 
     @contextlib.contextmanager
     def patience(self, milliseconds: int) -> Iterator[None]:
-        """Wait at most this long for locks that others hold; the usual time again afterwards."""
+        """Wait at most this long for locks of others, until the end of the block."""
         driver = raw(self._conn)
         (usual,) = driver.execute("PRAGMA busy_timeout").fetchone()
         driver.execute(f"PRAGMA busy_timeout = {milliseconds}")
@@ -264,22 +266,22 @@ class Database:
             driver.execute(f"PRAGMA busy_timeout = {usual}")
 
     def replaced(self) -> bool:
-        """Whether the file or its log seems to have been removed or replaced; False when that cannot be seen now.
+        """Whether the file or its WAL seems to have been removed or replaced; False if that cannot be seen now.
 
-        Looks without SQLite, and so from any thread; `require_files` makes sure.
+        Does not use SQLite, so any thread may call it. `require_files` makes sure.
         """
         return self._lost is not None or self._files.lost() != ""
 
     def require_files(self) -> None:
-        """Write down which file our log belongs to; once it was taken from us, raise StoreError for good.
+        """Record which file our WAL belongs to. If the file was replaced, raise StoreError now and from then on.
 
-        From then on nothing is written, and the connection is never closed: SQLite would copy our log into
-        whatever the path names now, and delete the log that others have begun since.
+        After that nothing is written and the connection is never closed: SQLite would copy our WAL into the file
+        that now has this path, and delete the WAL that others have started.
         """
         ours = self._files
         if self._lost is None and ours.lost():
             version = None
-            with contextlib.suppress(sqlite3.Error):  # which may be what comes of it
+            with contextlib.suppress(sqlite3.Error):  # this may fail as well
                 (version,) = raw(self._conn).execute("PRAGMA schema_version").fetchone()
             if what := ours.lost(version):
                 self._lost = self._give_up(what, ours)
@@ -288,13 +290,13 @@ class Database:
         ours.note()
 
     def _give_up(self, what: str, ours: OpenFiles) -> str:
-        """Save what our log holds, and keep it from the file that is there now; what to tell a person."""
-        # So that nothing closes it when the program ends.
+        """Save the contents of our WAL, and keep them out of the new file. Returns a sentence for the error."""
+        # A reference that keeps the connection from being closed when the program ends.
         ctypes.pythonapi.Py_IncRef(ctypes.py_object(self._conn))
         name = self.path.name
         if what == "database":
             if not ours.in_place():
-                self._copy_log()  # so that the old file is whole, wherever it was moved to
+                self._copy_log()  # so the old file is complete, wherever it was moved
             moved = [one.name for one in ours.put_log_aside()]
             aside = f"its old log was put aside as {' and '.join(moved)}" if moved else "its old log is gone"
             return f"the database {name} was removed or replaced while it was in use; {aside}"
@@ -307,26 +309,28 @@ class Database:
         return f"{text}; what it held was saved as {saved.name}" if saved else text
 
     def _copy_log(self) -> bool:
-        """Copy our log into our file; whether all of it could be."""
+        """Copy our WAL into our file. Returns whether all of it was copied."""
         with contextlib.suppress(sqlite3.Error):
             _, log, copied = raw(self._conn).execute("PRAGMA wal_checkpoint(PASSIVE)").fetchone()
             return bool(log == copied)
         return False
 
     def make_distinct(self) -> None:
-        """Make the file differ from each copy that was made of it, unless others use it at this moment.
+        """Make the file differ from each of its copies, unless others are using it at the moment.
 
-        So a copy that is put in its place after a kill is not taken for the file that the log belongs to.
+        After a kill, a copy in its place can then be distinguished from the file that the WAL belongs to.
         """
         if self._alone:
             with contextlib.suppress(StoreBusyError), self.patience(100):
                 (number,) = self.pragma("PRAGMA user_version")[0]
-                self.pragma(f"PRAGMA user_version = {number}")  # the write counts in the file's first page
+                self.pragma(
+                    f"PRAGMA user_version = {number}"
+                )  # the write increments the counter in the file's first page
                 self.pragma("PRAGMA wal_checkpoint(TRUNCATE)")
         self.require_files()
 
     def relax(self) -> None:
-        """Free the memory of the page cache, which only a run needs."""
+        """Free the page cache, which only runs need."""
         self.pragma("PRAGMA shrink_memory")
 
     def close(self) -> None:

@@ -1,7 +1,7 @@
-"""Copies of the database: making one while it is in use, and putting one in its place.
+"""Copies of the database: backing it up while it is in use, and restoring a copy.
 
-A kill at any point leaves whole files only: a copy gets its name when it is complete, and what was left behind is
-cleared by the next one. Who may restore, and when, is left to the command.
+A kill at any point leaves only complete files: a copy gets its name when it is complete, and the next one removes
+unfinished ones.
 """
 
 from __future__ import annotations
@@ -21,10 +21,10 @@ from syncer.store.db.connection import Database
 from syncer.store.db.identity import INDEX, LOG, beside, free_name, stamp
 from syncer.store.db.read_only import ReadOnlyDatabase, tuples
 
-#: The name of a copy that is not complete yet, of this version and of older ones.
+#: The names of unfinished copies, of this version and older ones.
 _PART = re.compile(r".+\.syncer\.part-\d+(-wal|-shm|-journal)?|.+\d{8}T\d{6}Z(\.db)?\.part.*")
 
-#: The bytes of a database file that SQLite locks: whoever has it open holds one of them
+#: The bytes of a database file that SQLite locks: every process that has it open locks one of them
 #: (https://www.sqlite.org/src/file/src/os.h, PENDING_BYTE and SHARED_SIZE).
 _LOCKS_AT, _LOCKS = 0x40000000, 512
 
@@ -32,8 +32,8 @@ _LOCKS_AT, _LOCKS = 0x40000000, 512
 def backup(db: Database, target: Path, *, checked: bool = False) -> None:
     """Copy the database while it is in use (VACUUM INTO), never over an existing file; mode 0600.
 
-    `checked` also looks whether the copy is sound. Raises StoreError when `target` exists or cannot be
-    written, and SchemaError for a damaged copy, which is not kept.
+    `checked` also checks the copy's integrity. Raises StoreError if `target` exists or cannot be written, and
+    SchemaError for a damaged copy, which is deleted.
     """
     try:
         if os.path.lexists(target):
@@ -55,7 +55,7 @@ def backup(db: Database, target: Path, *, checked: bool = False) -> None:
 
 
 def clear_parts(folder: Path) -> None:
-    """Remove what killed processes left of copies that they were making in a folder."""
+    """Remove unfinished copies that killed processes left in a folder."""
     with contextlib.suppress(OSError):
         for path in folder.iterdir():
             if _PART.fullmatch(path.name):
@@ -65,10 +65,12 @@ def clear_parts(folder: Path) -> None:
 
 @contextlib.contextmanager
 def _part_of(target: Path) -> Iterator[Path]:
-    """A new file next to `target` to write a copy to; locked meanwhile, and removed in the end. Raises OSError."""
+    """A new, locked file next to `target` to write a copy to, which is removed at the end. Raises OSError."""
     clear_parts(target.parent)
     part = target.with_name(f"{target.name}.syncer.part-{os.getpid()}")
-    part.unlink(missing_ok=True)  # of another process that had our number, or put there by somebody
+    part.unlink(
+        missing_ok=True
+    )  # left by an earlier process with our process id, or created by somebody else
     os.close(files.create(part))
     try:
         with _locked(part, os.O_RDWR):
@@ -81,7 +83,7 @@ def _part_of(target: Path) -> Iterator[Path]:
 
 @contextlib.contextmanager
 def _locked(path: Path, flags: int) -> Iterator[None]:
-    """Hold the file locked; BlockingIOError (an OSError) when another process does."""
+    """Lock the file. BlockingIOError (an OSError) if another process has the lock."""
     handle = files.open_plain(path, flags)
     try:
         fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -91,14 +93,14 @@ def _locked(path: Path, flags: int) -> Iterator[None]:
 
 
 def _damage(copy: Path) -> str | None:
-    """What is wrong with a copy that nobody else has; None when it is sound. Raises StoreError."""
+    """What is wrong with a copy, or None. Raises StoreError."""
     with ReadOnlyDatabase(copy) as looking, looking.read() as conn:
         found = [str(row[0]) for row in tuples(conn, "PRAGMA integrity_check(1)")]
     return None if found == ["ok"] else found[0]
 
 
 def _to_disk(path: Path) -> None:
-    """VACUUM INTO leaves its file to the system's cache."""
+    """Flush a file to the disk, which VACUUM INTO does not do."""
     handle = os.open(path, os.O_RDONLY)
     try:
         os.fsync(handle)
@@ -110,10 +112,10 @@ def _to_disk(path: Path) -> None:
 
 
 def restore(source: Path, database: Path, group: str | None) -> Path | None:
-    """Put a copy of `source` in the place of `database`; the new name of what was there, None if nothing was.
+    """Replace `database` with a copy of `source`. Returns the new name of the old file, or None if there was none.
 
-    Nothing of the old log reaches the restored file. The locks of all jobs are held by the caller. Raises
-    StoreError, having changed nothing, where `source` is no sound database of ours or the old one is in use.
+    Nothing of the old WAL reaches the restored file. The caller holds the locks of all jobs. Raises StoreError,
+    without changing anything, if `source` is not an intact syncer database or the old one is in use.
     """
     try:
         if database.exists() and source.samefile(database):
@@ -133,7 +135,7 @@ def restore(source: Path, database: Path, group: str | None) -> Path | None:
 
 
 def _copy(source: Path, part: Path) -> None:
-    """Copy a database that may have a log of its own, which belongs to it."""
+    """Copy a database together with its WAL, if it has one."""
     for suffix in ("", LOG):
         if not suffix or beside(source, suffix).exists():
             with beside(source, suffix).open("rb") as original, beside(part, suffix).open("wb") as copy:
@@ -142,7 +144,7 @@ def _copy(source: Path, part: Path) -> None:
 
 
 def _require_restorable(source: Path, part: Path) -> None:
-    """Raise StoreError unless the copy is a sound database of ours, SchemaError where it is a newer version's."""
+    """Raise StoreError unless the copy is an intact syncer database, and SchemaError if a newer version wrote it."""
     try:
         damage = _damage(part)
         with ReadOnlyDatabase(part) as copy, copy.read() as conn:
@@ -163,7 +165,7 @@ def _require_restorable(source: Path, part: Path) -> None:
 
 
 def _settle(database: Path, group: str | None) -> None:
-    """Copy the log of the old database into it, so that no log is left to move; a broken one stays as it is."""
+    """Copy the old database's WAL into it, so there is no WAL to move. A damaged database is left alone."""
     if database.exists():
         with contextlib.suppress(StoreError), Database(database, group=group, create=False) as old:
             old.pragma("PRAGMA wal_checkpoint(TRUNCATE)")
@@ -171,7 +173,7 @@ def _settle(database: Path, group: str | None) -> None:
 
 @contextlib.contextmanager
 def _unused(database: Path) -> Iterator[None]:
-    """Keep others from opening the old database; StoreBusyError when somebody has it open."""
+    """Keep others from opening the old database. StoreBusyError if somebody has it open."""
     if not database.exists():
         yield
         return
@@ -190,9 +192,9 @@ def _unused(database: Path) -> Iterator[None]:
 
 
 def _put_in_place(part: Path, database: Path) -> Path | None:
-    """Let the copy and the old database change places; the new name of the old one."""
+    """Exchange the copy and the old database. Returns the old one's new name."""
     aside = free_name(database, stamp())
-    for suffix in files.DATABASE_FILES[1:]:  # first: SQLite would write an old log into whatever lies there
+    for suffix in files.DATABASE_FILES[1:]:  # these first: SQLite would write an old WAL into the new file
         with contextlib.suppress(FileNotFoundError):
             beside(database, suffix).rename(beside(aside, suffix))
     there = database.exists()

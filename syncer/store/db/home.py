@@ -1,6 +1,6 @@
-"""Where a database lives: the path and the machine that it belongs to. From a copy elsewhere nothing is sent.
+"""The home of a database: the path and the machine that it belongs to. Nothing is sent from a copy elsewhere.
 
-A backup carries its home along: restored to the same place it is at home, opened anywhere else it is a copy.
+A backup contains its home. Restored to the same place it is at home, opened anywhere else it is a copy.
 """
 
 from __future__ import annotations
@@ -11,26 +11,26 @@ from pathlib import Path
 
 from syncer.store.db.read_only import Reader, raw, tuples
 
-#: Where systemd and D-Bus keep the machine's id (machine-id(5)); containers often have none.
+#: The machine's id of systemd and D-Bus (machine-id(5)). Containers often have none.
 MACHINE_ID = Path("/etc/machine-id")
 
 
 @dataclass(frozen=True, slots=True)
 class Place:
-    """A place where a database file can be."""
+    """The location of a database file."""
 
     path: str  #: absolute, symlinks resolved
     machine: str | None  #: a hash of the machine's id; None: it has none
 
 
 def place_of(database: Path, machine_id: Path = MACHINE_ID) -> Place:
-    """The place of a database file on this machine."""
+    """The location of a database file on this machine."""
     try:
         text = machine_id.read_text(errors="replace").strip()
     except OSError:
         text = ""
-    # The id is confidential (machine-id(5)), and databases are handed around. Before the first boot it reads
-    # "uninitialized".
+    # Only a hash: the id is confidential (machine-id(5)), and databases are passed on. Before the first boot it
+    # is "uninitialized".
     digest = hashlib.sha256(f"syncer {text}".encode()).hexdigest()[:32]
     return Place(str(database.resolve()), None if text in ("", "uninitialized") else digest)
 
@@ -38,12 +38,12 @@ def place_of(database: Path, machine_id: Path = MACHINE_ID) -> Place:
 def recorded(conn: Reader) -> Place | None:
     """The home that the database remembers; None before this version first opened it."""
     if not tuples(conn, "SELECT 1 FROM sqlite_master WHERE type = 'table' AND name = 'home'"):
-        return None  # from before there were homes
+        return None  # written by a version without homes
     return next((Place(*row) for row in tuples(conn, "SELECT path, machine FROM home")), None)
 
 
 def adopt(conn: Reader, place: Place) -> None:
-    """Make a place the home."""
+    """Set the home."""
     raw(conn).execute(
         "INSERT INTO home (id, path, machine) VALUES (1, ?, ?) "
         "ON CONFLICT (id) DO UPDATE SET path = excluded.path, machine = excluded.machine",
@@ -52,7 +52,7 @@ def adopt(conn: Reader, place: Place) -> None:
 
 
 def describe(place: Place, here: Place) -> str:
-    """Where that is, as seen from here."""
+    """The place in words, as seen from this machine."""
     return place.path if place.machine == here.machine else f"{place.path} on another machine"
 
 

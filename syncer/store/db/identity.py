@@ -1,9 +1,9 @@
-"""Whether a database, its log (`-wal`) and the log's index (`-shm`) are still the files that belong together.
+"""Whether a database, its log (`-wal`) and the log's index (`-shm`) still belong together.
 
-SQLite takes any `-wal` next to a file for its own. Where a backup is moved or copied over a database that is
-in use, or that a killed process left, it would write the old log into the backup and destroy it. So a
-connection watches its three files, and `RECORD` says which file the log belongs to once nobody is left to ask.
-What to do about a file that was replaced is left to `connect`.
+SQLite uses any `-wal` next to a file. If a backup is moved or copied over a database that is in use, or that a
+killed process left, SQLite would write the old log into the backup and destroy it. So a connection watches its
+three files, and `RECORD` says which file the log belongs to after the process has ended. `connection.py` decides
+what to do about a replaced file.
 """
 
 from __future__ import annotations
@@ -22,13 +22,13 @@ from syncer import files
 
 LOG, INDEX = "-wal", "-shm"
 
-#: Says which file the log belongs to; in the folder of the locks.
+#: The file, in the folder of the locks, that says which database file the log belongs to.
 RECORD = "open-files"
 
 #: Sizes in bytes of SQLite's headers: of a database, of a log, of a page in the log (sqlite.org/fileformat2.html).
 _DATABASE_HEADER, _LOG_HEADER, _FRAME_HEADER = 100, 32, 24
 
-#: The first salt of a log rises by one whenever the log begins again, and is random in a new log.
+#: The first salt of a log is random in a new log and increases by one whenever the log is restarted.
 _MOST_RESTARTS = 1 << 24
 
 
@@ -38,13 +38,13 @@ in_use: Counter[Path] = Counter()
 
 @dataclass(frozen=True, slots=True)
 class Header:
-    """What the first page of a database file says about the file."""
+    """Values from the first page of a database file."""
 
-    counter: int  #: rises with each connection that writes
-    schema: int  #: rises with each change of the schema; a copy by VACUUM or `.backup` has another
+    counter: int  #: increases with each connection that writes
+    schema: int  #: increases with each change of the schema; differs in a copy by VACUUM or `.backup`
 
     def may_follow(self, earlier: Header) -> bool:
-        """Whether a file that said `earlier` can say this now."""
+        """Whether a file that had the values `earlier` can have these now."""
         return self.counter >= earlier.counter and self.schema == earlier.schema
 
 
@@ -60,7 +60,7 @@ def beside(path: Path, suffix: str) -> Path:
 
 
 def _number(path: Path) -> int:
-    """The inode; 0 where there is no file. OSError when it cannot be seen now."""
+    """The inode, or 0 if there is no file. OSError if it cannot be read now."""
     try:
         return path.stat().st_ino
     except FileNotFoundError:
@@ -74,18 +74,18 @@ class OpenFiles:
         self._path = path
         self._numbers = {suffix: _number(beside(path, suffix)) for suffix in ("", LOG, INDEX)}
         self._device = path.stat().st_dev if self._numbers[""] else 0
-        # SQLite's own descriptors are read from. To open and close a file of its own would give up all locks
-        # that this process has on it (POSIX).
+        # Reads through SQLite's own descriptors. Opening and closing another one would release all locks that
+        # this process has on the file (POSIX).
         self._handles = {s: _descriptor(self._device, number) for s, number in self._numbers.items()}
         self._known: Header | None = None
         self._known = self._header()
         self._noted = b""
 
     def lost(self, schema_version: int | None = None) -> str:
-        """Which of them is another now: `database`, `log`, or "" while all are there or cannot be seen.
+        """Which of them was replaced: `database`, `log`, or "" if none, or if they cannot be read now.
 
-        A file that was copied over in place shows by its header; `schema_version` is what SQLite knows of the
-        schema, which explains a newer one.
+        A file that was overwritten in place is recognized by its header. `schema_version` is the version that
+        SQLite has read, which explains a newer one.
         """
         try:
             changed = {s for s, number in self._numbers.items() if _number(beside(self._path, s)) != number}
@@ -104,25 +104,25 @@ class OpenFiles:
         return ""
 
     def in_place(self) -> bool:
-        """Whether the path still names the file that the connection has."""
+        """Whether the file at the path is still the one that the connection has open."""
         with contextlib.suppress(OSError):
             return _number(self._path) == self._numbers[""]
         return True
 
     def has(self, suffix: str) -> bool:
-        """Whether the path still names our log (or index)."""
+        """Whether the file at the path is still our log (or index)."""
         return _number(beside(self._path, suffix)) == self._numbers[suffix] != 0
 
     def log_is_gone(self) -> bool:
-        """Whether nobody has a log by this name now."""
+        """Whether there is no log by this name now."""
         return not beside(self._path, LOG).exists()
 
     def put_log_aside(self) -> list[Path]:
-        """Rename the log and its index where they are still ours; their new names."""
+        """Rename the log and its index if they are still ours. Returns their new names."""
         return _put_aside(self._path, [suffix for suffix in (LOG, INDEX) if self.has(suffix)])
 
     def save_log(self) -> Path | None:
-        """Copy a log that was removed while it was in use; None when it holds nothing."""
+        """Copy a log that was removed while it was in use; None if it is empty."""
         handle = self._handle(LOG)
         if handle is None or os.fstat(handle).st_size <= _LOG_HEADER:
             return None
@@ -134,7 +134,7 @@ class OpenFiles:
         return target
 
     def note(self) -> None:
-        """Write down which file the log belongs to, where that has changed. Without it nothing else is wrong."""
+        """Record which file the log belongs to, if that has changed. Failing to do so has no other consequence."""
         handle = self._handle(LOG)
         if self._known is None or handle is None:
             return
@@ -149,7 +149,7 @@ class OpenFiles:
                 self._noted = line
 
     def forget_log(self) -> None:
-        """The connection is closed: where the log went with it, nothing is known of the next one."""
+        """The connection is closed. If the log was removed with it, the record is removed as well."""
         if self.log_is_gone():
             with contextlib.suppress(OSError), _record(self._path, os.O_RDWR) as record:
                 os.ftruncate(record, 0)
@@ -161,14 +161,14 @@ class OpenFiles:
         return self._known if handle is None else _header(os.pread(handle, _DATABASE_HEADER, 0))
 
     def _handle(self, suffix: str) -> int | None:
-        """The descriptor for one of the files; None once another connection of this process has closed it."""
+        """The descriptor of one of the files; None if another connection of this process has closed it."""
         handle = self._handles[suffix]
         open_ = handle is not None and _is_file(handle, self._device, self._numbers[suffix])
         return handle if open_ else None
 
 
 def _is_file(handle: int, device: int, number: int) -> bool:
-    """Whether a descriptor is for this file. Numbers of files are unlike on one device only."""
+    """Whether a descriptor is for this file. Inodes are unique only within a device."""
     try:
         found = os.fstat(handle)
     except OSError:
@@ -196,7 +196,7 @@ class _Owner:
     salt: int | None  #: None while the log is empty
 
     def as_line(self) -> bytes:
-        # Of one length, so that it is written at once and never half.
+        # Always of the same length, so it is never written partly.
         return json.dumps(asdict(self)).ljust(200).encode() + b"\n"
 
 
@@ -206,7 +206,7 @@ def _salt(log_header: bytes) -> int | None:
 
 @contextlib.contextmanager
 def _record(path: Path, flags: int) -> Iterator[int]:
-    """The record, opened and locked; OSError where there is none, and no folder to make it in."""
+    """The record, opened and locked. OSError if it does not exist and cannot be created."""
     folder = files.open_folder(path.with_name(f"{path.name}.locks"))
     try:
         handle = files.open_plain(RECORD, flags, folder=folder)
@@ -222,12 +222,12 @@ def _record(path: Path, flags: int) -> Iterator[int]:
 
 
 def put_foreign_log_aside(path: Path) -> list[Path]:
-    """Before the first connection of this process: rename a log that belongs to another file; the new names.
+    """Before the first connection of this process: rename a log that belongs to another file. Returns the new names.
 
-    Where nothing is known of the log it is left to SQLite.
+    If nothing is known about the log, SQLite decides.
     """
     if in_use[path]:
-        return []  # that connection watches it; and to close the file here would give up its locks
+        return []  # that connection watches it, and closing the file here would release its locks
     log = beside(path, LOG)
     with contextlib.suppress(OSError, ValueError, TypeError):
         if log.stat().st_size <= _LOG_HEADER:
@@ -250,7 +250,7 @@ def put_foreign_log_aside(path: Path) -> list[Path]:
 
 
 def _is_log_of(log: Path, owner: _Owner) -> bool:
-    """Whether this is the log that the record speaks of."""
+    """Whether this is the log in the record."""
     salt = _salt(_begin(log, _LOG_HEADER))
     if salt is None or log.stat().st_ino != owner.log:
         return False
@@ -272,7 +272,7 @@ def _begin(path: Path, size: int) -> bytes:
 
 
 def _first_pages(log: Path) -> Iterator[bytes]:
-    """What the log has for the first page: a change of the schema that was copied into the file came from there."""
+    """The first page in the log: a change of the schema in the file may have been copied from it."""
     with log.open("rb") as file:
         page_size = int.from_bytes(file.read(_LOG_HEADER)[8:12])
         while len(frame := file.read(_FRAME_HEADER)) == _FRAME_HEADER:
@@ -293,12 +293,12 @@ def _put_aside(path: Path, suffixes: list[str]) -> list[Path]:
 
 
 def stamp() -> str:
-    """Now, as it stands in the name of a file that was put aside."""
+    """The current time, for the name of a file that is set aside."""
     return datetime.now(UTC).strftime("%Y%m%dT%H%M%SZ")
 
 
 def free_name(path: Path, stamp: str) -> Path:
-    """`NAME.replaced-STAMP`, with a number where that is taken."""
+    """`NAME.replaced-STAMP`, with a number if that name is taken."""
     name, number = path.with_name(f"{path.name}.replaced-{stamp}"), 1
     while name.exists():
         number += 1

@@ -1,6 +1,6 @@
-"""Whether the file is sound: its structure, our tables, triggers and views, and rows that belong together.
+"""Integrity checks: the file's structure, our tables, triggers and views, and references between rows.
 
-It finds and says; what can be mended is mended by `migrations.py`.
+These checks only report. `migrations.py` repairs what can be repaired.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from syncer.store.db import schema_diff, triggers, views
 from syncer.store.db.connection import Database
 from syncer.store.db.tables import metadata
 
-#: How many findings of one kind are listed; the rest is counted.
+#: How many findings of one kind are listed. The others are counted.
 _MOST = 10
 
 
@@ -24,7 +24,7 @@ def sqlite_version() -> str:
 
 
 def quick_problems(db: Database) -> list[str]:
-    """What a look at the file's structure finds; empty when it is sound."""
+    """Problems with the file's structure."""
     return [str(row[0]) for row in db.pragma(f"PRAGMA quick_check({_MOST})") if row[0] != "ok"]
 
 
@@ -48,11 +48,11 @@ def guard_problems(conn: Connection) -> list[str]:
 
 
 class _TakenBackError(Exception):
-    """Ends a trial."""
+    """Ends a trial write."""
 
 
 def own_trigger_problems(db: Database) -> list[str]:
-    """A person's own triggers that make our writes fail, in words; found by trials that are taken back."""
+    """People's own triggers that make our writes fail, in words. Found by trial writes that are rolled back."""
     with db.read() as conn:
         own = triggers.own(conn)
     out = []
@@ -70,7 +70,7 @@ def own_trigger_problems(db: Database) -> list[str]:
 
 
 def _refused(db: Database, table: str, *, without: list[str]) -> str | None:
-    """Why a row of the table cannot be written, changed and removed; None where it can."""
+    """Why a row of the table cannot be inserted, updated and deleted; None if it can."""
     columns = [c for c in metadata.tables[table].columns if c.autoincrement is not True and c.name != "id"]
     row = {column.name: 1 if isinstance(column.type, Integer) else "syncer doctor" for column in columns}
     changed = columns[-1].name
@@ -92,7 +92,7 @@ def _refused(db: Database, table: str, *, without: list[str]) -> str | None:
         db.pragma("PRAGMA ignore_check_constraints = OFF")
 
 
-#: Rows of these queries are findings: what is wrong, the row's number.
+#: Each row of these queries is a problem: what is wrong, and the row id.
 _SANE = {
     "the base copy of a contact row that does not exist": (
         "SELECT row_id FROM contact_base b WHERE NOT EXISTS (SELECT 1 FROM telecmi_contacts c WHERE c.id = b.row_id)"
@@ -122,7 +122,7 @@ _SANE = {
 
 
 def integrity_problems(db: Database) -> list[str]:
-    """All that a full look at the database finds, in words; empty when it is sound."""
+    """All problems that a full check finds, in words."""
     out = [
         f"the file is damaged: {row[0]}"
         for row in db.pragma(f"PRAGMA integrity_check({_MOST})")

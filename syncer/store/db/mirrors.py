@@ -1,6 +1,6 @@
 """Which tables mirror which vendor list, declared once: triggers, `forget`, `verify`, `status`, `doctor --report` and
-renaming an account read it. The columns are in `tables.py`; this module takes no SQLAlchemy, so that looking at the
-mirror starts at once.
+renaming an account read it. The columns are in `tables.py`. This module does not import SQLAlchemy, so commands that
+only read the mirror start fast.
 """
 
 from __future__ import annotations
@@ -19,22 +19,24 @@ class Mirror:
     name: str  #: the table
     vendor: str
     key: str  #: the column that is the vendor's identity within the account
-    label: str  #: SQL: what a row is called for a person
-    what: str  #: one row of it, in a word: "voicemail"
+    label: str  #: SQL: the name of a row for people
+    what: str  #: what one row is: "voicemail"
     within: tuple[str, ...] = ()  #: further columns of the identity
     number: str | None = (
         None  #: the column that holds a person's phone number as it came; with `phone_e164` next to it
     )
-    lasting: bool = False  #: a row stays the same one when its number changes
-    traces: tuple[str, ...] = ()  #: further columns that a person's number may be part of
-    stamps: frozenset[str] = frozenset()  #: vendor stamps: alone they are no change
-    newest_by: str | None = None  #: when an identity comes twice, the greatest of this column counts
+    lasting: bool = False  #: a row keeps its identity when its number changes
+    traces: tuple[str, ...] = ()  #: further columns that may contain a person's number
+    stamps: frozenset[str] = frozenset()  #: vendor timestamps: alone they are not a change
+    newest_by: str | None = (
+        None  #: if an id is listed twice, the row with the greatest value of this column counts
+    )
     dated_by: str = (
         "time"  #: of rows that are read in windows: the column that windows go by, in ms, or in UTC text
     )
-    keeps: bool = False  #: kept for good, whatever upstream still lists
-    inserts_only: bool = False  #: `change_log` says when a row came, and nothing more of it
-    one_spelling: bool = False  #: its key has no other spelling
+    keeps: bool = False  #: never removed, even if upstream no longer lists the row
+    inserts_only: bool = False  #: `change_log` has only the inserts
+    one_spelling: bool = False  #: its key has only one spelling
     derived: frozenset[str] = (
         frozenset()
     )  #: columns that a row gets when it is new, and its module keeps then
@@ -134,6 +136,6 @@ MIRRORS: Final[dict[str, Mirror]] = {
 
 
 def add_mirror(mirror: Mirror) -> Mirror:
-    """Declare a further one."""
+    """Declare another mirror."""
     MIRRORS[mirror.name] = mirror
     return mirror

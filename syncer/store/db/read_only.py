@@ -1,7 +1,7 @@
-"""Looking at the mirror with nothing but Python's own sqlite3: what every command that shows something needs.
+"""Reads the mirror with only Python's own sqlite3, for commands that show something.
 
-SQLAlchemy takes longer to import than such a command does all told. The statements of `report`, `people`,
-`facts` and `feed` are plain SQL and run here, and on the connection of a `Database`, alike.
+Importing SQLAlchemy takes longer than such a command. The queries of `store/read` are plain SQL and run on this
+connection as well as on that of a `Database`.
 """
 
 from __future__ import annotations
@@ -22,21 +22,21 @@ from syncer.store.db.identity import LOG, beside, put_foreign_log_aside
 if TYPE_CHECKING:
     from sqlalchemy import Connection
 
-#: A connection to read from: our own, or that of a `Database`.
+#: A connection to read from: this module's, or that of a `Database`.
 Reader: TypeAlias = "sqlite3.Connection | Connection"
 
-#: A row for people: column -> value.
+#: A row: column -> value.
 Record: TypeAlias = dict[str, Any]
 
-#: How long a statement waits for somebody else's write transaction, in seconds.
+#: How long a statement waits for another program's write transaction, in seconds.
 BUSY_TIMEOUT = 10.0
 
-#: Steps of SQLite's machine between two looks at the clock: about 1 ms.
+#: Instructions of SQLite between two checks of the time: about 1 ms.
 _STEPS = 20_000
 
 
 class Readable(Protocol):
-    """An open database that can be read: `Looking`, or `connect.Database`."""
+    """An open database that can be read: `ReadOnlyDatabase` or `connection.Database`."""
 
     path: Path
 
@@ -46,7 +46,7 @@ class Readable(Protocol):
 
 
 class ReadOnlyDatabase:
-    """A database file that is looked at and never written to. It has to be there."""
+    """An existing database file, opened for reading only."""
 
     def __init__(self, path: Path, *, busy_timeout: float = BUSY_TIMEOUT) -> None:
         self.path = path
@@ -66,7 +66,7 @@ class ReadOnlyDatabase:
                 self._conn.rollback()
 
     def interrupt_when(self, late: Callable[[], bool]) -> None:
-        """Give a query up while `late` says so: StoreBusyError. It is asked every few milliseconds of work."""
+        """Stop a query when `late` returns True, with StoreBusyError. It is called every few milliseconds."""
         self._conn.set_progress_handler(late, _STEPS)
 
     def data_version(self) -> int:
@@ -86,9 +86,9 @@ class ReadOnlyDatabase:
 
 
 def _open(path: Path, busy_timeout: float) -> sqlite3.Connection:
-    """Open it as any client would: read-only, nobody could take up the log of a program that was killed.
+    """Open it like any client. In SQLite's read-only mode, the log of a killed program could not be read.
 
-    On a disk that cannot be written it is opened for reading; without the log where SQLite has no index of that.
+    On a read-only disk it is opened read-only, without the log if that has no index.
     """
     try:
         return _connect(path.absolute().as_uri(), busy_timeout)
@@ -105,7 +105,7 @@ def _open(path: Path, busy_timeout: float) -> sqlite3.Connection:
             text = (
                 f"{log.name} cannot be used where nothing can be written: what was written last is not shown"
             )
-            import logging  # late: most commands have nothing to say
+            import logging  # imported late: most commands log nothing
 
             logging.getLogger(__name__).warning(text)
         return _connect(f"{path.absolute().as_uri()}?immutable=1", busy_timeout)
@@ -117,17 +117,17 @@ def _connect(uri: str, busy_timeout: float) -> sqlite3.Connection:
     return sqlite_errors.prepared(conn, ("query_only = ON", "trusted_schema = OFF", "cache_size = -8000"))
 
 
-#: Text as it is read: odd bytes that a person or a vendor left are shown, and break nothing.
+#: Decodes text. Invalid bytes from a person or a vendor are shown and cause no errors.
 lenient = partial(str, encoding="utf-8", errors="replace")
 
 
 def fetch(conn: Reader, query: str, *values: Any) -> list[tuple[Any, ...]]:
-    """What a query finds, as SQLite hands it over: for many rows, past SQLAlchemy."""
+    """The rows of a query as tuples of SQLite, without SQLAlchemy: faster for many rows."""
     return raw(conn).execute(query, values).fetchall()
 
 
 def raw(conn: Reader) -> sqlite3.Connection:
-    """SQLite's own connection beneath."""
+    """The sqlite3 connection under it."""
     if isinstance(conn, sqlite3.Connection):
         return conn
     driver = conn.connection.driver_connection
@@ -141,14 +141,14 @@ def tuples(conn: Reader, query: str, *values: object) -> list[tuple[Any, ...]]:
 
 
 def records(conn: Reader, query: str, *values: object) -> list[Record]:
-    """The rows of a query, by column."""
+    """The rows of a query as records."""
     cursor = raw(conn).execute(query, values)
     names = [column[0] for column in cursor.description]
     return [dict(zip(names, row, strict=True)) for row in cursor]
 
 
 class QueryPage(list[Record]):
-    """The rows of a listing that were asked for, and how many there are in all."""
+    """A page of a list, with the total number of rows."""
 
     total = 0
 
@@ -156,7 +156,7 @@ class QueryPage(list[Record]):
 def page(
     conn: Reader, select: str, rest: str, order: str, values: Iterable[object], limit: int | None
 ) -> QueryPage:
-    """The first `limit` rows of `select rest ORDER BY order`. All of them are counted only where some are left out."""
+    """The first `limit` rows of `select rest ORDER BY order`. The total is counted only if rows are left out."""
     given = tuple(values)
     query = f"{select} {rest} ORDER BY {order} LIMIT ?"
     found = QueryPage(records(conn, query, *given, -1 if limit is None else limit))
@@ -167,16 +167,16 @@ def page(
 
 
 def first(conn: Reader, query: str, *values: object) -> Any:
-    """The first value of the first row; None when there is no row."""
+    """The first value of the first row, or None if there is no row."""
     row = raw(conn).execute(query, values).fetchone()
     return None if row is None else row[0]
 
 
 @contextlib.contextmanager
 def sql_function(conn: Reader, name: str, takes: int, function: Callable[..., bool]) -> Iterator[None]:
-    """While this lasts, a query may call `function` by `name`, which `takes` so many values.
+    """Within this block, a query may call `function`, with `takes` arguments, by `name`.
 
-    SQLite would only say that it failed: what it raised (a bug, ctrl-c) is raised here as it was.
+    Exceptions of the function (a bug, ctrl-c) are raised as they are. SQLite alone would only report a failure.
     """
     raised: list[BaseException] = []
 
@@ -199,5 +199,5 @@ def sql_function(conn: Reader, name: str, takes: int, function: Callable[..., bo
 
 
 def placeholders(values: Sized) -> str:
-    """`?, ?, ?`: a place for each of the values, for an IN."""
+    """`?, ?, ?`: one per value, for an IN."""
     return ", ".join("?" * len(values))

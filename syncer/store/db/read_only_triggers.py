@@ -1,6 +1,6 @@
-"""The triggers that keep people from writing to what is not theirs to write: all tables but one, and the views.
+"""The triggers that refuse people's writes to read-only tables and views.
 
-What happens to an edit of `telecmi_contacts` is left to `triggers`.
+`triggers.py` handles edits of `telecmi_contacts`.
 """
 
 from __future__ import annotations
@@ -8,7 +8,7 @@ from __future__ import annotations
 from syncer.store.db.guard_sql import PEOPLE
 from syncer.store.db.mirrors import MIRRORS, READ_ONLY
 
-#: What the refusal of a direct write to each table that is not a mirror says after "NAME is read-only: ".
+#: By table that is not a mirror: what the refusal says after "NAME is read-only: ".
 _ADVICE = {
     "telecmi_notes": f"{READ_ONLY}; edit the contact in telecmi_contacts instead",
     "voicemail_audio": "it records which recordings are kept as files; `syncer voicemails save` copies one",
@@ -52,7 +52,7 @@ def _read_only_triggers() -> dict[str, str]:
 
 
 def _guard_triggers() -> dict[str, str]:
-    """The guard row is there, once, and people leave it alone; only opening and closing it is left."""
+    """The guard row cannot be added, deleted or changed by people, except that it can be opened and closed."""
     quoted = "sync_guard is read-only: it is kept by syncer; edit contacts in telecmi_contacts instead"
     moved = "NEW.id IS NOT OLD.id OR NEW.epoch IS NOT OLD.epoch OR NEW.active IS OLD.active"
     when = {
@@ -69,7 +69,7 @@ def _guard_triggers() -> dict[str, str]:
     }
 
 
-#: The same for the views, which nobody can write at all.
+#: The same for the views.
 _VIEWS_READ_ONLY = {
     "contacts": "it is a view; edit telecmi_contacts instead (Smartflo's contacts in Smartflo's portal)",
     "voicemails": "it is a view; a caller's name is edited in telecmi_contacts",

@@ -1,4 +1,4 @@
-"""Which schema a database has, and whether it is this version's. Bringing it there is left to `schema`."""
+"""Which schema a database has, and whether it is this version's. `migrations.py` upgrades it."""
 
 from __future__ import annotations
 
@@ -15,9 +15,9 @@ HEAD = REVISIONS[-1]
 
 
 def current(conn: Reader) -> str | None:
-    """The revision of the database; None for a file that has nothing of ours.
+    """The revision of the database, or None for a file without our tables.
 
-    Raises SchemaError when it holds tables or views of somebody else under our names.
+    Raises SchemaError if it has other tables or views with our names.
     """
     query = "SELECT name, type FROM sqlite_master WHERE type IN ('table', 'view')"
     there = {str(name).lower(): str(kind) for name, kind in tuples(conn, query)}
@@ -42,7 +42,7 @@ def current(conn: Reader) -> str | None:
 
 
 def is_current(db: Readable) -> bool:
-    """Whether nothing is to be done; raises SchemaError for a database from a newer version."""
+    """Whether the schema is up to date. Raises SchemaError for a database from a newer version."""
     with db.read() as conn:
         revision = current(conn)
     if revision is not None and revision not in REVISIONS:

@@ -1,7 +1,7 @@
-"""Whether the tables of a file are as this version makes them: columns, constraints and indexes.
+"""Whether the tables of a file are as this version creates them: columns, constraints and indexes.
 
-What people have added is left alone: a column, index, trigger, view or table of their own. Missing indexes,
-triggers and views are put back by `schema`; what a table lost has to come from a person or a backup.
+Columns, indexes, triggers, views and tables that people added are ignored. `migrations.py` restores missing
+indexes, triggers and views. What a table lost must come from a person or a backup.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from syncer.store.db.tables import metadata
 
 @dataclass(frozen=True, slots=True)
 class TableSchema:
-    """What one table is made of, each part in words that can be compared."""
+    """The parts of one table, in a form that can be compared."""
 
     columns: Mapping[str, str] = field(default_factory=dict)  #: name -> type, default, and so on
     rules: frozenset[str] = frozenset()  #: constraints of the whole table
@@ -32,9 +32,9 @@ class TableSchema:
 class SchemaDifferences:
     """How a file differs from what is expected."""
 
-    problems: tuple[str, ...] = ()  #: what only a person or a backup can put right
-    indexes: Mapping[str, str] = field(default_factory=dict)  #: that are missing or differ -> SQL
-    unique: tuple[str, ...] = ()  #: a person's own unique indexes, which may refuse what upstream has
+    problems: tuple[str, ...] = ()  #: what only a person or a backup can repair
+    indexes: Mapping[str, str] = field(default_factory=dict)  #: missing or different ones -> SQL
+    unique: tuple[str, ...] = ()  #: people's own unique indexes, which may refuse upstream's rows
 
     def in_words(self) -> list[str]:
         """What is wrong, each with what to do about it."""
@@ -46,7 +46,7 @@ class SchemaDifferences:
 
 
 def compare(conn: Reader) -> SchemaDifferences:
-    """Compare the schema of the file with the expected one. Costs little where it was seen before."""
+    """Compare the schema of the file with the expected one. Cheap if the same schema was compared before."""
     query = "SELECT type, name, tbl_name, sql FROM sqlite_master WHERE type IN ('table', 'index') AND sql IS NOT NULL"
     return _compare(tuple(tuples(conn, query)))
 
@@ -118,7 +118,7 @@ def _advice(name: str, found: TableSchema, wanted: TableSchema) -> str:
 
 
 def _shapes(tables: Mapping[str, str]) -> Iterator[tuple[str, TableSchema]]:
-    """Let SQLite itself read the statements, in a database of their own."""
+    """Let SQLite parse the statements, in a separate database."""
     with contextlib.closing(sqlite3.connect(":memory:")) as scratch:
         for name, sql in tables.items():
             try:
@@ -166,5 +166,5 @@ def _checks(sql: str) -> Iterable[str]:
 
 
 def _plain(sql: str) -> str:
-    """A statement without what makes no difference: blanks, quotes of names, case."""
+    """A statement without insignificant differences: blanks, quotes around names, case."""
     return " ".join(sql.replace('"', "").replace("IF NOT EXISTS ", "").lower().split())

@@ -1,6 +1,6 @@
-"""What SQLite reports, in our own terms: the error to raise, and a sentence for a person.
+"""Maps SQLite's errors to ours, with a sentence for people.
 
-Which libraries' errors are turned into these is left to `connection.py` and `read_only.py`.
+`connection.py` and `read_only.py` use it.
 """
 
 from __future__ import annotations
@@ -18,27 +18,27 @@ from syncer.store.db import columns, views
 _BUSY = "the database {name} is held by another program; try again in a moment"
 _UNWRITABLE = "the database {name} cannot be written: check the owner and mode of it and its folder"
 
-#: Of a file of another kind, or one that was damaged.
+#: For a file of another kind, or a damaged one.
 BROKEN = (
     "the file {name} is not an intact SQLite database: restore a backup, or name another file in database.url"
 )
 
-#: Of a file that is intact at a second look.
+#: For a file that is intact when it is read again.
 _PASSING = (
     "the database {name} could not be read, but a second look finds it intact: try again, and check the disk if this "
     "comes back"
 )
 
-#: As many files may SQLite open at once for one connection.
+#: The most files that SQLite opens at once for one connection.
 _FILES_OF_SQLITE = 6
 
-#: Of whatever has no sentence of its own below.
+#: For errors without an entry below.
 _REFUSED = "the database {name} refused a statement; `syncer doctor` looks for the cause"
 
-#: How every refusal begins that our own triggers write.
+#: How the refusals of our own triggers start.
 _OURS = (*columns.TABLES, *views.expected())
 
-#: SQLite's primary result codes (https://sqlite.org/rescode.html) -> the error, and what to tell a person.
+#: SQLite's primary result codes (https://sqlite.org/rescode.html) -> the error, and its sentence.
 _CODES: dict[int, tuple[type[StoreError], str]] = {
     sqlite3.SQLITE_PERM: (StoreError, _UNWRITABLE),
     sqlite3.SQLITE_BUSY: (StoreBusyError, _BUSY),
@@ -67,14 +67,14 @@ _CODES: dict[int, tuple[type[StoreError], str]] = {
 
 
 def of_sqlite(error: sqlite3.Error, path: Path) -> StoreError | UsageError:
-    """What an error of SQLite's about `path` means, with its own reason where that quotes no value."""
+    """Map an error of SQLite about `path`. SQLite's message is included if it quotes no value."""
     code = getattr(error, "sqlite_errorcode", None)
     if not isinstance(code, int):
         return StoreError(f"the database {path.name} refused a statement ({type(error).__name__})")
     if code == sqlite3.SQLITE_CONSTRAINT_TRIGGER and str(error).startswith(_OURS):
         return UsageError(str(error))
     kind, sentence = _CODES.get(code & 0xFF, (StoreError, _REFUSED))
-    if code == sqlite3.SQLITE_CORRUPT_VTAB:  # a person's own search index, say
+    if code == sqlite3.SQLITE_CORRUPT_VTAB:  # for example, a person's own search index
         kind, sentence = StoreError, _REFUSED
     elif kind is SchemaError and not _is_broken(path):
         kind, sentence = StoreError, _PASSING
@@ -86,11 +86,11 @@ def of_sqlite(error: sqlite3.Error, path: Path) -> StoreError | UsageError:
     return kind(f"{text} ({_reason(error)})")
 
 
-#: How often a file is opened before a failed reading counts, and the codes of such readings.
+#: How often a file is opened before a failed read counts, and the codes of such reads.
 _OPENINGS = 3
 _MAY_PASS = (sqlite3.SQLITE_IOERR, sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB)
 
-#: Messages of SQLite that quote names and no values.
+#: SQLite messages that quote names but no values.
 _NAMES_ONLY = re.compile(
     r"(UNIQUE|NOT NULL|CHECK|FOREIGN KEY|PRIMARY KEY) constraint failed|unsafe use of|no such |foreign key mismatch|no query solution|"
     r"table .* has (no column|\d+ columns)|cannot (store|commit|start|modify)|datatype mismatch|ambiguous column|"
@@ -99,14 +99,14 @@ _NAMES_ONLY = re.compile(
 
 
 def _reason(error: sqlite3.Error) -> str:
-    """SQLite's code, and its message unless that may quote a value: what a person's own trigger raises, say."""
+    """SQLite's code, and its message unless it may quote a value, as a person's own trigger may do."""
     name = getattr(error, "sqlite_errorname", type(error).__name__)
     text = str(error).split("\n")[0]
     return f"{name}: {text}" if _NAMES_ONLY.match(text) else str(name)
 
 
 def _is_broken(path: Path) -> bool:
-    """Whether a fresh look finds the file damaged as well: one failed reading is no proof."""
+    """Whether the file is damaged when it is read again: one failed read proves nothing."""
     try:
         with contextlib.closing(sqlite3.connect(path, timeout=1.0)) as conn:
             return bool(conn.execute("PRAGMA quick_check(1)").fetchone() != ("ok",))
@@ -117,7 +117,7 @@ def _is_broken(path: Path) -> bool:
 
 
 def opened(open_it: Callable[[], sqlite3.Connection]) -> sqlite3.Connection:
-    """What `open_it` opens and reads from; where that fails as a disk may once fail, it is done again."""
+    """Call `open_it`, and try again after errors that may be temporary disk failures."""
     for _ in range(_OPENINGS - 1):
         try:
             return open_it()
@@ -128,13 +128,13 @@ def opened(open_it: Callable[[], sqlite3.Connection]) -> sqlite3.Connection:
 
 
 def prepared(conn: sqlite3.Connection, pragmas: Iterable[str]) -> sqlite3.Connection:
-    """A connection with these PRAGMAs that has read the schema, so that its files are open; else it is closed."""
+    """A connection with these PRAGMAs that has read the schema, so its files are open. Closed if that fails."""
     try:
         for pragma in pragmas:
             conn.execute(f"PRAGMA {pragma}")
         conn.execute("SELECT 1 FROM sqlite_master LIMIT 1").fetchone()
     except UnicodeDecodeError:
-        # What SQLite says about a damaged schema quotes it, and Python cannot read that.
+        # SQLite's message quotes the damaged schema, which Python cannot decode.
         conn.close()
         damaged = sqlite3.DatabaseError("database disk image is malformed")
         damaged.sqlite_errorcode, damaged.sqlite_errorname = sqlite3.SQLITE_CORRUPT, "SQLITE_CORRUPT"
@@ -147,21 +147,21 @@ def prepared(conn: sqlite3.Connection, pragmas: Iterable[str]) -> sqlite3.Connec
 
 @contextlib.contextmanager
 def told(path: Path) -> Iterator[None]:
-    """Turn what SQLite raises about `path` into our own errors."""
+    """Map errors of SQLite about `path`."""
     try:
         yield
     except sqlite3.Error as error:
         raise of_sqlite(error, path) from None
     except UnicodeEncodeError:
-        # Half of a surrogate pair: an argument that was typed in another encoding, say.
+        # Half of a surrogate pair, for example from an argument in another encoding.
         raise UsageError("a value is not UTF-8 text, so the database cannot hold it") from None
 
 
 def is_there(path: Path) -> bool:
     """Whether there is such a file.
 
-    SQLite follows links, and waits for a pipe: StoreError where it would open anything but plain files, and
-    where nobody may look.
+    SQLite follows links and waits for pipes. Raises StoreError for anything but plain files, and for folders that
+    cannot be read.
     """
     try:
         for suffix in files.DATABASE_FILES:
@@ -180,7 +180,7 @@ def is_there(path: Path) -> bool:
 
 
 def require(path: Path) -> None:
-    """StoreError where there is no such file."""
+    """Raise StoreError if there is no such file."""
     if not is_there(path):
         raise StoreError(
             f"there is no database {path.name} yet: run `syncer sync` or `syncer db upgrade` first"

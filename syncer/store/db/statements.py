@@ -1,7 +1,6 @@
-"""Statements for many rows: values go to the driver as they are.
+"""Statements for many rows, with values passed directly to the driver.
 
-Composing these with SQLAlchemy would take longer than SQLite needs to run them. Which rows are new, and
-which values they get, is decided by the caller.
+Composing them with SQLAlchemy would take longer than running them.
 """
 
 from __future__ import annotations
@@ -36,9 +35,9 @@ def update_row(conn: Connection, table: Table, row_id: int, values: Mapping[str,
 
 
 def insert_listed(conn: Connection, table: Table, columns: tuple[str, ...], rows: Values, at: str) -> range:
-    """Insert rows that upstream listed and log each; returns their ids.
+    """Insert rows that upstream listed and log each of them. Returns their ids.
 
-    The ids follow each other: they are AUTOINCREMENT, and nobody else writes during our transaction.
+    The ids are consecutive: they are AUTOINCREMENT, and nobody else writes during our transaction.
     """
     last = first(conn, "SELECT seq FROM sqlite_sequence WHERE name = ?", table.name) or 0
     insert_rows(conn, table, columns, rows)

@@ -1,7 +1,7 @@
-"""The tables, as SQLAlchemy sees them. Which of them mirror a vendor list is declared in `mirrors.py`.
+"""The tables. `mirrors.py` declares which of them mirror a vendor list.
 
-The names are a contract (docs/tables.md). How they come into being is left to the migrations,
-how they are guarded to `triggers.py`. The CHECKs are the last line: what a stray write may not leave behind.
+The names are a contract (docs/tables.md). Migrations create the tables and triggers protect them. The CHECKs
+reject invalid values from writes that no trigger sees.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ voicemail_audio = audio_tables.voicemail_audio
 import_batches, import_spans = import_tables.import_batches, import_tables.import_spans
 outbox = outbox_tables.outbox
 
-# -- what people look at ---------------------------------------------------------------------------
+# -- tables for people ---------------------------------------------------------------------------
 
 telecmi_contacts = table(
     "telecmi_contacts",
@@ -149,7 +149,7 @@ change_queue = table(
     text_("sent_at"),
     text_("settled_at"),
     text_("clashes"),  # JSON: field -> {base, local, remote}, while in conflict
-    int_("approved", null=False, default="0"),  # a person asked for this very change
+    int_("approved", null=False, default="0"),  # a person asked for this change
     text_("found_by", null=False, default="trigger"),  # or "scan"
     one_of("operation", *(one.value for one in Operation)),
     one_of("state", *(one.value for one in State)),
@@ -210,20 +210,20 @@ sync_runs = table(
     Index("sync_runs_job", "job", "account", "id"),
 )
 
-# -- what the program keeps for itself -------------------------------------------------------------
+# -- the program's own tables -------------------------------------------------------------
 
-#: One row: 1 while this program writes. Triggers leave its writes alone and catch everybody else's.
+#: One row: 1 while this program writes. Triggers ignore its writes and handle everybody else's.
 sync_guard = table(
     "sync_guard",
     id_(),
     int_("active", null=False, default="0"),
-    int_("epoch", null=False, default="0"),  # rises with every agreement (store/write/queue.py)
+    int_("epoch", null=False, default="0"),  # increases with every agreement (store/write/queue.py)
     CheckConstraint("id = 1"),
     yes_no("active"),
     autoincrement=False,
 )
 
-#: The TeleCMI accounts of the config, for triggers to look at.
+#: The TeleCMI accounts of the config, which triggers read.
 telecmi_accounts = table(
     "telecmi_accounts",
     Column("name", Text, primary_key=True, nullable=False),
@@ -234,7 +234,7 @@ telecmi_accounts = table(
     autoincrement=False,
 )
 
-#: What upstream and we last agreed on, a row per contact that is known upstream.
+#: What both sides last agreed on, one row per contact that is known upstream.
 contact_base = table(
     "contact_base",
     Column("row_id", Integer, primary_key=True),
@@ -254,7 +254,7 @@ contact_base = table(
     autoincrement=False,
 )
 
-#: The exact fields of every request since the base last moved: written before it goes out.
+#: The exact fields of every request since the base last changed, committed before the request is sent.
 push_intents = table(
     "push_intents",
     id_(),
@@ -289,7 +289,7 @@ sync_jobs = table(
     autoincrement=False,
 )
 
-#: Spans of time of a list that were read whole, and when.
+#: Time spans of a list that were read completely, and when.
 windows = table(
     "windows",
     Column("account", Text, primary_key=True, nullable=False),
@@ -307,25 +307,25 @@ voicemail_clocks = table(
     Column("account", Text, primary_key=True, nullable=False),
     text_("clock", null=False),
     int_("contrary", null=False),  # newer proofs against it, in a row
-    int_("verified_ms"),  # when the newest windows were last read whole
+    int_("verified_ms"),  # when the newest windows were last read completely
     int_("newest_row", null=False),  # rows up to this one were considered
-    int_("follows", null=False),  # 1: `received_at` of all rows goes by `clock`
+    int_("follows", null=False),  # 1: `received_at` of all rows is by `clock`
     one_of("clock", *(one.value for one in StampSource)),
     yes_no("follows"),
     autoincrement=False,
 )
 
-#: Where the database lives (one row): nothing is sent from anywhere else.
+#: The home of the database (one row): nothing is sent from a copy elsewhere.
 home = table(
     "home",
     id_(),
     text_("path", null=False),  # absolute, symlinks resolved
-    text_("machine"),  # a hash of the machine id; NULL where there was none
+    text_("machine"),  # a hash of the machine id; NULL if there was none
     CheckConstraint("id = 1"),
     autoincrement=False,
 )
 
-#: Rows that could not be understood, with their JSON.
+#: Rows that could not be parsed, with their JSON.
 set_aside = table(
     "set_aside",
     id_(),
@@ -339,7 +339,7 @@ set_aside = table(
     UniqueConstraint("job", "account", "digest"),
 )
 
-#: Rows that one complete listing did not show: a second one may remove them.
+#: Rows that one complete listing did not show. A second one may remove them.
 absences = table(
     "absences",
     Column("table_name", Text, primary_key=True, nullable=False),
@@ -355,11 +355,11 @@ held_rows = table(
     Column("table_name", Text, primary_key=True, nullable=False),
     Column("row_id", Integer, primary_key=True, nullable=False),
     Column("field", Text, primary_key=True, nullable=False, server_default=""),  # "": the row itself
-    int_("settled", null=False, default="0"),  # 1: the decision was carried out, or is void
+    int_("settled", null=False, default="0"),  # 1: the decision was applied, or is void
     autoincrement=False,
 )
 
-#: People who are to be kept out: a keyed hash of each number, never the number.
+#: Forgotten people, who must not come back: a keyed hash of each number, never the number.
 forgotten = table(
     "forgotten",
     Column("digest", Text, primary_key=True, nullable=False),
@@ -368,7 +368,7 @@ forgotten = table(
 )
 
 
-#: What waits for a person and was logged (store/read/attention.py).
+#: What waits for a person and was already logged (store/read/attention.py).
 reported = table(
     "reported",
     Column("kind", Text, primary_key=True, nullable=False),

@@ -1,9 +1,8 @@
-"""The triggers: they catch every edit of `telecmi_contacts`, by any client, and refuse all other writes.
+"""The triggers: they queue every edit of `telecmi_contacts`, by any client, and refuse all other writes.
 
-Plain SQL without JSON or custom functions, so that `sqlite3 -safe`, `trusted_schema=OFF` and GUI
-clients work. Our own writes are told from people's by the guard row, which is set inside the same
-IMMEDIATE transaction: other connections see 0, a crash rolls it back. What an edit leads to is left
-to the push job.
+Plain SQL without JSON or custom functions, so `sqlite3 -safe`, `trusted_schema=OFF` and GUI clients work.
+Triggers recognize our own writes by the guard row, which is set inside the same IMMEDIATE transaction: other
+connections see 0, and a crash rolls it back.
 """
 
 from __future__ import annotations
@@ -24,7 +23,7 @@ _ADVICE = (
     "and deleted_at back to NULL; DELETE removes a contact"
 )
 
-#: The column a person may not touch -> what the refusal says.
+#: Columns that people may not change -> what the refusal says.
 _FIXED = {
     "account": f"telecmi_contacts.account is read-only once the row exists; {_ADVICE}",
     "contact_id": f"telecmi_contacts.contact_id is read-only, the directory gives it; {_ADVICE}",
@@ -34,19 +33,19 @@ _FIXED = {
     "raw": f"telecmi_contacts.raw is read-only; {_ADVICE}",
 }
 
-#: Columns that are NULL where there is nothing: a client's '' in one of them is made NULL again.
+#: Columns that are NULL if empty: a client's '' is changed to NULL.
 _NULLABLE = ("contact_id", "phone_e164", "first_seen_at", "last_changed_at", "deleted_at", "raw")
 
-#: How far a person's own id may lie beyond the greatest: one at the end of the numbers would stop all inserts.
+#: How far an id that a person chooses may be beyond the greatest. The greatest possible id would stop all inserts.
 _ID_ROOM = 1_000_000
 
-#: Matches a letter that is not ASCII: most values have none, and need no further look.
+#: Matches a character that is not ASCII. Most values have none and need no further check.
 _FOREIGN = "'*[^' || char(1) || '-' || char(127) || ']*'"
 
-#: Matches the control characters of Latin-1, and U+FFFD, which stands for a letter that was lost.
+#: Matches the control characters of Latin-1, and U+FFFD, which replaces a lost character.
 _CONTROL = "'*[' || char(128) || '-' || char(159) || char(65533) || ']*'"
 
-#: Length of a well-formed UTF-8 sequence -> how it may begin, in hex (Unicode Standard, table 3-7).
+#: Length of a well-formed UTF-8 sequence -> how it may start, in hex (Unicode Standard, table 3-7).
 _SEQUENCES = {
     1: ("[0-7]?*",),
     2: ("C[2-9A-F][89AB]?*", "D?[89AB]?*"),
@@ -63,7 +62,7 @@ def _refuse(condition: str, message: str) -> str:
 
 
 def _set(value: str) -> str:
-    """NULL and '' are one value."""
+    """SQL for a value, with NULL as ''."""
     return f"COALESCE({value}, '') <> ''"
 
 
@@ -79,7 +78,7 @@ _KNOWN = "EXISTS (SELECT 1 FROM contact_base b WHERE b.row_id = NEW.id AND b.sou
 
 
 def _enqueue(approved: str = "0") -> str:
-    """Queue a change, or the one of the row that waits; `approved` is 1 for a contact that is brought back."""
+    """Queue a change, or update the row's waiting one. `approved` is 1 for a contact that is restored."""
     return f"""
     UPDATE change_queue SET state = 'queued', fields = NULL, edit_seq = {_LAST_SEQ},
       attempts = CASE state WHEN 'queued' THEN attempts ELSE 0 END,
@@ -112,10 +111,10 @@ def _log_row(kind: str, row: str) -> str:
 
 
 def not_text(name: str) -> str:
-    """The condition that NEW.name is not UTF-8, or holds a NUL or another control character.
+    """The condition that NEW.name is not UTF-8, or contains a NUL or another control character.
 
-    SQLite takes any bytes for text and reads the wrong ones as something, so that its own functions
-    do not tell: the bytes are walked through, sequence by sequence.
+    SQLite accepts any bytes as text and decodes invalid ones to something, so its own functions cannot detect
+    them. The bytes are checked sequence by sequence.
     """
     start = "hex(substr(b, at, 4))"
     step = " ".join(
@@ -189,7 +188,7 @@ def _insert_checks() -> list[str]:
     ]
 
 
-#: An edit of a contact whose account the config has no longer would wait for ever.
+#: An edit of a contact whose account is no longer in the config would wait for ever.
 _STRAY = _refuse(
     f"{_set('OLD.account')} AND NOT EXISTS (SELECT 1 FROM telecmi_accounts WHERE name = OLD.account)",
     "telecmi_contacts.account: the config has no account of this name, so the edit would never go upstream; "
@@ -213,10 +212,10 @@ def _update_checks() -> list[str]:
 
 @dataclass(frozen=True, slots=True)
 class Contacts:
-    """What `telecmi_contacts` of a file has beyond our own columns."""
+    """Columns of `telecmi_contacts` that people have added."""
 
     own: tuple[str, ...] = ()  #: a person's columns
-    size: int = 0  #: characters of its definition, which tell when another column was added
+    size: int = 0  #: length of its definition, which changes when a column is added
 
 
 def _contacts_of(conn: Connection) -> Contacts:
@@ -230,7 +229,7 @@ _SIZE = "(SELECT length(sql) FROM sqlite_master WHERE type = 'table' AND name = 
 
 
 def _tombstone(own: Sequence[str]) -> str:
-    """Puts a deleted row back as a tombstone: a client sees its DELETE count, and nothing is lost."""
+    """Puts a deleted row back as a tombstone. The client sees its DELETE counted, and nothing is lost."""
     stamped = {"deleted_at": NOW, "last_changed_at": NOW}
     columns = [column.name for column in telecmi_contacts.columns]
     columns += ['"' + name.replace('"', '""') + '"' for name in own]
@@ -323,7 +322,7 @@ WHEN {PEOPLE} AND OLD.deleted_at IS NULL
 BEGIN
     {_STRAY}
 END""",
-        # A column that was added since would be lost with the row: so the row stays, though a client counts no DELETE.
+        # Deleting would lose a column that was added since, so the row stays, and the client sees no DELETE counted.
         "telecmi_contacts_kept_whole": f"""
 CREATE TRIGGER telecmi_contacts_kept_whole BEFORE DELETE ON telecmi_contacts
 WHEN {PEOPLE} AND OLD.deleted_at IS NULL AND {_SIZE} <> {contacts.size}
@@ -347,7 +346,7 @@ END""",
 
 
 def expected(contacts: Contacts = Contacts()) -> dict[str, str]:
-    """Every trigger that belongs into the database: name -> SQL."""
+    """Every trigger that the database should have: name -> SQL."""
     every = {
         **_contacts_triggers(contacts),
         **read_only_triggers.expected(),
@@ -358,12 +357,12 @@ def expected(contacts: Contacts = Contacts()) -> dict[str, str]:
 
 
 def missing(conn: Connection) -> list[str]:
-    """Names of triggers that are absent or differ from what they should be."""
+    """Names of triggers that are missing or different."""
     return _differing(conn, expected(_contacts_of(conn)))
 
 
 def broken(conn: Connection) -> list[str]:
-    """The same without those that only do not know yet of a column that a person has added: they work."""
+    """The same, without triggers that only lack a column that a person has added: they work."""
     contacts = _contacts_of(conn)
     known = re.search(r"<> ([0-9]+)\nBEGIN", _there(conn).get("telecmi_contacts_kept_whole", ""))
     before = [Contacts(contacts.own[:n], int(known[1])) for n in range(len(contacts.own))] if known else []
@@ -371,7 +370,7 @@ def broken(conn: Connection) -> list[str]:
 
 
 def own(conn: Connection) -> dict[str, str]:
-    """A person's own triggers on tables of ours: name -> table."""
+    """People's own triggers on our tables: name -> table."""
     query = "SELECT name, tbl_name FROM sqlite_master WHERE type = 'trigger'"
     tables: dict[str, str] = dict(conn.exec_driver_sql(query).all())
     return {
@@ -389,7 +388,7 @@ def _differing(conn: Connection, wanted: Mapping[str, str]) -> list[str]:
 
 
 def ensure(conn: Connection) -> list[str]:
-    """Create what is missing or differs; returns the names that had to be put back."""
+    """Create missing or different triggers. Returns their names."""
     lost = missing(conn)
     wanted = expected(_contacts_of(conn))
     for name in lost:

@@ -1,6 +1,6 @@
 """The views that people query: contacts of any provider, voicemails with names, health of the jobs.
 
-Computed when they are read, by whoever reads them, so that a dead daemon looks stale.
+They are computed when they are read, so a dead daemon looks stale.
 """
 
 from __future__ import annotations
@@ -15,8 +15,8 @@ from syncer.store.db.call_sql import FULL_NAME, caller
 if TYPE_CHECKING:
     from sqlalchemy import Connection
 
-#: The distance, in minutes, between `time` and the epoch that the names of the newest voicemails begin with, in
-#: milliseconds or seconds: the most common one, in quarters of an hour.
+#: The difference, in minutes, between `time` and the epoch in the file names of the newest voicemails (in
+#: milliseconds or seconds): the most common one, in quarters of an hour.
 _SHIFT = """(SELECT 15 * shift FROM (
         SELECT CAST(round(CASE WHEN abs(v.time - v.ms) <= 86400000 THEN v.time - v.ms
             WHEN abs(v.time - 1000 * v.s) <= 86400000 THEN v.time - 1000 * v.s END / 900000.0) AS INTEGER) AS shift
@@ -25,20 +25,20 @@ _SHIFT = """(SELECT 15 * shift FROM (
             FROM telecmi_voicemails w WHERE w.account = j.account ORDER BY w.id DESC LIMIT 200) v)
         WHERE shift IS NOT NULL GROUP BY shift ORDER BY count(*) DESC LIMIT 1)"""
 
-#: Whether the last reading of everything was a complete one; NULL: there was none yet.
+#: Whether the last full listing was complete; NULL: there was none yet.
 _COMPLETE = """(SELECT r.listing LIKE '{"verdict": "complete"%' FROM sync_runs r
         WHERE r.job = j.job AND r.account = j.account AND r.listing LIKE '%"whole": true%'
         ORDER BY r.id DESC LIMIT 1)"""
 
-#: How far ahead of now a run can have ended, in seconds, and a pause can last, in days: see `core/due.py`.
+#: How far in the future a run can have ended, in seconds, and a pause can end, in days: see `core/due.py`.
 _SLACK = int(SLACK.total_seconds())
 _LONGEST_PAUSE = (LONGEST_PAUSE + _SLACK) / 86400
 
 _AGE = "(julianday('now') - julianday(j.last_ok_at)) * 86400"
 
 _VIEWS = {
-    # A contact of the user's list that also stands in telecmi_contacts is one contact: by its number,
-    # and by the one that was agreed on, which a local edit of the number leaves as it was.
+    # A contact of the user's list that is also in telecmi_contacts is one contact: by its number, or by the
+    # number in base, which a local edit does not change.
     "contacts": f"""
 CREATE VIEW contacts AS
 SELECT 'telecmi' AS provider, c.account AS account, {FULL_NAME.format("c")} AS name,
@@ -66,7 +66,7 @@ SELECT v.id AS id, v.account AS account, v.voicename AS voicename, v.received_at
     {caller("company")} AS caller_company,
     v.time AS time, v.first_seen_at AS first_seen_at
 FROM telecmi_voicemails v""",
-    # A stamp from the future (a clock that was wrong) proves no freshness either.
+    # A time in the future (from a wrong clock) does not prove freshness.
     "sync_health": f"""
 CREATE VIEW sync_health AS
 SELECT j.job AS job, j.account AS account, j.last_ok_at AS last_ok_at,
@@ -94,7 +94,7 @@ def expected() -> dict[str, str]:
 
 
 def missing(conn: Connection) -> list[str]:
-    """Names of views that are absent or differ from what they should be."""
+    """Names of views that are missing or different."""
     there: dict[str, str] = dict(
         conn.exec_driver_sql("SELECT name, sql FROM sqlite_master WHERE type = 'view'").all()
     )
@@ -102,7 +102,7 @@ def missing(conn: Connection) -> list[str]:
 
 
 def ensure(conn: Connection) -> list[str]:
-    """Create what is missing or differs; returns the names that had to be mended."""
+    """Create missing or different views. Returns their names."""
     lost = missing(conn)
     for name in lost:
         conn.exec_driver_sql(f"DROP VIEW IF EXISTS {name}")
