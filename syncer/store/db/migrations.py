@@ -1,7 +1,7 @@
 """The schema over time: brings a database to this version, or says why it cannot be.
 
-A new one is made from the metadata. An older one goes through the Alembic scripts of `migrations/`, then puts triggers and views in place in the same
-transaction, since rebuilding a table drops its triggers without a word.
+A new database is created from the metadata. An older one is upgraded by the Alembic scripts in `migrations/`. Triggers
+and views are created in the same transaction, because rebuilding a table silently drops its triggers.
 """
 
 from __future__ import annotations
@@ -42,7 +42,7 @@ def migrations_folder() -> Path:
 
 
 def backup_before_upgrade(db: Database) -> Path | None:
-    """Copy a database that is about to be migrated, beside it; None when there is nothing in it yet."""
+    """Copy a database before it is migrated, into the same folder. None if it is new."""
     with db.read() as conn:
         revision = current(conn)
     if revision is None:

@@ -1,7 +1,6 @@
-"""Accounts that the config no longer has: what the database still holds of them, and giving it a new name.
+"""Accounts that are no longer in the config: what the database still has of them, and renaming them.
 
-Rows name their account as the config did. Which accounts there are is left to the config; who may rename one, and
-when, to the command.
+Rows contain the account's name in the config.
 """
 
 from __future__ import annotations
@@ -21,9 +20,9 @@ if TYPE_CHECKING:
 
 _OPEN = ", ".join(f"'{state.value}'" for state in sorted(OPEN))
 
-#: Tables of TeleCMI's accounts that are not mirrors. Those of the jobs serve all vendors.
+#: TeleCMI tables that are not mirrors.
 _TELECMI_ALONE = ("telecmi_notes", "change_queue", "contact_base", "voicemail_clocks")
-#: With the column that says whose a row is.
+#: Tables of all vendors, with the column that identifies the job.
 _TABLES_OF_JOBS = {
     "sync_jobs": "job",
     "sync_runs": "job",
@@ -35,13 +34,13 @@ _TABLES_OF_JOBS = {
 
 
 def _tables(provider: str) -> tuple[str, ...]:
-    """The tables of a vendor's accounts alone."""
+    """The tables that only this vendor's accounts have."""
     mirrors = [mirror.name for mirror in MIRRORS.values() if mirror.vendor == provider]
     return (*mirrors, *(_TELECMI_ALONE if provider == "telecmi" else ()))
 
 
 def _counted(provider: str) -> dict[str, str]:
-    """What is counted of an account, and how."""
+    """What is counted for an account, and the query."""
     living = "SELECT count(*) FROM {} WHERE deleted_at IS NULL AND account = ?"
     out = {
         mirror.what: living.format(mirror.name)
@@ -53,7 +52,7 @@ def _counted(provider: str) -> dict[str, str]:
     return out
 
 
-#: What is unique within an account: the same under both names is the same thing.
+#: Keys that are unique within an account. The same key under both names is the same thing.
 _KEYS = {
     "windows": ("list", "start_ms"),
     "voicemail_clocks": (),
@@ -65,20 +64,20 @@ _KEYS = {
 
 @dataclass(frozen=True, slots=True)
 class Stray:
-    """An account that has rows and no section in the config."""
+    """An account with rows, but without a section in the config."""
 
     provider: str
     account: str
-    counts: Mapping[str, int]  #: how many of what; none is left out
+    counts: Mapping[str, int]  #: what -> how many, without zeros
 
     @property
     def label(self) -> str:
-        """As the section was called."""
+        """The name of its section."""
         return f"{self.provider}.{self.account}"
 
     @property
     def changes(self) -> int:
-        """Changes that are never sent."""
+        """How many changes will never be sent."""
         return self.counts.get("open change", 0)
 
     def __str__(self) -> str:
@@ -111,7 +110,7 @@ def strays(conn: Reader, known: Collection[str]) -> list[Stray]:
 
 
 def registered(conn: Reader) -> list[str]:
-    """The labels of all accounts that any config had so far."""
+    """The labels of all accounts that any config has had."""
     return [
         f"{provider}.{account}"
         for provider, account in tuples(conn, "SELECT DISTINCT provider, account FROM sync_jobs")
@@ -126,11 +125,11 @@ def rename(
     at: str,
     remove_files: Callable[[Sequence[str]], None] = lambda _: None,
 ) -> dict[str, int]:
-    """Give what the database has of account `old` to `new`; how many rows of each table, and `merged` ones.
+    """Rename account `old` to `new` in all tables. Returns the number of rows by table, and of `merged` ones.
 
-    Where `new` has pulled the same already, the row of `old` stays, with its number and its history. `remove_files`
-    is called with the paths of recordings that both have. Raises UsageError, having changed nothing, where a contact
-    has edits under both names: they cannot be made one here.
+    If `new` has already pulled the same row, the row of `old` stays, with its id and history. `remove_files` is
+    called with the paths of recordings that both have. Raises UsageError, without changing anything, if a contact
+    has edits under both names, which cannot be merged.
     """
     renaming = _Renaming(conn, provider, old, new, at)
     done = {"merged": renaming.merge()}
@@ -154,10 +153,10 @@ class _Renaming:
     old: str
     new: str
     at: str
-    doubled: list[str] = field(default_factory=list)  #: files of recordings that there are twice
+    doubled: list[str] = field(default_factory=list)  #: files of recordings that both accounts have
 
     def run(self, statement: str, **more: object) -> int:
-        """One statement; how many rows it changed."""
+        """Run one statement. Returns how many rows it changed."""
         return raw(self.conn).execute(statement, self._values | more).rowcount
 
     @property
@@ -171,7 +170,7 @@ class _Renaming:
         }
 
     def merge(self) -> int:
-        """Leave nothing under the new name that is there under the old one; how many rows of people that were."""
+        """Remove rows of the new name that also exist under the old one. Returns how many contacts that were."""
         merged = self._merge_contacts() if self.provider == "telecmi" else 0
         self.run(
             "UPDATE held SET decision = 'superseded', decided_at = :at WHERE decided_at IS NULL AND account = :new "
@@ -189,7 +188,7 @@ class _Renaming:
                 twin = f"EXISTS (SELECT 1 FROM {table} twin WHERE {same.format(other='old')})"
                 self.run(f"DELETE FROM {table} WHERE account = :new{only} AND {twin}")
                 continue
-            # A row that lives stays before a tombstone, else the one that was there before.
+            # A live row is preferred to a tombstone, then the older row.
             for mine, other, beats in (
                 ("new", "old", f"(twin.deleted_at IS NULL OR {table}.deleted_at IS NOT NULL)"),
                 ("old", "new", "1"),
@@ -224,7 +223,7 @@ class _Renaming:
         return self.run(f"DELETE FROM {table} WHERE {which}")
 
     def _merge_recordings(self, dropped: str, twin: str) -> None:
-        """Give the recordings of voicemails that are dropped to their twins; of two, one that is kept stays."""
+        """Move the recordings of dropped voicemails to the remaining rows. Of two, one that is kept stays."""
         of_row = f"SELECT twin.id FROM telecmi_voicemails twin, telecmi_voicemails WHERE telecmi_voicemails.id = a.voicemail AND {twin}"
         theirs = (
             f"SELECT ({of_row}) FROM voicemail_audio a WHERE a.voicemail IN ({dropped}) AND a.state = 'kept'"
@@ -262,9 +261,9 @@ class _Renaming:
         return len(drops)
 
     def _twins(self) -> Iterator[tuple[Any, ...]]:
-        """Rows of both names that are one contact upstream: their numbers, whether edited, whether deleted.
+        """Rows of both names that are one contact upstream: their ids, whether edited, whether deleted.
 
-        One contact by its id; or where one of them comes from the user's list, by the number that was agreed on.
+        They have the same contact_id or, if one comes from the user's list, the same number in base.
         """
         columns = (
             f"o.id, n.id, {_edited('o')}, {_edited('n')}, o.deleted_at IS NOT NULL, n.deleted_at IS NOT NULL"
@@ -285,7 +284,7 @@ class _Renaming:
                     yield found
 
     def _drop(self, row: int, kept: int) -> None:
-        """Take a row away that stands for the same contact as another, and has nothing of a person's in it."""
+        """Remove a row without edits that is a duplicate of another row."""
         where = {"row": row, "kept": kept}
         self.run("UPDATE change_queue SET contact_row = :kept WHERE contact_row = :row", **where)
         self.run("DELETE FROM absences WHERE table_name = 'telecmi_contacts' AND row_id = :row", **where)
@@ -302,7 +301,7 @@ class _Renaming:
 
 
 def _edited(row: str) -> str:
-    """Whether a contact holds anything of a person's that is not settled upstream."""
+    """Whether a contact has edits that are not settled upstream."""
     differs = " OR ".join(f"COALESCE({row}.{name}, '') <> b.{name}" for name in FIELDS)
     return (
         f"(EXISTS (SELECT 1 FROM change_queue WHERE contact_row = {row}.id AND state IN ({_OPEN})) "

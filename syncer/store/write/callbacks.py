@@ -1,4 +1,4 @@
-"""Marks of people on numbers that wait for a call back. What they mean is decided in `core/callbacks.py`."""
+"""Marks of people on numbers that wait for a call back. `core/callbacks.py` decides what they mean."""
 
 from __future__ import annotations
 
@@ -15,17 +15,17 @@ _TYPED = "SELECT id, phone_e164 FROM callback_marks WHERE phone_e164 NOT GLOB '+
 
 
 def unread_marks(conn: Reader, regions: Sequence[str]) -> dict[int, str]:
-    """Marks whose number is not in E.164 and can be read so: by row, the number. What cannot be read marks nobody."""
+    """Marks whose number is not yet in E.164, with that form, by row id. Unreadable numbers are left out."""
     if not (typed := records(conn, _TYPED)):
         return {}
-    from syncer.core.normalise import typed_e164  # late: seldom needed, and slow to import
+    from syncer.core.normalise import typed_e164  # imported late: rarely needed and slow
 
     numbers = {row["id"]: typed_e164(row["phone_e164"], regions) for row in typed}
     return {row_id: number for row_id, number in numbers.items() if number is not None}
 
 
 def read_marks(conn: Connection, numbers: Mapping[int, str]) -> None:
-    """Bring numbers as people typed them into E.164."""
+    """Convert numbers that people typed to E.164."""
     for row_id, number in numbers.items():
         raw(conn).execute("UPDATE callback_marks SET phone_e164 = ? WHERE id = ?", (number, row_id))
 
@@ -40,7 +40,7 @@ def _load(conn: Reader, number: str) -> Record:
 
 
 def done(conn: Connection, number: str, *, note: str | None, by: str, at: str) -> bool:
-    """Close a number; False where a person closed it before. Raises UsageError for one that never waited."""
+    """Close a number. False if a person has already closed it. Raises UsageError for a number that never waited."""
     known = _load(conn, number)
     if (
         known["state"] == "done"
@@ -53,7 +53,7 @@ def done(conn: Connection, number: str, *, note: str | None, by: str, at: str) -
 
 
 def reopen(conn: Connection, number: str, *, by: str, at: str) -> None:
-    """Take a person's closing back. Raises UsageError for a number that is open, or that a call has closed."""
+    """Undo a person's closing. Raises UsageError for a number that is open, or that a call has closed."""
     known = _load(conn, number)
     if known["state"] == "open":
         raise UsageError(f"{number} is open already")

@@ -1,7 +1,4 @@
-"""The statements of `change_log`: what the mirror saw change, by upstream's hand.
-
-People's own edits are logged by the triggers.
-"""
+"""The statements of `change_log` for changes from upstream. Triggers log people's edits."""
 
 from __future__ import annotations
 
@@ -20,14 +17,14 @@ def _text(value: Value) -> str | None:
 
 
 def inserted(conn: Connection, table: str, row_id: int, at: str, origin: str = "upstream") -> None:
-    """A row came into the mirror."""
+    """Log an inserted row."""
     conn.execute(
         insert(change_log).values(at=at, table_name=table, row_id=row_id, kind="insert", origin=origin)
     )
 
 
 def removed(conn: Connection, table: str, row_id: int, at: str, origin: str = "upstream") -> None:
-    """A row got its tombstone."""
+    """Log a row that became a tombstone."""
     conn.execute(
         insert(change_log).values(at=at, table_name=table, row_id=row_id, kind="delete", origin=origin)
     )
@@ -42,7 +39,7 @@ _COLUMNS = ("at", "table_name", "row_id", "kind", "field", "old", "new", "origin
 def entries(
     table: str, row_id: int, changes: Mapping[str, tuple[Value, Value]], at: str, origin: str
 ) -> list[Entry]:
-    """What is to be told of fields of a row that change: (old, new) by field."""
+    """The log entries for changed fields of a row: (old, new) by field."""
     return [
         (at, table, row_id, "update", name, _text(old), _text(new), origin)
         for name, (old, new) in changes.items()
@@ -50,7 +47,7 @@ def entries(
 
 
 def write(conn: Connection, told: Sequence[Entry]) -> None:
-    """Tell of changes, in this order."""
+    """Log changes, in this order."""
     statements.insert_rows(conn, change_log, _COLUMNS, told)
 
 
@@ -62,7 +59,7 @@ def changed(
     at: str,
     origin: str,
 ) -> None:
-    """Fields of a row changed: (old, new) by field."""
+    """Log changed fields of a row: (old, new) by field."""
     write(conn, entries(table, row_id, changes, at, origin))
 
 
@@ -76,13 +73,13 @@ _NEWEST = (
 
 
 def newest_value(conn: Connection, table: str, row_id: int, field: str) -> str | None:
-    """What the log last said of a field; None when it never spoke of it."""
+    """The last value of a field in the log; None if it has no entry."""
     row = conn.execute(_NEWEST, {"table": table, "row": row_id, "name": field}).first()
     return None if row is None else row.new or ""
 
 
 def born_here(conn: Connection, table: str, row_id: int) -> bool:
-    """Whether a person made the row; the log does not tell with which values."""
+    """Whether a person inserted the row. The log does not contain its first values."""
     query = select(change_log.c.seq).where(
         change_log.c.table_name == table,
         change_log.c.row_id == row_id,

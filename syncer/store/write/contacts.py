@@ -1,7 +1,6 @@
-"""The statements of the two-way contacts: loading rows with all that is known, writing what was decided.
+"""The statements of the two-way contacts: loading rows with base, changes and intents, and writing decisions.
 
-What a listed contact means is decided in `core/contacts.py`; this module only carries it out, in
-batches inside one write transaction.
+`core/contacts.py` decides what a listed contact means.
 """
 
 from __future__ import annotations
@@ -33,7 +32,7 @@ _B = contact_base.c
 
 @dataclass(frozen=True, slots=True)
 class Policy:
-    """How rows of one account are judged."""
+    """The settings that decisions about an account depend on."""
 
     account: str
     region: str
@@ -41,7 +40,7 @@ class Policy:
 
 
 def _query(condition: str) -> str:
-    """Contacts with all that is known; of each, whether changes wait and requests stand on record."""
+    """SQL for contacts with their base, and whether they have open changes and intents."""
     columns = [f"c.{name}" for name in ("id", "account", "contact_id", "phone_e164", "deleted_at", "raw")]
     columns += ["b.source", "b.touched", *(f"c.{name}" for name in FIELDS), *(f"b.{name}" for name in FIELDS)]
     return (
@@ -51,11 +50,11 @@ def _query(condition: str) -> str:
     )
 
 
-#: Made once; any number of ids goes into one parameter, so that SQLite understands each once, too.
+#: Built once. Any number of ids is one JSON parameter, so SQLite prepares each statement only once.
 BY_ID = _query("c.id IN (SELECT value FROM json_each(?))")
 BY_CONTACT_ID = _query("c.account = ? AND c.contact_id IN (SELECT value FROM json_each(?))")
 NOBODY = _query(
-    "+c.account = ? AND (+c.contact_id IS NULL OR b.source = 'gone') AND c.deleted_at IS NULL "  # by the number alone
+    "+c.account = ? AND (+c.contact_id IS NULL OR b.source = 'gone') AND c.deleted_at IS NULL "  # by the index on the number only
     "AND c.phone_e164 IN (SELECT value FROM json_each(?)) ORDER BY c.id"
 )
 
@@ -104,10 +103,10 @@ def load_by_contact_id(conn: Connection, account: str, ids: Iterable[str]) -> di
 
 
 def load_adopters(conn: Connection, account: str, phones: Iterable[str]) -> dict[str, Local]:
-    """Rows that the directory does not know, to which one of its contacts belongs, by number.
+    """Rows without a contact_id that a contact of the directory belongs to, by number.
 
-    First rows that sent an add with this number (whatever they say now), then living rows that hold it, also
-    such as were brought back after upstream had lost them; the oldest of them.
+    First rows that sent an add with this number (even if it has changed since), then live rows that have it,
+    including those that were restored after upstream had deleted them. Of several, the oldest.
     """
     out: dict[str, Local] = {}
     for block in queue.chunks(phones):
@@ -127,10 +126,10 @@ def load_adopters(conn: Connection, account: str, phones: Iterable[str]) -> dict
 
 
 def phone_owner(conn: Connection, account: str, phone: str, row_id: int) -> int | None:
-    """Another live row of the account with this number that came first, or is in the directory.
+    """Another live row of the account with this number that is older, or is in the directory.
 
-    Another younger row is no obstacle: it has not been added yet, or is there for the user's list alone and
-    goes once the directory has the number again.
+    Other younger rows do not matter: they have not been added yet, or are only from the user's list and are
+    removed once the directory has the number again.
     """
     return conn.execute(
         select(func.min(_C.id))
@@ -146,16 +145,16 @@ def phone_owner(conn: Connection, account: str, phone: str, row_id: int) -> int 
 
 
 def pending_releases(conn: Connection, account: str, region: str) -> dict[str, PendingRelease]:
-    """By the number that each has upstream, in E.164: contacts that give it up here.
+    """Contacts that give up a number locally, by the number (in E.164) that they have upstream.
 
-    Upstream a contact may also have any number that was sent since we last agreed. Of several changes of
-    a contact the newest counts. Where both sides changed the number, it is the one that was shown.
+    Upstream, a contact may also have any number that was sent since base last changed. Of several changes of a
+    contact the newest counts. If both sides changed the number, it is the one that upstream showed.
     """
     out = {}
     for number, row, deleted, takes, change, state, stored in fetch(conn, _LEAVING, account, account):
         clash = json.loads(stored or "{}").get("phone_no")
         if state == State.CONFLICT and clash is None and not deleted:
-            continue  # it is about other fields
+            continue  # the change is about other fields
         there = to_e164(clash["remote"], region) if clash else number
         if there is not None:
             what = "delete" if deleted else "new number"
@@ -207,7 +206,7 @@ def was_given_up(conn: Connection, policy: Policy, number: str, row_id: int, sin
     )
 
 
-#: The sign keeps SQLite from walking all rows of the account instead of the few without a number.
+#: The `+` keeps SQLite from reading all rows of the account instead of the few without a number.
 UNFILLED = (
     "SELECT id, phone_no FROM telecmi_contacts "
     "WHERE phone_e164 IS NULL AND +account = ? AND COALESCE(phone_no, '') <> ''"
@@ -215,14 +214,14 @@ UNFILLED = (
 
 
 def unfilled(conn: Connection, account: str, region: str) -> list[tuple[str, int]]:
-    """Where a person changed the number: its `phone_e164`, and the row."""
+    """Rows whose number a person changed: (phone_e164, row id)."""
     rows = conn.exec_driver_sql(UNFILLED, (account,)).all()
     read = [(to_e164(phone_no, region), row_id) for row_id, phone_no in rows]
     return [(e164, row_id) for e164, row_id in read if e164 is not None]
 
 
 def fill_phones(conn: Connection, account: str, region: str) -> int:
-    """Fill `phone_e164` where a person changed the number; returns how many rows."""
+    """Fill in `phone_e164` after people changed numbers. Returns how many rows."""
     found = unfilled(conn, account, region)
     statements.update_rows(conn, telecmi_contacts, ("phone_e164",), found)
     return len(found)
@@ -238,7 +237,7 @@ def save_base(
     epoch: int,
     phone_e164: str | None,
 ) -> None:
-    """Write down what is agreed on from now on."""
+    """Set the base of a row."""
     values = {"account": account, "source": source, "contact_id": contact_id, "touched": epoch}
     conn.execute(_SAVE_BASE, values | {"row_id": row_id, "phone_e164": phone_e164} | fields.asdict())
 
@@ -252,12 +251,12 @@ _SAVE_BASE = (
 
 
 def forget_base(conn: Connection, row_id: int, epoch: int) -> None:
-    """Upstream no longer has the contact; when that was learnt stays on record."""
+    """Record that upstream no longer has the contact, and when that was noticed."""
     conn.execute(update(contact_base).where(_B.row_id == row_id).values(source="gone", touched=epoch))
 
 
 def tombstone(conn: Connection, row_id: int, at: str, *, origin: str = "upstream") -> None:
-    """The contact is gone upstream: its row stays, marked, and its base with it."""
+    """The contact is gone upstream: its row becomes a tombstone, and its base is marked."""
     conn.execute(
         update(telecmi_contacts)
         .where(_C.id == row_id, _C.deleted_at.is_(None))
@@ -268,7 +267,7 @@ def tombstone(conn: Connection, row_id: int, at: str, *, origin: str = "upstream
 
 
 def unlink(conn: Connection, row_id: int, at: str) -> None:
-    """Upstream lost a contact that was edited here: the row starts anew, as one to be added."""
+    """Upstream deleted a contact that was edited locally: the row is queued as an add."""
     conn.execute(update(telecmi_contacts).where(_C.id == row_id).values(contact_id=None, raw=None))
     conn.execute(delete(contact_base).where(_B.row_id == row_id))
     queue.drop_intents(conn, row_id)
@@ -276,7 +275,7 @@ def unlink(conn: Connection, row_id: int, at: str) -> None:
 
 
 def show_base(conn: Connection, local: Local, names: Iterable[str], region: str, at: str) -> None:
-    """Let fields of the row show upstream's values again; what stood there goes on record."""
+    """Set fields of the row to upstream's values. The old values are logged."""
     assert local.base is not None
     values: dict[str, Any] = {}
     for name in names:
@@ -299,7 +298,7 @@ def show_base(conn: Connection, local: Local, names: Iterable[str], region: str,
 
 
 def revive(conn: Connection, local: Local, at: str) -> None:
-    """Take a local delete back: the row lives again as it was."""
+    """Undo a local delete: the row is live again, with its values."""
     if local.deleted_at is None:
         return
     conn.execute(
@@ -309,7 +308,7 @@ def revive(conn: Connection, local: Local, at: str) -> None:
 
 
 def live_count(conn: Connection, account: str) -> int:
-    """Living rows of the account that the directory knows."""
+    """How many live rows of the account are in the directory."""
     return int(
         conn.execute(
             select(func.count())
@@ -320,7 +319,7 @@ def live_count(conn: Connection, account: str) -> int:
 
 
 def filled_counts(conn: Connection, account: str, columns: Iterable[str]) -> dict[str, int]:
-    """By column: how many living rows of the directory have a value in it."""
+    """By column: how many live directory rows have a value."""
     out = {}
     for name in columns:
         out[name] = int(
@@ -339,12 +338,12 @@ def filled_counts(conn: Connection, account: str, columns: Iterable[str]) -> dic
 
 
 def unseen(conn: Connection, account: str, seen: Bits, since_epoch: int) -> tuple[list[int], list[int]]:
-    """Directory rows that a listing begun in `since_epoch` did not show: living here, and deleted here."""
+    """Directory rows that a listing started in `since_epoch` did not show: (live, deleted locally)."""
     query = (
         select(_C.id, _C.deleted_at)
         .join(contact_base, _B.row_id == _C.id)
         .where(_C.account == account, _B.source == "directory", _B.touched <= since_epoch)
-    )  # not sorted there, which would keep all of a large mirror in memory
+    )  # not sorted by SQLite, which would keep all rows of a large mirror in memory
     living: list[int] = []
     deleted: list[int] = []
     for row_id, deleted_at in conn.execute(query):

@@ -1,7 +1,7 @@
-"""What a person says to a change of the queue: retry, discard, approve, resolve.
+"""People's decisions about a change of the queue: retry, discard, approve, resolve.
 
-Each is one move of `core/queue.py` with what it means for the row. The sentences they return are
-for the person who asked.
+Each is one transition of `core/queue.py` with its consequences for the row. The returned sentences are for the
+person who decided.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ def _load(conn: Connection, number: int) -> tuple[QueuedChange, Local]:
 
 
 def retry(conn: Connection, number: int, at: str) -> str:
-    """Ask for another try, now."""
+    """Try again now."""
     change, _ = _load(conn, number)
     if change.state in SETTLED:
         raise UsageError(f"change {number} is {change.state}: there is nothing to retry")
@@ -54,7 +54,7 @@ def retry(conn: Connection, number: int, at: str) -> str:
 
 
 def approve(conn: Connection, number: int, at: str) -> str:
-    """Let a held delete go."""
+    """Approve a held delete."""
     change, local = _load(conn, number)
     if change.state is not State.HELD:
         raise UsageError(f"change {number} is {change.state}, not held: there is nothing to approve")
@@ -63,7 +63,7 @@ def approve(conn: Connection, number: int, at: str) -> str:
 
 
 def discard(conn: Connection, number: int, at: str, region: str) -> str:
-    """Give a change up: the row shows upstream's values again."""
+    """Discard a change: the row shows upstream's values again."""
     change, local = _load(conn, number)
     if change.state in SETTLED:
         raise UsageError(f"change {number} is {change.state} already")
@@ -121,13 +121,13 @@ def resolve(conn: Connection, number: int, keep: Literal["local", "remote"], at:
 
 
 def _wake_followers(conn: Connection, local: Local, at: str, region: str) -> None:
-    """What takes the number that the contact has upstream may be waiting for this decision."""
+    """Wake changes that wait for the number that the contact has upstream."""
     if local.base is not None:
         queue.wake(conn, local.account, to_e164(local.base.phone_no, region), local.row_id, at)
 
 
 def _agree_on_remote(conn: Connection, change: QueuedChange, local: Local, region: str) -> Fields:
-    """What was shown as upstream's becomes the base: if it moved since, the conflict opens again."""
+    """Set base to the upstream values that were shown. If upstream changed since, the conflict opens again."""
     assert local.base is not None or change.clashes
     base = (local.base or Fields()).asdict() | {n: c.remote for n, c in change.clashes.items()}
     e164 = to_e164(base["phone_no"], region)
@@ -145,7 +145,7 @@ def _take_remote(conn: Connection, change: QueuedChange, local: Local, at: str, 
 
 
 def _return(conn: Connection, change: QueuedChange, local: Local, at: str, region: str) -> None:
-    """A delete is taken back: the row lives again, as upstream has it."""
+    """Undo a delete: the row is live again, with upstream's values."""
     if change.clashes:
         _agree_on_remote(conn, change, local, region)
     row = contacts.load_rows(conn, [local.row_id])[local.row_id]

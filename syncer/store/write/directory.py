@@ -1,7 +1,7 @@
-"""The organization's directory: listed contacts are merged with those that people edit.
+"""The organization's directory: listed contacts are merged with the rows that people edit.
 
-What a listed contact means for the stored one is decided in `core/contacts.py`; this module loads, and
-carries the outcome out. What is missing from a listing is left to `sync`.
+`core/contacts.py` decides what a listed contact means for the row. This module loads rows and applies the
+decision. `sync` handles rows that a listing did not show.
 """
 
 from __future__ import annotations
@@ -44,12 +44,12 @@ def as_contact(row: Row) -> DirectoryContact:
 
 
 def _turned_blank(known: Mapping[str, Local], rows: Sequence[Row]) -> list[int]:
-    """The ids of stored contacts of which upstream shows a field blank that was agreed on with a value."""
+    """The ids of rows with a field that has a value in base and is blank upstream."""
     pairs = ((known[row.key], row) for row in rows if row.key in known)
     return [local.row_id for local, row in pairs if turned_blank(local.base, Fields.of(row.values))]
 
 
-#: What a quiet listing needs to know of stored contacts.
+#: What a listing without changes needs to know about stored contacts.
 _KNOWN = f"""
 SELECT c.contact_id, c.id, c.raw, c.deleted_at IS NULL AND b.source = 'directory' AND NOT EXISTS (
     SELECT 1 FROM change_queue q WHERE q.contact_row = c.id AND q.state IN ({queue.OPEN_STATES}))
@@ -70,9 +70,9 @@ _COLUMNS = ("account", "contact_id", "phone_no", "phone_e164", "first_name", "la
 class DirectoryReconciler(Reconciler):
     """One listing of the directory, or the answers for single contacts.
 
-    `asked_in` is the push epoch in which the rows were asked for: nothing is believed of a contact that
-    was agreed on since. Without `defer_blanks`, a field that would turn blank keeps its value until a pull
-    shows it: only a whole listing tells how many there are.
+    `asked_in` is the push epoch in which the rows were requested: contacts that were agreed on since are
+    skipped. Without `defer_blanks`, a field that would turn blank keeps its value until the next pull, because
+    only a full listing shows how many there are.
     """
 
     table, number = TABLE, CONTACTS.number
@@ -84,7 +84,9 @@ class DirectoryReconciler(Reconciler):
         self.policy = policy
         self.asked_in = asked_in
         self.defer_blanks = defer_blanks
-        self._written = Bits()  #: ids that this listing wrote: what it shows of them later counts
+        self._written = (
+            Bits()
+        )  #: ids that this listing wrote: later rows of the same listing still count for them
 
     # -- reading
 
@@ -127,7 +129,7 @@ class DirectoryReconciler(Reconciler):
         self._insert(conn, new, epoch)
 
     def _reconcile(self, conn: Connection, local: Local, row: Row, kept: Collection[str], epoch: int) -> None:
-        """Merge one listed contact with the row that stands for it; `kept` are fields that may not turn blank."""
+        """Merge one listed contact with its row. `kept` are fields that may not turn blank."""
         policy = self.policy
         contact, outcome, deferred = reconcile_listed(
             local,
@@ -179,12 +181,12 @@ class DirectoryReconciler(Reconciler):
         self.added += len(ids)
 
     def write_deferred(self, conn: Connection, allowed: frozenset[tuple[int, str]]) -> None:
-        """See `Reconciler`. `raw` stays as it was where a blank is refused: the next listing shows it again."""
+        """See `Reconciler`. If a blank is refused, `raw` stays the old one, so the next listing shows it again."""
         rows = contacts.load_rows(conn, [deferred.row_id for deferred in self.deferred.values()])
         for row, row_id, blanks in self.deferred.values():
             local = rows.get(row_id)
             if local is None or (local.agreed_epoch > self.asked_in and row_id not in self._written):
-                continue  # what is known of it is newer than this listing
+                continue  # the row was agreed on after this listing
             refused = [name for name in blanks if (row_id, name) not in allowed]
             contact = keep_values(as_contact(row), local, refused)
             self.changed += take_over(conn, local, contact, self.policy, self.context.at)
@@ -193,11 +195,11 @@ class DirectoryReconciler(Reconciler):
     # -- the end of a listing
 
     def unseen(self, conn: Connection) -> tuple[list[int], list[int]]:
-        """See `Reconciler`. Contacts that were agreed on since the listing began are left out."""
+        """See `Reconciler`. Contacts that were agreed on since the listing started are left out."""
         return contacts.unseen(conn, self.policy.account, self.seen, self.asked_in)
 
     def live_count(self, conn: Connection) -> int:
-        """See `Reconciler`: those that the directory knows."""
+        """See `Reconciler`: rows that are in the directory."""
         return contacts.live_count(conn, self.policy.account)
 
     def filled_counts(self, conn: Connection, columns: Iterable[str]) -> dict[str, int]:
@@ -209,20 +211,20 @@ class DirectoryReconciler(Reconciler):
         return {row: local.contact_id or "" for row, local in contacts.load_rows(conn, ids).items()}
 
     def remove(self, conn: Connection, row_id: int, at: str) -> None:
-        """See `Reconciler`: a tombstone, except for a contact that was edited here."""
+        """See `Reconciler`: a tombstone, except for a contact that was edited locally."""
         local = contacts.load_rows(conn, [row_id]).get(row_id)
         if local is not None:
             handle_upstream_delete(conn, local, self.policy.region, at)
 
     def remove_deleted(self, conn: Connection, ids: Iterable[int], at: str) -> None:
-        """See `Reconciler`. A contact that was brought back meanwhile is left to a further listing."""
+        """See `Reconciler`. A contact that was restored in the meantime is left to the next listing."""
         for local in contacts.load_rows(conn, ids).values():
             if local.deleted:
                 handle_upstream_delete(conn, local, self.policy.region, at)
 
 
 def handle_upstream_delete(conn: Connection, local: Local, region: str, at: str) -> None:
-    """Upstream no longer has a contact: delete its row locally, or queue an add where it is still wanted."""
+    """Upstream no longer has a contact: delete its row locally, or queue an add if it is still wanted."""
     decision = decide_upstream_delete(local, region, parse(at))
     queue.apply_moves(conn, decision.done, at)
     if local.base is not None:
@@ -234,7 +236,7 @@ def handle_upstream_delete(conn: Connection, local: Local, region: str, at: str)
         case "add again":
             contacts.unlink(
                 conn, local.row_id, at
-            )  # before the moves: it keeps requests whose answer was lost
+            )  # before the transitions: it keeps requests without an answer
         case "delete":
             contacts.tombstone(conn, local.row_id, at)
     for step in decision.moves:
@@ -244,7 +246,7 @@ def handle_upstream_delete(conn: Connection, local: Local, region: str, at: str)
 
 
 def take_over(conn: Connection, local: Local, remote: DirectoryContact, policy: Policy, at: str) -> bool:
-    """Merge one contact as upstream shows it; True when people see a change."""
+    """Merge one contact with what upstream shows. True if the row changed visibly."""
     outcome = reconcile(local, remote, region=policy.region, on_conflict=policy.on_conflict)
     return save(conn, local, remote, outcome, policy, at, queue.next_epoch(conn))
 
@@ -258,7 +260,7 @@ def save(
     at: str,
     epoch: int,
 ) -> bool:
-    """Carry out what was decided; True when people see a change."""
+    """Apply a decision. True if the row changed visibly."""
     _save_row(conn, local, remote, outcome, policy, at)
     if outcome.base != local.base or local.source != "directory" or local.contact_id != remote.contact_id:
         contacts.save_base(
@@ -287,7 +289,7 @@ def save(
 def _save_row(
     conn: Connection, local: Local, remote: DirectoryContact, outcome: Reconciliation, policy: Policy, at: str
 ) -> None:
-    """The row itself, and its entries in the change log."""
+    """Write the row and its change log entries."""
     values: dict[str, Any] = {
         name: new or None for name, new in outcome.local.changed_from(local.fields).items()
     }
@@ -301,7 +303,9 @@ def _save_row(
         changelog.changed(conn, TABLE, local.row_id, {"deleted_at": (local.deleted_at, None)}, at, "upstream")
         changes = {n: (local.fields.get(n), outcome.local.get(n)) for n in FIELDS if n in values}
     changelog.changed(conn, TABLE, local.row_id, changes, at, "upstream")
-    changelog.changed(conn, TABLE, local.row_id, outcome.overruled, at, "local")  # what lost stays on record
+    changelog.changed(
+        conn, TABLE, local.row_id, outcome.overruled, at, "local"
+    )  # the losing values are logged
     if not same_raw(local.raw, remote.raw):
         values["raw"] = remote.raw
     if local.contact_id != remote.contact_id:

@@ -1,7 +1,4 @@
-"""What people edit by command: plain SQL that the triggers catch like any client's (`Database.edit`).
-
-What becomes of an edit is left to the push. Nothing here writes for the program itself.
-"""
+"""Edits by command: plain SQL that the triggers handle like that of any client (`Database.edit`)."""
 
 from __future__ import annotations
 
@@ -16,7 +13,7 @@ from syncer.store.db.read_only import placeholders, raw
 
 
 def add_contact(conn: Connection, account: str, fields: Mapping[str, str]) -> int:
-    """INSERT, as a person would; the new row's number."""
+    """INSERT, as a person would. Returns the new row's id."""
     values = {"account": account} | {name: value for name, value in fields.items() if value != ""}
     query = f"INSERT INTO telecmi_contacts ({', '.join(values)}) VALUES ({placeholders(values)})"
     row_id = raw(conn).execute(query, tuple(values.values())).lastrowid
@@ -25,19 +22,19 @@ def add_contact(conn: Connection, account: str, fields: Mapping[str, str]) -> in
 
 
 def edit_contact(conn: Connection, row_id: int, fields: Mapping[str, str]) -> None:
-    """UPDATE, as a person would; '' clears a field."""
+    """UPDATE, as a person would. '' clears a field."""
     assignments = ", ".join(f"{name} = ?" for name in fields)
     values = [value or None for value in fields.values()]
     raw(conn).execute(f"UPDATE telecmi_contacts SET {assignments} WHERE id = ?", (*values, row_id))
 
 
 def delete_contact(conn: Connection, row_id: int) -> None:
-    """DELETE, as a person would: a trigger makes a tombstone of it."""
+    """DELETE, as a person would: a trigger turns the row into a tombstone."""
     raw(conn).execute("DELETE FROM telecmi_contacts WHERE id = ?", (row_id,))
 
 
 def restore_contact(conn: Connection, row_id: int) -> None:
-    """Bring a deleted contact back, as a person would."""
+    """Restore a deleted contact, as a person would."""
     raw(conn).execute("UPDATE telecmi_contacts SET deleted_at = NULL WHERE id = ?", (row_id,))
 
 
@@ -45,7 +42,7 @@ def restore_contact(conn: Connection, row_id: int) -> None:
 
 
 def as_any_client(path: Path, statement: str, *values: object) -> list[tuple[Any, ...]]:
-    """Run one statement as any SQLite client would: a connection of its own, nothing of ours in between."""
+    """Run one statement like any SQLite client, on a separate connection."""
     conn = sqlite3.connect(path, timeout=10)
     try:
         with conn:

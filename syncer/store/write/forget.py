@@ -1,7 +1,7 @@
-"""Removes a person from every table, raw and log included, and keeps them out.
+"""Removes a person from every table, including raw and the log, and keeps them out.
 
-Who is kept out is known by a keyed hash of the number: the key lies in a file beside the database,
-so that the database alone gives no number away.
+A keyed hash of the number is stored to keep the person out. The key is in a file next to the database, so the
+database alone does not reveal numbers.
 """
 
 from __future__ import annotations
@@ -47,25 +47,25 @@ from syncer.store.write.queue import chunks
 
 
 def _people() -> dict[Table, Mirror]:
-    """The tables whose rows bear a person's number."""
+    """The tables whose rows have a person's number."""
     return {metadata.tables[name]: mirror for name, mirror in MIRRORS.items() if mirror.number is not None}
 
 
-#: Digits by which a number is looked for in rows that could not be understood.
+#: How many digits of a number are searched for in rows that could not be parsed.
 _TELLING = 10
 
-#: What may be a phone number in a text, written in one piece or in groups.
+#: Matches possible phone numbers in a text, in one piece or in groups.
 _DIGITS = re.compile(r"\+?\d{7,17}")
 _NUMBERS = re.compile(r"\+?\d(?:[ ().-]?\d){6,16}")
 
 
 def key_path(database: Path) -> Path:
-    """Where the key of the hashes lies."""
+    """The file with the key of the hashes."""
     return database.with_name(f"{database.name}.forget-key")
 
 
 def load_key(database: Path, *, create: bool) -> bytes | None:
-    """The key, made on first use (0600); None when there is none."""
+    """The key, created on first use (0600); None if there is none."""
     path = key_path(database)
     try:
         return bytes.fromhex(files.read(path, 1000).decode().strip())
@@ -93,7 +93,7 @@ def _write_key(path: Path, key: bytes) -> None:
 
 
 def copy_key(original: Path, copy: Path) -> None:
-    """Let a copy of the database keep the same people out; the copy's folder is private."""
+    """Copy the key for a copy of the database, so it keeps the same people out. The copy's folder is private."""
     if (key := load_key(original, create=False)) is not None:
         _write_key(key_path(copy), key)
 
@@ -103,9 +103,9 @@ def _digest(key: bytes, e164: str) -> str:
 
 
 def keeper(db: Database) -> Callable[[str | None], bool]:
-    """Tells whether a number (E.164) is to be kept out.
+    """Returns a function that says whether a number (E.164) was forgotten.
 
-    Raises StoreError when people were forgotten and the key is lost: to go on would bring them back.
+    Raises StoreError if people were forgotten and the key is lost: continuing would bring them back.
     """
     with db.read() as conn:
         digests = frozenset(conn.execute(select(forgotten.c.digest)).scalars())
@@ -121,7 +121,7 @@ def keeper(db: Database) -> Callable[[str | None], bool]:
 
 
 def mentions(raw: str, forgotten: Callable[[str | None], bool], regions: Iterable[str]) -> bool:
-    """Whether a text names a number of somebody who is to be kept out, in any usual spelling."""
+    """Whether a text contains the number of a forgotten person, in any usual spelling."""
     found = set(_NUMBERS.findall(raw)) | set(_DIGITS.findall(raw))
     return any(forgotten(to_e164(one, region)) for one in found for region in regions)
 
@@ -132,23 +132,23 @@ Rows: TypeAlias = dict[str, list[int]]
 
 @dataclass(frozen=True, slots=True)
 class ForgetPreview:
-    """Who bears a number, and what else is known of the same contacts."""
+    """Rows with a number, and other numbers of the same contacts."""
 
-    rows: Rows  #: rows that bear the number, and contacts that bore it for a while
+    rows: Rows  #: rows that have the number, and contacts that had it earlier
     other_numbers: dict[
         str, Rows
-    ]  #: other numbers of the same contacts, now or earlier: the rows under each stay
+    ]  #: other numbers of the same contacts, now or earlier: rows with only those stay
 
 
 @dataclass(frozen=True, slots=True)
 class Removed:
-    """What a `forget` did, and what it leaves to a person."""
+    """What `forget` did, and what is left for a person to do."""
 
-    rows: dict[str, int]  #: rows that went, by table
+    rows: dict[str, int]  #: removed rows, by table
     other_numbers: dict[str, Rows]  #: see `Found`
-    mentioned: Rows  #: rows of others whose texts name the number
-    sent: dict[str, int]  #: notifications about them that were sent, by target: those cannot be taken back
-    traces: bool  #: free pages of the file may still hold what was removed: it could not be compacted
+    mentioned: Rows  #: rows of other people whose texts contain the number
+    sent: dict[str, int]  #: notifications about them that were sent, by target: these cannot be undone
+    traces: bool  #: the file could not be compacted, so its free pages may still contain removed data
 
 
 def forget(
@@ -159,11 +159,11 @@ def forget(
     regions: Iterable[str] = ("IN",),
     remove_files: Callable[[Sequence[str]], None] = lambda _: None,
 ) -> Removed:
-    """Remove everybody with this number; `regions` are those of the accounts.
+    """Remove everybody with this number. `regions` are those of the accounts.
 
-    `remove_files` is called with the paths of recordings; nothing is removed from the database if it raises. The
-    file is compacted then, since its free pages hold older versions of rows. Raises UsageError while a change of
-    theirs is being sent.
+    `remove_files` is called with the paths of recordings; if it raises, nothing is removed from the database. The
+    file is compacted at the end, because its free pages contain older versions of rows. Raises UsageError while a
+    change of these contacts is being sent.
     """
     regions = tuple(regions)
     key = load_key(db.path, create=True)
@@ -178,7 +178,7 @@ def forget(
             mentioned = _mentioned(conn, e164, regions)
             remove_files(
                 recordings
-            )  # before the commit: a row that outlives its file is harmless, not the reverse
+            )  # before the commit: a row without its file is harmless, a file without its row is not
             conn.execute(upsert(forgotten).values(digest=_digest(key, e164), at=at).on_conflict_do_nothing())
         traces = not _compact(db)
     finally:
@@ -188,7 +188,7 @@ def forget(
 
 
 def _compact(db: Database) -> bool:
-    """Write the file anew, and empty its log; False when somebody else is in the way, or no room is left."""
+    """Compact the file and empty its log. False if another program prevents it, or the disk is full."""
     try:
         db.pragma("VACUUM")
         ((busy, *_),) = db.pragma("PRAGMA wal_checkpoint(TRUNCATE)")
@@ -198,9 +198,9 @@ def _compact(db: Database) -> bool:
 
 
 def find(conn: Connection, e164: str, regions: Sequence[str]) -> ForgetPreview:
-    """Who would go with this number, and under which other numbers the same contacts are known."""
+    """Rows that would be removed for this number, and other numbers of the same contacts."""
     rows = _bearers(conn, e164, regions)
-    # A read-only contact with another number now may be somebody else: it is named, not removed.
+    # A read-only contact that now has another number may be somebody else: it is reported, not removed.
     related = rows | {
         table.name: _past_bearers(conn, table, e164, regions)
         for table, mirror in _people().items()

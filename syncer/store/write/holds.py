@@ -1,4 +1,4 @@
-"""The statements of `held`: what a safety limit stopped, and what a person said to it."""
+"""The statements of `held`: what a safety limit stopped, and what people decided."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from syncer.store.write.queue import chunks
 
 @dataclass(frozen=True, slots=True)
 class Decided:
-    """What people said about rows of one table: (row id, column or "")."""
+    """People's decisions about rows of one table: (row id, column or "")."""
 
     approved: frozenset[tuple[int, str]]
     rejected: frozenset[tuple[int, str]]
@@ -41,7 +41,7 @@ def decided(conn: Connection, job: str, account: str, table: str) -> Decided:
 
 
 def kept_blanks(conn: Connection, table: str, rows: Iterable[int]) -> dict[int, set[str]]:
-    """By row: the columns that may not turn blank, as a person has not decided yet, or rejected it."""
+    """By row: the columns that may not turn blank, because a person has not decided yet, or has rejected it."""
     kept: dict[int, set[str]] = {}
     for row_id, column in fetch(conn, _KEPT, table, json.dumps(list(rows))):
         kept.setdefault(row_id, set()).add(column)
@@ -56,14 +56,14 @@ _KEPT = """
 
 
 def open_hold(conn: Connection, job: str, account: str) -> int | None:
-    """The number of the hold that waits for a person, if there is one."""
+    """The id of the open hold, if there is one."""
     return conn.execute(
         select(held.c.id).where(held.c.job == job, held.c.account == account, held.c.decided_at.is_(None))
     ).scalar()
 
 
 def open_rows(conn: Connection, job: str, account: str, table: str) -> frozenset[tuple[int, str]]:
-    """What of a table the open hold is about: (row id, column or "")."""
+    """The rows of a table in the open hold: (row id, column or "")."""
     query = (
         select(held_rows.c.row_id, held_rows.c.field)
         .join(held, held_rows.c.held_id == held.c.id)
@@ -86,10 +86,10 @@ def update_open(
     reason: str,
     at: str,
 ) -> int | None:
-    """Let the open hold be about just these rows of a table; what it says of other tables stays.
+    """Set the rows of a table in the open hold. Its rows of other tables stay.
 
-    One is opened where there is none, and one that is about nothing any more is closed. Returns its
-    number; None when these rows are none. `reason` "" leaves the reason that stands.
+    Opens a hold if there is none, and closes one without any rows. Returns its id, or None if there are no rows.
+    `reason` "" keeps the old reason.
     """
     listed = sorted(set(rows))
     number = open_hold(conn, job, account)
@@ -112,7 +112,7 @@ def update_open(
     else:
         count = select(func.count()).select_from(held_rows).where(held_rows.c.held_id == number, ~mine)
         others = int(conn.execute(count).scalar_one())
-    if not listed and not others:  # what it was about stays on record with it
+    if not listed and not others:  # its rows stay on record
         conn.execute(update(held).where(held.c.id == number).values(decided_at=at, decision="superseded"))
         return None
     conn.execute(delete(held_rows).where(held_rows.c.held_id == number, mine))
@@ -130,7 +130,7 @@ def update_open(
 
 
 def recount(conn: Connection) -> None:
-    """After rows were removed for good: open holds count what they list, and are closed without any."""
+    """After rows were deleted from the database: update the counts of open holds, and close those without rows."""
     listed = select(func.count()).where(held_rows.c.held_id == held.c.id).scalar_subquery()
     conn.execute(update(held).where(held.c.decided_at.is_(None), held.c.rows != listed).values(rows=listed))
     conn.execute(
@@ -148,9 +148,9 @@ def reason_of(conn: Connection, number: int) -> str:
 def forget_decisions(
     conn: Connection, job: str, account: str, table: str, settled: Iterable[tuple[int, str]]
 ) -> None:
-    """Decisions about rows that the listing shows again, or that were carried out, are used up.
+    """Mark decisions as used up, for rows that the listing shows again or that were removed.
 
-    The rows stay on record, so that what was decided can still be shown.
+    The rows stay on record, so the decisions can still be shown.
     """
     numbers = select(held.c.id).where(
         held.c.job == job, held.c.account == account, held.c.decision.in_(["approved", "rejected"])
@@ -169,7 +169,7 @@ def forget_decisions(
 
 
 def decide(conn: Connection, number: int, decision: str, at: str) -> str | None:
-    """Write down what a person said; returns what was decided before, None if nothing, "" if unknown."""
+    """Record a decision. Returns the earlier decision, None if there was none, or "" for an unknown hold."""
     row = conn.execute(select(held.c.decided_at, held.c.decision).where(held.c.id == number)).first()
     if row is None:
         return ""
@@ -183,18 +183,18 @@ def decide(conn: Connection, number: int, decision: str, at: str) -> str | None:
 
 
 def noted_absences(conn: Connection, table: str) -> set[int]:
-    """Rows of a table that a complete listing missed once."""
+    """Rows of a table that one complete listing did not show."""
     return set(conn.execute(select(absences.c.row_id).where(absences.c.table_name == table)).scalars())
 
 
 def note_absences(conn: Connection, table: str, rows: Iterable[int], at: str) -> None:
-    """Remember rows that were missing for the first time."""
+    """Record rows that were missing for the first time."""
     for block in chunks(rows):
         conn.execute(insert(absences), [{"table_name": table, "row_id": r, "noted_at": at} for r in block])
 
 
 def clear_absences(conn: Connection, table: str, rows: Iterable[int]) -> None:
-    """These showed again, or are settled."""
+    """Forget rows that were shown again, or are settled."""
     for block in chunks(rows):
         conn.execute(
             delete(absences).where(and_(absences.c.table_name == table, absences.c.row_id.in_(block)))

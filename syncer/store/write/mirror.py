@@ -1,6 +1,6 @@
-"""The plain mirrors: rows that only ever come from the vendor.
+"""The plain mirrors: rows that come only from the vendor.
 
-What is to be done with each row is decided in `core/rows.py`; this module loads and writes.
+`core/rows.py` decides what to do with each row; this module loads and writes.
 """
 
 from __future__ import annotations
@@ -51,7 +51,7 @@ class MirrorReconciler(Reconciler):
         name: str = "",
         scope: Mapping[str, str] = MappingProxyType({}),
     ) -> None:
-        """`scope` says which rows of the account are those of this list: columns and their values."""
+        """`scope` selects the rows of this list: columns and their values."""
         super().__init__(context)
         self.mirror = mirror
         self.table = mirror.name
@@ -65,7 +65,7 @@ class MirrorReconciler(Reconciler):
         content = [column for column in self._table.columns if column.name not in ours]
         self._content = tuple(column.name for column in content)  # what comes from the vendor
         self._numbers = frozenset(column.name for column in content if isinstance(column.type, Integer))
-        #: Those that make a row differ, and are written where it does.
+        #: Columns that are compared, and written if they differ.
         self._compared = tuple(name for name in self._content if name not in mirror.derived)
 
     @property
@@ -74,7 +74,7 @@ class MirrorReconciler(Reconciler):
         return self._name
 
     def _fit(self, values: Mapping[str, Any]) -> dict[str, Value]:
-        """The vendor's values in the types of the columns; a number that cannot be read becomes NULL."""
+        """The vendor's values in the types of the columns. Invalid numbers become NULL."""
         fitted = {}
         for name in self._content:
             value = values.get(name)
@@ -113,7 +113,7 @@ class MirrorReconciler(Reconciler):
             key: StoredMatch(row_id, same=True)
             for key, row_id, raw in fetch(conn, query, json.dumps(list(listed)), *self._bound)
             if raw == listed[key].raw and listed[key].deleted_at is None
-        }  # most of a quiet listing; only what is left needs all columns
+        }  # most rows of a listing without changes; only the others need all columns
         for key, there in self._load(conn, listed.keys() - known.keys()).items():
             known[key] = StoredMatch(there.id, isinstance(self._decide(there, listed[key]), RowUnchanged))
         return known
@@ -201,7 +201,7 @@ class MirrorReconciler(Reconciler):
         self._add_notes(conn, change.id, row.notes)
 
     def _add_notes(self, conn: Connection, row_id: int, notes: Sequence[Note]) -> None:
-        """Append the notes that are not there yet; notes are never removed."""
+        """Insert new notes. Notes are never removed."""
         if not notes:
             return
         there = fetch(conn, "SELECT msg, date, agent FROM telecmi_notes WHERE contact_row = ?", row_id)
@@ -212,7 +212,7 @@ class MirrorReconciler(Reconciler):
             statements.insert_listed(conn, telecmi_notes, columns, values, self.context.at)
 
     def write_deferred(self, conn: Connection, allowed: frozenset[tuple[int, str]]) -> None:
-        """See `Reconciler`. `raw` stays as it was where a blank is refused: the next listing shows it again."""
+        """See `Reconciler`. If a blank is refused, `raw` stays the old one, so the next listing shows it again."""
         stored = self._load(conn, self.deferred)
         for key, deferred in self.deferred.items():
             there, row = stored.get(key), deferred.row
@@ -258,7 +258,7 @@ class MirrorReconciler(Reconciler):
         return dict(fetch(conn, query, json.dumps(list(ids))))
 
     def remove(self, conn: Connection, row_id: int, at: str) -> None:
-        """The row is gone upstream: it stays, as a tombstone."""
+        """The row is gone upstream and becomes a tombstone."""
         table = self._table
         conn.execute(
             update(table)
@@ -269,7 +269,7 @@ class MirrorReconciler(Reconciler):
 
 
 def live_count(conn: Connection, mirror: Mirror, account: str) -> int:
-    """Living rows of an account."""
+    """How many live rows an account has."""
     query = f"SELECT count(*) FROM {mirror.name} WHERE account = ? AND deleted_at IS NULL"
     return int(fetch(conn, query, account)[0][0])
 
@@ -283,7 +283,7 @@ def count_between(
     high: int | str,
     scope: Mapping[str, str] = MappingProxyType({}),
 ) -> int:
-    """Living rows of an account of which `column` is in [low, high)."""
+    """How many live rows of an account have `column` in [low, high)."""
     query = (
         f"SELECT count(*) FROM {mirror.name} "
         f"WHERE account = ? AND deleted_at IS NULL AND {column} >= ? AND {column} < ?"

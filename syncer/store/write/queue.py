@@ -1,6 +1,6 @@
-"""The statements of the change queue: its rows, the intents, and every move of a change.
+"""The statements of the change queue: its rows, the intents, and every transition.
 
-Each move goes through `core/queue.advance`; what to move, and why, is decided in `core`.
+Each transition goes through `core/queue.advance`.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from syncer.store.db import statements
 from syncer.store.db.read_only import fetch
 from syncer.store.db.tables import change_log, change_queue, push_intents, sync_guard
 
-#: Most values in one IN list; SQLite's own limit is far higher, its planner likes them short.
+#: The most values in one IN list. SQLite's limit is far higher, but it plans short lists better.
 CHUNK = 400
 
 
@@ -35,14 +35,14 @@ _DROP_INTENTS = """
         SELECT 1 FROM change_queue q
         WHERE q.id = push_intents.change_id AND q.contact_row = push_intents.row_id AND q.state IN ('sending', 'unknown'))"""
 
-#: One move that was decided: the change, what happened, what a person may read, and columns to set.
+#: One decided transition: the change, the event, a note for people, and columns to set.
 Move: TypeAlias = tuple[int, Event, str | None, Mapping[str, object]]
 
 #: The columns of a change, in the order of its fields.
 _CHANGE = ("id", "account", "contact_row", "operation", "state", "fields", "clashes", "attempts", "approved",
            "found_by", "sent_at", "created_at", "last_error")  # fmt: skip
 
-#: Many numbers go into one parameter, so that SQLite reads each statement but once.
+#: All ids are one JSON parameter, so SQLite prepares each statement only once.
 _CHANGES = f"SELECT {', '.join(_CHANGE)} FROM change_queue WHERE id IN (SELECT value FROM json_each(?))"
 #: The states of an open change, for an IN.
 OPEN_STATES = ", ".join(f"'{state}'" for state in sorted(OPEN))
@@ -60,7 +60,7 @@ _PUSHED = """
 
 
 def chunks(ids: Iterable[Any], size: int = CHUNK) -> Iterable[list[Any]]:
-    """Cut ids into lists that fit into one statement."""
+    """Divide ids into lists that fit into one statement."""
     block: list[Any] = []
     for one in ids:
         block.append(one)
@@ -72,7 +72,7 @@ def chunks(ids: Iterable[Any], size: int = CHUNK) -> Iterable[list[Any]]:
 
 
 def _as_change(row: Sequence[Any]) -> QueuedChange:
-    """One queue row, in the order of `_CHANGE`, as the deciders see it."""
+    """A row of the queue, in the order of `_CHANGE`, as a `QueuedChange`."""
     number, account, contact_row, operation, state, fields, clashes, attempts, approved, *rest = row
     return QueuedChange(
         number,
@@ -98,7 +98,7 @@ def load_open(conn: Connection, rows: Iterable[int]) -> dict[int, list[QueuedCha
 
 
 def load_intents(conn: Connection, rows: Iterable[int]) -> dict[int, list[Intent]]:
-    """Requests since the base last moved, by contact row, oldest first."""
+    """Requests since base last changed, by contact row, oldest first."""
     out: dict[int, list[Intent]] = {}
     for row in fetch(conn, _INTENTS_OF_ROWS, json.dumps(list(rows))):
         row_id, number, change_id, operation, fields, *rest = row
@@ -119,7 +119,7 @@ def load_changes(conn: Connection, ids: Iterable[int]) -> dict[int, QueuedChange
 
 
 def next_due(conn: Connection, account: str, now: datetime) -> tuple[int, str | None]:
-    """How many changes are to be pushed without waiting, and when the next waiting one is due."""
+    """How many changes are due now, and when the next one is due."""
     open_ = and_(change_queue.c.account == account, change_queue.c.state.in_([State.QUEUED, State.UNKNOWN]))
     at = change_queue.c.next_attempt_at
     waits = at <= latest(now, LONGEST_RETRY)
@@ -135,7 +135,7 @@ _WAITING = """
 
 
 def wake(conn: Connection, account: str, number: str | None, row_id: int, at: str) -> None:
-    """A contact gives a number up: let changes that take it be decided on again, also refused ones."""
+    """A contact gives up a number: changes that take it are due again, including refused ones."""
     changes = fetch(conn, _WAITING, account, number, row_id)
     fresh = {"next_attempt_at": None, "attempts": 0, "last_error": None}
     move_many(conn, [(change, Event.RETRY, None, fresh) for (change,) in changes], at)
@@ -144,7 +144,7 @@ def wake(conn: Connection, account: str, number: str | None, row_id: int, at: st
 def transition_columns(
     state: State, at: str, note: str | None, columns: Mapping[str, object]
 ) -> dict[str, object]:
-    """The columns of a change that has just come to `state`."""
+    """The columns that change when a change enters `state`."""
     values: dict[str, object] = {"state": state, **columns}
     if state in SETTLED:
         values |= {"settled_at": at, "next_attempt_at": None, "last_error": note}
@@ -165,9 +165,9 @@ def move(
     note: str | None = None,
     **columns: object,
 ) -> State | None:
-    """Move one change by `event`; None when it was settled meanwhile and there is nothing to do.
+    """Apply `event` to one change. None if it was settled in the meantime and there is nothing to do.
 
-    Raises ForbiddenMoveError for a move that `core/queue.py` does not draw.
+    Raises ForbiddenMoveError for a transition that `core/queue.py` does not allow.
     """
     row = conn.execute(_STATE, {"number": change_id}).first()
     if row is None or State(row.state) in SETTLED:
@@ -182,13 +182,13 @@ def move(
 
 
 def load_states(conn: Connection, ids: Iterable[int]) -> dict[int, State]:
-    """Where changes stand, by their numbers."""
+    """The states of changes, by id."""
     query = "SELECT id, state FROM change_queue WHERE id IN (SELECT value FROM json_each(?))"
     return {number: State(state) for number, state in fetch(conn, query, json.dumps(list(ids)))}
 
 
 def move_many(conn: Connection, steps: Sequence[Move], at: str) -> None:
-    """The same as `move`, for many changes with few statements; each at most once."""
+    """Like `move`, for many changes with few statements. Each change at most once."""
     states = load_states(conn, [change_id for change_id, *_ in steps])
     alike: dict[tuple[str, ...], list[tuple[object, ...]]] = {}
     for change_id, event, note, columns in steps:
@@ -203,11 +203,11 @@ def move_many(conn: Connection, steps: Sequence[Move], at: str) -> None:
 
 
 def apply_move(conn: Connection, step: Transition, at: str) -> None:
-    """Carry out one move that was decided."""
+    """Apply one decided transition."""
     columns: dict[str, object] = {}
     if step.operation is not None:
         columns["operation"] = step.operation
-    if step.operation is Operation.ADD:  # another request than before
+    if step.operation is Operation.ADD:  # a different kind of request than before
         columns |= {"next_attempt_at": None, "attempts": 0}
     if step.clashes is not None:
         columns["clashes"] = dump_clashes(step.clashes)
@@ -219,7 +219,7 @@ def apply_move(conn: Connection, step: Transition, at: str) -> None:
 
 
 def apply_moves(conn: Connection, steps: Iterable[Transition], at: str) -> None:
-    """The same for many changes, each of them at most once."""
+    """The same for many changes. Each change at most once."""
     plain: list[Move] = []
     for step in steps:
         if step.clashes is not None:
@@ -231,7 +231,7 @@ def apply_moves(conn: Connection, steps: Iterable[Transition], at: str) -> None:
 
 
 def dump_clashes(clashes: Mapping[str, Clash]) -> str:
-    """Clashes as they are stored."""
+    """Clashes as JSON."""
     return json.dumps(
         {n: {"base": c.base, "local": c.local, "remote": c.remote} for n, c in clashes.items()},
         ensure_ascii=False,
@@ -241,7 +241,7 @@ def dump_clashes(clashes: Mapping[str, Clash]) -> str:
 def add_change(
     conn: Connection, account: str, contact_row: int, new: NewChange, at: str, *, found_by: str = "trigger"
 ) -> int:
-    """Put a change into the queue that no trigger put there."""
+    """Queue a change that no trigger queued."""
     values: dict[str, object] = {
         "account": account,
         "contact_row": contact_row,
@@ -260,7 +260,7 @@ def add_change(
 
 
 def accept_intents(conn: Connection, row_id: int, operation: Operation) -> None:
-    """A refusal showed that an earlier request of this kind, which was not answered, had been applied."""
+    """Mark an unanswered request as accepted: a refusal showed that it was applied."""
     conn.execute(
         update(push_intents)
         .where(
@@ -273,7 +273,7 @@ def accept_intents(conn: Connection, row_id: int, operation: Operation) -> None:
 
 
 def drop_newest_intent(conn: Connection, change_id: int) -> None:
-    """Forget a request that certainly never reached upstream, or was turned away unread."""
+    """Delete the intent of a request that never reached upstream, or was not processed."""
     newest = (
         select(func.max(push_intents.c.id)).where(push_intents.c.change_id == change_id).scalar_subquery()
     )
@@ -281,16 +281,16 @@ def drop_newest_intent(conn: Connection, change_id: int) -> None:
 
 
 def drop_intents(conn: Connection, *rows: int) -> None:
-    """The base moved (or a person gave up): what was sent before has done its work.
+    """Delete the intents of a row after its base changed, or a change was discarded.
 
-    Requests that may still be under way are kept.
+    Intents whose request may still be under way are kept.
     """
     if rows:
         conn.exec_driver_sql(_DROP_INTENTS, (json.dumps(rows),))
 
 
 def recover(conn: Connection, account: str, at: str) -> int:
-    """After a restart: what was being sent may or may not have arrived. Returns how many."""
+    """After a restart: changes that were being sent become `unknown`. Returns how many."""
     rows = (
         conn.execute(
             select(change_queue.c.id).where(
@@ -308,7 +308,7 @@ def recover(conn: Connection, account: str, at: str) -> int:
 def pushed_within(
     conn: Connection, rows: Iterable[int], span: timedelta, now: datetime
 ) -> dict[int, list[dict[str, str]]]:
-    """By contact row: the fields of its changes that arrived upstream within that time."""
+    """By contact row: the fields of its changes that were done within that time."""
     out: dict[int, list[dict[str, str]]] = {}
     for row, fields in fetch(conn, _PUSHED, json.dumps(list(rows)), utc_text(now - span), latest(now)):
         out.setdefault(row, []).append(json.loads(fields))
@@ -316,20 +316,20 @@ def pushed_within(
 
 
 def epoch(conn: Connection) -> int:
-    """The push epoch: rises whenever an agreement with upstream is written down.
+    """The push epoch, which increases with every recorded agreement with upstream.
 
-    A page that was asked for in an earlier epoch than a row's `touched` may be older than what is
-    known of that row, and is not believed about it.
+    A page that was requested in an earlier epoch than a row's `touched` may be outdated for that row, and is
+    ignored.
     """
     return int(conn.execute(select(sync_guard.c.epoch).where(sync_guard.c.id == 1)).scalar() or 0)
 
 
 def begin(conn: Connection, number: int) -> None:
-    """Begin the push epoch `number`, the one after the last."""
+    """Start the push epoch `number`, the next one."""
     conn.exec_driver_sql("UPDATE sync_guard SET epoch = ? WHERE id = 1", (number,))
 
 
 def next_epoch(conn: Connection) -> int:
-    """Begin a new push epoch and return it."""
+    """Start a new push epoch and return it."""
     conn.execute(text("UPDATE sync_guard SET epoch = epoch + 1 WHERE id = 1"))
     return epoch(conn)

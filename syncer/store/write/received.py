@@ -1,6 +1,6 @@
-"""The statements behind `received_at`: what is known of an account's clocks, and the rows that follow it.
+"""The statements behind `received_at`: the evidence about an account's clocks, and the rows that depend on it.
 
-What is known, and which stamp is taken, is decided in `core/received.py`.
+`core/received.py` decides which timestamp is right.
 """
 
 from __future__ import annotations
@@ -14,24 +14,24 @@ from syncer.core.normalise import plausible_ms, stamp_ms, utc_text
 from syncer.core.received import Evidence, Stamps, StampSource, read_stamps, read_time, received_ms
 from syncer.store.db.read_only import Reader, first, raw, tuples
 
-#: Rows that are looked at in one go.
+#: Rows per block.
 BLOCK = 1000
 
 #: Nothing was proven.
 UNKNOWN = Evidence()
 
-#: Later than any stamp.
+#: Later than any timestamp.
 FOREVER = 2**62
 
 
 @dataclass(slots=True)
 class ClockState:
-    """What is known of one account's clocks."""
+    """The evidence about one account's clocks."""
 
     evidence: Evidence = UNKNOWN
-    verified_ms: int | None = None  #: when the newest windows were last read whole, by our clock
+    verified_ms: int | None = None  #: when the newest windows were last read completely, by our clock
     newest_row: int = 0  #: rows up to this one were considered
-    follows: bool = False  #: `received_at` of all rows goes by the evidence
+    follows: bool = False  #: `received_at` of all rows is by the evidence
 
 
 def clocks(conn: Reader) -> dict[str, str]:
@@ -40,7 +40,7 @@ def clocks(conn: Reader) -> dict[str, str]:
 
 
 def load(conn: Reader, account: str) -> ClockState:
-    """What is known; nothing, before the first pull."""
+    """The stored evidence; empty before the first pull."""
     query = "SELECT clock, contrary, verified_ms, newest_row, follows FROM voicemail_clocks WHERE account = ?"
     for clock, contrary, verified_ms, newest_row, follows in tuples(conn, query, account):
         return ClockState(Evidence(StampSource(clock), contrary), verified_ms, newest_row, bool(follows))
@@ -48,7 +48,7 @@ def load(conn: Reader, account: str) -> ClockState:
 
 
 def save(conn: Reader, account: str, known: ClockState) -> None:
-    """Write down what is known."""
+    """Store the evidence."""
     columns = "clock, contrary, verified_ms, newest_row, follows"
     statement = (
         f"INSERT INTO voicemail_clocks (account, {columns}) VALUES (?, ?, ?, ?, ?, ?) "
@@ -61,9 +61,9 @@ def save(conn: Reader, account: str, known: ClockState) -> None:
 
 
 def newer(conn: Reader, account: str, after: int, ahead_of: int | None) -> tuple[int, list[Stamps]]:
-    """The newest row of an account, and the stamps of those since row `after`, oldest first.
+    """The newest row of an account, and the timestamps of rows after row `after`, oldest first.
 
-    With `ahead_of` only of those whose `time` is later than that.
+    With `ahead_of`, only those whose `time` is later.
     """
     query = "SELECT COALESCE(max(id), 0) FROM telecmi_voicemails WHERE account = ?"
     newest = first(conn, query, account)
@@ -75,16 +75,16 @@ def newer(conn: Reader, account: str, after: int, ahead_of: int | None) -> tuple
     return int(newest), [read_stamps(time, voicename) for time, voicename in rows]
 
 
-#: What a row becomes: its `time`, its `received_at`, and its `id`.
+#: The new values of a row: `time`, `received_at`, and its `id`.
 Correction: TypeAlias = tuple[int | None, str | None, int]
 
 
 def corrections(
     conn: Reader, account: str, clock: StampSource, after: int, changed_since: str
 ) -> tuple[int | None, list[Correction]]:
-    """Which of the rows after row `after` do not go by `clock` yet, block by block.
+    """The rows after row `after` whose `received_at` is not by `clock` yet, block by block.
 
-    Also returns the last row of the block; None when there is none after it.
+    Also returns the last row of the block, or None if no rows follow it.
     """
     query = (
         "SELECT id, time, voicename, received_at, first_seen_at, raw FROM telecmi_voicemails "
@@ -93,7 +93,7 @@ def corrections(
     rows = tuples(conn, query, account, after, changed_since, BLOCK)
     out: list[Correction] = []
     for row_id, stored, voicename, before, first_seen_at, json_ in rows:
-        # An older version kept seconds as they came, and no text.
+        # An older version stored seconds unchanged, and no text.
         time = stored if plausible_ms(stored) else _time_of(json_)
         seen = stamp_ms(first_seen_at)
         milliseconds = received_ms(read_stamps(time, voicename), clock, FOREVER if seen is None else seen)
@@ -109,6 +109,6 @@ def _time_of(json_: str | None) -> int | None:
 
 
 def correct(conn: Reader, rows: Iterable[Correction]) -> None:
-    """Write that down. No change that anybody is told of: upstream is as it was."""
+    """Write the new values, without log entries: nothing changed upstream."""
     statement = "UPDATE telecmi_voicemails SET time = COALESCE(?, time), received_at = ? WHERE id = ?"
     raw(conn).executemany(statement, rows)

@@ -1,8 +1,7 @@
-"""What all lists have in common when their rows are compared with the mirror and written to it.
+"""The common part of comparing listed rows with the mirror and writing them.
 
-A list differs from others in what a listed row means for the stored one: `mirror.py` knows that for rows
-that only ever come from the vendor, `telecmi_contacts.py` for contacts that people edit. Fetching, and deciding
-what a listing proves, is left to `sync`.
+`mirror.py` implements it for rows that come only from the vendor, `directory.py` for contacts that people edit.
+`sync` fetches, and decides what a listing proves.
 """
 
 from __future__ import annotations
@@ -18,33 +17,35 @@ from sqlalchemy import Connection
 from syncer.core.model import Row
 from syncer.core.rows import Bits, combine, same_raw
 
-#: Rows of one write transaction at most: a person who edits meanwhile waits for no more than these.
+#: The most rows in one write transaction: a person who edits waits no longer than these take.
 BLOCK = 100
 
-#: Identities listed more than once that are remembered, per table.
+#: The most ids, per table, that are remembered as listed more than once.
 MOST_COPIES = 10_000
 
 
 @dataclass(frozen=True, slots=True)
 class Context:
-    """What a listing is compared by."""
+    """The settings of a comparison."""
 
     account: str
-    at: str = ""  #: UTC text, when the run began
+    at: str = ""  #: UTC text, when the run started
     ignored: frozenset[str] = frozenset()  #: vendor fields that change on every read
-    listed_twice: frozenset[str] = frozenset()  #: identities that the last listings showed more than once
-    forgotten: Callable[[str | None], bool] = field(default=lambda _: False)  #: numbers to keep out
+    listed_twice: frozenset[str] = frozenset()  #: ids that the last listings showed more than once
+    forgotten: Callable[[str | None], bool] = field(
+        default=lambda _: False
+    )  #: whether a number was forgotten
 
 
 class StoredMatch(NamedTuple):
-    """How a listed row is stored here."""
+    """The stored row of a listed one."""
 
     id: int
-    same: bool  #: just as it is listed: nothing to write
+    same: bool  #: equal to the listed row: nothing to write
 
 
 class Deferred(NamedTuple):
-    """A row whose writing waits for the end of the listing."""
+    """A row that is written only at the end of the listing."""
 
     row: Row
     row_id: int
@@ -54,22 +55,21 @@ class Deferred(NamedTuple):
 class Reconciler(ABC):
     """Compares the rows of one listing with one table, and writes those that differ.
 
-    `compare` takes rows as they are listed, and collects in `pending` those that differ, by identity;
-    `write` writes a block of these. Rows that were listed more than once with unlike content wait for the
-    end (`combine_copies`), and so do rows that would turn a column blank (`write_deferred`). All others are
-    kept as bits and counts.
+    `compare` takes listed rows and collects those that differ in `pending`, by id; `write` writes a block of
+    them. Rows that were listed more than once with different content wait for the end (`combine_copies`), and so
+    do rows that would turn a column blank (`write_deferred`). Of all other rows only bits and counts are kept.
     """
 
     #: The table's name.
     table: str
-    #: The column that tells which of two rows with one identity is newer, where there is one.
+    #: The column that says which of two rows with the same id is newer, if there is one.
     newest_by: str | None = None
-    #: The column from which `phone_e164` is derived, where there is one.
+    #: The column from which `phone_e164` is derived, if there is one.
     number: str | None = None
 
     @property
     def name(self) -> str:
-        """The list's name: that of the table, unless several lists fill one."""
+        """The list's name: that of the table, unless several lists fill the table."""
         return self.table
 
     def __init__(self, context: Context) -> None:
@@ -78,35 +78,35 @@ class Reconciler(ABC):
         self.deferred: dict[str, Deferred] = {}
         self.copies: dict[str, list[Row]] = {}
         self.seen = Bits()  #: ids of the stored rows that were listed
-        self.vanishing: set[int] = set()  #: of those, the ones that the vendor calls deleted
+        self.vanishing: set[int] = set()  #: those of `seen` that the vendor calls deleted
         self.rows = 0  #: rows that were listed
         self.distinct = 0  #: different rows among them
         self.added = 0
         self.changed = 0
-        self.raw_only = 0  #: rows of which only `raw` or a stamp of the vendor was written
-        self.volatile: Counter[str] = Counter()  #: vendor fields that alone differed
+        self.raw_only = 0  #: rows of which only `raw` or a vendor timestamp was written
+        self.volatile: Counter[str] = Counter()  #: vendor fields that were the only difference of a row
 
-    # -- what a list knows of its own rows
+    # -- implemented by each list
 
     @abstractmethod
     def _look_up(self, conn: Connection, rows: Sequence[Row]) -> Mapping[str, StoredMatch]:
-        """How the rows are stored, by identity."""
+        """The stored rows of listed ones, by id."""
 
     @abstractmethod
     def _stored_rows(self, conn: Connection, keys: Iterable[str]) -> Mapping[str, Row]:
-        """What upstream last said of rows, by identity."""
+        """What upstream last listed for rows, by id."""
 
     @abstractmethod
     def _write(self, conn: Connection, rows: Sequence[Row]) -> None:
-        """Write rows, each identity once; to be re-read here, since others may have written meanwhile."""
+        """Write rows, each id once. The stored rows are read again, since they may have changed in the meantime."""
 
     @abstractmethod
     def write_deferred(self, conn: Connection, allowed: frozenset[tuple[int, str]]) -> None:
-        """Write the rows that waited, but for blanks that are not `allowed` (row id, column)."""
+        """Write the deferred rows, except blanks that are not `allowed` (row id, column)."""
 
     @abstractmethod
     def unseen(self, conn: Connection) -> tuple[list[int], list[int]]:
-        """Rows that upstream had and that were not listed: living here, and deleted here."""
+        """Rows that upstream had and that were not listed: (live, deleted locally)."""
 
     @abstractmethod
     def live_count(self, conn: Connection) -> int:
@@ -114,15 +114,15 @@ class Reconciler(ABC):
 
     @abstractmethod
     def filled_counts(self, conn: Connection, columns: Iterable[str]) -> dict[str, int]:
-        """By column: living rows that have a value."""
+        """By column: how many live rows have a value."""
 
     @abstractmethod
     def keys(self, conn: Connection, ids: Iterable[int]) -> dict[int, str]:
-        """The vendor's identities of rows."""
+        """The vendor's ids of rows."""
 
     @abstractmethod
     def remove(self, conn: Connection, row_id: int, at: str) -> None:
-        """A row is proven gone upstream."""
+        """Remove a row that is proven to be gone upstream."""
 
     # -- the common part
 
@@ -146,7 +146,7 @@ class Reconciler(ABC):
                     self.seen.add(there.id)
 
     def _add_copy(self, row: Row, there: StoredMatch | None) -> None:
-        """A row of an identity that is listed more than once: written at the end, together with the others."""
+        """Collect a row whose id is listed more than once. Its copies are combined at the end."""
         copies = self.copies.setdefault(row.key, [])
         if any(same_raw(row.raw, one.raw) for one in copies):
             return
@@ -157,17 +157,17 @@ class Reconciler(ABC):
             self.seen.add(there.id)
 
     def _take_again(self, conn: Connection, row: Row, there: StoredMatch | None) -> None:
-        """An identity that came before in this listing, so far only once."""
+        """Handle a row whose id came once before in this listing."""
         before = self.pending.get(row.key)
         if before is None and row.key in self.deferred:
             before = self.deferred[row.key].row
         if before is None and there is not None and there.id in self.vanishing:
-            self.vanishing.discard(there.id)  # one copy of it is deleted, another lives
+            self.vanishing.discard(there.id)  # one copy is deleted, another is live
             self.pending[row.key] = row
             return
         before = before or self._stored_rows(conn, [row.key]).get(row.key)
         if before is None or row.deleted_at or same_raw(before.raw, row.raw):
-            return  # the very same row again: rows moved while we read
+            return  # the same row again: rows moved between pages
         self.pending.pop(row.key, None)
         self.deferred.pop(row.key, None)
         self.copies[row.key] = [before]
@@ -179,9 +179,9 @@ class Reconciler(ABC):
         self._write(conn, block)
 
     def combine_copies(self, conn: Connection, *, is_full: bool) -> None:
-        """Make one row of those that were listed more than once; what differs goes to `pending`.
+        """Combine the copies of each row that was listed more than once. Different rows go to `pending`.
 
-        Where the listing did not show everything (`is_full` off), what is stored counts as a copy.
+        If the listing did not show everything (`is_full` off), the stored row counts as a copy.
         """
         stored = {} if is_full else self._stored_rows(conn, self.copies)
         combined = [
@@ -192,31 +192,31 @@ class Reconciler(ABC):
         self.pending |= {row.key: row for row in combined if row.key not in known or not known[row.key].same}
 
     def listed_twice(self, *, is_full: bool) -> list[str]:
-        """The identities to watch for at the next listing, since this one showed them more than once."""
+        """The ids that the next listing has to treat as listed more than once."""
         once = {key for key, copies in self.copies.items() if len(copies) == 1} if is_full else set()
         return sorted((self.context.listed_twice | self.copies.keys()) - once)[:MOST_COPIES]
 
     def remove_all(self, conn: Connection, ids: Iterable[int], at: str) -> None:
-        """Rows are proven gone upstream."""
+        """Remove rows that are proven to be gone upstream."""
         for row_id in ids:
             self.remove(conn, row_id, at)
 
     def remove_deleted(self, conn: Connection, ids: Iterable[int], at: str) -> None:
-        """Rows that were deleted here when that was asked are proven gone upstream, too."""
+        """The same for rows that were deleted locally."""
         self.remove_all(conn, ids, at)
 
     @property
     def blanks(self) -> list[tuple[int, str]]:
-        """What the rows that wait would turn blank: (row id, column)."""
+        """What the deferred rows would turn blank: (row id, column)."""
         return [(one.row_id, name) for one in self.deferred.values() for name in one.blanks]
 
     @property
     def wrote(self) -> int:
-        """Rows that were written."""
+        """How many rows were written."""
         return self.added + self.changed + self.raw_only
 
     def shows(self, row_id: int) -> bool:
-        """Whether the listing showed a row as living."""
+        """Whether the listing showed a row as live."""
         return row_id in self.seen and row_id not in self.vanishing
 
 

@@ -1,7 +1,4 @@
-"""The statements of the record: runs, what is known of each job, coverage, rows set aside.
-
-What the records mean is decided elsewhere; nothing here looks at a vendor's row.
-"""
+"""The statements for runs, jobs, windows and rows that were set aside."""
 
 from __future__ import annotations
 
@@ -19,7 +16,7 @@ from syncer.core.windows import Verified
 from syncer.store.db.tables import set_aside, sync_jobs, sync_runs, telecmi_accounts, windows
 from syncer.store.write.queue import chunks
 
-#: Rows that could not be understood are kept up to so many a job and account.
+#: The most rows that could not be parsed that are kept per job and account.
 MOST_SET_ASIDE = 1000
 
 
@@ -36,7 +33,7 @@ class JobRow:
 
 @dataclass(slots=True)
 class JobState:
-    """What is known of a job between its runs."""
+    """The state of a job between its runs."""
 
     last_ok_at: str | None = None
     last_complete_at: str | None = None
@@ -48,9 +45,9 @@ class JobState:
 
 
 def register(conn: Connection, jobs: Sequence[JobRow], accounts: Sequence[tuple[str, bool, bool]]) -> None:
-    """Write down the jobs and TeleCMI accounts (name, mirrors the directory, may delete) of the config.
+    """Store the jobs and TeleCMI accounts (name, mirrors the directory, may delete) of the config.
 
-    What was noted of a job before is kept; a job that the config no longer has is switched off.
+    The state of existing jobs is kept. Jobs that are no longer in the config are disabled.
     """
     there = {(row.job, row.account): row for row in conn.execute(select(sync_jobs))}
     for one in jobs:
@@ -93,7 +90,7 @@ def is_registered(
 
 
 def load_job(conn: Connection, job: str, account: str) -> JobState:
-    """What is known of a job."""
+    """The state of a job."""
     row = conn.execute(
         select(sync_jobs).where(sync_jobs.c.job == job, sync_jobs.c.account == account)
     ).first()
@@ -112,7 +109,7 @@ def load_job(conn: Connection, job: str, account: str) -> JobState:
 
 
 def save_job(conn: Connection, job: str, account: str, state: JobState) -> None:
-    """Write down what is known of a job."""
+    """Store the state of a job."""
     conn.execute(
         update(sync_jobs)
         .where(sync_jobs.c.job == job, sync_jobs.c.account == account)
@@ -129,7 +126,7 @@ def save_job(conn: Connection, job: str, account: str, state: JobState) -> None:
 
 
 def start_run(conn: Connection, job: str, account: str, at: str) -> int:
-    """Open the record of a run and return its number."""
+    """Insert a run and return its id."""
     result = conn.execute(
         insert(sync_runs).values(job=job, account=account, started_at=at).returning(sync_runs.c.id)
     )
@@ -137,12 +134,12 @@ def start_run(conn: Connection, job: str, account: str, at: str) -> int:
 
 
 def finish_run(conn: Connection, run: int, at: str, **columns: object) -> None:
-    """Close the record of a run."""
+    """Record the end of a run."""
     conn.execute(update(sync_runs).where(sync_runs.c.id == run).values(finished_at=at, **columns))
 
 
 def close_broken_runs(conn: Connection, job: str, account: str, at: str) -> None:
-    """Records that a killed process left open: they failed. Only the holder of the job's lock may ask."""
+    """Mark runs that a killed process left open as failed. The caller must hold the job's lock."""
     conn.execute(
         update(sync_runs)
         .where(sync_runs.c.job == job, sync_runs.c.account == account, sync_runs.c.finished_at.is_(None))
@@ -151,12 +148,12 @@ def close_broken_runs(conn: Connection, job: str, account: str, at: str) -> None
 
 
 def digest_of(row: SetAside) -> str:
-    """By which a row that could not be understood is known again."""
+    """Identifies a row that could not be parsed."""
     return hashlib.sha256(row.raw.encode("utf-8", "surrogatepass")).hexdigest()
 
 
 def save_set_aside(conn: Connection, job: str, account: str, rows: Iterable[SetAside], at: str) -> int:
-    """Keep rows that could not be understood, each once; returns how many were new."""
+    """Store rows that could not be parsed, each once. Returns how many were new."""
     new = 0
     for row in rows:
         digest = digest_of(row)
@@ -180,15 +177,15 @@ def save_set_aside(conn: Connection, job: str, account: str, rows: Iterable[SetA
             )
         elif (
             there.last_seen_at[:13] != at[:13]
-        ):  # by the hour: a row that stays must not cost a write each time
+        ):  # at most hourly, so a row that stays does not cost a write each time
             conn.execute(update(set_aside).where(set_aside.c.id == there.id).values(last_seen_at=at))
     return new
 
 
 def drop_set_aside(conn: Connection, job: str, account: str, seen: Collection[str] | None) -> None:
-    """Forget rows that a proven listing (`seen`: the digests in it) no longer showed so.
+    """Delete rows that a proven listing (`seen`: its digests) no longer showed.
 
-    However it ended, only the newest are kept: one that differs on each read must not fill the disk.
+    In any case only the newest are kept, so a row that differs on each read does not fill the disk.
     """
     c = set_aside.c
     mine = (c.job == job) & (c.account == account)
@@ -205,7 +202,7 @@ def drop_set_aside(conn: Connection, job: str, account: str, seen: Collection[st
 def save_window(
     conn: Connection, account: str, name: str, window: Verified, replaces: Iterable[int], rows: int
 ) -> None:
-    """Record that a span of a list was read whole; it takes the place of those that begin at `replaces`."""
+    """Record that a span of a list was read completely. It replaces those that start at `replaces`."""
     table = windows
     if gone := list(replaces):
         drop_windows(conn, account, name, gone)
@@ -222,7 +219,7 @@ def save_window(
 
 
 def drop_windows(conn: Connection, account: str, name: str, starts: Iterable[int] | None = None) -> None:
-    """The spans of a list that begin at `starts` no longer count as read; without `starts`, nothing does."""
+    """Delete the spans of a list that start at `starts`, or all of them."""
     mine = (windows.c.account == account) & (windows.c.list == name)
     these = mine if starts is None else mine & windows.c.start_ms.in_(list(starts))
     conn.execute(delete(windows).where(these))

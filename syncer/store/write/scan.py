@@ -1,7 +1,7 @@
-"""The reconciliation scan: finds edits that no trigger caught, and heals the queue.
+"""The scan: finds edits that no trigger saw, and repairs the queue.
 
-"Dirty" is derived: a row differs from its base. Triggers only notice it sooner. Runs at start and
-daily; what it finds instead of a trigger is marked so, and a delete among it waits for a person.
+A row is edited if it differs from its base; triggers only notice it sooner. The scan runs at start and daily.
+Changes that it finds are marked, and its deletes wait for approval.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ _C, _B, _Q, _L = telecmi_contacts.c, contact_base.c, change_queue.c, change_log.
 
 @dataclass(frozen=True, slots=True)
 class ScanResult:
-    """What the scan mended."""
+    """What the scan repaired."""
 
     edits: int = 0
     inserts: int = 0
@@ -53,7 +53,7 @@ def scan(conn: Connection, policy: Policy, at: str, *, only_account: bool) -> Sc
 
 
 def needed(conn: Connection, policy: Policy, *, only_account: bool) -> bool:
-    """Whether `scan` might have something to do; a reading alone."""
+    """Whether `scan` may have something to do. Only reads."""
     anything, unread = _needed_queries(policy, only_account)
     if conn.execute(anything).scalar():
         return True
@@ -64,7 +64,7 @@ def needed(conn: Connection, policy: Policy, *, only_account: bool) -> bool:
 
 @cache
 def _needed_queries(policy: Policy, only_account: bool) -> tuple[Select[Any], Select[Any]]:
-    """Whether anything is amiss; and the numbers that were not read yet. Made once: it costs more than asking."""
+    """The query for that, and for numbers that are not converted yet. Built once, since building is slower."""
     queries = [
         _vanished_query(policy),
         _tombstone_query(policy),
@@ -92,7 +92,7 @@ def _vanished_query(policy: Policy) -> Select[Any]:
 
 
 def _vanished(conn: Connection, policy: Policy, at: str) -> int:
-    """Rows that were deleted for good while the trigger was missing: they come back as tombstones."""
+    """Rows that were really deleted while the trigger was missing come back as tombstones."""
     rows = conn.execute(_vanished_query(policy)).all()
     for row in rows:
         values = {name: getattr(row, name) or None for name in FIELDS}
@@ -138,7 +138,7 @@ def _orphan_query(policy: Policy) -> Select[Any]:
 
 
 def _orphans(conn: Connection, policy: Policy, at: str) -> int:
-    """Changes of rows that upstream never had, deleted for good while the trigger was missing."""
+    """Discard changes of rows that upstream never had and that were really deleted while the trigger was missing."""
     rows = conn.execute(_orphan_query(policy)).all()
     for row in rows:
         queue.move(conn, row.id, Event.GIVE_UP, at, note="the contact was deleted")
@@ -168,7 +168,7 @@ def _dirty_query(policy: Policy, *, in_queue: bool = False) -> Select[Any]:
 
 
 def _edits(conn: Connection, policy: Policy, at: str) -> int:
-    """Rows that differ from their base without a change that says so."""
+    """Rows that differ from their base and have no change."""
     found = 0
     rows = conn.execute(_dirty_query(policy)).scalars().all()
     for local in contacts.load_rows(conn, rows).values():
@@ -184,7 +184,7 @@ def _edits(conn: Connection, policy: Policy, at: str) -> int:
 
 @cache
 def _unnoticed_query(policy: Policy) -> Select[Any]:
-    """Rows with an open change of which the log lacks something; of thousands of edits, mostly none."""
+    """Rows with an open change whose values are not all in the log. Usually none."""
     lacking = []
     for name in FIELDS:
         newest = (
@@ -201,13 +201,15 @@ def _unnoticed_query(policy: Policy) -> Select[Any]:
 
 
 def _unnoticed(conn: Connection, policy: Policy) -> list[tuple[Local, list[str]]]:
-    """Rows with an open change that were edited once more, while the trigger was missing."""
+    """Rows with an open change that were edited again while the trigger was missing."""
     out = []
     rows = conn.execute(_unnoticed_query(policy)).scalars().all()
     for local in contacts.load_rows(conn, rows).values():
         assert local.base is not None
         names = _unlogged(conn, local, dirty_fields(local.base, local.fields, policy.region))
-        if names and changelog.born_here(conn, TABLE, local.row_id):  # what it was made with is in no entry
+        if names and changelog.born_here(
+            conn, TABLE, local.row_id
+        ):  # the log does not contain its first values
             names = [n for n in names if changelog.newest_value(conn, TABLE, local.row_id, n) is not None]
         if names:
             out.append((local, names))
@@ -215,7 +217,7 @@ def _unnoticed(conn: Connection, policy: Policy) -> list[tuple[Local, list[str]]
 
 
 def _unnoticed_edits(conn: Connection, policy: Policy, at: str) -> int:
-    """As the trigger does: what was refused is tried anew, what is under way gets a change behind it."""
+    """Like the trigger: a refused change is tried again, and one that is being sent gets a successor."""
     found = _unnoticed(conn, policy)
     for local, names in found:
         _log_edit(conn, policy, local, names, at)
@@ -242,12 +244,12 @@ def _queue_edit(conn: Connection, policy: Policy, local: Local, at: str) -> None
 
 
 def _unlogged(conn: Connection, local: Local, names: Iterable[str]) -> list[str]:
-    """Fields of which the log does not have what stands there."""
+    """Fields whose current value is not in the log."""
     return [n for n in names if changelog.newest_value(conn, TABLE, local.row_id, n) != local.fields.get(n)]
 
 
 def _log_edit(conn: Connection, policy: Policy, local: Local, names: Sequence[str], at: str) -> None:
-    """What only the trigger would have noted."""
+    """Write the log entries that the trigger would have written."""
     assert local.base is not None
     if not names:
         return
@@ -267,7 +269,7 @@ def _insert_query(policy: Policy) -> Select[Any]:
 
 
 def _inserts(conn: Connection, policy: Policy, at: str) -> int:
-    """Rows that upstream never had and that no change adds."""
+    """Rows that upstream never had and that have no add."""
     rows = conn.execute(_insert_query(policy)).all()
     for row in rows:
         if row.first_seen_at is None:

@@ -1,7 +1,7 @@
-"""The statements for contacts that only a user's own list (TeleCMI v2) holds.
+"""The statements for contacts that are only in a user's own list (TeleCMI v2).
 
-Each also stands in `telecmi_contacts`, without a `contact_id`, so that people may edit it there; an
-edit makes an add of it. What the list's row means for it is decided in `core/user_list.py`.
+Each is also a row of `telecmi_contacts`, without a `contact_id`, so people can edit it; an edit queues an add.
+`core/user_list.py` decides what the list's row means for it.
 """
 
 from __future__ import annotations
@@ -25,16 +25,16 @@ _C, _B, _U = telecmi_contacts.c, contact_base.c, telecmi_user_contacts.c
 
 @dataclass(frozen=True, slots=True)
 class ToDo:
-    """What is to be brought in line, by row ids: it is done in blocks, each looked at anew."""
+    """The rows to update, by id. This is done in blocks, which read their rows again."""
 
-    missing: tuple[int, ...]  #: rows of the list that stand nowhere else, the newest first
-    followers: tuple[int, ...]  #: contacts that stand for the list alone, and may differ from it
+    missing: tuple[int, ...]  #: rows of the list without a contact, the newest first
+    followers: tuple[int, ...]  #: contacts that are only from the list, and may differ from it
 
 
 def to_do(conn: Connection, policy: Policy) -> ToDo:
-    """What the list and the rows that stand for it differ in.
+    """The differences between the list and its contacts.
 
-    To be asked only after a complete listing of the directory and a later, whole one of the list.
+    Call it only after a complete listing of the directory and a later full listing of the user list.
     """
     missing = conn.execute(_missing(policy).with_only_columns(_U.id)).scalars()
     return ToDo(tuple(missing), tuple(conn.execute(_doubtful(policy)).scalars()))
@@ -51,7 +51,7 @@ def _missing(policy: Policy) -> Select[Any]:
             _U.account == policy.account,
             _U.deleted_at.is_(None),
             ~known.where(_B.phone_e164 == _U.phone_e164),
-            _U.phone_e164.is_not(None) | ~known.where(_B.phone_no == _U.mobile),  # one that cannot be read
+            _U.phone_e164.is_not(None) | ~known.where(_B.phone_no == _U.mobile),  # an unreadable number
             ~here,
         )
         .order_by(_U.time.desc(), _U.id)
@@ -59,10 +59,12 @@ def _missing(policy: Policy) -> Select[Any]:
 
 
 def add(conn: Connection, policy: Policy, ids: Sequence[int], at: str) -> int:
-    """Make contacts of rows of the list; returns how many."""
+    """Create contacts from rows of the list. Returns how many."""
     rows: dict[str, Row[Any]] = {}
     for row in conn.execute(_missing(policy).where(_U.id.in_(ids))):
-        rows.setdefault(row.phone_e164 or row.mobile, row)  # one number in two spellings: the newest counts
+        rows.setdefault(
+            row.phone_e164 or row.mobile, row
+        )  # the same number in two spellings: the newest row counts
     if not rows:
         return 0
     shown, bases, epoch = [], [], queue.next_epoch(conn)
@@ -81,7 +83,7 @@ def add(conn: Connection, policy: Policy, ids: Sequence[int], at: str) -> int:
 
 
 def _doubtful(policy: Policy) -> Select[Any]:
-    """Rows that stand for the list alone, and of which the list's row is not just as it was."""
+    """Contacts that are only from the list, and whose row in the list has changed."""
     unreadable = and_(_B.phone_e164.is_(None), _U.mobile == _B.phone_no)
     same = exists().where(
         _U.account == policy.account,
@@ -108,7 +110,7 @@ def _doubtful(policy: Policy) -> Select[Any]:
 
 
 def _shown(policy: Policy, ids: Sequence[int] | None = None) -> Select[Any]:
-    """Of those rows (or of these), the ones whose number the directory shows again."""
+    """Those contacts (or, of `rows`, those) whose number the directory shows again."""
     mine, directory = contact_base.alias(), contact_base.alias()
     query = (
         select(mine.c.row_id)
@@ -128,9 +130,9 @@ def _shown(policy: Policy, ids: Sequence[int] | None = None) -> Select[Any]:
 def _followers(
     conn: Connection, policy: Policy, ids: Sequence[int]
 ) -> list[tuple[Local, Fields, ListRow | None]]:
-    """Contacts that stand for the list alone, each with its base and the list's row.
+    """Contacts that are only from the list, each with its base and its row in the list.
 
-    Those that the list dropped have none, and neither have those whose number the directory shows again.
+    The row is None if the list no longer has it, or if the directory shows the number again.
     """
     phones = {
         row.row_id: row.phone_e164 or row.phone_no
@@ -160,7 +162,7 @@ def _followers(
 
 
 def follow(conn: Connection, policy: Policy, ids: Sequence[int], at: str) -> tuple[int, int]:
-    """Let contacts follow the list, as `core/user_list.py` decides; (changed, removed)."""
+    """Update contacts from the list, as `core/user_list.py` decides. Returns (changed, removed)."""
     changed = removed = 0
     for local, base, row in _followers(conn, policy, ids):
         decision = follow_list(local, base, row, policy.region)
