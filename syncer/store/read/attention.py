@@ -1,8 +1,8 @@
 """What waits for a person: conflicts, rejected changes, held deletes and listings, pauses, and what could not be read or
 delivered.
 
-Reads row numbers and counts only, so that its sentences are fit for logs and pages. The table `reported`
-remembers what was logged, so that a restart does not log it again. Deciding is left to `decisions` and `holds`.
+Reads only row ids and counts, so its sentences may be logged. The table `reported` records what was logged, so a
+restart does not log it again.
 """
 
 from __future__ import annotations
@@ -14,10 +14,10 @@ from typing import Any, Final
 
 from syncer.store.db.read_only import Reader, first, tuples
 
-#: Row numbers that one sentence names.
+#: The most row ids in one sentence.
 NAMED: Final = 5
 
-#: Kind -> one, many, and the command that shows it.
+#: Kind -> singular, plural, and the command that shows it.
 _WORDS: Final = {
     "conflict": ("conflict", "conflicts", "syncer queue list"),
     "rejected": ("rejected change", "rejected changes", "syncer queue list"),
@@ -28,7 +28,7 @@ _WORDS: Final = {
     "set_aside": ("row that could not be read", "rows that could not be read", "syncer status"),
 }
 
-#: Those that `reported` keeps. The jobs themselves log the others when they begin.
+#: The kinds in `reported`. The jobs log the others.
 _REPORTED: Final = ("conflict", "rejected", "held", "listing")
 
 _WAITING = """WITH waiting(kind, account, id) AS (
@@ -62,11 +62,11 @@ class Waiting:
     kind: str
     account: str  #: `telecmi.main`
     count: int
-    ids: tuple[int, ...]  #: the lowest row numbers: changes, held listings, rows set aside
+    ids: tuple[int, ...]  #: the lowest row ids: changes, held listings, rows set aside
 
     @property
     def command(self) -> str:
-        """What shows it, and how to settle it."""
+        """The command that shows it."""
         return _WORDS[self.kind][2]
 
     def __str__(self) -> str:
@@ -93,12 +93,12 @@ def load(conn: Reader) -> tuple[Waiting, ...]:
 
 
 def has_news(conn: Reader) -> bool:
-    """Whether something began or ended to wait since the last `report`."""
+    """Whether something started or stopped waiting since the last `report`."""
     return any(first(conn, f"SELECT EXISTS ({query})") for query in (_BEGUN, _ENDED))
 
 
 def report(conn: Reader, at: str) -> tuple[list[Waiting], list[Waiting]]:
-    """What began to wait since the last call, and what no longer does; both count as reported from now on."""
+    """What started and what stopped waiting since the last call. Both are now reported."""
     begun, ended = tuples(conn, _BEGUN), tuples(conn, _ENDED)
     for kind, account, number in begun:
         tuples(

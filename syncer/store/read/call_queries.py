@@ -1,4 +1,4 @@
-"""What people ask about calls: the calls of both vendors, and who waits for a call back."""
+"""Queries about calls: the calls of both vendors, and who waits for a call back."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ def list_calls(
             return page(
                 conn, f"SELECT {', '.join(CALLS)}", f"FROM calls WHERE {where}{found}", order, values, limit
             )
-    # The names are looked up for the rows that are shown, not for all that are sorted: 5 ms instead of 800 over 200,000.
+    # Names are looked up only for the rows that are shown: 5 ms instead of 800 ms with 200,000 calls.
     light = f"FROM ({calls_sql(names=False)}) WHERE {where}"
     keys = page(conn, "SELECT source_table, source_id", light, order, values, limit)
     rows: dict[tuple[str, int], Record] = {}
@@ -62,7 +62,7 @@ def list_calls(
 
 
 def list_callbacks(conn: Reader, *, everything: bool = False, limit: int | None = None) -> QueryPage:
-    """Who waits for a call back, longest first; `everything`: closed ones after them, newest first."""
+    """Who waits for a call back, longest first. With `everything`, followed by closed ones, newest first."""
     select = f"SELECT {', '.join(CALLBACKS)}"
     if everything:
         order = "first_at IS NULL, first_at, closed_at DESC, phone_e164"
@@ -71,7 +71,7 @@ def list_callbacks(conn: Reader, *, everything: bool = False, limit: int | None 
 
 
 def open_callbacks(conn: Reader) -> tuple[int, str | None]:
-    """How many numbers wait, and since when the first of them."""
+    """How many numbers wait, and since when the first one does."""
     query = (
         "SELECT count(*) AS number, min(first_at) AS oldest FROM callback_numbers WHERE first_at IS NOT NULL"
     )
@@ -80,6 +80,6 @@ def open_callbacks(conn: Reader) -> tuple[int, str | None]:
 
 
 def find_callback(conn: Reader, number: str) -> Record:
-    """What is known of one number that has waited."""
+    """One number that has waited."""
     (found,) = records(conn, f"SELECT {', '.join(CALLBACKS)} FROM callbacks WHERE phone_e164 = ?", number)
     return found

@@ -1,7 +1,4 @@
-"""What people ask the mirror for: contacts and voicemails, in plain SQL (`looking`).
-
-What they edit by command is written by `edits.py`.
-"""
+"""Queries for contacts and voicemails, in plain SQL."""
 
 from __future__ import annotations
 
@@ -14,7 +11,7 @@ from syncer.store.db.columns import columns
 from syncer.store.db.read_only import QueryPage, Reader, Record, first, page, placeholders, records
 from syncer.store.read.searching import searching
 
-#: A phone number as the column `phone_e164` has it.
+#: A phone number in the form of the column `phone_e164`.
 _E164 = re.compile(r"\+[1-9][0-9]{6,14}")
 
 _COLUMNS = f"SELECT {columns('telecmi_contacts')}"
@@ -35,7 +32,7 @@ def list_telecmi(
     tombstones: bool = False,
     limit: int | None = None,
 ) -> QueryPage:
-    """Rows of `telecmi_contacts` with all columns, by name; the living ones, or tombstones too."""
+    """Rows of `telecmi_contacts` with all columns, by name: the live ones, or tombstones as well."""
     with searching(conn, search, (*FIELDS, "phone_e164", "contact_id")) as found:
         rest = f"FROM telecmi_contacts WHERE {_mine(accounts, tombstones)}{found}"
         return page(conn, _COLUMNS, rest, "lower(first_name), lower(last_name), id", accounts, limit)
@@ -65,7 +62,7 @@ def list_any(
     search: str | None = None,
     limit: int | None = None,
 ) -> QueryPage:
-    """Rows of the view `contacts`: one a contact of any provider, by name."""
+    """Rows of the view `contacts`: one per contact of any provider, by name."""
     wanted = (
         f"(provider = 'telecmi' AND account IN ({placeholders(telecmi)}) "
         f"OR provider = 'smartflo' AND account IN ({placeholders(smartflo)}))"
@@ -78,15 +75,15 @@ def list_any(
 
 
 def _mine(accounts: Sequence[str], tombstones: bool) -> str:
-    # The `+` keeps SQLite from going to each row by way of the accounts' index: most rows are asked for.
+    # The `+` keeps SQLite from using the index on the account: most rows are needed.
     return f"+account IN ({placeholders(accounts)})" + ("" if tombstones else " AND deleted_at IS NULL")
 
 
 def find_contacts(conn: Reader, who: str, regions: Mapping[str, str]) -> list[Record]:
     """The rows that `who` may mean: a phone number in any usual spelling, a contact_id or a row id.
 
-    `regions` are the accounts to look in, with the region that numbers are read in. Living rows count
-    before tombstones. `id:12` is a row id and nothing else.
+    `regions` are the accounts to search, with the region for numbers. Live rows are preferred to tombstones.
+    `id:12` is always a row id.
     """
     found: dict[int, Record] = {}
     base = f"{_CONTACTS} WHERE account IN ({placeholders(regions)})"
@@ -109,10 +106,10 @@ def _by_number(conn: Reader, number: str, regions: Mapping[str, str]) -> list[Re
         e164 = _read_number(conn, number, region)
         where, values = "phone_e164 = ? OR phone_e164 IS NULL AND COALESCE(phone_no, '') <> ''", [e164]
         if e164 is None or not number.startswith("+"):
-            # It has no index. With its country code a number is read in one way only, and found by that.
+            # This column has no index. A number with its country code is found by `phone_e164`.
             where, values = f"{where} OR phone_no = ?", [e164, number]
         for row in records(conn, f"{_CONTACTS} WHERE +account = ? AND ({where})", account, *values):
-            # A number that was edited a moment ago is not read yet.
+            # A number that was just edited may not be in `phone_e164` yet.
             known = row["phone_e164"] or to_e164(row["phone_no"], region)
             if (e164 is not None and known == e164) or row["phone_no"] == number:
                 out.append(row)
@@ -120,14 +117,14 @@ def _by_number(conn: Reader, number: str, regions: Mapping[str, str]) -> list[Re
 
 
 def _read_number(conn: Reader, number: str, region: str) -> str | None:
-    """The number in E.164, as `to_e164` reads it; where the mirror has it so, no library is asked."""
+    """The number in E.164, as `to_e164` reads it. A number that the mirror has in that form needs no library."""
     if _E164.fullmatch(number) and first(conn, "SELECT 1 FROM telecmi_contacts WHERE phone_e164 = ?", number):
         return number
     return to_e164(number, region)
 
 
 def holders(conn: Reader, account: str, e164: str, region: str, *, but: int | None = None) -> list[Record]:
-    """Living rows of the account with this number, other than row `but`."""
+    """Live rows of the account with this number, except row `but`."""
     rows = _by_number(conn, e164, {account: region})
     return [row for row in rows if row["deleted_at"] is None and row["id"] != but]
 
@@ -138,7 +135,7 @@ def load_contact(conn: Reader, row_id: int) -> Record | None:
 
 
 def upstream_values(conn: Reader, row_id: int) -> Record | None:
-    """What upstream and the mirror last agreed on about a contact; None when it was never there."""
+    """The base of a contact; None if it was never upstream."""
     query = f"SELECT {columns('contact_base')} FROM contact_base WHERE row_id = ? AND source <> 'gone'"
     return next(iter(records(conn, query, row_id)), None)
 
@@ -157,8 +154,8 @@ def list_voicemails(
 ) -> QueryPage:
     """Voicemails, newest first: the table's columns, and `caller_name`, `caller_company`, `audio` beside them.
 
-    `since` is UTC text; `unknown` leaves those whose caller no contact names. Undated voicemails come last,
-    and count as new as long as they were first seen since then.
+    `since` is UTC text; `unknown` selects callers without a contact. Undated voicemails come last, and are
+    included if they were first seen since then.
     """
     values: list[object] = list(accounts)
     where = f"t.account IN ({placeholders(values)})"

@@ -1,6 +1,6 @@
-"""What is known of the vendors and of the mirror's own proof, in words: for `status` and `doctor`.
+"""What each job's listings prove, and what was noticed about the vendors: for `status` and `doctor`.
 
-Computed when it is read, from the runs, the notes of the jobs, and the rows themselves.
+Computed from the runs, the notes of the jobs, and the rows.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from syncer.core.windows import Verified, believed, gaps, union
 from syncer.store.db.read_only import Reader, first, records, tuples
 from syncer.store.write import received
 
-#: Which of a voicemail's two stamps counts.
+#: Which of a voicemail's two timestamps counts.
 _CLOCKS = {
     StampSource.UNKNOWN: "which of them is right is not proven yet, and received_at is taken from time",
     StampSource.TIME: "time was proven right, and received_at is taken from it",
@@ -29,37 +29,37 @@ _FRESH_MS = 60_000
 
 @dataclass(frozen=True, slots=True)
 class Facts:
-    """What is known of one job of one account."""
+    """The coverage of one job of one account."""
 
     listing: dict[str, Any] | None = None  #: the certificate of the last run's listing
     notes: list[str] = field(default_factory=list)  #: sentences for a person
-    quiescence_violations: int = 0  #: quiet cycles that wrote all the same: a bug of ours
-    complete: bool | None = None  #: the last reading of everything proved what is gone; None: none yet
-    set_aside: int = 0  #: rows that could not be understood
+    quiescence_violations: int = 0  #: runs that wrote although nothing had changed: a bug of ours
+    complete: bool | None = None  #: whether the last full listing was complete; None: none yet
+    set_aside: int = 0  #: rows that could not be parsed
     held: int = 0  #: rows and values that wait for a person
-    unknown: int = 0  #: a push's changes whose outcome is not known
+    unknown: int = 0  #: changes whose outcome is not known
     updated_after_honoured: bool | None = None  #: Smartflo's filter; None: not seen yet
-    covered_from: str | None = None  #: voicemails: the span that was read whole
+    covered_from: str | None = None  #: voicemails: the span that was read completely
     covered_to: str | None = None
     gaps: list[tuple[str, str]] = field(default_factory=list)  #: voicemails: spans never read, oldest first
-    unread_s: int = 0  #: voicemails: how much that is, in seconds
+    unread_s: int = 0  #: voicemails: the total length of `gaps`, in seconds
     time_shift_minutes: int | None = None  #: voicemails: how far `time` runs ahead of the file names
 
 
 @dataclass(frozen=True, slots=True)
 class Wanted:
-    """The span of time that a job is to cover, and the lists that it reads so."""
+    """The time span that a job should cover, and the lists that it reads in windows."""
 
     lists: tuple[str, ...]
     since_ms: int
     now_ms: int
-    every_s: int  #: a run is never further behind than three times this, unless something is wrong
+    every_s: int  #: a run is at most three times this behind, unless something is wrong
 
 
 def load(
     conn: Reader, wanted: Mapping[tuple[str, str], Wanted] | None = None
 ) -> dict[tuple[str, str], Facts]:
-    """By job and account, as `wanted` is."""
+    """Load the coverage by job and account, like `wanted`."""
     out = {}
     health = {(row["job"], row["account"]): row for row in records(conn, "SELECT * FROM sync_health")}
     clocks = received.clocks(conn)
@@ -92,7 +92,7 @@ def load(
 
 
 def load_windows(conn: Reader, account: str, name: str) -> list[Verified]:
-    """The spans of a list that were read whole."""
+    """The spans of a list that were read completely."""
     query = (
         "SELECT start_ms, end_ms, verified_ms FROM windows WHERE account = ? AND list = ? ORDER BY start_ms"
     )
@@ -140,7 +140,7 @@ def _sentences(notes: dict[str, Any], listing: dict[str, Any] | None) -> list[st
 
 
 def _coverage(conn: Reader, account: str, wanted: Wanted) -> dict[str, Any]:
-    """What was read whole of all lists of a job, and what of any of them was not."""
+    """The spans that were read completely in all lists of a job, and those that were not in at least one."""
     begins, ends, missing = list[int](), list[int](), list[tuple[int, int]]()
     for name in wanted.lists:
         verified = believed(load_windows(conn, account, name), wanted.now_ms)

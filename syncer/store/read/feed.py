@@ -1,4 +1,4 @@
-"""The statements that read `change_log` as a feed: by `seq`, for programs and for `sync --dry-run`."""
+"""Queries that read `change_log` as a feed, by `seq`: for programs and for `sync --dry-run`."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from syncer.store.db.read_only import Reader, first, placeholders, tuples
 
 @dataclass(frozen=True, slots=True)
 class Entry:
-    """One entry of the log, as the table has it."""
+    """One entry of the log."""
 
     seq: int
     at: str
@@ -25,24 +25,24 @@ class Entry:
 
 
 def last_seq(conn: Reader) -> int:
-    """The newest entry's number; 0 when there is none."""
+    """The newest entry's `seq`, or 0."""
     return int(first(conn, "SELECT max(seq) FROM change_log") or 0)
 
 
 def first_seq(conn: Reader) -> int | None:
-    """The oldest entry that is still there; older ones are deleted after `retention.log`."""
+    """The oldest remaining entry's `seq`: entries are deleted after `retention.log`."""
     found = first(conn, "SELECT min(seq) FROM change_log")
     return None if found is None else int(found)
 
 
 def number(conn: Reader, *, after: int = 0, upto: int | None = None) -> int:
-    """How many entries there are after one number and up to another."""
+    """How many entries there are after one `seq`, up to another."""
     query = "SELECT count(*) FROM change_log WHERE seq > ? AND seq <= ?"
     return int(first(conn, query, after, 2**63 - 1 if upto is None else upto))
 
 
 def summary(conn: Reader, after: int) -> list[str]:
-    """What changed after an entry, a line a table and kind, with the first rows named."""
+    """What changed after an entry: one line per table and kind, with the names of the first rows."""
     query = "SELECT DISTINCT table_name, kind, row_id FROM change_log WHERE seq > ? ORDER BY row_id"
     rows: dict[tuple[str, str], list[int]] = {}
     for table, kind, row_id in tuples(conn, query, after):
@@ -57,12 +57,12 @@ def summary(conn: Reader, after: int) -> list[str]:
 
 
 def entries(conn: Reader, after: int, limit: int | None = None) -> list[Entry]:
-    """The entries after a number, in order."""
+    """The entries after a `seq`, in order."""
     query = f"SELECT {columns('change_log')} FROM change_log WHERE seq > ? ORDER BY seq LIMIT ?"
     return [Entry(*row) for row in tuples(conn, query, after, -1 if limit is None else limit)]
 
 
 def pending(conn: Reader, account: str) -> int:
-    """Local changes of an account that are not upstream yet, whatever they wait for."""
+    """How many local changes of an account are not upstream yet."""
     query = f"SELECT count(*) FROM change_queue WHERE account = ? AND state NOT IN ({placeholders(SETTLED)})"
     return int(first(conn, query, account, *(state.value for state in SETTLED)))

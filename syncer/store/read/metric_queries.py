@@ -1,7 +1,6 @@
-"""What the world may know of the mirror, read from the database: health, runs, the queue, holds.
+"""The figures of metrics and health pages: jobs, runs, the queue, holds.
 
-Reads in one snapshot, on the database's thread; how the figures are shown is left to `metrics` and
-`web`. No name, number or text of a person is among them.
+Read in one snapshot, on the database's thread. They contain no personal data.
 """
 
 from __future__ import annotations
@@ -21,7 +20,7 @@ from syncer.store.read import audio_queries, outbox
 #: What a run counts of rows.
 COUNTED = ("seen", "added", "changed", "removed")
 
-#: Below which key of a job's notes the sums of its deleted runs stand.
+#: The key of a job's notes for the sums of its deleted runs.
 FORGOTTEN = "forgotten_runs"
 
 #: Seconds since the epoch of a stored time, to the second.
@@ -30,7 +29,7 @@ _EPOCH = "CAST(strftime('%s', {0}) AS INTEGER)"
 
 @dataclass(frozen=True, slots=True)
 class JobHealth:
-    """A job as the view `sync_health` shows it at this moment."""
+    """A job in the view `sync_health`."""
 
     job: str
     account: str
@@ -45,9 +44,9 @@ class JobHealth:
 
 @dataclass(slots=True)
 class Totals:
-    """Sums over all runs of a job: read whole once, then added to, so that a scrape stays cheap.
+    """Sums over all runs of a job. Read once and then updated, so a scrape is cheap.
 
-    Runs that retention deletes stay counted; their sums are kept in the job's notes.
+    Runs that retention deletes stay counted: their sums are kept in the job's notes.
     """
 
     sums: dict[tuple[str, str], dict[str, int]] = field(default_factory=dict)
@@ -57,7 +56,7 @@ class Totals:
     _begun: bool = False
 
     def read(self, conn: Reader) -> None:
-        """Add the runs that ended since last time."""
+        """Add the runs that have ended since the last call."""
         if not self._begun:
             self._read_forgotten(conn)
             self._begun = True
@@ -92,19 +91,19 @@ class Totals:
 
 @dataclass(frozen=True, slots=True)
 class Figures:
-    """Everything that is read for one scrape."""
+    """The data of one scrape."""
 
     jobs: tuple[JobHealth, ...]
     queue: dict[tuple[str, str], int]  #: (account, state) -> changes; every state of every account
-    oldest: dict[str, float]  #: account -> age of its oldest change that is still to be sent, seconds
+    oldest: dict[str, float]  #: account -> age of its oldest change that is not sent yet, in seconds
     held: dict[tuple[str, str], int]  #: (job, account) -> rows that wait for a person
-    set_aside: dict[tuple[str, str], int]  #: (job, account) -> rows that could not be understood
+    set_aside: dict[tuple[str, str], int]  #: (job, account) -> rows that could not be parsed
     callbacks: tuple[
         int, float
-    ]  #: numbers that wait for a call back, and for how many seconds the first of them
+    ]  #: how many numbers wait for a call back, and how long the first one does, in seconds
     audio: dict[tuple[str, str], tuple[int, int]]  #: (account, state) -> recordings, and bytes of their files
     outbox: dict[str, dict[str, int]]  #: target -> state -> notifications
-    violations: dict[tuple[str, str], int]  #: (job, account) -> quiet cycles that wrote all the same
+    violations: dict[tuple[str, str], int]  #: (job, account) -> runs that wrote although nothing had changed
 
 
 def read_jobs(conn: Reader) -> tuple[JobHealth, ...]:
@@ -123,7 +122,7 @@ def read_jobs(conn: Reader) -> tuple[JobHealth, ...]:
 
 
 def read_figures(conn: Reader, totals: Totals) -> Figures:
-    """Read all of them, and bring `totals` up to date."""
+    """Read them, and update `totals`."""
     totals.read(conn)
     jobs = read_jobs(conn)
     accounts = [str(name) for (name,) in tuples(conn, "SELECT name FROM telecmi_accounts")]
@@ -171,7 +170,7 @@ def _counts(conn: Reader, query: str) -> dict[tuple[str, str], int]:
 
 
 def file_sizes(database: Path) -> Iterator[tuple[str, str, float]]:
-    """Metric, what it is, bytes: the database file, its write-ahead log, the free space beside it."""
+    """(metric, description, bytes): the database file, its write-ahead log, the free space on its disk."""
     wal = database.with_name(f"{database.name}-wal")
     yield "database_bytes", "Size of the database file", _size(database)
     yield "wal_bytes", "Size of the database's write-ahead log", _size(wal)
@@ -191,7 +190,7 @@ def _size(path: Path) -> float:
 
 
 def stale_reasons(jobs: tuple[JobHealth, ...]) -> list[str]:
-    """Why the mirror is not healthy, a sentence each; empty when it is."""
+    """Why the mirror is not healthy, as sentences; empty if it is."""
     out = []
     for job in jobs:
         if not job.stale:

@@ -1,8 +1,4 @@
-"""What the mirror says about itself: jobs, the queue, what is held.
-
-Reads only, in plain SQL (`looking`); what a person decides is written by `decisions.py` and `holds.py`,
-whether the file is sound is asked in `integrity.py`.
-"""
+"""Queries about the mirror itself: jobs, the queue, what is held. In plain SQL."""
 
 from __future__ import annotations
 
@@ -19,10 +15,10 @@ from syncer.store.db.read_only import QueryPage, Reader, Record, first, page, pl
 
 
 def jobs(conn: Reader) -> dict[tuple[str, str], Record]:
-    """What is known of each job and account, with its last run that ended (`outcome`, `error`, `finished_at`).
+    """The state of each job and account, with its last finished run (`outcome`, `error`, `finished_at`).
 
-    How fresh it is (`age_s`, `stale`), and until when it pauses, is what the view `sync_health` says.
-    `running_since` is set while a later run has not ended, or was killed.
+    `age_s`, `stale` and pauses are from the view `sync_health`. `running_since` is set while a later run has not
+    ended, or if it was killed.
     """
     query = (
         f"SELECT {columns('sync_jobs', 'j', ('paused_until',))}, h.age_s, h.stale, h.paused_until "
@@ -44,13 +40,13 @@ def jobs(conn: Reader) -> dict[tuple[str, str], Record]:
 
 
 def run_times(conn: Reader, ids: Sequence[int]) -> dict[int, tuple[str, str]]:
-    """By run: when it began and when it ended."""
+    """By run: when it started and ended."""
     query = f"SELECT id, started_at, finished_at FROM sync_runs WHERE id IN ({placeholders(ids)}) AND finished_at IS NOT NULL"
     return {run: (began, ended) for run, began, ended in tuples(conn, query, *ids)}
 
 
 def set_aside_counts(conn: Reader) -> list[Record]:
-    """Rows that could not be understood: how many by job and account, with one reason."""
+    """Rows that could not be parsed: how many by job and account, with one reason."""
     return records(
         conn,
         "SELECT job, account, count(*) AS rows, min(reason) AS reason, max(last_seen_at) AS last_seen_at "
@@ -59,7 +55,7 @@ def set_aside_counts(conn: Reader) -> list[Record]:
 
 
 def row_counts(conn: Reader) -> dict[str, int]:
-    """By mirrored table: its living rows."""
+    """By mirrored table: how many live rows it has."""
     return {name: first(conn, f"SELECT count(*) FROM {name} WHERE deleted_at IS NULL") for name in MIRRORS}
 
 
@@ -67,7 +63,7 @@ def row_counts(conn: Reader) -> dict[str, int]:
 
 
 def queue_counts(conn: Reader) -> dict[str, int]:
-    """How many changes stand in each state, all states named."""
+    """How many changes are in each state, with all states."""
     found = dict(tuples(conn, "SELECT state, count(*) FROM change_queue GROUP BY state"))
     return {state.value: int(found.get(state.value, 0)) for state in State}
 
@@ -88,9 +84,9 @@ def list_changes(
     settled: bool = False,
     limit: int | None = None,
 ) -> QueryPage:
-    """Changes, oldest first, with the contact's name: the open ones, or settled ones too.
+    """Changes, oldest first, with the contact's name: the open ones, or settled ones as well.
 
-    `contact` leaves those of one contact row. With `limit` the newest ones.
+    `contact` selects one contact row. `limit` selects the newest ones.
     """
     where, values = ["1"], list[object]()
     if contact is not None:
@@ -108,21 +104,21 @@ def list_changes(
 
 
 def load_change(conn: Reader, number: int) -> Record | None:
-    """One change, with the contact's name; None when there is none."""
+    """One change, with the contact's name, or None."""
     return next(iter(records(conn, f"{_CHANGE} {_CHANGES} WHERE q.id = ?", number)), None)
 
 
-#: The columns that `change_queue` promises.
+#: The documented columns of `change_queue`.
 QUEUE_COLUMNS = tuple(n for n in COLUMNS["change_queue"] if n not in ("clashes", "approved", "found_by"))
 
 
 def queue_columns(change: Record) -> Record:
-    """Of a change, the columns that `change_queue` promises."""
+    """The documented columns of a change."""
     return {name: change[name] for name in QUEUE_COLUMNS}
 
 
 def clashes_of(change: Record) -> dict[str, dict[str, str]]:
-    """Of a conflict: field -> base, local, remote."""
+    """The fields of a conflict: field -> base, local, remote."""
     found: dict[str, dict[str, str]] = json.loads(change["clashes"]) if change["clashes"] else {}
     return found
 
@@ -131,14 +127,14 @@ def clashes_of(change: Record) -> dict[str, dict[str, str]]:
 
 
 def upstream_in_conflict(conn: Reader, contact_row: int) -> dict[str, str]:
-    """By field: what upstream showed last where a conflict of the row is open; agreed on it is not."""
+    """By field in an open conflict of the row: what upstream last showed. It is not in base."""
     query = "SELECT clashes FROM change_queue WHERE contact_row = ? AND state = 'conflict'"
     found = records(conn, query, contact_row)
     return {name: side["remote"] for one in found for name, side in clashes_of(one).items()}
 
 
 def list_holds(conn: Reader, *, decided: bool = False, number: int | None = None) -> list[Record]:
-    """What a safety limit stopped: the open ones, decided ones too, or one of them."""
+    """Holds: the open ones, decided ones as well, or a single one."""
     query = f"SELECT {columns('held')} FROM held"
     if number is not None:
         return records(conn, f"{query} WHERE id = ?", number)
@@ -146,7 +142,7 @@ def list_holds(conn: Reader, *, decided: bool = False, number: int | None = None
 
 
 def hold_rows(conn: Reader, number: int, limit: int | None = None) -> list[Record]:
-    """The rows that a hold is about: `table_name`, `row_id`, `field` ("": the row itself), `name`."""
+    """The rows of a hold: `table_name`, `row_id`, `field` ("": the row itself), `name`."""
     query = "SELECT table_name, row_id, field FROM held_rows WHERE held_id = ? ORDER BY row_id, field LIMIT ?"
     rows = records(conn, query, number, -1 if limit is None else limit)
     for row in rows:
@@ -155,7 +151,7 @@ def hold_rows(conn: Reader, number: int, limit: int | None = None) -> list[Recor
 
 
 def name_of(conn: Reader, table: str, row_id: int) -> str | None:
-    """How a row is called for a person; None where it has no name."""
+    """The name of a row for people, or None."""
     if table not in MIRRORS:
         return None
     return first(conn, f"SELECT {MIRRORS[table].label} FROM {table} WHERE id = ?", row_id) or None

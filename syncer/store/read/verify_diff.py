@@ -1,7 +1,4 @@
-"""The statements of `verify`: what differs, read off the copy into which upstream was read.
-
-How the lists are read, and what a person is told of it, is left to `sync` and the command line.
-"""
+"""The queries of `verify`: the differences between the mirror and a copy into which upstream was pulled."""
 
 from __future__ import annotations
 
@@ -33,27 +30,27 @@ from syncer.store.write.queue import chunks
 
 @dataclass(frozen=True, slots=True)
 class Difference:
-    """One row, or one field of it, that is not the same on both sides."""
+    """One row, or one field of it, that differs between the sides."""
 
     table_name: str
-    row_id: int  #: in the mirror; of a row that it lacks, the number it would have
-    kind: str  #: `insert`: upstream alone has it; `delete`: the mirror alone; `update`: a field differs
+    row_id: int  #: in the mirror; for a missing row, the id that it would have
+    kind: str  #: `insert`: only upstream has it; `delete`: only the mirror has it; `update`: a field differs
     field: str | None = None
-    old: str | None = None  #: the value here
-    new: str | None = None  #: the value upstream
-    key: str | None = None  #: the vendor's identity of the row
-    name: str | None = None  #: for people at a terminal: personal data
-    change: int | None = None  #: the change of the queue that will settle it
-    state: str | None = None  #: and where that stands
+    old: str | None = None  #: the local value
+    new: str | None = None  #: the upstream value
+    key: str | None = None  #: the vendor's id of the row
+    name: str | None = None  #: only for people at a terminal: personal data
+    change: int | None = None  #: the change that will settle it
+    state: str | None = None  #: the state of that change
 
 
 def logged(conn: Connection, after: int) -> list[Difference]:
-    """What had to change in the copy since an entry of its log: each row and field once."""
+    """What changed in the copy since an entry of its log, with each row and field once."""
     return _keyed(conn, fold(feed.entries(conn, after)))
 
 
 def fold(entries: Iterable[Entry]) -> list[Difference]:
-    """One difference a row or field, from the first value to the last; what came and went is none."""
+    """One difference per row or field, from the first to the last value. A change that was undone is none."""
     born: set[tuple[str, int]] = set()
     found: dict[tuple[str, int, str | None], Difference] = {}
     for entry in entries:
@@ -68,7 +65,7 @@ def fold(entries: Iterable[Entry]) -> list[Difference]:
                 del found[one]
             if row not in born:
                 found[at] = Difference(*row, "delete")
-        elif entry.field == "deleted_at":  # it is a tombstone here, and alive upstream
+        elif entry.field == "deleted_at":  # a tombstone locally, and live upstream
             found.pop((*row, None), None)
             found[(*row, None)] = Difference(*row, "insert")
         elif row not in born:
@@ -78,7 +75,7 @@ def fold(entries: Iterable[Entry]) -> list[Difference]:
 
 
 def missed(conn: Connection, tables: Sequence[str], account: str) -> list[Difference]:
-    """Living rows that the last complete listing did not show, and that no second one removed yet."""
+    """Live rows that one complete listing did not show, and that no second one has removed yet."""
     out = []
     for name in tables:
         table = metadata.tables[name]
@@ -92,7 +89,7 @@ def missed(conn: Connection, tables: Sequence[str], account: str) -> list[Differ
 
 
 def held_back(conn: Connection, job: str, account: str, decision: str | None) -> list[Difference]:
-    """Rows, and values, that a safety limit (None) or a person's word (`rejected`) keeps here."""
+    """Rows and values that a safety limit (None) or a person's decision (`rejected`) keeps."""
     query = (
         select(held_rows.c.table_name, held_rows.c.row_id, held_rows.c.field)
         .join(held, held.c.id == held_rows.c.held_id)
@@ -112,7 +109,7 @@ def held_back(conn: Connection, job: str, account: str, decision: str | None) ->
 
 
 def waiting(conn: Connection, policy: Policy) -> list[Difference]:
-    """Edits made here that are not upstream yet, row by row, whatever they wait for."""
+    """Local edits that are not upstream yet, row by row."""
     query = select(change_queue.c.contact_row).where(
         change_queue.c.account == policy.account, change_queue.c.state.not_in(list(SETTLED))
     )
@@ -129,7 +126,7 @@ def waiting(conn: Connection, policy: Policy) -> list[Difference]:
                 state=str(change.state),
             )
             if change.operation is Operation.DELETE:
-                out.append(replace(row, kind="insert"))  # upstream still has it
+                out.append(replace(row, kind="insert"))  # it is still there upstream
             elif local.base is None or local.contact_id is None:
                 out.append(row)
             else:
@@ -151,7 +148,7 @@ def _clashing(changes: Iterable[QueuedChange], but: int) -> set[str]:
 def unlisted(
     conn: Connection, table: str, account: str, since_ms: int, until_ms: int, shown: set[str]
 ) -> list[str]:
-    """Rows of a span that upstream did not show, of a table whose rows are kept for good: the vendor's ids."""
+    """Rows of a span that upstream did not show, of a table that keeps its rows: the vendor's ids."""
     mirror = MIRRORS[table]
     span = (since_ms, until_ms)
     low, high = span if mirror.dated_by == "time" else map(utc_text, span)
@@ -164,7 +161,7 @@ def unlisted(
 
 
 def _keyed(conn: Connection, rows: Sequence[Difference]) -> list[Difference]:
-    """The same, each with the vendor's identity of its row and its name."""
+    """The same, each with the vendor's id of the row and its name."""
     keys: dict[tuple[str, int], str | None] = {}
     for name in {one.table_name for one in rows} & MIRRORS.keys():
         table = metadata.tables[name]

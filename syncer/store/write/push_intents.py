@@ -1,6 +1,6 @@
-"""The statements around one call: what is committed before it goes out, and what after its answer.
+"""The statements around one request: what is committed before it is sent, and after its answer.
 
-What is sent is decided in `core/push.py`. A change goes on only by `core/queue.py`.
+`core/push.py` decides what is sent.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from syncer.store.db import statements
 from syncer.store.db.read_only import fetch
 from syncer.store.db.tables import change_queue, push_intents
 
-#: How changes are now, each with what its row says.
+#: The current states of changes, with the values of their rows.
 _NOW = (
     f"SELECT q.id, q.state, q.attempts, c.deleted_at IS NOT NULL, c.contact_id, {', '.join(f'c.{n}' for n in FIELDS)} "
     "FROM change_queue q JOIN telecmi_contacts c ON c.id = q.contact_row "
@@ -35,8 +35,8 @@ def begin_sending(
 ) -> list[Send]:
     """Commit what is about to be sent: the state `sending`, and the exact fields of each change.
 
-    What was settled or edited since it was decided on is left out; returns what is to go out.
-    `accepted` are those of the call before, whose answer goes on record first.
+    Changes that were settled or edited since the decision are left out. Returns what may be sent. `accepted` is
+    the batch of the previous request, whose answer is recorded first.
     """
     note_accepted(conn, accepted)
     now = {row[0]: row[1:] for row in fetch(conn, _NOW, json.dumps([send.change.id for send in batch]))}
@@ -66,6 +66,6 @@ _ACCEPTED = """
 
 
 def note_accepted(conn: Connection, batch: Sequence[Send]) -> None:
-    """Note on the newest intent of each change that upstream took it."""
+    """Mark the newest intent of each change as accepted."""
     if batch:
         conn.exec_driver_sql(_ACCEPTED, (json.dumps([send.change.id for send in batch]),))

@@ -1,4 +1,4 @@
-"""The statements of the push job: what is due with all that is known of it, and what each step writes."""
+"""The statements of the push job: loading the changes that are due, and writing each step."""
 
 from __future__ import annotations
 
@@ -35,19 +35,18 @@ from syncer.store.write.directory import handle_upstream_delete
 
 _C, _Q = telecmi_contacts.c, change_queue.c
 
-#: How far back pushes count as flipping.
+#: How far back pushes are counted to detect flipping values.
 DAY = timedelta(days=1)
 
-#: So many changes are decided on in one transaction, or a few more.
+#: How many changes are decided in one transaction (a few more are possible).
 BLOCK = 100
 
 
 def in_play(conn: Connection, account: str, now: datetime, *, everything: bool) -> list[Due]:
-    """Changes that the push job has to look at, oldest first; and held deletes that a look may settle.
+    """The changes that the push job handles, oldest first, and held deletes that a lookup may settle.
 
-    `everything` includes those that wait for a retry: a person asked for it. What else is held, and
-    conflicts, are looked at only through their rows, never sent. The held deletes are those of
-    contacts that only a user's list has: there is no call for them.
+    `everything` includes changes that wait for a retry, because a person asked. Conflicts and other held changes
+    are never sent. The held deletes are those of contacts that are only in a user's list, which no call deletes.
     """
     waits = and_(_Q.next_attempt_at > utc_text(now), _Q.next_attempt_at <= latest(now, LONGEST_RETRY))
     due = and_(
@@ -71,7 +70,7 @@ def in_play(conn: Connection, account: str, now: datetime, *, everything: bool) 
 
 
 def blocks(due: Iterable[Due]) -> Iterable[list[Due]]:
-    """Cut into blocks for one transaction each: all changes of a contact are decided on together."""
+    """Divide into blocks of one transaction each. All changes of a contact are in one block."""
     block: list[Due] = []
     for _, of_row in groupby(sorted(due, key=lambda one: (one.row, one.change)), lambda one: one.row):
         block += of_row
@@ -83,7 +82,7 @@ def blocks(due: Iterable[Due]) -> Iterable[list[Due]]:
 
 
 def _load(conn: Connection, due: Iterable[Due]) -> list[tuple[QueuedChange, Local]]:
-    """The changes as they are now, each with its contact; without those that a look has settled."""
+    """The current changes, each with its contact, without those that a lookup has settled."""
     due = list(due)
     rows = contacts.load_rows(conn, {one.row for one in due})
     open_ = {change.id: change for local in rows.values() for change in local.changes}
@@ -93,7 +92,7 @@ def _load(conn: Connection, due: Iterable[Due]) -> list[tuple[QueuedChange, Loca
 
 
 def too_many_deletes(conn: Connection, account: str, max_deletions: float) -> bool:
-    """Whether more contacts are to be deleted at once than may be without a person's approval."""
+    """Whether more contacts would be deleted at once than is allowed without approval."""
     (deletes,) = fetch(conn, _UNAPPROVED, account)[0]
     return limits.too_many_deletes(deletes, contacts.live_count(conn, account) + deletes, max_deletions)
 
@@ -114,7 +113,7 @@ def decide_all(
     leaving: Mapping[str, PendingRelease],
     too_many_deletes: bool,
 ) -> list[PushDecision]:
-    """What becomes of each change; `looks` by contact row, `leaving` by number."""
+    """Decide each change. `looks` is by contact row, `leaving` by number."""
     pairs = _load(conn, due)
     updates = {change.contact_row for change, _ in pairs if change.operation is Operation.UPDATE}
     holders = {}
@@ -135,10 +134,11 @@ def decide_all(
     return push.decide_all(pairs, facts)
 
 
-#: As after so many attempts is looked at what only a person can move: each look at an add lists the directory.
+#: What only a person can settle is looked up as rarely as after this many attempts: a lookup of an add lists the
+#: whole directory.
 SELDOM = 20
 
-#: A change stays as it is: say why, and when it is looked at again.
+#: A change stays as it is: store why, and when it is looked up again.
 _WAIT = """
     UPDATE change_queue SET last_error = ?, next_attempt_at = ?
     WHERE id = ? AND state IN ('queued', 'unknown')"""
@@ -151,7 +151,7 @@ def carry_out(
     at: str,
     retry_at: Callable[[int], str],
 ) -> int:
-    """Write down every decision that sends nothing; returns how many changes moved."""
+    """Apply all decisions that send nothing. Returns how many changes had a transition."""
     acting: list[Settle] = []
     waiting: list[tuple[str, str, int]] = []
     for one in decisions:
@@ -162,7 +162,7 @@ def carry_out(
             waiting.append((one.why, retry_at(attempts), one.change.id))
     if waiting:
         conn.exec_driver_sql(_WAIT, waiting)
-    for plain, group in groupby(acting, _moves_alone):  # in their order: they may be of one row
+    for plain, group in groupby(acting, _moves_alone):  # in order: several may be for one row
         if plain:
             queue.apply_moves(conn, [step.move for step in group], at)
         else:
@@ -172,7 +172,7 @@ def carry_out(
 
 
 def _moves_alone(step: Settle) -> bool:
-    """Whether a step moves its change, and touches nothing else."""
+    """Whether a step only changes the state of its change."""
     return not (step.gone or step.show or step.revive)
 
 
@@ -193,7 +193,7 @@ def _carry_out(conn: Connection, step: Settle, policy: Policy, at: str) -> None:
 def turned_away(
     conn: Connection, batch: Sequence[Send], at: str, note: str, next_at: str | None, *, spent: bool
 ) -> None:
-    """The call was not processed: all of it goes back; `spent` off undoes the counted attempt."""
+    """The request was not processed: all of its changes are queued again. `spent` off undoes the counted attempt."""
     for send in batch:
         queue.drop_newest_intent(conn, send.change.id)
         columns: dict[str, object] = {"next_attempt_at": next_at}
@@ -205,9 +205,9 @@ def turned_away(
 def unsettled(
     conn: Connection, batch: Sequence[Send], at: str, note: str, retry_at: Callable[[int], str]
 ) -> list[int]:
-    """What is still `sending` after the reading back: its outcome stays unknown. Returns their numbers.
+    """Changes that are still `sending` after the read-back become `unknown`. Returns their ids.
 
-    A change of which every field came back as a conflict goes on in that.
+    A change whose fields are all in a conflict is continued by the conflict.
     """
     states = queue.load_states(conn, [s.change.id for s in batch])
     sending = [s for s in batch if states.get(s.change.id) is State.SENDING]
@@ -233,13 +233,13 @@ def unsettled(
 
 
 def ids_upstream(conn: Connection, rows: Iterable[int]) -> dict[int, str | None]:
-    """By row: the directory's id of the contact, None where it has none yet."""
+    """By row: the contact_id, or None."""
     query = "SELECT id, contact_id FROM telecmi_contacts WHERE id IN (SELECT value FROM json_each(?))"
     return dict(fetch(conn, query, json.dumps(list(rows))))
 
 
 def deleted_upstream(conn: Connection, batch: Sequence[Send], region: str, at: str) -> None:
-    """Deletes that upstream no longer shows are done."""
+    """Mark deletes as done if upstream no longer shows the contact."""
     states = queue.load_states(conn, [s.change.id for s in batch])
     done = [s for s in batch if states.get(s.change.id) in (State.SENDING, State.UNKNOWN)]
     for local in contacts.load_rows(conn, [send.change.contact_row for send in done]).values():
@@ -256,10 +256,10 @@ def refuse(
     *,
     number_was_moved: bool = False,
 ) -> bool:
-    """Upstream said no to this very change, and reading back shows that it was not applied.
+    """Reject a change that upstream refused, and that the read-back shows was not applied.
 
-    It is tried again where its number was given up by another row so lately that upstream may not show it.
-    False: an earlier call whose answer was lost may have been applied, so the change is looked up again.
+    It is tried again if another row gave up its number so recently that upstream may not show that yet. False:
+    an earlier request without an answer may have been applied, so the change is looked up again.
     """
     change, at = queue.load_change(conn, send.change.id), utc_text(now)
     if change is None or change.state is not State.SENDING:
@@ -282,7 +282,7 @@ def refuse(
 
 
 def back_to_queue(conn: Connection, batch: Sequence[Send], at: str) -> list[Send]:
-    """Members of a refused batch that were read back as not applied: to be sent in smaller calls."""
+    """Queue members of a refused batch again that were not applied. They are sent in smaller requests."""
     out = []
     for send in batch:
         change = queue.load_change(conn, send.change.id)
@@ -294,7 +294,7 @@ def back_to_queue(conn: Connection, batch: Sequence[Send], at: str) -> list[Send
 
 
 def forget_overtaken(conn: Connection, account: str, at: str) -> int:
-    """Refused changes of rows that a newer change took over: settled, so that nothing sits twice."""
+    """Settle refused changes of rows that have a newer change."""
     newer = select(_Q.contact_row).where(
         _Q.account == account,
         _Q.operation != Operation.DELETE,
