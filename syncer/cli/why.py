@@ -51,7 +51,7 @@ def why(app: App, who: str, as_json: bool) -> None:
     for event in told.events:
         at = local(event["at"]) if event["at"] else "at an unknown time"
         place = f"{event['table']} row {event['row']}"
-        say(f"{at}  {_sentence(event)} ({place}{_of(event)})")
+        say(f"{at}  {sentence(event)} ({place}{_of(event)})")
     say()
     say(f"{count(len(told.events), 'event')}.")
 
@@ -102,7 +102,7 @@ def _of(event: Mapping[str, Any]) -> str:
     return f", account {event['account']}" if event["account"] else ""
 
 
-def _sentence(event: Mapping[str, Any]) -> str:
+def sentence(event: Mapping[str, Any]) -> str:
     """One event for people."""
     kind = event["kind"]
     number = event.get("change")
@@ -113,12 +113,13 @@ def _sentence(event: Mapping[str, Any]) -> str:
             run = f", run {event['run']}" if event["run"] else ""
             return f"first seen, by a listing of {event['job']}{run}"
         case "added":
-            return "added by a local edit"
+            return f"added by {_who(event)}"
         case "edited":
-            who = "upstream" if event["by"] == "upstream" else f"{event['by']} edit"
-            return f"{event['field']}: {_quoted(event['old'])} -> {_quoted(event['new'])}, {who}"
+            return f"{event['field']}: {_quoted(event['old'])} -> {_quoted(event['new'])}, by {_who(event)}"
         case "removed":
-            return "deleted by a local edit" if event["by"] != "upstream" else "gone from upstream"
+            return "gone from upstream" if event["by"] == "upstream" else f"deleted by {_who(event)}"
+        case "restored":
+            return f"brought back by {_who(event)}"
         case "not-listed":
             return "not shown by a complete listing; a second one may remove it"
         case "held":
@@ -133,7 +134,8 @@ def _sentence(event: Mapping[str, Any]) -> str:
                 "outcoming", "outgoing"
             )
         case "voicemail":
-            return "voicemail" if event["dated"] else "voicemail, undated: first seen then"
+            recording = f", recording {event['recording']}" if event["recording"] else ""
+            return f"voicemail{'' if event['dated'] else ', undated: first seen then'}{recording}"
         case "note":
             return f"note{_by(event['agent'])}: {event['note']}"
         case _:
@@ -171,6 +173,13 @@ def _sides(sides: Mapping[str, Mapping[str, str]]) -> str:
         for name, side in sides.items()
     ]
     return f": {'; '.join(told)}" if told else ""
+
+
+def _who(event: Mapping[str, Any]) -> str:
+    """Who made an edit."""
+    if event["batch"]:
+        return f"import {event['batch']} ({event['by']})"
+    return "upstream" if event["by"] == "upstream" else "a local edit"
 
 
 def _by(who: str | None) -> str:

@@ -21,6 +21,14 @@ from syncer.store.read.people import Person
 _CONTACTS = ("telecmi_contacts", "telecmi_user_contacts", "smartflo_contacts")
 
 
+#: What the log says of a row, with the import that an entry belongs to and who made that.
+_LOG = """
+SELECT l.at, l.kind, l.field, l.old, l.new, l.origin, b.id AS batch, b."by" AS who FROM change_log l
+LEFT JOIN import_spans s ON l.origin = 'local' AND l.seq BETWEEN s.first_seq AND s.last_seq
+LEFT JOIN import_batches b ON b.id = s.batch
+WHERE l.table_name = ? AND l.row_id = ? ORDER BY l.seq"""
+
+
 @dataclass(frozen=True, slots=True)
 class Story:
     """What the mirror knows about somebody."""
@@ -100,24 +108,25 @@ def _event(at: str | None, kind: str, row: Record, **more: object) -> dict[str, 
 
 def _row_events(conn: Reader, row: Record, jobs: Mapping[str, str]) -> Iterator[dict[str, Any]]:
     """When it was first seen, and each change that the mirror saw."""
-    query = "SELECT * FROM change_log WHERE table_name = ? AND row_id = ? ORDER BY seq"
-    log = records(conn, query, row["table"], row["row"])
+    log = records(conn, _LOG, row["table"], row["row"])
     if not any(entry["kind"] == "insert" for entry in log):  # older than the log
         yield _event(
             row["first_seen_at"], "first-seen", row, **_listing(conn, row, row["first_seen_at"], jobs)
         )
     for entry in log:
-        by = entry["origin"]
+        who = {"by": entry["who"] or entry["origin"], "batch": entry["batch"]}
         match entry["kind"]:
-            case "insert" if by == "upstream":
+            case "insert" if entry["origin"] == "upstream":
                 yield _event(entry["at"], "first-seen", row, **_listing(conn, row, entry["at"], jobs))
             case "insert":
-                yield _event(entry["at"], "added", row, by=by)
+                yield _event(entry["at"], "added", row, **who)
             case "delete":
-                yield _event(entry["at"], "removed", row, by=by)
+                yield _event(entry["at"], "removed", row, **who)
+            case _ if entry["field"] == "deleted_at" and not entry["new"]:
+                yield _event(entry["at"], "restored", row, **who)
             case _:
                 changed = {name: entry[name] for name in ("field", "old", "new")}
-                yield _event(entry["at"], "edited", row, by=by, **changed)
+                yield _event(entry["at"], "edited", row, **who, **changed)
 
 
 def _listing(conn: Reader, row: Record, at: str | None, jobs: Mapping[str, str]) -> dict[str, Any]:
@@ -205,12 +214,13 @@ def _call_events(conn: Reader, number: str) -> Iterator[dict[str, Any]]:
 
 def _voicemail_events(conn: Reader, number: str) -> Iterator[dict[str, Any]]:
     query = (
-        "SELECT 'telecmi_voicemails' AS \"table\", id AS row, account, received_at, first_seen_at "
-        "FROM telecmi_voicemails WHERE phone_e164 = ? ORDER BY received_at, id"
+        "SELECT 'telecmi_voicemails' AS \"table\", v.id AS row, v.account, v.received_at, v.first_seen_at, a.state "
+        "FROM telecmi_voicemails v LEFT JOIN voicemail_audio a ON a.voicemail = v.id "
+        "WHERE v.phone_e164 = ? ORDER BY v.received_at, v.id"
     )
     for one in records(conn, query, number):
-        dated = one["received_at"] is not None
-        yield _event(one["received_at"] or one["first_seen_at"], "voicemail", one, dated=dated)
+        known = {"dated": one["received_at"] is not None, "recording": one["state"]}
+        yield _event(one["received_at"] or one["first_seen_at"], "voicemail", one, **known)
 
 
 def _mark_events(conn: Reader, number: str) -> Iterator[dict[str, Any]]:
