@@ -357,7 +357,7 @@ def _outbox(target: dict[str, Any], now: datetime) -> str:
     """What a target of notifications has got, and what it has not."""
     text = f"Notifications to {target['target']}: "
     if target["queued"]:
-        text += f"{target['queued']} wait since {when(target['oldest_at'], now)}"
+        text += f"{target['queued']} wait{'s' if target['queued'] == 1 else ''} since {when(target['oldest_at'], now)}"
         text += f" ({target['last_error']})" if target["last_error"] else ""
     else:
         text += "none wait"

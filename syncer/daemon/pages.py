@@ -11,7 +11,7 @@ from collections.abc import Callable
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
-from syncer.config import Http
+from syncer.config import VENDORS, Http
 from syncer.daemon import file_maintenance
 from syncer.logs import Edges
 from syncer.store.db import schema_diff
@@ -116,7 +116,7 @@ class Pages:
         self._spent = self._by_account(env)
 
     async def health(self) -> tuple[bool, dict[str, Any]]:
-        """Whether the tables are as they must be and each enabled job was well within three times its `every`.
+        """Whether the tables are as they must be and each enabled job of an account was well within three times its `every`.
 
         What waits for a person is named, and leaves the answer as it is.
         """
@@ -125,11 +125,14 @@ class Pages:
             return False, {"status": "failing", "reasons": broken, "attention": [], "jobs": []}
         found = await store.read(metric_queries.read_jobs)
         waiting = await store.read(attention.load)
-        reasons = metric_queries.stale_reasons(found)
+        mirrored = tuple(job for job in found if job.provider in VENDORS)
+        reasons = metric_queries.stale_reasons(mirrored)
+        # A target that is down says nothing about the mirror.
+        targets = metric_queries.stale_reasons(tuple(job for job in found if job not in mirrored))
         body = {
             "status": "failing" if reasons else "ok",
             "reasons": reasons,
-            "attention": self._problems() + [f"{one}: {one.command}" for one in waiting],
+            "attention": self._problems() + [f"{one}: {one.command}" for one in waiting] + targets,
             "jobs": [metric_queries.as_json(job) for job in found],
         }
         return not reasons, body
