@@ -52,6 +52,10 @@ def demo(app: App) -> None:
         config = folder / "syncer.toml"
         with os.fdopen(new_file(config), "w", encoding="utf-8") as file:
             file.write(CONFIG.format(url=url).replace("sandbox.db", "mirror.db"))
+            # What receives notifications, instead of a webhook: it adds each to a file.
+            receive = "import sys; open(sys.argv[1], 'a').write(sys.stdin.read())"
+            command = [sys.executable, "-c", receive, str(folder / "notifications.jsonl")]
+            file.write(f'\n[notify.desk]\non = ["missed-call"]\ncommand = {json.dumps(command)}\n')
         say(f"A sandbox of TeleCMI and Smartflo is listening on {url}. Its people are invented.")
         _Demo(app.log_level, url, config).run()
     _farewell(config)
@@ -117,6 +121,8 @@ class _Demo:
         self.recordings()
         self.title("A missed call waits until somebody calls back, through either vendor")
         self.callbacks()
+        self.title("Notifications report voicemails, missed calls, and what waits for you")
+        self.notifications()
 
     def again(self) -> None:
         """A second sync, which has nothing to do."""
@@ -218,6 +224,16 @@ class _Demo:
         self.show_query(query, headers)
         self.expect(self.sql(query)[0][4] == "done", "a call back did not close it")
         say("`syncer callbacks list` shows who waits; `syncer callbacks done PHONE` closes one by hand.")
+
+    def notifications(self) -> None:
+        """The missed call of the step before, as a target got it."""
+        self.command("sync notify", show=False)
+        told = [
+            json.loads(line) for line in self.config.with_name("notifications.jsonl").read_text().splitlines()
+        ]
+        self.expect(any(one["type"] == "missed-call" for one in told), "the missed call was not reported")
+        say(f"The target [notify.desk] of this demo is a program that got: {json.dumps(told[-1])}")
+        say("It can also be a signed webhook, or any service that Apprise knows. The daemon sends at once.")
 
     # -- tools -----------------------------------------------------------------------------------------
 

@@ -49,9 +49,12 @@ WAL_BUG_FROM, WAL_BUG_FIXED = (3, 7, 0), (3, 51, 3)
     type=FILE,
     help="Also write a file for a maintainer: the shape of the vendors' responses, without values.",
 )
+@click.option(
+    "--network", is_flag=True, help="Also connect to the targets of notifications. Nothing is sent to them."
+)
 @pass_app
 @click.pass_context
-def doctor(ctx: click.Context, app: App, as_json: bool, report_path: Path | None) -> None:
+def doctor(ctx: click.Context, app: App, as_json: bool, report_path: Path | None, network: bool) -> None:
     """Check config, credentials, database, clock, permissions and vendor responses.
 
     Exit 0 when all is well (warnings included), 1 with a problem, 77 when credentials were refused,
@@ -59,7 +62,7 @@ def doctor(ctx: click.Context, app: App, as_json: bool, report_path: Path | None
     """
     settings = app.settings(logs="error", credentials="shown")
     with _reporting(app, settings, report_path) as (shapes, found):
-        code = _examine(app, settings, shapes, found, as_json=as_json)
+        code = _examine(app, settings, shapes, found, as_json=as_json, network=network)
     ctx.exit(code)
 
 
@@ -85,10 +88,17 @@ def _reporting(
 
 
 def _examine(
-    app: App, settings: Settings, shapes: ResponseShapes | None, found: list[Finding], *, as_json: bool
+    app: App,
+    settings: Settings,
+    shapes: ResponseShapes | None,
+    found: list[Finding],
+    *,
+    as_json: bool,
+    network: bool,
 ) -> int:
     """Make all checks; the exit code."""
     from syncer.cli.recordings import check_audio
+    from syncer.cli.targets import check_doorbells, check_targets
 
     found += check_config(settings)
     found += check_secrets(settings)
@@ -97,6 +107,8 @@ def _examine(
     found += check_database(settings)
     found += check_sqlite(settings)
     found += check_audio(settings)
+    found += check_doorbells(settings)
+    found += asyncio.run(check_targets(settings, network=network))
     if not as_json:
         show(found)
     placeholders = {one.about for one in found if one.credentials}

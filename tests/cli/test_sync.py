@@ -102,7 +102,12 @@ def test_the_demo_works_and_so_do_its_suggestions(empty: Syncer) -> None:
     assert "0 written; 0 new entries in change_log." in out
     assert 'POST /v3/contact/update {"contacts": [{"contact_id": "' in out
     assert "company = 'Acme Example'" in out and "job_title = 'Head of Sales'" in out
-    assert "gone upstream" in out and "the next run fetched it again" in out and len(out.splitlines()) < 115
+    assert (
+        "gone upstream" in out
+        and '"type": "missed-call"' in out
+        and "the next run fetched it again" in out
+        and len(out.splitlines()) < 120
+    )
     url = re.search(r"http://127\.0\.0\.1:\d+", out)
     assert url is not None
     with pytest.raises(OSError):  # the sandbox has ended
