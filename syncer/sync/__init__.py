@@ -1,1 +1,1 @@
-"""One job, run once: fetch, decide, apply; and what all jobs of a pass share."""
+"""One job, run once: fetch, decide, apply. Also what all jobs of a pass share."""

@@ -1,7 +1,4 @@
-"""What every run needs: the settings, the database, the clock, a client for each account.
-
-Builds them; what is done with them is left to the runs.
-"""
+"""What every run needs: the settings, the database, the clock, a client for each account."""
 
 from __future__ import annotations
 
@@ -29,7 +26,7 @@ T = TypeVar("T")
 
 
 class Store:
-    """The database for coroutines: each call is one transaction, in one thread, one at a time."""
+    """The database for coroutines: each call is one transaction. They run in one thread, one at a time."""
 
     def __init__(self, db: Database, executor: Executor | None = None) -> None:
         self.db = db
@@ -45,7 +42,7 @@ class Store:
         return await self.call(work)
 
     async def write(self, fn: Callable[Concatenate[Connection, P], T], *args: P.args, **kw: P.kwargs) -> T:
-        """Run `fn(connection, ...)` in a short write transaction of our own."""
+        """Run `fn(connection, ...)` in a short write transaction."""
 
         def work() -> T:
             with self.db.write() as conn:
@@ -56,7 +53,7 @@ class Store:
     async def apply(self, fn: Callable[Concatenate[Connection, P], T], *args: P.args, **kw: P.kwargs) -> T:
         """Run `fn(connection, ...)` in a write transaction of listed rows.
 
-        It does not wait for the disk: a power cut may undo it, and the next pull repeats it.
+        It does not wait for the disk. A power failure may undo it, and the next pull repeats it.
         """
 
         def work() -> T:
@@ -72,7 +69,7 @@ class Store:
         return await asyncio.get_running_loop().run_in_executor(self._executor, work)
 
 
-#: Called with how far a run is: job, account, rows so far, rows expected (None: unknown).
+#: Called with the progress of a run: job, account, rows so far, rows expected (None: unknown).
 Progress = Callable[[str, str, int, int | None], None]
 
 
@@ -82,7 +79,7 @@ def no_progress(job: str, account: str, done: int, total: int | None) -> None:
 
 
 def disk_of(folder: Path) -> tuple[int, int]:
-    """How large the disk of a folder is, and how much of it is free, in bytes; zeros when nobody can say."""
+    """The size of a folder's disk and its free space, in bytes; zeros if unknown."""
     try:
         found = shutil.disk_usage(folder)
     except OSError:
@@ -100,17 +97,17 @@ class Env:
     sources: Mapping[str, Source[Any, Any]]  #: by label: `telecmi.main`
     progress: Progress = no_progress
     log: Any = field(default_factory=get_logger)
-    #: A push that only says what it would send. Used on a copy of the database.
+    #: The push only says what it would send. Used on a copy of the database.
     plan_only: bool = False
-    #: Collects the voicemails that are listed, for who wants to know which are not.
+    #: Collects the voicemails that are listed, so `verify` can find those that are not.
     shown: set[str] | None = None
-    #: Called with a name at every commit and every HTTP edge of a push: where a test may kill us.
+    #: Called with a name at every commit of a push and before and after its requests: tests may kill it there.
     step: Callable[[str], None] = field(default=lambda _: None)
-    #: How large the disk of a folder is, and how much of it is free, in bytes.
+    #: The size of a folder's disk and its free space, in bytes.
     disk: Callable[[Path], tuple[int, int]] = disk_of
-    #: Runs what waits for a disk, away from the loop.
+    #: Runs disk operations outside of the event loop.
     in_thread: Callable[..., Awaitable[Any]] = asyncio.to_thread
-    #: Whether a number belongs to somebody who is to be kept out; read again at each run.
+    #: Whether a number was forgotten; loaded again for each run.
     forgotten: Callable[[str | None], bool] = field(default=lambda _: False)
 
     def now(self) -> datetime:
@@ -118,7 +115,7 @@ class Env:
         return self.clock.now()
 
     def stamp(self) -> str:
-        """The wall clock as it is stored."""
+        """The wall clock, in the form in which times are stored."""
         return utc_text(self.clock.now())
 
     async def aclose(self) -> None:
@@ -136,7 +133,7 @@ def build(
     transport: Any = None,
     tokens: TokenStore | None = None,
 ) -> Env:
-    """Make the clients of every account and target; `transport` replaces the vendors' network in tests."""
+    """Create the clients of every account and target. `transport` replaces the network in tests."""
     for secret in settings.secrets():
         register_secret(secret)
     path = settings.database.path

@@ -1,7 +1,4 @@
-"""Runs the jobs that `registry` declares: one, or a whole `sync`, for real or on a copy.
-
-When jobs run is left to the daemon, what is printed to the command line.
-"""
+"""Runs the jobs that `registry` declares: one, or a whole `sync`, on the database or on a copy."""
 
 from __future__ import annotations
 
@@ -39,12 +36,12 @@ __all__ = [
 
 T = TypeVar("T")
 
-#: How long failing calls of one account may hold up a `sync`, in seconds, so that it ends within 45.
+#: How long failing calls of one account may delay a `sync`, in seconds, so it ends within 45.
 PATIENCE = 30.0
 
 
 async def run_job(env: Env, spec: JobSpec, *, full: bool = False, person: bool = False) -> Run:
-    """Run one job of one account once; its errors end in the run's record, and go no further."""
+    """Run one job of one account once. Its errors are recorded in the run and not raised."""
     source = env.sources[spec.label]
 
     async def body(run: Run) -> None:
@@ -55,7 +52,7 @@ async def run_job(env: Env, spec: JobSpec, *, full: bool = False, person: bool =
 
 
 async def scan(env: Env) -> int:
-    """The reconciliation scan over every account whose directory is mirrored; how much it corrected."""
+    """Scan every account whose directory is mirrored. Returns how much was corrected."""
     corrected = 0
     accounts = [account for account in env.settings.telecmi if account.contacts.enabled]
     for account in accounts:
@@ -76,10 +73,10 @@ async def scan(env: Env) -> int:
 
 
 async def run_all(env: Env, chosen: Sequence[JobSpec], *, full: bool, person: bool) -> list[Run]:
-    """Run the jobs of each account one after the other, the accounts side by side, then those of targets.
+    """Run the jobs of each account in order, accounts in parallel, and then the jobs of targets.
 
-    For a person, failing calls of one account may take `PATIENCE` in all; after that each of its
-    jobs has one short try. So a vendor that hangs holds nobody else up, and the pass still ends.
+    For a person, failing calls of one account may take `PATIENCE` in total. After that, each of its jobs gets one
+    short attempt. So a vendor that hangs does not delay the others, and the pass ends.
     """
     await scan(env)
     done: dict[JobSpec, Run] = {}
@@ -89,7 +86,7 @@ async def run_all(env: Env, chosen: Sequence[JobSpec], *, full: bool, person: bo
             if spec.label == label:
                 done[spec] = run = await run_job(env, spec, full=full, person=person)
                 if isinstance(run.error, StoreError) and not isinstance(run.error, StoreBusyError):
-                    return  # nothing more is written into a file that is full or damaged
+                    return  # the file is full or damaged: no further jobs
 
     if person:
         for source in env.sources.values():
@@ -111,7 +108,7 @@ async def sync(
     progress: Progress = no_progress,
     clock: Clock | None = None,
 ) -> list[Run]:
-    """One pass now, for a person. Takes all locks first; LockedError if it cannot, having done nothing."""
+    """One pass now, for a person. Takes all locks first; otherwise raises LockedError without doing anything."""
     prepare(settings, chosen)
     locks = Locks(settings.database.path, who, settings.database.group)
     async with locks.hold([lock_name(spec) for spec in chosen]):
@@ -119,7 +116,7 @@ async def sync(
             await upgrade_apart(settings.path)
         async with locks.hold([SCHEMA_LOCK]):
             db = open_database(settings)
-        # A thread of its own: pages go on coming while rows are written.
+        # In another thread, so pages keep coming while rows are written.
         executor = ThreadPoolExecutor(1, thread_name_prefix="database")
         try:
             env = build(settings, db, clock or SystemClock(), executor=executor)
@@ -153,10 +150,10 @@ async def dry_run(
     progress: Progress = no_progress,
     clock: Clock | None = None,
 ) -> list[Planned]:
-    """Say what a `sync` would change, and change nothing on either side.
+    """Say what a `sync` would change, without changing anything on either side.
 
-    The pulls run for real, into the copy; what changed there is what would change. The push looks
-    and decides, and sends nothing.
+    The pulls really run, into a copy of the database, and its changes are what would change. The push looks up
+    and decides, but sends nothing.
     """
 
     async def work(env: Env) -> list[Planned]:
@@ -174,7 +171,7 @@ async def on_a_copy(
     progress: Progress,
     clock: Clock | None,
 ) -> T:
-    """Do `work` on a copy of the database that is thrown away afterwards."""
+    """Do `work` on a temporary copy of the database."""
     folder = Path(tempfile.mkdtemp(prefix="syncer-copy-"))
     try:
         copy = folder / "copy.db"
@@ -206,7 +203,7 @@ async def _plan(env: Env, spec: JobSpec, *, full: bool) -> Planned:
 
 
 def exit_code(done: Sequence[Run | Planned]) -> int:
-    """77 when credentials were refused, 1 when something failed or is held, else 0."""
+    """77 if credentials were refused, 1 if something failed or is held, else 0."""
     if any(isinstance(run.error, AuthError) for run in done):
         return 77
     return 0 if all(run.outcome == "ok" for run in done) else 1

@@ -1,7 +1,4 @@
-"""Opens the database of a config: migrated, with the jobs and accounts of the config written down in it.
-
-What is then done with it is left to the runs and commands.
-"""
+"""Opens the database of a config: migrated, and with the jobs and accounts of the config stored in it."""
 
 from __future__ import annotations
 
@@ -25,14 +22,14 @@ SCHEMA_LOCK = "schema"
 def open_database(
     settings: Settings, *, migrate: bool = True, checkpoints: bool = True, path: Path | None = None
 ) -> Database:
-    """Open the database, bring it to this version, and write down the jobs of the config.
+    """Open the database, upgrade it to this version, and store the jobs of the config.
 
     Raises StoreError, SchemaError.
     """
     db = Database(path or settings.database.path, group=settings.database.group, checkpoints=checkpoints)
     try:
         if migrate:
-            if path is None:  # the next start after a kill
+            if path is None:  # the first start after a kill
                 copies.clear_parts(db.path.parent)
                 copies.clear_parts(settings.backup.path)
             migrations.upgrade(db)
@@ -47,7 +44,7 @@ def open_database(
 
 
 def read_marks(db: Database, settings: Settings) -> None:
-    """Bring numbers that people typed into `callback_marks` into E.164."""
+    """Convert numbers that people typed into `callback_marks` to E.164."""
     with db.read() as conn:
         numbers = callbacks.unread_marks(conn, settings.regions)
     if numbers:
@@ -56,16 +53,16 @@ def read_marks(db: Database, settings: Settings) -> None:
 
 
 def is_current(settings: Settings) -> bool:
-    """Whether the database is there in this version. One that is not there is made, empty."""
+    """Whether the database has this version's schema. Creates an empty file if there is none."""
     with open_database(settings, migrate=False) as db:
         return migrations.is_current(db)
 
 
 async def upgrade_apart(config: Path, environ: Mapping[str, str] | None = None) -> None:
-    """Bring the database of a config to this version, in a process of its own.
+    """Upgrade the database of a config to this version, in a separate process.
 
-    The migration tool takes 8 MB that would never be given back. Where that fails, what comes
-    next does it again, and tells why it cannot.
+    Importing Alembic here would use 8 MB for good. If the process fails, the caller upgrades the database itself
+    and reports the error.
     """
     child = await asyncio.create_subprocess_exec(
         *(sys.executable, "-m", "syncer", "--config", str(config), "db", "upgrade"),
@@ -78,7 +75,7 @@ async def upgrade_apart(config: Path, environ: Mapping[str, str] | None = None) 
 
 
 def register(db: Database, settings: Settings) -> None:
-    """Write down the jobs, accounts and targets of the config, where they differ from what is there, and a first home."""
+    """Store the jobs, accounts and targets of the config if they have changed, and the home if there is none."""
     jobs = [
         JobRow(s.job, s.account, s.provider, s.enabled, max(1, int(s.every.total_seconds())))
         for s in specs(settings)

@@ -1,8 +1,7 @@
-"""Reads one listing: asks for page after page and hands the rows to the mirror.
+"""Reads one listing: fetches page after page and passes the rows to a reconciler of the store.
 
-Requests go out ahead of their turn, so that neither the vendor nor the database waits for the other; pages
-are taken in their order all the same. What a page proves is decided in `core/listing.py`, what becomes of
-the rows by a reconciler of the store.
+Pages are fetched ahead, so neither the vendor nor the database waits for the other, and processed in order.
+`core/listing.py` decides what they prove.
 """
 
 from __future__ import annotations
@@ -23,12 +22,12 @@ from syncer.sync.run import Run
 
 Fetch = Callable[[Position], Awaitable[Page]]
 
-#: Rows that differ are written when there are `BLOCK` of them, or when the first has waited so many seconds.
+#: Rows that differ are written when there are `BLOCK` of them, or when the first has waited this many seconds.
 LONGEST_WAIT = 10.0
 
 
 class _Prefetch:
-    """The requests of one walk that are under way, by position."""
+    """The requests of one walk that are in flight, by position."""
 
     def __init__(self, walk: Walk, fetch: Fetch, depth: int) -> None:
         self._walk = walk
@@ -37,12 +36,12 @@ class _Prefetch:
         self._tasks: dict[Position, asyncio.Future[Page]] = {}
 
     async def page(self, position: Position) -> Page:
-        """The page whose turn it is; raises what `fetch` raises."""
+        """The next page. Raises what `fetch` raises."""
         self._start(position)
         return await self._tasks.pop(position)
 
     def ask_ahead(self) -> None:
-        """Ask for the page that is due next, and of a numbered list for more that its total promises."""
+        """Request the next page and, of a numbered list, further pages up to its total."""
         position = self._walk.next_position()
         if isinstance(position, bool):
             return
@@ -58,7 +57,7 @@ class _Prefetch:
             self._tasks[position] = asyncio.ensure_future(self._fetch(position))
 
     async def close(self) -> None:
-        """Cancel what is under way: the walk has ended, and no page is needed any more."""
+        """Cancel the requests in flight, because the walk has ended."""
         for task in self._tasks.values():
             task.cancel()
         await asyncio.gather(*self._tasks.values(), return_exceptions=True)
@@ -75,7 +74,7 @@ class _Sink:
         self._since = 0.0
 
     async def take(self, rows: Sequence[Row]) -> None:
-        """Take rows over; they are written now or later, but before `flush` returns."""
+        """Add rows. They are written before `flush` returns."""
         self._rows += rows
         if len(self._rows) >= BLOCK:
             await self._compare()
@@ -90,7 +89,7 @@ class _Sink:
         await self._store.read(self._reconciler.compare, rows)
 
     async def flush(self) -> None:
-        """Write all that is left."""
+        """Write the remaining rows."""
         await self._compare()
         while self._reconciler.pending:
             await self._write()
@@ -101,7 +100,7 @@ class _Sink:
 
 
 def require_room(run: Run) -> None:
-    """Raise LowDiskError when the disk of the database has less room than is kept in reserve."""
+    """Raise LowDiskError if the database's disk has less free space than the reserve."""
     total, free = run.env.disk(run.env.store.db.path.parent)
     if reason := low_disk(free, total):
         raise LowDiskError(reason)
@@ -110,14 +109,14 @@ def require_room(run: Run) -> None:
 async def read_listing(
     run: Run, reconciler: Reconciler, walk: Walk, fetch: Fetch, *, label: str = "", before: int = 0
 ) -> tuple[Certificate, RemoteError | None]:
-    """Read a listing to its end into the mirror; nothing is removed or blanked yet.
+    """Read a listing to its end into the mirror, without removing or blanking anything yet.
 
-    Returns its certificate, and the error that broke it off, if one did; all rows that came before are
-    written. Refused credentials are raised: they say nothing about the listing.
+    Returns its certificate, and the error that ended it early, if any. Rows that came before the error are
+    written. Refused credentials are raised, because they say nothing about the listing.
     """
     first = walk.next_position()
     assert not isinstance(first, bool)
-    # Twice as many as may be in flight: one is at hand when a slot becomes free.
+    # Twice as many as may be in flight, so one is ready when a slot becomes free.
     pages = _Prefetch(walk, fetch, 2 * run.client().concurrency)
     sink = _Sink(run, reconciler)
     try:
@@ -142,7 +141,7 @@ async def read_listing(
 async def _read_pages(
     run: Run, reconciler: Reconciler, walk: Walk, pages: _Prefetch, sink: _Sink, label: str, before: int
 ) -> RemoteError | None:
-    size, known = 0, None  #: rows that were there before: counted only when it matters
+    size, known = 0, None  #: rows in the mirror before: counted only when needed
     while (position := walk.next_position()) is not False:
         assert position is not True
         try:
@@ -166,7 +165,7 @@ async def _read_pages(
             return BadAnswerError(run.client().source, label, reason)
         walk.feed(page)
         pages.ask_ahead()
-        await asyncio.sleep(0)  # the next request goes out before this page is compared
+        await asyncio.sleep(0)  # lets the next request start before this page is compared
         await _set_aside(run, page)
         _notice_doubts(run, label, page)
         await sink.take(page.rows)
@@ -175,7 +174,7 @@ async def _read_pages(
 
 
 def _notice_doubts(run: Run, label: str, page: Page) -> None:
-    """Say once per job what of its rows is doubtful."""
+    """Report doubtful values of rows, once per job."""
     said = run.state.notes.setdefault("doubts", [])
     for doubt in sorted({row.doubt for row in page.rows} - {"", *said}):
         said.append(doubt)
@@ -185,7 +184,7 @@ def _notice_doubts(run: Run, label: str, page: Page) -> None:
 
 
 async def _set_aside(run: Run, page: Page) -> None:
-    """Keep the rows that could not be understood."""
+    """Store the rows that could not be parsed."""
     env = run.env
     regions = env.settings.regions
     kept = [row for row in page.set_aside if not mentions(row.raw, env.forgotten, regions)]

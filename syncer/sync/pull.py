@@ -1,6 +1,6 @@
-"""One pull of one list: read it, then settle what it no longer shows; and what is learned about the vendor.
+"""One pull of one list: read it, remove what it no longer shows, and note what was learned about the vendor.
 
-What a row means is decided in `core`; what is specific to a job is in the modules that call this.
+`core` decides what a row means. The modules of the resources call this one.
 """
 
 from __future__ import annotations
@@ -19,12 +19,12 @@ from syncer.sync.pager import Fetch, read_listing
 from syncer.sync.removals import Ask, apply_removals
 from syncer.sync.run import Run
 
-#: A vendor field that alone changed in most rows on this many reads in a row is left out.
+#: A vendor field that was the only change in most rows, on this many reads in a row, is ignored.
 VOLATILE_READS = 3
 
 
 def context_of(run: Run, table: str) -> Context:
-    """What a listing of a table is compared by."""
+    """The settings for comparing a listing of a table."""
     notes = run.state.notes
     return Context(
         run.account,
@@ -38,7 +38,7 @@ def context_of(run: Run, table: str) -> Context:
 def new_reconciler(
     run: Run, mirror: Mirror, name: str = "", scope: Mapping[str, str] = MappingProxyType({})
 ) -> MirrorReconciler:
-    """Begin to compare a listing of a plain mirror, or of the part of it that `scope` says, under that `name`."""
+    """A reconciler for a plain mirror, or for the part of it that `scope` selects, with its own `name`."""
     return MirrorReconciler(mirror, context_of(run, name or mirror.name), name, scope)
 
 
@@ -52,9 +52,9 @@ async def pull(
     whole: bool = True,
     ask: Ask | None = None,
 ) -> Certificate:
-    """Read a whole list (or, with `whole` off, an increment) and settle what it takes away."""
+    """Read a full list (or, with `whole` off, an increment) and apply its removals."""
     store, table = run.env.store, reconciler.table
-    pending = await store.read(feed.pending, run.account)  # a push may be under way in another process
+    pending = await store.read(feed.pending, run.account)  # a push may be running in another process
     certificate, error = await read_listing(run, reconciler, walk, fetch)
     run.judge(table, certificate, whole=whole)
     unseen: list[int] = []
@@ -80,7 +80,7 @@ async def pull(
 
 
 def count(run: Run, reconciler: Reconciler) -> None:
-    """Add what a listing came to, to the run."""
+    """Add the counts of a listing to the run."""
     run.seen += reconciler.rows
     run.added += reconciler.added
     run.changed += reconciler.changed
@@ -88,7 +88,7 @@ def count(run: Run, reconciler: Reconciler) -> None:
 
 
 def learn_copies(run: Run, reconciler: Reconciler, *, is_full: bool) -> None:
-    """Remember which identities the vendor lists more than once, so that none of them is written twice."""
+    """Remember which ids the vendor lists more than once, so that none of them is written twice."""
     notes = run.state.notes.setdefault("listed_twice", {})
     keys = reconciler.listed_twice(is_full=is_full)
     if keys and reconciler.name not in notes:
@@ -101,9 +101,9 @@ def learn_copies(run: Run, reconciler: Reconciler, *, is_full: bool) -> None:
 
 
 async def watch_quiescence(run: Run, table: str, fingerprint: str, wrote: int) -> None:
-    """Count a cycle that wrote although upstream sent the same as before and nobody edited.
+    """Count and log a run that wrote although upstream sent the same as before and nobody edited.
 
-    Nothing else than a bug of ours can do that, so it is counted, and told.
+    Only a bug of ours can cause that.
     """
     seq = await run.env.store.read(feed.last_seq)
     prints = run.state.notes.setdefault("prints", {})
@@ -117,8 +117,8 @@ async def watch_quiescence(run: Run, table: str, fingerprint: str, wrote: int) -
 def learn_offset(run: Run, table: str, walk: Walk, missing: int) -> None:
     """Notice a total that is off by the same amount in two quiet listings.
 
-    Not when it is off by just the rows that the listing lacks (`missing`) all of a sudden: then the
-    vendor counts rows that it does not show, and the mirror is right.
+    Not if it is off by exactly the rows that the listing suddenly lacks (`missing`): then the vendor counts rows
+    that it does not show, and the mirror is right.
     """
     offset = walk.observed_offset
     notes = run.state.notes.setdefault("offset", {})
@@ -137,15 +137,15 @@ def learn_offset(run: Run, table: str, walk: Walk, missing: int) -> None:
 
 
 def known_offset(run: Run, table: str) -> int | None:
-    """The constant by which the vendor's count was off in the last quiet listing: once more proves it."""
+    """The amount by which the vendor's total was off in the last quiet listing. A second time proves it."""
     known = run.state.notes.get("offset", {}).get(table)
     return known["value"] if known and known["times"] >= 1 else None
 
 
 def learn_volatile(run: Run, table: str, counted: Counter[str], rows: int) -> None:
-    """Name a vendor field that alone changes on every read, once, and leave it out from then on.
+    """Report a vendor field that is the only change on every read, once, and ignore it from then on.
 
-    `counted` says of how many of the `rows` a field alone differed.
+    `counted`: in how many of the `rows` each field was the only change.
     """
     if rows == 0:
         return

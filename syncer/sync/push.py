@@ -1,9 +1,8 @@
-"""Pushes local edits: look, decide, commit the intent, send, commit the answer, read back.
+"""Pushes local edits: look up, decide, commit the intent, send, commit the answer, read back.
 
-Never a transaction across HTTP, never a write without a look right before it. What becomes of each
-change is decided in `core/push.py` and `core/contacts.py`. The window that the vendor's API leaves
-open is the time between the look and the write: an edit made upstream within it is overwritten if
-it touches the very same field.
+No transaction is open during HTTP, and every write follows a lookup. `core/push.py` and `core/contacts.py` decide
+about each change. An edit made upstream between the lookup and the write is overwritten if it is of the same
+field; the vendor's API does not allow more.
 """
 
 from __future__ import annotations
@@ -35,25 +34,25 @@ from syncer.sync.vendors import TelecmiSource
 
 JOB = registry.PUSH
 
-#: Between two looks for an add whose answer was lost, in seconds.
+#: Seconds between two lookups of an add without an answer.
 SECOND_LOOK = 2.0
 
-#: A vendor that failed when asked for one contact, and not for a listing, is not asked so for this long.
+#: If requests for single contacts fail and listings do not, listings are used instead for this long.
 ASK_AGAIN = timedelta(days=1)
 
-#: Most rounds of one run. A change that upstream lost becomes an add, which goes out in the next round;
-#: so does what waits for a number that another change frees, a round for each of a chain.
+#: The most rounds of one run. An update of a contact that upstream deleted becomes an add, which is sent in the next
+#: round. So is a change that waits for another to free its number; a chain takes one round per change.
 ROUNDS = 20
 
-#: So many accepted changes wait to be read back together, or more where the directory is large.
+#: This many accepted changes are read back together, or more if the directory is large.
 IN_FLIGHT = 1000
 
-#: Failed calls in a row after which no single row is to blame: the way down a batch of 100.
+#: After this many failed calls in a row, the vendor is at fault and not a row: it is the depth of halving 100.
 MOST_FAILURES = 8
 
 
 async def push_changes(run: Run, source: TelecmiSource) -> None:
-    """Everything that is due, or with `run.person` everything that is open; nothing from a copy elsewhere."""
+    """Push everything that is due, or with `run.person` everything that is open. A copy elsewhere sends nothing."""
     store, account = run.env.store, source.account
     away = await store.read(home.elsewhere, home.place_of(run.env.settings.database.path))
     if away is not None:
@@ -90,7 +89,7 @@ async def push_changes(run: Run, source: TelecmiSource) -> None:
 
 
 async def _recall(push: PushRun) -> None:
-    """What is known of the vendor: from the pulls of the directory, and from earlier pushes."""
+    """What is known about the vendor from pulls of the directory and earlier pushes."""
     run, notes = push.run, push.run.state.notes
     known = await run.env.store.read(runs.load_job, telecmi_contacts.JOB, push.account)
     for name in ("offset", "volatile"):
@@ -112,10 +111,10 @@ def _prepare(conn: Connection, account: str, region: str, at: str) -> None:
 async def _decide(
     push: PushRun, due: Sequence[Due], looks: dict[int, Observation]
 ) -> tuple[int, list[PushDecision]]:
-    """Decide on each change as it is now, in the transaction that also carries out what sends nothing.
+    """Decide each change, and in the same transaction apply the decisions that send nothing.
 
-    Returns how many changes moved, and all decisions. A block at a time, so that nobody who edits
-    waits for long.
+    Returns how many changes had a transition, and all decisions. One block at a time, so people who edit do not
+    wait for long.
     """
     run, store, account = push.run, push.run.env.store, push.source.account
     policy = telecmi_contacts.policy_of(push.source.account)
@@ -141,10 +140,10 @@ async def _decide(
 
 
 async def _send_all(push: PushRun, sends: Sequence[Send]) -> None:
-    """One call after the other. What upstream accepted is read back, also when a call fails.
+    """Send one call after the other. Accepted changes are read back, even if a call fails.
 
-    Reading back costs a listing, so it waits until a quarter of the directory is in flight: then all of it
-    costs a few times what the sending does, whatever the size.
+    A read-back costs a listing, so it waits until a quarter of the directory is in flight. Then all read-backs
+    together cost a few times as much as sending, whatever the size.
     """
     run, done = push.run, 0
     in_flight = max(IN_FLIGHT, await run.env.store.read(contacts.live_count, push.account) // 4)
@@ -159,14 +158,14 @@ async def _send_all(push: PushRun, sends: Sequence[Send]) -> None:
         await _read_back_accepted(push)
         raise
     finally:
-        await _note_accepted(push)  # all that is done when the run is being stopped
+        await _note_accepted(push)  # nothing else is done while the run is being stopped
     await _read_back_accepted(push)
 
 
 async def _begin(push: PushRun, batch: Sequence[Send]) -> list[Send]:
-    """Commit the intent to send what is still wanted of a call; returns that.
+    """Commit the intents of the changes of a call that are still wanted. Returns those changes.
 
-    In one commit with the answer before it, which is on record before anything else goes out.
+    The answer to the previous call is recorded in the same commit, before anything else is sent.
     """
     run, store = push.run, push.run.env.store
     going_out = await store.write(push_intents.begin_sending, batch, run.env.stamp(), push.answered)
@@ -177,7 +176,7 @@ async def _begin(push: PushRun, batch: Sequence[Send]) -> list[Send]:
 
 
 async def _send(push: PushRun, batch: list[Send]) -> None:
-    """One call whose intent is on record, and its halves if it is refused."""
+    """Send one call whose intents are committed, and its halves if it is refused."""
     if not batch:
         return
     run, store = push.run, push.run.env.store
@@ -220,7 +219,7 @@ async def _send(push: PushRun, batch: list[Send]) -> None:
 
 
 async def _note_accepted(push: PushRun) -> None:
-    """Put the answer of the last call on record, if no further intent did."""
+    """Record the answer to the last call, if no later intent did."""
     if push.answered:
         await push.run.env.store.write(push_intents.note_accepted, push.answered)
         push.answered = []
@@ -228,7 +227,7 @@ async def _note_accepted(push: PushRun) -> None:
 
 
 async def _read_back_accepted(push: PushRun) -> None:
-    """Read back what was accepted since the last time: by a single listing, when it is much."""
+    """Read back what was accepted since the last time, with a single listing if it is a lot."""
     await _note_accepted(push)
     if push.accepted:
         batch, push.accepted = push.accepted, []
@@ -236,10 +235,10 @@ async def _read_back_accepted(push: PushRun) -> None:
 
 
 def _may_be_one_row(push: PushRun, batch: Sequence[Send]) -> bool:
-    """Whether a vendor that says that it failed may mean one row of the call, which is then looked for.
+    """Whether one row of the call may be the reason why the vendor failed, so it is searched for by halving.
 
-    Not when call after call fails: then it is the vendor. A row alone is to blame only if others
-    went through.
+    Not if one call after the other fails: then the vendor is at fault. A single row is at fault only if others
+    were accepted.
     """
     push.failures += 1
     return push.failures <= MOST_FAILURES and (len(batch) > 1 or push.passed)
@@ -257,7 +256,7 @@ async def _call(push: PushRun, batch: Sequence[Send]) -> None:
 
 
 async def _read_back(push: PushRun, batch: Sequence[Send], note: str) -> list[Send]:
-    """Look at what was sent; what upstream shows is settled by that, the rest stays unknown."""
+    """Read back what was sent. What upstream shows is settled; the rest becomes unknown."""
     run, store = push.run, push.run.env.store
     try:
         await verify_after_push(push, batch)
@@ -271,12 +270,12 @@ async def _read_back(push: PushRun, batch: Sequence[Send], note: str) -> list[Se
 
 
 async def _refused(push: PushRun, batch: list[Send], refusal: RejectedError) -> None:
-    """A refusal says nothing about its members: read back, then send what is not there in halves."""
+    """A refusal says nothing about the members: read back, then send what was not applied in halves."""
     run, store = push.run, push.run.env.store
     try:
         proven, missing = await verify_after_push(push, batch)
         if batch[0].operation is Operation.ADD and proven and refusal.code != 400:
-            await run.env.clock.sleep(SECOND_LOOK)  # an add may show late, also one of a refused batch
+            await run.env.clock.sleep(SECOND_LOOK)  # an add may show late, even one of a refused batch
             proven, _ = await verify_after_push(push, batch)
     except RemoteError as error:
         run.log.info("a refused call could not be read back", call=error.call)
@@ -290,7 +289,9 @@ async def _refused(push: PushRun, batch: list[Send], refusal: RejectedError) -> 
             push.retry_at,
         )
         return
-    if batch[0].operation is Operation.UPDATE and missing:  # upstream lost them: the next round decides
+    if (
+        batch[0].operation is Operation.UPDATE and missing
+    ):  # upstream no longer has them: the next round decides
         await store.write(push_statements.back_to_queue, missing, run.env.stamp())
         batch = [send for send in batch if send not in missing]
     if len(batch) == 1:
@@ -319,7 +320,7 @@ async def _refused(push: PushRun, batch: list[Send], refusal: RejectedError) -> 
 
 
 async def _holder_in_words(push: PushRun, send: Send, refusal: RejectedError) -> str:
-    """Which row holds the number that upstream refused, or ''."""
+    """Which row has the number that upstream refused, or ''."""
     if send.phone_e164 is None or refusal.code != 409:
         return ""
     row, account, store = send.change.contact_row, push.source.account, push.run.env.store
@@ -331,7 +332,7 @@ async def _holder_in_words(push: PushRun, send: Send, refusal: RejectedError) ->
 
 
 def _refusal_in_words(send: Send, refusal: RejectedError, holder: str) -> str:
-    """Why upstream refused, with the field that it means as far as that can be told."""
+    """Why upstream refused, with the field if that is known."""
     if holder:
         return f"phone_no: {holder} (upstream refused it with code {refusal.code}: {refusal.text})"
     field_ = refusal.field

@@ -1,6 +1,6 @@
-"""Learns which of a voicemail's two stamps is right, and lets `received_at` follow what was learned.
+"""Learns which of a voicemail's two timestamps is right, and updates `received_at` accordingly.
 
-What proves what is decided in `core/received.py`.
+`core/received.py` decides what proves what.
 """
 
 from __future__ import annotations
@@ -14,13 +14,13 @@ from syncer.sync.run import Run
 
 
 async def learn(run: Run, known: ClockState, *, now: int, ahead: int | None, verified: int | None) -> None:
-    """Weigh what the newest windows showed, once all of them were read, and bring older rows in line.
+    """Evaluate the newest windows after all of them were read, and update older rows.
 
-    Updates `known`. `now` is by our clock, in epoch milliseconds, and `ahead` how far the vendor's runs ahead
-    of it (None: it does not tell). `verified` is when these windows were read whole, None if they were not.
+    Updates `known`. `now` is by our clock, in epoch milliseconds; `ahead` is how far the vendor's clock is ahead
+    (None: unknown). `verified` is when these windows were read completely, or None.
     """
     server = now + (ahead or 0)
-    # By the vendor's clock, as are its stamps: ours may be wrong.
+    # By the vendor's clock, like its timestamps: ours may be wrong.
     since = None if known.verified_ms is None else known.verified_ms + (ahead or 0)
     compares = since is not None and 0 <= server - since < RECENT
     known.newest_row, stamps = await run.env.store.read(
@@ -42,7 +42,7 @@ async def learn(run: Run, known: ClockState, *, now: int, ahead: int | None, ver
 
 
 async def follow(run: Run, clock: StampSource, changed_since: str = "") -> None:
-    """Let `received_at` of the account's rows, or of those that changed since, go by `clock`."""
+    """Set `received_at` of the account's rows, or of those that changed since, by `clock`."""
     after: int | None = 0
     while after is not None:
         after, rows = await run.env.store.read(received.corrections, run.account, clock, after, changed_since)

@@ -1,7 +1,7 @@
-"""The end of a listing: what is gone, what turned blank, and what of it has to wait for a person.
+"""The end of a listing: what is gone, what turned blank, and what has to wait for a person.
 
-The arithmetic is `core/limits.py`; this module gathers its numbers, asks the vendor about rows by
-their own id, and writes down holds, notes of absence and tombstones.
+`core/limits.py` decides. This module counts, asks the vendor for rows by their id, and writes holds, absences and
+tombstones.
 """
 
 from __future__ import annotations
@@ -17,20 +17,19 @@ from syncer.store.write import holds
 from syncer.store.write.reconciler import Reconciler
 from syncer.sync.run import Run
 
-#: Most rows that one run asks for by their own id before removing them; the rest waits for the next.
+#: The most rows that one run asks for by id before removing them. The others wait for the next run.
 MOST_ASKED = 200
 
-#: Rows missing for the first time that are asked for at once, as a sample.
+#: How many rows that are missing for the first time are asked for, as a sample.
 MOST_SAMPLED = 3
 
-#: Most rows missing from a listing that did not hold still which are asked for one by one.
+#: The most rows missing from a drifted listing that are asked for one by one.
 MOST_DOUBTED = 50
 
-#: Runs in a row whose questions all went unanswered, after which listings decide alone.
+#: After this many runs in a row in which no request by id was answered, listings alone decide.
 UNANSWERED = 3
 
-#: Asks the vendor for one row by its key: False is a good answer without it, True the row itself,
-#: None proves nothing.
+#: Asks the vendor for one row by its id. True: it has the row; False: it does not; None: the answer proves nothing.
 Ask = Callable[[str], Awaitable[bool | None]]
 
 
@@ -44,12 +43,11 @@ async def apply_removals(
     ask: Ask | None,
     whole: bool = True,
 ) -> None:
-    """Judge and carry out what a listing takes away.
+    """Decide and apply the removals and blanks of a listing.
 
-    `unseen` are living rows that it did not show (empty for an incremental listing, which is not
-    `whole`). A listing that broke off was not counted whole: it takes nothing away but what a person
-    approved to turn blank. What is held stays so until a whole, complete listing says otherwise, or
-    the row shows again.
+    `unseen` are live rows that it did not show (empty for an incremental listing, which is not `whole`). A listing
+    that ended early removes nothing and blanks only what a person approved. Rows stay held until a full, complete
+    listing says otherwise, or shows the row again.
     """
     store, job, account, table = run.env.store, run.job, run.account, reconciler.table
     partial = certificate.verdict is Proof.PARTIAL
@@ -114,10 +112,10 @@ async def _proven(
     noted: set[int],
     ask: Ask | None,
 ) -> list[int] | None:
-    """Of the rows that a listing did not show, those that it proves absent; None: it proves nothing.
+    """The rows that a listing proves to be absent; None: it proves nothing.
 
-    Some that are missing for the first time are asked for even of a complete one: where they are
-    there, it was cut short in a way that nothing else could show.
+    A sample of the rows that are missing for the first time is asked for even after a complete listing. If the
+    vendor has them, the listing was cut short in a way that nothing else shows.
     """
     if certificate.complete:
         fresh = [row for row in unseen if row not in noted][:MOST_SAMPLED]
@@ -135,9 +133,9 @@ async def _proven(
 async def _still_absent(
     run: Run, reconciler: Reconciler, ready: list[int], certain: set[int], ask: Ask | None
 ) -> list[int]:
-    """Ask for each row by its own id before it gets its tombstone.
+    """Ask for each row by its id before it becomes a tombstone.
 
-    One that the vendor fails to answer for waits for a further listing, unless it never answers.
+    Without an answer, the row waits for the next listing, unless the vendor never answers such requests.
     """
     doubtful = [row for row in ready if row not in certain]
     if ask is None or not doubtful:
@@ -170,7 +168,7 @@ async def _answers(
 
 
 def _learn_unanswered(run: Run, table: str, failed: bool) -> None:
-    """Count the runs in a row in which no question was answered (once a run)."""
+    """Count the runs in a row in which no request by id was answered (once per run)."""
     notes = run.state.notes.setdefault("unanswered", {})
     if not failed:
         notes.pop(table, None)

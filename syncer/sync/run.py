@@ -1,6 +1,6 @@
-"""The record of one run of one job: begun, counted, ended with an outcome that says what it proved.
+"""The record of one run of one job: its start, its counts, and its outcome.
 
-Errors become outcomes here; what a run does is left to the modules of each resource.
+Errors become outcomes here. The modules of the resources do the work.
 """
 
 from __future__ import annotations
@@ -23,40 +23,40 @@ from syncer.sync.env import Env
 
 @dataclass(slots=True)
 class Run:
-    """One run of one job, while it is under way and after."""
+    """One run of one job, during and after it."""
 
     env: Env
     job: str
     account: str
-    api: ApiClient | None  #: None: it is not reached by HTTP
-    full: bool = False  #: a person asked for everything to be read again
-    person: bool = False  #: asked for by a person, not by the schedule
+    api: ApiClient | None  #: None: it does not use HTTP
+    full: bool = False  #: a person asked for a full read
+    person: bool = False  #: started by a person, not by the schedule
     id: int = 0
-    at: str = ""  #: when it began
+    at: str = ""  #: when it started
     state: JobState = field(default_factory=JobState)
     seen: int = 0
     added: int = 0
     changed: int = 0
     removed: int = 0
-    raw_only: int = 0  #: rows of which only values that `change_log` leaves out were stored
+    raw_only: int = 0  #: rows of which only values that are not logged were stored
     outcome: str = "ok"
     error: SyncerError | None = None
     problem: str = ""  #: why it is not `ok`, in words
-    held: int | None = None  #: the number of the hold that it left open
+    held: int | None = None  #: the id of the hold that it left open
     listings: dict[str, Certificate] = field(default_factory=dict)  #: by table: what each list proved
-    is_full: bool = True  #: its lists were asked for whole, none of them as an increment
+    is_full: bool = True  #: all of its lists were read fully, none as an increment
     plan: list[str] = field(default_factory=list)  #: what a push would send
-    notices: list[str] = field(default_factory=list)  #: worth telling a person, no failure
+    notices: list[str] = field(default_factory=list)  #: for people, not failures
     requests: int = 0
-    windowed: bool = False  #: it read a part of what upstream has, however whole
-    is_unproven: bool = False  #: it is not `ok` for another reason than a hold
-    set_aside: set[str] = field(default_factory=set)  #: digests of rows that could not be understood
-    unanswered: set[str] = field(default_factory=set)  #: tables of which no row was answered for by its id
-    log_seq: int = 0  #: the newest entry of the log when it began
+    windowed: bool = False  #: it read only time windows of what upstream has
+    is_unproven: bool = False  #: it is not `ok`, for a reason other than a hold
+    set_aside: set[str] = field(default_factory=set)  #: digests of rows that could not be parsed
+    unanswered: set[str] = field(default_factory=set)  #: tables for which no request by id was answered
+    log_seq: int = 0  #: the newest entry of the log when it started
 
     @property
     def log(self) -> Any:
-        """A logger that says which job and account."""
+        """A logger with the job and account."""
         return self.env.log.bind(job=self.job, account=self.account)
 
     def client(self) -> ApiClient:
@@ -65,7 +65,7 @@ class Run:
         return self.api
 
     def incomplete(self, why: str, *, held: bool = False) -> None:
-        """The run did what it could and proves less than it should; `held`: a person has to look first."""
+        """The run is incomplete; `held`: because a person has to decide first."""
         self.is_unproven = self.is_unproven or not held
         if self.outcome == "ok":
             self.outcome = "incomplete"
@@ -73,30 +73,30 @@ class Run:
 
     @property
     def certificate(self) -> Certificate | None:
-        """That of its lists which proves least."""
+        """The certificate that proves least."""
         return worst(self.listings.values())
 
     def judge(self, table: str, certificate: Certificate, *, whole: bool = True) -> None:
-        """Take over what a listing proved."""
+        """Add a listing's certificate."""
         self.listings[table] = certificate
         self.is_full = self.is_full and whole
         if certificate.verdict is Proof.PARTIAL:
             self.incomplete(certificate.reason)
 
     def notice(self, text: str) -> None:
-        """Say something once to a person and to the log."""
+        """Report something to people and to the log."""
         self.notices.append(text)
         self.log.warning("notice", text=text)
 
     def fail(self, error: SyncerError) -> None:
-        """An error of ours ended the run: it decides on the outcome."""
+        """Set the outcome from the error that ended the run."""
         partly = isinstance(error, BadAnswerError) or (self.seen and not isinstance(error, AuthError))
         self.outcome = "incomplete" if isinstance(error, RemoteError) and partly else "failed"
         self.error, self.problem = error, str(error)
 
 
 async def perform(run: Run, body: Callable[[Run], Awaitable[None]]) -> Run:
-    """Open the record, do the work, close the record. Errors of ours end in it and go no further."""
+    """Record the start, do the work, record the end. Our own errors are recorded and not raised."""
     env = run.env
     outer = counted.set([0])
     try:
@@ -142,7 +142,7 @@ def _end(conn: Any, run: Run) -> None:
     if run.outcome == "ok":
         state.last_ok_at, state.failures, state.paused_until = at, 0, None
         if run.is_full and (run.certificate is None or run.certificate.complete):
-            state.last_complete_at = at  # an increment proves no absence
+            state.last_complete_at = at  # an increment does not prove absence
     else:
         state.failures += 1
     proven = run.outcome == "ok" and run.is_full and bool(run.certificate and run.certificate.complete)
@@ -164,7 +164,7 @@ def _end(conn: Any, run: Run) -> None:
 
 
 def _evidence(run: Run) -> str | None:
-    """The certificate that proves least, and next to it those of all lists where there are several."""
+    """The certificate that proves least and, if there are several lists, those of all lists."""
     if run.certificate is None:
         return None
     found = run.certificate.evidence() | {"whole": run.is_full}

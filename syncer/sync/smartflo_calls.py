@@ -1,4 +1,4 @@
-"""Pulls Smartflo's call records by windows of time."""
+"""Pulls Smartflo's call records in time windows."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ async def pull_calls(run: Run, source: SmartfloSource) -> None:
 
 
 async def first_page(source: SmartfloSource, sample: Sample, now: datetime) -> Page:
-    """What `doctor` asks for."""
+    """The first page, for `doctor`."""
     limit = 1 if sample is Sample.LITTLE else 100
     span = sample_span(source.account.calls, sample, now)
     return await source.client.fetch_calls_page(*span, 1, limit=limit)

@@ -1,4 +1,4 @@
-"""Pulls Smartflo's contact groups and contacts: increments by `updated_after`, a full listing daily."""
+"""Pulls Smartflo's contact groups and contacts: increments by `updated_after`, and a full listing daily."""
 
 from __future__ import annotations
 
@@ -22,25 +22,25 @@ from syncer.sync.vendors import Sample, SmartfloSource
 
 JOB = registry.SMARTFLO
 
-#: A password that expires within so many days is reported.
+#: A password that expires within this many days is reported.
 DAYS_LEFT = 14
 
-#: Listings in a row that did not hold still, before the cursor moves all the same.
+#: After this many drifted listings in a row, the cursor moves anyway.
 MOST_DRIFTED = 3
 
-#: Increments in a row that held rows older than asked for, before the filter counts as ignored.
+#: After this many increments in a row with rows older than requested, the vendor is assumed to ignore the filter.
 IGNORED_READS = 2
 
 
 async def pull_smartflo(run: Run, source: SmartfloSource) -> None:
-    """Groups first, then contacts: a list that an account may not use does not keep the other one out."""
+    """Pull groups, then contacts. If the account may not use one list, the other is still pulled."""
     try:
         await _pull_groups(run, source)
     except AuthError:
         raise
     except RemoteError as error:
         if isinstance(error, TransientError) and not error.sent:
-            raise  # nobody can be reached
+            raise  # the vendor cannot be reached
         run.problem = f"{error.source} {error.call}: {run.problem}"
     await _pull_contacts(run, source)
     _warn_of_password(run, source)
@@ -105,9 +105,9 @@ async def _pull_contacts(run: Run, source: SmartfloSource) -> None:
         left_out = certificate.verdict is not Proof.PARTIAL and certificate.distinct < live
         _learn_filter(run, older, left_out=left_out)
     if run.full and not full_due:
-        return  # a one-off reading moves neither the cursor nor the date of the next full one
+        return  # a full read by a person changes neither the cursor nor the time of the next full listing
     if certificate.verdict is Proof.DRIFTED and not _drifted_enough(run):
-        return  # rows that moved while we read may lie before the new cursor: ask from the old one again
+        return  # rows that moved while we read may be before the new cursor: start from the old one again
     if certificate.verdict is not Proof.PARTIAL:
         state.notes.pop("drifted", None)
         state.cursor = cursor.advance(state.cursor, stamps, server_now or utc_text(run.env.now()))
@@ -116,9 +116,9 @@ async def _pull_contacts(run: Run, source: SmartfloSource) -> None:
 
 
 async def _limited(run: Run, position: int, fetch: Callable[..., Awaitable[Page]]) -> Page:
-    """A page of a hundred rows; where a vendor refuses so many, of as many as it likes.
+    """A page of a hundred rows or, if the vendor refuses that, of its default size.
 
-    Nobody says what the greatest `limit` is, nor whether a greater one is cut down or refused.
+    The greatest `limit` is not documented, nor whether a greater one is reduced or refused.
     """
     if run.state.notes.get("no_limit"):
         return await fetch(limit=None)
@@ -130,21 +130,21 @@ async def _limited(run: Run, position: int, fetch: Callable[..., Awaitable[Page]
         try:
             page = await fetch(limit=None)
         except RejectedError:
-            raise refusal from None  # it was about something else
+            raise refusal from None  # the limit was not the reason
         run.state.notes["no_limit"] = True
         run.notice("the vendor refuses pages of a hundred rows; it is asked without a limit from now on")
         return page
 
 
 def _drifted_enough(run: Run) -> bool:
-    """Whether listings never hold still here, so that waiting for one that does is in vain."""
+    """Whether listings always drift, so waiting for a complete one is pointless."""
     times = int(run.state.notes.get("drifted", 0)) + 1
     run.state.notes["drifted"] = times
     return times >= MOST_DRIFTED
 
 
 async def _held_or_approved(run: Run) -> bool:
-    """Whether contacts wait for a person, or were let go by one: only a whole listing shows them so."""
+    """Whether contacts are held, or were approved for removal: only a full listing settles them."""
 
     def ask(conn: Connection) -> bool:
         table = SMARTFLO_CONTACTS.name
@@ -155,9 +155,9 @@ async def _held_or_approved(run: Run) -> bool:
 
 
 def _learn_filter(run: Run, older: int, *, left_out: bool) -> None:
-    """Whether the vendor heeds `updated_after`: it does when rows stay away that the mirror has.
+    """Learn whether the vendor applies `updated_after`. It does if rows of the mirror are left out.
 
-    Rows that should not have come show that it does not, which is said once.
+    Rows that should have been left out show that it does not, which is reported once.
     """
     notes = run.state.notes
     if not older:
@@ -194,12 +194,12 @@ def _asker(fetch_one: Callable[[str], Awaitable[Row | None]]) -> Ask:
 
 
 async def first_page(source: SmartfloSource, sample: Sample, now: datetime) -> Page:
-    """What `doctor` asks for."""
+    """The first page, for `doctor`."""
     del now
     return await source.client.fetch_contacts_page(1, None, limit=1 if sample is Sample.LITTLE else 100)
 
 
 async def first_groups_page(source: SmartfloSource, sample: Sample, now: datetime) -> Page:
-    """What `doctor` asks for of the groups."""
+    """The first page of groups, for `doctor`."""
     del now
     return await source.client.fetch_groups_page(1, limit=1 if sample is Sample.LITTLE else 100)

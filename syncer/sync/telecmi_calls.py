@@ -1,4 +1,4 @@
-"""Pulls TeleCMI's four lists of call records, each by windows of time of its own."""
+"""Pulls TeleCMI's four lists of call records, each in its own time windows."""
 
 from __future__ import annotations
 
@@ -25,13 +25,13 @@ _WORDS = {
 
 
 class TelecmiCallList(WindowedList):
-    """One of the lists of an account."""
+    """One of an account's four lists."""
 
     mirror = TELECMI_CALLS
     asked = 20
     ahead = CLOCKS_DIFFER
     counts = True
-    doubted = 1  # a list that was emptied by mistake must not say that nobody waits
+    doubted = 1  # a list that is empty by mistake must not close callbacks
 
     def __init__(self, run: Run, source: TelecmiSource, kind: str) -> None:
         super().__init__(run, source.account.calls)
@@ -52,7 +52,7 @@ class TelecmiCallList(WindowedList):
 
 
 async def pull_calls(run: Run, source: TelecmiSource) -> None:
-    """One pull of each list: one that fails does not keep the others out."""
+    """Pull each list. If one fails, the others are still pulled."""
     failed: RemoteError | None = None
     for kind in CALLS:
         try:
@@ -61,12 +61,12 @@ async def pull_calls(run: Run, source: TelecmiSource) -> None:
             raise
         except RemoteError as error:
             if isinstance(error, TransientError) and not error.sent:
-                raise  # nobody can be reached
+                raise  # the vendor cannot be reached
             failed = failed or error
     if failed is not None:
         raise failed
 
 
 async def first_page(source: TelecmiSource, sample: Sample, now: datetime) -> Page:
-    """What `doctor` asks for."""
+    """The first page, for `doctor`."""
     return await source.client.fetch_calls_page("missed", *sample_span(source.account.calls, sample, now), 1)

@@ -1,6 +1,6 @@
 """Pulls the organization's directory (TeleCMI v3) into the contacts that people edit.
 
-What a listed contact means is decided in `core/contacts.py`, what is missing from the listing in `removals.py`.
+`core/contacts.py` decides what a listed contact means; `removals.py` handles contacts that are not listed.
 """
 
 from __future__ import annotations
@@ -34,14 +34,14 @@ def policy_of(account: TelecmiAccount) -> Policy:
 async def new_reconciler(
     run: Run, source: TelecmiSource, *, defer_blanks: bool = True
 ) -> DirectoryReconciler:
-    """Begin to compare what is asked for from now on."""
+    """A reconciler for what is requested from now on."""
     epoch = await run.env.store.read(queue.epoch)
     context = context_of(run, TABLE)
     return DirectoryReconciler(policy_of(source.account), context, asked_in=epoch, defer_blanks=defer_blanks)
 
 
 def new_walk(run: Run, source: TelecmiSource) -> tuple[Walk, Fetch]:
-    """How the whole directory is read."""
+    """The walk through the whole directory."""
 
     async def fetch(position: Position) -> Page:
         return await source.client.fetch_directory_page(position if isinstance(position, str) else None)
@@ -50,7 +50,7 @@ def new_walk(run: Run, source: TelecmiSource) -> tuple[Walk, Fetch]:
 
 
 async def pull_directory(run: Run, source: TelecmiSource) -> None:
-    """One pull: take over what the directory shows, then settle what it no longer shows."""
+    """Take over what the directory shows, then handle what it no longer shows."""
     store, account = run.env.store, source.account
     if await store.read(contacts.unfilled, account.name, account.region):
         await store.write(contacts.fill_phones, account.name, account.region)
@@ -60,7 +60,7 @@ async def pull_directory(run: Run, source: TelecmiSource) -> None:
 
 
 def asker(source: TelecmiSource) -> Ask:
-    """Asks the directory for one contact by its id; see `removals.Ask`."""
+    """A function that asks the directory for one contact by its id; see `removals.Ask`."""
 
     async def ask(contact_id: str) -> bool | None:
         try:
@@ -72,6 +72,6 @@ def asker(source: TelecmiSource) -> Ask:
 
 
 async def first_page(source: TelecmiSource, sample: Sample, now: datetime) -> Page:
-    """What `doctor` asks for."""
+    """The first page, for `doctor`."""
     del now
     return await source.client.fetch_directory_page(None, limit=1 if sample is Sample.LITTLE else 100)

@@ -1,4 +1,4 @@
-"""Pulls the contact list of one TeleCMI user (v2), and what of it the directory lacks."""
+"""Pulls the contact list of one TeleCMI user (v2), and creates contacts that the directory lacks."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ JOB = registry.USER_CONTACTS
 
 
 async def pull_user_contacts(run: Run, source: TelecmiSource) -> None:
-    """Mirror the list; with the account's directory known whole, bring its own rows in line."""
+    """Mirror the list. If the directory was read completely, update the contacts that come only from the list."""
     account, store = source.account, run.env.store
 
     async def fetch(position: Position) -> Page:
@@ -46,7 +46,7 @@ async def pull_user_contacts(run: Run, source: TelecmiSource) -> None:
 
 
 async def _bring_in_line(run: Run, policy: Policy) -> tuple[int, int, int]:
-    """Make, change and remove the contacts that stand for the list alone; (added, changed, removed)."""
+    """Create, change and remove the contacts that come only from the list. Returns (added, changed, removed)."""
     store, at = run.env.store, run.env.stamp()
     to_do = await store.read(user_list.to_do, policy)
     added = changed = removed = 0
@@ -60,6 +60,6 @@ async def _bring_in_line(run: Run, policy: Policy) -> tuple[int, int, int]:
 
 
 async def first_page(source: TelecmiSource, sample: Sample, now: datetime) -> Page:
-    """What `doctor` asks for."""
+    """The first page, for `doctor`."""
     del sample, now
     return await source.client.fetch_user_contacts_page(1)

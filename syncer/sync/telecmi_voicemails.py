@@ -1,4 +1,4 @@
-"""Pulls TeleCMI's voicemails, and learns which of their two stamps is right."""
+"""Pulls TeleCMI's voicemails, and learns which of their two timestamps is right."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ class VoicemailList(WindowedList):
     def __init__(self, run: Run, source: TelecmiSource, clocks: ClockState) -> None:
         super().__init__(run, source.account.voicemails)
         self.source = source
-        self.clocks = clocks  #: which stamp `received_at` is taken from
+        self.clocks = clocks  #: which timestamp `received_at` is taken from
 
     async def fetch(self, start: int, end: int, page: int) -> Page:
         """See `WindowedList`."""
@@ -58,6 +58,6 @@ async def pull_voicemails(run: Run, source: TelecmiSource) -> None:
 
 
 async def first_page(source: TelecmiSource, sample: Sample, now: datetime) -> Page:
-    """What `doctor` asks for."""
+    """The first page, for `doctor`."""
     span = sample_span(source.account.voicemails, sample, now)
     return await source.client.fetch_voicemails_page(*span, 1)

@@ -1,4 +1,4 @@
-"""The clients of an account at each vendor, made from its table of the config."""
+"""The client of an account, created from its table of the config."""
 
 from __future__ import annotations
 
@@ -29,11 +29,11 @@ class Source(Generic[A, C]):
     client: C
 
     def deadline(self, seconds: float) -> AbstractAsyncContextManager[None]:
-        """The calls made inside end within so many seconds."""
+        """Calls made inside end within this many seconds."""
         return contextlib.nullcontext() if self.api is None else self.api.deadline(seconds)
 
     def set_patience(self, seconds: float) -> None:
-        """How long failing calls may hold up a run in total."""
+        """How long failing calls may delay a run in total."""
         if self.api is not None:
             self.api.set_patience(seconds)
 
@@ -48,11 +48,11 @@ SmartfloSource: TypeAlias = Source[SmartfloAccount, Smartflo]
 
 
 class Sample(Enum):
-    """How much of a list `doctor` asks for."""
+    """How much of a list `doctor` requests."""
 
-    LITTLE = "little"  #: one row, where that can be asked for
-    PAGE = "page"  #: a page as a sync reads it
-    ALL = "all"  #: the first page of everything that the mirror is to hold
+    LITTLE = "little"  #: one row, if that can be requested
+    PAGE = "page"  #: a page, as a sync reads it
+    ALL = "all"  #: the first page of everything that the mirror should have
 
 
 def connect_telecmi(api: ApiClient, account: TelecmiAccount, tokens: TokenStore) -> Telecmi:

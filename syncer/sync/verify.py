@@ -1,8 +1,8 @@
 """Compares the mirror with upstream, row by row, without writing to it.
 
-Upstream is read whole into a copy of the database that is thrown away; what had to change there, or
-would have to but for a limit or a person's word, is what differs. Edits that still wait to be pushed
-are listed separately: they are not a fault of the mirror.
+Upstream is read completely into a temporary copy of the database. What changes there, or would change without a
+limit or a person's decision, is what differs. Edits that are not pushed yet are listed separately: they are not an
+error of the mirror.
 """
 
 from __future__ import annotations
@@ -20,35 +20,35 @@ from syncer.sync.env import Env, Progress, no_progress
 from syncer.sync.jobs import JobSpec, on_a_copy, run_job, scan
 from syncer.sync.run import Run
 
-#: A deletion is believed by the second complete listing.
+#: Deletions need two complete listings.
 COMPLETE_READS = 2
 
-#: How often a list that will not hold still is read.
+#: How often a drifting list is read.
 MOST_READS = 4
 
 
 @dataclass(frozen=True, slots=True)
 class VerifyResult:
-    """What one job's lists came to."""
+    """The result for one job."""
 
     job: str
     account: str
-    outcome: str  #: `ok`: upstream was read whole, and holds still; else what the run came to
+    outcome: str  #: `ok`: upstream was read completely; else the outcome of the run
     problem: str  #: why it is not `ok`
     rows: int  #: rows that upstream showed
-    differences: list[Difference] = field(default_factory=list)  #: what a sync brings in line
-    held: list[Difference] = field(default_factory=list)  #: what a sync holds for a person
-    kept: list[Difference] = field(default_factory=list)  #: what stays here because a person said so
+    differences: list[Difference] = field(default_factory=list)  #: what a sync would fix
+    held: list[Difference] = field(default_factory=list)  #: what a sync would hold for a person
+    kept: list[Difference] = field(default_factory=list)  #: what stays locally by a person's decision
     waiting: list[Difference] = field(default_factory=list)  #: local edits that are not upstream yet
-    unreadable: int = 0  #: rows upstream that cannot be understood, nor compared
+    unreadable: int = 0  #: upstream rows that cannot be parsed and compared
     unlisted: list[str] = field(
         default_factory=list
-    )  #: voicemails that upstream lists no more: kept for good
+    )  #: voicemails that upstream no longer lists: they are kept for good
     error: Exception | None = None
 
     @property
     def same(self) -> bool:
-        """Whether it is proven that nothing differs, but for voicemails that are kept by design."""
+        """Whether it is proven that nothing differs, except voicemails that are kept by design."""
         told = self.differences or self.held or self.kept or self.waiting or self.unreadable
         return self.outcome == "ok" and not told
 
@@ -60,10 +60,10 @@ async def verify(
     progress: Progress = no_progress,
     clock: Clock | None = None,
 ) -> list[VerifyResult]:
-    """Read upstream whole and report what differs; raises what opening the database raises."""
+    """Read upstream completely and report what differs. Raises what opening the database raises."""
 
     async def work(env: Env) -> list[VerifyResult]:
-        await scan(env)  # edits that no trigger caught are edits
+        await scan(env)  # finds edits that no trigger saw
         return [await _verify(env, spec) for spec in chosen if spec.resource.tables]
 
     return await on_a_copy(settings, work, progress=progress, clock=clock)
@@ -109,7 +109,7 @@ async def _verify(env: Env, spec: JobSpec) -> VerifyResult:
 
 
 async def _read(env: Env, spec: JobSpec) -> tuple[Run, int]:
-    """Read the job's lists until two readings were complete; the last one, and how many were."""
+    """Read the job's lists until two reads were complete. Returns the last run, and how many were complete."""
     complete = 0
     for _ in range(MOST_READS):
         run = await run_job(env, spec, full=True, person=True)
@@ -127,7 +127,7 @@ def _moving(run: Run) -> str:
 
 
 async def _unlisted(env: Env, spec: JobSpec, shown: set[str]) -> list[str]:
-    """Rows within what was read that upstream did not list; stamps of voicemails may be hours ahead."""
+    """Rows within the windows that upstream did not list. Timestamps of voicemails may be hours ahead."""
     job, now = spec.settings, env.now()
     assert isinstance(job, Windowed)
     since = job.begin(now)

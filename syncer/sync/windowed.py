@@ -1,6 +1,6 @@
-"""One run over a list that is read by windows of time; each window is verified, and recorded so, on its own.
+"""One run over a list that is read in time windows. Each window is verified and recorded separately.
 
-How one window is read is left to `windows.py`, which ones to `core/windows.py`.
+`core/windows.py` decides which windows to read, and `windows.py` reads one.
 """
 
 from __future__ import annotations
@@ -33,15 +33,15 @@ from syncer.sync.windows import (
     verify_window,
 )
 
-#: Most old windows that one run reads again.
+#: The most old windows that one run reads again.
 RECHECKS = 10
 
-#: For so long an empty answer is doubted; then it is believed that the vendor has cleared the rows away.
+#: After an empty answer has been doubted for this long, the vendor is assumed to have deleted the rows.
 DOUBTED_FOR = timedelta(days=1)
 
 
 def _together(windows_read: list[Certificate]) -> Certificate:
-    """One certificate for all windows: the verdict of the one that proves least, the counts of all."""
+    """One certificate for all windows: the verdict of the one that proves least, and the counts of all."""
     found = worst(windows_read)
     assert found is not None
 
@@ -60,7 +60,7 @@ def _together(windows_read: list[Certificate]) -> Certificate:
 
 
 async def pull_windows(listing: WindowedList) -> None:
-    """Read what is recent, then what was never read, then what is due to be read again."""
+    """Read the recent windows, then those that were never read, then those that are due again."""
     run, job = listing.run, listing.job
     store, now = run.env.store, run.env.now()
     since = job.begin(now)
@@ -99,7 +99,7 @@ async def pull_windows(listing: WindowedList) -> None:
 
 async def _read_all(listing: WindowedList, plan: list[Window], now: int) -> None:
     run = listing.run
-    newest = sum(window.why == "new" for window in plan)  # they come first
+    newest = sum(window.why == "new" for window in plan)  # the new ones come first
     whole = True
     for at, window in enumerate(plan, 1):
         if window.why == "gap" and len(plan) > 3:
@@ -112,12 +112,12 @@ async def _read_all(listing: WindowedList, plan: list[Window], now: int) -> None
 
 
 async def _read_window(listing: WindowedList, window: Window) -> bool:
-    """Read one window, and note that it was; False unless it was read whole.
+    """Read one window and record it. False unless it was read completely.
 
-    One that the vendor refuses as too wide is read in halves, and a span that was read in pieces, or
-    when windows could be wider, in pieces again.
+    A window that the vendor refuses as too wide is read in halves. A span that was read in pieces before is read
+    in pieces again.
     """
-    stretched = min(listing.ahead, CLOCKS_DIFFER)  # the newest one may reach so far past now
+    stretched = min(listing.ahead, CLOCKS_DIFFER)  # the newest window may end this far in the future
     if window.end - window.start > listing.width + stretched:
         pieces = windows.cells(window.start, window.end, listing.width)
         read = [await verify_window(listing, Window(*piece, window.why)) for piece in reversed(pieces)]
@@ -127,7 +127,9 @@ async def _read_window(listing: WindowedList, window: Window) -> bool:
                 listing, window, min(one.began for one in whole), sum(len(one.names) for one in whole)
             )
         return len(whole) == len(read)
-    glance = listing.counts and window.why == "new" and not listing.run.full  # `verify` reads all, too
+    glance = (
+        listing.counts and window.why == "new" and not listing.run.full
+    )  # `verify` reads everything as well
     shown = await no_news(listing, window) if glance else None
     if shown is not None:
         listing.read.append(shown.certificate)
@@ -141,9 +143,7 @@ async def _read_window(listing: WindowedList, window: Window) -> bool:
         return all(halves)
     if await verify_window(listing, window, shown) is None or await is_cut(listing, window, shown.names):
         return False
-    if (
-        window.why == "new" and window.start % listing.width == 0
-    ):  # the only one that is asked for in each run
+    if window.why == "new" and window.start % listing.width == 0:  # the only window that is read in each run
         await _watch(listing, window, shown)
     listing.shown += len(shown.names)
     known = 0 if shown.names else await listing.run.env.store.read(listing.count_known, window)
@@ -166,7 +166,7 @@ async def _save(listing: WindowedList, window: Window, began: int, rows: int) ->
     run = listing.run
 
     def save(conn: Connection) -> None:
-        # The width asked for, so that the halves of a cell are joined again.
+        # The configured width, so the halves of a cell are joined again.
         noted = windows.note(
             coverage.load_windows(conn, run.account, listing.name), window, began, listing.width
         )
@@ -177,9 +177,9 @@ async def _save(listing: WindowedList, window: Window, began: int, rows: int) ->
 
 
 async def _judge_emptiness(listing: WindowedList) -> None:
-    """An answer without rows where we know of some may be an outage: believe it after a day.
+    """An empty answer for a window in which the mirror has rows may be an outage: believe it after a day.
 
-    Nothing is removed either way, but what was so read does not count as verified meanwhile.
+    Nothing is removed in either case, but until then the window does not count as verified.
     """
     run, notes = listing.run, listing.run.state.notes
     key = "empty_since" + listing.name.removeprefix(listing.mirror.name)
@@ -200,7 +200,7 @@ async def _judge_emptiness(listing: WindowedList) -> None:
 
 
 def sample_span(job: Windowed, sample: Sample, now: datetime) -> tuple[int, int]:
-    """The span that `doctor` asks for, in epoch milliseconds."""
+    """The span that `doctor` requests, in epoch milliseconds."""
     match sample:
         case Sample.LITTLE:
             begin = now - min(job.window, timedelta(days=1))

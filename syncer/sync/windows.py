@@ -1,6 +1,6 @@
-"""Reads one window of time of a list: until it adds up, and doubting whether wide ones are answered whole.
+"""Reads one time window of a list until its count and rows agree, and checks that wide windows are not cut short.
 
-Which windows are read, and what is recorded of them, is left to `windowed.py`.
+`windowed.py` decides which windows are read and records them.
 """
 
 from __future__ import annotations
@@ -29,57 +29,53 @@ from syncer.sync import pull
 from syncer.sync.pager import read_listing
 from syncer.sync.run import Run
 
-#: Milliseconds by which the newest window of a list whose stamps can be trusted reaches past now.
+#: How far in the future the newest window ends if the list's timestamps can be trusted, in milliseconds.
 CLOCKS_DIFFER = 5 * 60_000
 
-#: How often one window is read at most, in one run.
+#: The most reads of one window in one run.
 MOST_READS = 5
 
-#: A window that is refused is cut in two, but not below this.
+#: A window that is refused is halved, but not below this width.
 NARROWEST = HOUR
 
-#: Windows that one run reads a second time in parts, to see whether the vendor cuts wide ones short.
+#: How many windows one run reads again in parts, to check whether the vendor cuts wide ones short.
 CHECKS = 4
 
-#: So many of them, with rows in both halves, settle that it does not.
+#: After this many such windows with rows in both halves, it does not.
 CONCLUSIVE = 3
 
-#: Windows that are read in each run anyway are checked so at most this often.
+#: Windows that are read in each run are checked like this at most this often.
 CHECK_EVERY = timedelta(hours=6)
 
 
 class WindowedList(ABC):
-    """A list that a vendor answers by spans of time, as one run reads it."""
+    """One run's view of a list that is read in time windows."""
 
-    name: str  #: in the table `windows`, certificates and notes
-    what: str  #: its rows, for a person: "voicemails"
+    name: str  #: its name in the table `windows`, certificates and notes
+    what: str  #: its rows, for people: "voicemails"
     mirror: Mirror
-    scope: Mapping[str, str] = MappingProxyType({})  #: the columns by which its rows are those of this list
-    asked: int = 10  #: rows that a page is asked for
-    ahead: int = AHEAD  #: milliseconds past now up to which the newest window reaches
-    counts: bool = False  #: the vendor's count of a window is that of all its rows: where we have as many, there is no news
-    doubted: int = (
-        3  #: so many rows that we have and that no window shows any more make an empty list doubtful
-    )
+    scope: Mapping[str, str] = MappingProxyType({})  #: the columns that select the rows of this list
+    asked: int = 10  #: rows per page that are requested
+    ahead: int = AHEAD  #: how far in the future the newest window ends, in milliseconds
+    counts: bool = False  #: the vendor's count is that of the whole window: if the mirror has as many rows, there is nothing new
+    doubted: int = 3  #: if the mirror has at least this many rows, an empty list is doubtful
 
     def __init__(self, run: Run, job: Windowed) -> None:
         self.run = run
         self.job = job
         self.width = 0
-        self.known = 0  #: rows that the mirror has in the windows read
+        self.known = 0  #: rows that the mirror has in the windows that were read
         self.shown = 0  #: rows that the windows showed
         self.rows = 0
         self.volatile: Counter[str] = Counter()
-        self.widest: int | None = (
-            None  #: a width that the vendor did not refuse, where it refused a greater one
-        )
+        self.widest: int | None = None  #: a width that the vendor accepted after refusing a greater one
         self.unsaved: list[tuple[Window, int, int]] = []  #: read, but not yet believed
-        self.checks = 0  #: windows that were checked for being cut
-        self.reported = False  #: a width that the vendor does not answer for was reported
-        self.cut = False  #: one was cut: the rest has to be planned again
-        self.read: list[Certificate] = []  #: one a window
+        self.checks = 0  #: windows that were checked for being cut short
+        self.reported = False  #: a width that the vendor refuses was reported
+        self.cut = False  #: one was cut short: the rest has to be planned again
+        self.read: list[Certificate] = []  #: one per window
         self.ahead_of_us: int | None = (
-            None  #: milliseconds by which the vendor's clock is ahead; None: not known
+            None  #: how far the vendor's clock is ahead, in milliseconds; None: unknown
         )
 
     @abstractmethod
@@ -91,36 +87,36 @@ class WindowedList(ABC):
         """How many rows of a window the mirror has."""
 
     async def rows_changed(self) -> None:  # noqa: B027 - most lists have nothing to do
-        """Called after rows that were there already were written."""
+        """Called after existing rows were written."""
 
     async def newest_read(self, verified: int | None) -> None:
-        """Called when the newest windows were read; `verified`: since when, if all of them were read whole."""
+        """Called after the newest windows were read. `verified`: since when, if all of them were read completely."""
         del verified
 
 
 def epoch_ms(moment: datetime) -> int:
-    """Epoch milliseconds, as the vendor counts."""
+    """Epoch milliseconds, by the vendor's clock."""
     return int(moment.timestamp() * 1000)
 
 
 @dataclass(frozen=True, slots=True)
 class Shown:
-    """What a window showed, in one or more readings."""
+    """What a window showed, in one or more reads."""
 
     certificate: Certificate
     names: set[str]
     began: int  #: epoch ms, by our clock or the vendor's, whichever is behind
     error: RemoteError | None
     nothing: bool  #: not one row came
-    fingerprint: str  #: of what the last reading showed
+    fingerprint: str  #: of the last read
     wrote: int  #: rows that were written for it
 
 
 async def list_window(listing: WindowedList, window: Window) -> Shown:
-    """Read one window; one whose count and rows disagree is read again.
+    """Read one window, again if its count and rows disagree.
 
-    Two readings that agree in all they say have shown what there is, and so have several that showed
-    as many rows as the vendor counts, taken together.
+    Two equal reads have shown everything, and so have several that together showed as many rows as the vendor
+    counts.
     """
     run = listing.run
     names: set[str] = set()
@@ -141,7 +137,7 @@ async def list_window(listing: WindowedList, window: Window) -> Shown:
         if run.env.shown is not None:
             run.env.shown |= names
         if reconciler.deferred:
-            # a row of the past never turns blank: what was known of it stays
+            # rows of the past do not turn blank: stored values stay
             await run.env.store.write(reconciler.write_deferred, frozenset())
         if reconciler.changed:
             await listing.rows_changed()
@@ -157,9 +153,9 @@ async def list_window(listing: WindowedList, window: Window) -> Shown:
 
 
 async def no_news(listing: WindowedList, window: Window) -> Shown | None:
-    """What the first page of a window shows, where the vendor counts no more than we have then; else None.
+    """The first page of a window, if the vendor counts no more rows than the mirror has after it; else None.
 
-    A row that came and another that went would be missed; windows are read again in full as they age.
+    A new row is missed if another one was deleted. Windows are read fully again as they age.
     """
     run, names, moments = listing.run, set[str](), [listing.run.env.now()]
     page = await _fetch(listing, window, names, moments, 1)
@@ -174,7 +170,7 @@ async def no_news(listing: WindowedList, window: Window) -> Shown | None:
     pull.count(run, reconciler)
     known = await run.env.store.read(listing.count_known, window)
     if known != page.total or reconciler.deferred or len(names) != len(page.rows):
-        run.seen -= reconciler.rows  # they are read again
+        run.seen -= reconciler.rows  # they will be read again
         return None
     certificate = Certificate(
         verdict=Proof.COMPLETE,
@@ -194,7 +190,7 @@ async def no_news(listing: WindowedList, window: Window) -> Shown | None:
 
 
 async def verify_window(listing: WindowedList, window: Window, shown: Shown | None = None) -> Shown | None:
-    """What a window showed, when that is all there is; raises the error that broke it off."""
+    """What a window showed, if that is everything. Raises the error that ended it early."""
     run = listing.run
     shown = shown or await list_window(listing, window)
     certificate = shown.certificate
@@ -212,14 +208,14 @@ async def verify_window(listing: WindowedList, window: Window, shown: Shown | No
                 run.incomplete(f"a window was read again and its count still differs: {certificate.reason}")
         case _:
             assert_never(certificate.verdict)
-    return None  # not verified: what is recent is read again in any case
+    return None  # not verified: recent windows are read again anyway
 
 
 async def _fetch(
     listing: WindowedList, window: Window, names: set[str], moments: list[datetime], position: Position
 ) -> Page:
     assert isinstance(position, int)
-    # One millisecond early: nobody says which ends of a window belong to it.
+    # One millisecond early: it is not documented which ends of a window belong to it.
     page = await listing.fetch(max(0, window.start - 1), window.end, position)
     if page.server_date is not None:
         listing.ahead_of_us = epoch_ms(page.server_date) - epoch_ms(listing.run.env.now())
@@ -229,7 +225,7 @@ async def _fetch(
 
 
 def _learn_offset(listing: WindowedList, certificate: Certificate) -> None:
-    """The vendor counts more than there is, steadily: so an empty window is believed to be empty."""
+    """Whether the vendor always counts too many rows, so an empty window is empty."""
     run, over = listing.run, (certificate.total_first or 0) - certificate.distinct
     if over <= 0 or pull.known_offset(run, listing.name) is not None:
         return
@@ -246,7 +242,7 @@ def _all_shown(certificate: Certificate, names: set[str]) -> bool:
 
 
 def note_widest(listing: WindowedList, refused: Window) -> None:
-    """Remember a width that is not refused, so that it is not tried again each time."""
+    """Remember a width that is accepted, so greater ones are not tried each time."""
     width = max(NARROWEST, (refused.end - refused.start) // 2)
     listing.widest = min(listing.widest or width, width)
     if listing.run.state.notes.get("widest_ms") is None:
@@ -256,11 +252,11 @@ def note_widest(listing: WindowedList, refused: Window) -> None:
     listing.run.state.notes["widest_ms"] = listing.widest
 
 
-# -- is a wide window answered for as a whole? --------------------------------------------------------
+# -- are wide windows cut short? --------------------------------------------------------
 
 
 def _check_due(listing: WindowedList, window: Window) -> bool:
-    """Whether a window is worth reading again in parts: bounded by run, and done with once it is settled."""
+    """Whether a window is worth reading again in parts: a few per run, until it is settled."""
     notes, width = listing.run.state.notes, window.end - window.start
     if listing.checks >= CHECKS or width <= NARROWEST or 2 * width <= listing.width:
         return False
@@ -271,10 +267,10 @@ def _check_due(listing: WindowedList, window: Window) -> bool:
 
 
 async def is_cut(listing: WindowedList, window: Window, names: set[str]) -> bool:
-    """Whether the vendor answers for a part of a wide window only, and does not say so.
+    """Whether the vendor silently cuts a wide window short.
 
-    Its halves then show rows that it lacks, also when it is asked for once more. The width that
-    halving no longer adds to is remembered, and what was read in wider windows counts as unread.
+    Then its halves show rows that it lacks even when it is read again. The greatest width that is not cut is
+    remembered, and wider windows that were read count as unread.
     """
     if not _check_due(listing, window):
         return False
@@ -286,13 +282,13 @@ async def is_cut(listing: WindowedList, window: Window, names: set[str]) -> bool
     while width // pieces > NARROWEST:
         parts = [await list_window(listing, part) for part in windows.split(window, 2 * pieces)]
         if not all(part.certificate.complete for part in parts):
-            return False  # nothing was learned; the window itself was read whole
+            return False  # nothing was learned; the window itself was read completely
         found = set().union(*(part.names for part in parts))
         both = both or (pieces == 1 and all(part.names for part in parts))
         if found <= seen:
             break
         if pieces == 1 and found <= seen | (await list_window(listing, window)).names:
-            return False  # some came in meanwhile
+            return False  # new rows came in the meantime
         seen |= found
         pieces *= 2
     if pieces > 1:
