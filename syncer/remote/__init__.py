@@ -1,7 +1,4 @@
-"""HTTP and nothing else: one client for all calls, and one adapter per vendor.
-
-What is done with the rows is left to `sync`; nothing of httpx leaves this package.
-"""
+"""HTTP: one client for all calls, and one adapter per vendor. httpx is not used outside of this package."""
 
 from syncer.lean import without
 

@@ -1,7 +1,7 @@
-"""The client through which every call goes out: budget, deadlines, retry of reads, error mapping.
+"""The client that makes every call: budget, deadlines, retries of reads, error mapping.
 
-What an answer means is left to the adapter's judge, and connections to `transport`. Own retry loop instead of
-a library's: it has to honour `Retry-After`, to know whether a request had been sent, and to log no arguments.
+The adapter's `judge` decides what an answer means, and `transport` has the connections. The retry loop is our own:
+it has to follow `Retry-After`, to know whether a request was sent, and to log no arguments.
 """
 
 from __future__ import annotations
@@ -28,31 +28,31 @@ from syncer.remote.response_errors import Judge, broken, judge_status, misshapen
 from syncer.remote.transport import connect
 from syncer.remote.wire import Answer, Call, NotJson, encode, read_body
 
-#: A read is tried so often at most, and all of its tries end within so many seconds.
+#: The most attempts of a read, and the time limit for all of them, in seconds.
 TRIES = 4
 GIVE_UP_AFTER = 40.0
-#: A longer `Retry-After` is left to the next run.
+#: With a longer `Retry-After`, the next run tries again.
 LONGEST_PAUSE = 20.0
-#: What one try may still take when the run's patience is used up, in seconds.
+#: The time limit of an attempt after the run's patience is used up, in seconds.
 LAST_CHANCE = 3.0
 
-#: What goes into a sink may take longer than a try, as long as this many bytes a second come in on average.
+#: A download into a sink may take longer than an attempt, as long as it has this many bytes a second on average.
 SLOWEST = 16_000
 
-#: Counts the requests of one run, and of the tasks that it starts; jobs of an account share its api.
+#: Counts the requests of one run and its tasks; the jobs of an account share its api.
 counted: ContextVar[list[int] | None] = ContextVar("counted", default=None)
 
-#: Told of every answer that comes in within this task and those it starts, before it is judged:
-#: the source, the call's name, the answer.
+#: Called with every answer in this task and the tasks that it starts, before it is judged: the source, the call's
+#: name, the answer.
 heard: ContextVar[Callable[[str, str, Answer], None] | None] = ContextVar("heard", default=None)
 
-#: The monotonic moment at which the run that this task belongs to has to end.
+#: The monotonic time at which the run of this task has to end.
 _deadline: ContextVar[float | None] = ContextVar("syncer_deadline", default=None)
 
-#: How an error ends whose request certainly never left.
+#: The end of the message if the request was certainly not sent.
 UNSENT = "nothing was sent"
 
-#: Failures after which the vendor certainly saw nothing.
+#: Failures after which the vendor has certainly not received anything.
 _NEVER_SENT = (
     httpx.ConnectError,
     httpx.ConnectTimeout,
@@ -62,7 +62,7 @@ _NEVER_SENT = (
     httpx.InvalidURL,
     httpx.CookieConflict,
 )
-#: All that httpx can raise, plus what of ssl and of odd header text slips through it.
+#: Everything that httpx can raise, including errors of ssl and of invalid headers that it does not wrap.
 _TRANSPORT = (
     httpx.HTTPError,
     httpx.InvalidURL,
@@ -75,44 +75,46 @@ _TRANSPORT = (
 
 @dataclass(slots=True)
 class _Failed:
-    """One try that did not work."""
+    """A failed attempt."""
 
     error: RemoteError
-    again: bool  #: whether a read may be tried again
+    again: bool  #: whether a read may be repeated
 
 
 @dataclass(slots=True)
 class _Try:
-    """What is known of one try while it is under way."""
+    """The state of one attempt."""
 
-    close: bool  #: it asked the vendor to close the connection after its answer
-    connecting: bool = False  #: nothing of the request has been sent yet
-    endless: bool = False  #: the answer has begun, and only the end of the connection can end it
-    received: Callable[[int], None] = field(default=lambda _: None)  #: told how many bytes a sink has
-    socket: Any = None  #: httpcore's stream, once the vendor or a proxy has taken the connection
+    close: bool  #: it asks the vendor to close the connection after the answer
+    connecting: bool = False  #: nothing was sent yet
+    endless: bool = False  #: the answer has started, and only the end of the connection can end it
+    received: Callable[[int], None] = field(
+        default=lambda _: None
+    )  #: called with the number of bytes that a sink has
+    socket: Any = None  #: httpcore's stream, after the vendor or a proxy has accepted the connection
 
     async def trace(self, event: str, info: dict[str, Any]) -> None:
-        """Hear from the connection pool what it does (httpx's extension `trace`)."""
+        """Follow the connection pool (httpx's extension `trace`)."""
         if event.endswith(".started"):
             if event.startswith("connection."):
                 self.connecting = True
             elif event == "http11.send_request_headers.started":
-                # A proxy is asked for a tunnel first, which is not yet the request.
+                # The request for a proxy's tunnel is not the request itself.
                 self.connecting = info["request"].method == b"CONNECT"
         elif event == "connection.connect_tcp.complete":
             self.socket = info["return_value"]
 
     async def give_up(self) -> None:
-        """Close a connection whose handshake did not end: httpcore forgets it when a deadline cancels it."""
+        """Close a connection whose handshake did not end: httpcore loses it when a deadline cancels it."""
         if self.connecting and self.socket is not None:
             await self.socket.aclose()
 
 
 class ApiClient:
-    """Every call of one account: one budget, one connection pool, one way to fail.
+    """All calls of one account: one budget, one connection pool, one error mapping.
 
-    `timeout` bounds a whole try, its body included, not a silence; waiting for the budget does not
-    count towards it. `sleep`, `rand` and `now` are given by tests.
+    `timeout` limits a whole attempt including the body, not a pause between bytes. Waiting for the budget does not
+    count. Tests pass `sleep`, `rand` and `now`.
     """
 
     def __init__(
@@ -136,9 +138,9 @@ class ApiClient:
         self.timeout = timeout
         self.sleep = sleep
         self.now = now
-        self.requests = 0  #: requests made so far, repeated ones too
+        self.requests = 0  #: requests made so far, including repeated ones
         self.server_date: datetime | None = None  #: the `Date` of the newest answer that had one
-        self.waits = 0.0  #: seconds spent waiting for the budget
+        self.waits = 0.0  #: seconds of waiting for the budget
         self._rand = rand
         self._on_request = on_request
         self._give_up_after = give_up_after
@@ -147,12 +149,12 @@ class ApiClient:
         self._slots = asyncio.Semaphore(concurrency)
         self._gap = 1 / requests_per_second  #: seconds from one request to the next; 0: no budget
         self._turn = asyncio.Lock()
-        self._last = float("-inf")  #: when the last request was due
-        self._halvings = 0  #: how often the rate has been halved,
-        self._halved_at = float("-inf")  #: and when it last was
-        self._close = False  #: connections are not kept: the vendor does not end its answers otherwise
+        self._last = float("-inf")  #: when the last request was scheduled
+        self._halvings = 0  #: how often the rate was halved,
+        self._halved_at = float("-inf")  #: and when it was last
+        self._close = False  #: connections are closed, because the vendor does not end its answers otherwise
         self._proxy = None if transport else proxy_for(self.base_url, os.environ)
-        #: What requests go through. No client of httpx's around it: cookies, redirects and netrc are not wanted.
+        #: Used without a client of httpx, which would add cookies, redirects and netrc.
         self.transport = transport or connect(
             source, self.base_url, ca_file=ca_file, connections=concurrency, proxy=self._proxy
         )
@@ -161,14 +163,14 @@ class ApiClient:
         return f"ApiClient({self.source})"
 
     async def aclose(self) -> None:
-        """Close the connections; no call may follow."""
+        """Close the connections. No call may follow."""
         await self.transport.aclose()
 
     @asynccontextmanager
     async def deadline(self, seconds: float) -> AsyncIterator[None]:
-        """All calls made inside end within `seconds`, whatever they wait for; then they fail.
+        """All calls made inside end within `seconds`; otherwise they fail.
 
-        Holds for this task and those it starts; the tighter of two nested deadlines counts.
+        Applies to this task and those it starts. The shorter of two nested deadlines counts.
         """
         mine = _clock() + seconds
         outer = _deadline.get()
@@ -179,24 +181,24 @@ class ApiClient:
             _deadline.reset(token)
 
     def set_patience(self, seconds: float | None) -> None:
-        """How long failing calls may hold up a run in total; None: each read its own 40 s.
+        """How long failing calls may delay a run in total; None: 40 s for each read.
 
-        Once it is used up a call has one try of a few seconds: a path that works still does, and
-        five jobs against a hanging vendor do not wait five times as long as one.
+        After that, a call gets one attempt of a few seconds: calls that work still do, and five jobs against a
+        hanging vendor do not wait five times as long as one.
         """
         self._patience = seconds
 
     @property
     def patience(self) -> float | None:
-        """What is left of the patience; None when there is no limit."""
+        """The remaining patience; None: no limit."""
         return self._patience
 
     async def call(self, call: Call, judge: Judge | None = None) -> Answer:
-        """Make the call and give back its answer, which `judge` has found good.
+        """Make the call and return its answer, which `judge` accepted.
 
-        Raises RemoteError only. Reads are tried up to four times within 40 s; writes go out once:
-        TransientError means that nothing was sent or it was turned away, OutcomeUnknownError that
-        it may have been applied.
+        Raises RemoteError only. Reads are tried up to four times within 40 s, writes once. After a write,
+        TransientError means that it was not sent or not processed, OutcomeUnknownError that it may have been
+        applied.
         """
         judge = judge or self._by_status
         spent = 0.0
@@ -211,7 +213,7 @@ class ApiClient:
                 self._slots.release()
             if isinstance(got, Answer):
                 if self._patience is not None:
-                    self._patience += spent  # it came in the end: that was no failing upstream
+                    self._patience += spent  # it succeeded in the end, so this was not a failing vendor
                 return got
             pause = self._pause(attempt, got.error)
             lost = _clock() - began
@@ -230,7 +232,7 @@ class ApiClient:
         return limit if self._patience is None else min(limit, max(self._patience, LAST_CHANCE))
 
     def _pause(self, attempt: int, error: RemoteError) -> float | None:
-        """Seconds until the next try, or None when the vendor asks for more than a run waits."""
+        """Seconds until the next attempt, or None if the vendor asks for a longer wait than a run allows."""
         pause = backoff(attempt, self._rand())
         asked = error.retry_after if isinstance(error, TransientError) else None
         if asked is None:
@@ -244,7 +246,7 @@ class ApiClient:
         await self.sleep(pause)
 
     async def _wait_for_turn(self, call: Call) -> None:
-        """Take a slot (which the caller gives back) and a place in the budget."""
+        """Take a slot, which the caller releases, and wait for the budget."""
         began = _clock()
         held = ready = False
         try:
@@ -270,12 +272,12 @@ class ApiClient:
             turn = max(self._last + gap, now)
             if turn > now:
                 await asyncio.sleep(turn - now)
-            self._last = turn  # not the present: what a busy loop wakes us late by would add up
+            self._last = turn  # not the current time: delays of a busy event loop would add up
 
     def _slow_down(self, began: float) -> None:
-        """Halve the rate for a while: a request that `began` then was turned away for load.
+        """Halve the rate for a while: a request that started at `began` was refused because of load.
 
-        Once for all requests that were under way together.
+        Only once for all requests that were in flight together.
         """
         if began > self._halved_at:
             now = _clock()
@@ -286,8 +288,8 @@ class ApiClient:
         return TransientError(self.source, call.name, "the run's time was up before this could be sent")
 
     async def _attempt(self, call: Call, judge: Judge, limit: float) -> Answer | _Failed:
-        """One try. Failures are returned, not raised in the handler, so that no exception of
-        httpx, which knows the URL, hangs on ours as its context."""
+        """One attempt. Failures are returned and not raised in the handler, so exceptions of httpx, which contain
+        the URL, are not the context of ours."""
         end = _deadline.get()
         if end is not None:
             limit = min(limit, end - _clock())
@@ -309,7 +311,7 @@ class ApiClient:
             if this.endless:
                 self._close = (
                     not this.close
-                )  # the next request asks for it, and is the last to if it does not help
+                )  # the next request asks for it, and no further one if that does not help
             return self._unsent_or_unsure(
                 call, not this.connecting, f"no complete answer within {limit:.3g} s"
             )
@@ -380,7 +382,7 @@ class ApiClient:
 
     def _words(self, error: BaseException) -> str:
         if isinstance(error, httpx.ProxyError):
-            status = str(error)[:3]  # the rest of it is the proxy's own text
+            status = str(error)[:3]  # the rest is the proxy's text
             return "the proxy refused" + (f" ({status})" if status.isdecimal() else "")
         if self._proxy is not None and isinstance(error, httpx.ConnectError):
             return f"no connection through the proxy in {self._proxy.variable}"
@@ -396,10 +398,10 @@ _HEADERS = httpx.Headers(
     {"User-Agent": "syncer", "Accept": "application/json", "Accept-Encoding": "gzip, deflate"}
 )
 
-#: The addresses of calls, read once.
+#: The parsed addresses of calls.
 _address = lru_cache(maxsize=64)(httpx.URL)
 
-#: What a failure of httpx is called for people; its own text may hold the URL.
+#: httpx failures in words. Their own text may contain the URL.
 _WORDS = {
     "ConnectError": "no connection (refused, unreachable, or its certificate is not trusted)",
     "ConnectTimeout": "no connection in time",
@@ -413,7 +415,7 @@ _WORDS = {
 
 
 def _head_too_large(error: BaseException | None) -> bool:
-    """Whether the parser gave up on a head that did not end (h11 says so by the status that a server would send)."""
+    """Whether the parser gave up on an endless head (h11 reports the status that a server would send)."""
     while error is not None:
         if getattr(error, "error_status_hint", None) == 431:
             return True
@@ -422,7 +424,7 @@ def _head_too_large(error: BaseException | None) -> bool:
 
 
 def _extending(timer: asyncio.Timeout, first: float, last: float | None) -> Callable[[int], None]:
-    """Put `timer` off as bytes come in, from `first`, and never beyond `last`."""
+    """Extend `timer`, which is at `first`, as bytes come in, up to `last`."""
 
     def received(size: int) -> None:
         if not timer.expired():

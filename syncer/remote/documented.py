@@ -1,6 +1,6 @@
-"""What the vendors' documentation promises of their answers, field by field.
+"""The documented fields of the vendors' answers.
 
-For the report that `doctor` writes; reading an answer is left to the adapters, which take less and more.
+For `doctor --report`. The adapters accept less and more than this.
 Sources: doc.telecmi.com/chub/docs/ (login-token, agent-get-contact in its v2 and v3 version, voicemail) and
 docs.smartflo.tatatelebusiness.com/reference/ (generate-a-token, v1contacts, v1contactgroups).
 """
@@ -52,7 +52,7 @@ _CALLS: Mapping[Place, Promise] = MappingProxyType(
     }
 )
 
-#: Call -> place -> what is promised. A refusal holds the envelope alone, so that `missing` is said of rows only.
+#: Call -> path -> documented kinds. Refusals have only the envelope, so only fields of rows are reported as missing.
 PROMISES: Mapping[str, Mapping[Place, Promise]] = MappingProxyType(
     {
         telecmi.LOGIN: {

@@ -1,7 +1,4 @@
-"""What may be repeated of a vendor's message: nothing that could be a person's name or number.
-
-Which error it becomes is left to the adapters.
-"""
+"""What may be quoted from a vendor's message: nothing that could be a person's name or number."""
 
 from __future__ import annotations
 
@@ -10,8 +7,7 @@ import re
 from syncer.remote.rows import text
 from syncer.remote.wire import Json
 
-#: The only words that a message may consist of to be repeated: a list of harmless ones is safer
-#: than a search for harmful ones, as a name can be any word.
+#: A message is quoted only if it consists of these words: any other word could be a name.
 _HARMLESS = frozenset(
     re.findall(
         r"\w+",
@@ -33,7 +29,7 @@ _HARMLESS = frozenset(
 )
 _LONGEST = 120
 
-#: How a message may name one of the six fields, most telling first.
+#: How a message may name one of the six fields, the clearest first.
 _NAMES = {
     "phone_no": r"phone_?\s?no\b|phone_?\s?number|\bmobile\b|\bphone\b",
     "first_name": r"first_?\s?name",
@@ -45,7 +41,7 @@ _NAMES = {
 
 
 def safe_text(message: Json) -> str | None:
-    """The vendor's message where it is short and all of its words are known to be harmless, else None."""
+    """The vendor's message if it is short and all of its words are known to be harmless, else None."""
     written = text(message) if isinstance(message, str) else None
     if not written or len(written) > _LONGEST:
         return None
@@ -57,7 +53,7 @@ def safe_text(message: Json) -> str | None:
 
 
 def named_field(message: Json) -> str | None:
-    """Which of the six vendor fields a message names; the first, when it names several."""
+    """Which of the six vendor fields a message names first."""
     written = (text(message) or "").lower()
     found = {name: re.search(pattern, written) for name, pattern in _NAMES.items()}
     places = {name: hit.start() for name, hit in found.items() if hit}
@@ -65,6 +61,6 @@ def named_field(message: Json) -> str | None:
 
 
 def with_vendor_text(ours: str, message: Json) -> str:
-    """Our sentence, with the vendor's beside it where that may be repeated."""
+    """Our sentence, followed by the vendor's if that may be quoted."""
     theirs = safe_text(message)
     return f'{ours}: "{theirs}"' if theirs else ours

@@ -1,7 +1,4 @@
-"""Calls the address that a monitoring service gave: a sign of life, whose absence raises the alarm.
-
-When all is well enough to call is left to the daemon.
-"""
+"""Calls the address of a monitoring service, which raises an alarm when the calls stop."""
 
 from __future__ import annotations
 
@@ -12,12 +9,12 @@ from syncer.errors import BadAnswerError, TransientError
 from syncer.remote.client import ApiClient
 from syncer.remote.wire import Answer, Call
 
-#: Seconds for one try.
+#: The time limit of a call, in seconds.
 TIMEOUT = 10.0
 
 
 class Pinger:
-    """One address. It often holds a key, so no message repeats any of it."""
+    """One address. It often contains a key, so no message quotes it."""
 
     def __init__(self, url: Secret) -> None:
         parts = urlsplit(url.reveal())
@@ -34,7 +31,7 @@ class Pinger:
         )
 
     async def ping(self) -> None:
-        """Call it; any 2xx is an answer. Raises RemoteError."""
+        """Call it. Any 2xx is a success. Raises RemoteError."""
         await self._api.call(self._call, self._judge)
 
     async def aclose(self) -> None:

@@ -1,6 +1,6 @@
-"""Why a vendor cannot be reached, step by step: its name, the way to it, its certificate.
+"""Why a vendor cannot be reached, step by step: its name, the connection, its certificate.
 
-For `doctor`, after a call has failed without an answer; nothing is sent. What is made of it is left to the CLI.
+For `doctor`, after a call has failed without an answer. No request is sent.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from urllib.parse import urlsplit
 from syncer.remote.proxy import Proxy, proxy_for
 from syncer.remote.transport import tls_context
 
-#: Each step may take so long, in seconds.
+#: The time limit of each step, in seconds.
 PATIENCE = 5.0
 
 Resolve = Callable[[str, int], Awaitable[Any]]
@@ -35,9 +35,9 @@ class Trouble:
 async def probe(
     base_url: str, ca_file: Path | None, *, resolve: Resolve | None = None, patience: float = PATIENCE
 ) -> Trouble | None:
-    """The first step on the way to the vendor that does not work; None when all do.
+    """The first step that fails, or None.
 
-    Raises ConfigError where `ca_file` holds no certificates.
+    Raises ConfigError if `ca_file` has no certificates.
     """
     parts = urlsplit(base_url)
     host, secure = parts.hostname or "", parts.scheme == "https"
@@ -83,7 +83,7 @@ async def _look_up(host: str, port: int, resolve: Resolve, patience: float) -> T
 
 
 async def _connect(host: str, port: int, context: ssl.SSLContext | None, patience: float) -> Trouble | None:
-    """Connect in the clear first, so that a TLS failure is told from a firewall."""
+    """Connect without TLS first, to distinguish a TLS failure from a firewall."""
     where = f"{host}, port {port},"
     for step in (None, context) if context is not None else (None,):
         try:

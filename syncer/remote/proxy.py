@@ -1,7 +1,6 @@
-"""The proxy that the environment names for an address, read the way curl reads it.
+"""The proxy for an address from the environment, as curl reads it.
 
-Nothing else comes from the environment: no `.netrc`, no certificates, no key log. Connecting is left to
-`transport`, and saying why a proxy does not work to `probe`.
+Nothing else comes from the environment: no `.netrc`, no certificates, no key log.
 """
 
 from __future__ import annotations
@@ -14,16 +13,16 @@ from urllib.parse import unquote, urlsplit
 
 from syncer.errors import ConfigError
 
-#: The port of a proxy that is named without one, by its scheme.
+#: The default port of a proxy, by its scheme.
 _PORTS = {"http": 1080, "https": 443}
 
 
 @dataclass(frozen=True, slots=True)
 class Proxy:
-    """A proxy, and the variable that named it. Its value may hold a password, so no message repeats it."""
+    """A proxy, and the variable that named it. Its value may contain a password, so no message quotes it."""
 
     variable: str
-    scheme: str  #: how the proxy itself is spoken to: `http` or `https`
+    scheme: str  #: the protocol to the proxy itself: `http` or `https`
     host: str
     port: int
     auth: tuple[str, str] | None = field(default=None, repr=False)
@@ -36,17 +35,17 @@ class Proxy:
 
 
 def proxy_for(url: str, environ: Mapping[str, str]) -> Proxy | None:
-    """The proxy for this address; None for a direct connection, as always to this machine.
+    """The proxy for this address, or None for a direct connection. This machine is always direct.
 
-    `https_proxy` (or `http_proxy`, by the address's scheme) is asked first, then `all_proxy`, each in lower
-    case before upper case; `no_proxy` lists the hosts that need none. Raises ConfigError, with the variable's
-    name, where the value names no proxy that can be used.
+    Read from `https_proxy` (or `http_proxy`, by the address's scheme), then `all_proxy`, each in lower case before
+    upper case. `no_proxy` lists hosts without a proxy. Raises ConfigError, with the variable's name, if the value
+    is not a usable proxy.
     """
     try:
         parts = urlsplit(url)
         host, port = parts.hostname or "", parts.port
     except ValueError:
-        return None  # the call itself says what is wrong with the address
+        return None  # the call itself reports what is wrong with the address
     if is_loopback(url):
         return None
     for name in (f"{parts.scheme}_proxy", "all_proxy"):
@@ -59,7 +58,7 @@ def proxy_for(url: str, environ: Mapping[str, str]) -> Proxy | None:
 
 
 def is_loopback(url: str) -> bool:
-    """Whether it leads to this machine."""
+    """Whether the host is this machine."""
     try:
         host = urlsplit(url).hostname or ""
         return host == "localhost" or ipaddress.ip_address(host).is_loopback
@@ -92,7 +91,7 @@ def _read(variable: str, value: str, host: str) -> Proxy:
 
 
 def _listed(host: str, port: int | None, excluded: str) -> bool:
-    """Whether a `no_proxy` names this host: `*`, a name (then its subdomains, too), an address, a network."""
+    """Whether `no_proxy` matches this host: `*`, a name (with its subdomains), an address, a network."""
     entries = [_trimmed(entry).lower() for entry in re.split(r"[\s,]+", _trimmed(excluded))]
     try:
         address = ipaddress.ip_address(host)

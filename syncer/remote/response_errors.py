@@ -1,6 +1,6 @@
-"""What an answer's HTTP status alone says, and the error it becomes for a read or for a write.
+"""Errors from HTTP statuses, for reads and for writes.
 
-The envelope inside a 2xx is judged by each vendor's adapter, with the words given here.
+Each vendor's adapter checks the envelope inside a 2xx, with the functions of this module.
 """
 
 from __future__ import annotations
@@ -19,27 +19,27 @@ from syncer.errors import (
 from syncer.remote.error_text import named_field, with_vendor_text
 from syncer.remote.wire import Answer, Call, NotJson
 
-#: Raises a RemoteError when the answer is no success.
+#: Raises a RemoteError if the answer is not a success.
 Judge: TypeAlias = Callable[[Call, Answer], None]
 
 
 def broken(
     source: str, call: Call, text: str, retry_after: float | None = None, code: int | None = None
 ) -> RemoteError:
-    """The error of an answer that failed on the way (5xx, cut, none): a read is worth another try,
-    a write may or may not have been applied. `code` is what the vendor itself said of its failure."""
+    """The error for a failed answer (5xx, cut, none): a read may be repeated, a write may have been applied. `code`
+    is the vendor's own number for the failure."""
     if call.write:
         return _unknown(source, call, text, code)
     return TransientError(source, call.name, text, retry_after=retry_after, sent=True)
 
 
 def misshapen(source: str, call: Call, text: str) -> RemoteError:
-    """The error of an answer of an unknown shape: it proves nothing, neither of a write."""
+    """The error for an answer of an unknown shape. It proves nothing, not even about a write."""
     return _unknown(source, call, text) if call.write else BadAnswerError(source, call.name, text)
 
 
 def overloaded(source: str, call: Call, answer: Answer) -> TransientError:
-    """The error of a call that was turned away for load; nothing of it was done."""
+    """The error for a call that was refused because of load. It was not processed."""
     return TransientError(source, call.name, "too many requests", retry_after=answer.retry_after)
 
 
@@ -48,7 +48,7 @@ def _unknown(source: str, call: Call, text: str, code: int | None = None) -> Out
 
 
 def judge_status(source: str, call: Call, answer: Answer) -> None:
-    """Raise for all that is no 2xx with JSON."""
+    """Raise unless the answer is a 2xx with JSON."""
     status, body = answer.status, answer.body
     if status == 429:
         raise overloaded(source, call, answer)

@@ -1,7 +1,6 @@
-"""Lenient reading of one page of rows: what can be understood is, what cannot is set aside.
+"""Lenient parsing of one page of rows. Rows that cannot be parsed are set aside.
 
-Nothing here raises on odd content. Which columns a vendor's row has is left to its adapter, and
-what becomes of rows set aside, to `sync`.
+These functions do not raise on odd content. The adapters know the columns of each vendor's rows.
 """
 
 from __future__ import annotations
@@ -18,32 +17,32 @@ from syncer.core.model import Page, Row, SetAside, Value
 from syncer.core.normalise import canonical_id, clean, epoch_ms, parse_stamp, utc_text
 from syncer.remote.wire import Json, NotJson
 
-#: How a vendor's row of one kind is understood: `(row, its raw JSON)`; raises UnreadableRowError.
+#: Parses a row of one kind: `(row, its raw JSON)`. Raises UnreadableRowError.
 ReadRow: TypeAlias = Callable[[Mapping[str, Json], str], Row]
 
-#: The largest integer that SQLite holds.
+#: SQLite's largest integer.
 _LARGEST = 2**63 - 1
 
 
 class UnreadableRowError(Exception):
-    """A row without an identity that we can read; its text is the reason, free of personal data."""
+    """A row without a readable id. Its text is the reason, without personal data."""
 
 
 _encode = json.JSONEncoder(ensure_ascii=False, separators=(",", ":")).encode
 
 
 def raw_json(row: Json) -> str:
-    """The vendor's JSON of a row: compact, keys in their order, always storable."""
+    """The vendor's JSON of a row: compact, keys in their order, always valid UTF-8."""
     try:
         return msgspec.json.encode(row).decode()
-    except UnicodeEncodeError:  # half of a pair that a vendor cut in two
+    except UnicodeEncodeError:  # half of a surrogate pair that a vendor has cut
         return clean(_encode(row))
     except RecursionError:
         return '"(nested too deeply to be kept)"'
 
 
 def text(value: Json) -> str | None:
-    """Any value as text; numbers as their digits, objects as JSON, null as None."""
+    """Any value as text: numbers as digits, objects as JSON, null as None."""
     match value:
         case None:
             return None
@@ -60,11 +59,11 @@ def text(value: Json) -> str | None:
 
 
 def texts(row: Mapping[str, Json], names: Iterable[str]) -> dict[str, Value]:
-    """Columns of that name as text."""
+    """The columns with these names as text."""
     values: dict[str, Value] = {}
     for name in names:
         value = row.get(name)
-        if isinstance(value, str) and value.isascii() and "\x00" not in value:  # most of all
+        if isinstance(value, str) and value.isascii() and "\x00" not in value:  # most values
             values[name] = value
         else:
             values[name] = text(value)
@@ -72,7 +71,7 @@ def texts(row: Mapping[str, Json], names: Iterable[str]) -> dict[str, Value]:
 
 
 def integer(value: Json) -> int | None:
-    """A number, also one written as text; None when it is none or does not fit SQLite."""
+    """A number, also if written as text; None if it is not a number or does not fit SQLite."""
     number: int | None = None
     if isinstance(value, int) and not isinstance(value, bool):
         number = value
@@ -88,7 +87,7 @@ def integer(value: Json) -> int | None:
 
 
 def integer_or_text(value: Json) -> int | str | None:
-    """A number as such when it fits, else what came, as text."""
+    """A number if it fits, else the value as text."""
     number = integer(value)
     return text(value) if number is None else number
 
@@ -100,11 +99,10 @@ def count(value: Json) -> int | None:
 
 
 def listed(body: Json | NotJson, key: str, counted: str, page: int = 1) -> list[Json] | None:
-    """The rows of an answer; None when it holds no list, which is not an empty one.
+    """The rows of an answer; None if it has no list, which is not the same as an empty one.
 
-    An empty list may be written as null, as anything else that is blank, or be left out. That is believed
-    where `counted`, the vendor's own number of rows, is 0, and of a page after the first one, as the end of
-    the listing, where the answer still looks like one of a list.
+    An empty list may be null, otherwise blank, or absent. That is accepted if `counted`, the vendor's own number of
+    rows, is 0, and at the end of a listing (a page after the first), if the answer otherwise looks like a list's.
     """
     if not isinstance(body, dict):
         return None
@@ -117,14 +115,14 @@ def listed(body: Json | NotJson, key: str, counted: str, page: int = 1) -> list[
 
 
 def truthy(value: Json) -> bool:
-    """Whether a flag is set; `"false"`, `"0"`, `"null"` and the empty text are not."""
+    """Whether a flag is set: `"false"`, `"0"`, `"null"` and '' are not."""
     if isinstance(value, str):
         return value.strip().lower() not in {"", "false", "0", "null", "none"}
     return bool(value)
 
 
 def stamp(value: Json) -> str | None:
-    """A vendor's stamp as UTC text; epoch seconds and milliseconds are read too."""
+    """A vendor's timestamp, or epoch seconds or milliseconds, as UTC text."""
     if isinstance(value, str):
         read = parse_stamp(value)
         if read is not None:
@@ -135,9 +133,9 @@ def stamp(value: Json) -> str | None:
 
 
 def identity(row: Mapping[str, Json], field: str) -> str:
-    """The row's key in its canonical form; raises UnreadableRowError when there is none, or it is not one.
+    """The row's id in its canonical form. Raises UnreadableRowError if it is missing or invalid.
 
-    A number with a fraction, or so large that JSON readers round it, may stand for several ids.
+    A number with a fraction, or one so large that JSON readers round it, could mean several ids.
     """
     value = row.get(field)
     if value is None:
@@ -160,7 +158,7 @@ def read_page(
     cursor: str | None = None,
     server_date: datetime | None = None,
 ) -> Page:
-    """One page: the rows that `read` understands, and the others set aside."""
+    """One page: the rows that `read` can parse, and the others set aside."""
     understood: list[Row] = []
     aside: list[SetAside] = []
     digest = hashlib.sha256()

@@ -1,6 +1,6 @@
-"""Which token an account's calls go out with: when another is needed, and when a refusal is not about it.
+"""Which token an account's calls use: when another one is needed, and when a refusal is not about the token.
 
-How a login looks, and what its answer says, is left to the adapters; where tokens are kept, to `tokens.py`.
+The adapters log in, and `tokens.py` stores tokens.
 """
 
 from __future__ import annotations
@@ -13,15 +13,15 @@ from syncer.remote.client import ApiClient
 from syncer.remote.tokens import Token, TokenStore
 from syncer.remote.wire import Answer
 
-#: Makes one call with a token; raises AuthError where that is refused.
+#: Makes one call with a token. Raises AuthError if it is refused.
 Send = Callable[[str], Awaitable[Answer]]
 
 
 class Session:
     """The token of one account.
 
-    `given` is a token of the config, used first; `log_in` gets another with `credentials` (address, name,
-    password), whose `keys` are named to people. A kept token is not used for its last `margin` seconds.
+    `given` is the config's token, which is used first. `log_in` gets another with `credentials` (address, name,
+    password); messages call them `keys`. A stored token is not used for its last `margin` seconds.
     """
 
     def __init__(
@@ -37,7 +37,7 @@ class Session:
         log_in: Callable[[str], Awaitable[Token]],
     ) -> None:
         self.credentials = credentials
-        self.days_left: int | None = None  #: until the password expires, where a login said so
+        self.days_left: int | None = None  #: until the password expires, if a login said so
         self._api = api
         self._store = store
         self._source = source
@@ -49,12 +49,12 @@ class Session:
         self._logging_in = asyncio.Lock()
 
     async def call(self, name: str, send: Send, prove: Send, *, of_record: int | None = None) -> Answer:
-        """Make a call; where the token is refused, with another one, and once with that of a fresh login.
+        """Make a call. If the token is refused, try another one, and once that of a new login.
 
-        A write may be sent again here: refused credentials mean that it was not applied. Where `prove`,
-        another call, accepts the token and this one refuses it twice, that is about the call:
-        PermissionDeniedError, and no login, since repeated ones lock an account out. So is, at once, a
-        refusal with the code `of_record`.
+        This may repeat a write: refused credentials mean that it was not applied. If another call, `prove`, accepts
+        the token and this one refuses it twice, the refusal is about the call: PermissionDeniedError, without a
+        login, because repeated logins lock an account out. The same applies at once to a refusal with the code
+        `of_record`.
         """
         token, is_fresh = await self._token(name)
         proven = ""
@@ -66,7 +66,7 @@ class Session:
             if token != proven and await self._is_accepted(token, prove):
                 proven = token
                 if refusal.code is None or refusal.code != of_record:
-                    continue  # a vendor may be wrong about a token once
+                    continue  # the vendor may refuse a good token once
             if token == proven:
                 code = f" ({refusal.code})" if refusal.code else ""
                 text = (
@@ -80,7 +80,7 @@ class Session:
             token, is_fresh = await self._another(name, token)
 
     async def login(self, name: str, *, force: bool) -> None:
-        """Make sure of a token; `force` logs in again even if one is there."""
+        """Get a token if there is none. `force` logs in in any case."""
         if not force:
             await self._token(name)
             return
@@ -94,7 +94,7 @@ class Session:
         return kept is not None and kept.usable(self._api.now(), self._margin)
 
     async def _token(self, name: str) -> tuple[str, bool]:
-        """The token to begin with, and whether it comes from a login made just now."""
+        """The token to start with, and whether it is from a login just now."""
         if self._given and not self._given_refused:
             return self._given, False
         kept = self._kept()
@@ -104,7 +104,7 @@ class Session:
         return await self._another(name, kept.text if kept else None)
 
     async def _another(self, name: str, refused: str | None) -> tuple[str, bool]:
-        """A token other than `refused`: one that was got elsewhere meanwhile, else of a login (True)."""
+        """A token other than `refused`: one that another process has stored, or one of a new login (True)."""
         if not all(self.credentials):
             text = "the token was refused" if refused else "there is no token"
             text += f", and there is no login to get another: set a valid token, or {self._keys}"
@@ -115,7 +115,7 @@ class Session:
             if kept is None or is_fresh:
                 kept = await self._log_in(name)
                 self._store.put(self._source, kept, *self.credentials)
-        # Without a login the given token is asked with again: a vendor may have been wrong about it.
+        # Without a login, the config's token is tried again: the vendor may have refused it by mistake.
         self._given_refused = self._given_refused or refused == self._given
         self.days_left = kept.days_left
         return kept.text, is_fresh
@@ -126,5 +126,5 @@ class Session:
         except AuthError:
             return False
         except RejectedError:
-            return True  # it was about the request, so that the token was good
+            return True  # the refusal was about the request, so the token is good
         return True

@@ -1,7 +1,7 @@
 """Smartflo: its calls, its envelope and its rows (docs.smartflo.tatatelebusiness.com/reference/).
 
-Which pages to ask for and how far the cursor moves is left to `sync` and `core.cursor`. Repeated
-logins get an account locked out, so this module would rather not log in than do so once too often.
+`sync` and `core.cursor` decide which pages to fetch. Repeated logins lock an account out, so this module logs in
+as rarely as possible.
 """
 
 from __future__ import annotations
@@ -28,29 +28,29 @@ CONTACTS = "/v1/contacts"
 GROUPS = "/v1/contact/groups"
 CALLS = "/v1/call/records"
 
-#: A token is not used any more this long before it expires, in seconds.
+#: A token is not used for its last seconds.
 _MARGIN = 120.0
-#: How long a login that was refused is not tried again; doubles with each refusal in a row.
+#: The pause after a refused login; doubles with each refusal in a row.
 _FIRST_PAUSE, _LONGEST_PAUSE = timedelta(minutes=5), timedelta(minutes=60)
-#: A vendor's own `retry_after` is not believed beyond this.
+#: The longest `retry_after` of the vendor that is followed.
 _LONGEST_LOCKOUT = timedelta(days=1)
 
-#: How a message says that it is the token's fault, and not the request's [seen: "Token has expired"].
+#: Words in a message about the token, not the request [seen: "Token has expired"].
 _ABOUT_THE_TOKEN = re.compile(
     r"token|expire|unauth|authenti|authori[sz]|log ?in|credential|session|jwt|access denied|forbidden"
 )
-#: How it says that it is the server's own fault, and may pass.
+#: Words in a message about a temporary failure of the server.
 _ABOUT_THE_SERVER = re.compile(
     r"server error|unavailable|maintenance|try again|time[d ]?-?out|went wrong|gateway|overload|busy"
 )
 _ABOUT_THE_LOGIN = re.compile(r"credential|password|e-?mail|user|locked|attempt|unauth|authenti")
 
-#: Columns of a contact that are text.
+#: Text columns of a contact.
 _TEXTS = (
     "contact_group_id", "contact_group_name", "phone_number", "name", "email_id", "address", "company_name",
     "created_at", "updated_at",
 )  # fmt: skip
-#: Columns of a call that are text.
+#: Text columns of a call.
 _CALL_TEXTS = ("call_id", "direction", "status", "client_number", "did_number", "agent_number", "agent_name")
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
@@ -61,8 +61,7 @@ _QUERY = re.compile(r"(https?://[^\s?#\"']*)[?#][^\s\"']*")
 class Smartflo:
     """One Smartflo account, read only. Methods raise RemoteError only.
 
-    A permanent `token` is used first where one is given, and a login (`email`, `password`) when it
-    was refused.
+    A permanent `token` is used first, if there is one, and a login (`email`, `password`) if it is refused.
     """
 
     def __init__(
@@ -96,7 +95,7 @@ class Smartflo:
 
     @property
     def days_left(self) -> int | None:
-        """Days until the password expires, as the last login said; None: not known."""
+        """Days until the password expires, from the last login; None: unknown."""
         return self._session.days_left
 
     # -- lists -------------------------------------------------------------------------------------
@@ -104,9 +103,9 @@ class Smartflo:
     async def fetch_contacts_page(
         self, page: int, updated_after: str | None, limit: int | None = 100
     ) -> Page:
-        """A page (from 1) of contacts, all or those updated after a stamp, which is sent as it is given.
+        """A page (from 1) of contacts: all, or those updated after a timestamp, which is sent unchanged.
 
-        A `limit` of None leaves the size of pages to the vendor.
+        With a `limit` of None, pages have the vendor's default size.
         """
         params = _paged(page, limit)
         if updated_after:
@@ -118,9 +117,9 @@ class Smartflo:
         return await self._list(GROUPS, _paged(page, limit), self._group_row)
 
     async def fetch_calls_page(self, start_ms: int, end_ms: int, page: int, limit: int = 100) -> Page:
-        """A page (from 1) of the calls that began from `start_ms` to `end_ms`; it counts all of them.
+        """A page (from 1) of the calls that started from `start_ms` to `end_ms`, with their total.
 
-        What is sent is Indian wall time in whole seconds, so the span is widened to them.
+        The request has Indian wall time in whole seconds, so the span is extended to them.
         """
         dates = {"from_date": _ist(start_ms // 1000), "to_date": _ist(-(-end_ms // 1000))}
         answer = await self._get(CALLS, _paged(page, limit) | dates)
@@ -128,7 +127,7 @@ class Smartflo:
         if rows is None or not isinstance(answer.body, dict):
             raise BadAnswerError(self.source, CALLS, "the answer has no list of results; not read as empty")
         total = read.count(answer.body.get("count"))
-        # Links to recordings hold a token of their own: a secret, which nothing may keep.
+        # Links to recordings contain a token: a secret, which may not be stored.
         return read.read_page(
             [_without_queries(row) for row in rows],
             self._call_row,
@@ -137,14 +136,14 @@ class Smartflo:
         )
 
     async def fetch_contact(self, smartflo_id: str) -> Row | None:
-        """One contact by its id; None is a good answer that lacks it.
+        """One contact by its id, or None if a good answer does not have it.
 
-        An answer that holds other contacts only proves nothing: BadAnswerError.
+        An answer with only other contacts proves nothing: BadAnswerError.
         """
         return await self._one(CONTACTS, "contact_id", smartflo_id, self._contact_row)
 
     async def fetch_group(self, group_id: str) -> Row | None:
-        """One contact group by its id, judged as `fetch_contact` is."""
+        """One contact group by its id; see `fetch_contact`."""
         return await self._one(GROUPS, "contact_group_id", group_id, self._group_row)
 
     async def _one(self, name: str, param: str, key: str, read_row: read.ReadRow) -> Row | None:
@@ -167,7 +166,7 @@ class Smartflo:
         return read.read_page(rows, row, server_date=answer.server_date)
 
     async def _get(self, name: str, params: Mapping[str, str]) -> Answer:
-        """A call with the account's token."""
+        """Make a call with the account's token."""
         other = GROUPS if name == CONTACTS else CONTACTS
         return await self._session.call(
             name,
@@ -185,7 +184,7 @@ class Smartflo:
     # -- the token ---------------------------------------------------------------------------------
 
     async def login(self, force: bool = False) -> None:
-        """Make sure of a token; `force` logs in again even if one is there, but never into a lockout."""
+        """Get a token if there is none. `force` logs in in any case, but never during a lockout."""
         await self._session.login(LOGIN, force=force)
 
     async def _log_in(self, name: str) -> Token:
@@ -212,7 +211,7 @@ class Smartflo:
         return Token(_bare(text), expires_at, read.integer(body.get("number_of_days_left")))
 
     def _check_lockout(self, name: str) -> int:
-        """How many logins in a row were refused; AuthError while none may be tried."""
+        """How many logins in a row were refused. AuthError while none may be tried."""
         credentials = self._session.credentials
         for binding, longest in ((credentials[:2], _LONGEST_LOCKOUT), (credentials, _LONGEST_PAUSE)):
             lockout = self._tokens.lockout(self.source, binding)
@@ -225,12 +224,12 @@ class Smartflo:
         return 0
 
     def _note_refusal(self, refusal: AuthError, before: int) -> AuthError:
-        """Remember, for other processes too, until when no login may be tried."""
+        """Store until when no login may be tried, also for other processes."""
         now = self._api.now()
         until = refusal.locked_until
         binding: tuple[str, ...] = self._session.credentials[:2]
         if until is None or until <= now:
-            # Only our own caution: a corrected password may be tried at once.
+            # This pause is our own: a corrected password may be tried at once.
             until, binding = now + _pause(before), self._session.credentials
         until = min(until, now + _LONGEST_LOCKOUT)
         self._tokens.lock(self.source, Lockout(until, before + 1), binding)
@@ -240,7 +239,7 @@ class Smartflo:
     # -- the envelope ------------------------------------------------------------------------------
 
     def _judge(self, call: Call, answer: Answer) -> None:
-        """Raise unless all of it says success: 2xx, an object, and no `success` that is false."""
+        """Raise unless the answer is a success: 2xx, an object, and `success` not false."""
         body = answer.body
         said_no = isinstance(body, dict) and _failed(body)
         if said_no and answer.status < 500:
@@ -259,7 +258,7 @@ class Smartflo:
             raise misshapen(self.source, call, f"success is false, with HTTP status {answer.status}")
 
     def _judge_login(self, call: Call, answer: Answer) -> None:
-        """The login's own: a refusal may come with any HTTP status [not documented]."""
+        """The same for a login: a refusal may have any HTTP status [not documented]."""
         body = answer.body
         if isinstance(body, dict):
             said_no = _failed(body) or body.get("login_failed_count") is not None
@@ -270,7 +269,7 @@ class Smartflo:
             if _overloaded(answer):
                 raise overloaded(self.source, call, answer)
             down = answer.status >= 500 or answer.status in (408, 425)
-            if down:  # a refusal may be worded as a server's failure; then it says what it is about
+            if down:  # a refusal may be worded like a failure of the server
                 said_no = said_no and bool(_ABOUT_THE_LOGIN.search(_message(body)))
             if said_no or (400 <= answer.status < 500 and not down):
                 raise AuthError(self.source, call.name, "the login was refused")
@@ -328,7 +327,7 @@ def _ist(seconds: int) -> str:
 
 
 def _without_queries(value: Json) -> Json:
-    """The same with each web address cut at its query, whatever it is part of."""
+    """The same value with the query of each web address removed."""
     match value:
         case str():
             return _QUERY.sub(r"\1", value)
@@ -345,9 +344,9 @@ def _paged(page: int, limit: int | None) -> dict[str, str]:
 
 
 def _deletion(value: Json) -> tuple[str | None, str]:
-    """When the row was deleted, and what is doubtful about that.
+    """When the row was deleted, and what is doubtful about it.
 
-    The zero of a clock (year 1, 1900, 1970) stands for never. What cannot be read deletes nothing.
+    The zero of a clock (year 1, 1900, 1970) means never. An unreadable value deletes nothing.
     """
     at = read.stamp(value)
     if at is not None:
@@ -358,12 +357,12 @@ def _deletion(value: Json) -> tuple[str | None, str]:
 
 
 def _bare(token: str) -> str:
-    """A pasted token without the word in front."""
+    """A pasted token without the word `Bearer`."""
     return re.sub(r"^\s*bearer\s+", "", token, flags=re.IGNORECASE).strip()
 
 
 def _failed(body: Mapping[str, Json]) -> bool:
-    """`success` is there and says no; the vendor also writes the text "false"."""
+    """Whether `success` is false; the vendor also writes the text "false"."""
     return "success" in body and not read.truthy(body["success"])
 
 

@@ -1,7 +1,6 @@
 """TeleCMI: its calls, its envelope and its rows (facts and sources: doc.telecmi.com/chub/docs/).
 
-Which pages to ask for and what they prove is left to `sync` and `core.listing`; what of a write
-is known after an OutcomeUnknownError, to the push.
+`sync` and `core.listing` decide which pages to fetch and what they prove.
 """
 
 from __future__ import annotations
@@ -28,7 +27,7 @@ LOGIN = "/v2/user/login"
 DIRECTORY = "/v3/contact/get"
 USER_CONTACTS = "/v2/user/contact/get"
 VOICEMAIL = "/v2/voicemail"
-#: The lists of call records, by what the table calls their rows.
+#: The lists of call records, by the `kind` of their rows.
 CALLS: Mapping[str, str] = {
     kind: f"/v2/{kind}" for kind in ("answered", "missed", "out_answered", "out_missed")
 }
@@ -48,9 +47,9 @@ _AUTH_CODES: Mapping[str, frozenset[int]] = {
     **dict.fromkeys(CALLS.values(), frozenset({401})),
     PLAY: frozenset({407}),
 }
-#: Where an answer may say more about what it refused; not documented.
+#: Keys that may have details of a refusal; not documented.
 _DETAILS = ("error", "errors", "details", "field")
-#: Columns of a user's contact that are text.
+#: Text columns of a user's contact.
 _USER_TEXTS = ("agent", "inet_no", "name", "tag", "status", "info", "email")
 _NEEDED = "app_id and secret are needed for this call; set both"
 _AUTH_ANYWHERE = frozenset({401, 403})
@@ -63,10 +62,10 @@ _OURS = {
 
 
 class Telecmi:
-    """One TeleCMI account. Methods raise RemoteError only; see `errors` for what to do about which.
+    """One TeleCMI account. Methods raise RemoteError only; see `errors` for how to handle it.
 
-    Contact calls use `token` first where one is given, and a login (`user_id`, `password`) when it
-    was refused; voicemail uses `app_id` and `secret`.
+    Contact calls use `token` first, if there is one, and a login (`user_id`, `password`) if it is refused.
+    Voicemail uses `app_id` and `secret`.
     """
 
     def __init__(
@@ -87,7 +86,7 @@ class Telecmi:
         self._app_id = read.integer_or_text(app_id)
         self._secret = secret
         self._region = region
-        self._id_sample = ""  #: the last contact_id, as the directory wrote it
+        self._id_sample = ""  #: the last contact_id in the directory's spelling
         self._session = Session(
             api,
             tokens,
@@ -105,7 +104,7 @@ class Telecmi:
     # -- lists -------------------------------------------------------------------------------------
 
     async def fetch_directory_page(self, cursor: str | None, limit: int = 100) -> Page:
-        """A page of the organization's directory (v3, at most 100 rows); `cursor` None starts."""
+        """A page of the organization's directory (v3, at most 100 rows). `cursor` None starts."""
         payload: dict[str, object] = {"limit": limit}
         if cursor:
             payload["page_state"] = cursor
@@ -120,10 +119,10 @@ class Telecmi:
         )
 
     async def fetch_contact(self, contact_id: str) -> Row | None:
-        """One contact of the directory by its id; None is a good answer that lacks it.
+        """One contact of the directory by its id, or None if a good answer does not have it.
 
-        An answer that holds other contacts only proves nothing (BadAnswerError). A 404 while a
-        listing shows the token to be good is about the contact: RejectedError with code 404.
+        An answer with only other contacts proves nothing (BadAnswerError). If a listing accepts the token, a 404 is
+        about the contact: RejectedError with code 404.
         """
         asked = {"contact_id": written_like(contact_id, self._id_sample)}
         answer = await self._contact_call(DIRECTORY, asked, of_record=True)
@@ -149,7 +148,7 @@ class Telecmi:
     ) -> Page:
         """A page (from 1, ten rows) of the voicemails that the vendor dates from `start_ms` to `end_ms`.
 
-        `clock` is the stamp that `received_at` is taken from.
+        `clock` is the timestamp that `received_at` is taken from.
         """
         answer = await self._with_secret(VOICEMAIL, start_ms, end_ms, page)
         body, rows = self._list(answer, VOICEMAIL, "voicemail", page)
@@ -159,7 +158,7 @@ class Telecmi:
         return read.read_page(rows, row, total=total, server_date=answer.server_date)
 
     async def fetch_calls_page(self, kind: str, start_ms: int, end_ms: int, page: int) -> Page:
-        """A page (from 1, ten rows or up to twenty) of one of `CALLS`, begun from `start_ms` to `end_ms`."""
+        """A page (from 1, ten rows or up to twenty) of one of `CALLS`, started from `start_ms` to `end_ms`."""
         answer = await self._with_secret(CALLS[kind], start_ms, end_ms, page, {"limit": 20})
         body, rows = self._list(answer, CALLS[kind], "cdr", page)
         total = read.count(body.get("count"))
@@ -212,13 +211,13 @@ class Telecmi:
     # -- the token ---------------------------------------------------------------------------------
 
     async def login(self, force: bool = False) -> None:
-        """Make sure of a token; `force` logs in again even if one is there. AuthError when refused."""
+        """Get a token if there is none. `force` logs in in any case. AuthError if refused."""
         await self._session.login(LOGIN, force=force)
 
     async def _contact_call(
         self, name: str, payload: Mapping[str, object], *, write: bool = False, of_record: bool = False
     ) -> Answer:
-        """A call with the user's token. `of_record`: a 404 is about a contact where the token is good."""
+        """Make a call with the user's token. `of_record`: if the token is good, a 404 is about the contact."""
 
         async def send(token: str) -> Answer:
             return await self._with_token(name, token, payload, write)
@@ -253,7 +252,7 @@ class Telecmi:
     # -- the envelope ------------------------------------------------------------------------------
 
     def _judge(self, call: Call, answer: Answer) -> None:
-        """Raise unless all of it says success: 2xx, an object, `code` 200, no `error` that is set."""
+        """Raise unless the answer is a success: 2xx, an object, `code` 200, and no `error`."""
         body = answer.body
         if answer.status == 429 or answer.status >= 500 or not isinstance(body, dict):
             judge_status(self.source, call, answer)
@@ -288,7 +287,7 @@ class Telecmi:
         return answer.body, rows
 
     def _cursor(self, state: Json) -> str | None:
-        """Absent, null, false and "" all end the listing; an object would be no end that we know."""
+        """The next cursor. Absent, null, false and "" end the listing; an object is an unknown answer."""
         if state is None or state is False or state == "":
             return None
         if isinstance(state, (dict, list, bool)):
@@ -354,7 +353,7 @@ class Telecmi:
 
 
 def _notes(value: Json) -> tuple[Note, ...]:
-    """The notes that have a text; an odd one is left to `raw`."""
+    """The notes with a text. Others are only in `raw`."""
     found = []
     for note in value if isinstance(value, list) else []:
         if isinstance(note, dict) and note.get("msg") is not None:

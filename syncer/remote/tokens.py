@@ -1,7 +1,6 @@
-"""Tokens that outlive a run of the program: a small file of mode 0600, shared by all processes.
+"""Stores tokens between runs of the program: a small file of mode 0600, shared by all processes.
 
-When to log in is left to the adapters. No password stands in it: an entry is bound to its
-credentials by a salted hash, so that changed credentials drop the old token.
+It contains no passwords: a salted hash binds an entry to its credentials, so changed credentials drop the token.
 """
 
 from __future__ import annotations
@@ -24,26 +23,26 @@ from syncer.core.due import time_left
 from syncer.core.normalise import utc_text
 
 _VERSION = 1
-#: No token is used for longer than this after its login.
+#: The longest use of a token after its login.
 LONGEST_LIFE = timedelta(days=30)
 _LOCK_KEYS = frozenset({"lock_bound", "locked_until", "refusals"})
-#: How long to wait for another process that logs in, and how often to look, in seconds.
+#: How long to wait for another process that logs in, and how often to check, in seconds.
 _TURN, _LOOK = 40.0, 0.1
 
-#: Bytes that are read of the file: far more than any number of accounts fills.
+#: The most bytes that are read from the file: far more than any number of accounts needs.
 _MOST = 4 * 1024 * 1024
 
 
 @dataclass(frozen=True, slots=True)
 class Token:
-    """A token as a login gave it."""
+    """A token from a login."""
 
     text: str = field(repr=False)
-    expires_at: datetime | None  #: UTC; None: not known
-    days_left: int | None = None  #: until the password expires (Smartflo), as the login said
+    expires_at: datetime | None  #: UTC; None: unknown
+    days_left: int | None = None  #: until the password expires (Smartflo), from the login
 
     def usable(self, now: datetime, margin: float) -> bool:
-        """Whether it will live for `margin` more seconds; one that would live too long has ended for all we know."""
+        """Whether it is valid for `margin` more seconds. False for an implausibly late end."""
         return (
             self.expires_at is None or time_left(self.expires_at, now, LONGEST_LIFE).total_seconds() > margin
         )
@@ -51,7 +50,7 @@ class Token:
 
 @dataclass(frozen=True, slots=True)
 class Lockout:
-    """No login before `until`; `refusals` have come in a row."""
+    """No login before `until`, after `refusals` in a row."""
 
     until: datetime
     refusals: int
@@ -60,8 +59,8 @@ class Lockout:
 class TokenStore:
     """Tokens and lockouts by account label. `path` None keeps them in memory only.
 
-    A file that is damaged, or that others could read, is ignored and replaced. When it cannot be
-    written, `complain` is called with a sentence and the tokens live as long as the process.
+    A file that is damaged, or that others could read, is ignored and replaced. If it cannot be written,
+    `complain` is called with a sentence, and the tokens are kept only in memory.
     """
 
     def __init__(self, path: Path | None, complain: Callable[[str], object] = lambda _: None) -> None:
@@ -76,12 +75,12 @@ class TokenStore:
         return f"TokenStore({self.path})"
 
     def fingerprint(self, *parts: str) -> str:
-        """What binds an entry to the credentials it came from; slow to guess back by design."""
+        """The hash that binds an entry to its credentials, slow by design."""
         self._refresh()
         asked = (self._salt, *parts)
         if asked not in self._hashes:
             secret = json.dumps(parts).encode()
-            if self.path is None:  # never leaves this process: a quick one will do
+            if self.path is None:  # it never leaves this process, so a fast one is enough
                 hashed = hashlib.sha256(secret).digest()
             else:
                 hashed = hashlib.scrypt(secret, salt=self._salt.encode(), n=2**13, r=8, p=1, dklen=24)
@@ -89,7 +88,7 @@ class TokenStore:
         return self._hashes[asked]
 
     def get(self, account: str, *credentials: str) -> Token | None:
-        """The token kept for these credentials, whatever its age."""
+        """The token of these credentials, of any age."""
         bound = self.fingerprint(*credentials)
         entry = self._entries.get(account, {})
         text = entry.get("token")
@@ -99,7 +98,7 @@ class TokenStore:
         return Token(text, _moment(entry.get("expires_at")), days if isinstance(days, int) else None)
 
     def put(self, account: str, token: Token, *credentials: str) -> None:
-        """Keep a fresh token; the account's lockout is over."""
+        """Store a new token, and end the account's lockout."""
         bound = self.fingerprint(*credentials)
         entry: dict[str, object] = {"bound": bound, "token": token.text}
         if token.expires_at is not None:
@@ -109,14 +108,14 @@ class TokenStore:
         self._write(account, entry)
 
     def clear(self, account: str, *, refused: str) -> None:
-        """Forget the token `refused`; one that another process put there meanwhile stays."""
+        """Delete the token `refused`, unless another process has replaced it."""
         self._refresh()
         entry = self._entries.get(account, {})
         if entry.get("token") == refused:
             self._write(account, {key: value for key, value in entry.items() if key in _LOCK_KEYS})
 
     def lockout(self, account: str, binding: tuple[str, ...]) -> Lockout | None:
-        """The lockout noted under this binding (see `lock`), also one that is over."""
+        """The lockout of this binding (see `lock`), even if it is over."""
         bound = self.fingerprint(*binding)
         entry = self._entries.get(account, {})
         until, refusals = _moment(entry.get("locked_until")), entry.get("refusals")
@@ -125,8 +124,8 @@ class TokenStore:
         return Lockout(until, refusals if isinstance(refusals, int) else 1)
 
     def lock(self, account: str, lockout: Lockout, binding: tuple[str, ...]) -> None:
-        """Note that no login may be tried before `lockout.until` by whoever has this binding:
-        the login name where the vendor locked it, name and password where they were refused."""
+        """Store that no login with this binding may be tried before `lockout.until`. The binding is the login name if
+        the vendor locked it, or name and password if they were refused."""
         bound = self.fingerprint(*binding)
         entry = dict(self._entries.get(account, {}))
         entry |= {
@@ -138,7 +137,7 @@ class TokenStore:
 
     @asynccontextmanager
     async def turn(self, account: str, sleep: Callable[[float], Awaitable[None]]) -> AsyncIterator[None]:
-        """One login at a time, across processes too; goes on by itself after 40 s."""
+        """One login at a time, across processes; continues without the lock after 40 s."""
         handle = self._lock_file(account)
         try:
             for _ in range(int(_TURN / _LOOK)):
@@ -164,7 +163,7 @@ class TokenStore:
             return None
 
     def _refresh(self) -> None:
-        """Read the file again when it is another one than last time."""
+        """Read the file again if it has changed."""
         if self.path is None:
             return
         try:
@@ -191,7 +190,7 @@ class TokenStore:
             self._entries = {}
 
     def _write(self, account: str, entry: dict[str, object]) -> None:
-        """Store one account's entry; others in the file, of other processes too, stay."""
+        """Store one account's entry. Other entries, also of other processes, stay."""
         if self.path is None:
             self._entries[account] = entry
             return

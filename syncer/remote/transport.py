@@ -1,7 +1,4 @@
-"""Connections to one vendor: httpx's own pool, TLS, and the way through a proxy.
-
-Budgets, deadlines and retries are left to `http`, and what the environment says to `proxy`.
-"""
+"""Connections to one vendor: httpx's pool, TLS, and proxies."""
 
 from __future__ import annotations
 
@@ -18,16 +15,16 @@ from syncer.remote.proxy import Proxy
 #: How long an idle connection is kept, in seconds.
 _KEEP = 5.0
 
-#: How OpenSSL names a certificate in a folder that it can search.
+#: The names of certificates in a folder that OpenSSL searches.
 _HASHED = re.compile(r"[0-9a-f]{8}\.[0-9]+")
 
 
 def connect(
     source: str, base_url: str, *, ca_file: Path | None, connections: int, proxy: Proxy | None
 ) -> httpx.AsyncBaseTransport:
-    """A pool of at most `connections`. ConfigError where `ca_file` holds no certificates."""
+    """A pool of at most `connections`. ConfigError if `ca_file` has no certificates."""
     secure = base_url.lower().startswith("https:") or (proxy is not None and proxy.scheme == "https")
-    # Without TLS nothing is verified, so no certificates are read.
+    # Without TLS, no certificates are needed.
     tls = tls_context(source, ca_file) if secure or ca_file else ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
     via = None
     if proxy is not None:
@@ -40,10 +37,10 @@ def connect(
 
 
 def tls_context(source: str, ca_file: Path | None) -> ssl.SSLContext:
-    """Verification on, TLS 1.2 at least; trusts what this system trusts, and the given file.
+    """Verification, and TLS 1.2 or newer. Trusts the system's certificates and the given file.
 
-    `SSL_CERT_FILE`, `SSL_CERT_DIR` and `SSLKEYLOGFILE` are not read: what is trusted depends on the system and
-    the config alone, so that a command and the service agree.
+    `SSL_CERT_FILE`, `SSL_CERT_DIR` and `SSLKEYLOGFILE` are ignored, so a command and the service trust the same
+    certificates.
     """
     if ca_file is None:
         return _usual_tls()
@@ -63,9 +60,7 @@ def _new_tls() -> ssl.SSLContext:
     paths = ssl.get_default_verify_paths()
     file, folder = Path(paths.openssl_cafile), Path(paths.openssl_capath)
     searchable = folder.is_dir() and any(_HASHED.fullmatch(one.name) for one in folder.iterdir())
-    if (
-        searchable
-    ):  # a certificate is read when it is needed; reading all of them takes a twentieth of a second
+    if searchable:  # certificates are read when needed; reading all of them takes 50 ms
         context.load_verify_locations(capath=folder)
     elif file.is_file():
         context.load_verify_locations(cafile=file)

@@ -1,6 +1,6 @@
-"""Compressed bodies: unpacked within a bound, and one layer only, so that a small answer cannot fill the memory.
+"""Unpacks compressed bodies up to a limit, and only one layer, so a small answer cannot fill the memory.
 
-httpx can unpack as well, but without a bound. Reading what was unpacked is left to `wire`.
+httpx unpacks without a limit.
 """
 
 from __future__ import annotations
@@ -8,26 +8,26 @@ from __future__ import annotations
 import re
 import zlib
 
-#: The largest answer that is read, in bytes, as it comes and once it is unpacked. A page of 100 rows is far below.
+#: The largest answer that is read, in bytes, packed and unpacked. A page of 100 rows is far smaller.
 LARGEST_ANSWER = 32 * 1024 * 1024
 
-#: The most parts that a compressed answer may consist of. Some tools write one for each 64 KiB.
+#: The most parts of a compressed answer. Some tools write one for each 64 KiB.
 _MOST_PARTS = 4096
 
-#: How zlib is asked for each format (zlib.net/manual.html, inflateInit2).
+#: zlib's parameter for each format (zlib.net/manual.html, inflateInit2).
 _GZIP, _ZLIB, _RAW = zlib.MAX_WBITS | 16, zlib.MAX_WBITS, -zlib.MAX_WBITS
 
 
 class DamagedError(Exception):
-    """The compression is damaged or cut: the line's fault."""
+    """The compressed data is damaged or cut: a transmission error."""
 
 
 class RefusedError(Exception):
-    """A body beyond what is read; its text says in what way."""
+    """The body exceeds a limit; its text says which."""
 
 
 def unpack(raw: bytes | bytearray, encoding: str) -> bytes | bytearray:
-    """What was compressed as `encoding` says, a `Content-Encoding`. Raises DamagedError and RefusedError."""
+    """Unpack data with the `Content-Encoding` `encoding`. Raises DamagedError and RefusedError."""
     names = [name for name in re.split(r"[\s,]+", encoding.lower()) if name not in ("", "identity")]
     if len(raw) > LARGEST_ANSWER:
         raise RefusedError(_TOO_LARGE)
@@ -38,7 +38,7 @@ def unpack(raw: bytes | bytearray, encoding: str) -> bytes | bytearray:
     match names[0]:
         case "gzip" | "x-gzip":
             wbits = _GZIP
-        case "deflate":  # with zlib's header, as it should be, or without
+        case "deflate":  # with zlib's header, as specified, or without it
             headed = raw[0] & 0x0F == 8 and int.from_bytes(raw[:2], "big") % 31 == 0
             wbits = _ZLIB if headed else _RAW
         case "br" | "zstd" | "compress" | "x-compress" as name:
@@ -55,7 +55,7 @@ def _inflate(raw: bytes | bytearray, wbits: int) -> bytearray:
     out = bytearray()
     view = memoryview(raw)
     at = parts = 0
-    # After gzip's first part others may follow; what else follows is padding.
+    # More parts may follow gzip's first one; anything else is padding.
     while parts == 0 or (wbits == _GZIP and bytes(view[at : at + 2]) == b"\x1f\x8b"):
         parts += 1
         if parts > _MOST_PARTS:

@@ -1,7 +1,4 @@
-"""What goes through the api: a call, its answer, and the bytes of a body read as JSON.
-
-Whether an answer means success is left to the vendors' adapters, which know their envelopes.
-"""
+"""Calls, answers, and parsing bodies as JSON. The vendors' adapters decide whether an answer is a success."""
 
 from __future__ import annotations
 
@@ -22,7 +19,7 @@ from syncer.remote.unpack import DamagedError, RefusedError, unpack
 #: Any JSON value.
 Json: TypeAlias = "dict[str, Json] | list[Json] | str | int | float | bool | None"
 
-#: The most that one answer may hold: rows in a list, objects and lists, values, and levels of nesting.
+#: The limits of one answer: rows in a list, objects and lists, values, and levels of nesting.
 MOST_ROWS = 50_000
 MOST_CONTAINERS = 250_000
 MOST_VALUES = 1_000_000
@@ -49,31 +46,31 @@ class Sink(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Call:
-    """One call of a vendor's API. Only its name may stand in a message: the rest holds secrets."""
+    """One call of a vendor's API. Only its name may appear in messages: the rest contains secrets."""
 
-    name: str  #: the path that people know it by, `/v3/contact/get`
+    name: str  #: the path for messages, `/v3/contact/get`
     method: str
     path: str
     json: Mapping[str, object] | None = field(default=None, repr=False)
     params: Mapping[str, str] | None = field(default=None, repr=False)
     headers: Mapping[str, str] | None = field(default=None, repr=False)
-    write: bool = False  #: it changes something upstream, and so is sent once only
-    sink: Sink | None = field(default=None, repr=False)  #: where a body goes that is not JSON
-    unsure_once: bool = False  #: a read that is not repeated once it may have arrived (a login)
+    write: bool = False  #: it changes something upstream, so it is sent only once
+    sink: Sink | None = field(default=None, repr=False)  #: takes a body that is not JSON
+    unsure_once: bool = False  #: a read that is not repeated if it may have arrived (a login)
 
 
 @dataclass(frozen=True, slots=True)
 class NotJson:
-    """A body that could not be read as JSON; `kind` says what it is (empty, HTML, cut JSON, text, ...)."""
+    """A body that is not JSON; `kind` says what it is (empty, HTML, cut JSON, text, ...)."""
 
     kind: str
-    cut: bool = False  #: it began well and broke off: the line's fault, not a page of something else
-    refused: bool = False  #: it is beyond what is read, and would be the next time, too
+    cut: bool = False  #: it started as JSON and was cut: a transmission error
+    refused: bool = False  #: it exceeds a limit, and would do so again
 
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """What came back, whatever its status."""
+    """An answer of any status."""
 
     status: int
     body: Json | NotJson = field(repr=False)
@@ -82,12 +79,12 @@ class Answer:
 
     @property
     def ok(self) -> bool:
-        """Whether the HTTP status is 2xx; says nothing of the body."""
+        """Whether the HTTP status is 2xx."""
         return 200 <= self.status < 300
 
 
 def encode(payload: Mapping[str, object]) -> bytes:
-    """A request's JSON: ASCII only, so that no text of a person's can fail to encode."""
+    """A request's JSON: ASCII only, so every text can be encoded."""
     return _encode(payload).encode("ascii")
 
 
@@ -95,7 +92,7 @@ _encode = json.JSONEncoder(ensure_ascii=True, separators=(",", ":")).encode
 
 
 def read_body(raw: bytes | bytearray, encoding: str, content_type: str | None = None) -> Json | NotJson:
-    """A body as it came, compressed as `Content-Encoding` says and of that `Content-Type`; never raises."""
+    """A body with the given `Content-Encoding` and `Content-Type`. Never raises."""
     try:
         return decode(unpack(raw, encoding), content_type)
     except DamagedError:
@@ -105,11 +102,10 @@ def read_body(raw: bytes | bytearray, encoding: str, content_type: str | None = 
 
 
 def decode(content: bytes | bytearray, content_type: str | None = None) -> Json | NotJson:
-    """A body as JSON, kind to broken text and odd numbers; never raises.
+    """A body as JSON, with tolerance for broken text and odd numbers. Never raises.
 
-    Numbers that neither SQLite nor strict JSON knows (NaN, Infinity, thousands of digits) become
-    text, so that what is stored as a row's `raw` is JSON that every reader takes. What is too deep, or too
-    much, is refused before anything is made of it.
+    Numbers that SQLite or strict JSON do not know (NaN, Infinity, thousands of digits) become text, so a row's
+    `raw` is valid JSON. Bodies beyond the limits are refused before they are parsed.
     """
     containers = content.count(b"{") + content.count(b"[")
     if containers > MOST_CONTAINERS or content.count(b",") > MOST_VALUES:
@@ -132,7 +128,7 @@ _TOO_DEEP = NotJson(f"an answer that is nested deeper than {DEEPEST} levels", re
 
 
 def _depth(value: Json | NotJson) -> int:
-    """Levels of objects and lists, as far as they matter."""
+    """How deep objects and lists are nested, up to the limit."""
     level, depth = [value], 0
     while depth <= DEEPEST and (level := [one for one in level if isinstance(one, dict | list)]):
         depth += 1
@@ -141,7 +137,7 @@ def _depth(value: Json | NotJson) -> int:
 
 
 def _decode_leniently(content: bytes | bytearray, content_type: str | None = None) -> Json | NotJson:
-    """What is not strict JSON in clean UTF-8: Python's own reader is slower, and takes more."""
+    """Parse JSON that is not strict or not valid UTF-8, with Python's slower and more lenient parser."""
     text = _text(content, _charset(content_type))
     if isinstance(text, NotJson):
         return text
@@ -157,9 +153,9 @@ def _decode_leniently(content: bytes | bytearray, content_type: str | None = Non
 def _text(content: bytes | bytearray, charset: str | None) -> str | NotJson:
     """A body as text.
 
-    What is valid UTF-8 is UTF-8 (RFC 8259), whatever a server's default says: text of another charset
-    is not, by chance, once it has letters. Else a single-byte charset is honoured where it is declared,
-    any other refused, and without one the broken letters are lost and the others kept.
+    Valid UTF-8 is decoded as UTF-8 (RFC 8259), even if the server declares another charset: text with non-ASCII
+    letters in another charset is practically never valid UTF-8. Otherwise, a declared single-byte charset is used, any
+    other is refused, and without one only the broken letters are lost.
     """
     try:
         return content.decode("utf-8-sig")
@@ -171,7 +167,7 @@ def _text(content: bytes | bytearray, charset: str | None) -> str | NotJson:
         if name == "utf-8":
             return content.decode(name, "replace")
         if _SINGLE_BYTE.fullmatch(name):
-            if name == "iso8859-1":  # what says so is windows-1252 in practice (WHATWG Encoding Standard)
+            if name == "iso8859-1":  # in practice this means windows-1252 (WHATWG Encoding Standard)
                 with contextlib.suppress(UnicodeDecodeError):
                     return content.decode("cp1252")
             return content.decode(name)
@@ -185,7 +181,7 @@ _CHARSET = re.compile(r""";\s*charset\s*=\s*["']?([\w.:-]{1,40})""", re.IGNORECA
 
 
 def _charset(content_type: str | None) -> str | None:
-    """The charset that a Content-Type declares."""
+    """The charset of a Content-Type."""
     found = _CHARSET.search(content_type or "")
     return found.group(1).lower() if found else None
 
