@@ -1,6 +1,6 @@
 """A local mirror of TeleCMI and Smartflo in SQLite, kept in step both ways.
 
-This file holds the version and nothing else, so that importing the package costs nothing.
+This file has only the version, so importing the package is fast.
 """
 
 __version__ = "0.1.0"

@@ -1,4 +1,4 @@
-"""Lets `python -m syncer` be the command `syncer`; what it does is left to `syncer.cli`."""
+"""`python -m syncer` runs the command `syncer`."""
 
 from __future__ import annotations
 

@@ -1,6 +1,6 @@
-"""Time, as an argument: the system's clock, or a test's.
+"""Time as an argument: the system's clock, or a test's.
 
-Nothing else reads the wall clock; deadlines elsewhere use the monotonic one.
+Nothing else reads the wall clock. Deadlines use the monotonic clock.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ from typing import Protocol
 
 
 class Clock(Protocol):
-    """What the cycles know of time and chance."""
+    """Time and random numbers, for runs."""
 
     def now(self) -> datetime:
         """The wall clock, aware, UTC."""
@@ -26,7 +26,7 @@ class Clock(Protocol):
 
 
 class SystemClock:
-    """The real one."""
+    """The real clock."""
 
     def now(self) -> datetime:
         """The wall clock, aware, UTC."""
@@ -34,7 +34,7 @@ class SystemClock:
 
     async def sleep(self, seconds: float) -> None:
         """Wait."""
-        import asyncio  # late: whoever only looks at the mirror asks for the time and never waits
+        import asyncio  # imported late: commands that only read need the time, but never wait
 
         await asyncio.sleep(seconds)
 

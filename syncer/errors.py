@@ -4,21 +4,21 @@
       ConfigError(problems)             all of them at once; exit 78
       RemoteError(source, call)
         TransientError(retry_after)     never arrived, 429, 5xx or junk on a read: back off
-        OutcomeUnknownError             a write was sent and not answered: keep the intent, look, decide
-        AuthError(locked_until)         pause this account, say it once; exit 77
+        OutcomeUnknownError             a write was sent and not answered: keep the intent, look it up
+        AuthError(locked_until)         pause this account, log it once; exit 77
         PermissionDeniedError(code)     good credentials that may not make this call: pause only this job
-        RejectedError(code, text)       upstream said no to this content
+        RejectedError(code, text)       upstream refused this content
         BadAnswerError                  an answer of the wrong shape: never read as "empty"
       StoreError                        the database file: full, read-only, not a database
-        StoreBusyError                  someone else holds it: try again; exit 75
+        StoreBusyError                  another program uses it: try again; exit 75
         SchemaError                     written by a newer version, or damaged; exit 78
       LowDiskError                      the disk is nearly full: nothing more is pulled
       FolderError                       a folder of files cannot be used
       LockedError(holder)               another process runs this job; exit 75
-      UsageError                        what was asked for cannot be done as said; exit 1
+      UsageError                        the command cannot be carried out as given; exit 1
 
-No message may hold a secret or personal data: accounts, calls, codes and row ids only. This
-module imports nothing of ours, so that every room may raise these.
+Messages contain no secrets and no personal data, only accounts, calls, codes and row ids. This module imports no other
+module of the program, so every package may raise these errors.
 """
 
 from __future__ import annotations
@@ -28,11 +28,11 @@ from datetime import datetime
 
 
 class SyncerError(Exception):
-    """Whatever this program raises on purpose; `str()` of it is a sentence for a person."""
+    """All errors that the program raises on purpose. `str()` is a sentence for people."""
 
 
 class ConfigError(SyncerError):
-    """The configuration cannot be used; `problems` holds one full sentence each, with its key."""
+    """The config cannot be used. `problems` are full sentences, each with its key."""
 
     def __init__(self, problems: Sequence[str]) -> None:
         self.problems = tuple(problems)
@@ -53,10 +53,10 @@ class RemoteError(SyncerError):
 
 
 class TransientError(RemoteError):
-    """Not now: never arrived, refused for load (429), or a read that came back broken.
+    """Temporary: never arrived, refused because of load (429), or a read with a broken answer.
 
-    `retry_after` is in seconds, as the vendor asked, or None. `sent` tells whether the request may
-    have reached the vendor (False: it certainly did not, or was turned away unread).
+    `retry_after` is what the vendor asked for, in seconds, or None. `sent`: whether the request may have been
+    processed (False: it never arrived, or was refused unread).
     """
 
     def __init__(
@@ -68,9 +68,9 @@ class TransientError(RemoteError):
 
 
 class OutcomeUnknownError(RemoteError):
-    """A write went out and no usable answer came back: it may or may not have been applied.
+    """A write was sent and no usable answer came back: it may or may not have been applied.
 
-    `code` is the vendor's own number when it said so itself that it failed (500 inside an answer).
+    `code` is the vendor's own number, if it reported a failure itself (500 inside an answer).
     """
 
     def __init__(self, source: str, call: str, text: str, *, code: int | None = None) -> None:
@@ -79,10 +79,9 @@ class OutcomeUnknownError(RemoteError):
 
 
 class AuthError(RemoteError):
-    """The credentials were refused, also after one fresh login.
+    """The credentials were refused, even after a new login.
 
-    `locked_until` is set (UTC) when the vendor locked the account out for a time; `code` is its own
-    number where it gave one.
+    `locked_until` is set (UTC) if the vendor locked the account for a time; `code` is the vendor's own number, if any.
     """
 
     def __init__(
@@ -100,9 +99,9 @@ class AuthError(RemoteError):
 
 
 class PermissionDeniedError(RemoteError):
-    """The credentials are good, as another call shows, and may not make this call.
+    """The credentials are good, as another call shows, but may not make this call.
 
-    `code` is the vendor's own number where it gave one.
+    `code` is the vendor's own number, if any.
     """
 
     def __init__(self, source: str, call: str, text: str, *, code: int | None = None) -> None:
@@ -111,10 +110,10 @@ class PermissionDeniedError(RemoteError):
 
 
 class RejectedError(RemoteError):
-    """The vendor understood the request and said no to its content.
+    """The vendor understood the request and refused its content.
 
-    `code` is the vendor's own number (400, 409, ...); `text` our sentence without personal data;
-    `field` the vendor field that its message names, where it names one of ours.
+    `code` is the vendor's own number (400, 409, ...); `text` is our sentence, without personal data; `field` is the
+    field that the vendor's message names, if it is one of ours.
     """
 
     def __init__(self, source: str, call: str, text: str, *, code: int, field: str | None = None) -> None:
@@ -124,7 +123,7 @@ class RejectedError(RemoteError):
 
 
 class BadAnswerError(RemoteError):
-    """An answer of a shape that we do not know; it proves nothing, least of all emptiness."""
+    """An answer of an unknown shape. It proves nothing, and never means an empty list."""
 
 
 class StoreError(SyncerError):
@@ -132,15 +131,15 @@ class StoreError(SyncerError):
 
 
 class StoreBusyError(StoreError):
-    """Another process held the database for longer than we wait."""
+    """Another process blocked the database for longer than we wait."""
 
 
 class SchemaError(StoreError):
-    """The database was written by a newer version, or is not one of ours."""
+    """A newer version wrote the database, or it is not a syncer database."""
 
 
 class LowDiskError(SyncerError):
-    """The disk of the database has less room than is kept in reserve: nothing more is pulled into it."""
+    """The database's disk has less free space than the reserve: nothing more is pulled."""
 
 
 class FolderError(SyncerError):

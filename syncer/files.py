@@ -1,11 +1,9 @@
-"""Files and folders, opened so that nobody can lead the program elsewhere.
+"""Opens files and folders so that nobody can redirect the program elsewhere.
 
-Whoever may write to a folder can put a link, a device or a pipe where the program expects its own file. So
-what is written to is opened without following links, and has to be a plain file with one name. SQLite opens
-its files by itself and does follow links, and root is whom such a trick would hurt most. So root works only
-where nobody else could have put anything, and refuses to work elsewhere.
-
-What lies in the files is left to the callers.
+Users who may write to a folder can put a link, a device or a pipe where the program expects its own file. So files
+that are written are opened without following links, and must be plain files with one name. SQLite opens its files
+itself and follows links, and root could do the most damage. So root refuses to work in a folder that others can
+write to.
 """
 
 from __future__ import annotations
@@ -24,16 +22,16 @@ from typing import BinaryIO
 
 from syncer.errors import ConfigError
 
-#: SQLite's own files of a database, by what follows its name.
+#: The suffixes of SQLite's files for a database.
 DATABASE_FILES = ("", "-wal", "-shm", "-journal")
 
-#: As many links in one path as Linux follows.
+#: The most links in one path that Linux follows.
 _LINKS = 40
 
-#: Waits for no other end of a pipe, takes no terminal, and is passed on to no child.
+#: Do not wait for the other end of a pipe, do not become a controlling terminal, close in child processes.
 _SAFELY = os.O_NONBLOCK | os.O_NOCTTY | os.O_CLOEXEC
 
-#: Of rename(2) on Linux, and what it answers where the C library or file system cannot.
+#: Flags of renameat2(2) on Linux, and its errors if the C library or file system does not support them.
 _AT_FDCWD, _NOREPLACE, _EXCHANGE = -100, 1, 2
 _UNSUPPORTED = (errno.ENOSYS, errno.EINVAL, errno.EOPNOTSUPP)
 
@@ -63,14 +61,14 @@ def room() -> int:
 
 
 def oddity(found: os.stat_result) -> str | None:
-    """What keeps a file from being a plain one with a single name (`a device`), or None."""
+    """Why a file is not a plain one with a single name (`a device`), or None."""
     if not stat.S_ISREG(found.st_mode):
         return _kind(found)
     return "a file with a second name (hard link)" if found.st_nlink > 1 else None
 
 
 def oddity_at(path: Path) -> str | None:
-    """The same of what lies at `path`; None also where nothing does. Raises OSError."""
+    """The same for `path`; None also if there is nothing. Raises OSError."""
     try:
         return oddity(path.lstat())
     except (FileNotFoundError, NotADirectoryError):
@@ -78,11 +76,11 @@ def oddity_at(path: Path) -> str | None:
 
 
 def open_plain(path: str | Path, flags: int, *, folder: int | None = None) -> int:
-    """Open a plain file, or create one (0600); a relative path counts from the open `folder`.
+    """Open a plain file, or create one (0600). A path may be relative to the open `folder`.
 
-    Raises OSError, with our own reason where something else is there.
+    Raises OSError, with our own reason if it is not a plain file.
     """
-    with contextlib.suppress(FileNotFoundError):  # a device may act when it is merely opened
+    with contextlib.suppress(FileNotFoundError):  # a device may act when it is opened
         _insist(oddity(os.stat(path, dir_fd=folder, follow_symlinks=False)), path)
     handle = os.open(path, flags | _SAFELY | os.O_NOFOLLOW, 0o600, dir_fd=folder)
     with closed_on_error(handle):
@@ -91,7 +89,7 @@ def open_plain(path: str | Path, flags: int, *, folder: int | None = None) -> in
 
 
 def create(path: Path) -> int:
-    """A new file (0600) to write to; FileExistsError where anything is there, a dangling link included.
+    """A new file (0600) to write to. FileExistsError if there is anything, including a dangling link.
 
     Raises OSError.
     """
@@ -99,13 +97,13 @@ def create(path: Path) -> int:
 
 
 def read(path: Path, most: int) -> bytes:
-    """What a plain file holds, at most one byte more than `most`. Raises OSError."""
+    """The contents of a plain file, at most `most` bytes and one. Raises OSError."""
     with os.fdopen(open_plain(path, os.O_RDONLY), "rb") as file:
         return file.read(most + 1)
 
 
 def read_linked(path: Path, most: int) -> bytes:
-    """The same through links, for what a person wrote and the program only reads. Raises OSError."""
+    """The same, following links, for files that a person wrote and the program only reads. Raises OSError."""
     with open_linked(path) as file:
         return file.read(most + 1)
 
@@ -120,7 +118,7 @@ def open_linked(path: Path) -> BinaryIO:
 
 
 def expand(text: str | Path) -> Path:
-    """A path with `~` and `~user` at its beginning as those home folders. Raises OSError where there is none."""
+    """A path with a leading `~` or `~user` as that home folder. Raises OSError if there is none."""
     try:
         return Path(text).expanduser()
     except RuntimeError:
@@ -128,7 +126,7 @@ def expand(text: str | Path) -> Path:
 
 
 def rename_new(source: Path, target: Path) -> None:
-    """Rename a file; FileExistsError where `target` exists. Raises OSError."""
+    """Rename a file. FileExistsError if `target` exists. Raises OSError."""
     try:
         _renameat2(source, target, _NOREPLACE)
     except OSError as error:
@@ -144,7 +142,7 @@ def link_new(source: Path, target: Path) -> None:
 
 
 def exchange(one: Path, other: Path) -> None:
-    """Let two files change names, at once where the file system can do that. Raises OSError."""
+    """Exchange the names of two files, atomically if the file system supports that. Raises OSError."""
     try:
         _renameat2(one, other, _EXCHANGE)
     except OSError as error:
@@ -154,7 +152,7 @@ def exchange(one: Path, other: Path) -> None:
 
 
 def exchange_in_steps(one: Path, other: Path) -> None:
-    """The same in three steps, likewise."""
+    """The same in three steps, for file systems without that."""
     between = one.with_name(f"{one.name}.exchange")
     one.rename(between)
     other.rename(one)
@@ -163,7 +161,7 @@ def exchange_in_steps(one: Path, other: Path) -> None:
 
 def _renameat2(source: Path, target: Path, flags: int) -> None:
     """renameat2(2), which Python lacks."""
-    import ctypes  # late: most commands rename nothing, and it takes 3 ms
+    import ctypes  # imported late: it takes 3 ms, and most commands rename nothing
 
     call = getattr(ctypes.CDLL(None, use_errno=True), "renameat2", None)
     if call is None:
@@ -177,7 +175,7 @@ def _renameat2(source: Path, target: Path, flags: int) -> None:
 
 
 def open_folder(path: Path, *, make: bool = False) -> int:
-    """Open a folder that is not a link; made with its parents (0700) if it is not there. Raises OSError."""
+    """Open a folder that is not a link, and create it with its parents (0700) if it is missing. Raises OSError."""
     try:
         found = path.lstat()
     except FileNotFoundError:
@@ -190,20 +188,20 @@ def open_folder(path: Path, *, make: bool = False) -> int:
 
 
 def make_folder(path: Path, group: str | None = None) -> None:
-    """Make a folder and its parents, for its owner alone (0700), or for `group` as well (0770).
+    """Create a folder and its parents, only for the owner (0700), or for `group` as well (0770).
 
-    One that is there stays as it is. Raises OSError.
+    An existing folder is not changed. Raises OSError.
     """
     if path.is_dir():
         return
     if group is not None:
-        gid_of(group)  # where there is none, nothing is made
+        gid_of(group)  # if there is no such group, nothing is created
     make_folder(path.parent, group)
     try:
         path.mkdir(mode=0o700)
     except FileExistsError:
         if path.is_dir():
-            return  # another process was quicker
+            return  # another process was faster
         raise
     if group is not None:
         handle = open_folder(path)
@@ -214,22 +212,22 @@ def make_folder(path: Path, group: str | None = None) -> None:
 
 
 def settle(handle: int, group: str | None) -> None:
-    """Give an open file or folder to `group` as well, or to its owner alone, where it is ours to change.
+    """Share an open file or folder with `group`, or make it private, if we may change it.
 
-    Raises OSError, also where there is no such group.
+    Raises OSError, also if there is no such group.
     """
     found = os.fstat(handle)
     all_of_it = 0o770 if stat.S_ISDIR(found.st_mode) else 0o660
     if group is not None:
         gid = gid_of(group)
-        if os.geteuid() in (0, found.st_uid):  # else one of the group: the owner has set it up
+        if os.geteuid() in (0, found.st_uid):  # other members of the group leave this to the owner
             _change(handle, all_of_it, gid)
     elif found.st_uid == os.geteuid() and found.st_mode & 0o077:
         os.fchmod(handle, all_of_it & 0o700)
 
 
 def share(handle: int, folder: int) -> None:
-    """Give an open file of ours to the group that its open folder is given to. Raises OSError."""
+    """Share an open file of ours with the group of its open folder. Raises OSError."""
     if os.fstat(handle).st_uid == os.geteuid():
         found = os.fstat(folder)
         _change(handle, found.st_mode & 0o660, found.st_gid)
@@ -244,7 +242,7 @@ def _change(handle: int, mode: int, gid: int) -> None:
 
 
 def gid_of(group: str) -> int:
-    """The number of a group; OSError where there is none of that name."""
+    """The id of a group. OSError if there is none of that name."""
     try:
         return grp.getgrnam(group).gr_gid
     except KeyError:
@@ -262,7 +260,7 @@ def closed_on_error(handle: int) -> Iterator[None]:
 
 
 def _insist_file(found: os.stat_result, path: Path) -> None:
-    """A second name does no harm to a file that is only read."""
+    """For a file that is only read, a second name is harmless."""
     _insist(None if stat.S_ISREG(found.st_mode) else _kind(found), path)
 
 
@@ -283,13 +281,13 @@ class Outsider:
     """Somebody other than root and this user who may change a file or folder."""
 
     place: Path
-    uid: int | None  #: its owner; None: it is ours, and others may write to it
+    uid: int | None  #: its owner; None: we own it, and others may write to it
     gid: int
     mode: int
 
     @property
     def name(self) -> str:
-        """Who that is."""
+        """The user in words."""
         if self.uid is not None:
             return _user(self.uid) or f"user {self.uid}"
         if self.mode & stat.S_IWOTH:
@@ -323,10 +321,10 @@ def _user(uid: int) -> str | None:
 
 
 def outsiders(path: Path, share: int = 0) -> list[Outsider]:
-    """Who else could change what `path` means: its owner, and those of all folders and links on the way.
+    """Other users who could change what `path` means: its owner, and the owners of all folders and links on the way.
 
-    Members of the groups 0 and `share` are none. A file in a folder such as /tmp, where each may only remove
-    what is their own, is safe there; the folder itself is not. What does not exist is not looked at. Raises OSError.
+    Members of the groups 0 and `share` do not count. A file in a folder such as /tmp, where users may only remove
+    their own files, is safe, but the folder itself is not. Missing parts are skipped. Raises OSError.
     """
     found = []
     here, links = Path("/"), 0
@@ -354,21 +352,21 @@ def outsiders(path: Path, share: int = 0) -> list[Outsider]:
 
 
 def outsider(path: Path, share: int = 0) -> Outsider | None:
-    """The first of `outsiders` where root is at work; None for all other users, who can harm only themselves."""
+    """The first of `outsiders` for root; None for all other users, who can harm only themselves."""
     return next(iter(outsiders(path, share)), None) if os.geteuid() == 0 else None
 
 
 def refuse_root(folder: Path, key: str, group: str | None = None) -> None:
-    """Raise ConfigError where root would work in a folder that others may change; also OSError.
+    """Raise ConfigError if root would work in a folder that others may change. Also raises OSError.
 
-    The config's `key` names the folder; members of `group`, with whom it shares the database, may change it.
+    The config's `key` names the folder. Members of `group`, which shares the database, may change it.
 
-    Root could become the owner of the folder instead. But the program may be installed where that user cannot
-    read it, and loads much of itself late; and root's secrets and terminal should not be taken along.
+    Root does not switch to the folder's owner instead: the program may be installed where that user cannot read it,
+    and root's secrets and terminal should not be passed on.
     """
     share = 0
     if group:
-        with contextlib.suppress(OSError):  # who opens the database says that there is no such group
+        with contextlib.suppress(OSError):  # opening the database reports a missing group
             share = gid_of(group)
     if other := outsider(folder, share):
         raise ConfigError(

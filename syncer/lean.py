@@ -1,8 +1,7 @@
-"""Imports a library without what it brings along only because it is installed.
+"""Imports a library without its optional dependencies.
 
-structlog and httpx both load rich, and pygments with it, where they find it: for traces that show all
-locals, which we never want, and for a command line of httpx's own. That is a tenth of a second of each
-command, and 6 MB of a daemon that runs for years.
+structlog and httpx both load rich and pygments if they are installed: for tracebacks with local variables, which must
+not be logged, and for httpx's own command line. That takes 0.1 s of each command and 6 MB of a daemon.
 """
 
 from __future__ import annotations
@@ -14,10 +13,10 @@ from contextlib import contextmanager
 
 @contextmanager
 def without(*names: str) -> Iterator[None]:
-    """While this lasts, importing these says that there is no such module; one that is loaded stays."""
+    """Within this block, importing these fails as if they were not installed. Loaded modules stay."""
     hidden = [name for name in names if name not in sys.modules]
     for name in hidden:
-        sys.modules[name] = None  # type: ignore[assignment]  # what Python itself takes for "there is none"
+        sys.modules[name] = None  # type: ignore[assignment]  # Python treats this as "not installed"
     try:
         yield
     finally:

@@ -1,7 +1,6 @@
 """Locks between processes: one run of a job at a time, one daemon at a time.
 
-Files locked with flock beside the database; a process that dies gives its locks back by itself.
-What runs under which lock is left to `sync`.
+Files next to the database, locked with flock. The locks of a process that dies are released.
 """
 
 from __future__ import annotations
@@ -19,7 +18,7 @@ from syncer.errors import LockedError, StoreError
 #: How long a `sync` waits for the locks of its jobs, in seconds.
 PATIENCE = 10.0
 
-#: How often it looks again, in seconds.
+#: How often it tries again, in seconds.
 _STEP = 0.1
 
 #: The lock of a database's one daemon.
@@ -27,7 +26,7 @@ DAEMON = "daemon"
 
 
 class Locks:
-    """The locks of one database, which `group` may share; `who` is what others read of the holder."""
+    """The locks of one database, which `group` may share. `who` describes this holder to others."""
 
     def __init__(self, database: Path, who: str, group: str | None = None) -> None:
         self._database = database
@@ -36,7 +35,7 @@ class Locks:
         self._who = who
 
     def try_acquire(self, name: str) -> int | None:
-        """Take one lock without waiting; None when another process (or run) has it."""
+        """Take one lock without waiting; None if another process (or run) has it."""
         try:
             handle = self._open(f"{name}.lock")
         except OSError as error:
@@ -58,7 +57,7 @@ class Locks:
         files.make_folder(self._database.parent, self._group)
         folder = files.open_folder(self._folder, make=True)
         try:
-            files.settle(folder, self._group)  # who may write the database may lock it
+            files.settle(folder, self._group)  # users who may write the database may lock it
             handle = files.open_plain(name, os.O_RDWR | os.O_CREAT, folder=folder)
             with files.closed_on_error(handle):
                 files.share(handle, folder)
@@ -67,12 +66,12 @@ class Locks:
         return handle
 
     def release(self, handle: int) -> None:
-        """Give a lock back."""
+        """Release a lock."""
         os.ftruncate(handle, 0)
         os.close(handle)
 
     def holder(self, name: str) -> str:
-        """Who has the lock, as that process wrote it down."""
+        """Who has the lock, from the text in its file."""
         try:
             written = files.read(self._folder / f"{name}.lock", 1000)
             return written.decode(errors="replace").strip() or "another process"
@@ -80,7 +79,7 @@ class Locks:
             return "another process"
 
     def held_by(self, name: str) -> str | None:
-        """Who holds the lock at this moment, as that process wrote it down; None: nobody. Creates nothing."""
+        """Who has the lock now, from the text in its file; None: nobody. Creates nothing."""
         try:
             handle = files.open_plain(self._folder / f"{name}.lock", os.O_RDONLY)
         except OSError:
@@ -95,11 +94,11 @@ class Locks:
 
     @contextlib.asynccontextmanager
     async def hold(self, names: Iterable[str], patience: float = PATIENCE) -> AsyncIterator[None]:
-        """Hold all of these, taken in one order so that nobody waits in a ring.
+        """Hold all of these. They are taken in a fixed order, so processes cannot deadlock.
 
-        Raises LockedError, holding none, when one stays taken for `patience` seconds.
+        Raises LockedError, without holding any, if one is not released within `patience` seconds.
         """
-        import asyncio  # not needed to see who holds a lock, and slow to import
+        import asyncio  # imported late: slow, and not needed to see who has a lock
 
         handles: list[int] = []
         deadline = asyncio.get_running_loop().time() + patience

@@ -1,8 +1,7 @@
-"""Logs for people and machines on stderr, with everything taken out that must not be read there.
+"""Logs for people and machines on stderr, without secrets and personal data.
 
-What is worth a line is left to the callers. Masked are values under telling keys (names, numbers,
-addresses, secrets), every registered secret wherever it turns up, and whatever looks like a phone number
-or an email address in free text, traces of errors included.
+Values under certain keys (names, numbers, addresses, secrets), all registered secrets, and everything in free text
+that looks like a phone number or an email address are masked, also in tracebacks.
 """
 
 from __future__ import annotations
@@ -42,7 +41,7 @@ __all__ = [
 #: What `--log-level` takes.
 LEVELS: Final = ("debug", "info", "warning", "error")
 
-#: Libraries that tell of every request at INFO, some with whole addresses or arguments.
+#: Libraries that log every request at INFO, some with full addresses or arguments.
 _QUIET: Final = (
     "httpx",
     "httpcore",
@@ -54,7 +53,7 @@ _QUIET: Final = (
     "markdown_it",
 )
 
-#: A value under a key with one of these words in it is masked: `user_password`, `callerPhone`.
+#: Values under a key that contains one of these words are masked: `user_password`, `callerPhone`.
 _PRIVATE_WORDS: Final = frozenset(
     [
         "secret",
@@ -74,7 +73,7 @@ _PRIVATE_WORDS: Final = frozenset(
         "msg",
     ]
 )
-#: So is one under these keys. Other names (`table_name`, `job_name`) are not personal.
+#: So are values under these keys. Other names (`table_name`, `job_name`) are not personal.
 _PRIVATE_KEYS: Final = frozenset(
     [
         "name",
@@ -103,7 +102,7 @@ _WORD: Final = re.compile(r"[A-Z]?[a-z0-9]+|[A-Z]+")
 _NUMBER: Final = re.compile(r"(?<![0-9A-Za-z.-])\+?[0-9]{10,15}(?![0-9A-Za-z])")
 _EMAIL: Final = re.compile(r"[\w.+%-]+@[\w-]+(?:\.[\w-]+)+")
 
-#: Shorter ones would blot out ordinary words; no vendor issues such.
+#: Shorter secrets would mask ordinary words. No vendor has such short ones.
 _SHORTEST_SECRET: Final = 4
 
 _secrets: set[str] = set()
@@ -113,7 +112,7 @@ _Write: TypeAlias = Callable[[str], object]
 
 
 def register_secret(value: Secret | str) -> None:
-    """From now on this text reads `***` in every line, as it is or as it stands in a URL, JSON or a repr."""
+    """Mask this text in every line from now on, also as encoded in a URL, JSON or a repr."""
     global _pattern, _secrets
     text = value.reveal() if isinstance(value, Secret) else value
     if len(text) < _SHORTEST_SECRET or not text.strip("."):
@@ -121,19 +120,19 @@ def register_secret(value: Secret | str) -> None:
     _secrets |= {text, repr(text)[1:-1], repr(text.encode())[2:-1]}
     _secrets |= {jsonlib.dumps(text)[1:-1], jsonlib.dumps(text, ensure_ascii=False)[1:-1]}
     _secrets |= {quote(text), quote(text, safe=""), quote_plus(text)}
-    # The longest first: a secret may hold another one.
+    # The longest first: a secret may contain another one.
     _pattern = re.compile("|".join(re.escape(one) for one in sorted(_secrets, key=len, reverse=True)))
 
 
 def scrub(text: str) -> str:
-    """Take registered secrets, phone numbers and email addresses out of free text."""
+    """Mask registered secrets, phone numbers and email addresses in free text."""
     if _pattern is not None:
         text = _pattern.sub(MASK, text)
     return _NUMBER.sub("[number]", _EMAIL.sub("[email]", text))
 
 
 def set_up_logs(level: str, environ: Mapping[str, str]) -> None:
-    """Log to stderr as its reader needs it: JSON unless it is a terminal, with priorities for systemd's journal."""
+    """Log to stderr: JSON unless it is a terminal, with priorities for systemd's journal."""
     terminal = sys.stderr.isatty()
     configure_logs(
         level,
@@ -144,7 +143,7 @@ def set_up_logs(level: str, environ: Mapping[str, str]) -> None:
 
 
 def is_journal(stream: TextIO, environ: Mapping[str, str]) -> bool:
-    """Whether systemd's journal reads this stream; `$JOURNAL_STREAM` (systemd.exec(5)) names the one that it reads."""
+    """Whether systemd's journal reads this stream, by `$JOURNAL_STREAM` (systemd.exec(5))."""
     try:
         found = os.fstat(stream.fileno())
     except (OSError, ValueError):
@@ -160,10 +159,10 @@ def configure_logs(
     colors: bool = False,
     stream: TextIO | None = None,
 ) -> None:
-    """Send everything that is logged, by us or by a library, to `stream` (None: the stderr of the moment).
+    """Send all logs, of the program and its libraries, to `stream` (None: the current stderr).
 
-    `level` is one of `LEVELS`, in any case; ValueError otherwise. With `priorities` each line begins with its
-    priority as sd-daemon(3) has it, `<3>` for an error. May be called again.
+    `level` is one of `LEVELS`, in any case; otherwise ValueError. With `priorities`, each line starts with its
+    priority by sd-daemon(3), `<3>` for an error. May be called again.
     """
     if level.lower() not in LEVELS:
         raise ValueError(f"{level!r} is not a log level; use one of {', '.join(LEVELS)}")
@@ -180,7 +179,7 @@ def configure_logs(
     for name in _QUIET:
         logging.getLogger(name).setLevel(max(number, logging.WARNING))
     for name in ("uvicorn", "uvicorn.error", "uvicorn.access"):
-        # uvicorn brings handlers of its own; its access lines hold whole addresses.
+        # uvicorn has its own handlers, and its access lines contain full addresses.
         library = logging.getLogger(name)
         library.handlers.clear()
         library.propagate = True
@@ -188,18 +187,18 @@ def configure_logs(
 
 
 def get_logger(**bind: object) -> FilteringBoundLogger:
-    """A logger whose every line bears these values; may be made before `configure_logs`."""
+    """A logger that adds these values to every line. It may be created before `configure_logs`."""
     return cast(FilteringBoundLogger, structlog.get_logger(**bind))
 
 
 class Edges:
-    """Tells that something began to fail and that it recovered, and keeps still in between."""
+    """Logs when something starts to fail and when it recovers, and nothing in between."""
 
     def __init__(self) -> None:
         self._failures: dict[Hashable, int] = {}
 
     def failing(self, key: Hashable, log: FilteringBoundLogger, event: str, **kw: object) -> bool:
-        """Count a failure of `key`; the first is logged as a warning. Whether it was the first."""
+        """Count a failure of `key`, and log the first as a warning. Returns whether it was the first."""
         count = self._failures.get(key, 0) + 1
         self._failures[key] = count
         if count == 1:
@@ -207,7 +206,7 @@ class Edges:
         return count == 1
 
     def recovered(self, key: Hashable, log: FilteringBoundLogger, event: str, **kw: object) -> bool:
-        """Log once that `key` works again, with the number of failures. Whether it had been failing."""
+        """Log once that `key` works again, with the number of failures. Returns whether it had failed."""
         failures = self._failures.pop(key, 0)
         if failures:
             log.info(event, failures=failures, **kw)
@@ -233,7 +232,7 @@ def _renderer(*, json: bool, priorities: bool = False, colors: bool = False) -> 
         render = structlog.processors.JSONRenderer(ensure_ascii=False)
         stamp = structlog.processors.TimeStamper(fmt="iso", utc=True)
     else:
-        # The library's own choice of traceback shows the values of all locals.
+        # structlog's default traceback shows the values of all local variables.
         render = structlog.dev.ConsoleRenderer(
             colors=colors, exception_formatter=structlog.dev.plain_traceback, sort_keys=False
         )
@@ -244,7 +243,7 @@ def _renderer(*, json: bool, priorities: bool = False, colors: bool = False) -> 
 
 
 class _Priority:
-    """Puts a line's priority in front, where the journal looks for it."""
+    """Adds a line's priority in front, for the journal."""
 
     def __init__(self, render: Processor) -> None:
         self._render = render
@@ -296,8 +295,8 @@ def _writer(stream: TextIO | None) -> _Write:
             target.write(line + "\n")
             target.flush()
         except (OSError, ValueError):
-            # The reader is gone, the disk full or the stream closed. Nobody is left to tell, and a
-            # sync must not end for want of a log.
+            # The reader is gone, the disk is full or the stream is closed. This cannot be reported, and a sync must
+            # not fail because of its log.
             return
 
     return write
@@ -316,7 +315,7 @@ class _Logger:
 
 
 class _Handler(logging.Handler):
-    """Takes what libraries log with the standard library, and masks and writes it like our own lines."""
+    """Masks and writes the libraries' log records like our own lines."""
 
     def __init__(self, renderer: list[Processor], write: _Write) -> None:
         super().__init__()
@@ -327,7 +326,7 @@ class _Handler(logging.Handler):
         try:
             text = record.getMessage()
         except (TypeError, ValueError):
-            text = str(record.msg)  # its arguments do not fit it; they stay out
+            text = str(record.msg)  # its arguments do not match it and are left out
         event: Any = {"event": text, "level": record.levelname.lower(), "logger": record.name}
         info: tuple[type[BaseException], BaseException, TracebackType | None] | None
         info = cast(Any, record.exc_info) if record.exc_info and record.exc_info[1] else None
@@ -338,5 +337,5 @@ class _Handler(logging.Handler):
         self._write_line(str(event))
 
 
-# Until `configure_logs` is called, structlog would print to stdout, locals and all.
+# Before `configure_logs` is called, structlog would print to stdout, with local variables.
 _configure_structlog(logging.INFO, _renderer(json=False))

@@ -1,7 +1,4 @@
-"""The config file and its secrets, as frozen settings with all errors reported together.
-
-What the settings mean for a job is left to `sync`; whether an upstream takes the credentials, to `doctor`.
-"""
+"""The config file and its secrets, as frozen settings with all errors reported together."""
 
 from __future__ import annotations
 
@@ -32,7 +29,7 @@ from syncer.config.schema import (
 from syncer.config.settings import Credentials, Settings
 from syncer.errors import ConfigError
 
-#: Where a service's config lies.
+#: The config of the service.
 SYSTEM_CONFIG: Final = Path("/etc/syncer/config.toml")
 
 _PACKAGE: Final = Path(__file__).resolve().parent.parent
@@ -43,8 +40,8 @@ def find_config(
 ) -> Path:
     """The config file: `explicit`, else `$SYNCER_CONFIG`, else `syncer.toml` in `cwd`, else the system's.
 
-    A name is kept even where there is no such file, so that a typing error never picks another config.
-    ConfigError when nothing is named and nothing is found.
+    A named file is returned even if it does not exist, so a typing error never selects another config.
+    ConfigError if nothing is named and nothing is found.
     """
     named = explicit or environ.get("SYNCER_CONFIG")
     if named:
@@ -54,8 +51,8 @@ def find_config(
             raise ConfigError([f"The config file {named} cannot be found: {error.strerror}."]) from None
     looked = (cwd / "syncer.toml", system)
     for path in looked:
-        # Also a dangling link, or a folder: reading it says what is wrong with it. In a folder that this user
-        # may not enter (`sudo -u syncer` in root's home) nothing is theirs.
+        # Also for a dangling link or a folder: reading it reports what is wrong. In a folder that this user may not
+        # enter (`sudo -u syncer` in root's home), there is no config for them.
         if os.path.lexists(path):
             return path
     raise ConfigError(
@@ -69,11 +66,11 @@ def find_config(
 def load_settings(
     path: Path, environ: Mapping[str, str], credentials: Credentials = Credentials.SENT
 ) -> Settings:
-    """Read one config file and its secrets; ConfigError with all problems at once.
+    """Read one config file and its secrets. ConfigError with all problems.
 
-    Root takes no file that others may change, and works in no folder of others.
+    Root accepts no file that others may change, and no folder of others.
     """
-    # Late: half of the commands never come here.
+    # Imported late: half of the commands do not need it.
     from syncer.config.load import read_settings
 
     return read_settings(path, environ, credentials)
@@ -85,14 +82,14 @@ def settings_from(
     environ: Mapping[str, str],
     credentials: Credentials = Credentials.SENT,
 ) -> Settings:
-    """The same from tables that were never a file (the demo, tests); relative paths count from `folder`."""
+    """The same from tables without a file (the demo, tests). Paths are relative to `folder`."""
     from syncer.config.load import build_settings
 
     return build_settings(raw, folder, environ, credentials=credentials)
 
 
 def example_text() -> str:
-    """The commented example that `syncer init` writes: from the wheel, else from the repository."""
+    """The commented example that `syncer init` writes, from the wheel or the repository."""
     shipped = _PACKAGE / "_config.example.toml"
     path = shipped if shipped.exists() else _PACKAGE.parent / "config.example.toml"
     return path.read_text(encoding="utf-8")

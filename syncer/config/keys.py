@@ -1,7 +1,7 @@
-"""How tables of the config file are declared, and how one is read: frozen dataclasses whose fields check values.
+"""Declaring and reading tables of the config file: frozen dataclasses whose fields check values.
 
-A check takes what the file says and returns the setting, or raises ValueError with the rest of a sentence that begins
-with the key. Which tables there are is left to `schema`; files, secrets and what takes two keys, to `load`.
+A check takes the file's value and returns the setting, or raises ValueError with the rest of a sentence that starts
+with the key. `schema` declares the tables; `load` handles files, secrets and checks of several keys.
 """
 
 from __future__ import annotations
@@ -21,25 +21,25 @@ T = TypeVar("T", bound="Table")
 
 @dataclass(frozen=True)
 class Table:
-    """A table of the config file. Its fields that are declared with `key`, `table` or `secret` are its keys."""
+    """A table of the config file. Its keys are the fields that are declared with `key`, `table` or `secret`."""
 
 
 class Key(NamedTuple):
-    """One key as the file may have it."""
+    """One key."""
 
     check: Callable[[object], object]
-    table: Table | None = None  #: the defaults of the table that the key holds; None when it holds a value
-    secret: bool = False  #: the text itself, or the path of a file that holds it
-    hint: str = ""  #: what to write where a job needs the key and it is missing
+    table: Table | None = None  #: the defaults, if the key is a table; None if it is a value
+    secret: bool = False  #: a secret, or the path of a file with one
+    hint: str = ""  #: what to write if a job needs the key and it is missing
 
 
 def key(check: Callable[[object], V], default: D, hint: str = "") -> V | D:
-    """A key that holds one value."""
+    """A key with a value."""
     return cast("V | D", field(default=default, metadata={"key": Key(check, hint=hint)}))
 
 
 def table(default: T) -> T:
-    """A key that holds a table; what the file leaves out is as in `default`."""
+    """A key with a table. Missing keys are as in `default`."""
     return field(default=default, metadata={"key": Key(_no_table, default)})
 
 
@@ -49,7 +49,7 @@ def secret() -> Secret | None:
 
 
 def keys_of(model: type[Table]) -> Mapping[str, Key]:
-    """Every key that a table may have in the file."""
+    """All keys of a table."""
     out: dict[str, Key] = {}
     for one in fields(model):
         if (found := one.metadata.get("key")) is not None:
@@ -62,7 +62,7 @@ def keys_of(model: type[Table]) -> Mapping[str, Key]:
 def read_table(
     model: type[Table], where: str, raw: object, problems: list[str]
 ) -> tuple[dict[str, Any], frozenset[str]]:
-    """Read one table: the values of its keys, ready for the dataclass, secrets still as text.
+    """Read one table: the values of its keys for the dataclass, with secrets as text.
 
     Errors go to `problems`. The second result names the bad keys (`voicemails`, `voicemails.every`), so that
     nothing is reported twice; their defaults apply.
@@ -97,7 +97,7 @@ def _read(
 
 
 def unknown(where: str, name: str, known: Iterable[str]) -> str:
-    """The sentence about a key that does not exist, with the nearest one that does."""
+    """The sentence for an unknown key, with the most similar known one."""
     near = difflib.get_close_matches(name.lower(), list(known), n=1, cutoff=0.6)
     full = f"{where}.{name}" if where else name
     return f"{full} is an unknown key; " + (f'did you mean "{near[0]}"?' if near else "remove it.")

@@ -1,7 +1,4 @@
-"""From the config file to settings: find it, read it, gather every problem, build what is right.
-
-How a table is declared and read is left to `keys` and `schema`, where secrets come from to `secrets`.
-"""
+"""From the config file to settings: read it, collect all problems, build the settings."""
 
 from __future__ import annotations
 
@@ -25,7 +22,7 @@ from syncer.core.secret import Secret
 from syncer.errors import ConfigError
 
 _NAME: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
-#: Bytes that are read of a config or of certificates.
+#: The most bytes that are read of a config or of certificates.
 _MOST: Final = 4 * 1024 * 1024
 
 _AT: Final = re.compile(r"(.*) \(at (?:line (\d+), column (\d+)|end of document)\)", re.DOTALL)
@@ -37,7 +34,7 @@ N = TypeVar("N", bound=Named)
 def read_settings(
     path: Path, environ: Mapping[str, str], credentials: Credentials = Credentials.SENT
 ) -> Settings:
-    """Read and check one config file; ConfigError with all problems."""
+    """Read and check one config file. ConfigError with all problems."""
     path = path.absolute()
     settings = build_settings(_parse(path), path.parent, environ, path=path, credentials=credentials)
     try:
@@ -55,7 +52,7 @@ def build_settings(
     path: Path | None = None,
     credentials: Credentials = Credentials.SENT,
 ) -> Settings:
-    """Check what a config file holds; relative paths count from `folder`. ConfigError with all problems."""
+    """Check the contents of a config file. Paths are relative to `folder`. ConfigError with all problems."""
     problems: list[str] = []
     reader = _Reader(Sources(environ, folder), problems, credentials)
     known = (*schema.SECTIONS, *schema.VENDORS, *TARGETS)
@@ -75,7 +72,7 @@ def build_settings(
         )
     found = reader.sources.found
     settings = reader.with_paths(Settings(path, tuple(accounts), tuple(targets), sources=found, **sections))
-    with suppress(OSError):  # who opens it says so
+    with suppress(OSError):  # opening it reports the error
         if odd := files.oddity_at(settings.database.path):
             problems.append(
                 f"database.url names {odd}, {settings.database.path}; name a plain file of its own."
@@ -126,7 +123,7 @@ def _parse(path: Path) -> dict[str, Any]:
     except RecursionError:
         raise ConfigError([f"The config file {path} is nested too deeply; write plain tables."]) from None
     except ValueError as error:
-        # Not from the error: it may quote a line with a secret in it.
+        # Not from the error: it may quote a line with a secret.
         raise ConfigError([_bad_toml(path, text, error)]) from None
 
 
@@ -141,7 +138,7 @@ def _bad_toml(path: Path, text: str, error: ValueError) -> str:
 
 
 class _Reader:
-    """Reads tables into settings and keeps the problems met on the way."""
+    """Reads tables into settings and collects the problems."""
 
     def __init__(self, sources: Sources, problems: list[str], credentials: Credentials) -> None:
         self.sources = sources
@@ -149,7 +146,7 @@ class _Reader:
         self._credentials = credentials
 
     def path(self, key: str, text: str) -> Path:
-        """A path of the config; it counts from the folder of the file."""
+        """A path of the config, relative to the folder of the file."""
         try:
             return self.sources.folder / files.expand(text)
         except OSError as error:
@@ -164,7 +161,7 @@ class _Reader:
         return model(**values)
 
     def with_paths(self, settings: Settings) -> Settings:
-        """The settings with absolute paths, and without a page that nobody can reach."""
+        """The settings with absolute paths, and without a page that is not reachable."""
         database = self.path("database.url", str(settings.database.path))
         return replace(
             settings,
@@ -223,7 +220,7 @@ class _Reader:
         return named
 
     def _read(self, kind: str, model: type[N], name: str, raw: object) -> tuple[N, frozenset[str]]:
-        """One of them, with its secrets; also the keys that are reported already."""
+        """One of them with its secrets, and the keys that are already reported."""
         values, bad = read_table(model, f"{kind}.{name}", raw, self._problems)
         for one, known in keys_of(model).items():
             if known.secret and not one.endswith("_file"):
@@ -240,12 +237,12 @@ class _Reader:
             return None, bad | {key}
         before = len(self._problems)
         secret = self.sources.find(kind, name, key, file=file, value=value, problems=self._problems)
-        # What was given wrongly is not missing as well.
+        # A wrong value is not reported as missing as well.
         wrong = len(self._problems) > before or f"{key}_file" in bad
         return secret, bad | {key} if wrong or self._credentials is Credentials.LOCATED else bad
 
     def _check_needs(self, account: Account, bad: frozenset[str]) -> None:
-        """Report what the account's jobs send and the config does not have; `bad` is reported already."""
+        """Report keys that the account's jobs need and the config does not have. `bad` is already reported."""
         needing: dict[str, list[str]] = {}
         for name, job in account.jobs().items():
             if job.enabled and name not in bad and f"{name}.enabled" not in bad:

@@ -1,7 +1,7 @@
 """The countries whose numbers `phonenumbers` can read, by ISO code.
 
-Written out, since importing that library takes longer than everything else a short command does; a test
-holds the list to the library. Reading numbers is left to `core.normalise`.
+A literal list, because importing that library takes longer than everything else in a short command. A test compares
+the list with the library.
 """
 
 from __future__ import annotations

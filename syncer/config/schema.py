@@ -1,4 +1,4 @@
-"""The tables of the config file, with their keys and defaults; read, they are the settings that the program uses.
+"""The tables of the config file, with their keys and defaults. Their instances are the settings of the program.
 
 A vendor is one subclass of `Account` in `VENDORS`, and a job one table in it. Whom the mirror tells of what happens is
 declared in `targets`. How tables are read is left to `keys` and `load`.
@@ -19,7 +19,7 @@ from syncer.config.regions import REGIONS
 from syncer.core.model import OnConflict
 from syncer.core.secret import Secret
 
-#: How this machine's loopback may be called in a `Host` header.
+#: The names of this machine's loopback in a `Host` header.
 LOOPBACK: Final = frozenset({"localhost", "127.0.0.1", "[::1]"})
 
 
@@ -64,7 +64,7 @@ class DatabaseConfig(Table):
     """`[database]`: where the mirror lives."""
 
     url: str = key(_database_url, "sqlite:///syncer.db")  # absolute once loaded
-    group: str | None = key(text, None)  # may read and write the file; None: the owner alone
+    group: str | None = key(text, None)  # may read and write the file; None: only the owner
 
     @property
     def path(self) -> Path:
@@ -76,7 +76,7 @@ class DatabaseConfig(Table):
 class Http(Table):
     """`[http]`: where the daemon answers `/healthz` and `/metrics`."""
 
-    listen: tuple[str, int] | None = key(units.parse_listen, None)  # host and port; None: no page is served
+    listen: tuple[str, int] | None = key(units.parse_listen, None)  # host and port; None: no pages are served
     hosts: frozenset[str] | None = key(units.parse_hosts, None)
 
     @property
@@ -87,9 +87,9 @@ class Http(Table):
 
     @property
     def allowed_hosts(self) -> frozenset[str]:
-        """What the `Host` header of a request may say, a port aside.
+        """The allowed `Host` headers, without the port.
 
-        By default the names of the loopback, and the address to listen on unless that means all of them.
+        By default the names of the loopback, and the address to listen on unless that means all addresses.
         """
         if self.hosts is not None:
             return self.hosts
@@ -107,7 +107,7 @@ class Monitor(Table):
 
 @dataclass(frozen=True)
 class Backup(Table):
-    """`[backup]`: copies of the database that the daemon makes by itself."""
+    """`[backup]`: copies of the database that the daemon makes."""
 
     enabled: bool = key(yes_no, False)
     every: timedelta = key(units.parse_duration, timedelta(days=1))
@@ -127,7 +127,7 @@ class Retention(Table):
     """`[retention]`: how long the program's own records are kept. The mirror is kept for good."""
 
     runs: timedelta = key(units.parse_duration, timedelta(days=90))  # `sync_runs`
-    log: timedelta = key(units.parse_duration, timedelta(days=730))  # `change_log`, and what is settled
+    log: timedelta = key(units.parse_duration, timedelta(days=730))  # `change_log` and settled changes
 
 
 # -- jobs ----------------------------------------------------------------------------------------------
@@ -137,7 +137,7 @@ class Retention(Table):
 class Job(Table):
     """A job of an account."""
 
-    #: What it sends: "login" (a token, or the login that gets one), or keys of the account.
+    #: The credentials that it sends: "login" (a token, or the login that gets one), or keys of the account.
     needs: ClassVar[tuple[str, ...]] = ("login",)
 
     enabled: bool = key(yes_no, True)
@@ -149,12 +149,12 @@ class Windowed(Job):
     """A job that reads its list in time windows."""
 
     every: timedelta = key(units.parse_duration, timedelta(minutes=5))
-    since: timedelta | datetime = key(units.parse_since, timedelta(days=30))  # how far back the mirror begins
+    since: timedelta | datetime = key(units.parse_since, timedelta(days=30))  # how far back the mirror starts
     window: timedelta = key(units.parse_duration, timedelta(days=1))  # the span of one request
-    overlap: timedelta = key(_overlap, timedelta(hours=24))  # how far back each run looks again
+    overlap: timedelta = key(_overlap, timedelta(hours=24))  # how far back each run reads again
 
     def begin(self, now: datetime) -> datetime:
-        """Where the mirror begins."""
+        """The time at which the mirror starts."""
         return now - self.since if isinstance(self.since, timedelta) else self.since
 
 
@@ -194,7 +194,7 @@ class Audio(Job):
     every: timedelta = key(units.parse_duration, timedelta(minutes=2))
     keep: timedelta = key(
         units.parse_duration, timedelta(days=365)
-    )  # counted from when the voicemail came in
+    )  # counted from when the voicemail was received
     max_size: int = key(units.parse_size, units.Size(5 * 10**9))  # bytes of all recordings of the account
 
 
@@ -203,7 +203,7 @@ class PushConfig(Job):
     """`push = {...}` of a TeleCMI account."""
 
     every: timedelta = key(units.parse_duration, timedelta(seconds=30))
-    deletes: bool = key(yes_no, False)  # whether a local DELETE goes upstream without a person's approval
+    deletes: bool = key(yes_no, False)  # whether a local DELETE is sent without approval
     on_conflict: OnConflict = key(_on_conflict, "ask")
 
 
@@ -257,21 +257,21 @@ class Named(Table):
 
 @dataclass(frozen=True)
 class Account(Named):
-    """What the accounts of all vendors have in common."""
+    """The keys of all vendors' accounts."""
 
-    login: ClassVar[str]  #: the key of the user's name in a login
+    login: ClassVar[str]  #: the key of the login's user name
     may_log_in_again: ClassVar[bool] = False  #: repeated logins do not lock the account out
 
     base_url: str = key(units.parse_base_url, "")  # without a trailing slash
     password: Secret | None = secret()
-    token: Secret | None = secret()  # used first; the login when it has expired
+    token: Secret | None = secret()  # used first; the login if it has expired
     doorbell_key: Secret | None = secret()  # turns on /doorbell/LABEL/KEY
     requests_per_second: float = key(rate, 1.0)
     concurrency: int = key(count(100), 2)
-    timeout: timedelta = key(units.parse_duration, timedelta(seconds=30))  # of a whole call
+    timeout: timedelta = key(units.parse_duration, timedelta(seconds=30))  # for a whole call
     region: str = key(_region, "IN")  # how phone numbers without a country code are read
     max_deletions: float = key(units.parse_percent, 0.1)  # a share: 0.1 is 10 %
-    ca_file: Path | None = key(_path, None)  # certificates to trust as well as the usual ones
+    ca_file: Path | None = key(_path, None)  # additional certificates to trust
 
     @property
     def has_login(self) -> bool:
@@ -327,7 +327,7 @@ class SmartfloAccount(Account):
 
 
 def placeholders(account: Account) -> list[str]:
-    """The keys of what the account's jobs would send, and that still hold the `"..."` of the example."""
+    """Keys that the account's jobs need and that still have the `"..."` of the example."""
     needed = {need for job in account.jobs().values() if job.enabled for need in job.needs}
     login = (account.login, "password", "token") if "login" in needed else ()
     return [name for name in (*sorted(needed - {"login"}), *login) if _is_placeholder(getattr(account, name))]
@@ -338,7 +338,7 @@ def _is_placeholder(value: object) -> bool:
     return isinstance(shown, str) and bool(shown) and not shown.strip().strip(".\N{HORIZONTAL ELLIPSIS}")
 
 
-#: The tables of the file that exist once.
+#: The tables that exist once.
 SECTIONS: Final[Mapping[str, type[Table]]] = {
     "database": DatabaseConfig,
     "http": Http,
@@ -348,5 +348,5 @@ SECTIONS: Final[Mapping[str, type[Table]]] = {
     "retention": Retention,
 }
 
-#: The tables that exist once an account, by vendor.
+#: The tables that exist once per account, by vendor.
 VENDORS: dict[str, type[Account]] = {"telecmi": TelecmiAccount, "smartflo": SmartfloAccount}

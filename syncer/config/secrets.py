@@ -1,6 +1,6 @@
-"""Where a secret comes from: the environment, a credential of the service manager, a file, the key itself.
+"""Where a secret comes from: the environment, a credential of the service manager, a file, or the key itself.
 
-What a missing secret means is left to `load`. No sentence made here holds any part of a secret.
+No message of this module contains any part of a secret.
 """
 
 from __future__ import annotations
@@ -15,10 +15,10 @@ from syncer import files
 from syncer.config.settings import SecretSource
 from syncer.core.secret import Secret
 
-#: Of letters that nobody sees: other blanks, marks of direction and width, and the like.
+#: Unicode categories of invisible characters: other blanks, marks of direction and width, and the like.
 _INVISIBLE: Final = ("Cf", "Zs", "Zl", "Zp")
 
-#: More than any password has; it ends the reading of a device or a wrong file.
+#: More than the length of any password. Limits reading from a device or a wrong file.
 _MOST: Final = 64 * 1024
 
 
@@ -33,7 +33,7 @@ def credential(kind: str, account: str, key: str) -> str:
 
 
 def ways(kind: str, account: str, key: str) -> str:
-    """All ways to give a secret, for a person."""
+    """All ways to set a secret, in words."""
     return (
         f"set ${variable(kind, account, key)}, put a file {credential(kind, account, key)} into "
         f'$CREDENTIALS_DIRECTORY, or write {key}_file = "..." or {key} = "..." below [{kind}.{account}]'
@@ -41,7 +41,7 @@ def ways(kind: str, account: str, key: str) -> str:
 
 
 def clashes(kind: str, names: Iterable[str]) -> list[str]:
-    """A sentence for each two accounts whose environment names are the same."""
+    """A sentence for each pair of accounts with the same environment names."""
     taken: dict[str, str] = {}
     found = []
     for name in names:
@@ -56,19 +56,21 @@ def clashes(kind: str, names: Iterable[str]) -> list[str]:
 
 @dataclass(frozen=True, slots=True)
 class Sources:
-    """Everything that a secret may come from, but for the key itself."""
+    """The sources of secrets, except the key itself."""
 
     environ: Mapping[str, str]
-    folder: Path  #: what a relative `*_file` counts from
-    found: dict[str, SecretSource] = field(default_factory=dict)  #: where each secret was, by account and key
+    folder: Path  #: the folder of relative `*_file` paths
+    found: dict[str, SecretSource] = field(
+        default_factory=dict
+    )  #: where each secret was found, by account and key
 
     def find(
         self, kind: str, account: str, key: str, *, file: str | None, value: str | None, problems: list[str]
     ) -> Secret | None:
-        """The secret from the first source that has it; an empty variable or key counts as none.
+        """The secret from the first source that has it. An empty variable or key counts as missing.
 
-        A file that is named but cannot be read, or is empty, is a problem: falling back to an older
-        secret without a word would be worse.
+        A named file that is empty or cannot be read is a problem: silently using another, older secret would be
+        worse.
         """
         where = f"{kind}.{account}.{key}"
         text = self.environ.get(variable(kind, account, key))
@@ -101,11 +103,11 @@ class Sources:
     def _file(
         self, kind: str, account: str, key: str, file: str | None, problems: list[str]
     ) -> tuple[Path | None, str]:
-        """The file that is to hold the secret, and what names it; "" where nothing does."""
+        """The file with the secret, and what names it ("" if nothing does)."""
         directory = self.environ.get("CREDENTIALS_DIRECTORY")
         if directory:
             path = Path(directory) / credential(kind, account, key)
-            # A folder that may not be entered is reported like a file that may not be read.
+            # An inaccessible folder is reported like an unreadable file.
             if _there(path):
                 return path, f"{kind}.{account}.{key}: the credential"
         if file:
@@ -138,7 +140,7 @@ def _read(path: Path, named_by: str, problems: list[str]) -> str | None:
         problems.append(f"{named_by} {path} {unreadable(error)}")
         return None
     except ValueError:
-        # Not UTF-8, or a path that no file can have; the error would quote the content.
+        # Not UTF-8, or an impossible path. The error itself would quote the content.
         problems.append(
             f"{named_by} {path} holds no text in UTF-8; write the secret into it, and nothing else."
         )
@@ -153,7 +155,7 @@ def _read(path: Path, named_by: str, problems: list[str]) -> str | None:
 
 
 def not_for_root(path: Path) -> str | None:
-    """Why root does not take a config or what it names; None for other users. Raises OSError."""
+    """Why root does not accept a config or a file that it names; None for other users. Raises OSError."""
     other = files.outsider(path)
     if other is None:
         return None
@@ -163,7 +165,7 @@ def not_for_root(path: Path) -> str | None:
 
 
 def unreadable(error: OSError) -> str:
-    """What is wrong with a file, and what to do that does not show it to everybody."""
+    """What is wrong with a file, and how to fix it without making it readable for everybody."""
     refused = isinstance(error, PermissionError)
     advice = (
         "give it to the user that runs syncer (chown USER, chmod 600)" if refused else "name one that can"

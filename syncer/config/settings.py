@@ -1,4 +1,4 @@
-"""Everything that the config file and its secrets say, read and checked. The tables in it are those of `schema`."""
+"""The checked contents of the config file and its secrets. The tables are those of `schema`."""
 
 from __future__ import annotations
 
@@ -28,10 +28,10 @@ N = TypeVar("N", bound=Named)
 class Credentials(Enum):
     """What a command does with the credentials."""
 
-    UNUSED = "unused"  #: it calls no vendor: they are not even read
-    LOCATED = "located"  #: it says where they are; none has to be there
-    SHOWN = "shown"  #: it says what is wrong with them
-    SENT = "sent"  #: none may be missing, or a placeholder: vendors lock out who tries wrong ones
+    UNUSED = "unused"  #: it calls no vendor, so they are not even read
+    LOCATED = "located"  #: it shows where they are; none is required
+    SHOWN = "shown"  #: it shows what is wrong with them
+    SENT = "sent"  #: none may be missing or a placeholder: vendors lock accounts after wrong ones
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,7 +46,7 @@ class SecretSource:
 class Settings:
     """The whole config."""
 
-    path: Path | None  #: the file, absolute; None when there is none (tests, the demo)
+    path: Path | None  #: the absolute path of the file; None without a file (tests, the demo)
     accounts: tuple[Account, ...]  #: vendor by vendor, in the order of the file
     targets: tuple[Named, ...] = ()  #: what is no account: `[notify.NAME]`, kind by kind
     database: DatabaseConfig = DatabaseConfig()
@@ -64,7 +64,7 @@ class Settings:
 
     @property
     def regions(self) -> tuple[str, ...]:
-        """How numbers are read that belong to no account in particular: the accounts' regions, each once."""
+        """The regions for numbers that belong to no account: those of all accounts, each once."""
         return tuple(dict.fromkeys(account.region for account in self.accounts))
 
     def of(self, model: type[N]) -> tuple[N, ...]:
@@ -72,14 +72,14 @@ class Settings:
         return tuple(one for one in (*self.accounts, *self.targets) if isinstance(one, model))
 
     def account(self, label: str) -> Account:
-        """The account of that label (`telecmi.main`); UsageError when there is none."""
+        """The account with this label (`telecmi.main`). UsageError if there is none."""
         for account in self.accounts:
             if account.label == label:
                 return account
         raise UsageError(f"there is no account {label!r}; the config has {self._labels()}")
 
     def accounts_named(self, word: str) -> tuple[Account, ...]:
-        """What `--account WORD` means: one label, or that name at any vendor; UsageError when neither."""
+        """The accounts of `--account WORD`: one label, or that name at any vendor. UsageError if there is none."""
         found = tuple(a for a in self.accounts if a.label == word) or tuple(
             a for a in self.accounts if a.name == word
         )
@@ -88,7 +88,7 @@ class Settings:
         return found
 
     def secrets(self) -> Iterator[Secret]:
-        """Every secret in use, for whoever has to keep them out of the logs."""
+        """Every secret in use, so they can be kept out of logs."""
         for holder in (*self.accounts, *self.targets, self.monitor):
             for one in fields(holder):
                 value = getattr(holder, one.name)

@@ -1,7 +1,7 @@
-"""The small notations of the config: durations, percentages, web addresses, `host:port`.
+"""Values of the config: durations, percentages, web addresses, `host:port`.
 
-Each parser raises ValueError with the rest of a sentence that begins with the key; none repeats what
-was written, since a secret may have been pasted into the wrong line. Files are left to `load`.
+Each parser raises ValueError with the rest of a sentence that starts with the key. None quotes the value, because a
+secret may have been pasted into the wrong line.
 """
 
 from __future__ import annotations
@@ -46,7 +46,7 @@ def format_duration(span: timedelta) -> str:
 def parse_since(value: object) -> timedelta | datetime:
     """Read a duration, or a date (`2026-01-31`, quoted or not) as its midnight in UTC."""
     if isinstance(value, str):
-        with suppress(ValueError):  # no date, so it has to be a duration
+        with suppress(ValueError):  # not a date, so it has to be a duration
             value = date.fromisoformat(value)
     if isinstance(value, date) and not isinstance(value, datetime):
         return datetime(value.year, value.month, value.day, tzinfo=UTC)
@@ -129,7 +129,7 @@ def is_loopback(host: str) -> bool:
 
 
 def parse_base_url(text: object) -> str:
-    """Check a vendor's address: http(s), a host, nothing after the path; plain http for loopback alone."""
+    """Check a vendor's address: http(s), a host, nothing after the path. Plain http only for loopback."""
     how = 'write for example "https://rest.example.com"'
     if not isinstance(text, str) or re.search(r"[\s\x00-\x1f\x7f\\]", text):
         raise ValueError(f"is not a web address; {how}")
@@ -153,7 +153,7 @@ def parse_base_url(text: object) -> str:
 
 
 def parse_ping_url(text: object) -> str:
-    """Check an address to call after a good run. A query is fine, and so is http."""
+    """Check an address to call after a good run. A query and plain http are allowed."""
     how = 'write for example "https://ping.example.com/some-check"'
     if not isinstance(text, str) or re.search(r"[\s\x00-\x1f\x7f\\]", text):
         raise ValueError(f"is not a web address; {how}")
@@ -190,7 +190,7 @@ def parse_app_id(value: object) -> int:
 
 
 def parse_stamp_format(text: object) -> str:
-    """Check a strftime pattern: it has to tell one second from the next."""
+    """Check a strftime pattern: it must distinguish one second from the next."""
     usable = False
     if isinstance(text, str) and text.isascii() and text.isprintable():
         first = datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC)

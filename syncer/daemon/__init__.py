@@ -1,4 +1,4 @@
-"""The daemon: all jobs on their schedule until a signal ends it. What a job does is left to `sync`."""
+"""The daemon: all jobs on their schedule, until a signal ends it."""
 
 from __future__ import annotations
 
@@ -10,6 +10,6 @@ __all__ = ["main"]
 
 def main(config_path: Path, environ: Mapping[str, str], log_level: str | None = None) -> int:
     """Run the daemon until SIGTERM or SIGINT; returns its exit code. See `service.main`."""
-    from syncer.daemon import service  # late: it brings the scheduler and the web server along
+    from syncer.daemon import service  # imported late, with the scheduler and the web server
 
     return service.main(config_path, environ, log_level)

@@ -1,6 +1,6 @@
-"""Logs what begins to wait for a person, once, and keeps what waits now for the pages and systemd.
+"""Logs once when something starts to wait for a person, and keeps what waits for the pages and systemd.
 
-What counts is read in `store/read/attention`; where it is shown is left to `service` and `pages`.
+`store/read/attention` has the queries.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from syncer.sync.env import Env
 
 
 class Attention:
-    """What waits for a person, as of the last look; `changed` is called when that is something else."""
+    """What waits for a person, as last read. `changed` is called when it changes."""
 
     def __init__(self, log: Any, changed: Callable[[], None] = lambda: None) -> None:
         self.waiting: tuple[Waiting, ...] = ()
@@ -22,7 +22,7 @@ class Attention:
         self._changed = changed
 
     async def look(self, env: Env) -> None:
-        """Look at the database. Raises StoreError."""
+        """Read the database. Raises StoreError."""
         waiting = await env.store.read(attention.load)
         if await env.store.read(attention.has_news):
             begun, ended = await env.store.write(attention.report, env.stamp())

@@ -1,6 +1,6 @@
-"""Care of the database file while the daemon runs: old records, the write-ahead log, statistics, backups.
+"""Maintenance of the database file while the daemon runs: old records, the write-ahead log, statistics, backups.
 
-When it is cared for is left to `service`. The mirror itself is kept for good.
+The mirror itself is never deleted.
 """
 
 from __future__ import annotations
@@ -32,16 +32,16 @@ from syncer.sync.jobs import JobSpec
 
 T = TypeVar("T")
 
-#: Rows deleted in one transaction: edits from elsewhere wait for no longer than that takes.
+#: Rows that are deleted in one transaction: edits of others wait no longer than that takes.
 BATCH = 500
 
-#: Runs of each job that stay, however old.
+#: How many runs of each job are always kept.
 KEEP_RUNS = 100
 
-#: A write-ahead log larger than this is written back and cut, when nothing else goes on.
+#: A larger write-ahead log is written back and truncated while no job runs.
 LARGE_WAL = 16 * 1024 * 1024
 
-#: One larger than this is worth telling: somebody keeps it from being written back.
+#: A larger one is reported: another program prevents it from being written back.
 HUGE_WAL = 256 * 1024 * 1024
 
 _NAME = re.compile(r"(.+)-([0-9]{8}T[0-9]{6}Z)\.db")
@@ -65,7 +65,7 @@ async def forget(
     known = {(spec.job, spec.account): jobs.lock_name(spec) for spec in specs}
     deleted = 0
     for job, account in await store.read(_jobs_with_runs):
-        # Under the job's lock: a run that ends meanwhile would write its notes over ours.
+        # Under the job's lock: a run that ends in the meantime would overwrite the notes.
         name = known.get((job, account))
         handle = None if name is None else locks.try_acquire(name)
         if name is not None and handle is None:
@@ -90,7 +90,7 @@ def _jobs_with_runs(conn: Connection) -> list[tuple[str, str]]:
 
 
 def _forget_runs(conn: Connection, job: str, account: str, before: str) -> int:
-    """Delete one batch, and add what it counted to the job's notes, so that totals never shrink."""
+    """Delete one batch, and add its counts to the job's notes, so totals never decrease."""
     newest = conn.exec_driver_sql(
         "SELECT id FROM sync_runs WHERE job = ? AND account = ? ORDER BY id DESC LIMIT 1 OFFSET ?",
         (job, account, KEEP_RUNS - 1),
@@ -151,7 +151,7 @@ def _forget_notifications(conn: Connection, before: str) -> int:
 
 
 def optimize(db: Database) -> None:
-    """Let SQLite renew the statistics that its planner goes by, where they are worth it."""
+    """Let SQLite update the statistics of its query planner if needed."""
     db.pragma("PRAGMA analysis_limit = 400")
     db.pragma("PRAGMA optimize")
 
@@ -165,14 +165,13 @@ def wal_size(db: Database) -> int:
 
 
 def shrink_wal(db: Database) -> bool:
-    """Write a large log back into the database and cut it, if nobody stands in the way.
+    """Write a large log back into the database and truncate it, if no other program prevents it.
 
-    True unless it is still large: some program then keeps an old snapshot open.
+    False if it is still large: some program keeps an old snapshot open.
     """
     if wal_size(db) <= LARGE_WAL:
         return True
-    # What can be done without waiting for anybody comes first: while a cutting checkpoint waits for
-    # a reader, nobody can write.
+    # First without waiting: while a truncating checkpoint waits for a reader, nobody can write.
     _, log, done = db.pragma("PRAGMA wal_checkpoint(PASSIVE)")[0]
     if log != done:
         return False
@@ -185,9 +184,9 @@ def shrink_wal(db: Database) -> bool:
 
 
 def backups(folder: Path, database: Path, now: datetime) -> list[tuple[datetime, Path]]:
-    """The backups of this database that the daemon made, oldest first.
+    """The daemon's backups of this database, oldest first.
 
-    One that a clock that was ahead has dated is the oldest: nobody knows when it was made.
+    A backup dated in the future, by a wrong clock, counts as the oldest: its age is not known.
     """
     found = []
     with contextlib.suppress(OSError):
@@ -199,16 +198,16 @@ def backups(folder: Path, database: Path, now: datetime) -> list[tuple[datetime,
 
 
 def backup_due(config: Backup, database: Path, now: datetime) -> bool:
-    """Whether the newest backup is older than the config wants it."""
+    """Whether the newest backup is older than the config allows."""
     made = backups(config.path, database, now)
     return not made or has_passed(config.every, made[-1][0], now)
 
 
 def make_backup(config: Backup, database: Path, now: datetime) -> Path:
-    """Copy the database, check the copy, then let go of the oldest; the new file.
+    """Copy the database, check the copy, and delete the oldest backups. Returns the new file.
 
-    On a connection of its own, so that it may take its time. Raises StoreError, and SchemaError
-    when the copy is damaged: then no older one is given up.
+    Uses a separate connection, so it may take long. Raises StoreError, and SchemaError if the copy is damaged: then
+    no older one is deleted.
     """
     try:
         files.refuse_root(config.path, "backup.path")
@@ -230,7 +229,7 @@ def prune(made: Sequence[tuple[datetime, Path]], keep: int) -> None:
 
 
 async def in_background(work: Callable[[], T]) -> T:
-    """Run long work in a thread of its own that does not hold up the end of the program."""
+    """Run long work in a separate thread that does not delay the end of the program."""
     loop = asyncio.get_running_loop()
     future: asyncio.Future[T] = loop.create_future()
 
@@ -249,7 +248,7 @@ async def in_background(work: Callable[[], T]) -> T:
             value = work()
         except BaseException as error:  # noqa: BLE001 - raised again where it is awaited
             failure = error
-        with contextlib.suppress(RuntimeError):  # the loop is closed: nobody waits any more
+        with contextlib.suppress(RuntimeError):  # the loop is closed, so nothing waits for it
             loop.call_soon_threadsafe(finish, value, failure)
 
     threading.Thread(target=run, name="backup", daemon=True).start()

@@ -1,6 +1,6 @@
-"""All workers of one configuration: made, woken by alarms and by edits, and brought to an end.
+"""All workers of one config: started, woken by alarms and edits, and stopped.
 
-A new configuration gets a new crew; what outlives it (the database, the pages) is left to `service`.
+A new config gets a new job runner. `service` has what outlives it (the database, the pages).
 """
 
 from __future__ import annotations
@@ -29,14 +29,14 @@ from syncer.sync.jobs import JobSpec
 from syncer.sync.registry import resolve
 from syncer.sync.run import Run
 
-#: How long a run may go on after the end was asked for, and how long it may take to stop, in seconds.
+#: How long a run may continue after the shutdown started, and how long it may take to stop, in seconds.
 GRACE, STOPPING = 3.0, 3.0
 
 RunJob = Callable[[Env, JobSpec], Awaitable[Run]]
 
 
 class Crew:
-    """The enabled jobs of one configuration, at work."""
+    """The running workers of one config's enabled jobs."""
 
     def __init__(
         self,
@@ -80,13 +80,13 @@ class Crew:
             self.schedule.add(worker.name, worker.spec.every.total_seconds(), worker.ring)
 
     def start(self) -> None:
-        """Put everybody to work; each job runs at once."""
+        """Start all workers. Each job runs at once."""
         self._tasks = [asyncio.create_task(w.work(), name=w.name) for w in self.workers]
         self.schedule.start()
 
     @property
     def tasks(self) -> list[asyncio.Task[None]]:
-        """What has to go on for ever: one that ends is a bug."""
+        """The tasks that run for ever. If one ends, that is a bug."""
         return self._tasks
 
     @property
@@ -95,9 +95,9 @@ class Crew:
         return not any(worker.running for worker in self.workers)
 
     async def stop(self, hurry: asyncio.Event | None = None) -> bool:
-        """End: running jobs get `GRACE` seconds, or until `hurry`; then they stop at their next wait.
+        """Stop: running jobs get `GRACE` seconds, or until `hurry`, and then stop at their next wait.
 
-        Whether all did.
+        Returns whether all of them stopped.
         """
         self.schedule.stop()
         for worker in self.workers:
@@ -118,9 +118,9 @@ class Crew:
         return True
 
     async def look(self, done: Worker | None = None) -> None:
-        """See what is to be sent: start it, and note when the next of it is due.
+        """Start what is due to be sent, and note when the next item is due.
 
-        After a run of one that sends (`done`), only its next retry is of interest. Also sees what waits for a
+        After a run of a sending worker (`done`), only its next retry is considered. Also reads what waits for a
         person. Raises StoreError.
         """
         await self._attention.look(self.env)
@@ -135,11 +135,11 @@ class Crew:
                     worker.resume()
 
     def ring_due(self) -> None:
-        """Start whoever has something to send whose time has come."""
+        """Start the workers with something due to be sent."""
         now = self.env.now()
         for worker, due in self._due.items():
             if due is not None and not worker.running and not time_left(due, now, LONGEST_RETRY):
-                self._due[worker] = None  # once; after the run `look` says what is next
+                self._due[worker] = None  # once; after the run, `look` sets the next time
                 worker.request()
 
     def ring(self, label: str) -> None:
@@ -170,7 +170,7 @@ def _worker(
     env: Env, spec: JobSpec, around: WorkerContext, logins: dict[str, SharedLogin], run_job: RunJob
 ) -> Worker:
     source = env.sources[spec.label]
-    # Jobs that send the same credentials are paused together where those are refused.
+    # Jobs with the same credentials are paused together if those are refused.
     key = f"{spec.label} {' '.join(spec.settings.needs)}"
     return Worker(
         spec,
@@ -188,16 +188,16 @@ async def _call(run_job: RunJob, env: Env, spec: JobSpec) -> Run:
 
 
 class Watch:
-    """Notices what nobody tells us: a commit by another program, a clock that was set, a change now due.
+    """Polls for commits of other programs, changes of the clock, and changes that are now due.
 
-    It is also the proof of life: `answered` moves only while the loop runs and the database answers.
+    It also shows that the daemon is alive: `answered` advances only while the loop runs and the database answers.
     """
 
-    #: Between two looks at the write-ahead log's stamp, in seconds.
+    #: Seconds between two checks of the write-ahead log's timestamp.
     STEP = 0.5
 
-    #: The database itself is asked at every so many-th look, and whenever that stamp has changed:
-    #: a hand-over to its thread costs a hundred times what a look at the stamp does.
+    #: The database itself is read at every n-th check, and if the timestamp has changed: switching to its thread costs a
+    #: hundred times as much as reading the timestamp.
     ASK = 4
 
     def __init__(self, mono: Monotonic, edges: Edges, log: Any) -> None:
@@ -210,19 +210,19 @@ class Watch:
         self._looks = 0
 
     async def watch(self, crew: Callable[[], Crew]) -> None:
-        """Look, for ever, on behalf of whichever crew is at work."""
+        """Poll for ever, for the current job runner."""
         while True:
             await asyncio.sleep(self.STEP)
             await self.look(crew())
 
     def look_again(self) -> None:
-        """Look at the database as if it had changed: there is a new crew."""
+        """Read the database as if it had changed, for a new job runner."""
         self._version = None
 
     async def look(self, crew: Crew) -> None:
-        """Look once. A database in trouble is told once, and looked at again.
+        """Poll once. Errors of the database are logged once, and polling continues.
 
-        StoreError when another file stands in its place: what is written goes nowhere any more.
+        Raises StoreError if the file was replaced, because further writes would be lost.
         """
         if jump := crew.schedule.check_clock():
             self._log.info("the clock was set; the schedule goes on", seconds=round(jump))
@@ -258,7 +258,7 @@ class Watch:
 
 
 def _stamp(database: Path) -> tuple[int, int] | None:
-    """When the write-ahead log was last written, and its size; every commit of anybody goes there."""
+    """The modification time and size of the write-ahead log, which every commit changes."""
     try:
         found = database.with_name(f"{database.name}-wal").stat()
     except OSError:

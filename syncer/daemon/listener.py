@@ -1,8 +1,8 @@
-"""The socket of the pages: uvicorn behind a gate that lets no client take what the jobs need.
+"""The socket of the pages: uvicorn with limits, so clients cannot use up what the jobs need.
 
-At most `MOST` are open, fewer where the process may have few file descriptors. A request has to
-arrive within a few seconds. Where there is no room, whoever has waited longest without a request makes way, so
-that an honest request is answered whatever others do. What is answered is left to `web`.
+At most `MOST` connections are open, fewer if the process may have few file descriptors. A request has to arrive
+within a few seconds. If there is no room, the connection that has waited longest without a request is closed, so
+honest requests are answered.
 """
 
 from __future__ import annotations
@@ -21,27 +21,27 @@ from uvicorn.protocols.http.h11_impl import H11Protocol
 
 from syncer.logs import Edges
 
-#: Connections at a time, at most and at least.
+#: The most and the least connections at a time.
 MOST, LEAST = 64, 4
 
-#: File descriptors that are left for everything else: the jobs of two accounts take about 20.
+#: File descriptors that are reserved for everything else: the jobs of two accounts use about 20.
 RESERVE = 48
 
 #: Seconds for a whole request to arrive, from the connection's start or the first byte after an answer.
 PATIENCE = 5.0
 
-#: Seconds that a client may take to read an answer, or a part of it, before it may have to make way.
+#: Seconds that a client may take to read an answer, or a part of it, before it may be closed.
 READING = 60.0
 
-#: Seconds without a connection turned away until that counts as over.
+#: Seconds without a refused connection after which the overload counts as over.
 CALM = 60.0
 
-#: Pause after each connection while there is no room: the jobs go on, and a request has time to arrive.
+#: The pause after each connection while there is no room, so jobs continue and requests have time to arrive.
 PACE = 0.01
 
 
 def room(descriptors: int) -> int:
-    """How many connections fit where the process may have so many descriptors; below 0: any number."""
+    """How many connections to allow, by the limit of file descriptors; below 0: no limit."""
     return MOST if descriptors < 0 else max(LEAST, min(MOST, descriptors - RESERVE))
 
 
@@ -50,17 +50,17 @@ class Connection(H11Protocol):
 
     def __init__(self, *args: Any, patience: float, **kw: Any) -> None:
         super().__init__(*args, **kw)
-        self.since = self.loop.time()  #: when the client last began or ended something
+        self.since = self.loop.time()  #: when the client's current state started
         self._patience = patience
         self._timer: asyncio.TimerHandle | None = None
 
     def connection_made(self, transport: BaseTransport) -> None:
-        """The request has to come now."""
+        """Start the time limit for a request."""
         super().connection_made(transport)  # type: ignore[arg-type]
         self._expect()
 
     def data_received(self, data: bytes) -> None:
-        """A part of a request; more parts give it no more time."""
+        """A part of a request. It does not extend the time limit."""
         if self._timer is None:
             self._expect()
         super().data_received(data)
@@ -68,12 +68,12 @@ class Connection(H11Protocol):
             self._relax()
 
     def on_response_complete(self) -> None:
-        """The next request may come; uvicorn's own timer closes a connection where none begins."""
+        """The next request may come. If none starts, uvicorn's own timer closes the connection."""
         self.since = self.loop.time()
         super().on_response_complete()
 
     def connection_lost(self, exc: Exception | None) -> None:
-        """Nothing more is expected."""
+        """The connection ended."""
         self._relax()
         super().connection_lost(exc)
 
@@ -84,7 +84,7 @@ class Connection(H11Protocol):
         return bool(cycle and not cycle.more_body and not cycle.response_complete)
 
     def give_up(self) -> None:
-        """Close at once, whatever is still to be sent."""
+        """Close at once, even if an answer is not sent completely."""
         self._relax()
         self.transport.abort()
 
@@ -99,7 +99,7 @@ class Connection(H11Protocol):
 
 
 class Server(uvicorn.Server):
-    """uvicorn that takes connections one by one, without its signal handlers and its ten wake-ups a second."""
+    """uvicorn that accepts connections one by one, without its signal handlers and its ten wake-ups a second."""
 
     def __init__(self, app: ASGIApp, edges: Edges, log: Any, *, patience: float = PATIENCE) -> None:
         config = uvicorn.Config(
@@ -107,7 +107,7 @@ class Server(uvicorn.Server):
             ws="none",
             lifespan="off",
             log_config=None,
-            log_level="error",  # below, it logs each request that is not HTTP
+            log_level="error",  # more verbose levels log each request that is not HTTP
             access_log=False,
             server_header=False,
             date_header=False,
@@ -119,16 +119,16 @@ class Server(uvicorn.Server):
         self._log = log
         self._patience = patience
         self._end = asyncio.Event()
-        self._crowded = 0.0  #: when a connection was last turned away
+        self._crowded = 0.0  #: when a connection was last refused
         self.limit = room(resource.getrlimit(resource.RLIMIT_NOFILE)[0])
 
     @contextlib.contextmanager
     def capture_signals(self) -> Iterator[None]:
-        """The daemon has its own."""
+        """Do nothing: the daemon has its own."""
         yield
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
-        """Accept in `main_loop`: asyncio's own server takes a whole backlog at once, and logs each failure."""
+        """Accept in `main_loop`: asyncio's own server accepts a whole backlog at once, and logs each failure."""
         assert sockets is not None
         self.servers = []
         self._listeners = sockets
@@ -141,10 +141,10 @@ class Server(uvicorn.Server):
         await asyncio.wait([*tasks, end], return_when=asyncio.FIRST_COMPLETED)
         for task in (*tasks, end):
             if not task.cancel():
-                task.result()  # an error in here ends the daemon, which says so
+                task.result()  # an error here ends the daemon, which logs it
 
     def finish(self) -> None:
-        """Answer what is being answered, then end."""
+        """Finish the current answers, then end."""
         self.should_exit = True
         self._end.set()
 
@@ -153,7 +153,7 @@ class Server(uvicorn.Server):
         while True:
             try:
                 made, _ = await loop.sock_accept(listener)
-            except OSError as error:  # no descriptors, no memory, or the client is gone already
+            except OSError as error:  # no descriptors, no memory, or the client has already gone
                 self._no_room(error.strerror or "no descriptor is left")
                 await asyncio.sleep(1.0)
                 continue
@@ -172,7 +172,7 @@ class Server(uvicorn.Server):
         return Connection(self.config, self.server_state, {}, patience=self._patience)
 
     def _make_way(self) -> bool:
-        """Close the connection that has waited longest without a request; whether there was one."""
+        """Close the connection that has waited longest without a request. Returns whether there was one."""
         late = asyncio.get_running_loop().time() - READING
         idle = [
             one

@@ -1,7 +1,6 @@
-"""What the daemon does beside its jobs: the scan, old records, the file, backups, the ping.
+"""What the daemon does besides its jobs: the scan, old records, the file, backups, the ping.
 
-A chore that fails is told once and done again when it is due; none ends the daemon. How each is
-done is left to `care`, `sync` and `remote`.
+A chore that fails is logged once and tried again when it is due. None ends the daemon.
 """
 
 from __future__ import annotations
@@ -22,24 +21,24 @@ from syncer.store.read import metric_queries
 from syncer.store.write import outbox
 from syncer.sync import jobs
 
-#: The scan for edits that no trigger caught, and deleting old records, in seconds.
+#: The interval of the scan, and of deleting old records, in seconds.
 DAILY = 86400.0
 
-#: How often the statistics are renewed, and at least how often a backup is thought of, in seconds.
+#: The interval of updating statistics, and the longest interval of checking for a due backup, in seconds.
 HOURLY = 3600.0
 
-#: How often the write-ahead log is looked at, in seconds.
+#: The interval of checking the write-ahead log, in seconds.
 OFTEN = 60.0
 
-#: How often it is looked whether a job has become late, in seconds.
+#: The interval of checking for late jobs, in seconds.
 LATE = 10.0
 
-#: At most one ping in so many seconds.
+#: The shortest time between two pings, in seconds.
 PING_GAP = 60.0
 
 
 class Chores:
-    """The chores around one crew."""
+    """The chores of one config."""
 
     def __init__(self, crew: Crew, locks: Locks, edges: Edges, log: Any, mono: Callable[[], float]) -> None:
         self._crew = crew
@@ -57,11 +56,11 @@ class Chores:
 
     @property
     def problems(self) -> list[str]:
-        """What failed when it was last done, a sentence each."""
+        """Chores that failed last time, as sentences."""
         return list(self._failed.values())
 
     def enlist(self) -> None:
-        """Give every chore its alarm."""
+        """Set the alarms of all chores."""
         self._add("the scan", DAILY, self.scan, first=0.0)
         self._add("deleting old records", DAILY, self.forget, first=300.0)
         if self._env.settings.of(NotifyTarget):
@@ -74,7 +73,7 @@ class Chores:
             self._add("the backup", every, self.backup, first=min(every, 5.0))
 
     async def close(self) -> None:
-        """End what is under way; a backup that is not finished does not count."""
+        """Stop running chores. An unfinished backup is discarded."""
         for task in self._tasks.values():
             task.cancel()
         if self._tasks:
@@ -89,7 +88,7 @@ class Chores:
         self._crew.schedule.add(what, every, ring, first=first)
 
     def _begin(self, what: str, work: Callable[[], Awaitable[None]]) -> None:
-        """Do it in a task of its own, unless it is being done."""
+        """Start it in a task, unless it is already running."""
         task = self._tasks.get(what)
         if task is None or task.done():
             self._tasks[what] = asyncio.create_task(self._do(what, work), name=what)
@@ -109,7 +108,7 @@ class Chores:
     # -- one by one ----------------------------------------------------------------------------------
 
     async def scan(self) -> None:
-        """Find edits that no trigger caught, and put back what guards the tables."""
+        """Run the scan, and restore missing triggers."""
         await jobs.scan(self._env)
         for what in await self._env.store.call(lambda: migrations.heal(self._db)):
             self._log.warning("the database was repaired", what=what)
@@ -133,11 +132,11 @@ class Chores:
             self._log.info("old records were deleted", runs=gone[0], log_entries=gone[1])
 
     async def optimize(self) -> None:
-        """Renew SQLite's statistics."""
+        """Update SQLite's statistics."""
         await self._env.store.call(lambda: file_maintenance.optimize(self._db))
 
     async def shrink(self) -> None:
-        """Write a large write-ahead log back while no job runs."""
+        """Write back a large write-ahead log while no job runs."""
         if not self._crew.idle or file_maintenance.wal_size(self._db) <= file_maintenance.LARGE_WAL:
             return
         await self._env.store.call(lambda: file_maintenance.shrink_wal(self._db))
@@ -149,7 +148,7 @@ class Chores:
             )
 
     async def backup(self) -> None:
-        """Copy the database, when the newest copy is old enough."""
+        """Back up the database if the newest backup is old enough."""
         settings, now = self._env.settings, self._env.now()
         config, path = settings.backup, settings.database.path
         if not file_maintenance.backup_due(config, path, now):
@@ -158,7 +157,7 @@ class Chores:
         self._log.info("a backup was made and checked", file=made.name, bytes=made.stat().st_size)
 
     async def ping(self) -> None:
-        """Tell the monitoring service, at most once a minute, and only when every job is well."""
+        """Ping the monitoring service, at most once a minute, and only if every job is healthy."""
         if self._pinger is None:
             return
         if self._last_ping is not None and self._mono() - self._last_ping < PING_GAP:

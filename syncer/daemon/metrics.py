@@ -1,7 +1,6 @@
-"""The figures in the words of Prometheus. What they are is read in `figures`, served by `web`.
+"""The metrics in Prometheus' format.
 
-A registry of its own for each scrape: nothing is kept between two, and nothing of the libraries' own
-metrics is shown.
+Each scrape has its own registry: nothing is kept between scrapes, and the libraries' own metrics are not shown.
 """
 
 from __future__ import annotations
@@ -21,13 +20,13 @@ from syncer.store.read.metric_queries import Figures, Totals
 
 @dataclass(frozen=True, slots=True)
 class Live:
-    """What only the running daemon knows."""
+    """Values that only the running daemon knows."""
 
     started: float  #: epoch seconds
     spent: dict[tuple[str, str], tuple[int, float]]  #: (provider, account) -> requests, seconds of waiting
-    sizes: Sequence[tuple[str, str, float]]  #: metric, what it is, bytes
-    last_backup: float | None  #: epoch seconds; None: there is none
-    backups: bool  #: whether the config asks for them
+    sizes: Sequence[tuple[str, str, float]]  #: metric, description, bytes
+    last_backup: float | None  #: epoch seconds; None: there is no backup
+    backups: bool  #: whether they are enabled
 
 
 class _Families(Collector):

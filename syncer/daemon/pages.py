@@ -1,6 +1,6 @@
-"""What the two pages say, put together for whoever asks, and the server that says it while it runs.
+"""The contents of the pages `/healthz` and `/metrics`, and their server.
 
-The figures are read in `figures`, put into words in `metrics`, carried by `web`.
+`store/read/metric_queries` has the queries.
 """
 
 from __future__ import annotations
@@ -23,16 +23,16 @@ if TYPE_CHECKING:
     from syncer.daemon.listener import Server
     from syncer.daemon.lookup import Lookups
 
-#: (provider, account) -> requests made, seconds waited for the budget, since the daemon started.
+#: (provider, account) -> requests, and seconds of waiting for the budget, since the daemon started.
 Spent = dict[tuple[str, str], tuple[int, float]]
 
 
 class ListenError(Exception):
-    """The address of the pages cannot be had; says which and why."""
+    """The pages' address cannot be used."""
 
 
 def listen(http: Http) -> socket.socket:
-    """Bind the address of the config; ListenError when it cannot be had."""
+    """Bind the address of the config. ListenError if that fails."""
     host, port = http.address
     try:
         found = socket.getaddrinfo(
@@ -43,7 +43,7 @@ def listen(http: Http) -> socket.socket:
             f"http.listen: {host} is not an address of this machine ({error.strerror})"
         ) from None
     family, kind, protocol, _, address = found[0]
-    # The protocol is named: only then does asyncio turn Nagle's delay off.
+    # With an explicit protocol: otherwise asyncio does not turn off Nagle's delay.
     listener = socket.socket(family, kind, protocol)
     try:
         listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
@@ -71,7 +71,7 @@ class Pages:
         edges: Edges,
         log: Any,
     ) -> None:
-        self.task: asyncio.Task[None] | None = None  #: the server, while it runs
+        self.task: asyncio.Task[None] | None = None  #: the running server
         self._env = env
         self._problems = problems
         self._ring = ring
@@ -84,8 +84,9 @@ class Pages:
         self._lookups: Lookups | None = None
 
     def serve(self, listener: socket.socket, http: Http) -> None:
-        """Answer on this socket from now on."""
-        # Late, here and in `metrics`: the web server and Prometheus' library take 0.1 s and 4 MB, and are off by default.
+        """Start answering on this socket."""
+        # Imported late, here and in `metrics`: the web server and Prometheus' library take 0.1 s and 4 MB, and are off
+        # by default.
         from syncer.daemon import web
         from syncer.daemon.listener import Server
         from syncer.daemon.lookup import Lookups
@@ -100,7 +101,7 @@ class Pages:
         self._log.info("serving /healthz and /metrics", host=host, port=port)
 
     async def close(self) -> None:
-        """Answer no more."""
+        """Stop answering."""
         server, task = self._server, self.task
         self._server = self.task = None
         if server is not None and task is not None:
@@ -112,7 +113,7 @@ class Pages:
             self._lookups = None
 
     def keep(self, env: Env) -> None:
-        """The clients of this one are about to close: what they counted stays counted."""
+        """Keep the counts of clients that are about to be closed."""
         self._spent = self._by_account(env)
 
     async def health(self) -> tuple[bool, dict[str, Any]]:

@@ -1,6 +1,6 @@
-"""The alarm clock of the daemon: when each job is due next, whatever the wall clock is set to.
+"""The daemon's alarms: when each job is due next, independent of changes of the wall clock.
 
-What happens when an alarm rings is left to the workers, and so is how far off the next one is.
+Workers decide what an alarm does, and when the next one is due.
 """
 
 from __future__ import annotations
@@ -14,18 +14,18 @@ from apscheduler.triggers.base import BaseTrigger
 
 from syncer.clock import Clock
 
-#: The wall clock was set by somebody when it moved this much against the monotonic one, in seconds.
+#: If the wall clock moves this much against the monotonic one, in seconds, somebody has set it.
 JUMP = 2.0
 
-#: A time as it may be reckoned with: seconds that only ever grow.
+#: The monotonic clock, in seconds.
 Monotonic = Callable[[], float]
 
 
 class Alarm(BaseTrigger):  # type: ignore[misc]  # the library ships no types
-    """Rings every `every` seconds, counted on the monotonic clock.
+    """Rings every `every` seconds of the monotonic clock.
 
-    It names one time, the next, and that lies after now: the library's own interval computes every
-    time that a clock set a year ahead has passed over.
+    It only ever returns one time, the next one. The library's own interval computes every time that was skipped when
+    the clock was set a year ahead.
     """
 
     def __init__(self, every: float, first: float, mono: Monotonic) -> None:
@@ -35,29 +35,29 @@ class Alarm(BaseTrigger):  # type: ignore[misc]  # the library ships no types
 
     @property
     def remaining(self) -> float:
-        """Seconds until it rings; 0 when it should have rung."""
+        """Seconds until it rings; 0 if it is overdue."""
         return max(0.0, self._due - self._mono())
 
     def put_off(self, seconds: float) -> None:
-        """Ring in so many seconds instead."""
+        """Ring in this many seconds instead."""
         self._due = self._mono() + seconds
 
     def get_next_fire_time(self, previous: datetime | None, now: datetime) -> datetime:
-        """The one next time on the wall clock. With `previous`, it has just rung."""
+        """The next time on the wall clock. With `previous`, it has just rung."""
         if previous is not None:
             self._due = self._mono() + self._every
         return now + timedelta(seconds=self.remaining)
 
 
 class _Executor(AsyncIOExecutor):  # type: ignore[misc]  # the library ships no types
-    """Lets an action that has begun come to its end; the library's own cancels it, and logs an error."""
+    """Lets a started action finish. The library's own executor cancels it, and logs an error."""
 
     def shutdown(self, wait: bool = True) -> None:
-        """Nothing to do: actions end soon by themselves."""
+        """Do nothing: actions end soon."""
 
 
 class Schedule:
-    """Alarms by name. Actions are coroutine functions that end soon: they only wake somebody."""
+    """Alarms by name. Actions are coroutine functions that end soon: they only wake a worker."""
 
     def __init__(self, clock: Clock, mono: Monotonic) -> None:
         self._clock = clock
@@ -66,7 +66,7 @@ class Schedule:
         self._offset = self._gap()
         self._scheduler = AsyncIOScheduler(
             executors={"default": _Executor()},
-            timezone=UTC,  # not the machine's: its days with 23 and 25 hours are nobody's business here
+            timezone=UTC,  # not the machine's zone, with its days of 23 and 25 hours
             job_defaults={"misfire_grace_time": None, "coalesce": True, "max_instances": 1},
         )
 
@@ -81,11 +81,11 @@ class Schedule:
         )
 
     def start(self) -> None:
-        """Let the alarms ring, in the running event loop."""
+        """Start the alarms, in the running event loop."""
         self._scheduler.start()
 
     def put_off(self, name: str, seconds: float) -> None:
-        """Let this alarm ring in so many seconds instead."""
+        """Let this alarm ring in this many seconds instead."""
         alarm = self._alarms[name]
         alarm.put_off(seconds)
         self._set(name, alarm)
@@ -101,11 +101,10 @@ class Schedule:
         return when
 
     def check_clock(self) -> float:
-        """See whether the wall clock was set, and mend what that does to the alarms.
+        """Check whether the wall clock was set, and correct the alarms.
 
-        Returns by how many seconds, 0 when it was not. After a jump forward (the machine slept)
-        whatever is due by the wall clock rings once, now; after a jump back each alarm rings when
-        it would have rung.
+        Returns by how many seconds it was set, or 0. After a jump forward (the machine slept), alarms that are due by
+        the wall clock ring once, now. After a jump back, each alarm rings when it would have rung.
         """
         jump = self._gap() - self._offset
         if abs(jump) < JUMP:
@@ -119,7 +118,7 @@ class Schedule:
         return jump
 
     def stop(self) -> None:
-        """No alarm rings any more. Whoever was woken before ends by himself."""
+        """Stop all alarms. Actions that were already started finish."""
         if self._scheduler.running:
             self._scheduler.shutdown(wait=False)
 

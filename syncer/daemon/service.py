@@ -1,7 +1,4 @@
-"""`syncer run`: starts everything in order, takes signals, and ends at a safe point.
-
-What a job does is left to `sync`, when it runs to `crew`, how the world watches to `pages`.
-"""
+"""`syncer run`: starts everything in order, handles signals, and ends at a safe point."""
 
 from __future__ import annotations
 
@@ -40,21 +37,21 @@ T = TypeVar("T")
 #: Exit codes (docs/commands.md).
 DONE, FAILED, BUSY, CONFIG = 0, 1, 75, 78
 
-#: The database's thread may be silent for so long before the watchdog is let go, in seconds.
+#: Seconds without an answer of the database's thread after which the watchdog is no longer notified.
 SILENCE = 60.0
 
-#: Seconds between signs of life at most.
+#: The most seconds between two watchdog notifications.
 PULSE = 30.0
 
-#: Seconds from the signal to the end at most; systemd and people are promised 10.
+#: The most seconds from the signal to the end. The documented limit is 10.
 END_BY = 8.5
 
 
 def main(config_path: Path, environ: Mapping[str, str], log_level: str | None = None) -> int:
-    """Run the daemon until SIGTERM or SIGINT; the exit code.
+    """Run the daemon until SIGTERM or SIGINT. Returns the exit code.
 
-    78: the config is wrong, or the database is a newer version's; 75: another daemon or a migration
-    has the database; 1: it could not be used, or a port is taken; 0: ended as asked.
+    78: the config is wrong, or a newer version wrote the database; 75: another daemon or a migration uses the
+    database; 1: the database cannot be used, or a port is taken; 0: ended by a signal.
     """
     set_up_logs(log_level or "info", environ)
     log = get_logger()
@@ -77,7 +74,7 @@ def main(config_path: Path, environ: Mapping[str, str], log_level: str | None = 
 
 
 class Service:
-    """One daemon: what outlives a change of the config, and the crew of the config in force."""
+    """One daemon: what outlives a change of the config, and the job runner of the current config."""
 
     def __init__(
         self, config_path: Path, environ: Mapping[str, str], settings: Settings, clock: Clock | None = None
@@ -109,13 +106,13 @@ class Service:
         self._chores: Chores
 
     async def run(self) -> int:
-        """From the first lock to the last."""
+        """Run, with the daemon's lock."""
         loop = asyncio.get_running_loop()
         for number in (signal.SIGTERM, signal.SIGINT):
             loop.add_signal_handler(number, self._stop.set)
         loop.add_signal_handler(signal.SIGHUP, self._reload.set)
         handle = self._locks.try_acquire(DAEMON)
-        if handle is None:  # `syncer status` holds it for a moment to see whether a daemon does
+        if handle is None:  # `syncer status` may hold it for a moment to check for a daemon
             await asyncio.sleep(0.2)
             handle = self._locks.try_acquire(DAEMON)
         if handle is None:
@@ -136,7 +133,7 @@ class Service:
         try:
             if not await self._on_database_thread(partial(jobs.is_current, self._settings)):
                 await jobs.upgrade_apart(self._config_path, self._environ)
-            # One after the other with a `sync` that starts at this moment.
+            # Not at the same time as a `sync` that starts at this moment.
             async with self._locks.hold([jobs.SCHEMA_LOCK], END_BY):
                 self._db = await self._on_database_thread(partial(jobs.open_database, self._settings))
             try:
@@ -157,7 +154,7 @@ class Service:
         return await asyncio.get_running_loop().run_in_executor(self._executor, work)
 
     def _assemble(self, settings: Settings) -> tuple[Crew, Chores]:
-        """A crew for this config, not yet at work. ConfigError when something it names cannot be used."""
+        """A job runner for this config, not yet started. ConfigError if something that it names cannot be used."""
         jobs.prepare(settings, jobs.specs(settings))
         env = environment.build(settings, self._db, self._clock, executor=self._executor)
         crew = Crew(
@@ -172,7 +169,7 @@ class Service:
         return crew, Chores(crew, self._locks, self._edges, self._log, time.monotonic)
 
     async def _work(self, listener: socket.socket | None) -> int:
-        """The long middle."""
+        """Run until a signal."""
         self._begin()
         if listener is not None and self._settings.http is not None:
             self._pages.serve(listener, self._settings.http)
@@ -233,7 +230,7 @@ class Service:
         self._tell_status()
 
     async def _dismiss(self, hurry: asyncio.Event | None = None) -> None:
-        """Bring what is under way to a safe point; a transaction is never cut."""
+        """Stop at a safe point. Transactions are never interrupted."""
         if not await self._crew.stop(hurry):
             self._log.warning("a run did not stop in time")
         await self._chores.close()
@@ -243,7 +240,7 @@ class Service:
     # -- a new config ------------------------------------------------------------------------------
 
     async def _take_new_config(self) -> None:
-        """SIGHUP: read the config again; one that cannot be used is told, and the old one stays."""
+        """SIGHUP: read the config again. If it cannot be used, that is logged, and the old one stays."""
         self._notify.reloading()
         try:
             settings = load_settings(self._config_path, self._environ)
@@ -258,7 +255,7 @@ class Service:
         self._notify.ready()
 
     async def _change_to(self, settings: Settings) -> None:
-        """Whatever may be wrong with the new config shows before the old crew ends."""
+        """Check everything that can be wrong with the new config before the old job runner is stopped."""
         if settings.database != self._settings.database:
             raise ConfigError(
                 ["[database] cannot change while the daemon runs; restart it to use another file."]
@@ -280,11 +277,11 @@ class Service:
                 self._pages.serve(listener, settings.http)
         self._begin()
 
-    # -- what the world is told ----------------------------------------------------------------------
+    # -- systemd and logs ----------------------------------------------------------------------
 
     async def _after_run(self, worker: Worker) -> None:
         self._tell_status()
-        with contextlib.suppress(StoreError):  # the watch meets it too, and tells of it
+        with contextlib.suppress(StoreError):  # the watch has the same error, and logs it
             await self._crew.look(worker if worker.sends else None)  # there may be something to send
             await self._chores.ping()
 
@@ -302,7 +299,7 @@ class Service:
         self._notify.status(f"{text}; for you to settle: {waiting}" if waiting else text)
 
     async def _signs_of_life(self) -> None:
-        """Tell systemd that work goes on: the loop turns, the database answers, no run is overdue."""
+        """Notify systemd's watchdog while the loop runs, the database answers, and no run is overdue."""
         every = min(self._notify.watchdog or PULSE, PULSE)
         while True:
             silent = time.monotonic() - self._watch.answered
@@ -321,11 +318,10 @@ class Service:
             await asyncio.sleep(every)
 
     def _last_resort(self, code: int) -> None:
-        """End the process when its end takes too long.
+        """End the process if the shutdown takes too long.
 
-        The database's thread may be waiting for another program's lock, or a name server for its
-        answer. Nothing of ours is half done then: SQLite takes back what was not committed, and the
-        next start closes the records.
+        The database's thread may be waiting for another program's lock, or a lookup for a name server. This is safe:
+        SQLite rolls back what was not committed, and the next start closes open runs.
         """
 
         def leave() -> None:

@@ -1,6 +1,6 @@
-"""Answers `/healthz` and `/metrics`, and whatever else is served at the same address.
+"""Answers `/healthz` and `/metrics`, and everything else that is served at the same address.
 
-What they say is left to `figures` and `metrics`, lookups to `lookup`, the connections to `listener`.
+`pages` has the contents, `lookup` the lookups, and `listener` the connections.
 """
 
 from __future__ import annotations
@@ -19,16 +19,16 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 from syncer.errors import StoreError
 
-#: A page that takes longer is given up, in seconds: the database is held by somebody.
+#: The time limit of a page, in seconds: another program may be blocking the database.
 PATIENCE = 15.0
 
-#: Pages that are put together at the same time. The jobs read from the same thread.
+#: How many pages are built at the same time. The jobs use the same database thread.
 AT_ONCE = 2
 
-#: Whether all is well, and the body that says so.
+#: Whether the daemon is healthy, and the body.
 Health = Callable[[], Awaitable[tuple[bool, dict[str, Any]]]]
 Metrics = Callable[[], Awaitable[bytes]]
-#: Rings for an account with a key; whether the key is the right one.
+#: Rings for an account with a key. Returns whether the key is right.
 Ring = Callable[[str, str], bool]
 
 
@@ -75,9 +75,9 @@ def doorbell(ring: Ring) -> Route:
 
 
 class HostCheck:
-    """Refuses a request whose `Host` is none of these, a port aside.
+    """Refuses requests with another `Host` (the port does not matter).
 
-    A web page may point a name of its own at this machine and let a browser read from here; its name gives it away.
+    A web page may point its own name at this machine and let a browser read from it (DNS rebinding).
     """
 
     def __init__(self, app: ASGIApp, hosts: Collection[str]) -> None:
@@ -85,7 +85,7 @@ class HostCheck:
         self._hosts = hosts
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Answer 400, or hand the request on."""
+        """Answer 400, or pass the request on."""
         app = self._app
         if scope["type"] == "http" and without_port(Headers(scope=scope).get("host", "")) not in self._hosts:
             app = PlainTextResponse("This Host is not in http.hosts.\n", 400, headers=_FRESH)

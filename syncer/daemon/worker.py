@@ -1,6 +1,6 @@
-"""One job of one account in the daemon: woken, it takes the job's lock and runs it once.
+"""One job of one account in the daemon: when it is woken, it takes the job's lock and runs the job once.
 
-How long it then rests is reckoned in `pace`, when it is woken in `schedule` and `watch`.
+`intervals` computes its pauses.
 """
 
 from __future__ import annotations
@@ -19,27 +19,27 @@ from syncer.logs import Edges
 from syncer.sync.jobs import JobSpec
 from syncer.sync.run import Run
 
-#: How often a worker looks again for a lock that another process has, in seconds.
+#: How often a worker tries again to get a lock that another process has, in seconds.
 LOCK_STEP = 2.0
 
-#: How long a run that was told to end may take over it before the watchdog is let go, in seconds.
+#: How long a run may take to stop before the watchdog is no longer notified, in seconds.
 LATE = 60.0
 
 
 @dataclass(slots=True, eq=False)
 class SharedLogin:
-    """A login that one or more jobs of an account share, and its refusals in a row."""
+    """A login that several jobs of an account may share, and its refusals in a row."""
 
     key: str  #: `telecmi.main login`
     refusals: int = 0
-    until: float = 0.0  #: on the monotonic clock: nobody uses it before
-    saved: bool = False  #: the record says so too, so that a person's `sync` can show it to be over
+    until: float = 0.0  #: on the monotonic clock: it is not used before
+    saved: bool = False  #: it is also in the database, so a person's `sync` can show that it is over
     members: list[Worker] = field(default_factory=list)
 
 
 @dataclass(slots=True)
 class WorkerContext:
-    """What every worker needs of the daemon around it."""
+    """What every worker needs from the daemon."""
 
     locks: Locks
     edges: Edges
@@ -47,14 +47,14 @@ class WorkerContext:
     mono: Callable[[], float]
     now: Callable[[], datetime]
     rand: Callable[[], float]
-    #: Let the alarm of this name ring in so many seconds.
+    #: Lets the alarm of this name ring in this many seconds.
     put_off: Callable[[str, float], None]
-    #: Told after each run: what is due now, and is all well?
+    #: Called after each run.
     finished: Callable[[Worker], Awaitable[None]]
-    #: Writes down that these jobs pause for so many seconds.
+    #: Stores that these jobs pause for this many seconds.
     save_pause: Callable[[list[JobSpec], float], Awaitable[None]]
-    chatty: bool = False  #: somebody reads along on a terminal
-    #: Seconds that a whole run may take, and seconds that it may take between signs of progress.
+    chatty: bool = False  #: the log is on a terminal
+    #: The time limits of a run, and of a run without progress, in seconds.
     limits: tuple[float, float] = (intervals.LONGEST_RUN, intervals.LONGEST_SILENCE)
     lock_step: float = LOCK_STEP
     late: float = LATE
@@ -76,9 +76,9 @@ class Worker:
     ) -> None:
         self.spec = spec
         self.name = lock
-        self.sends = sends  #: what is to be sent wakes it
+        self.sends = sends  #: it is woken when something is to be sent
         self.failures = 0  #: runs in a row that an error ended
-        self.problem = ""  #: why it is not well, in words; "" when it is
+        self.problem = ""  #: why it is not healthy; "" if it is
         self.runs = 0
         self.at_rest = asyncio.Event()  #: set while no run is under way
         self.at_rest.set()
@@ -98,38 +98,38 @@ class Worker:
 
     @property
     def running(self) -> bool:
-        """Whether a run is under way, or being taken stock of."""
+        """Whether a run is in progress, or its result is being handled."""
         return not self.at_rest.is_set()
 
     async def ring(self) -> None:
-        """The alarm: run, unless it is at it already."""
+        """The alarm: run, unless it is already running."""
         if not self.running:
             self._wake.set()
 
     def request(self) -> None:
-        """There is something to send, or news: run at once, or right after the run that is under way."""
+        """There is something to send, or news: run at once, or right after the current run."""
         self._wake.set()
 
     def progress(self) -> None:
-        """The run under way got somewhere: its silence begins anew."""
+        """The current run made progress: restart its time limit."""
         if self._limit is not None and not self._limit.expired():
             loop = asyncio.get_running_loop()
             self._limit.reschedule(min(loop.time() + self._silence, self._ends_by))
 
     @property
     def late(self) -> bool:
-        """Whether a run is under way that should have ended long ago."""
+        """Whether the current run should have ended long ago."""
         limit = self._limit.when() if self._limit is not None else None
         return limit is not None and asyncio.get_running_loop().time() > limit + self._around.late
 
     @property
     def paused(self) -> bool:
-        """Whether it waits after refused credentials, and its record says so."""
+        """Whether it pauses after refused credentials, and the pause is stored."""
         shared = self._credentials
         return shared.saved and shared.until > self._around.mono() and not self.running
 
     def rest(self, seconds: float, *, edits_wait: float = 0.0) -> None:
-        """The next run is due in so many seconds; an edit has to wait for `edits_wait` of them."""
+        """The next run is due in this many seconds. An edit waits for `edits_wait` of them."""
         self._not_before = self._around.mono() + edits_wait
         self._around.put_off(self.name, seconds)
 
@@ -144,7 +144,7 @@ class Worker:
         self.rest(wait, edits_wait=intervals.after_edit(wait, self.failures, retry_after))
 
     def resume(self) -> None:
-        """A person's run showed that the credentials are good: go on."""
+        """A person's run showed that the credentials are good: continue."""
         self._not_before = self._around.mono()
         self._wake.set()
 
@@ -153,7 +153,7 @@ class Worker:
         self._closing = True
 
     async def work(self) -> None:
-        """Wait to be woken, run, rest; for ever."""
+        """Wait to be woken, run, and pause, for ever."""
         while True:
             await self._wake.wait()
             self._wake.clear()
@@ -165,7 +165,7 @@ class Worker:
                 continue
             try:
                 await self._turn()
-            except SyncerError as error:  # what `run_job` could not put into its record: locks, the disk
+            except SyncerError as error:  # what `run_job` could not record: locks, the disk
                 self._failed(error, str(error))
                 self._rest_after(0.0)
                 await self._around.finished(self)
@@ -191,7 +191,7 @@ class Worker:
             self.at_rest.set()
 
     async def _lock(self) -> int:
-        """The job's lock; another process (a `sync`) may have it for a while."""
+        """Get the job's lock. Another process (a `sync`) may have it for a while."""
         locks, told = self._around.locks, False
         while (handle := locks.try_acquire(self.name)) is None:
             if not told:
@@ -201,10 +201,10 @@ class Worker:
         return handle
 
     async def _run_once(self) -> Run | None:
-        """One run within its limits; None when it was ended, or ended itself by a bug."""
+        """One run within its limits; None if it was ended, or ended by a bug."""
         whole, self._silence = self._around.limits
         now = asyncio.get_running_loop().time()
-        # The calls of a run end first, which lets it close its record; being cancelled comes after.
+        # The run's calls end first, so it can record its end. It is cancelled only after that.
         self._ends_by = now + whole + self._silence / 10
         limit = asyncio.timeout(self._silence * 1.1)
         try:
@@ -221,7 +221,7 @@ class Worker:
                 return None
             self.failures += 1
             self.problem = f"a bug ended its run ({type(bug).__name__}); the log says where"
-            if self._bug != repr(type(bug)):  # loudly, but not again with each run
+            if self._bug != repr(type(bug)):  # logged once, not with each run
                 self._bug = repr(type(bug))
                 self._log.exception("a bug ended this run, and the daemon goes on; please report these lines")
             return None
@@ -234,7 +234,7 @@ class Worker:
             case None:
                 self.failures = 0
                 if run.outcome == "ok":
-                    # Sending nothing asks nobody. (`run.requests` counts those of the whole account.)
+                    # Without sending, the vendor was not called. (`run.requests` counts the whole account.)
                     self._well(proven=not self.sends or run.seen > 0)
                 else:
                     self._failed(None, run.problem)
@@ -247,7 +247,7 @@ class Worker:
                 self._failed(error, run.problem or str(error))
                 self._rest_after(took, retry_after)
         left = self._credentials.until - self._around.mono()
-        if left > 0:  # also where this run began before the pause did: its end wrote over the record
+        if left > 0:  # also if this run started before the pause: its end has overwritten the stored pause
             self.rest(left, edits_wait=left)
             await self._around.save_pause([self.spec], left)
 
@@ -266,7 +266,7 @@ class Worker:
         )
 
     def _well(self, *, proven: bool) -> None:
-        """It went through; `proven` if the vendor was asked for it, and so took the credentials."""
+        """The run succeeded. `proven`: the vendor was called, so it accepted the credentials."""
         self.problem = ""
         edges = self._around.edges
         for kind in ("failed", "incomplete"):
@@ -281,7 +281,7 @@ class Worker:
         edges = self._around.edges
         match error:
             case AuthError():
-                self.failures += 1  # told for all jobs of the login at once, by `_pause`
+                self.failures += 1  # `_pause` logs it once for all jobs of the login
             case None:
                 edges.failing((self.name, "incomplete"), self._log, "incomplete", problem=why)
             case _:
@@ -289,9 +289,9 @@ class Worker:
                 edges.failing((self.name, "failed"), self._log, "failing", problem=why)
 
     async def _pause(self, refusal: AuthError) -> None:
-        """Leave the login alone for a while: all jobs that use it."""
+        """Pause the login, with all jobs that use it."""
         around, shared = self._around, self._credentials
-        if shared.until > around.mono():  # another job of this login was refused while this was under way
+        if shared.until > around.mono():  # another job of this login was refused during this run
             return
         shared.refusals += 1
         locked_for = None
