@@ -151,7 +151,15 @@ class Recording:
     bytes: int  #: of its file; 0: there is none
 
 
-def expired(newest_first: Iterable[Recording], now: datetime | None, keep: timedelta, most: int) -> list[int]:
+@dataclass(frozen=True, slots=True)
+class Expiry:
+    """Which recordings go, and how large those are that stay."""
+
+    gone: list[int]
+    kept: int  #: bytes
+
+
+def expired(newest_first: Iterable[Recording], now: datetime | None, keep: timedelta, most: int) -> Expiry:
     """Which recordings go: older than `keep` at `now`, or beyond the newest ones that fit into `most` bytes.
 
     Everything older than the first that does not fit goes as well, so that none is fetched in vain. `now` is None
@@ -166,4 +174,4 @@ def expired(newest_first: Iterable[Recording], now: datetime | None, keep: timed
             gone.append(one.id)
         else:
             kept += one.bytes
-    return gone
+    return Expiry(gone, kept)

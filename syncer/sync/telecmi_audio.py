@@ -7,16 +7,17 @@ finds either nothing, or the whole file with a row that names it.
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 
-from syncer.core.audio import AudioState, Recording, after_try, expired, folder_of, path_of
+from syncer.core.audio import AudioState, Expiry, after_try, expired, folder_of, path_of
 from syncer.core.limits import low_disk
 from syncer.errors import BadAnswerError, LowDiskError, RejectedError, RemoteError, TransientError
 from syncer.remote.telecmi_play import NOT_PUBLISHED, PLAY
 from syncer.store.db.connection import Connection
 from syncer.store.write import audio
-from syncer.store.write.audio import AudioRow
+from syncer.store.write.audio import AudioFile, AudioRow
 from syncer.sync import registry
 from syncer.sync.recordings import Part, Recordings
 from syncer.sync.run import Run
@@ -42,7 +43,6 @@ class _Fetching:
     source: TelecmiSource
     folder: Recordings
     due: int = 0  #: recordings that this run is to try
-    gone: set[int] = field(default_factory=set)  #: expired in this run
     kept: int = 0  #: bytes
     broken: list[str] = field(default_factory=list)  #: why a recording did not come, each
     in_a_row: int = 0
@@ -58,10 +58,13 @@ async def fetch_recordings(run: Run, source: TelecmiSource) -> None:
     """Fetch what is due, or with `run.person` everything that waits; with `run.full` what was given up, too."""
     now, store, config = run.env.now(), run.env.store, source.account.audio
     this = _Fetching(run, source, Recordings(run.env.settings.audio.path))
-    if await store.read(audio.new_count, this.account):
-        await store.write(audio.enlist, this.account, run.at)
-    if run.full and (again := await store.read(audio.given_up, this.account)):
-        await store.write(audio.wait_again, again, "asked for again by a person")
+    if await store.read(audio.any_new, this.account):
+        last: int | None = 0
+        while last is not None:
+            last = await store.apply(audio.enlist, this.account, run.at, last)
+    if run.full:
+        again = await store.read(audio.given_up, this.account)
+        await _in_blocks(this, audio.wait_again, again, "asked for again by a person")
     if run.env.plan_only:
         waiting = await store.read(audio.due, this.account, now, everything=True)
         run.plan = [f"would fetch {_count(len(waiting))}"] if waiting else []
@@ -71,8 +74,9 @@ async def fetch_recordings(run: Run, source: TelecmiSource) -> None:
     await _expire(this)
     due = await store.read(audio.due, this.account, now, everything=run.person)
     this.due = len(due)
-    for row in due:
-        if row.id in this.gone:
+    for row_id in due:
+        row = await store.read(audio.waiting, row_id)
+        if row is None:  # it expired, or was forgotten
             continue
         run.env.progress(JOB, this.account, run.seen, this.due)
         run.seen += 1
@@ -178,34 +182,31 @@ async def _keep(this: _Fetching, row: AudioRow, part: Part) -> None:
 
 
 async def _check_files(this: _Fetching) -> None:
-    """Make rows and files agree: fetch lost files again, take over what a killed run left whole, remove the rest."""
-    rows = await this.run.env.store.read(audio.load, this.account)
-    lost, whole, remove = await this.run.env.in_thread(_compare, this, rows)
-    write = this.run.env.store.write
-    if lost:
-        await write(audio.wait_again, [row.id for row in lost], LOST)
-    for row in whole:
-        await write(audio.keep, row.id, this.run.env.stamp())
-    await _remove(this, [*lost, *remove])
+    """Make rows and files agree: fetch lost files again, and take over what a killed run left whole."""
+    store, after = this.run.env.store, 0
+    while files := await store.read(audio.files, this.account, after):
+        after = files[-1].id
+        lost, whole = await this.run.env.in_thread(_compare, this, files)
+        if lost:
+            await store.write(audio.wait_again, [file.id for file in lost], LOST)
+            await this.run.env.in_thread(this.folder.remove, [file.path for file in lost])
+        for file in whole:
+            await store.write(audio.keep, file.id, this.run.env.stamp())
 
 
-def _compare(this: _Fetching, rows: list[AudioRow]) -> tuple[list[AudioRow], list[AudioRow], list[AudioRow]]:
-    lost, whole, remove = [], [], []
-    for row in rows:
-        if row.path is None or row.bytes is None:
+def _compare(this: _Fetching, files: list[AudioFile]) -> tuple[list[AudioFile], list[AudioFile]]:
+    """Which files that should be there are not, or are damaged; and which are whole though no row says so yet."""
+    lost, whole = list[AudioFile](), list[AudioFile]()
+    for file in files:
+        if file.state not in (AudioState.KEPT, AudioState.WAITING):
             continue
-        is_kept = row.state is AudioState.KEPT
-        if is_kept or row.state is AudioState.WAITING:
-            # The checksum of all that is kept takes too long for every run: a person may ask for it.
-            sha256 = row.sha256 if this.run.full or not is_kept else None
-            if this.folder.is_whole(row.path, row.bytes, sha256):
-                if not is_kept:
-                    whole.append(row)
-            elif is_kept:
-                lost.append(row)
-        else:
-            remove.append(row)
-    return lost, whole, remove
+        is_kept = file.state is AudioState.KEPT
+        # The checksum of all that is kept takes too long for every run: a person may ask for it.
+        sha256 = file.sha256 if this.run.full or not is_kept else None
+        is_whole = this.folder.is_whole(file.path, file.bytes, sha256)
+        if is_whole != is_kept:
+            (whole if is_whole else lost).append(file)
+    return lost, whole
 
 
 async def _expire(this: _Fetching) -> None:
@@ -213,29 +214,24 @@ async def _expire(this: _Fetching) -> None:
 
     What is old is judged by the vendor's clock as well: ours may be years ahead, and what is removed is lost.
     """
-    run, config = this.run, this.source.account.audio
+    env, config = this.run.env, this.source.account.audio
     theirs = this.run.client().server_date
-    now = None if theirs is None else min(theirs, run.env.now())
-    rows = [
-        row
-        for row in await run.env.store.read(audio.load, this.account)
-        if row.state in (AudioState.KEPT, AudioState.WAITING)
-    ]
-    sizes = {row.id: row.bytes or 0 if row.state is AudioState.KEPT else 0 for row in rows}
-    found = expired((Recording(r.id, r.moment, sizes[r.id]) for r in rows), now, config.keep, config.max_size)
-    ids = set(found)
-    this.kept = sum(size for row_id, size in sizes.items() if row_id not in ids)
-    if ids:
-        await run.env.store.write(audio.expire, found)
-        run.env.step("audio: expired")
-        this.gone |= ids
-        run.removed += sum(row.id in ids and row.state is AudioState.KEPT for row in rows)
-        await _remove(this, [row for row in rows if row.id in ids])
+    now = None if theirs is None else min(theirs, env.now())
+
+    def decide(conn: Connection) -> Expiry:
+        return expired(audio.recordings(conn, this.account), now, config.keep, config.max_size)
+
+    found = await env.store.read(decide)
+    this.kept = found.kept
+    await _in_blocks(this, audio.expire, found.gone)
+    env.step("audio: expired")
+    while left := await env.store.read(audio.left_over, this.account):
+        await env.in_thread(this.folder.remove, [file.path for file in left])
+        await env.store.write(audio.removed, [file.id for file in left])
+        this.run.removed += len(left)
 
 
-async def _remove(this: _Fetching, rows: list[AudioRow]) -> None:
-    """Remove the files of rows that do not keep them any more, then their paths."""
-    paths = {row.id: row.path for row in rows if row.path is not None}
-    if paths:
-        await this.run.env.in_thread(this.folder.remove, paths.values())
-        await this.run.env.store.write(audio.removed, list(paths))
+async def _in_blocks(this: _Fetching, write: Callable[..., None], ids: Sequence[int], *more: object) -> None:
+    """Write to many rows, without holding up who edits meanwhile."""
+    for begin in range(0, len(ids), audio.BLOCK):
+        await this.run.env.store.write(write, ids[begin : begin + audio.BLOCK], *more)

@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 
 from syncer.core.audio import (
     AudioState,
+    Expiry,
     Recording,
     Retry,
     after_try,
@@ -135,8 +136,8 @@ def recordings(*sizes: int) -> list[Recording]:
 
 
 def test_age_counts_from_when_it_came_in() -> None:
-    assert expired(recordings(1, 1, 1, 1), NOW, 2 * DAY, 100) == [2, 3]
-    assert expired(recordings(1, 1, 1, 1), None, 2 * DAY, 100) == []
+    assert expired(recordings(1, 1, 1, 1), NOW, 2 * DAY, 100) == Expiry([2, 3], 2)
+    assert expired(recordings(1, 1, 1, 1), None, 2 * DAY, 100) == Expiry([], 4)
 
 
 @pytest.mark.parametrize(
@@ -152,4 +153,5 @@ def test_age_counts_from_when_it_came_in() -> None:
     ],
 )
 def test_the_newest_that_fit_stay(sizes: tuple[int, ...], gone: list[int]) -> None:
-    assert expired(recordings(*sizes), NOW, 365 * DAY, 100) == gone
+    kept = sum(size for n, size in enumerate(sizes) if n not in gone)
+    assert expired(recordings(*sizes), NOW, 365 * DAY, 100) == Expiry(gone, kept)

@@ -1,34 +1,30 @@
 """The rows of `voicemail_audio`: which recordings wait, are kept, and are given up.
 
-When each of that happens is decided in `core/audio.py`; the files are left to `sync`.
+When each of that happens is decided in `core/audio.py`; the files are left to `sync`. There may be a hundred thousand
+rows, so none of these reads them all at once.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
 from sqlalchemy import Connection
 
-from syncer.core.audio import EVERY_HOUR, AudioState, Retry
+from syncer.core.audio import EVERY_HOUR, AudioState, Recording, Retry
 from syncer.core.due import latest
 from syncer.core.normalise import utc_text
 from syncer.store.write import changelog
 
 _TABLE = "voicemail_audio"
 
-_NEW = (
-    "SELECT v.id FROM telecmi_voicemails v WHERE v.account = ? "
-    "AND NOT EXISTS (SELECT 1 FROM voicemail_audio a WHERE a.voicemail = v.id) ORDER BY v.id"
-)
+#: Rows that one transaction writes, and one list of files has.
+BLOCK = 500
 
 #: Undated voicemails count as left when they were first seen; one of which nobody knows that goes last.
-_ROWS = (
-    "SELECT v.id, v.voicename, v.received_at, COALESCE(v.received_at, v.first_seen_at, '9999-12-31T00:00:00.000Z') AS moment, "
-    "a.state, a.path, a.bytes, a.sha256, a.attempts, a.first_tried_at "
-    "FROM voicemail_audio a JOIN telecmi_voicemails v ON v.id = a.voicemail WHERE v.account = ? "
-)
+_MOMENT = "COALESCE(v.received_at, v.first_seen_at, '9999-12-31T00:00:00.000Z')"
+_OF_ACCOUNT = "FROM voicemail_audio a JOIN telecmi_voicemails v ON v.id = a.voicemail WHERE v.account = ?"
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,51 +34,88 @@ class AudioRow:
     id: int  #: of the voicemail
     voicename: str
     received_at: str | None
-    moment: str  #: the same, or when an undated one was first seen; sorts as time does
     state: AudioState
-    path: str | None  #: of its file, which may be there unless it is `kept`
-    bytes: int | None
-    sha256: str | None
+    sha256: str | None  #: of its file, or of what came last
     attempts: int
     first_tried_at: str | None
 
 
-def new_count(conn: Connection, account: str) -> int:
-    """How many voicemails have no row yet."""
-    return int(conn.exec_driver_sql(f"SELECT count(*) FROM ({_NEW})", (account,)).scalar_one())
+@dataclass(frozen=True, slots=True)
+class AudioFile:
+    """A file that is there, or may be."""
+
+    id: int
+    state: AudioState
+    path: str
+    bytes: int
+    sha256: str
 
 
-def enlist(conn: Connection, account: str, at: str) -> int:
-    """Let every voicemail without a row wait for its recording; how many those are."""
-    ids = list(conn.exec_driver_sql(_NEW, (account,)).scalars())
+def enlist(conn: Connection, account: str, at: str, after: int = 0) -> int | None:
+    """Let the next voicemails without a row wait for their recordings; the last of them, None where there are none."""
+    query = (
+        "SELECT v.id FROM telecmi_voicemails v WHERE v.account = ? AND v.id > ? "
+        "AND NOT EXISTS (SELECT 1 FROM voicemail_audio a WHERE a.voicemail = v.id) ORDER BY v.id LIMIT ?"
+    )
+    ids = list(conn.exec_driver_sql(query, (account, after, BLOCK)).scalars())
     for row_id in ids:
         conn.exec_driver_sql(
             "INSERT INTO voicemail_audio (voicemail, state) VALUES (?, ?)", (row_id, AudioState.WAITING)
         )
         changelog.inserted(conn, _TABLE, row_id, at)
-    return len(ids)
+    return ids[-1] if ids else None
 
 
-def load(conn: Connection, account: str) -> list[AudioRow]:
-    """All recordings that wait or have a file, of the newest voicemails first."""
-    where = "AND (a.state = 'waiting' OR a.path IS NOT NULL) ORDER BY moment DESC, v.id DESC"
-    return _rows(conn, where, account)
+def any_new(conn: Connection, account: str) -> bool:
+    """Whether a voicemail has no row yet."""
+    query = (
+        "SELECT 1 FROM telecmi_voicemails v WHERE v.account = ? "
+        "AND NOT EXISTS (SELECT 1 FROM voicemail_audio a WHERE a.voicemail = v.id) LIMIT 1"
+    )
+    return conn.exec_driver_sql(query, (account,)).first() is not None
 
 
-def due(conn: Connection, account: str, now: datetime, *, everything: bool) -> list[AudioRow]:
+def due(conn: Connection, account: str, now: datetime, *, everything: bool) -> list[int]:
     """Those to be fetched now, of the newest voicemails first; with `everything`, then those that wait for a retry.
 
     A time that lies further ahead than it can have been set counts as over.
     """
     is_due = "(a.next_attempt_at IS NULL OR a.next_attempt_at <= ? OR a.next_attempt_at > ?)"
-    where = f"AND a.state = 'waiting' AND ({is_due} OR ?) ORDER BY {is_due} DESC, moment DESC, v.id DESC"
+    query = (
+        f"SELECT v.id {_OF_ACCOUNT} AND a.state = 'waiting' AND ({is_due} OR ?) "
+        f"ORDER BY {is_due} DESC, {_MOMENT} DESC, v.id DESC"
+    )
     times = (utc_text(now), latest(now, EVERY_HOUR))
-    return _rows(conn, where, account, *times, int(everything), *times)
+    return list(conn.exec_driver_sql(query, (account, *times, int(everything), *times)).scalars())
 
 
-def _rows(conn: Connection, where: str, *values: object) -> list[AudioRow]:
-    found = conn.exec_driver_sql(_ROWS + where, values)
-    return [AudioRow(*(*row[:4], AudioState(row[4]), *row[5:])) for row in found]
+def waiting(conn: Connection, row_id: int) -> AudioRow | None:
+    """One that waits; None where it does not any more."""
+    row = conn.exec_driver_sql(
+        "SELECT v.id, v.voicename, v.received_at, a.state, a.sha256, a.attempts, a.first_tried_at "
+        "FROM voicemail_audio a JOIN telecmi_voicemails v ON v.id = a.voicemail "
+        "WHERE v.id = ? AND a.state = 'waiting'",
+        (row_id,),
+    ).first()
+    return None if row is None else AudioRow(*(*row[:3], AudioState(row[3]), *row[4:]))
+
+
+def files(conn: Connection, account: str, after: int = 0) -> list[AudioFile]:
+    """The next recordings that name a file, by id."""
+    query = (
+        f"SELECT v.id, a.state, a.path, a.bytes, a.sha256 {_OF_ACCOUNT} AND a.path IS NOT NULL AND v.id > ? "
+        "ORDER BY v.id LIMIT ?"
+    )
+    found = conn.exec_driver_sql(query, (account, after, BLOCK))
+    return [AudioFile(row[0], AudioState(row[1]), *row[2:]) for row in found]
+
+
+def recordings(conn: Connection, account: str) -> Iterator[Recording]:
+    """All that are kept or wait, of the newest voicemails first."""
+    size = "CASE WHEN a.state = 'kept' THEN a.bytes ELSE 0 END"
+    query = f"SELECT v.id, {_MOMENT}, {size} {_OF_ACCOUNT} AND a.state IN ('kept', 'waiting') ORDER BY 2 DESC, 1 DESC"
+    for row in conn.exec_driver_sql(query, (account,)):
+        yield Recording(*row)
 
 
 def intend(conn: Connection, row_id: int, path: str, size: int, sha256: str, media: str) -> bool:
@@ -125,10 +158,7 @@ def wait_again(conn: Connection, ids: Sequence[int], why: str) -> None:
 
 def given_up(conn: Connection, account: str) -> list[int]:
     """Those that are not tried any more, though never fetched."""
-    query = (
-        "SELECT a.voicemail FROM voicemail_audio a JOIN telecmi_voicemails v ON v.id = a.voicemail "
-        "WHERE v.account = ? AND a.state IN ('gone', 'failed')"
-    )
+    query = f"SELECT a.voicemail {_OF_ACCOUNT} AND a.state IN ('gone', 'failed')"
     return list(conn.exec_driver_sql(query, (account,)).scalars())
 
 
@@ -139,6 +169,16 @@ def expire(conn: Connection, ids: Sequence[int]) -> None:
             "UPDATE voicemail_audio SET state = 'expired', next_attempt_at = NULL WHERE voicemail = ?",
             (row_id,),
         )
+
+
+def left_over(conn: Connection, account: str) -> list[AudioFile]:
+    """Some of the files of recordings that are not kept any more, and are not fetched again."""
+    query = (
+        f"SELECT v.id, a.state, a.path, a.bytes, a.sha256 {_OF_ACCOUNT} AND a.path IS NOT NULL "
+        "AND a.state NOT IN ('kept', 'waiting') LIMIT ?"
+    )
+    found = conn.exec_driver_sql(query, (account, BLOCK))
+    return [AudioFile(row[0], AudioState(row[1]), *row[2:]) for row in found]
 
 
 def removed(conn: Connection, ids: Sequence[int]) -> None:
