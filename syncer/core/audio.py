@@ -151,6 +151,12 @@ class Recording:
     bytes: int  #: of its file; 0: there is none
 
 
+def all_stay(oldest: str | None, kept: int, now: datetime | None, keep: timedelta, most: int) -> bool:
+    """Whether `expired` would find none, by the oldest voicemail and the bytes of all: a look at each takes longer."""
+    too_old = oldest is not None and now is not None and now - parse(oldest) >= keep
+    return kept < most and not too_old
+
+
 @dataclass(frozen=True, slots=True)
 class Expiry:
     """Which recordings go, and how large those are that stay."""

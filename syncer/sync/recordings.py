@@ -140,13 +140,16 @@ class Recordings:
         """Whether the file is there with that size, and with that checksum where one is given. Raises FolderError."""
         place = self.file(path)
         with _told(self.root):
-            if not place.exists() or files.oddity_at(place):
+            try:
+                found = os.lstat(place)
+            except (FileNotFoundError, NotADirectoryError):
                 return False
-            handle = files.open_plain(place, os.O_RDONLY)
-            with os.fdopen(handle, "rb") as file:
-                if os.fstat(handle).st_size != size:
-                    return False
-                return sha256 is None or hashlib.file_digest(file, "sha256").hexdigest() == sha256
+            if files.oddity(found) or found.st_size != size:
+                return False
+            if sha256 is None:
+                return True
+            with os.fdopen(files.open_plain(place, os.O_RDONLY), "rb") as file:
+                return hashlib.file_digest(file, "sha256").hexdigest() == sha256
 
     def remove(self, paths: Iterable[str]) -> None:
         """Remove the files that are there. Raises FolderError."""

@@ -11,7 +11,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 
-from syncer.core.audio import AudioState, Expiry, after_try, expired, folder_of, path_of
+from syncer.core.audio import AudioState, Expiry, after_try, all_stay, expired, folder_of, path_of
 from syncer.core.limits import low_disk
 from syncer.errors import BadAnswerError, LowDiskError, RejectedError, RemoteError, TransientError
 from syncer.remote.telecmi_play import NOT_PUBLISHED, PLAY
@@ -219,6 +219,9 @@ async def _expire(this: _Fetching) -> None:
     now = None if theirs is None else min(theirs, env.now())
 
     def decide(conn: Connection) -> Expiry:
+        oldest, kept = audio.extent(conn, this.account)
+        if all_stay(oldest, kept, now, config.keep, config.max_size):
+            return Expiry([], kept)
         return expired(audio.recordings(conn, this.account), now, config.keep, config.max_size)
 
     found = await env.store.read(decide)

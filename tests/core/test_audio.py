@@ -15,6 +15,7 @@ from syncer.core.audio import (
     Recording,
     Retry,
     after_try,
+    all_stay,
     expired,
     folder_of,
     is_cut,
@@ -138,6 +139,18 @@ def recordings(*sizes: int) -> list[Recording]:
 def test_age_counts_from_when_it_came_in() -> None:
     assert expired(recordings(1, 1, 1, 1), NOW, 2 * DAY, 100) == Expiry([2, 3], 2)
     assert expired(recordings(1, 1, 1, 1), None, 2 * DAY, 100) == Expiry([], 4)
+
+
+@pytest.mark.parametrize("sizes", [(), (40, 40), (40, 60), (101, 1), (1, 1, 1, 1)])
+@pytest.mark.parametrize("now", [NOW, None])
+def test_all_stay_only_where_none_expires(sizes: tuple[int, ...], now: datetime | None) -> None:
+    found = recordings(*sizes)
+    for keep in (2 * DAY, 9 * DAY):
+        oldest = min((one.received_at for one in found), default=None)
+        if all_stay(oldest, sum(sizes), now, keep, 100):
+            assert expired(found, now, keep, 100) == Expiry([], sum(sizes))
+        else:
+            assert sum(sizes) >= 100 or expired(found, now, keep, 100).gone
 
 
 @pytest.mark.parametrize(

@@ -102,12 +102,21 @@ def waiting(conn: Connection, row_id: int) -> AudioRow | None:
 
 def files(conn: Connection, account: str, after: int = 0) -> list[AudioFile]:
     """The next recordings that name a file, by id."""
-    query = (
-        f"SELECT v.id, a.state, a.path, a.bytes, a.sha256 {_OF_ACCOUNT} AND a.path IS NOT NULL AND v.id > ? "
-        "ORDER BY v.id LIMIT ?"
+    query = (  # CROSS: in the order of the rows, without a look at those before
+        "SELECT v.id, a.state, a.path, a.bytes, a.sha256 FROM voicemail_audio a CROSS JOIN telecmi_voicemails v "
+        "ON v.id = a.voicemail WHERE v.account = ? AND a.path IS NOT NULL AND a.voicemail > ? "
+        "ORDER BY a.voicemail LIMIT ?"
     )
     found = conn.exec_driver_sql(query, (account, after, BLOCK))
     return [AudioFile(row[0], AudioState(row[1]), *row[2:]) for row in found]
+
+
+def extent(conn: Connection, account: str) -> tuple[str | None, int]:
+    """The oldest voicemail whose recording is kept or waits, and the bytes of those that are kept."""
+    size = "sum(CASE WHEN a.state = 'kept' THEN a.bytes ELSE 0 END)"
+    query = f"SELECT min({_MOMENT}), {size} {_OF_ACCOUNT} AND a.state IN ('kept', 'waiting')"
+    oldest, kept = conn.exec_driver_sql(query, (account,)).one()
+    return oldest, int(kept or 0)
 
 
 def recordings(conn: Connection, account: str) -> Iterator[Recording]:
