@@ -116,7 +116,7 @@ def test_forget(upstream: Upstream) -> None:
     assert "Forgetme" not in syncer.ok("contacts", "list", "--all").out
     assert syncer.one("SELECT count(*) FROM forgotten") == 1
     assert syncer.ok("forget", "+919200088888", "--yes", "--json").json == {
-        "removed": {}, "other_numbers": {}, "mentioned": {}, "traces": False
+        "removed": {}, "other_numbers": {}, "mentioned": {}, "traces": False, "sent": {}
     }  # fmt: skip
 
 
