@@ -83,6 +83,12 @@ class Connection(H11Protocol):
         cycle: Any = self.cycle  # None before the first request
         return bool(cycle and not cycle.more_body and not cycle.response_complete)
 
+    @property
+    def sending(self) -> bool:
+        """Whether an answer is under way, and the client has not taken all of it."""
+        cycle: Any = self.cycle
+        return self.busy and bool(cycle.response_started)
+
     def give_up(self) -> None:
         """Close at once, even if an answer is not sent completely."""
         self._relax()
@@ -144,8 +150,11 @@ class Server(uvicorn.Server):
                 task.result()  # an error here ends the daemon, which logs it
 
     def finish(self) -> None:
-        """Finish the current answers, then end."""
+        """Finish the current answers, then end. A long answer that a client is still reading is cut."""
         self.should_exit = True
+        for one in list(self.server_state.connections):
+            if isinstance(one, Connection) and one.sending:
+                one.give_up()
         self._end.set()
 
     async def _accept(self, listener: socket.socket) -> None:

@@ -9,7 +9,7 @@ import shutil
 import signal
 import sqlite3
 from base64 import b64encode
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime
 from pathlib import Path
@@ -60,6 +60,7 @@ class Pbx:
             at_once=at_once,
         )
         self.client = httpx.AsyncClient()
+        self.server: Server
 
     def write(self, *statements: str) -> None:
         with Database(self.settings.database.path) as db, db.write() as conn:
@@ -76,6 +77,12 @@ class Pbx:
         self.clock += 1.0
         shown = {} if key is None else {"X-Api-Key": key}
         return await self.client.get(path, headers=shown | headers)
+
+
+def many_contacts() -> Iterator[str]:
+    """More than the sockets between a client and the server hold."""
+    rows = ", ".join(f"('main', 'c-{n}', '+9192000{n:05d}', 'A', '{'x' * 400}')" for n in range(20_000))
+    yield f"INSERT INTO telecmi_contacts (account, contact_id, phone_e164, first_name, last_name) VALUES {rows}"
 
 
 @pytest.fixture
@@ -95,7 +102,7 @@ async def serving(folder: Path, at_once: int = AT_ONCE) -> AsyncIterator[Pbx]:
     port = free_port()
     hosts = Http(("127.0.0.1", port)).allowed_hosts
     app = web.create_app(well, figures, hosts, made.lookups.routes())
-    server = Server(app, Edges(), Logged())
+    server = made.server = Server(app, Edges(), Logged())
     task = asyncio.create_task(server.serve(sockets=[listen(Http(("127.0.0.1", port)))]))
     try:
         async with httpx.AsyncClient(base_url=f"http://127.0.0.1:{port}") as made.client:
@@ -231,10 +238,7 @@ async def test_a_phone_that_takes_few_entries_goes_on_to_the_next_page(folder: P
 @pytest.mark.anyio
 async def test_phonebooks_that_nobody_reads_are_few_and_hold_no_snapshot(folder: Path) -> None:
     async with serving(folder, at_once=2) as pbx:
-        rows = ", ".join(f"('main', 'c-{n}', '+9192000{n:05d}', 'A', '{'x' * 400}')" for n in range(20_000))
-        pbx.write(
-            f"INSERT INTO telecmi_contacts (account, contact_id, phone_e164, first_name, last_name) VALUES {rows}"
-        )
+        pbx.write(*many_contacts())
         path = f"/phonebook/yealink.xml?key={KEY}"
         async with pbx.client.stream("GET", path) as one, pbx.client.stream("GET", path) as two:
             assert (one.status_code, two.status_code) == (200, 200)
@@ -245,6 +249,22 @@ async def test_phonebooks_that_nobody_reads_are_few_and_hold_no_snapshot(folder:
         async with asyncio.timeout(SOON):
             while (await pbx.get("/phonebook/yealink.xml?limit=1")).status_code != 200:
                 await asyncio.sleep(0.01)
+
+
+@pytest.mark.anyio
+async def test_an_end_cuts_a_phonebook_that_is_being_read(
+    folder: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    async with serving(folder) as pbx:
+        pbx.write(*many_contacts())
+        async with pbx.client.stream("GET", f"/phonebook/yealink.xml?key={KEY}") as book:
+            parts = book.aiter_raw()
+            assert (await anext(parts)).startswith(b"<?xml")
+            pbx.server.finish()
+            with pytest.raises(httpx.TransportError):
+                async for _ in parts:
+                    pass
+    assert [record.getMessage() for record in caplog.records if record.levelname == "ERROR"] == []
 
 
 ENDLESS = "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n) SELECT count(*) FROM n"
