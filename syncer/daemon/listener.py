@@ -36,6 +36,10 @@ READING = 60.0
 #: Seconds without a refused connection after which the overload counts as over.
 CALM = 60.0
 
+#: Where a request's scope has the function that closes its connection at once: an answer that cannot be finished must
+#: not look like a whole one.
+GIVE_UP = "syncer.give_up"
+
 #: The pause after each connection while there is no room, so jobs continue and requests have time to arrive.
 PACE = 0.01
 
@@ -64,6 +68,9 @@ class Connection(H11Protocol):
         if self._timer is None:
             self._expect()
         super().data_received(data)
+        cycle: Any = self.cycle
+        if cycle is not None:
+            cycle.scope[GIVE_UP] = self.give_up
         if self.busy:
             self._relax()
 

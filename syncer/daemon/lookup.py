@@ -5,6 +5,7 @@ Keys and limits are in `core/access.py`, formats in `core/phonebook.py`, queries
 
 from __future__ import annotations
 
+import asyncio
 import time
 from array import array
 from collections.abc import AsyncIterator, Callable, Mapping
@@ -17,12 +18,14 @@ from urllib.parse import urlencode
 from starlette.requests import Request
 from starlette.responses import JSONResponse, PlainTextResponse, Response, StreamingResponse
 from starlette.routing import Route
+from starlette.types import Receive, Scope, Send
 
 from syncer.config import Settings
 from syncer.config.targets import LookupKey
 from syncer.core import access
 from syncer.core.normalise import typed_e164
 from syncer.core.phonebook import ALIASES, FORMATS, Entry, Format, clean
+from syncer.daemon.listener import GIVE_UP
 from syncer.daemon.reader import ThreadedReader
 from syncer.errors import StoreError
 from syncer.store.db.read_only import Reader
@@ -44,6 +47,7 @@ class Lookups:
         settings: Callable[[], Settings],
         jobs: Mapping[str, str],
         now: Callable[[], datetime],
+        log: Any,
         *,
         mono: Callable[[], float] = time.monotonic,
         at_once: int = AT_ONCE,
@@ -51,6 +55,7 @@ class Lookups:
         self._settings = settings
         self._jobs = jobs
         self._now = now
+        self._log = log
         self._mono = mono
         self._at_once = at_once
         self._names = ThreadedReader("lookup")
@@ -180,8 +185,10 @@ class Lookups:
             self._book(path, form, keys), self._sent, media_type=form.media_type, headers=headers
         )
 
-    def _sent(self) -> None:
+    def _sent(self, problem: StoreError | None) -> None:
         self._sending -= 1
+        if problem is not None:
+            self._log.warning("a phonebook could not be finished", problem=str(problem))
 
     async def _book(self, path: Path, form: Format, keys: array[int]) -> AsyncIterator[bytes]:
         yield form.head.encode()
@@ -191,17 +198,24 @@ class Lookups:
 
 
 class _Streamed(StreamingResponse):
-    """A response that says when it is over, whether the client read all of it or not."""
+    """A response that says when it is over, and why the client did not get all of it; None: it is not our fault."""
 
-    def __init__(self, content: AsyncIterator[bytes], done: Callable[[], None], **kw: Any) -> None:
+    def __init__(
+        self, content: AsyncIterator[bytes], over: Callable[[StoreError | None], None], **kw: Any
+    ) -> None:
         super().__init__(content, **kw)
-        self._done = done
+        self._over = over
 
-    async def __call__(self, *args: Any) -> None:
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        problem = None
         try:
-            await super().__call__(*args)
+            await super().__call__(scope, receive, send)
+        except StoreError as error:
+            problem = error
+            scope[GIVE_UP]()
+            await asyncio.sleep(0)  # uvicorn hears of it
         finally:
-            self._done()
+            self._over(problem)
 
 
 def _written(form: Format, keys: array[int], conn: Reader) -> bytes:

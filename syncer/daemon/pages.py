@@ -92,7 +92,7 @@ class Pages:
         from syncer.daemon.lookup import Lookups
 
         jobs = {table: resource.job for resource in registry.RESOURCES for table in resource.tables}
-        self._lookups = Lookups(lambda: self._env().settings, jobs, lambda: self._env().now())
+        self._lookups = Lookups(lambda: self._env().settings, jobs, lambda: self._env().now(), self._log)
         more = [web.doorbell(self._ring), *self._lookups.routes()]
         app = web.create_app(self.health, self.metrics, http.allowed_hosts, more)
         self._server = Server(app, self._edges, self._log)

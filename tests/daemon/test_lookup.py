@@ -52,10 +52,12 @@ class Pbx:
         self.folder = folder
         self.settings: Settings = settings_from(self.raw, folder, {})
         self.clock = 1000.0
+        self.log = Logged()
         self.lookups = Lookups(
             lambda: self.settings,
             {"telecmi_contacts": "telecmi-contacts"},
             lambda: NOW,
+            self.log,
             mono=lambda: self.clock,
             at_once=at_once,
         )
@@ -264,6 +266,24 @@ async def test_an_end_cuts_a_phonebook_that_is_being_read(
             with pytest.raises(httpx.TransportError):
                 async for _ in parts:
                     pass
+    assert [record.getMessage() for record in caplog.records if record.levelname == "ERROR"] == []
+
+
+@pytest.mark.anyio
+async def test_a_phonebook_that_breaks_off_does_not_look_whole(
+    folder: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    async with serving(folder) as pbx:
+        pbx.write(*many_contacts())
+        async with pbx.client.stream("GET", f"/phonebook/contacts.vcf?key={KEY}") as book:
+            parts = book.aiter_raw()
+            await anext(parts)
+            with sqlite3.connect(pbx.settings.database.path) as conn:  # a person drops a view
+                conn.execute("DROP VIEW contacts")
+            with pytest.raises(httpx.TransportError):
+                async for _ in parts:
+                    pass
+        assert pbx.log == ["a phonebook could not be finished"]
     assert [record.getMessage() for record in caplog.records if record.levelname == "ERROR"] == []
 
 
