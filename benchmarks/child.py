@@ -19,11 +19,14 @@ Orders = dict[str, Any]
 
 
 def sync(orders: Orders) -> dict[str, Any]:
-    """One pass over the named jobs, as `syncer sync` makes it, without a budget."""
+    """One pass over the named jobs, as `syncer sync` makes it; without a budget unless `paced`."""
     from benchmarks.office import unpaced
+    from syncer.config import settings_from
     from syncer.sync import jobs
 
-    settings = unpaced(orders["config"], Path(orders["folder"]))
+    folder = Path(orders["folder"])
+    config = orders["config"]
+    settings = settings_from(config, folder, {}) if orders.get("paced") else unpaced(config, folder)
     chosen = jobs.select(jobs.specs(settings), orders.get("jobs", ()), None)
     meter = Meter()
     runs = asyncio.run(jobs.sync(settings, chosen, full=orders.get("full", False)))
@@ -83,19 +86,11 @@ async def _bare(port: int, path: str, bodies: int, flight: int) -> None:
             tasks.create_task(client())
 
 
-def storing(orders: Orders) -> dict[str, Any]:
-    """Parsed pages into the mirror, and into plain SQLite."""
-    from benchmarks import pages
-
-    return dict(pages.storing(orders))
-
-
 WORK: dict[str, Callable[[Orders], dict[str, Any]]] = {
     "sync": sync,
     "command": command,
     "migrate": migrate,
     "floor": floor,
-    "storing": storing,
 }
 
 

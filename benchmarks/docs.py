@@ -11,7 +11,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from benchmarks.report import HEADERS, Line, short
-from benchmarks.rows.compare import FIGURES, OTHERS, PASSES
+from benchmarks.rows.compare import FIGURES, OTHERS
 from benchmarks.upstream import ROOT
 
 PLOT = ROOT / "docs" / "growth.svg"
@@ -19,7 +19,8 @@ PAGES = (ROOT / "docs" / "performance.md", ROOT / "README.md")
 
 #: What the README shows: a row, and how the line's text begins.
 SHORT = (
-    ("pull16", "first pull of 100,000"),
+    ("user-list", "first pull"),
+    ("budget", "first pull"),
     ("quiet", "100,000 contacts, nothing changed"),
     ("edit", ""),
     ("memory", "the daemon, 1,000,000"),
@@ -58,13 +59,16 @@ def notes(machine: str, lines: Sequence[Line]) -> str:
 
 
 def comparison(machine: str, lines: Sequence[Line]) -> str:
-    """A table of tools a pass: all figures of each."""
+    """A table of tools for each pass and size: all figures of each."""
+    compared: dict[str, list[Line]] = {}
+    for line in lines:
+        if line.row == "compare" and line.limit is None and line.baseline is not None:
+            compared.setdefault(line.what.rsplit(": ", 1)[0], []).append(line)
     parts = []
-    for stage in PASSES:
+    for stage, found in compared.items():
         tools: dict[str, dict[str, str]] = {}
-        for line in lines:
-            if line.row != "compare" or not line.what.startswith(f"{stage},") or line.baseline is None:
-                continue
+        for line in found:
+            assert line.baseline is not None
             word = line.what.rsplit(": ", 1)[1]
             tools.setdefault("syncer", {})[word] = f"{short(line.ours.median)} {line.ours.unit}"
             tools.setdefault(line.against, {})[word] = f"{short(line.baseline.median)} {line.baseline.unit}"

@@ -16,30 +16,28 @@ LATENCY = 0.05
 PART = 5
 
 
-def pull16(bench: Bench) -> Iterator[Line]:
+#: Requests in flight.
+FLIGHT = 16
+
+#: TeleCMI's default budget, in requests a second.
+BUDGET = 5.0
+
+
+def user_list(bench: Bench) -> Iterator[Line]:
     """A user's list, 10 a page, 16 requests in flight."""
-    yield from _user_list(bench, flight=16, limit=1.15)
-
-
-def pull32(bench: Bench) -> Iterator[Line]:
-    """The same with 32 in flight."""
-    yield from _user_list(bench, flight=32, limit=1.25)
-
-
-def _user_list(bench: Bench, *, flight: int, limit: float) -> Iterator[Line]:
     pages = bench.contacts // 10
-    ideal = pages / flight * LATENCY
+    ideal = pages / FLIGHT * LATENCY
     with Upstream(users=bench.contacts, latency=LATENCY) as upstream:
         config = raw_config(
             upstream.port,
-            telecmi={"voicemails": OFF, "contacts": OFF, "push": OFF, "concurrency": flight},
+            telecmi={"voicemails": OFF, "contacts": OFF, "push": OFF, "concurrency": FLIGHT},
             smartflo=None,
         )
         yield from _against_the_wire(
             bench, config, upstream, jobs=("telecmi-user-contacts",), path="/v2/user/contact/get",
-            pages=pages, flight=flight, ideal=ideal, limit=limit,
-            what=f"first pull of {bench.contacts:,} contacts, 10 a page, 50 ms, {flight} in flight",
-            against=f"pages / {flight} x 50 ms",
+            pages=pages, flight=FLIGHT, ideal=ideal, limit=1.2,
+            what=f"first pull of a user's list of {bench.contacts:,}, 10 a page, 50 ms, {FLIGHT} in flight",
+            against=f"pages / {FLIGHT} x 50 ms",
         )  # fmt: skip
 
 
@@ -53,6 +51,24 @@ def directory(bench: Bench) -> Iterator[Line]:
             what=f"first pull of {bench.contacts:,} contacts by cursor, 100 a page, 50 ms",
             against="pages x 50 ms", rounds=bench.few,
         )  # fmt: skip
+
+
+def budget(bench: Bench) -> Iterator[Line]:
+    """The directory at the default budget: what a user sees."""
+    pages = bench.compared // 100
+    took = []
+    for _ in range(bench.few):
+        with bench.room() as room, Upstream(directory=bench.compared, latency=LATENCY) as upstream:
+            config = directory_only(upstream.port, requests_per_second=BUDGET)
+            orders = bench.office(room, config)
+            told = ended_well(bench.child("sync", **orders, jobs=DIRECTORY, paced=True))
+            requests = told["runs"][0]["requests"]
+            took.append(told["wall"])
+    yield Line(
+        f"first pull of {bench.compared:,} contacts at {BUDGET:g} requests a second",
+        Sample.of(took), f"{requests} requests / {BUDGET:g} a second", Sample.of([requests / BUDGET]), 1.02,
+        notes=(f"{pages} pages are needed; one more proves that the listing stood still",),
+    )  # fmt: skip
 
 
 def _against_the_wire(

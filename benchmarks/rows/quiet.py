@@ -45,7 +45,7 @@ def quiet(bench: Bench) -> Iterator[Line]:
     yield Line(
         f"{of}, nothing changed: bytes written",
         Sample.of(still, "kB"),
-        limit=100,
+        limit=20,
         judged="ours",
         notes=(NOTE,),
     )
@@ -53,11 +53,9 @@ def quiet(bench: Bench) -> Iterator[Line]:
     yield Line("its processor time", Sample.of(still_cpu))
     what = f"{changed} of {of} changed"
     by_hand = "one transaction of plain UPDATEs"
-    yield Line(
-        f"{what}, side by side: bytes written for each", Sample.of(beside, "kB"), limit=10, judged="ours"
-    )
+    yield Line(f"{what}, side by side: bytes written for each", Sample.of(beside, "kB"))
     what = f"{what}, scattered: bytes written for each"
-    yield Line(what, Sample.of(moved, "kB"), by_hand, Sample.of(bare, "kB"), limit=10, judged="ours")
+    yield Line(what, Sample.of(moved, "kB"), by_hand, Sample.of(bare, "kB"), limit=12, judged="ours")
 
 
 def _barest(bench: Bench, room: Path, revision: int) -> int:
