@@ -14,8 +14,8 @@ from benchmarks.upstream import Upstream
 
 def push(bench: Bench) -> Iterator[Line]:
     """A bulk UPDATE of a tenth as many contacts as the large account has, pushed at the default budget."""
-    # A look at all of them, the updates a hundred a call, a look at what came of them; a look is a listing
-    # of the directory, and of several pages the first one again.
+    # The least that it takes: a listing before, the updates a hundred a call, a listing after; a listing of several
+    # pages reads its first one again. A push reads back earlier, too, so that a large one is not unknown to its end.
     edits = bench.contacts // 10
     pages = edits // 100
     needed = 2 * (pages + (pages > 1)) + pages
@@ -52,5 +52,6 @@ def push(bench: Bench) -> Iterator[Line]:
             assert done == edits == upstream.control()["edited"], done
         ours.append(told["wall"])
         calls.append(told["runs"][0]["requests"])
-    yield Line(what, Sample.of(ours), against, Sample.of([ideal]), 1.05)
-    yield Line("its calls", Sample.of(calls, ""), "calls needed", Sample.of([needed], ""))
+    made = Sample.of([number / BUDGET for number in calls])
+    yield Line(what, Sample.of(ours), f"{calls[-1]} calls / {BUDGET:g} a second", made, 1.05)
+    yield Line("its calls", Sample.of(calls, ""), "calls at least", Sample.of([needed], ""))
