@@ -74,6 +74,9 @@ async def fetch_recordings(run: Run, source: TelecmiSource) -> None:
     await _expire(this)
     due = await store.read(audio.due, this.account, now, everything=run.person)
     this.due = len(due)
+    if due and _is_out_of_patience(this):
+        run.incomplete("not tried: the vendor fails, and this pass has waited long enough for it")
+        return
     for row_id in due:
         row = await store.read(audio.waiting, row_id)
         if row is None:  # it expired, or was forgotten
@@ -93,8 +96,13 @@ def _count(number: int) -> str:
 
 
 def _vendor_fails(this: _Fetching) -> bool:
+    return this.in_a_row >= MOST_FAILURES or (this.in_a_row > 0 and _is_out_of_patience(this))
+
+
+def _is_out_of_patience(this: _Fetching) -> bool:
+    """Whether failing calls of this account have held up a person's pass for as long as they may."""
     patience = this.run.client().patience
-    return this.in_a_row >= MOST_FAILURES or bool(this.in_a_row and patience is not None and patience <= 0)
+    return patience is not None and patience <= 0
 
 
 def _report(this: _Fetching) -> None:

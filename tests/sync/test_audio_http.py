@@ -15,7 +15,7 @@ import pytest
 from syncer.clock import SystemClock
 from syncer.config import Settings, settings_from
 from syncer.errors import TransientError
-from syncer.logs import set_up_logs
+from syncer.logs import get_logger, set_up_logs
 from syncer.remote.tokens import TokenStore
 from syncer.sandbox import World, running
 from syncer.sandbox.sound import Sound
@@ -128,6 +128,8 @@ def test_a_vendor_that_hangs_does_not_hold_up_a_persons_sync(world: tuple[World,
     run = place.run(patience=0.5)
     assert time.monotonic() - began < 5 and run.seen == 1, "the second is not even tried"
     assert run.outcome == "incomplete" and place.files() == []
+    run = place.run(patience=0)  # other jobs have waited long enough
+    assert (run.outcome, run.seen) == ("incomplete", 0) and run.problem.startswith("not tried: ")
 
 
 def test_where_nobody_answers_no_try_is_spent(tmp_path: Path) -> None:
@@ -176,12 +178,14 @@ def test_the_secret_in_the_address_reaches_no_log_no_error_and_no_file(
             vendor.faults.clear()
             fault(vendor, kind, times=None, **more)
             run = place.run(patience=0.1)
+            get_logger().warning("failing", problem=run.problem, error=run.error, run=repr(run))
             said += [run.problem, repr(run.error), repr(run.error.__cause__ if run.error else None)]
         vendor.faults.clear()
         assert place.run().added == 2
     finally:
         set_up_logs("warning", {})
     log = capsys.readouterr().err
+    assert log.count("failing") >= 9
     held = b"".join(path.read_bytes() for path in place.folder.rglob("*") if path.is_file())
     secret = LOGIN["secret"]
     assert len([one for one in said if one]) > 9
@@ -189,9 +193,9 @@ def test_the_secret_in_the_address_reaches_no_log_no_error_and_no_file(
     assert "/v2/play?" not in log
 
 
-def test_a_large_recording_costs_no_memory(world: tuple[World, Place]) -> None:
+@pytest.mark.parametrize("size", [20_000_000, pytest.param(100_000_000, marks=pytest.mark.soak)])
+def test_a_large_recording_costs_no_memory(world: tuple[World, Place], size: int) -> None:
     vendor, place = world
-    size = 20_000_000
     vendor.settings.change({"telecmi.audio_bytes": size, "telecmi.audio_kind": "wav"})
     place.run()
     tracemalloc.start()
