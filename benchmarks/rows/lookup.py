@@ -26,7 +26,7 @@ NOTE = "each lookup is of another number, one after the other over one connectio
 
 
 def lookup(bench: Bench) -> Iterator[Line]:
-    """The slowest percent of lookups, beside a socket that always says the same."""
+    """The slowest percent of lookups, next to a socket that always says the same."""
     quiet: list[float] = []
     median: list[float] = []
     reading: list[float] = []

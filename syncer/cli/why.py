@@ -41,19 +41,19 @@ def why(app: App, who: str, as_json: bool) -> None:
     settings = app.settings()
     jobs = {table: resource.job for resource in registry.RESOURCES for table in resource.tables}
     with app.query(settings) as conn:
-        told = story.tell(conn, _person(conn, who, settings), jobs)
+        known = story.load(conn, _person(conn, who, settings), jobs)
     if as_json:
-        head = {name: getattr(told, name) for name in ("number", "contact", "name", "name_from")}
-        emit_json(head | {"sources": [asdict(one) for one in told.sources], "events": told.events})
+        head = {name: getattr(known, name) for name in ("number", "contact", "name", "name_from")}
+        emit_json(head | {"sources": [asdict(one) for one in known.sources], "events": known.events})
         return
-    _show_name(told)
+    _show_name(known)
     say()
-    for event in told.events:
+    for event in known.events:
         at = local(event["at"]) if event["at"] else "at an unknown time"
         place = f"{event['table']} row {event['row']}"
         say(f"{at}  {sentence(event)} ({place}{_of(event)})")
     say()
-    say(f"{count(len(told.events), 'event')}.")
+    say(f"{count(len(known.events), 'event')}.")
 
 
 def _person(conn: Reader, who: str, settings: Settings) -> Person:
@@ -80,20 +80,22 @@ def _person(conn: Reader, who: str, settings: Settings) -> Person:
 # -- for people ------------------------------------------------------------------------------------------
 
 
-def _show_name(told: Story) -> None:
+def _show_name(known: Story) -> None:
     """Who it is, and why the name is what it is."""
-    number = told.number or "a number that cannot be read"
-    where = f", contact row {told.contact}" if told.contact else ""
-    say(f"{plain(told.name) if told.name else 'No name is known'}: {number}{where}")
-    if not told.sources:
+    number = known.number or "a number that cannot be read"
+    where = f", contact row {known.contact}" if known.contact else ""
+    say(f"{plain(known.name) if known.name else 'No name is known'}: {number}{where}")
+    if not known.sources:
         say("   No living contact of any provider has this number.")
         return
     rule = "the directory of TeleCMI first, then the users' own lists, then Smartflo; the oldest row first"
-    if told.name:
-        say_folded(f"   The name is from {told.name_from}, the first of these sources that has one ({rule}):")
+    if known.name:
+        say_folded(
+            f"   The name is from {known.name_from}, the first of these sources that has one ({rule}):"
+        )
     else:
         say_folded(f"   None of these sources has a name ({rule}):")
-    for one in told.sources:
+    for one in known.sources:
         company = f", {plain(one.company)}" if one.company else ""
         say(f"   {one.table} row {one.row} of {one.provider}.{one.account}: {plain(one.name)}{company}")
 
@@ -168,11 +170,11 @@ def _change(event: Mapping[str, Any], number: int) -> str:
 
 
 def _sides(sides: Mapping[str, Mapping[str, str]]) -> str:
-    told = [
+    parts = [
         f"{name} was {_quoted(side['base'])}, is {_quoted(side['local'])} locally and {_quoted(side['remote'])} upstream"
         for name, side in sides.items()
     ]
-    return f": {'; '.join(told)}" if told else ""
+    return f": {'; '.join(parts)}" if parts else ""
 
 
 def _who(event: Mapping[str, Any]) -> str:

@@ -8,7 +8,7 @@ from __future__ import annotations
 import asyncio
 import time
 from array import array
-from collections.abc import AsyncIterator, Callable, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from datetime import datetime
 from functools import partial
 from pathlib import Path
@@ -118,11 +118,9 @@ class Lookups:
         written = request.query_params.get("number", "")
         if written.startswith(" "):  # a + that was not encoded
             written = f"+{written[1:]}"
-        number = typed_e164(written, settings.regions)
-        if number is None:
-            return _UNKNOWN
+        query = partial(self._find, written, settings.regions)
         try:
-            found = await self._names.ask(settings.database.path, partial(self._find, number), QUICK)
+            found = await self._names.ask(settings.database.path, query, QUICK)
         except StoreError as error:
             return _failing(error)
         if found is None:
@@ -131,8 +129,9 @@ class Lookups:
             return PlainTextResponse(clean(found["name"]) or clean(found["company"]), headers=_FRESH)
         return JSONResponse(found, headers=_FRESH)
 
-    def _find(self, number: str, conn: Reader) -> dict[str, Any] | None:
-        found = lookup_queries.find(conn, number)
+    def _find(self, written: str, regions: Sequence[str], conn: Reader) -> dict[str, Any] | None:
+        number = typed_e164(written, regions)  # here, too: the library of numbers takes a while to load
+        found = lookup_queries.find(conn, number) if number else None
         if found is None:
             return None
         at = lookup_queries.last_ok(conn, self._jobs.get(found.table), found.account)

@@ -10,14 +10,14 @@ from tests.cli.conftest import Syncer, Upstream
 
 
 def story(syncer: Syncer, who: str) -> dict[str, Any]:
-    told: dict[str, Any] = syncer.ok("why", who, "--json").json
-    stamps = [event["at"] for event in told["events"]]
+    known: dict[str, Any] = syncer.ok("why", who, "--json").json
+    stamps = [event["at"] for event in known["events"]]
     assert stamps == sorted(stamps) and "" not in stamps
-    return told
+    return known
 
 
-def kinds(told: dict[str, Any]) -> list[str]:
-    return [event["kind"] for event in told["events"]]
+def kinds(known: dict[str, Any]) -> list[str]:
+    return [event["kind"] for event in known["events"]]
 
 
 def test_from_the_first_listing_to_a_conflict(upstream: Upstream) -> None:
@@ -30,9 +30,9 @@ def test_from_the_first_listing_to_a_conflict(upstream: Upstream) -> None:
     upstream.edit(row, job_title="Head of Theirs")
     syncer.ok("contacts", "edit", str(row), "--job-title", "Head of Ours")
     syncer.ok("sync", "telecmi-contacts", "telecmi-push")
-    told = story(syncer, str(row))
-    assert (told["number"], told["contact"], told["name_from"]) == (number, row, "telecmi_contacts")
-    own = [event for event in told["events"] if event["table"] == "telecmi_contacts"]
+    known = story(syncer, str(row))
+    assert (known["number"], known["contact"], known["name_from"]) == (number, row, "telecmi_contacts")
+    own = [event for event in known["events"] if event["table"] == "telecmi_contacts"]
     seen, edited, queued, sent, done = own[:5]
     assert (seen["kind"], seen["job"], seen["by"]) == ("first-seen", "telecmi-contacts", "upstream")
     assert seen["run"] == syncer.one("SELECT min(id) FROM sync_runs WHERE job = 'telecmi-contacts'")
@@ -61,8 +61,8 @@ def test_a_person_is_found_as_by_other_commands_and_by_name(syncer: Syncer, by: 
         f"UPDATE telecmi_contacts SET first_name = 'Asha', last_name = 'Singular' WHERE id = {row}"
     )
     who = {"name": name.upper(), "number": number, "contact_id": contact_id, "id": f"id:{row}"}[by]
-    told = story(syncer, who)
-    assert (told["contact"], told["number"], told["name"]) == (row, number, name)
+    known = story(syncer, who)
+    assert (known["contact"], known["number"], known["name"]) == (row, number, name)
 
 
 def test_a_caller_without_a_contact(syncer: Syncer) -> None:
@@ -75,10 +75,15 @@ def test_a_caller_without_a_contact(syncer: Syncer) -> None:
         f"VALUES ('main', 'v', '{number}', '2026-11-21T10:00:00.000Z', '2026-11-21T10:05:00.000Z')",
     )
     syncer.ok("callbacks", "done", number, "--note", "rang back")
-    told = story(syncer, "92000 00777")
-    assert (told["number"], told["contact"], told["name"], told["name_from"]) == (number, None, None, None)
-    assert kinds(told) == ["call", "voicemail", "call", "called-back"]
-    assert (told["events"][0]["outcome"], told["events"][3]["note"]) == ("missed", "rang back")
+    known = story(syncer, "92000 00777")
+    assert (known["number"], known["contact"], known["name"], known["name_from"]) == (
+        number,
+        None,
+        None,
+        None,
+    )
+    assert kinds(known) == ["call", "voicemail", "call", "called-back"]
+    assert (known["events"][0]["outcome"], known["events"][3]["note"]) == ("missed", "rang back")
     out = syncer.ok("why", number).out
     assert "No name is known" in out and "outgoing call, answered, 31 s" in out and "rang back" in out
 
@@ -90,10 +95,10 @@ def test_the_name_is_explained_by_its_sources_in_order(syncer: Syncer) -> None:
             f"INSERT INTO {table} (account, {column}, name, phone_e164, first_seen_at) "
             f"VALUES ('main', 'x', 'From {table}', '{number}', '2026-11-21T09:00:00.000Z')"
         )
-    told = story(syncer, number)
-    assert (told["name"], told["name_from"]) == ("From telecmi_user_contacts", "telecmi_user_contacts")
-    assert [one["table"] for one in told["sources"]] == ["telecmi_user_contacts", "smartflo_contacts"]
-    assert [one["job"] for one in told["events"]] == ["telecmi-user-contacts", "smartflo-contacts"]
+    known = story(syncer, number)
+    assert (known["name"], known["name_from"]) == ("From telecmi_user_contacts", "telecmi_user_contacts")
+    assert [one["table"] for one in known["sources"]] == ["telecmi_user_contacts", "smartflo_contacts"]
+    assert [one["job"] for one in known["events"]] == ["telecmi-user-contacts", "smartflo-contacts"]
 
 
 def test_a_contact_whose_number_is_masked_has_a_story_as_well(upstream: Upstream) -> None:
@@ -102,8 +107,8 @@ def test_a_contact_whose_number_is_masked_has_a_story_as_well(upstream: Upstream
     syncer.as_program(
         f"UPDATE telecmi_contacts SET phone_no = '+91xxxxxx2999', phone_e164 = NULL WHERE id = {row}"
     )
-    told = story(syncer, str(row))
-    assert (told["number"], told["contact"], told["name_from"]) == (None, row, "telecmi_contacts")
+    known = story(syncer, str(row))
+    assert (known["number"], known["contact"], known["name_from"]) == (None, row, "telecmi_contacts")
     assert "a number that cannot be read" in syncer.ok("why", str(row)).out
 
 

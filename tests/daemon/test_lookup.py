@@ -342,8 +342,8 @@ def test_the_daemon_takes_new_keys_and_logs_none(daemon: Daemon) -> None:
             return 0
 
     until(lambda: status(KEY) == 200, "the name, once the daemon has read the number")
-    told = json.loads(httpx.get(f"{url}&key={KEY}").text)
-    assert (told["name"], told["provider"]) == ("Asha Example", "telecmi")
+    found = json.loads(httpx.get(f"{url}&key={KEY}").text)
+    assert (found["name"], found["provider"]) == ("Asha Example", "telecmi")
     daemon.wait_for_first_round()
     daemon.configure(extra=f'{http}[lookup.pbx]\nkey = "{OTHER}"\n')
     process.send_signal(signal.SIGHUP)

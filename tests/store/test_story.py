@@ -21,11 +21,11 @@ def at(minute: int) -> str:
     return f"2026-11-20T09:{minute:02d}:00.000Z"
 
 
-def told(mirror: Mirror, who: str = NUMBER) -> list[tuple[dict[str, Any], str]]:
+def history(mirror: Mirror, who: str = NUMBER) -> list[tuple[dict[str, Any], str]]:
     """The events, each with its sentence for people."""
     with mirror.db.read() as conn:
         (person,) = people.find(conn, who, {"main": "IN"}, ["shop"], ["IN"])
-        events = story.tell(conn, person, JOBS).events
+        events = story.load(conn, person, JOBS).events
     assert [event["at"] for event in events] == sorted(event["at"] for event in events)
     return [(event, why.sentence(event)) for event in events]
 
@@ -67,7 +67,7 @@ def test_what_happens_to_a_row(mirror: Mirror) -> None:
         mirror.own(
             f"INSERT INTO held_rows (held_id, table_name, row_id, field) VALUES ({held}, 'telecmi_contacts', {row}, '{field}')"
         )
-    assert [(event["kind"], sentence) for event, sentence in told(mirror)] == [
+    assert [(event["kind"], sentence) for event, sentence in history(mirror)] == [
         ("first-seen", "first seen, by a listing of telecmi-contacts, run 1"),
         ("edited", 'company: (empty) -> "Acme", by upstream'),
         ("edited", 'company: "Acme" -> "Beta", by import 1 (asha)'),
@@ -107,7 +107,7 @@ def test_what_happens_to_its_changes(mirror: Mirror) -> None:
     mirror.own(
         f"INSERT INTO reported (kind, id, account, at) VALUES ('conflict', {conflict}, 'main', '{at(18)}')"
     )
-    found = told(mirror)
+    found = history(mirror)
     assert [(event["at"][14:16], sentence) for event, sentence in found] == [
         ("00", "added by a local edit"),
         ("01", "change 1 (update) was queued, found by a scan"),
@@ -164,7 +164,7 @@ def test_what_happens_with_the_number(mirror: Mirror) -> None:
             "INSERT INTO callback_marks (phone_e164, note, by, marked_at, reopens) "
             f"VALUES ('{NUMBER}', 'rang', 'cli', '{at(minute)}', {reopens})"
         )
-    assert [sentence for _, sentence in told(mirror)] == [
+    assert [sentence for _, sentence in history(mirror)] == [
         "first seen, by a listing of telecmi-user-contacts",
         "first seen, by a listing of smartflo-contacts",
         "note by Devan: calls late",

@@ -46,7 +46,7 @@ class Story:
         return found.table if found else None
 
 
-def tell(conn: Reader, person: Person, jobs: Mapping[str, str]) -> Story:
+def load(conn: Reader, person: Person, jobs: Mapping[str, str]) -> Story:
     """Everything known about a person. `jobs` says which job fills each table."""
     number = person.number
     sources = callers.sources(conn, number) if number else []
