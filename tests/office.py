@@ -124,6 +124,7 @@ class Office:
         telecmi: dict[str, Any] | None = None,
         smartflo: dict[str, Any] | None = None,
         notify: dict[str, Any] | None = None,
+        publish: dict[str, Any] | None = None,
         only: Sequence[str] = (),
         clock: VirtualClock | None = None,
         world: World | None = None,
@@ -148,6 +149,8 @@ class Office:
         }
         if notify:
             raw["notify"] = notify
+        if publish:
+            raw["publish"] = publish
         self.settings = unpaced(settings_from(raw, folder, {}))
         self.path = self.settings.database.path
         self.tokens = TokenStore(None)

@@ -27,6 +27,7 @@ HOMES = {
     "sqlalchemy": ("syncer/store/", "migrations/"),
     "alembic": ("syncer/store/", "migrations/"),
     "sqlite3": ("syncer/store/",),
+    "psycopg": ("syncer/store/publish/",),
     "openpyxl": ("syncer/formats/",),
     "phonenumbers": ("syncer/core/normalise.py",),
     "structlog": ("syncer/logs.py",),

@@ -54,6 +54,7 @@ COMMANDS: Final = {
     "queue": ("syncer.cli.queue:queue", "The change queue: what goes upstream, and what waits for you."),
     "held": ("syncer.cli.held:held", "What a safety limit stopped in a pull."),
     "notify": ("syncer.cli.notify:notify", "Test a target of notifications, or send again."),
+    "publish": ("syncer.cli.publish:publish", "Bring the published copies in PostgreSQL up to date now."),
     "verify": ("syncer.cli.verify:verify", "Compare the mirror with upstream, row by row."),
     "why": ("syncer.cli.why:why", "Show one person's history, and where the caller's name comes from."),
     "log": ("syncer.cli.log:log", "Show what changed, from either side, in order."),

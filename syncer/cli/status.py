@@ -200,11 +200,12 @@ def gather(app: App, settings: Settings, specs: Sequence[JobSpec], now: datetime
         "unknown_accounts": [],
         "callbacks": None,
         "outbox": [],
+        "publish": {},
     }
     if not path.exists() or path.stat().st_size == 0:
         return found
     from syncer.store.db import home, revision
-    from syncer.store.read import coverage, outbox, status_queries
+    from syncer.store.read import coverage, outbox, publish_queries, status_queries
     from syncer.store.write import accounts, received
 
     with app.query(settings) as conn:
@@ -235,6 +236,7 @@ def gather(app: App, settings: Settings, specs: Sequence[JobSpec], now: datetime
             "set_aside_by_job": aside,
             "callbacks": callbacks,
             "outbox": outbox.overview(conn),
+            "publish": publish_queries.overview(conn),
             "unknown_accounts": [
                 {"account": one.label, "counts": dict(one.counts), "problem": str(one), "advice": one.advice}
                 for one in strays
@@ -323,6 +325,8 @@ def _show(found: dict[str, Any], now: datetime, *, with_evidence: bool) -> None:
         say_folded(f"  {_waiting(change)}")
     for target in found["outbox"]:
         say_folded(_outbox(target, now))
+    for name, copy in found["publish"].items():
+        say_folded(_published(name, copy, now))
     for hold in found["held"]:
         number = hold["id"]
         say()
@@ -366,6 +370,15 @@ def _outbox(target: dict[str, Any], now: datetime) -> str:
     if target["dead"]:
         text += f"; {target['dead']} given up (`syncer notify retry {target['target']}`)"
     return f"{text}."
+
+
+def _published(name: str, copy: dict[str, Any], now: datetime) -> str:
+    """How far a published copy is."""
+    if copy["published_at"] is None:
+        return f"Published copy {name}: nothing was published yet (`syncer publish {name}`)."
+    text = f"Published copy {name}: "
+    text += f"{span(copy['lag_s'])} behind" if copy["lag_s"] else "up to date"
+    return f"{text}; it last changed {when(copy['published_at'], now)}."
 
 
 def _waiting_callers(known: dict[str, Any], now: datetime) -> str:

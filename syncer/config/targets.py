@@ -1,4 +1,5 @@
-"""The tables of the config for what is told or given to others: `[notify.NAME]`, `[lookup.NAME]`. None of them is an account.
+"""The tables of the config for what is told or given to others: `[notify.NAME]`, `[lookup.NAME]`, `[publish.NAME]`. None of
+them is an account.
 
 What is sent to a target is left to `sync` and `remote`.
 """
@@ -13,7 +14,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import timedelta
 from typing import ClassVar, Final
-from urllib.parse import urlsplit
+from urllib.parse import parse_qsl, urlsplit
 
 from syncer.config import units
 from syncer.config.keys import key, secret, yes_no
@@ -166,5 +167,93 @@ class LookupKey(Named):
                     yield f"{other} and {one.label} have the same key; give each a key of its own."
 
 
+def _postgres_url(value: object) -> str:
+    how = 'write for example "postgresql+psycopg://syncer@db.example.com/office"'
+    if not isinstance(value, str) or re.search(r"[\s\x00-\x1f\x7f\\]", value):
+        raise ValueError(f"is not an address of PostgreSQL; {how}")
+    try:
+        parts = urlsplit(value)
+        usable = parts.scheme in ("postgresql+psycopg", "postgresql", "postgres") and parts.port != 0
+        options = dict(parse_qsl(parts.query, keep_blank_values=True, strict_parsing=bool(parts.query)))
+    except ValueError:
+        usable, options = False, {}
+    if not usable or not value.partition("://")[2] or parts.fragment:
+        raise ValueError(f"is not an address of PostgreSQL; {how}")
+    if parts.password is not None or "password" in options:
+        raise ValueError("holds a password; write it as `password`, which is kept out of messages and logs")
+    if not parts.path.strip("/") and "dbname" not in options:
+        raise ValueError(f"names no database; {how}")
+    return value
+
+
+def _schema(value: object) -> str:
+    if not isinstance(value, str) or not re.fullmatch(r"[a-z_][a-z0-9_]{0,62}", value):
+        raise ValueError(
+            "is not the name of a schema; use small letters, digits and '_', a letter first, at most 63"
+        )
+    if value.startswith("pg_") or value == "information_schema":
+        raise ValueError("is a schema of PostgreSQL's own; name another one")
+    return value
+
+
+def _site(value: object) -> str:
+    if not isinstance(value, str) or not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}", value):
+        raise ValueError(
+            "is not a valid name of a site; use letters, digits, '-', '_' and '.', a letter or digit first, at most 64"
+        )
+    return value
+
+
+@dataclass(frozen=True)
+class Publishing(Job):
+    """When a published copy is looked after, apart from the moments at which something changes."""
+
+    needs = ("password",)
+
+    every: timedelta = timedelta(seconds=10)
+
+
+@dataclass(frozen=True)
+class PublishTarget(Named):
+    """`[publish.NAME]`: a copy of the mirror in PostgreSQL."""
+
+    kind = "publish"
+
+    url: str = key(_postgres_url, "")
+    password: Secret | None = secret()
+    schema: str = key(_schema, "syncer")
+    site: str = key(_site, "main")
+    every: timedelta = key(units.parse_duration, timedelta(seconds=10))
+
+    @property
+    def publish(self) -> Publishing:
+        """Its job."""
+        return Publishing(enabled=True, every=self.every)
+
+    def jobs(self) -> dict[str, Job]:
+        """Its job, by section."""
+        return {"publish": self.publish}
+
+    def faults(self, bad: frozenset[str]) -> Iterator[str]:
+        """No address, or no driver."""
+        if not self.url and "url" not in bad:
+            yield (
+                f"{self.label}.url is missing; write for example "
+                '"postgresql+psycopg://syncer@db.example.com/office".'
+            )
+        if importlib.util.find_spec("psycopg") is None:
+            yield f"{self.label} needs a package that is not installed: pip install 'syncer[postgres]'."
+
+    @classmethod
+    def faults_between(cls, found: Sequence[Named]) -> Iterator[str]:
+        """Two that publish the same site into the same schema: each would undo what the other did."""
+        owners: dict[tuple[str, str, str], str] = {}
+        for one in found:
+            assert isinstance(one, PublishTarget)
+            place = (one.url, one.schema, one.site)
+            if one.url and (other := owners.setdefault(place, one.label)) != one.label:
+                yield f"{other} and {one.label} are the same copy; remove one, or give it a `site` of its own."
+
+
 #: The tables that exist once a target, by the first word of the heading.
-TARGETS: dict[str, type[Named]] = {"notify": NotifyTarget, "lookup": LookupKey}
+TARGETS: dict[str, type[Named]] = {"notify": NotifyTarget, "lookup": LookupKey, "publish": PublishTarget}

@@ -116,6 +116,10 @@ def _queue(figures: Figures) -> Iterator[Metric]:
         for state_name, number in states.items():
             told.add_metric((target, state_name), number)
     yield told
+    lag = _gauge("publish_lag_seconds", "Age of the oldest change that a published copy lacks", ("target",))
+    for target, age in figures.publish_lags.items():
+        lag.add_metric((target,), age)
+    yield lag
     text = "How long the first of them has waited"
     yield GaugeMetricFamily("syncer_callback_oldest_seconds", text, value=since)
 

@@ -14,7 +14,7 @@ from typing import TypeVar
 
 from syncer.clock import Clock, SystemClock
 from syncer.config import Settings
-from syncer.errors import AuthError, StoreBusyError, StoreError
+from syncer.errors import AuthError, SchemaError, StoreBusyError, StoreError
 from syncer.locks import Locks
 from syncer.store.db import migrations
 from syncer.store.db.connection import Database
@@ -203,7 +203,9 @@ async def _plan(env: Env, spec: JobSpec, *, full: bool) -> Planned:
 
 
 def exit_code(done: Sequence[Run | Planned]) -> int:
-    """77 if credentials were refused, 1 if something failed or is held, else 0."""
+    """78 for a schema of a newer version, 77 if credentials were refused, 1 if something failed or is held, else 0."""
+    if any(isinstance(run.error, SchemaError) for run in done):
+        return 78
     if any(isinstance(run.error, AuthError) for run in done):
         return 77
     return 0 if all(run.outcome == "ok" for run in done) else 1

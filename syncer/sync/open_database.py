@@ -7,11 +7,13 @@ import sys
 from collections.abc import Mapping
 from pathlib import Path
 
+from syncer.clock import SystemClock
 from syncer.config import Settings
-from syncer.config.targets import NotifyTarget
+from syncer.config.targets import NotifyTarget, PublishTarget
+from syncer.core.normalise import utc_text
 from syncer.store.db import copies, home, migrations
 from syncer.store.db.connection import Database
-from syncer.store.write import callbacks, canonical_ids, outbox, runs
+from syncer.store.write import callbacks, canonical_ids, outbox, publishing, runs
 from syncer.store.write.runs import JobRow
 from syncer.sync.registry import specs
 
@@ -87,15 +89,18 @@ def register(db: Database, settings: Settings) -> None:
         if isinstance(target, NotifyTarget)
         for event in target.on
     ]
+    copies_of = {target.name for target in settings.targets if isinstance(target, PublishTarget)}
     with db.read() as conn:
         done = (
             runs.is_registered(conn, jobs, accounts)
             and outbox.is_registered(conn, wanted)
+            and publishing.is_registered(conn, copies_of)
             and home.recorded(conn) is not None
         )
     if not done:
         with db.write() as conn:
             runs.register(conn, jobs, accounts)
             outbox.register(conn, wanted)
+            publishing.register(conn, copies_of, utc_text(SystemClock().now()))
             if home.recorded(conn) is None:
                 home.adopt(conn, home.place_of(settings.database.path))

@@ -26,6 +26,7 @@ CONTACTS: Final = "telecmi-contacts"
 USER_CONTACTS: Final = "telecmi-user-contacts"
 PUSH: Final = "telecmi-push"
 SMARTFLO: Final = "smartflo-contacts"
+PUBLISH: Final = "publish"
 
 
 @dataclass(frozen=True, slots=True)
@@ -151,10 +152,22 @@ RESOURCES: list[Resource] = [
         last=True,
         next_due="syncer.store.write.outbox:next_due",
     ),
+    Resource(
+        PUBLISH,
+        "publish",
+        "publish",
+        "syncer.sync.publish:publish",
+        optional=True,
+        last=True,
+        next_due="syncer.store.write.publishing:next_due",
+    ),
 ]
 
 #: By kind of target that has jobs: (target, clock) -> the source.
-TARGETS: dict[str, Function] = {"notify": "syncer.sync.notify:connect"}
+TARGETS: dict[str, Function] = {
+    "notify": "syncer.sync.notify:connect",
+    "publish": "syncer.sync.publish:connect",
+}
 
 _CONNECT: dict[str, Function] = {
     "telecmi": "syncer.sync.vendors:connect_telecmi",

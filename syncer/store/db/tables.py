@@ -19,15 +19,23 @@ from sqlalchemy import (
 
 from syncer.core.model import Operation, State
 from syncer.core.received import StampSource
-from syncer.store.db import audio_tables, call_tables, column_types, import_tables, outbox_tables
+from syncer.store.db import (
+    audio_tables,
+    call_tables,
+    column_types,
+    import_tables,
+    outbox_tables,
+    publish_tables,
+)
 from syncer.store.db.column_types import id_, int_, mirror_columns, one_of, table, text_, yes_no
 
-#: All of them, with those of `audio_tables.py`, `call_tables.py`, `import_tables.py` and `outbox_tables.py`.
+#: All of them, with those of the other modules `*_tables.py`.
 metadata = column_types.metadata
 callback_marks = call_tables.callback_marks
 voicemail_audio = audio_tables.voicemail_audio
 import_batches, import_spans = import_tables.import_batches, import_tables.import_spans
 outbox = outbox_tables.outbox
+publish_targets, publish_marks = publish_tables.publish_targets, publish_tables.publish_marks
 
 # -- tables for people ---------------------------------------------------------------------------
 

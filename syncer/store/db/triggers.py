@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from sqlalchemy import Connection
 
 from syncer.core.model import FIELDS
-from syncer.store.db import callback_triggers, outbox_triggers, read_only_triggers
+from syncer.store.db import callback_triggers, outbox_triggers, publish_triggers, read_only_triggers
 from syncer.store.db.guard_sql import ENTER, LEAVE, NOW, PEOPLE
 from syncer.store.db.tables import metadata, telecmi_contacts
 
@@ -352,6 +352,7 @@ def expected(contacts: Contacts = Contacts()) -> dict[str, str]:
         **read_only_triggers.expected(),
         **callback_triggers.expected(),
         **outbox_triggers.expected(),
+        **publish_triggers.expected(),
     }
     return {name: sql.strip() for name, sql in every.items()}
 

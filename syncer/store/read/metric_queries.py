@@ -15,7 +15,7 @@ from typing import Any
 
 from syncer.core.model import State
 from syncer.store.db.read_only import Reader, first, placeholders, records, tuples
-from syncer.store.read import audio_queries, outbox
+from syncer.store.read import audio_queries, outbox, publish_queries
 
 #: What a run counts of rows.
 COUNTED = ("seen", "added", "changed", "removed")
@@ -103,6 +103,7 @@ class Figures:
     ]  #: how many numbers wait for a call back, and how long the first one does, in seconds
     audio: dict[tuple[str, str], tuple[int, int]]  #: (account, state) -> recordings, and bytes of their files
     outbox: dict[str, dict[str, int]]  #: target -> state -> notifications
+    publish_lags: dict[str, float]  #: target -> age of the oldest change that its copy lacks, in seconds
     violations: dict[tuple[str, str], int]  #: (job, account) -> runs that wrote although nothing had changed
 
 
@@ -161,6 +162,7 @@ def read_figures(conn: Reader, totals: Totals) -> Figures:
         callbacks,
         audio_queries.totals(conn),
         outbox.counts(conn),
+        publish_queries.lags(conn),
         violations,
     )
 

@@ -1,0 +1,84 @@
+"""One pass: brings a copy to where the mirror is, incrementally or by comparing every row.
+
+Works in one thread, on a connection of its own to the mirror. When a pass is due, and what is kept of it, is decided
+in `sync/publish`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+from syncer.store.db.read_only import ReadOnlyDatabase
+from syncer.store.publish import reading, schema
+from syncer.store.publish.comparing import blocks
+from syncer.store.publish.copy import Copy, Position
+from syncer.store.publish.reading import Changes
+
+#: Marks, and entries of the log, that are published in one transaction.
+BATCH = 2000
+
+
+@dataclass(frozen=True, slots=True)
+class Pass:
+    """What a pass is to do."""
+
+    source: str
+    token: str  #: names the state that it leaves
+    at: str
+    whole: bool  #: compare every row
+
+
+@dataclass(slots=True)
+class Done:
+    """What a pass did."""
+
+    mark: int
+    seq: int
+    rows: int = 0  #: rows that were sent or looked at
+    written: int = 0  #: rows of the copy that differed
+    removed: int = 0
+
+
+def publish(
+    path: Path, copy: Copy, position: Position | None, todo: Pass, progress: Callable[[int], None]
+) -> Done:
+    """Publish what changed after `position`, after comparing all rows where that is asked for."""
+    with ReadOnlyDatabase(path) as db:
+        if todo.whole or position is None or position.mark is None:
+            done = _compare_all(db, copy, todo, progress)
+            before = todo.token
+        else:
+            done = Done(position.mark, position.seq)
+            before = position.token
+        while True:
+            with db.read() as conn:
+                changes = reading.changes(conn, done.mark, done.seq, BATCH)
+            if not changes.count and (changes.mark, changes.seq) == (done.mark, done.seq):
+                return done
+            done.written += copy.apply(changes, before, todo.token, todo.at)
+            before, done.mark, done.seq = todo.token, changes.mark, changes.seq
+            done.rows += changes.count
+            done.removed += sum(len(one) for one in changes.gone.values())
+            progress(done.rows)
+            if not changes.more:
+                return done
+
+
+def _compare_all(db: ReadOnlyDatabase, copy: Copy, todo: Pass, progress: Callable[[int], None]) -> Done:
+    """Compare every row; the position moves at the end. A kill in between leaves what was put right."""
+    with db.read() as conn:
+        done = Done(*reading.newest(conn))
+    copy.begin_whole(todo.source, todo.token)
+    with copy.transaction() as conn:
+        schema.ensure_views(conn, copy.place.schema)
+    for block in blocks(db, copy):
+        done.rows += block.count
+        if block.rows or block.gone:
+            part = Changes(done.mark, done.seq, {block.published: block.rows}, {block.published: block.gone})
+            done.written += copy.apply(part, todo.token, todo.token, None)
+            done.removed += len(block.gone)
+        progress(done.rows)
+    copy.apply(Changes(done.mark, done.seq), todo.token, todo.token, todo.at)
+    return done

@@ -1,0 +1,107 @@
+"""What goes wrong with a published copy, in our own terms. No message quotes a value of a row."""
+
+from __future__ import annotations
+
+import re
+from typing import Final
+
+from sqlalchemy.exc import DBAPIError, SQLAlchemyError
+
+from syncer.errors import (
+    AuthError,
+    PermissionDeniedError,
+    RejectedError,
+    RemoteError,
+    SyncerError,
+    TransientError,
+)
+
+#: What a refused login says; libpq passes on no code of it.
+_LOGIN: Final = re.compile(
+    r"password authentication failed|no password supplied|no pg_hba\.conf entry|authentication failed"
+    r'|role "[^"]*" (?:does not exist|is not permitted to log in)|SCRAM|certificate (?:authentication|verify) failed for user',
+    re.IGNORECASE,
+)
+_NO_DATABASE: Final = re.compile(r'database "([^"]*)" does not exist')
+#: Why a connection could not be made, in words of libpq -> in ours.
+_REASONS: Final = (
+    (re.compile(r"could not translate host name|name or service not known|resolve", re.IGNORECASE), "its host name is not known"),
+    (re.compile(r"connection refused", re.IGNORECASE), "the connection was refused: no server listens there"),
+    (re.compile(r"no such file or directory", re.IGNORECASE), "there is no such socket: no server listens there"),
+    (re.compile(r"timeout expired|timed out|timeout", re.IGNORECASE), "it did not answer in time"),
+    (re.compile(r"too many (?:clients|connections)|connection slots", re.IGNORECASE), "it has no free connection"),
+    (re.compile(r"starting up|shutting down|recovery", re.IGNORECASE), "the server is starting or stopping"),
+    (re.compile(r"server does not support SSL|SSL|certificate", re.IGNORECASE), "TLS failed: see sslmode and sslrootcert in its url"),
+    (re.compile(r"invalid (?:connection option|URI|\w+ value)|missing \"=\"", re.IGNORECASE), "its url has a setting that libpq does not know"),
+)  # fmt: skip
+
+#: SQLSTATE, or its class -> what it means here.
+_STATES: Final = {
+    "57014": "a statement took too long",
+    "55P03": "somebody holds a lock on its tables",
+    "40": "the server ended a transaction (deadlock or serialization)",
+    "53": "the server is out of room, memory or connections",
+    "57": "the server was stopped",
+    "08": "the connection was lost",
+    "25": "the server takes no writes: it is a replica, or the transaction is read-only",
+}
+
+
+def of(error: BaseException, label: str, call: str) -> SyncerError | None:
+    """The error in our terms; None for what is no error of PostgreSQL."""
+    if isinstance(error, SyncerError):
+        return error
+    if isinstance(error, DBAPIError):
+        return _of_driver(error, label, call)
+    if isinstance(error, SQLAlchemyError):
+        return TransientError(label, call, f"it could not be used ({type(error).__name__})")
+    if isinstance(error, ImportError):
+        return RejectedError(
+            label, call, "psycopg cannot be loaded: pip install 'syncer[postgres]'", code=501
+        )
+    return None
+
+
+def _of_driver(error: DBAPIError, label: str, call: str) -> RemoteError:
+    state = getattr(error.orig, "sqlstate", None)
+    if state is None:
+        return _of_connection(str(error.orig), label, call)
+    if state[:2] == "28":
+        return _refused(label, call)
+    if state == "3D000":
+        return RejectedError(
+            label, call, "there is no such database on that server: correct its url", code=404
+        )
+    if state == "42501":
+        return PermissionDeniedError(
+            label,
+            call,
+            "its user has no right to do this there: see the GRANTs in docs/publish.md "
+            f"({_objects(str(error.orig))})",
+        )
+    for known, text in _STATES.items():
+        if state.startswith(known):
+            return TransientError(label, call, text)
+    return RejectedError(label, call, f"PostgreSQL refused a statement (SQLSTATE {state})", code=400)
+
+
+def _objects(text: str) -> str:
+    """Of a refusal the first line, which names the object and no value."""
+    return text.strip().splitlines()[0]
+
+
+def _refused(label: str, call: str) -> AuthError:
+    return AuthError(label, call, "the login was refused: check the user in its url, and its password")
+
+
+def _of_connection(text: str, label: str, call: str) -> RemoteError:
+    if _LOGIN.search(text):
+        return _refused(label, call)
+    if _NO_DATABASE.search(text):
+        return RejectedError(
+            label, call, "there is no such database on that server: correct its url", code=404
+        )
+    for pattern, reason in _REASONS:
+        if pattern.search(text):
+            return TransientError(label, call, reason)
+    return TransientError(label, call, "the connection was lost")

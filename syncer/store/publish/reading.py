@@ -1,0 +1,110 @@
+"""Reads the mirror for a published copy: what changed, and whole tables in the order of their keys."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+
+from syncer.core.published import Kind, Value, converted
+from syncer.store.db.read_only import Reader, first, placeholders, tuples
+from syncer.store.publish.tables import LOG, PUBLISHED, Published
+
+#: Rows of a published table, as they are published.
+Rows = list[tuple[Value, ...]]
+
+#: Values in one IN.
+_MOST = 900
+
+
+@dataclass(slots=True)
+class Changes:
+    """What a copy is to get, table by table, and the position that it has then."""
+
+    mark: int
+    seq: int
+    rows: dict[Published, Rows] = field(default_factory=dict)
+    gone: dict[Published, list[Value]] = field(default_factory=dict)  #: keys of rows that are no longer there
+    more: bool = False  #: there is more after it
+
+    @property
+    def count(self) -> int:
+        """How many rows are written or removed."""
+        return sum(map(len, self.rows.values())) + sum(map(len, self.gone.values()))
+
+
+def _select(published: Published) -> str:
+    names = ", ".join(f't."{name}"' for name in published.columns)
+    return f"SELECT {names} FROM {published.source} t"
+
+
+def _read(conn: Reader, published: Published, rest: str, *values: object) -> Rows:
+    found = tuples(conn, f"{_select(published)} {rest}", *values)
+    return [converted(row, published.kinds) for row in found]
+
+
+def rows_of(conn: Reader, published: Published, keys: Sequence[Value]) -> Rows:
+    """The rows with these keys that exist."""
+    found: Rows = []
+    for start in range(0, len(keys), _MOST):
+        some = keys[start : start + _MOST]
+        found += _read(conn, published, f'WHERE t."{published.key}" IN ({placeholders(some)})', *some)
+    return found
+
+
+def block(conn: Reader, published: Published, after: Value, size: int) -> Rows:
+    """The next rows in the order of their keys; `after` None begins."""
+    where, values = ("", ()) if after is None else (f'WHERE t."{published.key}" > ? ', (after,))
+    return _read(conn, published, f'{where}ORDER BY t."{published.key}" LIMIT ?', *values, size)
+
+
+def newest(conn: Reader) -> tuple[int, int]:
+    """The newest mark and the newest entry of the log, those that are gone again included."""
+    query = "SELECT COALESCE((SELECT seq FROM sqlite_sequence WHERE name = ?), 0)"
+    return int(first(conn, query, "publish_marks")), int(first(conn, query, "change_log"))
+
+
+def changes(conn: Reader, mark: int, seq: int, size: int) -> Changes:
+    """What changed after a position, at most `size` marks and as many entries of the log."""
+    marks = tuples(
+        conn,
+        "SELECT id, table_name, row_key FROM publish_marks WHERE id > ? ORDER BY id LIMIT ?",
+        mark,
+        size,
+    )
+    log = _read(conn, LOG, "WHERE t.seq > ? ORDER BY t.seq LIMIT ?", seq, size)
+    out = Changes(
+        marks[-1][0] if marks else mark,
+        int(log[-1][0] or 0) if log else seq,
+        more=len(marks) == size or len(log) == size,
+    )
+    if log:
+        out.rows[LOG] = log
+    for published in PUBLISHED.values():
+        keys = _keys(published, (key for _, table, key in marks if table == published.marked_by))
+        if published is LOG:
+            keys = [key for key in keys if isinstance(key, int) and key <= seq]
+        if not keys:
+            continue
+        rows = rows_of(conn, published, keys)
+        there = {row[0] for row in rows}
+        if rows:
+            out.rows[published] = [*out.rows.get(published, ()), *rows]
+        if lost := [key for key in keys if key not in there]:
+            out.gone[published] = list(lost)
+    return out
+
+
+def _keys(published: Published, written: Iterable[str]) -> Sequence[Value]:
+    """The keys of marks, each once."""
+    if published.key_kind is Kind.NUMBER:
+        return sorted({int(one) for one in written if one.removeprefix("-").isdecimal()})
+    return list(dict.fromkeys(written))
+
+
+def pending(conn: Reader, mark: int, seq: int) -> bool:
+    """Whether anything changed after a position."""
+    query = (
+        "SELECT EXISTS (SELECT 1 FROM publish_marks WHERE id > ?) "
+        "OR EXISTS (SELECT 1 FROM change_log WHERE seq > ?)"
+    )
+    return bool(first(conn, query, mark, seq))

@@ -1,0 +1,89 @@
+"""The schema of a published copy: made and migrated by Alembic (`migrations/publish`), with views on top."""
+
+from __future__ import annotations
+
+from enum import Enum, auto
+from typing import TYPE_CHECKING, Final
+
+from syncer.errors import SchemaError
+from syncer.store.publish import views
+from syncer.store.publish.tables import PUBLISHED
+
+if TYPE_CHECKING:
+    from sqlalchemy import Connection
+
+#: Every revision in `migrations/publish/versions`, oldest first; a test compares them.
+REVISIONS: Final = ("0001",)
+HEAD: Final = REVISIONS[-1]
+
+#: Where Alembic writes down the revision.
+VERSIONS: Final = "syncer_version"
+
+
+class State(Enum):
+    """What is to be done with a schema."""
+
+    CURRENT = auto()
+    OLD = auto()  #: it is of an earlier version, or there is none
+
+
+def state(conn: Connection, schema: str) -> State:
+    """Raises SchemaError for a schema from a newer version, or with tables of somebody else under our names."""
+    if not _exists(conn, schema, VERSIONS):
+        for name in (*PUBLISHED, *views.expected(schema), "syncer_position", "contact_edits"):
+            if _exists(conn, schema, name):
+                raise SchemaError(
+                    f"the schema {schema} of the published copy has a {name} that syncer did not make: "
+                    "name another schema in the config"
+                )
+        return State.OLD
+    revision = conn.exec_driver_sql(f'SELECT version_num FROM "{schema}"."{VERSIONS}"').scalar()
+    if revision is not None and revision not in REVISIONS:
+        raise SchemaError(
+            f"the schema {schema} of the published copy was made by a newer version of syncer "
+            f"(it is {revision}, this version knows up to {HEAD}): upgrade syncer here, too"
+        )
+    return State.CURRENT if revision == HEAD else State.OLD
+
+
+def _exists(conn: Connection, schema: str, name: str) -> bool:
+    query = (
+        "SELECT EXISTS (SELECT 1 FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace "
+        "WHERE n.nspname = %s AND c.relname = %s)"
+    )
+    return bool(conn.exec_driver_sql(query, (schema, name)).scalar())
+
+
+def upgrade(conn: Connection, schema: str) -> None:
+    """Make the schema where it is missing, and bring it to this version, in the caller's transaction."""
+    # Sites that start at the same moment make it one after the other.
+    conn.exec_driver_sql("SELECT pg_advisory_xact_lock(hashtext(%s))", (f"syncer {schema}",))
+    if state(conn, schema) is State.CURRENT:
+        return
+    there = "SELECT EXISTS (SELECT 1 FROM pg_namespace WHERE nspname = %s)"
+    if not conn.exec_driver_sql(there, (schema,)).scalar():  # IF NOT EXISTS would ask for the right first
+        conn.exec_driver_sql(f'CREATE SCHEMA "{schema}"')
+    conn.exec_driver_sql(f'SET LOCAL search_path TO "{schema}"')
+    _run_alembic(conn, schema)
+    for name, sql in views.expected(schema).items():
+        conn.exec_driver_sql(f'DROP VIEW IF EXISTS "{schema}"."{name}" CASCADE')
+        conn.exec_driver_sql(sql)
+
+
+def ensure_views(conn: Connection, schema: str) -> None:
+    """Put back views that somebody dropped."""
+    for name, sql in views.expected(schema).items():
+        if not _exists(conn, schema, name):
+            conn.exec_driver_sql(sql)
+
+
+def _run_alembic(conn: Connection, schema: str) -> None:
+    from alembic import command  # late: it takes longer to import than most commands run
+    from alembic.config import Config
+
+    from syncer.store.db.migrations import migrations_folder
+
+    config = Config()
+    config.set_main_option("script_location", str(migrations_folder() / "publish").replace("%", "%%"))
+    config.attributes.update(connection=conn, schema=schema, versions=VERSIONS)
+    command.upgrade(config, "head")

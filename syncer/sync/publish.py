@@ -1,0 +1,141 @@
+"""The `publish` job of one target: brings a copy in PostgreSQL to where the mirror is.
+
+The work is done in a thread by `store/publish`; this decides whether anything is to be done, and ends what hangs.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import time
+from collections.abc import Callable
+from datetime import timedelta
+from typing import ParamSpec, TypeVar
+
+from syncer.clock import Clock
+from syncer.config.targets import PublishTarget
+from syncer.core.due import has_passed
+from syncer.core.published import is_known
+from syncer.errors import RejectedError
+from syncer.store.db import home
+from syncer.store.db.read_only import Reader
+from syncer.store.db.revision import HEAD
+from syncer.store.publish import passing
+from syncer.store.publish.copy import Copy, Place, Position
+from syncer.store.publish.reading import pending
+from syncer.store.write import publishing
+from syncer.sync.run import Run
+from syncer.sync.vendors import Source
+
+P = ParamSpec("P")
+T = TypeVar("T")
+
+#: How long a target may be silent within a run, in seconds, and how often that is looked at.
+SILENCE, STEP = 130.0, 0.5
+#: The same for a person, who waits.
+PATIENCE = 30.0
+
+#: How often every row is compared.
+SWEEP = timedelta(days=1)
+
+#: Targets whose job rests for longer than that are not kept connected, in seconds.
+STAYS_OPEN = 60.0
+
+PublishSource = Source[PublishTarget, Copy]
+
+
+def connect(target: PublishTarget, clock: Clock) -> PublishSource:
+    """The way to a target. It is connected when it is first needed."""
+    del clock
+    password = target.password.reveal() if target.password is not None else None
+    return Source(target, None, Copy(Place(target.label, target.url, password, target.schema, target.site)))
+
+
+async def publish(run: Run, source: PublishSource) -> None:
+    """Publish what changed. Everything is compared at first, once a day, and where either side was put back."""
+    store, target, copy = run.env.store, source.account, source.client
+    away = await store.read(home.elsewhere, home.place_of(run.env.settings.database.path))
+    if away is not None:
+        run.incomplete(away)
+        return
+    if run.env.plan_only:
+        run.plan += await store.read(_plan, target)
+        return
+    try:
+        await _publish(run, target, copy)
+    finally:
+        if target.publish.every.total_seconds() > STAYS_OPEN or run.person:
+            copy.close()
+
+
+async def _publish(run: Run, target: PublishTarget, copy: Copy) -> None:
+    store = run.env.store
+    source = await store.read(source_of)
+    known = await store.read(publishing.load, target.name)
+    position = await _apart(run, copy, copy.open)
+    if position is not None and position.source != source and not run.full:
+        raise RejectedError(
+            target.label,
+            "publish",
+            f"the site {target.site} there is published from another database: give one of them another `site`, "
+            f"or take the site over with `syncer publish {target.name} --full`",
+            code=409,
+        )
+    whole = (
+        run.full
+        or position is None
+        or position.mark is None
+        or not is_known(position.token, (known.token, known.next_token))
+        or known.revision != HEAD
+    )
+    sweep = whole or known.swept_at is None or has_passed(SWEEP, known.swept_at, run.env.now())
+    if not sweep and position is not None and not await store.read(pending, position.mark or 0, position.seq):
+        return
+    token, at = f"{run.at}/{run.id}", run.env.stamp()
+    await store.write(publishing.begin, target.name, position.token if position else None, token)
+    loop = asyncio.get_running_loop()
+
+    def progress(rows: int) -> None:
+        loop.call_soon_threadsafe(run.env.progress, run.job, run.account, rows, None)
+
+    todo = passing.Pass(source, token, at, sweep)
+    done = await _apart(run, copy, passing.publish, store.db.path, copy, position, todo, progress)
+    await store.write(publishing.finish, target.name, token, (done.mark, done.seq), at, swept=sweep)
+    run.seen, run.changed, run.removed = done.rows, done.written - done.removed, done.removed
+    if sweep and not whole and done.written:
+        run.log.info("the daily comparison of a published copy wrote rows", rows=done.written)
+
+
+def source_of(conn: Reader) -> str:
+    """What a published site says of the database that it comes from: a digest of where that lives."""
+    place = home.recorded(conn)
+    text = f"{place.path}\n{place.machine}" if place else ""
+    return hashlib.sha256(text.encode()).hexdigest()[:32]
+
+
+def _plan(conn: Reader, target: PublishTarget) -> list[str]:
+    known = publishing.load(conn, target.name)
+    if known.mark is None:
+        return [f"would publish everything to {target.label}"]
+    waiting = pending(conn, known.mark, known.seq or 0)
+    return [f"would publish what changed to {target.label}"] if waiting else []
+
+
+async def _apart(run: Run, copy: Copy, work: Callable[P, T], *args: P.args, **kw: P.kwargs) -> T:
+    """Do `work` in a thread. A target that stops answering, or a run that is ended, is cut off."""
+    silence = PATIENCE if run.person else SILENCE
+    copy.heard = time.monotonic()
+    task = asyncio.ensure_future(asyncio.to_thread(work, *args, **kw))
+    try:
+        while not task.done():
+            await asyncio.wait({task}, timeout=STEP)
+            if not task.done() and time.monotonic() - copy.heard > silence:
+                copy.abort(f"it did not answer for {silence:.0f} s")
+    except asyncio.CancelledError:
+        copy.abort("the run was ended")
+        await asyncio.wait({task}, timeout=STEP)
+        raise
+    return task.result()
+
+
+__all__ = ["Position", "PublishSource", "connect", "publish", "source_of"]
