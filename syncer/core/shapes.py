@@ -107,7 +107,7 @@ def kind_of(value: Any) -> str:
         case bool():
             return "bool"
         case int():
-            return f"number: {_length(len(str(abs(value))), 'digit')}"
+            return f"number: {_digits(len(str(abs(value))))}"
         case float():
             return "number: with a fraction"
         case dict():
@@ -127,13 +127,13 @@ def _text(value: str) -> str:
     for name, pattern in _TEXTS:
         if pattern.fullmatch(value):
             if name in ("digits", "+ and digits"):
-                return name.replace("digits", _length(sum(c.isdigit() for c in value), "digit"))
+                return name.replace("digits", _digits(sum(c.isdigit() for c in value)))
             return name
     return "words"
 
 
-def _length(number: int, noun: str) -> str:
-    return f"{number} {noun}" if number == 1 else f"{number} {noun}s"
+def _digits(number: int) -> str:
+    return "1 digit" if number == 1 else f"{number} digits"
 
 
 def _below(place: Place, name: str, promised: Mapping[Place, Promise]) -> Place:

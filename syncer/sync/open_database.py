@@ -21,14 +21,12 @@ from syncer.sync.registry import specs
 SCHEMA_LOCK = "schema"
 
 
-def open_database(
-    settings: Settings, *, migrate: bool = True, checkpoints: bool = True, path: Path | None = None
-) -> Database:
+def open_database(settings: Settings, *, migrate: bool = True, path: Path | None = None) -> Database:
     """Open the database, upgrade it to this version, and store the jobs of the config.
 
     Raises StoreError, SchemaError.
     """
-    db = Database(path or settings.database.path, group=settings.database.group, checkpoints=checkpoints)
+    db = Database(path or settings.database.path, group=settings.database.group)
     try:
         if migrate:
             if path is None:  # the first start after a kill

@@ -107,7 +107,7 @@ def require_room(run: Run) -> None:
 
 
 async def read_listing(
-    run: Run, reconciler: Reconciler, walk: Walk, fetch: Fetch, *, label: str = "", before: int = 0
+    run: Run, reconciler: Reconciler, walk: Walk, fetch: Fetch, *, label: str = ""
 ) -> tuple[Certificate, RemoteError | None]:
     """Read a listing to its end into the mirror, without removing or blanking anything yet.
 
@@ -120,7 +120,7 @@ async def read_listing(
     pages = _Prefetch(walk, fetch, 2 * run.client().concurrency)
     sink = _Sink(run, reconciler)
     try:
-        error = await _read_pages(run, reconciler, walk, pages, sink, label or run.job, before)
+        error = await _read_pages(run, reconciler, walk, pages, sink, label or run.job)
     finally:
         await pages.close()
     await sink.flush()
@@ -139,7 +139,7 @@ async def read_listing(
 
 
 async def _read_pages(
-    run: Run, reconciler: Reconciler, walk: Walk, pages: _Prefetch, sink: _Sink, label: str, before: int
+    run: Run, reconciler: Reconciler, walk: Walk, pages: _Prefetch, sink: _Sink, label: str
 ) -> RemoteError | None:
     size, known = 0, None  #: rows in the mirror before: counted only when needed
     while (position := walk.next_position()) is not False:
@@ -169,7 +169,7 @@ async def _read_pages(
         await _set_aside(run, page)
         _notice_doubts(run, label, page)
         await sink.take(page.rows)
-        run.env.progress(label, run.account, before + walk.rows, walk.total)
+        run.env.progress(label, run.account, walk.rows, walk.total)
     return None
 
 

@@ -1,4 +1,4 @@
-"""Offices for the cycle tests."""
+"""Offices and benches for the tests of runs."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from tests.office import Office
+from tests.sync.push_bench import Bench, person
 
 MakeOffice = Callable[..., Office]
 
@@ -34,15 +35,31 @@ def office(make_office: MakeOffice) -> Office:
     """An office with a small directory, pulled once."""
     made = make_office(only=("telecmi-contacts", "telecmi-user-contacts", "telecmi-push"))
     for n in range(1, 13):
-        made.world.contact_insert(
-            {
-                "phone_no": f"9192000000{n:02d}",
-                "first_name": "Asha",
-                "last_name": f"Rao{n}",
-                "company": "Example Traders",
-                "email_id": f"asha{n}@example.com",
-                "job_title": "Buyer",
-            }
-        )
+        made.world.contact_insert(person(n))
     made.run()
     return made
+
+
+MakeBench = Callable[..., Bench]
+
+
+@pytest.fixture
+def make_bench(tmp_path: Path) -> Iterator[MakeBench]:
+    """Open benches in folders of their own; they are closed at the end."""
+    benches: list[Bench] = []
+
+    def make(**options: Any) -> Bench:
+        folder = tmp_path / f"bench{len(benches)}"
+        folder.mkdir()
+        benches.append(Bench(folder, **options))
+        return benches[-1]
+
+    yield make
+    for bench in benches:
+        bench.close()
+
+
+@pytest.fixture
+def bench(make_bench: MakeBench) -> Bench:
+    """A bench with six contacts."""
+    return make_bench()

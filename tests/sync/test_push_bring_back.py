@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -14,18 +12,8 @@ from tests.sync.push_bench import DELETE, READ, Bench, person
 
 
 @pytest.fixture
-def make_bench(tmp_path: Path) -> Iterator[Any]:
-    made: list[Bench] = []
-
-    def make(*, deletes: bool = True, **options: Any) -> Bench:
-        folder = tmp_path / f"bench{len(made)}"
-        folder.mkdir()
-        made.append(Bench(folder, telecmi={"push": {"deletes": deletes}}, **options))
-        return made[-1]
-
-    yield make
-    for one in made:
-        one.close()
+def make_bench(make_bench: Any) -> Any:
+    return lambda deletes=True: make_bench(telecmi={"push": {"deletes": deletes}})
 
 
 class KilledError(BaseException):

@@ -6,7 +6,6 @@ import math
 import random
 import shutil
 from collections import Counter
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -21,27 +20,6 @@ LOGIN = "/v2/user/login"
 #: Everything that can take the place of an add's answer.
 LOSSES = ("drop", "drop_after", "half_body", "half_json", "html200", "html502", "empty_body", "junk", "list",
           "object", "null", "error_flag", "http", "code")  # fmt: skip
-
-
-@pytest.fixture
-def make_bench(tmp_path: Path) -> Iterator[Any]:
-    made: list[Bench] = []
-
-    def make(**options: Any) -> Bench:
-        folder = tmp_path / f"bench{len(made)}"
-        folder.mkdir()
-        made.append(Bench(folder, **options))
-        return made[-1]
-
-    yield make
-    for one in made:
-        one.close()
-
-
-@pytest.fixture
-def bench(make_bench: Any) -> Bench:
-    made: Bench = make_bench()
-    return made
 
 
 # -- rows 4 to 7
@@ -80,18 +58,6 @@ def test_row_4_an_add_that_was_applied_and_cut_makes_exactly_one_contact(bench: 
     bench.quiet()
     assert set(bench.states()) == {"done"}
     assert bench.one("SELECT count(*) FROM telecmi_contacts WHERE contact_id IS NULL") == 0
-
-
-def test_row_5_a_create_gives_no_id_which_is_adopted_and_not_pushed_again(bench: Bench) -> None:
-    mark = bench.mark()
-    row = bench.insert(**newcomer(1))
-    bench.push()
-    assert bench.row(row)["contact_id"] in bench.directory()
-    for _ in range(3):
-        bench.run()
-        bench.clock.pass_(hours=1)
-    assert [kind for kind, _ in bench.writes(mark)] == ["add"]
-    assert bench.one("SELECT count(*) FROM telecmi_contacts") == 7
 
 
 @pytest.mark.parametrize("what", ["insert", "update", "delete"])
@@ -202,9 +168,6 @@ def test_row_15_a_change_that_waits_is_left_alone_until_its_time(bench: Bench) -
     assert bench.calls(mark) == []
     bench.push(person=True)
     assert bench.states() == ["done"], "a person's sync does not wait"
-
-
-BAD_ADD = {"first_name": "A" * 40, "job_title": "\u0000bad"}
 
 
 @pytest.mark.parametrize(

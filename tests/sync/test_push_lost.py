@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import itertools
 from collections import Counter
-from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -19,27 +17,6 @@ LIES = {"code_only", "zero_rows", "drip"}
 #: The vendor says that it did not even look at the call.
 TURNED_AWAY = {"too_many", "bad_token", "expire_token"}
 QUICK = {"hang": {"seconds": 0.01}, "drip": {"seconds": 0.0}}
-
-
-@pytest.fixture
-def make_bench(tmp_path: Path) -> Iterator[Any]:
-    made: list[Bench] = []
-
-    def make(**options: Any) -> Bench:
-        folder = tmp_path / f"bench{len(made)}"
-        folder.mkdir()
-        made.append(Bench(folder, **options))
-        return made[-1]
-
-    yield make
-    for one in made:
-        one.close()
-
-
-@pytest.fixture
-def bench(make_bench: Any) -> Bench:
-    made: Bench = make_bench()
-    return made
 
 
 def settle(bench: Bench, row: int) -> None:

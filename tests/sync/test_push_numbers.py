@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Callable, Iterator
-from pathlib import Path
+from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -17,19 +16,13 @@ N1, N2, N3, N4, N9 = (person(n)["phone_no"] for n in (1, 2, 3, 4, 99))
 
 
 @pytest.fixture
-def make_bench(tmp_path: Path) -> Iterator[Any]:
-    made: list[Bench] = []
-
+def make_bench(make_bench: Any) -> Any:
     def make(*, deletes: bool = True, contacts: int = 6, **push: Any) -> Bench:
-        folder = tmp_path / f"bench{len(made)}"
-        folder.mkdir()
         telecmi = {"push": {"deletes": deletes, **push}, "max_deletions": "100%"}
-        made.append(Bench(folder, contacts=contacts, telecmi=telecmi))
-        return made[-1]
+        made: Bench = make_bench(contacts=contacts, telecmi=telecmi)
+        return made
 
-    yield make
-    for one in made:
-        one.close()
+    return make
 
 
 def at_once(bench: Bench, *statements: str) -> None:

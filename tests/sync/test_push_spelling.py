@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -32,22 +30,15 @@ def spellings(habit: str, name: str) -> tuple[str, str]:
 
 
 @pytest.fixture
-def make_bench(tmp_path: Path) -> Iterator[Any]:
-    made: list[Bench] = []
-
+def make_bench(make_bench: Any) -> Any:
     def make(habit: str, **fields: str) -> Bench:
-        folder = tmp_path / f"bench{len(made)}"
-        folder.mkdir()
-        bench = Bench(folder)
-        made.append(bench)
+        bench: Bench = make_bench()
         bench.switch(respell=[habit])
         bench.world.contact_update(bench.ids[0], fields)
         bench.run()
         return bench
 
-    yield make
-    for one in made:
-        one.close()
+    return make
 
 
 @pytest.mark.parametrize("habit, name", sample(3, HABITS, TEXT_FIELDS))

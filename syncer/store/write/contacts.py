@@ -255,7 +255,7 @@ def forget_base(conn: Connection, row_id: int, epoch: int) -> None:
     conn.execute(update(contact_base).where(_B.row_id == row_id).values(source="gone", touched=epoch))
 
 
-def tombstone(conn: Connection, row_id: int, at: str, *, origin: str = "upstream") -> None:
+def tombstone(conn: Connection, row_id: int, at: str) -> None:
     """The contact is gone upstream: its row becomes a tombstone, and its base is marked."""
     conn.execute(
         update(telecmi_contacts)
@@ -263,7 +263,7 @@ def tombstone(conn: Connection, row_id: int, at: str, *, origin: str = "upstream
         .values(deleted_at=at, last_changed_at=at)
     )
     forget_base(conn, row_id, queue.next_epoch(conn))
-    changelog.removed(conn, TABLE, row_id, at, origin)
+    changelog.removed(conn, TABLE, row_id, at)
 
 
 def unlink(conn: Connection, row_id: int, at: str) -> None:
