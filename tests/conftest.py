@@ -14,14 +14,14 @@ from pathlib import Path
 import pytest
 from hypothesis import HealthCheck, settings
 
-#: Room enough for all files of a run, in bytes.
+#: The space that a run needs for its files, in bytes.
 ROOM = 2 << 30
 
 
 def use_memory(folder: Path = Path("/dev/shm")) -> None:
-    """Files in memory, where there is room: what waits for a disk here waits for nothing that is tested.
+    """Keep files in memory if there is room: no test depends on the speed of a disk.
 
-    They are real files all the same. A TMPDIR that somebody set is left alone.
+    They are still real files. A TMPDIR that is already set is kept.
     """
     if "TMPDIR" in os.environ or not os.access(folder, os.W_OK | os.X_OK):
         return
@@ -31,7 +31,7 @@ def use_memory(folder: Path = Path("/dev/shm")) -> None:
 
 
 def keep_bytecode() -> None:
-    """Write compiled modules, even where PYTHONDONTWRITEBYTECODE is set.
+    """Write compiled modules, even if PYTHONDONTWRITEBYTECODE is set.
 
     Tests start hundreds of processes. Without them, each compiles the program again, for half a second.
     """

@@ -1,7 +1,7 @@
 """A whole installation in one process: settings, a real SQLite file, the sandbox's vendors, virtual time.
 
-Tests of the cycles live in it: they edit as people do, misbehave as vendors do, and look at what came
-of it. HTTP is real httpx against the sandbox's app (`ASGITransport`); only sockets are left out.
+Tests of runs use it: they edit like people, misbehave like vendors, and check the result. HTTP is real httpx against
+the sandbox's app (`ASGITransport`), only without sockets.
 """
 
 from __future__ import annotations
@@ -32,12 +32,12 @@ from syncer.sync.run import Run
 
 NOON = datetime(2026, 11, 21, 12, 0, tzinfo=UTC)
 
-#: A folder in memory, for tests that open many databases; None: there is none, the usual place will do.
+#: A folder in memory, for tests that open many databases; None if there is none.
 MEMORY = "/dev/shm" if os.access("/dev/shm", os.W_OK) else None
 
 
 class VirtualClock:
-    """Time that passes only when somebody waits, or a test says so."""
+    """Time that passes only if code waits, or a test advances it."""
 
     def __init__(self, start: datetime = NOON) -> None:
         self.at = start
@@ -54,7 +54,7 @@ class VirtualClock:
         await asyncio.sleep(0)
 
     def rand(self) -> float:
-        """No chance."""
+        """Not random."""
         return 0.5
 
     def pass_(self, **span: float) -> None:
@@ -62,19 +62,19 @@ class VirtualClock:
         self.at += timedelta(**span)
 
 
-#: What a vendor's answer says instead: `(path, request body or query, the answer's JSON)`.
+#: Changes a vendor's answer: `(path, request body or query, the answer's JSON)` -> JSON.
 Rewrite = Callable[[str, dict[str, Any], Any], Any]
 
 
 class Rewriting(httpx.AsyncBaseTransport):
-    """The sandbox's vendors, writing their answers in another way."""
+    """The sandbox's vendors, with changed answers."""
 
     def __init__(self, inner: httpx.AsyncBaseTransport, rewrite: Rewrite) -> None:
         self._inner = inner
         self._rewrite = rewrite
 
     async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
-        """The answer, rewritten where it is JSON."""
+        """The answer, changed if it is JSON."""
         response = await self._inner.handle_async_request(request)
         content = await response.aread()
         asked = dict(request.url.params) | (json.loads(request.content) if request.content else {})
@@ -87,7 +87,7 @@ class Rewriting(httpx.AsyncBaseTransport):
 
 @cache
 def blank_database() -> bytes:
-    """The file of a database that was just made: migrating takes longer than most tests."""
+    """A new database file: creating it takes longer than most tests."""
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder, "blank.db")
         with Database(path) as db:
@@ -96,7 +96,7 @@ def blank_database() -> bytes:
 
 
 def forget_home(database: Path) -> None:
-    """Let a copy that a test works on get a home of its own: nothing is sent from a copy elsewhere."""
+    """Remove the home from a test's copy, so that edits are sent from it."""
     conn = sqlite3.connect(database)
     conn.execute("UPDATE sync_guard SET active = 1")
     conn.execute("DELETE FROM home")
@@ -105,7 +105,7 @@ def forget_home(database: Path) -> None:
     conn.close()
 
 
-#: What the sandbox takes: its own credentials, good nowhere else.
+#: The sandbox's credentials.
 LOGIN: dict[str, Any] = {
     "app_id": 1111113,
     "secret": "sandbox-secret",
@@ -115,7 +115,7 @@ LOGIN: dict[str, Any] = {
 
 
 class Office:
-    """One business: `world` is what the vendors hold, `sql` what any SQLite client sees and does."""
+    """One business: `world` is the vendors' data, `sql` what any SQLite client sees and does."""
 
     def __init__(
         self,
@@ -133,7 +133,7 @@ class Office:
         self.world = world or World(clock=lambda: self.clock.now().timestamp())
         self.only = tuple(only)
         self.disk = disk_of  #: how large the disk is, and how much of it is free
-        self.rewrite: Rewrite | None = None  #: another way in which the vendors write their answers
+        self.rewrite: Rewrite | None = None  #: changes the vendors' answers
         raw: dict[str, Any] = {
             "database": {"url": "sqlite:///mirror.db"},
             "telecmi": {
@@ -205,16 +205,16 @@ class Office:
         return asyncio.run(work())
 
     def restart(self) -> None:
-        """End the process and begin a new one on the same file."""
+        """Simulate a restart of the process on the same file."""
         self.close()
         self.db = jobs.open_database(self.settings)
 
     # -- people
 
     def client(self) -> sqlite3.Connection:
-        """A SQLite client with its defaults, which a person has open beside the program."""
+        """A SQLite client with its defaults, which a person has open."""
         inode = self.path.stat().st_ino
-        if self._client is not None and self._client[0] != inode:  # another file stands there now
+        if self._client is not None and self._client[0] != inode:  # the file was replaced
             self._client[1].close()
             self._client = None
         if self._client is None:
@@ -299,7 +299,7 @@ class Office:
         return int(self.one("SELECT coalesce(max(seq), 0) FROM change_log"))
 
     def everything(self) -> dict[str, list[tuple[Any, ...]]]:
-        """All that people can see, but for the record of runs."""
+        """Everything that people can see, except the runs."""
         tables = (
             "telecmi_contacts", "telecmi_user_contacts", "telecmi_notes", "telecmi_voicemails",
             "smartflo_contacts", "smartflo_contact_groups", "change_queue", "change_log", "held",

@@ -838,7 +838,7 @@ def test_a_missing_credential_says_who_needs_it_and_all_ways_to_give_it(
     assert all(part in problem for part in parts)
 
 
-def test_a_token_stands_for_a_login(tmp_path: Path) -> None:
+def test_a_token_replaces_a_login(tmp_path: Path) -> None:
     text = '[telecmi.main]\ntoken = "abc"\nvoicemails = { enabled = false }\n'
     assert reveal(load(tmp_path, text).telecmi[0].token) == "abc"
     (problem,) = problems(tmp_path, text.replace('token = "abc"\n', ""))
@@ -898,7 +898,7 @@ def test_wrong_tables(tmp_path: Path, text: str, starts: str) -> None:
     assert problems(tmp_path, text)[0].startswith(starts)
 
 
-def test_all_problems_are_told_at_once(tmp_path: Path) -> None:
+def test_all_problems_are_reported_together(tmp_path: Path) -> None:
     text = """
 colour = 1
 [database]

@@ -292,7 +292,7 @@ def test_each_reader_gets_what_it_can_read(
         assert line.startswith(start)
 
 
-def test_edges_tell_beginnings_and_ends_only(stream: io.StringIO) -> None:
+def test_edges_log_beginnings_and_ends_only(stream: io.StringIO) -> None:
     edges, log = Edges(), get_logger(account="telecmi.main")
     assert not edges.recovered("a", log, "works again")
     assert edges.failing("a", log, "fails", code=503)

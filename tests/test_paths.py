@@ -1,6 +1,6 @@
 """Every path that the program opens or makes, with something else put there: nothing of others is touched.
 
-Whoever may write to the folder could have put it there. See also `test_files.py`.
+Users who may write to the folder could have put it there. See also `test_files.py`.
 """
 
 from __future__ import annotations

@@ -96,7 +96,7 @@ def test_nothing_is_sent_from_a_copy_until_it_is_adopted(
 
 
 def test_at_home_nothing_has_to_be_adopted(upstream: Upstream, tmp_path: Path) -> None:
-    """Not after a restore to the same place, nor by a folder that is a link, nor for a dry run on a copy."""
+    """Not after a restore to the same place, for a linked folder, or for a dry run on a copy."""
     syncer = upstream.syncer
     syncer.ok("sync")
     syncer.ok("db", "backup", str(tmp_path / "backup.db"))

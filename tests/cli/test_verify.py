@@ -73,7 +73,7 @@ def test_names_are_for_people_at_a_terminal(upstream: Upstream) -> None:
 
 
 def test_what_a_limit_would_hold_is_named_row_by_row(upstream: Upstream) -> None:
-    """More than may just go: that is when a person most wants to know which rows."""
+    """More rows than the limit allows: exactly then a person wants to know which."""
     keys = dict(
         upstream.syncer.sql("SELECT contact_id, id FROM telecmi_contacts WHERE contact_id IS NOT NULL")
     )

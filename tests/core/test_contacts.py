@@ -1,4 +1,4 @@
-"""What one contact of the directory means for the row that stands for it."""
+"""What one contact of the directory means for its row."""
 
 from __future__ import annotations
 

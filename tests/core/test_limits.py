@@ -41,7 +41,7 @@ def test_rows_that_would_go(live: int, gone: int, held: bool) -> None:
 
 
 def test_an_empty_listing_is_one_too_where_some_rows_were_decided_on() -> None:
-    """Two rows, one of which a person said to keep: the other is still the last one that was listed."""
+    """Two rows, and a person decided to keep one: the other is still the last listed row."""
     verdict = decide_removals(
         live=2,
         listed=0,

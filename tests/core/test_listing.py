@@ -58,7 +58,7 @@ def test_an_empty_list_is_complete() -> None:
     assert certify(Walk(Paging.CURSOR, has_total=True), page(total=0)).complete
 
 
-def test_a_page_past_the_end_that_counts_nothing_ends_a_list_of_which_all_came() -> None:
+def test_a_page_past_the_end_that_counts_nothing_ends_a_complete_list() -> None:
     assert certify(numbered(), page(1, 2, total=3), page(3, total=3), page(total=0)).complete
     cut = certify(numbered(), page(1, 2, total=3), page(total=0))
     assert cut.verdict is Proof.PARTIAL and cut.reason == "after 2 rows the vendor suddenly counted none"

@@ -87,7 +87,7 @@ def test_a_name_that_is_far_from_the_time_is_read_by_itself() -> None:
         (Stamps(NOW + SHIFT, NOW), StampSource.UNKNOWN, NOW),
         (Stamps(NOW + SHIFT, NOW), StampSource.TIME, NOW),
         (Stamps(NOW, NOW + SHIFT), StampSource.VOICENAME, NOW),
-        # One that is in the future for ever would be on top for ever.
+        # A timestamp far in the future would always be the newest.
         (Stamps(NOW + SHIFT, None), StampSource.UNKNOWN, None),
         (Stamps(NOW + SHIFT, NOW + SHIFT), StampSource.VOICENAME, None),
         # Where one is missing the other is better than none.

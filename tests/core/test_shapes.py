@@ -1,4 +1,4 @@
-"""Shapes: every kind told apart, nothing of a value in them, the difference to what is documented."""
+"""Shapes: each kind is recognized, values are not shown, and differences from the documentation are found."""
 
 from __future__ import annotations
 

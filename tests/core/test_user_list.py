@@ -12,7 +12,7 @@ from syncer.core.user_list import ListDecision, ListRow, derived, follow_list
 from tests.core.examples import BASE, local
 
 
-def test_the_fields_that_a_row_stands_for() -> None:
+def test_the_fields_of_a_row() -> None:
     assert derived("Asha Devi Example", "919200000001", None) == Fields(
         "919200000001", "Asha Devi", "Example"
     )

@@ -198,7 +198,7 @@ def test_statistics_are_renewed(db: Database) -> None:
         assert conn.exec_driver_sql("SELECT count(*) FROM sqlite_stat1 WHERE tbl = 'sync_runs'").scalar_one()
 
 
-def test_a_damaged_backup_is_told_and_costs_no_older_one(db: Database, tmp_path: Path) -> None:
+def test_a_damaged_backup_is_reported_and_deletes_no_older_one(db: Database, tmp_path: Path) -> None:
     config = Backup(True, timedelta(days=1), 1, tmp_path / "backups")
     first = file_maintenance.make_backup(config, db.path, NOW)
     # An index that disagrees with its table: VACUUM copies both as they are.
@@ -258,7 +258,7 @@ def test_backups_dated_ahead_are_the_oldest(db: Database, tmp_path: Path, ahead:
     assert [path for _, path in file_maintenance.backups(config.path, db.path, now)] == made[1:]
 
 
-def test_a_backup_that_cannot_be_written_is_told(db: Database, tmp_path: Path) -> None:
+def test_a_backup_that_cannot_be_written_is_reported(db: Database, tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
     with pytest.raises(StoreError, match=r"backup\.path"):
         file_maintenance.make_backup(
@@ -330,7 +330,7 @@ def test_what_waits_for_a_person_is_counted(db: Database) -> None:
     assert found['syncer_conflicts{account="main"}'] == 1
     assert found['syncer_queue_changes{account="main",state="held"}'] == 1
     assert found['syncer_held{account="main",job="telecmi-contacts"}'] == 12
-    # The oldest that is still to be sent; what waits for a person has a figure of its own.
+    # The oldest change that is not sent yet. What waits for a person has its own metric.
     assert found['syncer_queue_oldest_seconds{account="main"}'] < 86400 * 365
 
 

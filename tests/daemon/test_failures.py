@@ -145,14 +145,14 @@ def test_failures_21_two_hours_of_sleep_are_made_up_for_by_one_run_each(settings
     inside(settings, body)
 
 
-def test_failures_21_a_job_that_hangs_is_told_once_ended_and_run_once(settings: Settings) -> None:
+def test_failures_21_a_job_that_hangs_is_reported_once_ended_and_run_once(settings: Settings) -> None:
     job = "telecmi-contacts"
 
     async def body(house: House) -> None:
         house.hangs.add(job)
         began = house.time.time()
         await asyncio.sleep(3 * HOUR)
-        # It was ended and begun anew, further and further apart; none was dropped, none stood beside another.
+        # It was ended and started again at growing intervals. No run was skipped, and no two ran at the same time.
         assert house.runs(began)[job] in (3, 4)
         [alert] = house.log.said("failing", job)
         assert "a run was ended: no progress for 600 s" in alert["problem"]
@@ -242,9 +242,9 @@ def test_failures_23_a_reader_held_open_stops_nobody_and_its_log_is_cut_after_it
     inside(settings, body)
 
 
-def test_failures_23_a_second_writer_is_waited_for_told_and_outlived(settings: Settings) -> None:
+def test_failures_23_a_second_writer_is_waited_for_and_reported(settings: Settings) -> None:
     async def body(house: House) -> None:
-        house.process.db.pragma("PRAGMA busy_timeout = 5")  # real time, of which there shall pass little
+        house.process.db.pragma("PRAGMA busy_timeout = 5")  # real time, but not much of it
         with closing(sqlite3.connect(settings.database.path, isolation_level=None)) as writer:
             writer.execute("BEGIN IMMEDIATE")
             writer.execute("UPDATE telecmi_contacts SET company = 'Example' WHERE id = 3")
@@ -261,7 +261,7 @@ def test_failures_23_a_second_writer_is_waited_for_told_and_outlived(settings: S
     inside(settings, body)
 
 
-def test_failures_23_a_full_disk_is_told_once_and_survived(settings: Settings) -> None:
+def test_failures_23_a_full_disk_is_reported_once_and_survived(settings: Settings) -> None:
     async def body(house: House) -> None:
         [(pages,)] = house.process.db.pragma("PRAGMA page_count")
         house.process.db.pragma(f"PRAGMA max_page_count = {pages + 2}")

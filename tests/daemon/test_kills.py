@@ -51,7 +51,7 @@ runs = "1d"
 
 
 class Home:
-    """One daemon and its vendors, to which a story of edits is told."""
+    """One daemon and its vendors, with a sequence of edits."""
 
     def __init__(self, folder: Path, url: str, world: World) -> None:
         folder.mkdir()
@@ -174,7 +174,7 @@ def home(folder: Path) -> Iterator[Home]:
 
 
 def story(folder: Path, seed: int, chapters: int, *, kills: bool) -> dict[str, Any]:
-    """Tell the story; with `kills` the daemon dies in each chapter, at a moment that chance picks."""
+    """Make the edits. With `kills` the daemon is killed in each round, at a random moment."""
     told, fate = random.Random(seed), random.Random(seed + 1)
     with home(folder) as made:
         for number in range(chapters):

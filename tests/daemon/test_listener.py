@@ -95,7 +95,7 @@ async def test_a_database_in_trouble_is_a_503_that_says_why() -> None:
 
 
 @pytest.mark.anyio
-async def test_pages_are_served_without_delay_and_end_when_told() -> None:
+async def test_pages_are_served_without_delay_and_stop_on_request() -> None:
     async with serving() as (port, _, _), httpx.AsyncClient(base_url=f"http://127.0.0.1:{port}") as client:
         assert (await client.get("/healthz")).json() == {"status": "ok"}
         answer = await client.get("/metrics")
@@ -107,7 +107,7 @@ async def test_pages_are_served_without_delay_and_end_when_told() -> None:
 
 
 @pytest.mark.parametrize("host", ["no such host", "192.0.2.1"])
-def test_an_address_that_is_not_ours_is_told(host: str) -> None:
+def test_an_address_that_is_not_ours_is_reported(host: str) -> None:
     with pytest.raises(ListenError, match=r"http\.listen"):
         listen(Http((host, free_port())))
 
@@ -260,7 +260,7 @@ def test_descriptors_are_left_for_the_jobs(descriptors: int, limit: int) -> None
 
 
 def test_a_crowd_stops_no_job(daemon: Daemon, sandbox: Sandbox) -> None:
-    """With few descriptors, of which the clients could take all."""
+    """With few descriptors, which clients could use up."""
     port = free_port()
     daemon.configure(extra=f'[http]\nlisten = "127.0.0.1:{port}"\n')
     process = daemon.start(64)

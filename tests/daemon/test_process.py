@@ -65,7 +65,7 @@ def test_ready_works_and_ends_well(daemon: Daemon, sandbox: Sandbox, manager: Ma
         assert secret not in daemon.text()
 
 
-def test_a_second_daemon_is_refused_and_told_who_is_there(daemon: Daemon) -> None:
+def test_a_second_daemon_is_refused_with_the_process_of_the_first(daemon: Daemon) -> None:
     first = daemon.start()
     until(lambda: daemon.said("started"), "the first")
     second = daemon.start()
@@ -77,7 +77,7 @@ def test_a_second_daemon_is_refused_and_told_who_is_there(daemon: Daemon) -> Non
     assert daemon.end(first, signal.SIGINT)[0] == 0
 
 
-def test_a_kill_leaves_nothing_that_the_next_start_does_not_mend(daemon: Daemon, sandbox: Sandbox) -> None:
+def test_the_next_start_repairs_what_a_kill_leaves(daemon: Daemon, sandbox: Sandbox) -> None:
     sandbox.fault(kind="hang", seconds=20, match={"path": "/v3/contact/update"}, applied="after")
     process = daemon.start()
     daemon.wait_for_first_round()
@@ -287,7 +287,7 @@ def _get(url: str) -> httpx.Response | None:
         return None
 
 
-def test_a_port_that_is_taken_is_told(daemon: Daemon) -> None:
+def test_a_port_that_is_taken_is_reported(daemon: Daemon) -> None:
     with socket.socket() as other:
         other.bind(("127.0.0.1", 0))
         other.listen()
@@ -338,7 +338,7 @@ def test_an_edit_that_waits_for_a_retry_goes_out_when_it_is_due(daemon: Daemon, 
     assert daemon.end(process)[0] == 0
 
 
-def test_a_sync_beside_the_daemon_is_waited_for(daemon: Daemon) -> None:
+def test_the_daemon_waits_for_a_sync(daemon: Daemon) -> None:
     """A job whose lock a person's `sync` holds is run a little later."""
     from syncer.locks import Locks
 
@@ -362,7 +362,7 @@ def test_abstract_sockets_are_spoken_to(daemon: Daemon) -> None:
 
 
 @pytest.mark.skipif(os.geteuid() == 0, reason="root may write everywhere")
-def test_a_folder_that_cannot_be_written_is_told(daemon: Daemon, tmp_path: Path) -> None:
+def test_a_folder_that_cannot_be_written_is_reported(daemon: Daemon, tmp_path: Path) -> None:
     tmp_path.chmod(0o500)
     assert daemon.start().wait(15) == 1
     tmp_path.chmod(0o700)

@@ -1,4 +1,4 @@
-"""The alarms against clocks that jump, and the arithmetic of rests. Rows 21 of the exam stand here."""
+"""Alarms with clocks that jump, and the lengths of pauses."""
 
 from __future__ import annotations
 

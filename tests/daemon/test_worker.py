@@ -213,7 +213,7 @@ async def test_a_lock_that_another_process_holds_is_waited_for(stage: Stage) -> 
     assert stage.locks.held(["telecmi-push.main"]) == []
 
 
-async def test_a_failure_is_told_once_and_so_is_the_recovery(stage: Stage) -> None:
+async def test_a_failure_and_its_recovery_are_each_reported_once(stage: Stage) -> None:
     down = TransientError("telecmi.main", "/v3/contact/get", "no connection; nothing was sent")
     script = Script(*[run_of(down, "failed")] * 4, run_of())
     worker = stage.worker(script)
@@ -254,7 +254,7 @@ async def test_what_a_person_has_to_decide_does_not_slow_a_job_down(stage: Stage
     assert stage.log.said("warning") == ["incomplete"]
 
 
-async def test_refused_credentials_pause_every_job_of_the_login_and_are_told_once(stage: Stage) -> None:
+async def test_refused_credentials_pause_every_job_of_the_login_and_are_reported_once(stage: Stage) -> None:
     refusal = AuthError("telecmi.main", "/v2/user/login", "the login was refused")
     shared = SharedLogin("telecmi.main login")
     pull, push = Script(run_of(refusal, "failed")), Script(run_of())

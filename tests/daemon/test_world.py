@@ -17,7 +17,7 @@ from syncer.remote.ping import Pinger
 from tests.daemon.conftest import Manager, free_port
 
 
-def test_outside_of_systemd_nobody_is_told() -> None:
+def test_outside_of_systemd_nobody_is_notified() -> None:
     notify = Notifier({})
     assert not notify.send("READY=1")
     assert notify.watchdog is None

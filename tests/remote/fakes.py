@@ -69,7 +69,7 @@ def answer(body: object, status: int = 200, **headers: str) -> httpx.Response:
 
 
 def page_of(text: str | bytes, status: int = 200, **headers: str) -> httpx.Response:
-    """A body that is no JSON."""
+    """A body that is not JSON."""
     return httpx.Response(status, content=text, headers={k.replace("_", "-"): v for k, v in headers.items()})
 
 

@@ -1,4 +1,4 @@
-"""Why a vendor cannot be reached: each step on the way, told apart, each with its mend."""
+"""Why a vendor cannot be reached: each step has its own message and advice."""
 
 from __future__ import annotations
 

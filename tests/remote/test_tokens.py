@@ -77,7 +77,7 @@ def test_a_refused_token_is_forgotten_unless_another_took_its_place(path: Path) 
         b'{"version":1,"salt":"x","accounts":{"a":{"bound":1,"token":2,"expires_at":3,"locked_until":"x"}}}',
     ],
 )  # fmt: skip
-def test_a_damaged_file_is_ignored_and_written_anew(path: Path, content: bytes) -> None:
+def test_a_damaged_file_is_ignored_and_replaced(path: Path, content: bytes) -> None:
     path.touch(0o600)
     path.write_bytes(content)
     store = TokenStore(path)
@@ -86,7 +86,7 @@ def test_a_damaged_file_is_ignored_and_written_anew(path: Path, content: bytes) 
     assert TokenStore(path).get("a", *WHO) == TOKEN
 
 
-def test_a_file_that_others_may_read_is_ignored_and_written_anew(path: Path) -> None:
+def test_a_file_that_others_may_read_is_ignored_and_replaced(path: Path) -> None:
     TokenStore(path).put("a", TOKEN, *WHO)
     path.chmod(0o640)
     store = TokenStore(path)
@@ -118,7 +118,7 @@ def test_in_memory() -> None:
     assert store.get("a", *WHO) == TOKEN and not said
 
 
-def test_a_lockout_stands_for_whoever_it_is_bound_to(path: Path) -> None:
+def test_a_lockout_applies_to_its_binding_only(path: Path) -> None:
     lockout = Lockout(NOW + timedelta(minutes=5), 3)
     TokenStore(path).put("a", TOKEN, *WHO)
     TokenStore(path).lock("a", lockout, WHO[:2])

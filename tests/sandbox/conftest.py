@@ -1,4 +1,4 @@
-"""A sandbox in process, with a clock that stands still; real HTTP stands in `test_sandbox_server`."""
+"""A sandbox in process, with a fixed clock. `test_sandbox_server` tests real HTTP."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Failing on purpose, in process; what a real connection does stands in `test_sandbox_server`."""
+"""Failing on purpose, in process. `test_sandbox_server` tests real connections."""
 
 from __future__ import annotations
 

@@ -83,7 +83,7 @@ def test_a_dripping_answer_outlives_a_timeout_per_read(up: tuple[World, httpx.Cl
     assert answer.elapsed.total_seconds() > 0.1
 
 
-def test_the_date_is_the_worlds_and_stands_once(up: tuple[World, httpx.Client]) -> None:
+def test_the_date_is_that_of_the_world_and_sent_once(up: tuple[World, httpx.Client]) -> None:
     world, client = up
     world.settings.change({"telecmi.date_header": 0})
     assert len(client.post(GET, json={"token": TOKEN}).headers.get_list("date")) == 1
@@ -113,7 +113,7 @@ def test_the_process_says_where_it_is_and_ends_on_a_signal(number: signal.Signal
             process.kill()
 
 
-def test_a_port_that_is_taken_is_told() -> None:
+def test_a_port_that_is_taken_is_reported() -> None:
     with socket.socket() as other:
         other.bind(("127.0.0.1", 0))
         other.listen()

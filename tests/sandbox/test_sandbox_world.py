@@ -138,7 +138,7 @@ def test_faults_over_the_control_path(up: Upstream) -> None:
 
 def test_edits_of_the_directory(up: Upstream) -> None:
     one = up.edit("contact.insert", fields=row(0))
-    two = up.edit("contact.insert", **row(1))  # fields may stand beside the operation
+    two = up.edit("contact.insert", **row(1))  # fields may be next to the operation
     up.edit("contact.update", contact_id=one, fields={"company": "Example Tools"})
     up.edit("contact.delete", contact_id=two)
     assert up.contacts()["contacts"] == [{"contact_id": one, **row(0, company="Example Tools")}]

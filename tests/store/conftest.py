@@ -1,4 +1,4 @@
-"""A database file as people find it, and the people: other connections, with their own defaults."""
+"""A database file, and other connections with their own defaults, as people use it."""
 
 from __future__ import annotations
 
@@ -21,12 +21,12 @@ FIELDS = ("phone_no", "first_name", "last_name", "email_id", "company", "job_tit
 
 
 class Mirror:
-    """One database of syncer's, and any SQLite client beside it."""
+    """A syncer database, and any SQLite client on it."""
 
     def __init__(self, path: Path) -> None:
         self.path = path
         self.db = Database(path, busy_timeout=0.2)
-        self.db.pragma("PRAGMA synchronous = OFF")  # a test's file need not outlive a power cut
+        self.db.pragma("PRAGMA synchronous = OFF")  # a test's file need not survive a power failure
 
     def accounts(self, *accounts: tuple[str, bool, bool]) -> None:
         """Set the TeleCMI accounts: (name, mirrors its directory, push.deletes)."""
@@ -36,7 +36,7 @@ class Mirror:
     # -- ours
 
     def own(self, statement: str, *values: object) -> int:
-        """One statement of the program itself; the new row's id."""
+        """One statement of the program itself. Returns the new row's id."""
         with self.db.write() as conn:
             return int(conn.exec_driver_sql(statement, values).lastrowid or 0)
 
@@ -50,7 +50,7 @@ class Mirror:
         deleted_at: str | None = None,
         **fields: str,
     ) -> int:
-        """A contact that upstream has and the mirror agreed on; its row id."""
+        """A contact that both sides agreed on. Returns its row id."""
         values = {"phone_no": phone, "first_name": "Asha", "last_name": "Rao", **fields}
         row = {
             "account": account, "contact_id": contact_id, "phone_e164": f"+{phone}", "raw": "{}",
@@ -72,7 +72,7 @@ class Mirror:
         return row_id
 
     def change(self, row_id: int, operation: str, state: str, **more: object) -> int:
-        """A change of the queue as the program would have it there."""
+        """A change of the queue, as the program would store it."""
         row = {
             "account": "main", "contact_row": row_id, "operation": operation, "state": state,
             "created_at": BEFORE, **more,
@@ -85,14 +85,14 @@ class Mirror:
     # -- theirs
 
     def client(self, *pragmas: str, timeout: float = 5.0) -> sqlite3.Connection:
-        """Another connection, with the module's defaults but for these PRAGMAs."""
+        """Another connection, with the module's defaults except these PRAGMAs."""
         conn = sqlite3.connect(self.path, timeout=timeout)
         for pragma in ("synchronous = OFF", *pragmas):
             conn.execute(f"PRAGMA {pragma}")
         return conn
 
     def sql(self, statement: str, *values: object, pragmas: Sequence[str] = ()) -> list[tuple[Any, ...]]:
-        """What a person types, committed."""
+        """Run and commit what a person types."""
         conn = self.client(*pragmas)
         try:
             rows = conn.execute(statement, values).fetchall()
@@ -102,7 +102,7 @@ class Mirror:
         return rows
 
     def refused(self, statement: str, *values: object, pragmas: Sequence[str] = ()) -> str:
-        """The sentence that a refused statement gets; nothing of it may stay."""
+        """The message of a refused statement, which must not change anything."""
         before = self.everything()
         with pytest.raises(sqlite3.IntegrityError) as caught:
             self.sql(statement, *values, pragmas=pragmas)
@@ -115,7 +115,7 @@ class Mirror:
         return rows[0][0] if rows else None
 
     def row(self, row_id: int, table: str = "telecmi_contacts") -> dict[str, Any]:
-        """One row by its id; {} when it is not there."""
+        """One row by its id, or {}."""
         conn = self.client()
         conn.row_factory = sqlite3.Row
         try:
@@ -133,7 +133,7 @@ class Mirror:
         return self.sql("SELECT row_id, kind, field, old, new, origin FROM change_log ORDER BY seq")
 
     def guard(self) -> int:
-        """What others see of the guard."""
+        """The guard, as others see it."""
         return int(self.one("SELECT active FROM sync_guard"))
 
     def everything(self) -> dict[str, list[tuple[Any, ...]]]:
@@ -154,7 +154,7 @@ class Mirror:
 
 @pytest.fixture(scope="session")
 def fresh_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A file that was brought to this version once; tests copy it."""
+    """A database of this version, which tests copy."""
     path = tmp_path_factory.mktemp("fresh") / "mirror.db"
     with Database(path) as db:
         migrations.upgrade(db)
@@ -166,7 +166,7 @@ MakeMirror = Callable[..., Mirror]
 
 @pytest.fixture
 def make_mirror(tmp_path: Path, fresh_file: Path) -> Iterator[MakeMirror]:
-    """Databases of the test's own; they are closed at the end."""
+    """Databases of one test, which are closed at its end."""
     made: list[Mirror] = []
 
     def make(*accounts: tuple[str, bool, bool]) -> Mirror:

@@ -46,7 +46,7 @@ def rename(mirror: Mirror, provider: str = "telecmi") -> dict[str, int]:
 
 
 def test_every_table_with_an_account_is_renamed(mirror: Mirror) -> None:
-    """Also those that are made later: whoever makes one has to say whose it is."""
+    """Including tables that are added later: each has to say whose its rows are."""
     tables = {name for name, table in metadata.tables.items() if "account" in table.columns}
     covered = {
         *accounts._tables("telecmi"),

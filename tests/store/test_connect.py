@@ -116,7 +116,7 @@ def test_one_of_the_group_opens_the_file_without_owning_it(open_folder: Path) ->
     group = grp.getgrgid(65534).gr_name
     with Database(path, group=group) as db:
         migrations.upgrade(db)
-        path.chmod(0o666)  # the owner's to mend, at its next start
+        path.chmod(0o666)  # the owner repairs it at its next start
         old = os.getegid()
         os.setegid(65534)
         try:
@@ -128,7 +128,7 @@ def test_one_of_the_group_opens_the_file_without_owning_it(open_folder: Path) ->
             os.setegid(old)
 
 
-def test_a_group_that_does_not_exist_is_told(tmp_path: Path) -> None:
+def test_a_group_that_does_not_exist_is_reported(tmp_path: Path) -> None:
     for path in (tmp_path / "m.db", tmp_path / "new" / "m.db"):
         with pytest.raises(StoreError, match="no such group"):
             Database(path, group="no-such-group-here")
@@ -165,7 +165,7 @@ def test_a_file_of_another_kind_is_refused_and_left_as_it_is(tmp_path: Path, con
     assert [file.name for file in tmp_path.iterdir()] == ["sheet.csv"]
 
 
-def test_a_damaged_database_is_told(mirror: Mirror) -> None:
+def test_a_damaged_database_is_reported(mirror: Mirror) -> None:
     for n in range(400):
         mirror.contact(f"9192000{n:05}", contact_id=f"c-{n}")
     mirror.db.close()
@@ -183,7 +183,7 @@ def test_a_database_that_is_not_there_is_not_made_by_readers(tmp_path: Path) -> 
     assert list(tmp_path.iterdir()) == []
 
 
-def test_a_read_only_file_is_told(open_folder: Path) -> None:
+def test_a_read_only_file_is_reported(open_folder: Path) -> None:
     path = open_folder / "m.db"
     with Database(path) as db:
         migrations.upgrade(db)
@@ -199,7 +199,7 @@ def test_a_read_only_file_is_told(open_folder: Path) -> None:
             assert migrations.is_current(looking)
 
 
-def test_a_closed_folder_is_told(open_folder: Path) -> None:
+def test_an_inaccessible_folder_is_reported(open_folder: Path) -> None:
     inner = open_folder / "closed"
     inner.mkdir()
     inner.chmod(0o000)
@@ -216,13 +216,13 @@ def test_a_closed_folder_is_told(open_folder: Path) -> None:
                     Database(path, create=create)
 
 
-def test_a_folder_in_which_a_file_stands_is_told(tmp_path: Path) -> None:
+def test_a_file_in_place_of_a_folder_is_reported(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("x")
     with pytest.raises(StoreError, match="cannot be opened for writing"):
         Database(tmp_path / "file" / "m.db")
 
 
-def test_a_database_held_by_another_is_told_as_busy(mirror: Mirror) -> None:
+def test_a_database_that_another_program_blocks_is_busy(mirror: Mirror) -> None:
     mirror.db.close()
     other = mirror.client()
     other.execute("PRAGMA locking_mode = EXCLUSIVE")
@@ -273,7 +273,7 @@ def test_a_full_database_rolls_back_and_goes_on(mirror: Mirror) -> None:
 
 
 def test_a_file_that_may_not_grow_fails_at_the_commit_and_goes_on(mirror: Mirror) -> None:
-    # In WAL mode pages go to the disk at the commit: that is where a full disk shows.
+    # In WAL mode pages are written at the commit, so a full disk is noticed there.
     before = mirror.everything()
     limits = resource.getrlimit(resource.RLIMIT_FSIZE)
     handler = signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
@@ -292,7 +292,7 @@ def test_a_file_that_may_not_grow_fails_at_the_commit_and_goes_on(mirror: Mirror
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root may mount a tiny disk")
-def test_a_full_disk_is_told_and_got_over(tmp_path: Path, fresh_file: Path) -> None:
+def test_a_full_disk_is_reported_and_survived(tmp_path: Path, fresh_file: Path) -> None:
     disk = tmp_path / "disk"
     disk.mkdir()
     mounted = subprocess.run(
@@ -505,7 +505,7 @@ def test_a_backup_may_have_any_name(mirror: Mirror, tmp_path: Path, name: str) -
         assert conn.exec_driver_sql("SELECT count(*) FROM telecmi_contacts").scalar() == 1
 
 
-def test_a_backup_into_a_missing_folder_is_told(mirror: Mirror, tmp_path: Path) -> None:
+def test_a_backup_into_a_missing_folder_is_reported(mirror: Mirror, tmp_path: Path) -> None:
     with pytest.raises(StoreError, match="cannot be written: No such file"):
         migrations.backup(mirror.db, tmp_path / "none" / "copy.db")
 
@@ -519,7 +519,7 @@ def test_a_migration_is_preceded_by_a_backup(mirror: Mirror) -> None:
 
 
 def left_open() -> int:
-    """How many of SQLite's connections are still open: Python 3.13 warns of one that is only forgotten."""
+    """How many of SQLite's connections are still open: Python 3.13 warns if one is not closed."""
     found = [one for one in gc.get_objects() if isinstance(one, sqlite3.Connection)]
     return sum(1 for one in found if _is_open(one))
 

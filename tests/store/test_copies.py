@@ -1,4 +1,4 @@
-"""Copies: what a kill leaves of one that was being made, and one that is put in the place of the database."""
+"""Copies: what a kill leaves of an unfinished one, and restoring one."""
 
 from __future__ import annotations
 

@@ -143,7 +143,7 @@ def test_a_delete_that_upstream_edited_meanwhile(mirror: Mirror, keep: str, stat
     assert row["company"] == ("There" if keep == "remote" else None)
 
 
-def test_a_change_of_a_row_that_is_gone_is_told(mirror: Mirror) -> None:
+def test_a_change_of_a_row_that_is_gone_is_reported(mirror: Mirror) -> None:
     number = mirror.change(mirror.contact(), "update", "queued")
     mirror.db.pragma("PRAGMA foreign_keys = OFF")
     mirror.own("DELETE FROM telecmi_contacts")

@@ -109,7 +109,7 @@ def test_a_client_that_sends_empty_text_for_null_changes_nothing(mirror: Mirror)
     assert mirror.queue() == [] and mirror.log() == []
 
 
-def test_empty_text_beside_an_edit_is_put_back(mirror: Mirror) -> None:
+def test_empty_text_next_to_an_edit_becomes_null(mirror: Mirror) -> None:
     row_id = mirror.contact(contact_id=None, source="user_list")
     mirror.sql("UPDATE telecmi_contacts SET contact_id = '', deleted_at = '', company = 'X', phone_no = '1'")
     row = mirror.row(row_id)
@@ -399,11 +399,11 @@ def test_a_delete_takes_what_waits_with_it(mirror: Mirror, state: str) -> None:
     assert mirror.queue() == [(row_id, "update", "discarded"), (row_id, "delete", "held")]
 
 
-# -- beside changes that are further on --------------------------------------------------------------
+# -- with changes in later states --------------------------------------------------------------
 
 
 @pytest.mark.parametrize("state", ["sending", "unknown", "conflict", "done", "discarded"])
-def test_an_edit_beside_a_change_that_is_further_on_makes_one_of_its_own(mirror: Mirror, state: str) -> None:
+def test_an_edit_during_a_later_state_queues_its_own_change(mirror: Mirror, state: str) -> None:
     row_id = mirror.contact()
     mirror.change(row_id, "update", state)
     for company in ("X", "Y"):

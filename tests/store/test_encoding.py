@@ -78,7 +78,7 @@ def test_any_letters_are_taken(mirror: Mirror, good: str) -> None:
     assert mirror.row(row_id)["company"] == good and mirror.log()[0][4] == good
 
 
-def test_an_odd_value_from_upstream_does_not_stand_in_the_way_of_other_edits(mirror: Mirror) -> None:
+def test_an_odd_value_from_upstream_does_not_block_other_edits(mirror: Mirror) -> None:
     row_id = mirror.contact(company="\ufffd", job_title="a\x00b")
     mirror.sql("UPDATE telecmi_contacts SET last_name = 'Devi'")
     assert mirror.queue() == [(row_id, "update", "queued")]

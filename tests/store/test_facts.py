@@ -167,7 +167,7 @@ def test_a_dead_daemon_turns_stale_by_itself(pulled: Office) -> None:
 
 
 def test_what_is_not_read_yet_is_a_gap(pulled: Office) -> None:
-    """Three weeks of outage, and a `since` that was moved back: both are told, with how much it is."""
+    """Three weeks of outage, and a `since` that was moved back: both are reported, with their length."""
 
     job = ("telecmi-voicemails", "main")
 

@@ -46,7 +46,7 @@ def test_the_names_are_those_of_the_tables() -> None:
 
 @pytest.fixture
 def busy(mirror: Mirror) -> Mirror:
-    """A mirror with something in each table that is looked at."""
+    """A mirror with rows in each table that is read."""
     mirror.accounts(("main", True, False))
     first = mirror.contact()
     other = mirror.contact("919200000002", contact_id="c-2", first_name="Żółw", company="Acme")
@@ -117,7 +117,7 @@ def everything(conn: Reader) -> list[object]:
     ]
 
 
-def test_a_looker_is_told_what_a_database_tells(busy: Mirror) -> None:
+def test_both_ways_to_read_give_the_same(busy: Mirror) -> None:
     with ReadOnlyDatabase(busy.path) as looking, looking.read() as conn:
         seen = everything(conn)
     with busy.db.read() as conn:
@@ -126,7 +126,7 @@ def test_a_looker_is_told_what_a_database_tells(busy: Mirror) -> None:
     assert [n for n, one in enumerate(seen) if one in (None, [], {}, 0)] == [3]
 
 
-def test_a_run_under_way_is_told_beside_the_last_one_that_ended(busy: Mirror) -> None:
+def test_a_current_run_is_shown_with_the_last_one_that_ended(busy: Mirror) -> None:
     with busy.db.read() as conn:
         job = status_queries.jobs(conn)["telecmi-voicemails", "main"]
     assert (job["outcome"], job["finished_at"], job["running_since"]) == ("ok", BEFORE, BEFORE)
@@ -206,7 +206,7 @@ def test_a_database_from_a_newer_version_is_refused(opener: Callable[..., Any], 
 
 
 @opened
-def test_what_is_no_text_is_asked_for_in_vain(opener: Callable[..., Any], mirror: Mirror) -> None:
+def test_a_search_for_invalid_text_finds_nothing(opener: Callable[..., Any], mirror: Mirror) -> None:
     with (
         opener(mirror.path) as db,
         pytest.raises(UsageError, match="not UTF-8 text"),
@@ -274,7 +274,7 @@ def test_what_cannot_be_written_is_shown_all_the_same(mirror: Mirror, left: tupl
 
 
 def by_the_rule(row: dict[str, str | None], search: str) -> bool:
-    """Every word stands in a value, in any case; or the number does, whatever stands between its digits."""
+    """Every word is in a value, in any case, or the number is, with anything between its digits."""
     values = [value.casefold() for value in row.values() if value]
     if all(any(word in value for value in values) for word in search.casefold().split()):
         return True
@@ -349,6 +349,6 @@ def test_a_number_that_is_read_in_another_way_since_is_found_as_it_is_written(mi
 
 @pytest.mark.parametrize("region", ["IN", "US", "IT", "AR"])
 def test_a_number_in_full_is_read_in_one_way(region: str) -> None:
-    # The mirror is asked for such a number as it stands.
+    # Such a number is searched for as written.
     for number in ("+919200000001", "+14155552671", "+390669812345", "+5491123456789", "+447400123456"):
         assert to_e164(number, region) == number

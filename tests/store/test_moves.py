@@ -11,7 +11,7 @@ LATER = "2026-11-21T13:00:00.000Z"
 
 
 def test_many_moves_at_once_are_what_each_of_them_is_alone(mirror: Mirror) -> None:
-    """Every move that is drawn; what is settled stays as it is, by whatever event."""
+    """Every transition. Settled changes stay as they are after any event."""
     row = mirror.contact()
     drawn = [*MOVES, *((state, event) for state in SETTLED for event in Event)]
     more = {"fields": '{"company": "X"}', "clashes": "{}", "last_error": "as it was", "next_attempt_at": NOW}

@@ -103,7 +103,7 @@ def test_a_number_edited_while_the_triggers_were_gone(unguarded: Mirror) -> None
     assert unguarded.row(row_id)["phone_e164"] == "+919200000009"
 
 
-def test_edits_while_the_guard_stood_open(mirror: Mirror) -> None:
+def test_edits_while_the_guard_was_open(mirror: Mirror) -> None:
     row_id = mirror.contact()
     mirror.sql("UPDATE sync_guard SET active = 1")
     mirror.sql("UPDATE telecmi_contacts SET company = 'X'")
@@ -132,7 +132,7 @@ def test_what_a_change_already_says_is_not_said_twice(mirror: Mirror, state: str
     ],
 )
 def test_a_further_edit_that_no_trigger_caught(mirror: Mirror, state: str, then: list[str]) -> None:
-    """The log tells it, a refused change is tried anew, and one that is under way gets a change behind it."""
+    """It is logged, a refused change is tried again, and one that is being sent gets a successor."""
     row_id = mirror.contact(company="Old", job_title="Buyer")
     mirror.sql("UPDATE telecmi_contacts SET company = 'X'")
     mirror.own("UPDATE change_queue SET state = ?, last_error = 'no'", state)
@@ -145,7 +145,7 @@ def test_a_further_edit_that_no_trigger_caught(mirror: Mirror, state: str, then:
 
 
 def test_a_row_that_was_made_here_is_not_taken_for_edited(mirror: Mirror) -> None:
-    """Its first values stand in no entry of the log; once they are adopted they may differ from upstream's."""
+    """The log does not contain its first values; after it is adopted they may differ from upstream's."""
     mirror.sql(
         "INSERT INTO telecmi_contacts (phone_no, last_name, company) VALUES ('9200000005', 'Rao', 'X')"
     )

@@ -162,7 +162,7 @@ def test_what_people_added_themselves_stays(mirror: Mirror) -> None:
     assert mirror.sql("SELECT * FROM buyers") == [] and mirror.sql("SELECT * FROM my_notes") == []
 
 
-def test_a_lost_table_is_told_and_not_made_anew(mirror: Mirror) -> None:
+def test_a_lost_table_is_reported_and_not_created_again(mirror: Mirror) -> None:
     mirror.sql("DROP TABLE sync_guard")
     with pytest.raises(SchemaError, match="the table sync_guard is missing: restore a backup"):
         migrations.upgrade(mirror.db)
@@ -201,7 +201,7 @@ def test_somebody_elses_database_is_refused_and_left_alone(tmp_path: Path, state
     conn.close()
 
 
-def test_a_table_in_the_place_of_a_view_is_told(mirror: Mirror) -> None:
+def test_a_table_in_the_place_of_a_view_is_reported(mirror: Mirror) -> None:
     mirror.sql("DROP VIEW contacts")
     mirror.sql("CREATE TABLE contacts (x)")
     with pytest.raises(SchemaError, match="a table contacts that syncer did not make: rename or drop it"):

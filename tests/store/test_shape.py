@@ -1,4 +1,4 @@
-"""A table that is not as syncer made it is named with what to do; what people add themselves is fine and stays."""
+"""A table that was changed is reported with advice. What people add is ignored."""
 
 from __future__ import annotations
 

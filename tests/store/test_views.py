@@ -175,7 +175,7 @@ def test_every_voicemail_is_shown(mirror: Mirror) -> None:
         (None, 1),
     ],
 )
-def test_stale_is_told_when_it_is_read(mirror: Mirror, ago: timedelta | None, stale: int) -> None:
+def test_stale_is_computed_when_it_is_read(mirror: Mirror, ago: timedelta | None, stale: int) -> None:
     last_ok = None if ago is None else utc_text(datetime.now(UTC) - ago)
     mirror.own(
         "INSERT INTO sync_jobs (job, account, provider, every_s, last_ok_at) VALUES ('j', 'main', 'telecmi', 60, ?)",

@@ -45,7 +45,7 @@ class Steps:
 
 
 class SteppingStore(Store):
-    """A store that tells of each commit."""
+    """A store that reports each commit."""
 
     def __init__(self, inner: Store, step: Callable[[str], None]) -> None:
         super().__init__(inner.db)
@@ -63,7 +63,7 @@ class SteppingStore(Store):
 
 
 class SteppingWire(httpx.AsyncBaseTransport):
-    """A network that tells when a call is about to go out, and when its answer has come."""
+    """A network that reports each call before it is sent, and each answer."""
 
     def __init__(self, inner: httpx.AsyncBaseTransport, step: Callable[[str], None]) -> None:
         self.inner = inner

@@ -1,7 +1,4 @@
-"""A workbench for pushes: an office whose wire and steps a test can reach into.
-
-It adds what a person at a keyboard and an unkind vendor do; what is asserted is left to the tests.
-"""
+"""A workbench for pushes: an office with hooks for calls and steps, and helpers for what people and vendors do."""
 
 from __future__ import annotations
 
@@ -30,7 +27,7 @@ Watcher = Callable[[str, Any], None]
 
 
 class Wire(httpx.AsyncBaseTransport):
-    """The network, with somebody who acts right before a call arrives and right after its answer left."""
+    """The network, with hooks right before a call arrives and right after its answer is sent."""
 
     def __init__(self, inner: httpx.AsyncBaseTransport, bench: Bench) -> None:
         self.inner = inner
@@ -38,7 +35,7 @@ class Wire(httpx.AsyncBaseTransport):
 
     async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
         body = json.loads(request.content) if request.content else None
-        await asyncio.sleep(0)  # others have their turn while a call is under way
+        await asyncio.sleep(0)  # lets other tasks run during a call
         for watcher in list(self.bench.before_call):
             watcher(request.url.path, body)
         response = await self.inner.handle_async_request(request)
@@ -48,7 +45,7 @@ class Wire(httpx.AsyncBaseTransport):
 
 
 class Bench(Office):
-    """An office that mirrors a directory of `contacts` people and pushes; nothing else runs."""
+    """An office that only mirrors and pushes a directory of `contacts` people."""
 
     def __init__(self, folder: Path, contacts: int = 6, **options: Any) -> None:
         self.before_call: list[Watcher] = []
@@ -115,12 +112,12 @@ class Bench(Office):
         return [change["state"] for change in self.queue(row)]
 
     def logged(self, row: int) -> set[Any]:
-        """Every value that the log tells of a row."""
+        """Every value of a row in the log."""
         pairs = self.sql("SELECT old, new FROM change_log WHERE row_id = ? AND field IS NOT NULL", row)
         return {value for pair in pairs for value in pair}
 
     def decide(self, what: str, number: int, keep: Literal["local", "remote"] = "local") -> str:
-        """What a person says to a change: retry, approve, discard, resolve."""
+        """A person's decision about a change: retry, approve, discard, resolve."""
         at = self.env().stamp()
         with self.db.write() as conn:
             match what:
@@ -136,11 +133,11 @@ class Bench(Office):
     # -- an unkind vendor
 
     def switch(self, **switches: Any) -> None:
-        """Set switches of the sandbox's TeleCMI side."""
+        """Change settings of the sandbox's TeleCMI."""
         self.world.settings.change({"telecmi": switches})
 
     def blind_after(self, path: str, times: int = 8) -> None:
-        """From the next call of `path` on the directory cannot be read, `times` times."""
+        """After the next call of `path`, reading the directory fails `times` times."""
 
         def begin(called: str, _: Any) -> None:
             if called == path:
@@ -150,7 +147,7 @@ class Bench(Office):
         self.before_call.append(begin)
 
     def upstream(self, row: int) -> dict[str, Any]:
-        """What the directory holds of a row's contact."""
+        """The directory's contact of a row."""
         return self.directory()[self.row(row)["contact_id"]]
 
     def phones(self) -> list[str]:
@@ -160,7 +157,7 @@ class Bench(Office):
     # -- the rest
 
     def settle(self, days: int = 0) -> None:
-        """Run twice, and see that a third run finds nothing to do."""
+        """Run twice, and check that a third run has nothing to do."""
         self.world.faults.clear()
         self.clock.pass_(days=days, hours=2)
         self.run()
@@ -169,7 +166,7 @@ class Bench(Office):
         self.quiet()
 
     def quiet(self, times: int = 1) -> None:
-        """Nothing is written on either side, and no change is open that the program would have to settle."""
+        """Check that a run writes nothing on either side, and no change is left for the program to settle."""
         before, mark = self.everything(), self.mark()
         for _ in range(times):
             self.clock.pass_(minutes=20)
@@ -181,7 +178,7 @@ class Bench(Office):
 
 
 def person(n: int, **more: Any) -> dict[str, Any]:
-    """The n-th plainly invented contact of the directory."""
+    """The n-th invented contact of the directory."""
     return {
         "phone_no": str(919200000000 + n),
         "first_name": "Asha",
@@ -194,5 +191,5 @@ def person(n: int, **more: Any) -> dict[str, Any]:
 
 
 def newcomer(n: int, **more: Any) -> dict[str, Any]:
-    """The n-th contact that is inserted locally."""
+    """The n-th invented contact that is inserted locally."""
     return {"phone_no": str(919300000000 + n), "first_name": "Ravi", "last_name": f"Iyer{n}", **more}

@@ -96,7 +96,7 @@ def test_failures_01_a_bad_answer_removes_nothing(seeded: Office, call: str, bad
 def test_failures_01_an_answer_that_is_cut_for_good_does_not_become_the_truth(
     seeded: Office, call: str
 ) -> None:
-    """A wrong answer that stays the same for many runs: steadiness is no proof."""
+    """A wrong answer that is the same in many runs: repetition proves nothing."""
     asked = CALLS[call]
     before = seeded.everything()[asked.table]
     seeded.fault(asked.path, "zero_rows", times=None, match={"page": 7})
@@ -128,7 +128,7 @@ def test_a_refused_page_is_no_end_even_where_count_lies(seeded: Office, call: st
 
 
 def test_a_listing_that_lacks_rows_which_are_there_when_asked_for_is_not_ok(seeded: Office) -> None:
-    """Smartflo tells no total: three rows cut off the end look like three deletions, until we ask."""
+    """Smartflo sends no total: three rows cut off at the end look like three deletions, until they are asked for."""
     seeded.world.settings.change({"smartflo.page_cap": 13})
     try:
         before = seeded.everything()["smartflo_contacts"]

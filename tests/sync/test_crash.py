@@ -1,7 +1,7 @@
-"""A crash at every step: the process is killed at each commit and each HTTP edge of a push, and restarted.
+"""A crash at every step: the process is killed at each commit of a push, and before and after each request.
 
-Real processes, a real file, real HTTP. Whatever the step, the restarted program ends where the
-undisturbed one does, and one more run writes nothing on either side.
+Real processes, a real file, real HTTP. After each kill, the restarted program has the same result as without a kill,
+and one more run writes nothing on either side.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ ALL = ("telecmi-contacts", "telecmi-push")
 
 
 class Bed:
-    """A vendor that can be set back, and a program that can be killed."""
+    """A vendor that can be reset, and a program that can be killed."""
 
     def __init__(self, folder: Path, url: str, world: World, child: subprocess.Popen[str]) -> None:
         self.folder = folder
@@ -41,7 +41,7 @@ class Bed:
         self.hour = 0
 
     def live(self, *rounds: tuple[str, ...], kill_at: int | None = None) -> int:
-        """One life of the program, of so many rounds; the signal that ended it, or 0."""
+        """Run the program for some rounds. Returns the signal that ended it, or 0."""
         self.hour += 2
         order = {
             "folder": str(self.folder),
@@ -58,7 +58,7 @@ class Bed:
         return int(ended["signal"])
 
     def result(self) -> Any:
-        """What the last life that ended by itself says of each round."""
+        """The result of each round of the last run that was not killed."""
         return json.loads((self.folder / "result.json").read_text())
 
     def sql(self, statement: str, *values: object) -> list[tuple[Any, ...]]:
@@ -72,7 +72,7 @@ class Bed:
         return rows
 
     def keep(self) -> Callable[[], None]:
-        """Remember both sides; calling what comes back sets them to it."""
+        """Save both sides. The returned function restores them."""
         shutil.copytree(self.folder, saved := self.folder.with_name("saved"), dirs_exist_ok=True)
         organizations = copy.deepcopy(self.world.organizations)
         faults = [rule.as_json() for rule in self.world.faults.rules()]
@@ -95,7 +95,7 @@ class Bed:
         )
 
     def mirror(self) -> dict[str, Any]:
-        """What people see, without stamps and numbers that a second try may move."""
+        """What people see, without times and counters that a second attempt may change."""
         columns = (
             "phone_no, first_name, last_name, company, job_title, deleted_at IS NULL, contact_id IS NULL"
         )
@@ -190,7 +190,7 @@ def nothing(bed: Bed) -> None:
 
 
 def another_number(bed: Bed) -> None:
-    """What was sent can no longer be told from the row: only the intent knows it."""
+    """The row no longer shows what was sent: only the intent does."""
     bed.sql("UPDATE telecmi_contacts SET phone_no = '919300000099' WHERE id = 7")
 
 
@@ -234,7 +234,7 @@ def test_a_crash_at_every_step_of_a_long_push(bed: Bed, case: Case) -> None:
 
 
 def kill_at_every_step(bed: Bed, case: Case) -> None:
-    """Kill, restart, compare with the undisturbed end; then once more, and nothing moves."""
+    """Kill, restart, and compare with the result without a kill. One more run changes nothing."""
     case.prepare(bed)
     set_back = bed.keep()
     assert bed.live() == 0

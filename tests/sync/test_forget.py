@@ -27,7 +27,7 @@ def dump(path: Path) -> str:
 
 
 def in_the_file(office: Office, *words: str) -> list[str]:
-    """Which of these the file holds, or what lies beside it, free pages included."""
+    """Which of these are in the file or the files next to it, including free pages."""
     data = b"".join(path.read_bytes() for path in office.path.parent.glob("mirror.db*") if path.is_file())
     return [word for word in words if word.encode() in data]
 
@@ -42,7 +42,7 @@ def test_a_forgotten_person_is_nowhere_and_stays_out(office: Office) -> None:
         assert [run.outcome for run in runs] == ["ok"] * 3, [run.problem for run in runs]
     assert not re.search("9200000003|Secret Affairs|Rao3", dump(office.path))
     assert office.one("SELECT count(*) FROM telecmi_contacts WHERE deleted_at IS NULL") == 11
-    assert len(office.directory()) == 12  # upstream is none of our business
+    assert len(office.directory()) == 12  # upstream keeps it
 
 
 def test_every_list_forgets(make_office: MakeOffice) -> None:
@@ -101,7 +101,7 @@ def test_an_entry_of_the_log_that_names_the_number_goes(make_office: MakeOffice)
     assert office.one("SELECT count(*) FROM smartflo_contacts") == 1, "the row is somebody else's now"
 
 
-def test_rows_of_others_that_name_the_number_are_told(make_office: MakeOffice) -> None:
+def test_rows_of_others_that_name_the_number_are_reported(make_office: MakeOffice) -> None:
     office = make_office(only=("telecmi-user-contacts",))
     office.world.user_contact_upsert("9200000055", {"name": "Ravi Iyer", "info": "sister: +91 92000 00003"})
     office.run()
@@ -124,8 +124,8 @@ def test_a_hold_counts_what_is_left_of_it(make_office: MakeOffice) -> None:
     assert office.run(full=True)[0].outcome == "ok"
 
 
-def test_a_reader_in_the_way_is_told(office: Office) -> None:
-    """Somebody reads an older snapshot: the log beside the file cannot be emptied yet."""
+def test_a_reader_in_the_way_is_reported(office: Office) -> None:
+    """Somebody reads an older snapshot, so the WAL cannot be emptied yet."""
     reader = sqlite3.connect(office.path)
     try:
         reader.execute("BEGIN")

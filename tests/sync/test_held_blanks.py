@@ -19,7 +19,7 @@ PATHS = ("by id", "by a listing", "after a pull")
 
 
 class Mirror:
-    """Thirty contacts, of which upstream has turned two columns blank."""
+    """Thirty contacts; upstream has blanked two columns."""
 
     def __init__(self, office: Office) -> None:
         self.office = office

@@ -253,7 +253,7 @@ def test_failures_02_a_contact_of_the_directory_comes_back_under_its_id(benches:
     assert bench.office.one("SELECT count(*) FROM telecmi_contacts") == 20
 
 
-def test_a_row_that_shows_again_before_the_second_listing_begins_anew(bench: Bench) -> None:
+def test_a_row_that_shows_again_before_the_second_listing_starts_over(bench: Bench) -> None:
     if bench.kind.table == "telecmi_contacts":
         org = bench.office.world.org()
         kept = org.contacts.pop(bench.keys[-1])
@@ -446,7 +446,7 @@ def test_failures_26_a_rejected_blank_keeps_the_value_until_it_is_filled(bench: 
         run = bench.pull()
         assert (run.outcome, run.problem, bench.blanks()) == ("ok", "", 0)
     assert office.everything() == before
-    # The decision was about that blank: a later one is judged anew.
+    # The decision was about that blank. A later one is decided again.
     if bench.kind.table == "telecmi_contacts":
         office.world.contact_update(key, {"company": "Firm of tomorrow"})
     else:

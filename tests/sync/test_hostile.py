@@ -90,7 +90,7 @@ class Hostile(httpx.AsyncBaseTransport):
         self.next = self.count + 1
 
     def settle(self) -> None:
-        """From now on nothing moves and nothing lies, and all that is late shows."""
+        """From now on nothing changes, answers are right, and everything late shows."""
         self.script.clear()
         self.late.clear()
         self.lasting = "honest"
@@ -199,7 +199,7 @@ class Hostile(httpx.AsyncBaseTransport):
         return httpx.Response(200, json=found)
 
     def keys(self) -> set[str]:
-        """The identities of what lives upstream, as they stand in the mirror."""
+        """The ids of live upstream rows, in the mirror's spelling."""
         form = {"v3": "c-{}", "v2": "92{:08d}"}.get(self.kind, "{}")
         return {form.format(n) for n in self.rows}
 

@@ -1,4 +1,4 @@
-"""What the vendors leave open about their lists, in each reading: ends, caps, totals, order, noise."""
+"""What the vendors do not document about their lists, in each interpretation: ends, caps, totals, order, noise."""
 
 from __future__ import annotations
 
@@ -99,7 +99,7 @@ def check(office: Office, job: str, *, deletions: bool = True, first: tuple[str,
 
 
 def notices(runs: list[Run]) -> list[str]:
-    """All that was told in these runs."""
+    """All notices of these runs."""
     return [text for run in runs for text in run.notices]
 
 
@@ -239,7 +239,7 @@ def test_asking_by_id_in_each_reading(office: Office, by_id: str) -> None:
 
 @pytest.mark.parametrize("by_id", ["works", "404"])
 def test_a_row_that_is_there_when_asked_for_is_kept(office: Office, by_id: str) -> None:
-    """The listing hides it, and tells a total without it: only the question by its id shows that it lives."""
+    """The listing and its total leave it out: only a request by its id shows that it is live."""
     office.world.settings.change({"telecmi.by_id": by_id})
     pull(office, DIRECTORY)
     contact = list(office.world.org().contacts.values())[4]
@@ -263,7 +263,7 @@ def test_rows_that_cannot_be_understood_are_set_aside_and_remove_nothing(office:
 
 
 def test_rows_set_aside_are_those_of_the_last_whole_listing(office: Office) -> None:
-    """One that was mended upstream is none any more, and one that differs on each read stays one."""
+    """A row that was fixed upstream is removed, and one that differs on each read is kept once."""
     pull(office, USERS)
     row = office.world.user().contacts[5]
     mobile, row["mobile"] = row["mobile"], None
@@ -300,7 +300,7 @@ def test_failures_08_a_field_that_changes_on_every_read_is_no_change(office: Off
 
 
 class Stamping(httpx.AsyncBaseTransport):
-    """A network on which each voicemail that is listed gets a field of its own, anew on each read."""
+    """A network that adds a different field value to each listed voicemail on each read."""
 
     def __init__(self, office: Office) -> None:
         self.office = office
@@ -421,7 +421,7 @@ def test_a_quiet_cycle_writes_nothing_but_the_record(make_office: MakeOffice) ->
     assert office.everything() == before
 
 
-def test_the_certificate_stands_in_the_record(office: Office) -> None:
+def test_the_certificate_is_recorded(office: Office) -> None:
     pull(office, DIRECTORY)
     listing = office.one("SELECT listing FROM sync_runs ORDER BY id DESC LIMIT 1")
     for evidence in (

@@ -1,4 +1,4 @@
-"""Lists that come as null, empty object, or not at all: empty where that is certain, else proof of nothing."""
+"""Lists that are null, an empty object, or absent: empty if that is certain, otherwise proof of nothing."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ LISTS = {
 }
 TABLES = ("telecmi_contacts", "telecmi_user_contacts", "smartflo_contacts", "smartflo_contact_groups")
 
-#: Stands for a key that is left out.
+#: Means that the key is left out.
 MISSING = object()
 
 

@@ -113,10 +113,8 @@ def test_as_many_pages_at_once_as_the_account_may_have(make: Any, concurrency: i
     office = make(in_the_list(95), concurrency=concurrency)
     line, events, run = pull(office, "telecmi-user-contacts")
     assert (run.outcome, run.seen) == ("ok", 95)
-    assert line.most == min(
-        concurrency, 10
-    )  # ten pages are left when the first one has told how many there are
-    # ten pages, the empty one after them, the first one again: nothing was asked for in vain
+    assert line.most == min(concurrency, 10)  # ten pages are left after the first one has shown the total
+    # ten pages, the empty one after them, and the first one again: no unnecessary requests
     assert events.count(f"asked {USER_LIST}") == 12
 
 

@@ -1,4 +1,4 @@
-"""Contacts that are brought back while their delete is on its way: they live on both sides in the end."""
+"""Contacts that are restored while their delete is being sent end up live on both sides."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ def make_bench(make_bench: Any) -> Any:
 
 
 class KilledError(BaseException):
-    """The process died here."""
+    """The process was killed here."""
 
 
 def die(_: object) -> None:
@@ -25,7 +25,7 @@ def die(_: object) -> None:
 
 
 def send_delete(bench: Bench, loss: str) -> None:
-    """Delete row 1 and let that go out; its outcome stays unknown here."""
+    """Delete row 1 and send that. Its outcome stays unknown."""
     bench.delete(1)
     if bench.states() == ["held"]:
         bench.decide("approve", 1)
@@ -50,7 +50,7 @@ def send_delete(bench: Bench, loss: str) -> None:
 
 
 def is_on_both_sides(bench: Bench, **fields: Any) -> None:
-    """Row 1 lives, upstream has it once, and there is nothing left to do."""
+    """Row 1 is live, upstream has it once, and nothing is left to do."""
     for _ in range(3):
         bench.clock.pass_(hours=2)
         bench.run()
@@ -69,7 +69,7 @@ LOSSES = ("lost", "killed", "accepted, not read back", "never arrived")
 def test_brought_back_while_its_delete_is_in_flight(
     make_bench: Any, loss: str, before: int, after: int, edited: bool
 ) -> None:
-    """`before` and `after` listings pass before it is brought back, and from then to the next push."""
+    """`before` listings before it is restored, and `after` listings from then to the next push."""
     bench = make_bench()
     send_delete(bench, loss)
     for _ in range(before):
@@ -108,7 +108,7 @@ def test_brought_back_during_the_very_call(make_bench: Any, when: str, after: in
 
 
 def test_brought_back_between_a_listing_and_what_it_settles(make_bench: Any) -> None:
-    """The listing found the row deleted here; when that is written down it lives again."""
+    """The listing found the row deleted locally; when that is written, it is live again."""
     bench = make_bench(deletes=False)
     bench.delete(1)
     bench.world.contact_delete(bench.ids[0])
@@ -131,7 +131,7 @@ def test_brought_back_between_a_listing_and_what_it_settles(make_bench: Any) -> 
 def test_brought_back_after_upstream_had_deleted_it_unseen(
     make_bench: Any, deletes: bool, pulls: int
 ) -> None:
-    """Its delete never went out, and upstream deleted it too: bringing it back asks for it all the same."""
+    """Its delete was never sent, and upstream deleted it too: restoring it still adds it."""
     bench = make_bench(deletes=deletes)
     bench.delete(1)
     bench.world.contact_delete(bench.ids[0])
@@ -146,7 +146,7 @@ def test_brought_back_after_upstream_had_deleted_it_unseen(
 def test_a_delete_that_takes_effect_after_the_contact_was_brought_back_and_seen(
     make_bench: Any, pulls: int, days: int
 ) -> None:
-    """The vendor goes on showing it for a while: nothing is left to do, and then it is gone."""
+    """The vendor keeps showing it for a while: nothing is left to do, and then it is gone."""
     bench = make_bench()
     bench.switch(delete_lag_s=300)
     send_delete(bench, "lost")
@@ -214,7 +214,7 @@ def test_an_older_approval_does_not_let_a_newer_held_delete_go(make_bench: Any) 
 
 @pytest.mark.parametrize("when", ["at once", "after the list shows it alone"])
 def test_a_contact_of_the_users_list_is_added_to_the_directory_again(make_bench: Any, when: str) -> None:
-    """The directory lost it by our delete, the user's list keeps it: no second row stays."""
+    """Our delete removed it from the directory, and the user's list keeps it: no second row stays."""
     bench = make_bench()
     bench.world.user_contact_upsert("9200000001", {"name": "Asha Rao1", "email": "asha1@example.com"})
     bench.run()
@@ -235,7 +235,7 @@ def test_a_contact_of_the_users_list_is_added_to_the_directory_again(make_bench:
 
 @pytest.mark.parametrize("deletes", [True, False])
 def test_a_contact_of_the_users_list_alone(make_bench: Any, deletes: bool) -> None:
-    """There is no call to delete it there: brought back before or after that was refused, it stays."""
+    """No call can delete it. Restored before or after the refusal, it stays."""
     bench = make_bench(deletes=deletes)
     bench.world.user_contact_upsert("9400000001", {"name": "Kiran Das", "email": "kiran@example.com"})
     bench.run()
@@ -267,7 +267,7 @@ def test_an_edit_that_was_undone_does_not_bring_back_what_upstream_deleted(make_
 @pytest.mark.parametrize("first", ["pull", "push"])
 @pytest.mark.parametrize("same", [True, False])
 def test_somebody_upstream_adds_the_number_again_meanwhile(make_bench: Any, first: str, same: bool) -> None:
-    """Found by search: the row that was brought back takes that contact on, as one that was typed in would."""
+    """Found by search: the restored row adopts that contact, like an inserted one."""
     bench = make_bench()
     bench.delete(1)
     bench.run()

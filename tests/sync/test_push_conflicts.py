@@ -135,7 +135,7 @@ def test_upstream_takes_its_change_back_and_the_edit_goes_on(bench: Bench) -> No
     bench.quiet()
 
 
-def test_a_person_takes_the_edit_back_and_upstreams_value_stands(bench: Bench) -> None:
+def test_a_person_undoes_the_edit_and_upstreams_value_stays(bench: Bench) -> None:
     clash(bench)
     bench.edit(1, company="Example Traders")
     bench.run()

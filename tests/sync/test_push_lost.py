@@ -20,7 +20,7 @@ QUICK = {"hang": {"seconds": 0.01}, "drip": {"seconds": 0.0}}
 
 
 def settle(bench: Bench, row: int) -> None:
-    """Let time alone do the rest."""
+    """Let only time pass."""
     for _ in range(4):
         if not set(bench.states_of(row)) & {"queued", "unknown", "sending"}:
             return
@@ -29,12 +29,12 @@ def settle(bench: Bench, row: int) -> None:
 
 
 def listings(requests: list[Request]) -> list[Request]:
-    """Of these, the calls that begin a listing."""
+    """The requests that start a listing."""
     return [r for r in requests if r.path == READ and not {"contact_id", "page_state"} & set(r.body)]
 
 
 def looked_twice_between_adds(bench: Bench, mark: int) -> bool:
-    """Whether two listings, two seconds apart, stand between each add and the next."""
+    """Whether there are two listings, two seconds apart, between each add and the next."""
     requests = bench.world.requests(mark)
     adds = [r for r in requests if r.path == ADD]
     for one, other in itertools.pairwise(adds):
@@ -47,7 +47,7 @@ def looked_twice_between_adds(bench: Bench, mark: int) -> bool:
 @pytest.mark.parametrize("kind", sorted(KINDS))
 @pytest.mark.parametrize("applied", ["before", "after"])
 def test_whatever_becomes_of_a_call_it_arrives_once(bench: Bench, kind: str, applied: str) -> None:
-    """Add, update and delete through each fault, applied or not; time alone settles them."""
+    """Add, update and delete with each fault, applied or not. Only time passes."""
     bench.switch(duplicate_rule="none")
     more = QUICK.get(kind, {})
     done_anyway = applied == "after" or kind in ("drop_after", "expire_token")
@@ -164,7 +164,7 @@ def test_a_lost_add_is_adopted_from_a_listing_that_broke_off(make_bench: Any) ->
     assert len(bench.writes()) == 1
 
 
-def test_of_several_matches_one_is_adopted_and_the_rest_stand_beside_it(bench: Bench) -> None:
+def test_of_several_matches_one_is_adopted_and_the_others_are_rows_of_their_own(bench: Bench) -> None:
     bench.switch(duplicate_rule="none")
     row = bench.insert(**newcomer(1))
     first = bench.world.contact_insert(newcomer(1))
@@ -267,7 +267,7 @@ def test_a_delete_of_a_contact_whose_add_was_lost(make_bench: Any, applied: str,
 
 
 def test_upstreams_edit_beats_the_delete_of_a_contact_whose_add_was_lost(make_bench: Any) -> None:
-    """Nobody here has seen that value: it may not go with the contact."""
+    """Nobody has seen that value locally, so it must not be deleted with the contact."""
     bench = make_bench(telecmi={"push": {"deletes": True}})
     row = bench.insert(**newcomer(1))
     bench.fault(ADD, "drop", applied="after")
@@ -304,7 +304,7 @@ def test_a_contact_brought_back_while_its_delete_is_unknown(make_bench: Any, app
 
 
 def test_upstreams_edit_beats_a_delete_that_was_lost_on_its_way(make_bench: Any) -> None:
-    """Found by search: what upstream shows after the call is evidence that the delete was not applied."""
+    """Found by search: upstream's new value shows that the delete was not applied."""
     bench = make_bench(telecmi={"push": {"deletes": True}})
     bench.delete(1)
     bench.fault(DELETE, "drop", applied="before")
@@ -360,7 +360,7 @@ def test_an_accepted_add_that_shows_late_is_waited_for(bench: Bench, rule: str, 
     "late", [{"visible_after_s": 300}, {"visible_after_lists": 3}, {"visible_after_s": 40000}]
 )
 def test_a_lost_add_that_shows_late_is_never_there_twice(bench: Bench, late: dict[str, int]) -> None:
-    """The vendor's own refusal of the duplicate is evidence: it is waited for, not told as an error."""
+    """The vendor's refusal of the duplicate is evidence: the change waits and is not rejected."""
     bench.switch(**late)
     row = bench.insert(**newcomer(1))
     bench.fault(ADD, "drop_after")
@@ -378,7 +378,7 @@ def test_a_lost_add_that_shows_late_is_never_there_twice(bench: Bench, late: dic
 
 
 def test_a_lost_add_that_shows_before_the_second_look_where_the_vendor_takes_duplicates(bench: Bench) -> None:
-    """Without a duplicate rule upstream the two looks are all that there is: later than that, it is there twice."""
+    """If the vendor accepts duplicates, only the two lookups prevent one: a later contact is there twice."""
     bench.switch(duplicate_rule="none", visible_after_s=1.5)
     bench.insert(**newcomer(1))
     bench.fault(ADD, "drop_after")
@@ -473,7 +473,7 @@ def test_a_vendor_that_cannot_count(make_bench: Any, count: str) -> None:
 
 
 def test_a_directory_that_never_holds_still(make_bench: Any) -> None:
-    """New contacts come while every listing is read: an add and an update still arrive, once."""
+    """New contacts appear during every listing: an add and an update still arrive, once."""
     bench = make_bench(contacts=120)
     bench.before_call.append(
         lambda path, body: (
@@ -498,7 +498,7 @@ def test_a_directory_that_never_holds_still(make_bench: Any) -> None:
 
 @pytest.mark.parametrize("rule", ["none", "exact", "e164"])
 def test_a_number_that_the_vendor_gained_between_look_and_add(bench: Bench, rule: str) -> None:
-    """409 is evidence: the contact is looked up and adopted; where the vendor takes it, one is adopted too."""
+    """409 is evidence: the contact is looked up and adopted. If the vendor accepts duplicates, one is adopted too."""
     bench.switch(duplicate_rule=rule)
     row = bench.insert(**newcomer(1, company="Ours"))
     made: list[str] = []
@@ -519,7 +519,7 @@ def test_a_number_that_the_vendor_gained_between_look_and_add(bench: Bench, rule
     bench.quiet()
 
 
-def test_a_duplicate_that_the_directory_does_not_show_is_told_with_its_field(bench: Bench) -> None:
+def test_a_duplicate_that_the_directory_does_not_show_is_reported_with_its_field(bench: Bench) -> None:
     bench.insert(**newcomer(1))
     bench.fault(ADD, "code", code=409, message="already exists", times=None)
     mark = bench.mark()
@@ -542,7 +542,7 @@ def test_an_update_to_a_number_that_upstream_has_hidden_is_rejected_with_its_fie
 
 
 @pytest.mark.parametrize("mode", ["prefix", "others"])
-def test_a_refused_batch_of_which_a_part_was_applied_and_shows_late(bench: Bench, mode: str) -> None:
+def test_a_refused_batch_that_was_partly_applied_and_shows_late(bench: Bench, mode: str) -> None:
     bench.switch(batch_on_refusal=mode, visible_after_s=60)
     rows = [bench.insert(**newcomer(n)) for n in range(8)]
     bench.fault(ADD, "code", code=400, message="validation failed", applied="after")

@@ -73,7 +73,7 @@ def test_an_edit_made_between_two_calls_is_what_goes_out(bench: Bench) -> None:
 
 
 def test_a_change_that_was_settled_after_it_was_decided_on_does_not_go_out(tmp_path: Path) -> None:
-    """As a pull beside this push settles it: upstream shows the value already."""
+    """As if a parallel pull had settled it: upstream already shows the value."""
     with closing(Bench(tmp_path)) as bench:
         bench.edit(1, company="New")
         bench.edit(2, company="New")

@@ -298,7 +298,7 @@ CIRCLES = {
 
 @pytest.mark.parametrize("how", ["sync", "daemon"])
 @pytest.mark.parametrize("what", CIRCLES)
-def test_an_exchange_is_kept_and_a_person_is_told_what_to_do(make_bench: Any, what: str, how: str) -> None:
+def test_an_exchange_is_kept_and_says_what_to_do(make_bench: Any, what: str, how: str) -> None:
     bench = make_bench()
     mark = bench.mark()
     at_once(bench, *CIRCLES[what])
@@ -414,7 +414,7 @@ def test_what_waits_goes_on_when_upstream_frees_the_number(make_bench: Any, how:
 
 
 def test_an_insert_waits_for_no_row_that_only_shares_its_number_here(make_bench: Any) -> None:
-    """Row 2 has taken another number long ago; a tombstone that is settled holds none either."""
+    """Row 2 has had another number for a long time, and a settled tombstone holds no number."""
     bench = make_bench()
     bench.edit(2, phone_no=N9)
     bench.delete(3)

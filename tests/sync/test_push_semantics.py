@@ -546,7 +546,7 @@ def test_a_row_of_the_users_list_without_a_last_name_is_rejected_when_edited(ben
     bench.quiet()
 
 
-def test_if_the_directory_loses_a_contact_that_the_users_list_keeps_two_rows_stand(bench: Bench) -> None:
+def test_a_contact_that_only_the_directory_loses_becomes_two_rows(bench: Bench) -> None:
     bench.world.user_contact_upsert("9200000001", {"name": "Asha Rao1"})
     bench.run()
     assert bench.one("SELECT count(*) FROM telecmi_contacts WHERE phone_e164 = '+919200000001'") == 1

@@ -108,7 +108,7 @@ def test_a_vendor_that_keeps_it_and_shows_it_late(make_bench: Any) -> None:
 
 
 def test_the_same_spelling_again_and_again_is_never_rejected(make_bench: Any) -> None:
-    """As a spreadsheet does that is imported each hour: after a few times it is not sent any more."""
+    """Like an hourly import of a spreadsheet: after a few times it is no longer sent."""
     bench = make_bench("trim", company="Acme")
     mark = bench.mark()
     for _ in range(8):

@@ -55,7 +55,7 @@ def spellings(secret: str) -> list[str]:
 
 @pytest.fixture
 def log() -> Iterator[io.StringIO]:
-    """All that is logged meanwhile, by us and by the libraries, at debug."""
+    """Everything that the program and its libraries log at debug level."""
     stream = io.StringIO()
     configure_logs("debug", json=True, stream=stream)
     quiet = {
@@ -151,7 +151,7 @@ def work(office: Office) -> None:
     office.run()
 
 
-def test_no_failure_tells_a_secret_or_a_name(office: Office, log: io.StringIO) -> None:
+def test_no_failure_shows_a_secret_or_a_name(office: Office, log: io.StringIO) -> None:
     office.run()
     message = "phone 919200047113 of Plantedfirst Plantedlast <planted@example.com> exists, " + SECRET
     for kind in sorted(KINDS):

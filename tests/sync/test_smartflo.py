@@ -54,7 +54,7 @@ def living(office: Office) -> int:
 
 
 def cursor(office: Office) -> str:
-    """Where the job's cursor stands."""
+    """The job's cursor."""
     return str(office.one("SELECT cursor FROM sync_jobs WHERE job = 'smartflo-contacts'"))
 
 
@@ -68,7 +68,7 @@ def asked_after(office: Office, after: int) -> list[str]:
 
 
 def text(epoch: float) -> str:
-    """Epoch seconds as they stand in the database, cut to the second as the vendor does."""
+    """Epoch seconds in the form of the database, in whole seconds like the vendor's."""
     return datetime.fromtimestamp(int(epoch), UTC).strftime("%Y-%m-%dT%H:%M:%S.000Z")
 
 
@@ -238,7 +238,7 @@ def test_an_increment_is_no_whole_listing(office: Office) -> None:
     assert office.sql(query)[0][0] > whole
 
 
-def test_the_certificates_of_both_lists_stand_in_the_record(office: Office) -> None:
+def test_the_certificates_of_both_lists_are_recorded(office: Office) -> None:
     office.world.settings.change({"smartflo.order": "shuffled", "smartflo.page_cap": 5})
     for n in range(2, 9):
         office.world.group_upsert(n)
@@ -316,7 +316,7 @@ def test_failures_11_nor_does_one_in_the_first_listing(make_office: MakeOffice) 
 
 @pytest.mark.parametrize("ahead", [None, 0, -3600, 3600, 86_400 * 365])
 def test_the_cursor_is_clamped_to_the_servers_date(office: Office, ahead: float | None) -> None:
-    """Our clock and the server's `Date` differ by any amount, or there is none: no row is lost."""
+    """Our clock and the server's `Date` differ by any amount, or there is no `Date`: no row is lost."""
     office.world.settings.change({"smartflo.date_header": ahead})
     for n in range(6):
         add(office, 100 + n)
@@ -379,7 +379,7 @@ class WatchedOffice(Office):
 
 
 def test_failures_13_rows_that_move_while_an_increment_is_read_are_asked_for_again(tmp_path: Path) -> None:
-    """Rows in the order of their stamps: one that is edited meanwhile moves to the end, others move up."""
+    """Rows are sorted by timestamp: one that is edited during the listing moves to the end, and others move up."""
     office = WatchedOffice(tmp_path, only=("smartflo-contacts",))
     try:
         office.world.settings.change({"smartflo.page_cap": 5, "smartflo.order": "updated"})

@@ -1,10 +1,9 @@
 """A search for sequences that lose an edit, apply one twice, or never settle.
 
-People edit, insert, delete and undo on both sides, also while a call is under way; they retry,
-discard, approve and resolve. Calls fail before and after they are applied, the process dies,
-triggers get lost, an old backup comes back. `Ledger` knows every value that a person wrote; when the
-dust has settled each of them must be accounted for. Real SQLite, the sandbox's semantics, virtual
-time.
+People edit, insert, delete and undo on both sides, also during a call; they retry, discard, approve and resolve.
+Calls fail before and after they are applied, the process is killed, triggers are dropped, an old backup is restored.
+`Ledger` has every value that a person wrote, and in the end each must be accounted for. Real SQLite, the sandbox's
+semantics, virtual time.
 """
 
 from __future__ import annotations
@@ -38,7 +37,7 @@ PHASES = tuple(p for p in Phase if p is not Phase.shrink or os.environ.get("SYNC
 KINDS = ("drop", "drop_after", "html502", "html200", "empty_body", "half_json", "junk")
 CALLS = tuple(f"/v3/contact/{name}" for name in ("get", "add", "update", "delete"))
 
-PICK = st.sampled_from([1, 1, 1, 0, 2, 3, -1, -1])  #: which row; often the same one, or the newest
+PICK = st.sampled_from([1, 1, 1, 0, 2, 3, -1, -1])  #: which row: often the same one, or the newest
 NAME = st.sampled_from(FIELDS)
 THEN = st.sampled_from(["", "", "", "push", "sync"])  #: what the program does next
 
@@ -48,7 +47,7 @@ class KilledError(BaseException):
 
 
 def waits_for_a_word(change: dict[str, Any], queue: list[dict[str, Any]]) -> bool:
-    """Whether a change waits for a number of which a person has to decide whether it gets free."""
+    """Whether a change waits for a number, and a person has to decide whether that is freed."""
     told = re.search(r"holds this number.*: decide on change (\d+) first$", change["last_error"] or "")
     if told is None or change["operation"] == "delete" or change["state"] != "queued":
         return False
@@ -456,7 +455,7 @@ class Both(RuleBasedStateMachine):
 
     @rule(pick=PICK, waiting=st.booleans(), then=THEN)
     def insert_upstream(self, pick: int, waiting: bool, then: str) -> None:
-        """A new contact there; sometimes of a number that is about to be added from here."""
+        """A new contact upstream, sometimes with a number that is about to be added."""
         row = self.choose(pick, "contact_id IS NULL AND deleted_at IS NULL") if waiting else None
         phone = self.bench.row(row)["phone_no"] if row is not None else self.new_phone()
         if phone not in self.bench.phones():
@@ -663,7 +662,7 @@ class Both(RuleBasedStateMachine):
             self.ledger.every_word_is_on_record()
 
     def settle(self) -> None:
-        """No more trouble: everything must come to rest, and be accounted for."""
+        """Without further trouble, everything must settle and be accounted for."""
         bench, ledger = self.bench, self.ledger
         bench.world.faults.clear()
 
@@ -677,7 +676,7 @@ class Both(RuleBasedStateMachine):
             return tables, bench.sql("SELECT * FROM absences")
 
         def at_rest() -> bool:
-            """Whether all that is open waits for a person."""
+            """Whether all open changes wait for a person."""
             queue = bench.queue()
             under_way = [one for one in queue if one["state"] in ("queued", "sending", "unknown")]
             return all(waits_for_a_word(one, queue) for one in under_way)

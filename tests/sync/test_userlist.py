@@ -127,7 +127,7 @@ def test_time_alone_is_no_change(office: Office) -> None:
 # -- what the directory lacks
 
 
-def test_a_contact_that_the_directory_lacks_also_stands_among_the_contacts(office: Office) -> None:
+def test_a_contact_that_the_directory_lacks_is_also_a_contact(office: Office) -> None:
     office.world.user_contact_upsert(9200000002, {"name": "Ravi Kumar Iyer", "email": "ravi@example.com"})
     pull(office)
     assert alone(office) == [("+919200000002", "Ravi Kumar", "Iyer")]
@@ -278,7 +278,7 @@ def test_a_number_that_nobody_can_read_is_one_contact_too(office: Office) -> Non
     assert office.everything() == before
 
 
-def test_a_contact_without_a_name_stands_there_too(office: Office) -> None:
+def test_a_contact_without_a_name_is_also_a_contact(office: Office) -> None:
     office.world.user_contact_upsert(9200000002, {"name": ""})
     pull(office)
     assert alone(office) == [("+919200000002", None, None)]

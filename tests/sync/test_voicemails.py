@@ -280,7 +280,7 @@ def test_failures_01_an_empty_answer_is_doubted_for_a_day_and_then_believed(make
 @pytest.mark.parametrize("reading", ["error400", "clamped", "clamped_end"])
 @pytest.mark.parametrize("hours", [8, 20])
 def test_the_widest_window(make_office: MakeOffice, reading: str, hours: int) -> None:
-    """One that is too wide is refused, or cut at either end without a word; the width that works is remembered."""
+    """A window that is too wide is refused, or silently cut at either end. The width that works is remembered."""
     office = open_office(make_office, since="4d")
     office.world.settings.change(
         {"telecmi.voicemail_widest_s": hours * 3600 + 1, "telecmi.voicemail_too_wide": reading}

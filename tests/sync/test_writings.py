@@ -33,7 +33,7 @@ def reversed_lists(row: dict[str, Any]) -> dict[str, Any]:
 
 
 def blanks_as(*blank: Any) -> Callable[[dict[str, Any]], dict[str, Any]]:
-    """All that is blank as the one given, or left out."""
+    """Every blank written like the given one, or left out."""
 
     def rewrite(row: dict[str, Any]) -> dict[str, Any]:
         return {
