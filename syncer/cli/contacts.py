@@ -6,7 +6,7 @@ An edit is plain SQL that the triggers catch, as from any client. It goes upstre
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -40,6 +40,9 @@ from syncer.cli.options import (
 from syncer.cli.output import emit_json, emit_list, say, show_record, show_table, shown
 from syncer.cli.undo import undo
 from syncer.errors import UsageError
+
+if TYPE_CHECKING:
+    from syncer.config import Settings, TelecmiAccount
 
 
 def field_options(command: Callable[..., Any]) -> Callable[..., Any]:
@@ -162,15 +165,33 @@ def add(app: App, /, account: str | None, **given: str | None) -> None:
         show_result(app, db, settings, row_id)
 
 
-@contacts.command(epilog=example('syncer contacts edit +919200000000 --company "Acme"'))
-@who_argument
+@contacts.command(
+    epilog=example(
+        'syncer contacts edit +919200000000 --company "Acme"',
+        'syncer contacts edit --search "acme" --company "Acme Example" --apply',
+    )
+)
+@click.argument("who", nargs=-1, type=WORDS)
+@click.option(
+    "--search", metavar="TEXT", type=WORDS, help="All contacts with these words or digits in a field."
+)
+@click.option(
+    "--apply", "applying", is_flag=True, help="Of several contacts, which are only shown otherwise."
+)
 @field_options
 @account_option
 @pass_app
-def edit(app: App, /, who: str, account: str | None, **given: str | None) -> None:
-    """Change fields of a contact. WHO is a phone number, a contact_id or a row id."""
-    from syncer.core.normalise import phone_digits, same, spelled_alike
-    from syncer.store.write import edits
+def edit(
+    app: App,
+    /,
+    who: tuple[str, ...],
+    search: str | None,
+    applying: bool,
+    account: str | None,
+    **given: str | None,
+) -> None:
+    """Change fields of a contact, or of several: those need --apply. WHO is a phone number, a contact_id or a row id."""
+    from syncer.cli.bulk_edit import edit_several, several
 
     wanted = {OPTIONS[option]: value for option, value in given.items() if value is not None}
     if not wanted:
@@ -180,6 +201,22 @@ def edit(app: App, /, who: str, account: str | None, **given: str | None) -> Non
     empty = [SWITCH[name] for name in REQUIRED if wanted.get(name) == ""]
     if empty:
         raise UsageError(f"upstream takes no contact without {' and '.join(empty)}; nothing was changed")
+    if len(who) != 1 or search is not None:
+        with app.query(settings) as conn:
+            rows = several(conn, who, search, accounts)
+        if len(rows) > 1:
+            edit_several(app, settings, rows, wanted, applying=applying)
+            return
+        who = (f"id:{rows[0]['id']}",)
+    _edit_one(app, settings, accounts, who[0], wanted)
+
+
+def _edit_one(
+    app: App, settings: Settings, accounts: dict[str, TelecmiAccount], who: str, wanted: dict[str, str]
+) -> None:
+    from syncer.core.normalise import phone_digits, same, spelled_alike
+    from syncer.store.write import edits
+
     with app.writing(settings) as db:
         with db.edit() as conn:
             row = pick(conn, who, accounts)

@@ -53,7 +53,7 @@ def export(app: App, file: Path | None, form: str | None, provider: str | None, 
     form = form or ("csv" if file is None else format_of(file))
     if form is None:
         assert file is not None
-        raise click.UsageError(f"the name of {file.name} does not say what to write: add --format")
+        raise click.UsageError(f"the name of {file} does not say what to write: add --format")
     if file is None and form == "xlsx" and sys.stdout.isatty():
         raise click.UsageError("a workbook is nothing for a terminal: name a FILE")
     settings = app.settings()

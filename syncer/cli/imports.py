@@ -71,7 +71,7 @@ def import_(
     form = form or format_of(file)
     if form not in ("csv", "xlsx", "vcard"):
         raise click.UsageError(
-            f"the name of {file.name} does not say what it is: add --format csv, xlsx or vcard; nothing was changed"
+            f"the name of {file} does not say what it is: add --format csv, xlsx or vcard; nothing was changed"
         )
     mapping = _mapping(maps, form)
     settings = app.settings()

@@ -8,8 +8,10 @@ from __future__ import annotations
 import csv
 import io
 import json
+import shutil
+import tempfile
 from collections.abc import Callable, Iterable, Iterator
-from typing import BinaryIO, Final, NamedTuple
+from typing import Any, BinaryIO, Final, NamedTuple
 
 from syncer.core.import_rows import tidy
 from syncer.core.model import FIELDS, Fields
@@ -52,23 +54,34 @@ def write_csv(rows: Iterable[Exported], sink: BinaryIO, accounts: bool) -> None:
 def write_xlsx(rows: Iterable[Exported], sink: BinaryIO, accounts: bool) -> None:
     """One sheet. Every cell is text, so that no value is a formula and no number loses digits."""
     from openpyxl import Workbook
-    from openpyxl.cell import WriteOnlyCell
 
     book = Workbook(write_only=True)
     sheet = book.create_sheet("Contacts")
     sheet.freeze_panes = "A2"
     for letter in "ABCDEFG":
         sheet.column_dimensions[letter].width = 22
-    sheet.append(_header(accounts))
-    for row in rows:
-        cells = []
-        for value in _values(row, accounts):
-            cell = WriteOnlyCell(sheet, tidy(value))
-            cell.data_type = "s"
-            cells.append(cell)
-        cells[0].number_format = "@"  # so that it stays text when a person edits it
-        sheet.append(cells)
-    book.save(sink)
+    try:
+        sheet.append(_header(accounts))
+        for row in rows:
+            sheet.append(_text_cells(sheet, _values(row, accounts)))
+    finally:
+        sheet.close()
+    with tempfile.TemporaryFile() as whole:  # what saves a workbook does not take a broken pipe well
+        book.save(whole)
+        whole.seek(0)
+        shutil.copyfileobj(whole, sink)
+
+
+def _text_cells(sheet: Any, values: Iterable[str]) -> list[Any]:
+    from openpyxl.cell import WriteOnlyCell
+
+    cells = []
+    for value in values:
+        cell = WriteOnlyCell(sheet, tidy(value))
+        cell.data_type = "s"
+        cells.append(cell)
+    cells[0].number_format = "@"  # so that it stays text when a person edits it
+    return cells
 
 
 def write_vcard(rows: Iterable[Exported], sink: BinaryIO, accounts: bool) -> None:

@@ -1,0 +1,104 @@
+"""`syncer contacts edit` of several contacts: a plan first, then with --apply. One contact is edited by `contacts.py`."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from itertools import islice
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from syncer.cli.editing import full_name, pick, refuse_deleted
+from syncer.cli.output import count, say
+from syncer.core.normalise import same
+from syncer.errors import UsageError
+
+if TYPE_CHECKING:
+    from syncer.cli.app import App
+    from syncer.config import Settings, TelecmiAccount
+    from syncer.core.import_plan import Planned
+    from syncer.store.db.read_only import Reader
+
+#: The most contacts that are written in one transaction.
+TRANSACTION = 100
+
+
+def several(
+    conn: Reader, who: Sequence[str], search: str | None, accounts: Mapping[str, TelecmiAccount]
+) -> list[dict[str, Any]]:
+    """The contacts that are meant, each once. UsageError for one that is unknown, ambiguous or deleted."""
+    from syncer.store.read import contact_queries
+
+    if bool(who) == (search is not None):
+        raise click.UsageError("name the contacts to edit, or find them with --search")
+    if search is not None:
+        found: Iterable[dict[str, Any]] = contact_queries.list_telecmi(conn, list(accounts), search=search)
+        if not found:
+            raise UsageError("no contact in the mirror matches; nothing was changed")
+    else:
+        found = [pick(conn, one, accounts) for one in who]
+    rows = {row["id"]: row for row in found}
+    for row in rows.values():
+        refuse_deleted(conn, row)
+    return list(rows.values())
+
+
+def edit_several(
+    app: App,
+    settings: Settings,
+    rows: Sequence[Mapping[str, Any]],
+    wanted: Mapping[str, str],
+    *,
+    applying: bool,
+) -> None:
+    """Show what changes, or change it: as one batch, which `contacts undo` takes back."""
+    if "phone_no" in wanted:
+        raise click.UsageError("--phone is for one contact: no two have the same number; nothing was changed")
+    plan = [(row, _changes(row, wanted)) for row in rows]
+    for row, changed in plan:
+        values = ", ".join(f"{name} {row[name] or ''!r} -> {value!r}" for name, value in changed.items())
+        say(f"contact {row['id']:<6} {full_name(row)}: {values or 'has these values already'}")
+    number = sum(bool(changed) for _, changed in plan)
+    say()
+    if not number:
+        say(f"{count(len(plan), 'contact')}: there is nothing to change.")
+    elif applying:
+        batch, changed_ones = _write(app, settings, [row["id"] for row, changed in plan if changed], wanted)
+        say(
+            f"Batch {batch}: {count(changed_ones, 'contact')} changed; the push sends that upstream. "
+            f"`syncer contacts undo {batch}` takes it back."
+        )
+    else:
+        say(
+            f"{number:,} of {count(len(plan), 'contact')} would change. Nothing was changed: run it again with --apply."
+        )
+
+
+def _changes(row: Mapping[str, Any], wanted: Mapping[str, str]) -> dict[str, str]:
+    return {name: value for name, value in wanted.items() if not same(row[name], value)}
+
+
+def _write(
+    app: App, settings: Settings, ids: Iterable[int], wanted: Mapping[str, str]
+) -> tuple[int | None, int]:
+    """Write the edits; the batch, and how many there were: a contact that is deleted by now is left out."""
+    from syncer.core.import_plan import Planned, Verdict
+    from syncer.store.read import contact_queries
+    from syncer.store.write import imports
+
+    batch = imports.Batch("contacts edit", "edit", "cli", app.stamp())
+    rest = iter(ids)
+    with app.writing(settings) as db:
+        while some := list(islice(rest, TRANSACTION)):
+            with db.edit() as conn:
+                plan: list[tuple[str, Planned]] = []
+                for row_id in some:
+                    row = contact_queries.load_contact(conn, row_id)
+                    changed = _changes(row, wanted) if row and row["deleted_at"] is None else {}
+                    if row and changed:
+                        plan.append((row["account"], Planned(0, Verdict.UPDATE, changed, contact=row_id)))
+                imports.apply(conn, batch, plan)
+        if batch.id is not None:
+            with db.write() as conn:
+                imports.finish(conn, batch, app.stamp())
+    return batch.id, batch.updated
