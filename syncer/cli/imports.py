@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable, Collection, Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -81,18 +83,24 @@ def import_(
     if not accounts:
         adding_account(settings, account)  # says why
     regions = {name: one.region for name, one in accounts.items()}
-    with progress_bars() as progress, Spool() as spool:
-        for candidate in read_candidates(file, form, mapping):
-            spool.add(_with_account(candidate, settings, account, regions))
-            if spool.rows % STEP == 0:
-                progress("reading", file.name, spool.rows, None)
+    with Spool() as spool:
+        with progress_bars() as progress:
+            for candidate in read_candidates(file, form, mapping):
+                spool.add(_with_account(candidate, settings, account, regions))
+                if spool.rows % STEP == 0:
+                    progress("reading", file.name, spool.rows, None)
         batch = Batch(file.name, form, "cli", app.stamp())
-        with app.writing(settings) if applying else app.deciding(settings) as db:
+        with (
+            app.writing(settings) if applying else app.deciding(settings) as db,
+            # A bar would break up the rows that are printed to the same terminal.
+            nullcontext() if sys.stdout.isatty() else progress_bars() as bars,
+            _reported_when_cut_short(batch),
+        ):
             importer = Importer(db, spool, regions, app.stamp)
             rows = importer.apply(batch) if applying else importer.plan()
-            seen = _counted(rows, lambda done: progress("importing", file.name, done, spool.rows))
-            with _reported_when_cut_short(batch):
-                (_print_json if as_json else _print_text)(seen, importer, batch if applying else None)
+            if bars is not None:
+                rows = _counted(rows, partial(bars, "importing", file.name), spool.rows)
+            (_print_json if as_json else _print_text)(rows, importer, batch if applying else None)
 
 
 def _mapping(maps: Iterable[str], form: str) -> dict[str, str]:
@@ -124,10 +132,10 @@ def _with_account(
     return candidate._replace(account=adding_account(settings, word).name)
 
 
-def _counted(rows: Iterable[Planned], progress: Callable[[int], None]) -> Iterator[Planned]:
+def _counted(rows: Iterable[Planned], progress: Callable[[int, int], None], total: int) -> Iterator[Planned]:
     for done, planned in enumerate(rows, start=1):
         if done % STEP == 0:
-            progress(done)
+            progress(done, total)
         yield planned
 
 

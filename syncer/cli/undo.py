@@ -154,7 +154,9 @@ def _print(done: Iterable[Undo], gone: int, acts: bool, batch: int | None) -> No
     say(f"{count(sum(counts.values()), 'contact')}: {listed}.")
     if acts:
         deletes = (
-            "; deletes wait for `syncer queue approve` unless push.deletes is on" if counts["delete"] else ""
+            "; deletes of what upstream has wait for `syncer queue approve`, unless push.deletes is on"
+            if counts["delete"]
+            else ""
         )
         say(f"The push sends that upstream{deletes}.")
     elif set(counts) - {"keep"}:

@@ -48,14 +48,14 @@ def read_cells(file: BinaryIO, name: str) -> Iterator[tuple[int, list[str]]]:
 def _rows(sheet: Any, name: str) -> Iterator[tuple[int, list[str]]]:
     sheet.reset_dimensions()  # some programs write wrong ones, and rows would be left out
     row = 0
-    rows = iter(sheet.iter_rows())
+    rows = iter(sheet.iter_rows(values_only=True))
     while True:
         try:
             cells = next(rows, None)
             if cells is None:
                 return
             row += 1
-            values = [_text(cell.value) for cell in cells]
+            values = [_text(value) for value in cells]
         except Exception as error:  # noqa: BLE001 - likewise
             raise _no_workbook(name, error, f", after row {row}") from None
         while values and not values[-1]:
