@@ -144,7 +144,7 @@ def card_candidate(
     numbers = [one._replace(value=written_number(one.value)) for one in numbers]
     phone, others = pick_number(numbers)
     # A card of a company, or of nobody, repeats something else as its name, which no card may lack.
-    if full in (company, email) or any(full == one.value for one in numbers):
+    if full in (company, email) or any(written_number(full) == one.value for one in numbers):
         full = ""
     first, last, one_name = names(given, additional, family, full)
     fields = Fields(phone, first, last, email, company, job_title(cell(title)))

@@ -75,7 +75,7 @@ def verdicts(contacts: list[Fields], form: str, folder: Path) -> list[str]:
 @pytest.mark.parametrize("form", ["csv", "vcard", "xlsx"])
 def test_what_is_exported_is_imported_as_the_same(form: str, tmp_path: Path) -> None:
     # One directory for all examples; each writes its file again.
-    @settings(max_examples=40 if form == "xlsx" else 150, deadline=None)
+    @settings(max_examples=40 if form == "xlsx" else 120, deadline=None)
     @given(st.lists(CONTACT, max_size=5, unique_by=lambda one: written_number(one.phone_no)))
     def check(contacts: list[Fields]) -> None:
         found = verdicts(contacts, form, tmp_path) if contacts or form != "vcard" else []
