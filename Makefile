@@ -13,13 +13,16 @@ BIN    := $(VENV)/bin
 PIP    := $(BIN)/python -m pip --disable-pip-version-check --no-input install --quiet
 PACKAGE := pyproject.toml syncer/__init__.py
 
-.PHONY: help demo test lint format coverage mutants soak bench audit pins clean
+.PHONY: help demo demo-publish test lint format coverage mutants soak bench audit pins clean
 
 help: ## list the targets
-	@sed -n 's/^\([a-z]*\):.*## \(.*\)/make \1	\2/p' $(firstword $(MAKEFILE_LIST)) | expand -t 16
+	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/make \1	\2/p' $(firstword $(MAKEFILE_LIST)) | expand -t 16
 
 demo: $(VENV)/.ready-run ## the whole program against a sandbox of both vendors
 	@$(BIN)/syncer demo
+
+demo-publish: $(VENV)/.ready-dev ## a published copy in a private PostgreSQL
+	@sh deploy/demo-publish.sh $(abspath $(BIN)/syncer)
 
 test: lint ## lint, types, import rules, then the tests
 	$(BIN)/python -m pytest -n 4 -m "not soak"

@@ -98,7 +98,7 @@ def _examine(
 ) -> int:
     """Make all checks; the exit code."""
     from syncer.cli.recordings import check_audio
-    from syncer.cli.targets import check_doorbells, check_targets
+    from syncer.cli.targets import check_copies, check_doorbells, check_targets
 
     found += check_config(settings)
     found += check_secrets(settings)
@@ -109,6 +109,7 @@ def _examine(
     found += check_audio(settings)
     found += check_doorbells(settings)
     found += asyncio.run(check_targets(settings, network=network))
+    found += asyncio.run(check_copies(settings))
     if not as_json:
         show(found)
     placeholders = {one.about for one in found if one.credentials}

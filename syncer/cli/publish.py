@@ -8,13 +8,14 @@ import click
 
 from syncer.cli.app import App, pass_app, run_async
 from syncer.cli.options import WORDS, example
-from syncer.cli.output import count, progress_bars, say
+from syncer.cli.output import count, emit_json, progress_bars, say
 from syncer.errors import UsageError
 
 if TYPE_CHECKING:
     from syncer.config import Settings
     from syncer.sync.registry import JobSpec
     from syncer.sync.run import Run
+    from syncer.sync.verify_copy import CopyResult
 
 
 @click.command(epilog=example("syncer publish", "syncer publish central --full"))
@@ -67,3 +68,58 @@ def _show(run: Run) -> None:
         say(f"{label}: {count(run.changed, 'row')} written, {run.removed} removed")
     else:
         say(f"{label}: up to date")
+
+
+# -- verify --------------------------------------------------------------------------------------------
+
+#: Keys of rows that a person is shown of each kind; `--json` has them all.
+MOST_SHOWN = 20
+
+
+def verify_copy(settings: Settings, name: str, as_json: bool) -> int:
+    """Compare the mirror with one published copy, and show what differs; the exit code."""
+    from syncer.sync.verify_copy import verify
+
+    (spec,) = targets(settings, name)
+    with progress_bars() as progress:
+        found = run_async(verify(settings, spec, progress))
+    code = 0 if found.same else 1
+    if as_json:
+        emit_json(
+            {
+                "same": found.same,
+                "target": spec.account,
+                "tables": [
+                    {
+                        "table": one.table,
+                        "rows": one.rows,
+                        "missing": one.missing,
+                        "different": one.different,
+                        "extra": one.extra,
+                    }
+                    for one in found.tables
+                ],
+                "exit_code": code,
+            }
+        )
+    else:
+        _show_result(spec.label, spec.account, found)
+    return code
+
+
+def _show_result(label: str, name: str, found: CopyResult) -> None:
+    rows = sum(one.rows for one in found.tables)
+    if found.same:
+        say(f"{label}: {count(rows, 'row')}; the copy has the same")
+        return
+    say(f"{label}: {count(rows, 'row')}; the copy differs (`syncer publish {name} --full` puts it right):")
+    for one in found.tables:
+        for what, keys in (
+            ("missing", one.missing),
+            ("different", one.different),
+            ("only there", one.extra),
+        ):
+            if keys:
+                some = ", ".join(map(str, keys[:MOST_SHOWN]))
+                more = f" and {len(keys) - MOST_SHOWN} more" if len(keys) > MOST_SHOWN else ""
+                say(f"  {one.table}: {count(len(keys), 'row')} {what}: {some}{more}")

@@ -40,6 +40,9 @@ WAITING = {
     "held": "`syncer queue approve N` or `syncer queue discard N`",
 }
 
+#: What `status` says of a published copy that nothing was published to.
+_NOT_PUBLISHED = dict.fromkeys(("seq", "published_at", "swept_at", "lag_s", "error"))
+
 _REQUIREMENT = re.compile(r"([a-z][a-z-]*)(?:\.([^<\s]+))?\s*<\s*(\S+)")
 
 
@@ -178,6 +181,7 @@ def _is_ahead(age: float) -> bool:
 
 def gather(app: App, settings: Settings, specs: Sequence[JobSpec], now: datetime) -> dict[str, Any]:
     """The whole status, ready for JSON. Works before the database exists: then nothing has run."""
+    from syncer.config.targets import PublishTarget
     from syncer.core.model import State
 
     path = settings.database.path
@@ -200,7 +204,7 @@ def gather(app: App, settings: Settings, specs: Sequence[JobSpec], now: datetime
         "unknown_accounts": [],
         "callbacks": None,
         "outbox": [],
-        "publish": {},
+        "publish": {target.name: _NOT_PUBLISHED for target in settings.of(PublishTarget)},
     }
     if not path.exists() or path.stat().st_size == 0:
         return found
@@ -236,7 +240,8 @@ def gather(app: App, settings: Settings, specs: Sequence[JobSpec], now: datetime
             "set_aside_by_job": aside,
             "callbacks": callbacks,
             "outbox": outbox.overview(conn),
-            "publish": publish_queries.overview(conn),
+            "publish": found["publish"]
+            | {name: one for name, one in publish_queries.overview(conn).items() if name in found["publish"]},
             "unknown_accounts": [
                 {"account": one.label, "counts": dict(one.counts), "problem": str(one), "advice": one.advice}
                 for one in strays

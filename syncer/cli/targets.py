@@ -1,4 +1,4 @@
-"""What `doctor` checks about targets of notifications and doorbells."""
+"""What `doctor` checks about targets of notifications, published copies and doorbells."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from syncer.cli.findings import Finding
 
 if TYPE_CHECKING:
     from syncer.config import Settings
-    from syncer.config.targets import NotifyTarget
+    from syncer.config.targets import NotifyTarget, PublishTarget
 
 #: A doorbell key that is shorter could be guessed.
 SHORTEST_KEY = 16
@@ -51,3 +51,33 @@ async def _check(target: NotifyTarget, network: bool) -> Finding:
             "problem", target.label, trouble.text, f"is its webhook right, and the host up? {test}"
         )
     return Finding("ok", target.label, f"the host of its webhook takes connections; {test}")
+
+
+async def check_copies(settings: Settings) -> list[Finding]:
+    """Whether each published copy can be reached, and how far it is. Nothing is written there."""
+    from syncer.config.targets import PublishTarget
+
+    return [await _check_copy(target) for target in settings.of(PublishTarget)]
+
+
+async def _check_copy(target: PublishTarget) -> Finding:
+    from syncer.clock import SystemClock
+    from syncer.errors import AuthError, RemoteError, SchemaError
+    from syncer.sync.apart import PATIENCE, cut_off
+    from syncer.sync.publish import connect
+
+    copy = connect(target, SystemClock()).client
+    try:
+        position = await cut_off(copy, PATIENCE, copy.open, make=False)
+    except RemoteError as error:
+        refused = isinstance(error, AuthError)
+        fix = "see docs/publish.md: the url, the password, TLS and the GRANTs"
+        return Finding("problem", target.label, error.text, fix, credentials=refused)
+    except SchemaError as error:
+        return Finding("problem", target.label, str(error))
+    finally:
+        copy.close()
+    if position is None:
+        text = f"takes the login; nothing of the site {target.site} was published yet"
+        return Finding("note", target.label, text, f"`syncer publish {target.name}` does")
+    return Finding("ok", target.label, f"takes the login; the site {target.site} is published there")

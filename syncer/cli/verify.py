@@ -26,13 +26,28 @@ PARTS = ("differences", "held", "kept", "waiting")
 MOST_SHOWN = 20
 
 
-@click.command(epilog=example("syncer verify", "syncer verify telecmi-contacts --json"))
+@click.command(
+    epilog=example("syncer verify", "syncer verify telecmi-contacts --json", "syncer verify --target central")
+)
 @click.argument("jobs", nargs=-1, metavar="[JOB]...", type=WORDS)
 @account_option
+@click.option(
+    "--target",
+    metavar="NAME",
+    type=WORDS,
+    help="Compare the mirror with this published copy instead of with upstream.",
+)
 @json_option
 @pass_app
 @click.pass_context
-def verify(ctx: click.Context, app: App, jobs: tuple[str, ...], account: str | None, as_json: bool) -> None:
+def verify(
+    ctx: click.Context,
+    app: App,
+    jobs: tuple[str, ...],
+    account: str | None,
+    target: str | None,
+    as_json: bool,
+) -> None:
     """Read all of upstream and say, row by row, what differs from the mirror. Writes nothing.
 
     Exit 0 only if nothing differs. Listed separately: local edits that are not pushed yet, what a safety limit or
@@ -41,6 +56,12 @@ def verify(ctx: click.Context, app: App, jobs: tuple[str, ...], account: str | N
     from syncer.sync.verify import verify as compare
 
     settings = app.settings(logs="error", credentials="sent")
+    if target is not None:
+        if jobs or account is not None:
+            raise click.UsageError("--target cannot be used with a job or --account")
+        from syncer.cli.publish import verify_copy
+
+        ctx.exit(verify_copy(settings, target, as_json))
     chosen = choose(settings, jobs, account)
     with progress_bars() as progress:
         found = run_async(compare(settings, chosen, progress=progress))

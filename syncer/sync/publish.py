@@ -7,10 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
-import time
-from collections.abc import Callable
 from datetime import timedelta
-from typing import ParamSpec, TypeVar
 
 from syncer.clock import Clock
 from syncer.config.targets import PublishTarget
@@ -24,16 +21,10 @@ from syncer.store.publish import passing
 from syncer.store.publish.copy import Copy, Place, Position
 from syncer.store.publish.reading import pending
 from syncer.store.write import publishing
+from syncer.sync import apart
+from syncer.sync.apart import cut_off
 from syncer.sync.run import Run
 from syncer.sync.vendors import Source
-
-P = ParamSpec("P")
-T = TypeVar("T")
-
-#: How long a target may be silent within a run, in seconds, and how often that is looked at.
-SILENCE, STEP = 130.0, 0.5
-#: The same for a person, who waits.
-PATIENCE = 30.0
 
 #: How often every row is compared.
 SWEEP = timedelta(days=1)
@@ -69,10 +60,10 @@ async def publish(run: Run, source: PublishSource) -> None:
 
 
 async def _publish(run: Run, target: PublishTarget, copy: Copy) -> None:
-    store = run.env.store
+    store, silence = run.env.store, apart.PATIENCE if run.person else apart.SILENCE
     source = await store.read(source_of)
     known = await store.read(publishing.load, target.name)
-    position = await _apart(run, copy, copy.open)
+    position = await cut_off(copy, silence, copy.open)
     if position is not None and position.source != source and not run.full:
         raise RejectedError(
             target.label,
@@ -92,18 +83,22 @@ async def _publish(run: Run, target: PublishTarget, copy: Copy) -> None:
     if not sweep and position is not None and not await store.read(pending, position.mark or 0, position.seq):
         return
     token, at = f"{run.at}/{run.id}", run.env.stamp()
-    await store.write(publishing.begin, target.name, position.token if position else None, token)
+    # A copy that is not known to be ours becomes so by a comparison that went through.
+    before = position.token if position is not None and not whole else None
+    await store.write(publishing.begin, target.name, before, token)
     loop = asyncio.get_running_loop()
 
     def progress(rows: int) -> None:
         loop.call_soon_threadsafe(run.env.progress, run.job, run.account, rows, None)
 
     todo = passing.Pass(source, token, at, sweep)
-    done = await _apart(run, copy, passing.publish, store.db.path, copy, position, todo, progress)
+    done = await cut_off(copy, silence, passing.publish, store.db.path, copy, position, todo, progress)
     await store.write(publishing.finish, target.name, token, (done.mark, done.seq), at, swept=sweep)
-    run.seen, run.changed, run.removed = done.rows, done.written - done.removed, done.removed
-    if sweep and not whole and done.written:
-        run.log.info("the daily comparison of a published copy wrote rows", rows=done.written)
+    run.seen, run.changed, run.removed = done.rows, done.written, done.removed
+    if sweep and not whole and (done.written or done.removed):
+        run.log.info(
+            "the daily comparison of a published copy wrote rows", rows=done.written, removed=done.removed
+        )
 
 
 def source_of(conn: Reader) -> str:
@@ -119,23 +114,6 @@ def _plan(conn: Reader, target: PublishTarget) -> list[str]:
         return [f"would publish everything to {target.label}"]
     waiting = pending(conn, known.mark, known.seq or 0)
     return [f"would publish what changed to {target.label}"] if waiting else []
-
-
-async def _apart(run: Run, copy: Copy, work: Callable[P, T], *args: P.args, **kw: P.kwargs) -> T:
-    """Do `work` in a thread. A target that stops answering, or a run that is ended, is cut off."""
-    silence = PATIENCE if run.person else SILENCE
-    copy.heard = time.monotonic()
-    task = asyncio.ensure_future(asyncio.to_thread(work, *args, **kw))
-    try:
-        while not task.done():
-            await asyncio.wait({task}, timeout=STEP)
-            if not task.done() and time.monotonic() - copy.heard > silence:
-                copy.abort(f"it did not answer for {silence:.0f} s")
-    except asyncio.CancelledError:
-        copy.abort("the run was ended")
-        await asyncio.wait({task}, timeout=STEP)
-        raise
-    return task.result()
 
 
 __all__ = ["Position", "PublishSource", "connect", "publish", "source_of"]

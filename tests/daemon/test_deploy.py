@@ -221,6 +221,7 @@ def known_metrics() -> set[str]:
         (0, 0.0),
         {("main", "kept"): (1, 1)},
         {"desk": {"queued": 0}},
+        {"central": 0.0},
         {key: 0},
     )
     totals = metric_queries.Totals(

@@ -12,8 +12,7 @@ import pytest
 from syncer.config import settings_from
 from syncer.errors import ConfigError
 from syncer.store.publish import copy as copies
-from syncer.sync import jobs
-from syncer.sync import publish as publishing
+from syncer.sync import apart, jobs
 from tests.postgres import Server
 from tests.publish.conftest import Published
 
@@ -96,7 +95,7 @@ def frozen(office: Published) -> Published:
 
 
 def test_a_target_that_hangs_is_cut_off(frozen: Published, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(publishing, "PATIENCE", 0.3)
+    monkeypatch.setattr(apart, "PATIENCE", 0.3)
     with frozen.server.connect() as blocker, blocker.transaction():
         blocker.execute(f"LOCK TABLE {frozen.schema}.syncer_position IN ACCESS EXCLUSIVE MODE")
         problem, code = told(frozen)
@@ -107,7 +106,7 @@ def test_a_target_that_hangs_is_cut_off(frozen: Published, monkeypatch: pytest.M
 def test_a_server_that_was_stopped_by_hand_hangs_nobody(
     frozen: Published, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(publishing, "PATIENCE", 0.3)
+    monkeypatch.setattr(apart, "PATIENCE", 0.3)
     monkeypatch.setitem(copies._OPTIONS, "connect_timeout", "2")
     postmaster = int((frozen.server.data / "postmaster.pid").read_text().split()[0])
     os.kill(postmaster, signal.SIGSTOP)

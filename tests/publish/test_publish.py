@@ -11,7 +11,7 @@ import pytest
 
 from syncer.store.db import migrations
 from syncer.store.write.forget import forget
-from syncer.sync import jobs
+from syncer.sync import apart, jobs
 from tests.office import VirtualClock
 from tests.postgres import Server
 from tests.publish.conftest import Published
@@ -136,7 +136,9 @@ def test_a_view_that_was_dropped_comes_back(busy: Published) -> None:
 
 
 @pytest.mark.parametrize("side", ["mirror", "copy"])
-def test_a_side_that_was_put_back_is_compared_whole(busy: Published, server: Server, side: str) -> None:
+def test_a_side_that_was_put_back_is_compared_whole(
+    busy: Published, server: Server, side: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
     def dump() -> list[tuple[Any, ...]]:
         return busy.there("SELECT * FROM syncer_position")
 
@@ -161,6 +163,13 @@ def test_a_side_that_was_put_back_is_compared_whole(busy: Published, server: Ser
             saved[0][3],
             saved[0][1],
         )
+    monkeypatch.setattr(apart, "SILENCE", 0.3)
+    with (
+        server.connect() as blocker,
+        blocker.transaction(),
+    ):  # the comparison cannot begin, and is tried again
+        blocker.execute(f"LOCK TABLE {busy.schema}.syncer_position IN SHARE MODE")
+        assert busy.run("publish", person=False)[0].outcome == "failed"
     publish(busy, person=False)
     assert_equal(busy)
 

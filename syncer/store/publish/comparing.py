@@ -23,7 +23,7 @@ class Block:
     published: Published
     count: int  #: rows of the mirror in it
     rows: Rows  #: those that the copy lacks or has otherwise
-    missing: int  #: how many of them it lacks
+    missing: list[Value]  #: keys of those that it lacks
     gone: list[Value]  #: keys of rows that only the copy has
 
 
@@ -45,10 +45,10 @@ def blocks(db: ReadOnlyDatabase, copy: Copy) -> Iterator[Block]:
 def _compare(copy: Copy, published: Published, rows: Rows, after: Value, upto: Value) -> Block:
     count, found = copy.digest(published, after, upto)
     if count == 0:
-        return Block(published, len(rows), rows, len(rows), [])
+        return Block(published, len(rows), rows, [row[0] for row in rows], [])
     ours = {row[0]: digest(row, published.kinds) for row in rows}
     if count == len(rows) and found == digest_of_all(ours.values()):
-        return Block(published, len(rows), [], 0, [])
+        return Block(published, len(rows), [], [], [])
     theirs = copy.digests(published, after, upto)
     odd = [row for row in rows if theirs.get(row[0]) != ours[row[0]]]
     differing = copy.differing(published, odd)  # PostgreSQL may show a value in another way
@@ -56,6 +56,6 @@ def _compare(copy: Copy, published: Published, rows: Rows, after: Value, upto: V
         published,
         len(rows),
         [row for row in odd if row[0] in differing],
-        sum(row[0] not in theirs for row in odd),
+        [row[0] for row in odd if row[0] not in theirs],
         [key for key in theirs if key not in ours],
     )

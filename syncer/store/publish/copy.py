@@ -189,20 +189,21 @@ class Copy:
         if done.rowcount != 1:
             raise TransientError(self.place.label, "publish", "another program published this site meanwhile")
 
-    def apply(self, changes: Changes, before: str, token: str, at: str | None) -> int:
+    def apply(self, changes: Changes, before: str, token: str, at: str | None) -> tuple[int, int]:
         """Write and remove rows and, with `at`, move the position, all in one transaction.
 
-        Returns how many rows of the copy differed.
+        Returns how many rows of the copy differed and were written, and how many were removed.
         """
         with self.transaction() as conn:
             self._move(
                 conn, before, token, None if at is None else (changes.mark, changes.seq, at)
             )  # first: it is the lock
             written = sum(self._upsert(conn, one, rows) for one, rows in changes.rows.items())
+            removed = 0
             for one, keys in changes.gone.items():
                 query = f'DELETE FROM {self._table(one.name)} WHERE site = %s AND "{one.key}" = ANY(%s::{one.key_kind.value}[])'
-                written += int(self._run(conn, query, self.place.site, list(keys)).rowcount)
-        return written
+                removed += int(self._run(conn, query, self.place.site, list(keys)).rowcount)
+        return written, removed
 
     # -- rows
 

@@ -40,6 +40,11 @@ class Done:
     written: int = 0  #: rows of the copy that differed
     removed: int = 0
 
+    def add(self, written: int, removed: int) -> None:
+        """Count what one transaction did."""
+        self.written += written
+        self.removed += removed
+
 
 def publish(
     path: Path, copy: Copy, position: Position | None, todo: Pass, progress: Callable[[int], None]
@@ -57,10 +62,9 @@ def publish(
                 changes = reading.changes(conn, done.mark, done.seq, BATCH)
             if not changes.count and (changes.mark, changes.seq) == (done.mark, done.seq):
                 return done
-            done.written += copy.apply(changes, before, todo.token, todo.at)
+            done.add(*copy.apply(changes, before, todo.token, todo.at))
             before, done.mark, done.seq = todo.token, changes.mark, changes.seq
             done.rows += changes.count
-            done.removed += sum(len(one) for one in changes.gone.values())
             progress(done.rows)
             if not changes.more:
                 return done
@@ -77,8 +81,7 @@ def _compare_all(db: ReadOnlyDatabase, copy: Copy, todo: Pass, progress: Callabl
         done.rows += block.count
         if block.rows or block.gone:
             part = Changes(done.mark, done.seq, {block.published: block.rows}, {block.published: block.gone})
-            done.written += copy.apply(part, todo.token, todo.token, None)
-            done.removed += len(block.gone)
+            done.add(*copy.apply(part, todo.token, todo.token, None))
         progress(done.rows)
     copy.apply(Changes(done.mark, done.seq), todo.token, todo.token, todo.at)
     return done
