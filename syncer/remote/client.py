@@ -23,7 +23,7 @@ import httpx
 from syncer.core.retry import MOST_HALVINGS, backoff, halvings_left, parse_http_date, parse_retry_after
 from syncer.errors import BadAnswerError, RemoteError, TransientError
 from syncer.remote.proxy import proxy_for
-from syncer.remote.receive import receive
+from syncer.remote.receive import receive, skip
 from syncer.remote.response_errors import Judge, broken, judge_status, misshapen
 from syncer.remote.transport import connect
 from syncer.remote.wire import Answer, Call, NotJson, encode, read_body
@@ -362,9 +362,13 @@ class ApiClient:
         named = response.headers
         this.endless = not {"content-length", "transfer-encoding"} & named.keys()
         sink = call.sink if response.status_code == 200 else None
+        raw = bytearray()
         try:
             stream = aiter(response.stream)  # type: ignore[arg-type]  # of an asynchronous transport
-            raw = await receive(stream, named, sink, this.received)
+            if call.status_only:
+                await skip(stream)
+            else:
+                raw = await receive(stream, named, sink, this.received)
         finally:
             await response.aclose()
         date = parse_http_date(named.get("date"))

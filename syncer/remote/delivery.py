@@ -79,7 +79,9 @@ class Webhook:
         headers = {"webhook-id": message.id, "webhook-timestamp": str(timestamp)}
         if self._key is not None:
             headers["webhook-signature"] = sign(self._key, message.id, timestamp, encode(message.body))
-        call = Call("webhook", "POST", self._path, json=message.body, headers=headers, write=True)
+        call = Call(
+            "webhook", "POST", self._path, json=message.body, headers=headers, write=True, status_only=True
+        )
         await self._api.call(call, self._judge)
 
     def _judge(self, call: Call, answer: Answer) -> None:

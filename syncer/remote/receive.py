@@ -1,10 +1,12 @@
-"""Reads the body of an answer: into memory, or, where the caller has a sink for it, piece by piece into that.
+"""Reads the body of an answer: into memory, piece by piece into a sink of the caller's, or not at all.
 
 What the body means is left to `wire` and to the judge of the call.
 """
 
 from __future__ import annotations
 
+import asyncio
+import contextlib
 from collections.abc import AsyncIterator, Callable
 
 import httpx
@@ -14,6 +16,20 @@ from syncer.remote.wire import Sink
 
 #: A body that a sink does not take is an error of the vendor's, which is short, or something that nobody needs.
 LARGEST_REFUSED = 256 * 1024
+
+#: A body that nobody needs is read only to keep the connection: up to so many bytes, for so many seconds.
+LARGEST_UNREAD, UNREAD_WITHIN = 64 * 1024, 1.0
+
+
+async def skip(stream: AsyncIterator[bytes]) -> None:
+    """Read a body that nobody needs, as long as that is cheaper than a new connection."""
+    size = 0
+    with contextlib.suppress(TimeoutError, httpx.HTTPError, httpx.StreamError, OSError):
+        async with asyncio.timeout(UNREAD_WITHIN):
+            async for chunk in stream:
+                size += len(chunk)
+                if size > LARGEST_UNREAD:
+                    break
 
 
 async def receive(

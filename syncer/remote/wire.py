@@ -57,6 +57,7 @@ class Call:
     write: bool = False  #: it changes something upstream, so it is sent only once
     sink: Sink | None = field(default=None, repr=False)  #: takes a body that is not JSON
     unsure_once: bool = False  #: a read that is not repeated if it may have arrived (a login)
+    status_only: bool = False  #: the body is not needed: neither its end nor its meaning is waited for
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import asyncio
 import base64
 import json
 import os
 import sys
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -18,9 +20,10 @@ from syncer.clock import SystemClock
 from syncer.config.targets import NotifyTarget
 from syncer.core.secret import Secret
 from syncer.errors import ConfigError, RemoteError
-from syncer.remote.delivery import AppriseAddress, Command, Message
+from syncer.remote.delivery import TIMEOUT, AppriseAddress, Command, Message
 from syncer.sync.notify import connect
 from tests.receiver import Receiver, receiving
+from tests.remote.fakes import listening, read_request
 
 pytestmark = pytest.mark.anyio
 
@@ -74,6 +77,22 @@ async def test_anything_else_is_a_failure_after_one_try(receiver: Receiver, stat
     with pytest.raises(RemoteError, match=f"notify.desk webhook: it answered HTTP {status}"):
         await post(receiver)
     assert len(receiver.got) == 1
+
+
+@pytest.mark.parametrize("piece", [b"x", b"x" * 65536, None])
+async def test_a_2xx_is_an_acceptance_whatever_its_body_does(piece: bytes | None) -> None:
+    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await read_request(reader)
+        writer.write(b"HTTP/1.1 200 OK\r\nContent-Length: 100000000\r\n\r\n")
+        while piece is not None:  # it trickles, or does not end; else it is cut
+            writer.write(piece)
+            await writer.drain()
+            await asyncio.sleep(0.05 if piece == b"x" else 0)
+
+    began = time.monotonic()
+    async with listening(serve) as url:
+        await post(Receiver(url))
+    assert time.monotonic() - began < TIMEOUT / 2
 
 
 async def test_a_webhook_that_nobody_serves_names_no_address(receiver: Receiver) -> None:
