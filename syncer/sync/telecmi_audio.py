@@ -190,7 +190,10 @@ async def _keep(this: _Fetching, row: AudioRow, part: Part) -> None:
 
 
 async def _check_files(this: _Fetching) -> None:
-    """Make rows and files agree: fetch lost files again, and take over what a killed run left whole."""
+    """Make rows and files agree: fetch lost files again, and take over those that are whole.
+
+    A killed run left them, or their disk was away for a while and the vendor no longer has them.
+    """
     store, after = this.run.env.store, 0
     while files := await store.read(audio.files, this.account, after):
         after = files[-1].id
@@ -206,7 +209,7 @@ def _compare(this: _Fetching, files: list[AudioFile]) -> tuple[list[AudioFile], 
     """Which files that should be there are not, or are damaged; and which are whole though no row says so yet."""
     lost, whole = list[AudioFile](), list[AudioFile]()
     for file in files:
-        if file.state not in (AudioState.KEPT, AudioState.WAITING):
+        if file.state is AudioState.EXPIRED:
             continue
         is_kept = file.state is AudioState.KEPT
         # The checksum of all that is kept takes too long for every run: a person may ask for it.

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
+import shutil
 import stat
 from datetime import timedelta
 from pathlib import Path
@@ -267,6 +268,24 @@ def test_a_lost_or_damaged_file_is_fetched_again(office: Office) -> None:
     paths[3].write_bytes(b"x" * paths[3].stat().st_size)
     assert pull(office).added == 0
     assert pull(office, full=True).added == 1
+    check(office)
+
+
+@pytest.mark.parametrize("days", [0, 4])
+def test_a_folder_that_was_away_for_a_while_is_taken_over_when_it_is_back(office: Office, days: int) -> None:
+    names = [leave(office, f"{n}.mp3", minutes=n + 5) for n in range(2)]
+    pull(office)
+    away = folder(office).rename(folder(office).with_name("unmounted"))
+    office.world.settings.change({"telecmi.audio_after_s": None})  # the vendor has cleared them away
+    for _ in range(2):
+        pull(office, person=True)
+        office.clock.pass_(days=days)
+    assert {row(office, name)["state"] for name in names} == {"gone" if days else "waiting"}
+    shutil.rmtree(folder(office), ignore_errors=True)
+    away.rename(folder(office))
+    mark, run = office.mark(), pull(office)
+    assert "/v2/play" not in office.calls(mark) and run.outcome == "ok"
+    assert {row(office, name)["state"] for name in names} == {"kept"}
     check(office)
 
 

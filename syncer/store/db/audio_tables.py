@@ -12,7 +12,7 @@ voicemail_audio = table(
     "voicemail_audio",
     Column("voicemail", Integer, ForeignKey("telecmi_voicemails.id"), primary_key=True),
     text_("state", null=False),
-    text_("path"),  # relative to the audio folder; unless `kept`, a file that may have to be removed
+    text_("path"),  # relative to the audio folder; unless `kept`, where its file was, and may be again
     int_("bytes"),
     text_("sha256"),
     text_("media_type"),

@@ -181,10 +181,10 @@ def expire(conn: Connection, ids: Sequence[int]) -> None:
 
 
 def left_over(conn: Connection, account: str) -> list[AudioFile]:
-    """Some of the files of recordings that are not kept any more, and are not fetched again."""
+    """Some of the files of recordings that are not kept any more."""
     query = (
         f"SELECT v.id, a.state, a.path, a.bytes, a.sha256 {_OF_ACCOUNT} AND a.path IS NOT NULL "
-        "AND a.state NOT IN ('kept', 'waiting') LIMIT ?"
+        "AND a.state = 'expired' LIMIT ?"
     )
     found = conn.exec_driver_sql(query, (account, BLOCK))
     return [AudioFile(row[0], AudioState(row[1]), *row[2:]) for row in found]
