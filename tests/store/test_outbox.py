@@ -218,6 +218,27 @@ def test_a_try_that_fails_and_one_that_works(told: Mirror) -> None:
     assert due(NOW) == (0, None)
 
 
+def test_a_try_that_ends_after_its_target_is_gone_brings_nothing_back(told: Mirror) -> None:
+    voicemail(told, "v1", at())
+    with told.db.read() as conn:
+        one = reading.head(conn, "desk")
+    assert one is not None
+    wants(told)
+    with told.db.write() as conn:
+        outbox.mark_failed(conn, one, NOW, "no connection")
+    assert told.sql("SELECT state, next_attempt_at FROM outbox") == [("dead", None)]
+
+
+def test_a_first_try_by_a_clock_that_was_ahead_counts_from_now(told: Mirror) -> None:
+    voicemail(told, "v1", at())
+    told.own("UPDATE outbox SET attempts = 1, first_attempt_at = ?", at(days=-400))
+    for hours, again in ((0, True), (23, True), (24, False)):
+        with told.db.write() as conn:
+            one = reading.head(conn, "desk")
+            assert one is not None
+            assert outbox.mark_failed(conn, one, NOW + timedelta(hours=hours), "no connection") is again
+
+
 def test_old_notifications_go_and_waiting_ones_stay(told: Mirror) -> None:
     for name in ("v1", "v2", "v3"):
         voicemail(told, name, at())

@@ -57,16 +57,25 @@ def mark_sent(conn: Connection, one: Notification, at: str) -> None:
 
 
 def mark_failed(conn: Connection, one: Notification, now: datetime, error: str) -> bool:
-    """A try failed; whether there will be another one."""
-    at = utc_text(now)
+    """A try failed. Returns False if that was the last one, a day after the first.
+
+    What left the queue meanwhile, because the config lost its target, stays out of it.
+    """
     began = datetime.fromisoformat(one.first_attempt_at) if one.first_attempt_at else now
+    began = min(began, now)  # a clock was ahead then: the day begins now
     again = next_try(one.attempts + 1, began, now)
-    raw(conn).execute(
-        "UPDATE outbox SET state = ?, attempts = attempts + 1, first_attempt_at = COALESCE(first_attempt_at, ?), "
-        "next_attempt_at = ?, last_error = ? WHERE id = ?",
-        ("dead" if again is None else "queued", at, utc_text(again) if again else None, error, one.id),
+    changed = raw(conn).execute(
+        "UPDATE outbox SET state = ?, attempts = attempts + 1, first_attempt_at = ?, next_attempt_at = ?, "
+        "last_error = ? WHERE id = ? AND state = 'queued'",
+        (
+            "dead" if again is None else "queued",
+            utc_text(began),
+            utc_text(again) if again else None,
+            error,
+            one.id,
+        ),
     )
-    return again is not None
+    return again is not None or changed.rowcount == 0
 
 
 def drop(conn: Connection, one: Notification) -> None:
