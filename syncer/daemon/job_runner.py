@@ -76,6 +76,7 @@ class Crew:
             (w, resolve(w.spec.resource.next_due)) for w in self.workers if w.spec.resource.next_due
         ]
         env.progress = self._progress
+        self._not_late: dict[Worker, int] = {}  #: when the clock was set: the runs that were begun before
         for worker in self.workers:
             self.schedule.add(worker.name, worker.spec.every.total_seconds(), worker.ring)
 
@@ -133,6 +134,21 @@ class Crew:
                 state = await self.env.store.read(runs.load_job, worker.spec.job, worker.spec.account)
                 if state.paused_until is None:
                     worker.resume()
+
+    def check_clock(self) -> None:
+        """See whether the wall clock was set: the schedule goes on, and no job is late before it has run again."""
+        if jump := self.schedule.check_clock():
+            self._not_late = {worker: worker.runs + worker.running for worker in self.workers}
+            self.env.log.info("the clock was set; the schedule goes on", seconds=round(jump))
+
+    @property
+    def ran(self) -> set[tuple[str, str]]:
+        """Job and account of those that have run since the start, and since the clock was last set."""
+        return {
+            (worker.spec.job, worker.spec.account)
+            for worker in self.workers
+            if worker.runs > self._not_late.get(worker, 0)
+        }
 
     def ring_due(self) -> None:
         """Start the workers with something due to be sent."""
@@ -224,8 +240,7 @@ class Watch:
 
         Raises StoreError if the file was replaced, because further writes would be lost.
         """
-        if jump := crew.schedule.check_clock():
-            self._log.info("the clock was set; the schedule goes on", seconds=round(jump))
+        crew.check_clock()
         store = crew.env.store
         self._looks += 1
         if store.db.replaced():

@@ -117,10 +117,10 @@ class Chores:
     async def note_late_jobs(self) -> None:
         """Write down which jobs have become late, so that it is reported; one that has not run yet is not late."""
         store = self._env.store
+        self._crew.check_clock()  # while the machine slept no job could run
         if not await store.read(outbox.has_late_jobs):
             return
-        ran = {(worker.spec.job, worker.spec.account) for worker in self._crew.workers if worker.runs}
-        if await store.write(outbox.note_late_jobs, self._env.stamp(), ran):
+        if await store.write(outbox.note_late_jobs, self._env.stamp(), self._crew.ran):
             await self._crew.look()
 
     async def forget(self) -> None:
