@@ -9,6 +9,7 @@ import errno
 import importlib
 import os
 import sys
+import threading
 from pathlib import Path
 from typing import Any, Final, NoReturn
 
@@ -29,6 +30,9 @@ from syncer.errors import (
 #: Exit codes (docs/commands.md).
 FAILED, USAGE, BUSY, CREDENTIALS, CONFIG = 1, 2, 75, 77, 78
 INTERRUPTED, READER_GONE = 130, 141
+
+#: Seconds that threads may take to end after everything else has.
+LEAVE_BY: Final = 1.0
 
 #: What `--log-level` takes; the same as `syncer.logs.LEVELS`, which takes longer to import.
 LEVELS: Final = ("debug", "info", "warning", "error")
@@ -222,4 +226,10 @@ def _bug(app: App, error: Exception) -> None:
 
 def main() -> NoReturn:
     """The entry point."""
-    sys.exit(run())
+    code = run()
+    if threading.active_count() > 1:
+        # Python waits for threads at its end. One of a library may wait for a service, and nothing can cancel it.
+        leave = threading.Timer(LEAVE_BY, os._exit, (code,))
+        leave.daemon = True
+        leave.start()
+    sys.exit(code)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import socket
 from collections.abc import Iterator
 
 import pytest
@@ -42,6 +43,17 @@ def test_a_test_reaches_each_target_or_says_which_not(syncer: Syncer, desk: Rece
     assert syncer("notify", "test", "gone").code == 1
     wrong = syncer("notify", "test", "nobody")
     assert (wrong.code, wrong.err) == (1, "syncer: there is no target 'nobody'; the config has desk, gone\n")
+
+
+def test_a_service_that_hangs_does_not_keep_the_process(syncer: Syncer) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as service:
+        address = f"json://127.0.0.1:{service.getsockname()[1]}/?rto=600"
+        targets(syncer, f'[notify.desk]\napprise = "{address}"\n')
+        process = syncer.start("notify", "test")
+        connection, _ = service.accept()
+        process.terminate()
+        assert process.wait(10) == 130
+        connection.close()
 
 
 def test_without_a_target(syncer: Syncer) -> None:
