@@ -672,6 +672,7 @@ BAD_KEYS = [
     ("telecmi", "timeout = '0s'", "telecmi.main.timeout", 'must be "1s" or more'),
     ("telecmi", "timeout = '999999999999d'", "telecmi.main.timeout", "is too long"),
     ("telecmi", "audio = true", "telecmi.main.audio", "must be a table"),
+    ("audio", "path = ''", "audio.path", "names no path"),
     ("telecmi", "audio = { keep = 'x' }", "telecmi.main.audio.keep", "is not a duration"),
     ("telecmi", "audio = { max_size = 5 }", "telecmi.main.audio.max_size", "is not a size"),
     ("telecmi", "audio = { max_size = '5 gigs' }", "telecmi.main.audio.max_size", '"500MB" or "5GB"'),

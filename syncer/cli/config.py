@@ -35,8 +35,12 @@ def check(app: App) -> None:
     """
     from syncer.cli.doctor import check_config
     from syncer.cli.findings import show
+    from syncer.config.targets import NotifyTarget
+    from syncer.sync.notify import check_addresses
 
-    show(check_config(app.settings(credentials="sent")))
+    settings = app.settings(credentials="sent")
+    check_addresses(settings.of(NotifyTarget))
+    show(check_config(settings))
 
 
 @config.command("show", epilog=example("syncer config show", "syncer config show --json"))

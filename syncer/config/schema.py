@@ -45,7 +45,10 @@ def _overlap(value: object) -> timedelta:
 
 
 def _path(value: object) -> Path:
-    return Path(text(value))
+    written = text(value)
+    if not written:
+        raise ValueError("names no path; write one, or remove the key")
+    return Path(written)
 
 
 def _ping_url(value: object) -> Secret:

@@ -6,13 +6,14 @@ What is to be sent is written down by triggers, when it is tried again decided i
 from __future__ import annotations
 
 import os
+from collections.abc import Iterable
 from typing import Any
 
 from syncer.clock import Clock
 from syncer.config.targets import NotifyTarget, signing_key
 from syncer.core.due import time_left
 from syncer.core.notifications import LONGEST_WAIT, message_id, shown, words
-from syncer.errors import RemoteError
+from syncer.errors import ConfigError, RemoteError
 from syncer.remote.client import ApiClient
 from syncer.remote.delivery import TIMEOUT, AppriseAddress, Command, Message, Sender, Webhook, origin
 from syncer.store.db import home
@@ -47,6 +48,19 @@ def connect(target: NotifyTarget, clock: Clock) -> Source[NotifyTarget, Sender]:
         return Source(target, None, Command(target.label, target.command, os.environ))
     assert target.apprise is not None
     return Source(target, None, AppriseAddress(target.label, target.apprise.reveal()))
+
+
+def check_addresses(targets: Iterable[NotifyTarget]) -> None:
+    """Raises ConfigError for the addresses that Apprise does not know. Sends nothing."""
+    problems: list[str] = []
+    for target in targets:
+        if target.apprise is not None:
+            try:
+                AppriseAddress(target.label, target.apprise.reveal())
+            except ConfigError as error:
+                problems.extend(error.problems)
+    if problems:
+        raise ConfigError(problems)
 
 
 async def deliver(run: Run, source: Source[NotifyTarget, Sender]) -> None:

@@ -45,6 +45,14 @@ def test_a_test_reaches_each_target_or_says_which_not(syncer: Syncer, desk: Rece
     assert (wrong.code, wrong.err) == (1, "syncer: there is no target 'nobody'; the config has desk, gone\n")
 
 
+def test_an_address_that_apprise_does_not_know_is_found_before_the_daemon_starts(syncer: Syncer) -> None:
+    targets(syncer, '[notify.desk]\napprise = "nobody://knows"\n')
+    fault = "notify.desk.apprise is not an address that Apprise knows"
+    checked, asked = syncer("config", "check"), syncer("doctor")
+    assert checked.code == 78 and checked.err.startswith(f"syncer: {fault}")
+    assert asked.code == 78 and fault in asked.out
+
+
 def test_a_service_that_hangs_does_not_keep_the_process(syncer: Syncer) -> None:
     with socket.create_server(("127.0.0.1", 0)) as service:
         address = f"json://127.0.0.1:{service.getsockname()[1]}/?rto=600"
