@@ -31,19 +31,19 @@ _WORDS: Final = {
 #: The kinds in `reported`. The jobs log the others.
 _REPORTED: Final = ("conflict", "rejected", "held", "listing")
 
-_WAITING = """WITH waiting(kind, account, id) AS (
-    SELECT state, 'telecmi.' || account, id FROM change_queue WHERE state IN ('conflict', 'rejected', 'held')
+_WAITING = """WITH waiting(kind, account, id, rows) AS (
+    SELECT state, 'telecmi.' || account, id, 1 FROM change_queue WHERE state IN ('conflict', 'rejected', 'held')
     UNION ALL
-    SELECT 'listing', j.provider || '.' || h.account, h.id FROM held h
+    SELECT 'listing', j.provider || '.' || h.account, h.id, 1 FROM held h
     JOIN sync_jobs j ON j.job = h.job AND j.account = h.account WHERE h.decided_at IS NULL
     UNION ALL
-    SELECT 'paused', j.provider || '.' || j.account, j.rowid FROM sync_health h
+    SELECT 'paused', j.provider || '.' || j.account, j.rowid, 1 FROM sync_health h
     JOIN sync_jobs j ON j.job = h.job AND j.account = h.account WHERE h.paused_until IS NOT NULL
     UNION ALL
-    SELECT 'undelivered', 'notify.' || o.target, o.id FROM outbox o
-    WHERE o.state = 'dead' AND o.target IN (SELECT target FROM notify_targets)
+    SELECT 'undelivered', 'notify.' || o.target, min(o.id), count(*) FROM outbox o
+    WHERE o.state = 'dead' AND o.target IN (SELECT target FROM notify_targets) GROUP BY o.target
     UNION ALL
-    SELECT 'set_aside', j.provider || '.' || s.account, s.id FROM set_aside s
+    SELECT 'set_aside', j.provider || '.' || s.account, s.id, 1 FROM set_aside s
     JOIN sync_jobs j ON j.job = s.job AND j.account = s.account
 )"""
 
@@ -80,7 +80,7 @@ def load(conn: Reader) -> tuple[Waiting, ...]:
     """What waits now, by kind and account."""
     rows = tuples(
         conn,
-        f"{_WAITING} SELECT kind, account, max(place), group_concat(id) FILTER (WHERE place <= {NAMED}) "
+        f"{_WAITING} SELECT kind, account, sum(rows), group_concat(id) FILTER (WHERE place <= {NAMED}) "
         "FROM (SELECT *, row_number() OVER (PARTITION BY kind, account ORDER BY id) AS place FROM waiting) "
         "GROUP BY kind, account",
     )
