@@ -81,10 +81,19 @@ class Pages:
         self._totals = metric_queries.Totals()
         self._spent: Spent = {}
         self._server: Server | None = None
+        self._listener: socket.socket | None = None
+        self._address: tuple[str, int] | None = None
         self._lookups: Lookups | None = None
+
+    def listen(self, http: Http) -> socket.socket:
+        """A socket for this address: a second handle on the one in use, if the address stays. Raises ListenError."""
+        if self._listener is not None and self._address == http.address:
+            return self._listener.dup()
+        return listen(http)
 
     def serve(self, listener: socket.socket, http: Http) -> None:
         """Start answering on this socket."""
+        self._listener, self._address = listener, http.address
         # Imported late, here and in `metrics`: the web server and Prometheus' library take 0.1 s and 4 MB, and are off
         # by default.
         from syncer.daemon import web
@@ -103,7 +112,7 @@ class Pages:
     async def close(self) -> None:
         """Stop answering."""
         server, task = self._server, self.task
-        self._server = self.task = None
+        self._server = self.task = self._listener = None
         if server is not None and task is not None:
             server.finish()
             await asyncio.wait([task], timeout=2.0)

@@ -261,7 +261,7 @@ class Service:
                 ["[database] cannot change while the daemon runs; restart it to use another file."]
             )
         moved = settings.http != self._settings.http
-        listener = listen(settings.http) if moved and settings.http else None
+        listener = self._pages.listen(settings.http) if moved and settings.http else None
         try:
             crew, chores = self._assemble(settings)
             await crew.env.store.call(lambda: jobs.register(self._db, settings))

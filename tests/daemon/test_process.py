@@ -200,6 +200,16 @@ def test_sighup_takes_a_good_config_and_keeps_the_old_one_from_a_bad_one(
     assert daemon.query("SELECT every_s FROM sync_jobs WHERE job = 'telecmi-push'") == [(420,)]
     until(lambda: httpx.get(f"http://127.0.0.1:{port}/healthz").status_code == 200, "well on the new page")
 
+    # The same address for other hosts, as a doorbell behind a proxy needs it: the pages' own socket is not in the way.
+    url, proxied = f"http://127.0.0.1:{port}/healthz", {"Host": "ring.example.com"}
+    assert httpx.get(url, headers=proxied).status_code == 400
+    daemon.configure(
+        extra=f'[http]\nlisten = "127.0.0.1:{port}"\nhosts = ["127.0.0.1", "ring.example.com"]\n'
+    )
+    process.send_signal(signal.SIGHUP)
+    until(lambda: daemon.said("is in force")[1:], "the new hosts")
+    assert httpx.get(url, headers=proxied).status_code == 200
+
     daemon.configure(push_every="9m")
     with daemon.config.open("a") as config:
         config.write('[backup]\npath = "elsewhere"\n')
