@@ -143,7 +143,10 @@ def _refuse(change: QueuedChange, text: str, *, revive: bool = False) -> Settle:
     return Settle(change, Transition(change.id, Event.REFUSED, text), revive=revive)
 
 
-def _behind(change: QueuedChange, chain: Sequence[PendingRelease]) -> Wait:
+def _behind(change: QueuedChange, chain: Sequence[PendingRelease]) -> Settle | Wait:
+    """The number has to be given up first. A change whose answer was lost was looked up before, and is not upstream."""
+    if change.state is State.UNKNOWN:
+        return Settle(change, Transition(change.id, Event.NOT_THERE, waiting_text(chain)))
     return Wait(change, waiting_text(chain), for_person=chain[-1].for_person)
 
 
