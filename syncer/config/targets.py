@@ -224,6 +224,7 @@ class PublishTarget(Named):
     schema: str = key(_schema, "syncer")
     site: str = key(_site, "main")
     every: timedelta = key(units.parse_duration, timedelta(seconds=10))
+    edits: bool = key(yes_no, False)  # take edits from the table `contact_edits` there
 
     @property
     def publish(self) -> Publishing:

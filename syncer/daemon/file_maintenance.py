@@ -25,7 +25,7 @@ from syncer.locks import Locks
 from syncer.store.db import copies
 from syncer.store.db.connection import Connection, Database
 from syncer.store.read.metric_queries import COUNTED, FORGOTTEN
-from syncer.store.write import outbox, runs
+from syncer.store.write import copy_edits, outbox, runs
 from syncer.sync import jobs
 from syncer.sync.env import Store
 from syncer.sync.jobs import JobSpec
@@ -78,7 +78,7 @@ async def forget(
                 locks.release(handle)
     entries = 0
     before = utc_text(now - retention.log)
-    for forget_some in (_forget_log, _forget_changes, _forget_holds, _forget_notifications):
+    for forget_some in (_forget_log, _forget_changes, _forget_holds, _forget_notifications, _forget_edits):
         while gone := await store.write(forget_some, before):
             entries += gone
     return deleted, entries
@@ -145,6 +145,10 @@ def _forget_holds(conn: Connection, before: str) -> int:
 
 def _forget_notifications(conn: Connection, before: str) -> int:
     return outbox.forget_old(conn, before, BATCH)
+
+
+def _forget_edits(conn: Connection, before: str) -> int:
+    return copy_edits.forget_old(conn, before, BATCH)
 
 
 # -- the file ----------------------------------------------------------------------------------------

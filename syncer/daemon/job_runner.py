@@ -83,6 +83,12 @@ class Crew:
     def start(self) -> None:
         """Start all workers. Each job runs at once."""
         self._tasks = [asyncio.create_task(w.work(), name=w.name) for w in self.workers]
+        for worker in self.workers:
+            if worker.spec.resource.listen is not None:
+                listening = resolve(worker.spec.resource.listen)
+                source = self.env.sources[worker.spec.label]
+                task = asyncio.create_task(listening(source, worker.request), name=f"{worker.name} listens")
+                self._tasks.append(task)
         self.schedule.start()
 
     @property

@@ -50,6 +50,15 @@ class Store:
 
         return await self.call(work)
 
+    async def edit(self, fn: Callable[Concatenate[Connection, P], T], *args: P.args, **kw: P.kwargs) -> T:
+        """Run `fn(connection, ...)` in a write transaction on behalf of a person: the triggers check it."""
+
+        def work() -> T:
+            with self.db.edit() as conn:
+                return fn(conn, *args, **kw)
+
+        return await self.call(work)
+
     async def apply(self, fn: Callable[Concatenate[Connection, P], T], *args: P.args, **kw: P.kwargs) -> T:
         """Run `fn(connection, ...)` in a write transaction of listed rows.
 

@@ -7,20 +7,23 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
+from collections.abc import Callable
 from datetime import timedelta
 
 from syncer.clock import Clock
 from syncer.config.targets import PublishTarget
+from syncer.core.copy_edits import CopyEdit
 from syncer.core.due import has_passed
 from syncer.core.published import is_known
 from syncer.errors import RejectedError
 from syncer.store.db import home
 from syncer.store.db.read_only import Reader
 from syncer.store.db.revision import HEAD
-from syncer.store.publish import passing
+from syncer.store.publish import edits, listening, passing
 from syncer.store.publish.copy import Copy, Place, Position
 from syncer.store.publish.reading import pending
-from syncer.store.write import publishing
+from syncer.store.write import copy_edits, publishing
+from syncer.store.write.copy_edits import Answer
 from syncer.sync import apart
 from syncer.sync.apart import cut_off
 from syncer.sync.run import Run
@@ -39,7 +42,8 @@ def connect(target: PublishTarget, clock: Clock) -> PublishSource:
     """The way to a target. It is connected when it is first needed."""
     del clock
     password = target.password.reveal() if target.password is not None else None
-    return Source(target, None, Copy(Place(target.label, target.url, password, target.schema, target.site)))
+    copy = Copy(Place(target.label, target.url, password, target.schema, target.site))
+    return Source(target, None, copy, copy.close)
 
 
 async def publish(run: Run, source: PublishSource) -> None:
@@ -72,6 +76,8 @@ async def _publish(run: Run, target: PublishTarget, copy: Copy) -> None:
             f"or take the site over with `syncer publish {target.name} --full`",
             code=409,
         )
+    if target.edits and position is not None:
+        await _take_edits(run, target, copy, silence)
     whole = (
         run.full
         or position is None
@@ -91,14 +97,37 @@ async def _publish(run: Run, target: PublishTarget, copy: Copy) -> None:
     def progress(rows: int) -> None:
         loop.call_soon_threadsafe(run.env.progress, run.job, run.account, rows, None)
 
-    todo = passing.Pass(source, token, at, sweep)
+    todo = passing.Pass(source, token, at, sweep, run.env.forgotten, run.env.settings.regions)
     done = await cut_off(copy, silence, passing.publish, store.db.path, copy, position, todo, progress)
     await store.write(publishing.finish, target.name, token, (done.mark, done.seq), at, swept=sweep)
-    run.seen, run.changed, run.removed = done.rows, done.written, done.removed
+    run.seen, run.changed, run.removed = run.seen + done.rows, done.written, done.removed
     if sweep and not whole and (done.written or done.removed):
         run.log.info(
             "the daily comparison of a published copy wrote rows", rows=done.written, removed=done.removed
         )
+
+
+async def _take_edits(run: Run, target: PublishTarget, copy: Copy, silence: float) -> None:
+    """Apply what people wrote into `contact_edits` there, as their edits here, in order."""
+    env, loop = run.env, asyncio.get_running_loop()
+    regions = {one.name: one.region for one in env.settings.telecmi if one.contacts.enabled}
+
+    def write(given: list[CopyEdit]) -> list[Answer]:
+        """On the thread of the database, while the thread of the copy waits."""
+        work = env.store.edit(copy_edits.apply, given, target.name, regions, env.forgotten, env.stamp())
+        return asyncio.run_coroutine_threadsafe(work, loop).result()
+
+    while taken := await cut_off(copy, silence, edits.take, copy, write, env.stamp()):
+        run.seen += taken
+        env.progress(run.job, run.account, run.seen, None)
+
+
+async def listen(source: PublishSource, wake: Callable[[], None]) -> None:
+    """Run the job when an edit comes in there. It also looks by itself, each time that it runs."""
+    if source.account.edits:
+        await listening.listen(source.client.place, wake)
+    else:
+        await asyncio.Event().wait()
 
 
 def source_of(conn: Reader) -> str:

@@ -61,6 +61,8 @@ class Resource:
     next_due: Function | None = None
     """Of a job that has something of its own to send or try again: `(connection, account, now)` -> how much of it waits
     for no time, and the stored time at which the next is due, or None."""
+    listen: Function | None = None
+    """What waits beside it, in a daemon, for what is to make it run: async `(source, wake)`, for ever."""
     rings: bool = False  #: the doorbell of its account wakes it
     last: bool = False  #: in a `sync` it runs after the jobs of all accounts
 
@@ -160,6 +162,7 @@ RESOURCES: list[Resource] = [
         optional=True,
         last=True,
         next_due="syncer.store.write.publishing:next_due",
+        listen="syncer.sync.publish:listen",
     ),
 ]
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+from collections.abc import Callable
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
 from enum import Enum
@@ -27,6 +28,7 @@ class Source(Generic[A, C]):
     account: A
     api: ApiClient | None  #: None: it is not reached by HTTP
     client: C
+    close: Callable[[], None] | None = None  #: of a client that keeps a connection of its own
 
     def deadline(self, seconds: float) -> AbstractAsyncContextManager[None]:
         """Calls made inside end within this many seconds."""
@@ -41,6 +43,8 @@ class Source(Generic[A, C]):
         """Close its connections."""
         if self.api is not None:
             await self.api.aclose()
+        if self.close is not None:
+            self.close()
 
 
 TelecmiSource: TypeAlias = Source[TelecmiAccount, Telecmi]

@@ -19,12 +19,14 @@ ROOT = Path(__file__).parents[2]
 
 
 @contextlib.contextmanager
-def killed_publisher(office: Published) -> Iterator[subprocess.Popen[str]]:
+def killed_publisher(office: Published, *, edits: bool = False) -> Iterator[subprocess.Popen[str]]:
     config = office.path.with_name("syncer.toml")
     config.write_text(
         f'[database]\nurl = "sqlite:///{office.path}"\n'
-        '[smartflo.main]\nbase_url = "http://127.0.0.1:1"\ntoken = "sandbox-token"\n'
+        '[telecmi.main]\nbase_url = "http://127.0.0.1:1"\napp_id = 1111113\nsecret = "sandbox-secret"\n'
+        'user_id = "101_1111113"\npassword = "sandbox-password"\n'
         f'[publish.central]\nurl = "{office.server.url()}"\nschema = "{office.schema}"\n'
+        f"edits = {str(edits).lower()}\n"
     )
     config.chmod(0o600)
     command = [sys.executable, "-m", "tests.publish.kill_child", str(config)]
@@ -34,6 +36,25 @@ def killed_publisher(office: Published) -> Iterator[subprocess.Popen[str]]:
         yield child
         assert child.stdin is not None
         child.stdin.close()
+
+
+def begin(child: subprocess.Popen[str], seconds: float) -> None:
+    """Let a publisher live so long."""
+    assert child.stdin is not None
+    child.stdin.write(f"{seconds}\n")
+    child.stdin.flush()
+
+
+def end(child: subprocess.Popen[str]) -> None:
+    """Wait until it was killed."""
+    assert child.stdout is not None
+    assert child.stdout.readline() == "9\n", "the publisher ended by itself"
+
+
+def kill(child: subprocess.Popen[str], seconds: float) -> None:
+    """Let a publisher live so long, and kill it."""
+    begin(child, seconds)
+    end(child)
 
 
 def change(office: Published, chance: random.Random) -> None:
@@ -59,15 +80,13 @@ def live(office: Published, chance: random.Random, kills: int, restarts: int) ->
     """So many lives of the publisher, and power cuts of the server among them."""
     cuts = set(chance.sample(range(kills), restarts))
     with killed_publisher(office) as child:
-        assert child.stdin is not None and child.stdout is not None
         for number in range(kills):
-            child.stdin.write(f"{chance.random() * 0.25}\n")
-            child.stdin.flush()
+            begin(child, chance.random() * 0.25)
             change(office, chance)
             if number in cuts:
                 office.server.stop()
                 office.server.start()
-            assert child.stdout.readline() == "9\n", "the publisher ended by itself"
+            end(child)
     [run] = office.run("publish", person=False)
     assert run.outcome == "ok", run.problem
     assert_equal(office, views=False)

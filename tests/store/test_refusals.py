@@ -20,6 +20,7 @@ FITTING: dict[str, dict[str, object]] = {
     "sync_guard": {"id": 1},
     "home": {"id": 1},
     "outbox": {"state": "sent"},
+    "published_edits": {"state": "taken"},
     "reported": {"id": 1},
     "telecmi_calls": {"kind": "missed"},
     "voicemail_audio": {"state": "waiting"},

@@ -54,6 +54,7 @@ TABLES: Final = frozenset(COLUMNS) | frozenset(MIRRORS) | {
     "telecmi_notes", "sync_runs", "sync_guard", "telecmi_accounts", "push_intents", "windows", "callback_marks",
     "callback_numbers", "set_aside", "absences", "held_rows", "forgotten", "reported", "voicemail_clocks", "home",
     "import_spans", "notify_targets", "outbox", "stale_jobs", "publish_targets", "publish_marks",
+    "published_edits",
 }  # fmt: skip
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from sqlalchemy import Column, Text
 
-from syncer.store.db.column_types import id_, int_, table, text_
+from syncer.store.db.column_types import id_, int_, one_of, table, text_
 
 #: The targets `[publish.NAME]` of the config, and what is known of the copy of each.
 publish_targets = table(
@@ -29,4 +29,18 @@ publish_marks = table(
     text_("table_name", null=False),
     text_("row_key", null=False),
     text_("at", null=False),
+)
+
+#: Edits that were written into a copy: each is applied once, whatever is killed.
+published_edits = table(
+    "published_edits",
+    Column("request", Text, primary_key=True, nullable=False),  # names the edit there
+    text_("target", null=False),
+    text_("state", null=False),
+    int_("contact_row"),
+    int_("change_id"),
+    text_("note"),
+    text_("taken_at", null=False),
+    one_of("state", "taken", "refused"),
+    autoincrement=False,
 )

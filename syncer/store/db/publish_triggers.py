@@ -56,6 +56,7 @@ def expected() -> dict[str, str]:
         if table != "change_log":
             made.append(_mark(table, key, "INSERT", "NEW"))
         made += [_mark(table, key, "UPDATE", "NEW"), _mark(table, key, "DELETE", "OLD")]
+    made.append(_mark("forgotten", "digest", "INSERT", "NEW"))
     base = "telecmi_contacts"
     made.append(_mark("contact_base", "row_id", "INSERT", "NEW", f" AND {_AGREED}", base))
     made.append(

@@ -33,6 +33,7 @@ _ADVICE = {
     "notify_targets": "it is kept by syncer; change the config instead",
     "outbox": "it records what was sent to whom",
     "stale_jobs": "it is kept by syncer",
+    "published_edits": "it records which edits came from a published copy",
     "publish_targets": "it is kept by syncer; change the config instead",
     "held_rows": "decide with `syncer held approve` or `syncer held reject`",
 }

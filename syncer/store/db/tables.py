@@ -36,6 +36,7 @@ voicemail_audio = audio_tables.voicemail_audio
 import_batches, import_spans = import_tables.import_batches, import_tables.import_spans
 outbox = outbox_tables.outbox
 publish_targets, publish_marks = publish_tables.publish_targets, publish_tables.publish_marks
+published_edits = publish_tables.published_edits
 
 # -- tables for people ---------------------------------------------------------------------------
 

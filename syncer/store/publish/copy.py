@@ -20,7 +20,7 @@ from syncer.store.publish.reading import Changes, Rows
 from syncer.store.publish.tables import Published
 
 if TYPE_CHECKING:
-    from sqlalchemy import Connection, Engine
+    from sqlalchemy import URL, Connection, Engine
 
 #: How long a statement may take, wait for a lock, and leave a transaction open, in milliseconds.
 _LIMITS: Final = (("statement_timeout", 120_000), ("lock_timeout", 20_000), ("idle_in_transaction_session_timeout", 300_000))  # fmt: skip
@@ -51,6 +51,16 @@ class Position:
     token: str  #: the state that it was left in
     mark: int | None  #: None: it was never whole
     seq: int
+
+
+def address_of(place: Place) -> URL:
+    """Its address with the password, and with our settings where it has none of its own."""
+    from sqlalchemy.engine import make_url
+
+    url = make_url(place.url).set(drivername="postgresql+psycopg")
+    if place.password is not None:
+        url = url.set(password=place.password)
+    return url.update_query_dict({name: value for name, value in _OPTIONS.items() if name not in url.query})
 
 
 class Copy:
@@ -84,15 +94,11 @@ class Copy:
 
     def _connect(self) -> Connection:
         from sqlalchemy import create_engine
-        from sqlalchemy.engine import make_url
         from sqlalchemy.pool import NullPool
 
-        url = make_url(self.place.url).set(drivername="postgresql+psycopg")
-        if self.place.password is not None:
-            url = url.set(password=self.place.password)
-        options: dict[str, Any] = {name: value for name, value in _OPTIONS.items() if name not in url.query}
+        url = address_of(self.place)
         # A pooler gives each transaction another session: what one prepared, the next does not have.
-        options["prepare_threshold"] = None
+        options = {"prepare_threshold": None}
         self._engine = create_engine(
             url, poolclass=NullPool, connect_args=options, hide_parameters=True, pool_reset_on_return=None
         )
@@ -146,29 +152,31 @@ class Copy:
             yield conn
         self.heard = time.monotonic()
 
-    def _run(self, conn: Connection, statement: str, *values: object) -> Any:
+    def run(self, conn: Connection, statement: str, *values: object) -> Any:
+        """Run one statement of PostgreSQL within `transaction`."""
         done = conn.exec_driver_sql(statement, values)
         self.heard = time.monotonic()
         return done
 
-    def _table(self, name: str) -> str:
+    def table(self, name: str) -> str:
+        """A table's name in statements."""
         return f'"{self.place.schema}"."{name}"'
 
     # -- the position
 
     def position(self) -> Position | None:
         """Where the site's copy is now."""
-        query = f"SELECT source, token, mark, seq FROM {self._table('syncer_position')} WHERE site = %s"
+        query = f"SELECT source, token, mark, seq FROM {self.table('syncer_position')} WHERE site = %s"
         with self.transaction() as conn:
-            row = self._run(conn, query, self.place.site).fetchone()
+            row = self.run(conn, query, self.place.site).fetchone()
         return None if row is None else Position(*row)
 
     def begin_whole(self, source: str, token: str) -> None:
         """From now on the copy is being made whole; a kill in between is noticed by the mark that is missing."""
         with self.transaction() as conn:
-            self._run(
+            self.run(
                 conn,
-                f"INSERT INTO {self._table('syncer_position')} AS p (site, source, token, seq) VALUES (%s, %s, %s, 0) "
+                f"INSERT INTO {self.table('syncer_position')} AS p (site, source, token, seq) VALUES (%s, %s, %s, 0) "
                 "ON CONFLICT (site) DO UPDATE SET source = excluded.source, token = excluded.token, mark = NULL",
                 self.place.site,
                 source,
@@ -178,9 +186,9 @@ class Copy:
     def _move(self, conn: Connection, before: str, token: str, position: tuple[int, int, str] | None) -> None:
         """Take the site's row, and move it; TransientError when somebody else has moved it."""
         moved = "token = %s" + (", mark = %s, seq = %s, published_at = %s" if position else "")
-        done = self._run(
+        done = self.run(
             conn,
-            f"UPDATE {self._table('syncer_position')} SET {moved} WHERE site = %s AND token = %s",
+            f"UPDATE {self.table('syncer_position')} SET {moved} WHERE site = %s AND token = %s",
             token,
             *(position or ()),
             self.place.site,
@@ -201,8 +209,8 @@ class Copy:
             written = sum(self._upsert(conn, one, rows) for one, rows in changes.rows.items())
             removed = 0
             for one, keys in changes.gone.items():
-                query = f'DELETE FROM {self._table(one.name)} WHERE site = %s AND "{one.key}" = ANY(%s::{one.key_kind.value}[])'
-                removed += int(self._run(conn, query, self.place.site, list(keys)).rowcount)
+                query = f'DELETE FROM {self.table(one.name)} WHERE site = %s AND "{one.key}" = ANY(%s::{one.key_kind.value}[])'
+                removed += int(self.run(conn, query, self.place.site, list(keys)).rowcount)
         return written, removed
 
     # -- rows
@@ -226,9 +234,9 @@ class Copy:
         others = [name for name in published.columns if name != published.key]
         moved = ", ".join(f'"{name}" = excluded."{name}"' for name in others)
         there, given = (", ".join(f'{side}."{name}"' for name in others) for side in ("t", "excluded"))
-        done = self._run(
+        done = self.run(
             conn,
-            f"INSERT INTO {self._table(published.name)} AS t (site, {names}) "
+            f"INSERT INTO {self.table(published.name)} AS t (site, {names}) "
             f"SELECT %s, r.* FROM ({self._given(published)}) r "
             f'ON CONFLICT (site, "{published.key}") DO UPDATE SET {moved} '
             f"WHERE ({there}) IS DISTINCT FROM ({given})",
@@ -244,11 +252,11 @@ class Copy:
         key = published.key
         there, given = (", ".join(f'{side}."{name}"' for name in published.columns) for side in ("t", "r"))
         query = (
-            f'SELECT r."{key}" FROM ({self._given(published)}) r LEFT JOIN {self._table(published.name)} t '
+            f'SELECT r."{key}" FROM ({self._given(published)}) r LEFT JOIN {self.table(published.name)} t '
             f'ON t.site = %s AND t."{key}" = r."{key}" WHERE ({there}) IS DISTINCT FROM ({given})'
         )
         with self.transaction() as conn:
-            return set(self._run(conn, query, *_arrays(rows), self.place.site).scalars())
+            return set(self.run(conn, query, *_arrays(rows), self.place.site).scalars())
 
     # -- digests
 
@@ -268,7 +276,7 @@ class Copy:
             if bound is not None:
                 where += f" AND {key} {sign} %s"
                 values.append(bound)
-        return f"FROM {self._table(published.name)} t WHERE {where}", values
+        return f"FROM {self.table(published.name)} t WHERE {where}", values
 
     def _ordered(self, published: Published) -> str:
         return f't."{published.key}"' + ("" if published.key_kind is Kind.NUMBER else ' COLLATE "C"')
@@ -281,7 +289,7 @@ class Copy:
             f"ORDER BY {self._ordered(published)}), ''::bytea)) {rest}"
         )
         with self.transaction() as conn:
-            count, found = self._run(conn, query, *values).one()
+            count, found = self.run(conn, query, *values).one()
         return int(count), bytes(found)
 
     def digests(self, published: Published, after: Value, upto: Value) -> dict[Value, bytes]:
@@ -289,7 +297,7 @@ class Copy:
         rest, values = self._range(published, after, upto)
         query = f't."{published.key}", {self._digest(published)} {rest}'
         with self.transaction() as conn:
-            return {key: bytes(found) for key, found in self._run(conn, f"SELECT {query}", *values)}
+            return {key: bytes(found) for key, found in self.run(conn, f"SELECT {query}", *values)}
 
 
 def _arrays(rows: Sequence[tuple[Value, ...]]) -> Iterator[list[Value]]:

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from syncer.store.db.read_only import ReadOnlyDatabase
-from syncer.store.publish import reading, schema
+from syncer.store.publish import edits, reading, schema
 from syncer.store.publish.comparing import blocks
 from syncer.store.publish.copy import Copy, Position
 from syncer.store.publish.reading import Changes
@@ -28,6 +28,8 @@ class Pass:
     token: str  #: names the state that it leaves
     at: str
     whole: bool  #: compare every row
+    forgotten: Callable[[str | None], bool]  #: whether a number belongs to somebody who is to be kept out
+    regions: tuple[str, ...]  #: how numbers without a country code are read
 
 
 @dataclass(slots=True)
@@ -62,6 +64,9 @@ def publish(
                 changes = reading.changes(conn, done.mark, done.seq, BATCH)
             if not changes.count and (changes.mark, changes.seq) == (done.mark, done.seq):
                 return done
+            if changes.forgotten:
+                with db.read() as conn:
+                    edits.remove_forgotten(conn, copy, todo.forgotten, todo.regions)
             done.add(*copy.apply(changes, before, todo.token, todo.at))
             before, done.mark, done.seq = todo.token, changes.mark, changes.seq
             done.rows += changes.count
@@ -75,8 +80,9 @@ def _compare_all(db: ReadOnlyDatabase, copy: Copy, todo: Pass, progress: Callabl
     with db.read() as conn:
         done = Done(*reading.newest(conn))
     copy.begin_whole(todo.source, todo.token)
-    with copy.transaction() as conn:
-        schema.ensure_views(conn, copy.place.schema)
+    with copy.transaction() as there:
+        schema.ensure_views(there, copy.place.schema)
+    edits.remove_forgotten(None, copy, todo.forgotten, todo.regions)
     for block in blocks(db, copy):
         done.rows += block.count
         if block.rows or block.gone:

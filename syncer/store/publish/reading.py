@@ -25,6 +25,7 @@ class Changes:
     rows: dict[Published, Rows] = field(default_factory=dict)
     gone: dict[Published, list[Value]] = field(default_factory=dict)  #: keys of rows that are no longer there
     more: bool = False  #: there is more after it
+    forgotten: bool = False  #: somebody was forgotten
 
     @property
     def count(self) -> int:
@@ -76,6 +77,7 @@ def changes(conn: Reader, mark: int, seq: int, size: int) -> Changes:
         marks[-1][0] if marks else mark,
         int(log[-1][0] or 0) if log else seq,
         more=len(marks) == size or len(log) == size,
+        forgotten=any(table == "forgotten" for _, table, _ in marks),
     )
     if log:
         out.rows[LOG] = log

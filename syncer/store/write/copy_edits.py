@@ -1,0 +1,153 @@
+"""Writes edits that came from a published copy, as a person's, and what became of each, in one transaction.
+
+What is written is decided in `core/copy_edits`; the triggers catch it as any edit.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+
+from sqlalchemy import Connection
+
+from syncer.core.copy_edits import CopyEdit, Decision, Target, account_of, decide
+from syncer.core.model import FIELDS
+from syncer.core.normalise import to_e164
+from syncer.store.db.guard_sql import ENTER, LEAVE
+from syncer.store.db.read_only import first, raw, records, tuples
+from syncer.store.read import contact_queries
+from syncer.store.write import edits
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """What became of an edit."""
+
+    id: int
+    state: str  #: `taken` or `refused`
+    contact_row: int | None
+    change_id: int | None
+    note: str | None
+
+
+def apply(
+    conn: Connection,
+    given: Iterable[CopyEdit],
+    target: str,
+    regions: Mapping[str, str],
+    forgotten: Callable[[str | None], bool],
+    at: str,
+) -> list[Answer]:
+    """Within a transaction of `Database.edit`. An edit that was taken before is answered as it was then."""
+    answers = []
+    for edit in given:
+        answer = _known(conn, edit)
+        if answer is None:
+            answer = _apply(conn, edit, regions, forgotten)
+            _record(conn, edit, target, answer, at)
+        answers.append(answer)
+    return answers
+
+
+def _known(conn: Connection, edit: CopyEdit) -> Answer | None:
+    query = "SELECT state, contact_row, change_id, note FROM published_edits WHERE request = ?"
+    return next((Answer(edit.id, *row) for row in tuples(conn, query, edit.request)), None)
+
+
+def _record(conn: Connection, edit: CopyEdit, target: str, answer: Answer, at: str) -> None:
+    driver = raw(conn)
+    driver.execute(ENTER)
+    driver.execute(
+        "INSERT INTO published_edits (request, target, state, contact_row, change_id, note, taken_at) "
+        "VALUES (?, ?, ?, ?, ?, ?, ?)",
+        (edit.request, target, answer.state, answer.contact_row, answer.change_id, answer.note, at),
+    )
+    driver.execute(LEAVE)
+
+
+def _apply(
+    conn: Connection, edit: CopyEdit, regions: Mapping[str, str], forgotten: Callable[[str | None], bool]
+) -> Answer:
+    contact = None if edit.action == "add" else _target(conn, edit)
+    account = account_of(edit, regions, contact)
+    region = regions.get(account or "", "IN")
+    e164 = to_e164(edit.given.get("phone_no"), region)
+    holders = (
+        contact_queries.holders(conn, account, e164, region, but=contact.id if contact else None)
+        if account and e164
+        else []
+    )
+    holder = holders[0]["id"] if holders else None
+    decision = decide(edit, regions, contact, holder, forgotten(e164))
+    row_id = contact.id if contact else None
+    if decision.refusal:
+        return Answer(edit.id, "refused", row_id, None, decision.refusal)
+    try:
+        row_id, note = _write(conn, edit, decision, contact)
+    except sqlite3.IntegrityError as error:  # a trigger: the statement is undone, the transaction goes on
+        return Answer(edit.id, "refused", row_id, None, str(error))
+    return Answer(edit.id, "taken", row_id, None if note else _change(conn, row_id), note)
+
+
+def _write(
+    conn: Connection, edit: CopyEdit, decision: Decision, contact: Target | None
+) -> tuple[int, str | None]:
+    """Write it; the contact's row, and what is to be said of it."""
+    if contact is None:
+        row_id = edits.add_contact(conn, decision.account, decision.fields)
+    elif edit.action == "delete":
+        edits.delete_contact(conn, contact.id)
+        return contact.id, None
+    elif not decision.fields:
+        return contact.id, "it has these values already"
+    else:
+        row_id = contact.id
+        edits.edit_contact(conn, row_id, decision.fields)
+    if number := decision.fields.get("phone_no"):
+        driver = raw(conn)
+        driver.execute(ENTER)  # the trigger leaves this to the daemon; the number is known here
+        driver.execute("UPDATE telecmi_contacts SET phone_e164 = ? WHERE id = ?", (f"+{number}", row_id))
+        driver.execute(LEAVE)
+    return row_id, None
+
+
+def _target(conn: Connection, edit: CopyEdit) -> Target | None:
+    where, values = "c.id = ?", list[object]([edit.contact_row])
+    if edit.contact_row is None:
+        where, values = "c.contact_id = ?", [edit.contact_id]
+        if edit.account is not None:
+            where, values = f"{where} AND c.account = ?", [*values, edit.account]
+    found = records(
+        conn,
+        "SELECT c.*, b.source FROM telecmi_contacts c LEFT JOIN contact_base b ON b.row_id = c.id "
+        f"WHERE {where} LIMIT 2",
+        *values,
+    )
+    if len(found) != 1:
+        return None
+    (row,) = found
+    return Target(
+        row["id"],
+        row["account"],
+        row["contact_id"],
+        row["deleted_at"] is not None,
+        row["source"] == "user_list",
+        {name: row[name] for name in FIELDS},
+    )
+
+
+def _change(conn: Connection, row_id: int) -> int | None:
+    query = "SELECT max(id) FROM change_queue WHERE contact_row = ? AND state NOT IN ('done', 'discarded')"
+    found = first(conn, query, row_id)
+    return None if found is None else int(found)
+
+
+def forget_old(conn: Connection, before: str, most: int) -> int:
+    """Delete what is known of old edits; how many."""
+    done = raw(conn).execute(
+        "DELETE FROM published_edits WHERE request IN "
+        "(SELECT request FROM published_edits WHERE taken_at < ? LIMIT ?)",
+        (before, most),
+    )
+    return done.rowcount
