@@ -126,10 +126,11 @@ def _with_account(
     """The row with the account that it goes to: the one that it names, else the only one that `--account` means."""
     if candidate.account in regions:
         return candidate
-    if any(candidate.account == one.name for one in settings.telecmi):
+    only = next(iter(regions)) if len(regions) == 1 else adding_account(settings, word).name
+    if candidate.account and any(candidate.account == one.name for one in settings.telecmi):
         problem = f"it belongs to account {candidate.account}: import it with --account {candidate.account}"
-        return candidate._replace(account=next(iter(regions)), problem=problem)
-    return candidate._replace(account=adding_account(settings, word).name)
+        return candidate._replace(account=only, problem=problem)
+    return candidate._replace(account=only)
 
 
 def _counted(rows: Iterable[Planned], progress: Callable[[int, int], None], total: int) -> Iterator[Planned]:

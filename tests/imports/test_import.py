@@ -185,6 +185,19 @@ def test_undo_names_and_leaves_what_was_changed_since(syncer: Syncer) -> None:
     assert contact(syncer, 1)[5:7] == ("asha@example.com", "Newer Example") and contact(syncer, 9)[8] is None
 
 
+def test_an_added_contact_that_upstream_has_becomes_a_delete_that_waits(syncer: Syncer) -> None:
+    applied(syncer)
+    syncer.as_program(
+        "UPDATE change_queue SET state = 'done' WHERE contact_row = 9",
+        "INSERT INTO contact_base (row_id, account, source, contact_id, phone_no) "
+        "VALUES (9, 'main', 'directory', 'c9', '919200000010')",
+    )
+    assert "wait for `syncer queue approve`" in syncer.ok("contacts", "undo", "1").out
+    assert syncer.sql(
+        "SELECT operation, state FROM change_queue WHERE contact_row = 9 ORDER BY id DESC LIMIT 1"
+    ) == [("delete", "held")]
+
+
 @pytest.mark.parametrize("args", [["1"], ["7"]])
 def test_an_unknown_batch_or_one_that_was_undone_is_refused(syncer: Syncer, args: list[str]) -> None:
     applied(syncer)
@@ -326,7 +339,7 @@ def test_a_file_that_grows_while_it_is_read_is_refused(tmp_path: Path) -> None:
         list(rows)
 
 
-def test_a_file_that_may_not_be_read_gets_a_sentence(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_file_that_may_not_be_read_gets_a_sentence(tmp_path: Path) -> None:
     path = tmp_path / "a.csv"
     path.write_text("x")
     path.chmod(0)
