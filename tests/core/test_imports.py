@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from syncer.core.import_columns import UnknownColumnError, find_columns, read_row
-from syncer.core.import_plan import Holder, Key, Known, Verdict, decide, key_of
+from syncer.core.import_plan import Holder, Key, Known, Planned, Verdict, decide, key_of
 from syncer.core.import_rows import (
     Candidate,
     Number,
@@ -40,6 +40,7 @@ def test_what_keeps_a_spreadsheet_from_reading_a_text_is_taken_off() -> None:
     assert cell('="9200000001"') == "9200000001"
     assert cell('="a ""b"""') == 'a "b"'
     assert written_number("'+919200000001") == "+919200000001"
+    assert written_number("TEL: +91 92000") == "+91 92000" and written_number("tell 1") == "tell 1"
     assert written_number(None) == ""
 
 
@@ -95,6 +96,24 @@ def test_a_card_that_repeats_something_as_its_name_has_no_name() -> None:
     )
 
 
+def test_a_whole_card() -> None:
+    numbers = [Number("044 2345 6789", "home"), Number("tel:9200000001", "cell")]
+    found = card_candidate(
+        7,
+        structured=None,
+        full="Asha Devi Example",
+        numbers=numbers,
+        email=" asha@example.com ",
+        company="Acme",
+        title="Manager",
+        account="main",
+    )
+    fields = Fields("9200000001", "Asha Devi", "Example", "asha@example.com", "Acme", "Manager")
+    assert found == Candidate(7, fields, True, ("044 2345 6789 (home)",), "main")
+    plain = card(structured=["Example", "Asha"], email="asha@example.com", full="asha@example.com")
+    assert plain == Candidate(1, Fields("", "Asha", "Example", "asha@example.com"))
+
+
 # -- columns -----------------------------------------------------------------------------------------
 
 
@@ -120,7 +139,28 @@ def test_a_row_of_a_table() -> None:
     assert row == Candidate(3, Fields("1", "Asha", "Example"), True, ("2 (Work)",), "main")
     assert read_row(columns, 4, ["Asha"]) == Candidate(4, Fields("", "", "Asha"), True)
     shifted = read_row(columns, 5, ["a", "b", "c", "d", "e"])
-    assert shifted is not None and shifted.problem.startswith("it has 5 cells and the header 4")
+    assert shifted is not None and shifted.row == 5
+    assert shifted.problem.startswith("it has 5 cells and the header 4")
+
+
+def test_a_whole_row_of_a_table() -> None:
+    header = "\ufeffFirst Name,Middle Name,Last Name,Phone 1 - Label,Phone 1 - Value,Phone 2 - Label,Phone 2 - Value,"
+    header += "E-mail 4 - Value,Company,Job Title,Title"
+    columns = find_columns(header.split(","), {})
+    cells = ["Asha", "Devi", "Example", "Mobile", "1", "* Work", "2", "a@x ::: b@x", "Acme", "Manager", "Ms"]
+    fields = Fields("2", "Asha Devi", "Example", "a@x", "Acme", "Manager")
+    assert read_row(columns, 2, cells) == Candidate(2, fields, False, ("1 (Mobile)",))
+    assert columns.header[0] == "First Name" and columns.labels == {4: 3, 6: 5}
+    cells[9] = "Mr."
+    found = read_row(columns, 2, cells)
+    assert found is not None and found.fields.job_title == ""
+
+
+def test_a_table_without_numbers() -> None:
+    columns = find_columns(["Name"], {})
+    assert columns.labels == {} and read_row(columns, 2, ["Asha Example"]) == Candidate(
+        2, Fields("", "Asha", "Example"), True
+    )
 
 
 def test_first_and_last_name_of_one_column() -> None:
@@ -146,7 +186,7 @@ def test_the_key_of_a_row_is_its_number_or_what_is_written() -> None:
 
 def test_a_new_number_is_added_with_its_digits() -> None:
     found = plan(ASHA._replace(phone_no="092000 00001", email_id=""), others=("5 (home)",))
-    assert found.verdict is Verdict.ADD and found.reason == "left out: 5 (home)"
+    assert (found.row, found.verdict, found.reason) == (9, Verdict.ADD, "left out: 5 (home)")
     assert found.fields == {
         "phone_no": "919200000001",
         "first_name": "Asha",
@@ -170,22 +210,29 @@ def test_a_new_number_is_added_with_its_digits() -> None:
 )
 def test_what_cannot_be_added_is_unreadable(changed: dict[str, str], reason: str) -> None:
     found = plan(ASHA._replace(**changed))
-    assert found.verdict is Verdict.UNREADABLE and found.reason.startswith(reason)
-    assert found.fields == {}
+    assert found == Planned(9, Verdict.UNREADABLE, reason=found.reason)
+    assert found.reason.startswith(reason)
 
 
 def test_a_forgotten_person_and_a_row_with_a_problem_are_unreadable() -> None:
-    assert plan(ASHA, forgotten=True).verdict is Verdict.UNREADABLE
+    forgotten = "this person was forgotten (`syncer forget`), and an import does not bring anybody back"
+    assert plan(ASHA, forgotten=True) == Planned(9, Verdict.UNREADABLE, reason=forgotten)
     assert plan(ASHA, Holder(1, ASHA), forgotten=True).verdict is Verdict.SAME
-    assert plan(ASHA, problem="odd").reason == "odd"
+    assert plan(ASHA, problem="odd") == Planned(9, Verdict.UNREADABLE, reason="odd")
 
 
 def test_only_what_differs_is_updated_and_blanks_change_nothing() -> None:
     there = Holder(1, ASHA._replace(company=" Acme\u00a0 "))
     assert plan(ASHA._replace(email_id="", job_title=""), there).verdict is Verdict.SAME
     found = plan(ASHA._replace(company="New"), there)
-    assert (found.verdict, found.contact, found.fields) == (Verdict.UPDATE, 1, {"company": "New"})
-    assert plan(ASHA._replace(company="\ufffd"), there).verdict is Verdict.UNREADABLE
+    assert found == Planned(9, Verdict.UPDATE, {"company": "New"}, contact=1)
+    others = plan(ASHA._replace(company="New"), there, others=("5 (home)", "6"))
+    assert others.reason == "left out: 5 (home), 6"
+    assert plan(ASHA, there, others=("5",)) == Planned(9, Verdict.SAME, reason="left out: 5", contact=1)
+    lost = plan(ASHA._replace(company="\ufffd"), there)
+    assert (lost.row, lost.verdict, lost.contact) == (9, Verdict.UNREADABLE, 1)
+    renamed = plan(ASHA._replace(first_name="Nila"), there)
+    assert renamed.fields == {"first_name": "Nila"}
 
 
 def test_a_name_in_one_piece_is_compared_as_one() -> None:
@@ -194,21 +241,33 @@ def test_a_name_in_one_piece_is_compared_as_one() -> None:
     assert plan(Fields("9200000001", "", "Asha"), there, one_name=True).verdict is Verdict.SAME
     found = plan(Fields("9200000001", "Nila", "Example"), there, one_name=True)
     assert found.fields == {"first_name": "Nila", "last_name": "Example"}
+    both = Fields("9200000001", "Asha Devi", "Example", company="New")
+    assert plan(both, there, one_name=True).fields == {"company": "New"}
+    first = Holder(1, Fields("919200000001", "Asha"))
+    assert plan(Fields("9200000001", "", "Nila"), first, one_name=True).verdict is Verdict.SAME
+    other = Fields("9200000001", "Nila Devi", "Example")
+    assert plan(other, Holder(1, Fields("919200000001", "Asha Devi", "Example")), one_name=True).fields == {
+        "first_name": "Nila Devi"
+    }
     nameless = Holder(1, Fields("919200000001"))
     assert plan(Fields("9200000001", "", "Asha"), nameless, one_name=True).fields == {"last_name": "Asha"}
 
 
 def test_the_same_number_again_is_a_duplicate_of_that_row() -> None:
     found = plan(ASHA, first_row=2)
-    assert (found.verdict, found.of, found.contact) == (Verdict.DUPLICATE, 2, None)
-    assert plan(ASHA, Holder(1, ASHA), first_row=2).contact == 1
+    reason = "row 2 of the file has the same number"
+    assert found == Planned(9, Verdict.DUPLICATE, of=2, reason=reason)
+    assert plan(ASHA, Holder(1, ASHA), first_row=2) == Planned(
+        9, Verdict.DUPLICATE, of=2, reason=reason, contact=1
+    )
 
 
 def test_of_several_holders_the_one_that_is_alike_is_meant() -> None:
     holders = Holder(1, ASHA), Holder(2, ASHA._replace(first_name="Nila"))
     assert plan(ASHA._replace(first_name="Nila"), *holders, first_row=2).contact == 2
     found = plan(ASHA._replace(first_name="Other"), *holders)
-    assert (found.verdict, found.of) == (Verdict.DUPLICATE, 1)
+    reason = "contacts 1, 2 all have this number: edit the one that is meant"
+    assert found == Planned(9, Verdict.DUPLICATE, of=1, reason=reason, contact=1)
     assert plan(Fields("98xxxxxx01", "Other", "Example"), *holders).verdict is Verdict.UNREADABLE
 
 
@@ -220,4 +279,5 @@ def test_a_number_that_cannot_be_read_means_the_contact_that_has_it_so() -> None
 
 def test_a_contact_whose_delete_waits_is_not_added_again() -> None:
     found = plan(ASHA, leaving=7)
-    assert (found.verdict, found.of, found.contact) == (Verdict.DUPLICATE, 7, 7)
+    reason = "contact 7 has this number, and its delete is not upstream yet"
+    assert found == Planned(9, Verdict.DUPLICATE, of=7, reason=reason, contact=7)

@@ -27,6 +27,7 @@ def undone(*edits: Edit, now: Fields = NOW, deleted: bool = False, later: tuple[
          Undo(1, "restore", {"company": "Old"})),
         # Another spelling of the value is the value.
         ([Edit("update", "company", "Old", "new")], NOW, Undo(1, "restore", {"company": "Old"})),
+        ([Edit("update", "phone_no", "5", "092000 00001")], NOW, Undo(1, "restore", {"phone_no": "5"})),
         # Undone already, or undone by the edits themselves.
         ([COMPANY], NOW._replace(company="Old"), Undo(1, "nothing")),
         ([COMPANY, Edit("update", "company", "New", "Old")], NOW, Undo(1, "nothing")),
@@ -44,19 +45,27 @@ def test_fields_go_back_unless_they_were_changed_since(
 
 def test_an_added_contact_goes_unless_it_was_edited_since() -> None:
     assert undone(INSERT, COMPANY) == Undo(1, "delete")
-    assert undone(INSERT, deleted=True).action == "nothing"
+    assert undone(INSERT, deleted=True) == Undo(1, "nothing")
     respelled = Edit("update", "company", "New", "NEW")
     assert undone(INSERT, later=(respelled, Edit("delete"))).action == "delete"
-    kept = undone(INSERT, later=(COMPANY, COMPANY))
-    assert (kept.action, kept.kept) == ("keep", ("company",))
+    number = Edit("update", "phone_no", "919200000001", "092000 00001")
+    assert undone(INSERT, later=(number,)).action == "delete"
+    name = Edit("update", "first_name", "A", "B")
+    kept = undone(INSERT, later=(COMPANY, COMPANY, name))
+    reason = "the contact was edited since: company, first_name"
+    assert kept == Undo(1, "keep", kept=("company", "first_name"), reason=reason)
     assert undone(REVIVAL) == Undo(1, "delete")
-    assert undone(INSERT, DELETE, deleted=True).action == "nothing"
+    assert undone(INSERT, DELETE) == undone(REVIVAL, DELETE) == Undo(1, "nothing")
 
 
 def test_a_deleted_contact_comes_back_with_its_values() -> None:
     assert undone(DELETE, deleted=True) == Undo(1, "bring back")
     assert undone(COMPANY, DELETE, deleted=True) == Undo(1, "bring back", {"company": "Old"})
     assert undone(DELETE).action == "nothing"
+    now = NOW._replace(company="Newer", first_name="Other")
+    more = Edit("update", "first_name", "A", "Asha")
+    kept = undone(COMPANY, more, DELETE, now=now, deleted=True)
+    assert kept == Undo(1, "bring back", {}, ("first_name", "company"), "changed since: first_name, company")
     assert undone(DELETE, REVIVAL, COMPANY) == Undo(1, "restore", {"company": "Old"})
 
 
