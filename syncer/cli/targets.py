@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 from syncer.cli.findings import Finding
+from syncer.sync.registry import specs_of
 
 if TYPE_CHECKING:
     from syncer.config import Settings
@@ -24,6 +25,9 @@ def check_doorbells(settings: Settings) -> Iterator[Finding]:
         if settings.http is None:
             text = "doorbell_key is set, and nothing listens for a ring"
             yield Finding("warning", account.label, text, "set listen below [http]")
+        elif not any(spec.enabled and spec.resource.rings for spec in specs_of(account)):
+            text = "doorbell_key is set, and a ring wakes nothing: no job for voicemails or calls is on"
+            yield Finding("warning", account.label, text, "add calls = { enabled = true } below the account")
         elif len(key.reveal()) < SHORTEST_KEY:
             text = f"doorbell_key has fewer than {SHORTEST_KEY} characters and could be guessed"
             yield Finding("warning", account.label, text, "write a random one: openssl rand -hex 24")

@@ -131,6 +131,8 @@ def test_doctor_on_doorbells(syncer: Syncer) -> None:
     assert doorbell()[0][1].startswith("doorbell_key has fewer than 16 characters")
     syncer.config.write_text(syncer.config.read_text().replace('"short"', '"long-enough-to-be-random"'))
     assert doorbell() == [("ok", "its doorbell is /doorbell/telecmi.main/KEY")]
+    syncer.config.write_text(syncer.config.read_text().replace('since = "3d"', "enabled = false"))
+    assert doorbell()[0][1].startswith("doorbell_key is set, and a ring wakes nothing")
 
 
 def test_forget_says_what_cannot_be_taken_back(syncer: Syncer, desk: Receiver) -> None:
