@@ -53,6 +53,8 @@ def words(event: str, data: Mapping[str, Any]) -> tuple[str, str]:
     where = f"{data['table']} row {data['id']}" if data.get("id") else ""
     account = ".".join(filter(None, [data.get("provider"), data.get("account")]))
     job = f"{data.get('job', 'a job')}" + (f" of {account}" if account else "")
+    state = data.get("state", event)
+    settled = "" if state == event else f"It no longer waits for you: {state}"
     match event:
         case "voicemail":
             title = "Voicemail" + (f" from {caller}{company}" if caller else "")
@@ -62,15 +64,15 @@ def words(event: str, data: Mapping[str, Any]) -> tuple[str, str]:
             text = _lines(f"At {data['at']}" if data.get("at") else "", where)
         case "conflict":
             title = "Conflict: a contact changed on both sides"
-            text = _lines(caller or "", data.get("reason") or "", f"syncer queue show {data['id']}")
+            text = _lines(caller or "", data.get("reason") or "", settled, f"syncer queue show {data['id']}")
         case "rejected":
             title = "A change was rejected"
-            text = _lines(caller or "", data.get("reason") or "", f"syncer queue show {data['id']}")
+            text = _lines(caller or "", data.get("reason") or "", settled, f"syncer queue show {data['id']}")
         case "held":
             listing = data.get("table") == "held"
             title = f"{data['rows']} rows are held" if listing else "A delete is held"
             command = f"syncer held show {data['id']}" if listing else f"syncer queue show {data['id']}"
-            text = _lines(caller or "", data.get("reason") or "", command)
+            text = _lines(caller or "", data.get("reason") or "", settled, command)
         case "stale":
             title = f"{job} has not succeeded in time"
             text = _lines(

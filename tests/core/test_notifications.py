@@ -80,5 +80,9 @@ def test_words() -> None:
     assert words("rejected", {"table": "change_queue", "id": 3})[1] == "syncer queue show 3"
     assert words("held", {"table": "held", "id": 2, "rows": 9}) == ("9 rows are held", "syncer held show 2")
     assert words("held", {"table": "change_queue", "id": 3})[0] == "A delete is held"
+    for event in ("conflict", "rejected", "held"):
+        change = {"table": "change_queue", "id": 3, "state": "done"}
+        assert words(event, change)[1] == "It no longer waits for you: done\nsyncer queue show 3"
+        assert words(event, change | {"state": event})[1] == "syncer queue show 3"
     assert words("stale", DATA)[0] == "telecmi-contacts of telecmi.main has not succeeded in time"
     assert words("recovered", DATA)[0] == "telecmi-contacts of telecmi.main works again"
