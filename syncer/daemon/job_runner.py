@@ -21,6 +21,7 @@ from syncer.daemon.worker import SharedLogin, Worker, WorkerContext
 from syncer.errors import StoreError, SyncerError
 from syncer.locks import Locks
 from syncer.logs import Edges
+from syncer.store.db import home
 from syncer.store.db.connection import Connection
 from syncer.store.write import runs
 from syncer.sync import jobs
@@ -54,6 +55,7 @@ class Crew:
         self.schedule = Schedule(env.clock, mono)
         self.edges = edges
         self._attention = attention
+        self._home = home.place_of(env.settings.database.path)
         self._due: dict[Worker, str | None] = {}  #: when the next of what it is to send is due
         self._tasks: list[asyncio.Task[None]] = []
         around = WorkerContext(
@@ -131,7 +133,11 @@ class Crew:
         person. Raises StoreError.
         """
         await self._attention.look(self.env)
+        away = await self.env.store.read(home.elsewhere, self._home)
         for worker, due in self._senders:
+            if away is not None and worker.spec.resource.only_at_home:
+                self._due[worker] = None  # what it may not send would wake it after each run of another
+                continue
             fresh, self._due[worker] = await self.env.store.read(due, worker.spec.account, self.env.now())
             if fresh and worker is not done:
                 worker.request()

@@ -63,6 +63,7 @@ class Resource:
     for no time, and the stored time at which the next is due, or None."""
     listen: Function | None = None
     """What waits beside it, in a daemon, for what is to make it run: async `(source, wake)`, for ever."""
+    only_at_home: bool = False  #: it sends, and so does nothing in a copy of the database elsewhere
     rings: bool = False  #: the doorbell of its account wakes it
     last: bool = False  #: in a `sync` it runs after the jobs of all accounts
 
@@ -122,6 +123,7 @@ RESOURCES: list[Resource] = [
         "syncer.sync.push:push_changes",
         requires="contacts",
         next_due="syncer.store.write.queue:next_due",
+        only_at_home=True,
     ),
     Resource(
         SMARTFLO,
@@ -153,6 +155,7 @@ RESOURCES: list[Resource] = [
         optional=True,
         last=True,
         next_due="syncer.store.write.outbox:next_due",
+        only_at_home=True,
     ),
     Resource(
         PUBLISH,
@@ -163,6 +166,7 @@ RESOURCES: list[Resource] = [
         last=True,
         next_due="syncer.store.write.publishing:next_due",
         listen="syncer.sync.publish:listen",
+        only_at_home=True,
     ),
 ]
 
