@@ -1,4 +1,4 @@
-# `make demo` shows the program at work, `make test` tests it. Both set up .venv first.
+# `make demo` shows the program, `make test` tests it. Both set up .venv first.
 
 SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
@@ -6,7 +6,7 @@ SHELL := /bin/bash
 .DELETE_ON_ERROR:
 
 PYTHON ?= python3
-# A Python that was asked for is the one that is used; else any that is new enough.
+# A Python that was given is used; otherwise any that is new enough.
 PYTHONS := $(strip $(PYTHON) $(if $(filter file,$(origin PYTHON)),python3.13 python3.12 python3.11))
 VENV   ?= .venv
 BIN    := $(VENV)/bin
@@ -38,12 +38,12 @@ format: $(VENV)/.ready-dev ## format the code and fix what can be fixed
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
 
-# Decisions are tested directly: what runs them through the store or a process does not count.
+# Only direct tests of decisions count, not those through the store or a process.
 coverage: $(VENV)/.ready-dev ## branch coverage of syncer/core by tests/core
 	$(BIN)/coverage run -m pytest -q -p no:xdist tests/core
 	$(BIN)/coverage report
 
-# Changes one expression of syncer/core at a time and looks for the test that notices. It takes some ten minutes.
+# Changes one expression of syncer/core at a time, and counts the changes that a test notices. Takes about ten minutes.
 mutants: requirements/dev.txt | $(BIN)/python ## mutation tests of syncer/core
 	@[ -x $(VENV)/mutants/bin/mutmut ] || { $(BIN)/python -m venv --clear $(VENV)/mutants && \
 	  $(VENV)/mutants/bin/python -m pip --disable-pip-version-check --no-input install -qq -r requirements/dev.txt && \

@@ -58,7 +58,7 @@ class Send:
     contact_id: str | None
     fields: Mapping[str, str]
     phone_e164: str | None = None  #: the number that it takes; an add without an answer is looked up by it
-    stood: Fields | None = None  #: the row's values when this was decided
+    seen: Fields | None = None  #: the row's values when this was decided
 
 
 @dataclass(frozen=True, slots=True)
@@ -410,7 +410,7 @@ def is_still_wanted(
         return False
     if send.operation is Operation.DELETE:
         return deleted
-    return not deleted and fields == send.stood and contact_id == send.contact_id
+    return not deleted and fields == send.seen and contact_id == send.contact_id
 
 
 def may_be_ours(send: Send, intents: Sequence[Intent], code: int, now: datetime) -> bool:

@@ -99,7 +99,7 @@ class Chores:
         except SyncerError as error:
             self._failed[what] = f"{what} failed: {error}"
             self._edges.failing(what, self._log, f"{what} failed", problem=str(error))
-        except Exception:  # noqa: BLE001 - told with its trace; the daemon outlives it
+        except Exception:  # noqa: BLE001 - logged with its traceback; the daemon continues
             self._log.exception(f"a bug ended {what}, and the daemon goes on; please report these lines")
         else:
             self._failed.pop(what, None)

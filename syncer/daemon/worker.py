@@ -192,11 +192,11 @@ class Worker:
 
     async def _lock(self) -> int:
         """Get the job's lock. Another process (a `sync`) may have it for a while."""
-        locks, told = self._around.locks, False
+        locks, reported = self._around.locks, False
         while (handle := locks.try_acquire(self.name)) is None:
-            if not told:
+            if not reported:
                 self._log.debug("waiting for another process", holder=locks.holder(self.name))
-                told = True
+                reported = True
             await asyncio.sleep(self._around.lock_step * (0.5 + self._around.rand()))
         return handle
 
@@ -214,7 +214,7 @@ class Worker:
                     run = await self._run_job()
         except SyncerError:
             raise
-        except Exception as bug:  # noqa: BLE001 - told below with its trace; the daemon outlives it
+        except Exception as bug:  # noqa: BLE001 - logged below with its traceback; the daemon continues
             if isinstance(bug, TimeoutError) and limit.expired():
                 text = f"a run was ended: no progress for {self._silence:.0f} s, or too long in all"
                 self._failed(TransientError(self.spec.label, self.spec.job, text), text)

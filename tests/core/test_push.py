@@ -170,7 +170,7 @@ def test_decision(name: str) -> None:
         assert decision.move.change_id == asked.id
         assert decision.show in ((), ("company",), ("phone_no",))
     if isinstance(decision, Send) and decision.operation is not Operation.DELETE:
-        assert decision.stood == contact.fields
+        assert decision.seen == contact.fields
         number = decision.fields.get("phone_no")
         assert decision.phone_e164 == (f"+{number}" if number else None)
 
@@ -231,7 +231,7 @@ def test_a_block_is_decided_on_by_the_facts_of_each_row() -> None:
 def test_what_was_decided_goes_out_only_if_nothing_changed_since(
     operation: str, state: str, contact_id: str, fields: Fields, deleted: bool, wanted: bool
 ) -> None:
-    decided = Send(change(operation), Operation(operation), "c-1", {}, stood=BASE)
+    decided = Send(change(operation), Operation(operation), "c-1", {}, seen=BASE)
     assert is_still_wanted(decided, State(state), contact_id, fields, deleted=deleted) is wanted
 
 
