@@ -46,7 +46,12 @@ class Kind(Enum):
 
 def text(value: Value) -> str | None:
     """Text as PostgreSQL can hold it."""
-    return None if value is None else _HALVES.sub(REPLACEMENT, str(value))
+    if value is None:
+        return None
+    written = str(value)
+    if written.isascii() and "\0" not in written:  # nearly always; a third of the time of a first publish
+        return written
+    return _HALVES.sub(REPLACEMENT, written)
 
 
 def stamp(value: Value) -> str | None:
