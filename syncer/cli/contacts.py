@@ -13,15 +13,12 @@ import click
 from syncer.cli.app import App, pass_app
 from syncer.cli.editing import (
     OPTIONS,
-    REQUIRED,
     SWITCH,
     adding_account,
     fill_in,
     full_name,
+    holders_shown,
     pick,
-    readable,
-    refuse_deleted,
-    refuse_duplicate,
     show_result,
 )
 from syncer.cli.export import export
@@ -144,22 +141,21 @@ def show(app: App, who: str, account: str | None, as_json: bool) -> None:
 @pass_app
 def add(app: App, /, account: str | None, **given: str | None) -> None:
     """Add a contact; phone, first and last name are needed."""
-    from syncer.core.normalise import phone_digits
-    from syncer.store.write import edits
+    from syncer.store.write import actors, edits
+    from syncer.sync import editing
 
     settings = app.settings()
     target = adding_account(settings, account)
     fields = {column: given[option] or "" for option, column in OPTIONS.items()}
-    missing = [SWITCH[name] for name in REQUIRED if not fields[name]]
+    missing = [SWITCH[name] for name in editing.REQUIRED if not fields[name]]
     if missing:
         raise click.UsageError(
             f"upstream takes no contact without {' and '.join(missing)}: add that; nothing was changed"
         )
-    number = readable(fields["phone_no"], target.region)
     with app.writing(settings) as db:
-        with db.edit() as conn:
-            refuse_duplicate(conn, target, number)
-            row_id = edits.add_contact(conn, target.name, fields | {"phone_no": phone_digits(number)})
+        with holders_shown(), db.edit() as conn, actors.acting(conn, actors.CLI):
+            fields["phone_no"] = editing.stored_number(conn, target, fields["phone_no"])
+            row_id = edits.add_contact(conn, target.name, fields)
         fill_in(db, target)
         say(f"Contact row {row_id} was added to account {target.name}.")
         show_result(app, db, settings, row_id)
@@ -192,13 +188,14 @@ def edit(
 ) -> None:
     """Change fields of a contact, or of several: those need --apply. WHO is a phone number, a contact_id or a row id."""
     from syncer.cli.bulk_edit import edit_several, several
+    from syncer.sync import editing
 
     wanted = {OPTIONS[option]: value for option, value in given.items() if value is not None}
     if not wanted:
         raise click.UsageError(f"nothing to change was given; use one of {', '.join(SWITCH.values())}")
     settings = app.settings()
     accounts = telecmi_accounts(settings, account)
-    empty = [SWITCH[name] for name in REQUIRED if wanted.get(name) == ""]
+    empty = [SWITCH[name] for name in editing.REQUIRED if wanted.get(name) == ""]
     if empty:
         raise UsageError(f"upstream takes no contact without {' and '.join(empty)}; nothing was changed")
     if len(who) != 1 or search is not None:
@@ -214,22 +211,15 @@ def edit(
 def _edit_one(
     app: App, settings: Settings, accounts: dict[str, TelecmiAccount], who: str, wanted: dict[str, str]
 ) -> None:
-    from syncer.core.normalise import phone_digits, same, spelled_alike
-    from syncer.store.write import edits
+    from syncer.store.write import actors, edits
+    from syncer.sync import editing
 
     with app.writing(settings) as db:
-        with db.edit() as conn:
+        with holders_shown(), db.edit() as conn, actors.acting(conn, actors.CLI):
             row = pick(conn, who, accounts)
             target = accounts[row["account"]]
-            refuse_deleted(conn, row)
-            if "phone_no" in wanted:
-                number = readable(wanted["phone_no"], target.region)
-                if spelled_alike("phone_no", row["phone_no"], number, target.region):
-                    wanted["phone_no"] = row["phone_no"]
-                else:
-                    refuse_duplicate(conn, target, number, but=row["id"])
-                    wanted["phone_no"] = phone_digits(number)
-            changed = {name: value for name, value in wanted.items() if not same(row[name], value)}
+            editing.refuse_deleted(conn, row)
+            changed = editing.changes(conn, target, row, wanted)
             if changed:
                 edits.edit_contact(conn, row["id"], changed)
         if not changed:
@@ -246,21 +236,15 @@ def _edit_one(
 @pass_app
 def delete(app: App, who: str, account: str | None) -> None:
     """Delete a contact. WHO is a phone number, a contact_id or a row id."""
-    from syncer.store.read import contact_queries
-    from syncer.store.write import edits
+    from syncer.store.write import actors, edits
+    from syncer.sync import editing
 
     settings = app.settings()
     accounts = telecmi_accounts(settings, account)
     with app.writing(settings) as db:
-        with db.edit() as conn:
+        with db.edit() as conn, actors.acting(conn, actors.CLI):
             row = pick(conn, who, accounts)
-            refuse_deleted(conn, row)
-            base = contact_queries.upstream_values(conn, row["id"])
-            if base is not None and base["source"] == "user_list":
-                raise UsageError(
-                    f"contact row {row['id']} is in the user's own list only, and TeleCMI has no call to delete "
-                    "it there: remove it in TeleCMI; nothing was changed"
-                )
+            editing.refuse_undeletable(conn, row)
             edits.delete_contact(conn, row["id"])
         say(f"Contact row {row['id']} is deleted locally.")
         show_result(app, db, settings, row["id"])

@@ -5,7 +5,8 @@ The commands themselves are `contacts.py`; the writing is `store/write/edits.py`
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import contextlib
+from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -25,9 +26,6 @@ if TYPE_CHECKING:
 OPTIONS = dict(
     zip(("phone", "first_name", "last_name", "email", "company", "job_title"), FIELDS, strict=True)
 )
-
-#: Upstream accepts no contact without these.
-REQUIRED = ("phone_no", "first_name", "last_name")
 
 SWITCH = {column: f"--{option.replace('_', '-')}" for option, column in OPTIONS.items()}
 
@@ -84,50 +82,19 @@ def adding_account(settings: Settings, word: str | None) -> TelecmiAccount:
     return next(iter(mirrored.values()))
 
 
-# -- what may be written -------------------------------------------------------------------------------
+# -- what is written -----------------------------------------------------------------------------------
 
 
-def readable(number: str, region: str) -> str:
-    """The number in E.164; UsageError, with the reason, when it cannot be sent."""
-    from syncer.core.normalise import phone_problem, to_e164
+@contextlib.contextmanager
+def holders_shown() -> Iterator[None]:
+    """Show who has a number, where an edit is refused for that."""
+    from syncer.sync.editing import TakenError
 
-    problem = phone_problem(number, region)
-    e164 = to_e164(number, region)
-    if problem or e164 is None:
-        raise UsageError(f"the phone number {problem}")
-    return e164
-
-
-def refuse_duplicate(conn: Reader, account: TelecmiAccount, number: str, *, but: int | None = None) -> None:
-    """Refuse a number (E.164) that another live row of the account has."""
-    from syncer.store.read import contact_queries
-
-    found = contact_queries.holders(conn, account.name, number, account.region, but=but)
-    if found:
-        show_table(("row id", "account", "name", "deleted"), map(_brief, found), err=True)
-        raise UsageError(
-            f"contact row {found[0]['id']} of account {account.name} holds this number already: edit that one "
-            f"(`syncer contacts edit {found[0]['id']} ...`); nothing was changed"
-        )
-
-
-def refuse_deleted(conn: Reader, row: Mapping[str, Any]) -> None:
-    """Refuse to edit a tombstone, and say how to restore the contact."""
-    from syncer.store.read import status_queries
-
-    if row["deleted_at"] is None:
-        return
-    number = row["id"]
-    for change in status_queries.list_changes(conn, contact=number):
-        if change["operation"] == "delete":
-            raise UsageError(
-                f"contact row {number} is deleted locally, by change {change['id']} ({change['state']}): "
-                f"`syncer queue discard {change['id']}` undoes that"
-            )
-    raise UsageError(
-        f"contact row {number} is deleted: to restore it, set its deleted_at in telecmi_contacts to NULL "
-        "with any SQLite client"
-    )
+    try:
+        yield
+    except TakenError as error:
+        show_table(("row id", "account", "name", "deleted"), map(_brief, error.holders), err=True)
+        raise
 
 
 def fill_in(db: Database, account: TelecmiAccount) -> None:

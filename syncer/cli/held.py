@@ -92,7 +92,7 @@ def reject(app: App, numbers: tuple[int, ...]) -> None:
 
 def _decide(app: App, numbers: Sequence[int], decision: Literal["approved", "rejected"]) -> None:
     from syncer.store.read import status_queries
-    from syncer.store.write import holds
+    from syncer.store.write import actors, holds
 
     settings = app.settings()
     said = {
@@ -104,7 +104,7 @@ def _decide(app: App, numbers: Sequence[int], decision: Literal["approved", "rej
             if not 0 < number <= LARGEST_ID:
                 raise UsageError(_unknown(number))
             with db.write() as conn:
-                before = holds.decide(conn, number, decision, app.stamp())
+                before = holds.decide(conn, number, decision, app.stamp(), actors.CLI)
                 hold = status_queries.list_holds(conn, number=number)
             if before == "":
                 raise UsageError(_unknown(number))

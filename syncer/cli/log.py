@@ -101,7 +101,8 @@ def _show(entry: Entry, as_json: bool) -> None:
     what = {"insert": "added", "delete": "removed"}.get(entry.kind)
     if what is None:
         what = f"{entry.field}: {_quoted(entry.old)} -> {_quoted(entry.new)}"
-    say(f"{entry.seq:>8}  {local(entry.at)}  {who:<8}  {entry.table_name} row {entry.row_id}  {what}")
+    by = f", by {entry.actor}" if entry.actor else ""
+    say(f"{entry.seq:>8}  {local(entry.at)}  {who:<8}  {entry.table_name} row {entry.row_id}  {what}{by}")
 
 
 def _quoted(value: str | None) -> str:

@@ -165,12 +165,13 @@ def resolve(app: App, numbers: tuple[int, ...], keep: Literal["local", "remote"]
 def _decide(app: App, numbers: Sequence[int], decision: Callable[[Connection, int, str], str]) -> None:
     """Carry out a decision for each number, in its own transaction; the first refusal ends it."""
     from syncer.store.read import status_queries
+    from syncer.store.write import actors
 
     settings = app.settings()
     with app.deciding(settings) as db:
         for number in numbers:
-            with db.write() as conn:
-                change = status_queries.load_change(conn, require_number(number))
+            with db.write() as conn, actors.deciding(conn, require_number(number), actors.CLI):
+                change = status_queries.load_change(conn, number)
                 result = decision(conn, number, region_of(settings, change["account"] if change else ""))
             say_sentence(result)
 

@@ -33,7 +33,7 @@ def test_entries_come_in_order_with_exact_values(upstream: Upstream) -> None:
     assert [entry["seq"] for entry in entries] == [last + 1, last + 2]
     assert entries[0] | {"at": ""} == {
         "seq": last + 1, "at": "", "table_name": "telecmi_contacts", "row_id": 2, "kind": "update",
-        "field": "company", "old": before or None, "new": "Ünder & “Söhne”", "origin": "local",
+        "field": "company", "old": before or None, "new": "Ünder & “Söhne”", "origin": "local", "actor": None,
     }  # fmt: skip
     assert (entries[1]["row_id"], entries[1]["new"], entries[1]["origin"]) == (
         3,

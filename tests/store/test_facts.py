@@ -9,9 +9,8 @@ from typing import Any
 
 import pytest
 
-from syncer.cli import evidence
 from syncer.store.read import coverage
-from syncer.sync import registry
+from syncer.sync import proof, registry
 from tests.office import NOON, Office
 
 
@@ -27,7 +26,7 @@ def pulled(tmp_path: Path) -> Office:
 
 def load(office: Office) -> dict[tuple[str, str], coverage.Facts]:
     with office.db.read() as conn:
-        return coverage.load(conn, evidence.wanted(registry.specs(office.settings), office.clock.now()))
+        return coverage.load(conn, proof.wanted(registry.specs(office.settings), office.clock.now()))
 
 
 def test_the_vendors_time_shift_is_measured_from_the_file_names(pulled: Office) -> None:

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from syncer.cli import why
-from syncer.store.read import people, story
+from syncer.store.read import people, story, story_words
 from tests.store.conftest import Mirror
 from tests.store.test_views import PHONE, flo, listed
 
@@ -27,7 +26,7 @@ def history(mirror: Mirror, who: str = NUMBER) -> list[tuple[dict[str, Any], str
         (person,) = people.find(conn, who, {"main": "IN"}, ["shop"], ["IN"])
         events = story.load(conn, person, JOBS).events
     assert [event["at"] for event in events] == sorted(event["at"] for event in events)
-    return [(event, why.sentence(event)) for event in events]
+    return [(event, story_words.sentence(event)) for event in events]
 
 
 def log(mirror: Mirror, row: int, minute: int, kind: str, origin: str, *values: str | None) -> int:

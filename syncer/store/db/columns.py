@@ -33,12 +33,13 @@ COLUMNS: Final[Mapping[str, tuple[str, ...]]] = {
     "change_queue": (
         "id", "account", "contact_row", "operation", "state", "fields", "edit_seq", "attempts",
         "next_attempt_at", "last_error", "created_at", "sent_at", "settled_at", "clashes", "approved", "found_by",
+        "decided_by",
     ),
-    "change_log": ("seq", "at", "table_name", "row_id", "kind", "field", "old", "new", "origin"),
+    "change_log": ("seq", "at", "table_name", "row_id", "kind", "field", "old", "new", "origin", "actor"),
     "import_batches": (
         "id", "file_name", "format", "by", "created_at", "finished_at", "undone_at", "added", "updated",
     ),
-    "held": ("id", "job", "account", "reason", "rows", "created_at", "decided_at", "decision"),
+    "held": ("id", "job", "account", "reason", "rows", "created_at", "decided_at", "decision", "decided_by"),
     "contact_base": (
         "row_id", "account", "source", "contact_id", "phone_no", "first_name", "last_name", "email_id",
         "company", "job_title", "phone_e164", "touched",

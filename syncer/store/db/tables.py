@@ -160,6 +160,7 @@ change_queue = table(
     text_("clashes"),  # JSON: field -> {base, local, remote}, while in conflict
     int_("approved", null=False, default="0"),  # a person asked for this change
     text_("found_by", null=False, default="trigger"),  # or "scan"
+    text_("decided_by"),  # who approved, retried, discarded or resolved it last
     one_of("operation", *(one.value for one in Operation)),
     one_of("state", *(one.value for one in State)),
     yes_no("approved"),
@@ -179,6 +180,7 @@ change_log = table(
     text_("old"),
     text_("new"),
     text_("origin", null=False),
+    text_("actor"),  # who made a local change, where that is known
     one_of("kind", "insert", "update", "delete"),
     one_of("origin", "upstream", "local"),
     Index("change_log_row", "table_name", "row_id"),
@@ -195,6 +197,7 @@ held = table(
     text_("created_at", null=False),
     text_("decided_at"),
     text_("decision"),
+    text_("decided_by"),
     one_of("decision", "approved", "rejected", "superseded"),
     CheckConstraint("(decided_at IS NULL) = (decision IS NULL)"),
     Index("held_open", "job", "account", unique=True, sqlite_where=text("decided_at IS NULL")),

@@ -22,6 +22,7 @@ class Entry:
     old: str | None
     new: str | None
     origin: str
+    actor: str | None = None
 
 
 def last_seq(conn: Reader) -> int:

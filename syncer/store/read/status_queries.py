@@ -109,7 +109,9 @@ def load_change(conn: Reader, number: int) -> Record | None:
 
 
 #: The documented columns of `change_queue`.
-QUEUE_COLUMNS = tuple(n for n in COLUMNS["change_queue"] if n not in ("clashes", "approved", "found_by"))
+QUEUE_COLUMNS = tuple(
+    n for n in COLUMNS["change_queue"] if n not in ("clashes", "approved", "found_by", "decided_by")
+)
 
 
 def queue_columns(change: Record) -> Record:

@@ -23,7 +23,7 @@ _CONTACTS = ("telecmi_contacts", "telecmi_user_contacts", "smartflo_contacts")
 
 #: What the log says of a row, with the import that an entry belongs to and who made that.
 _LOG = """
-SELECT l.at, l.kind, l.field, l.old, l.new, l.origin, b.id AS batch, b."by" AS who FROM change_log l
+SELECT l.at, l.kind, l.field, l.old, l.new, l.origin, l.actor, b.id AS batch, b."by" AS who FROM change_log l
 LEFT JOIN import_spans s ON l.origin = 'local' AND l.seq BETWEEN s.first_seq AND s.last_seq
 LEFT JOIN import_batches b ON b.id = s.batch
 WHERE l.table_name = ? AND l.row_id = ? ORDER BY l.seq"""
@@ -114,7 +114,7 @@ def _row_events(conn: Reader, row: Record, jobs: Mapping[str, str]) -> Iterator[
             row["first_seen_at"], "first-seen", row, **_listing(conn, row, row["first_seen_at"], jobs)
         )
     for entry in log:
-        who = {"by": entry["who"] or entry["origin"], "batch": entry["batch"]}
+        who = {"by": entry["who"] or entry["origin"], "batch": entry["batch"], "actor": entry["actor"]}
         match entry["kind"]:
             case "insert" if entry["origin"] == "upstream":
                 yield _event(entry["at"], "first-seen", row, **_listing(conn, row, entry["at"], jobs))
@@ -143,7 +143,7 @@ def _hold_events(conn: Reader, row: Record) -> Iterator[dict[str, Any]]:
     """What a safety limit stopped, what came of that, and listings that did not show the row."""
     for held in records(
         conn,
-        "SELECT h.id, h.reason, h.created_at, h.decided_at, h.decision, r.field FROM held h "
+        "SELECT h.id, h.reason, h.created_at, h.decided_at, h.decision, h.decided_by, r.field FROM held h "
         "JOIN held_rows r ON r.held_id = h.id WHERE r.table_name = ? AND r.row_id = ? ORDER BY h.id",
         row["table"],
         row["row"],
@@ -151,7 +151,14 @@ def _hold_events(conn: Reader, row: Record) -> Iterator[dict[str, Any]]:
         about = {"held": held["id"], "field": held["field"] or None}
         yield _event(held["created_at"], "held", row, reason=held["reason"], **about)
         if held["decided_at"]:
-            yield _event(held["decided_at"], "decided", row, decision=held["decision"], **about)
+            yield _event(
+                held["decided_at"],
+                "decided",
+                row,
+                decision=held["decision"],
+                decided_by=held["decided_by"],
+                **about,
+            )
     absent = "SELECT noted_at FROM absences WHERE table_name = ? AND row_id = ?"
     for absence in records(conn, absent, row["table"], row["row"]):
         yield _event(absence["noted_at"], "not-listed", row)
@@ -182,7 +189,10 @@ def _change_events(conn: Reader, row: Record) -> Iterator[dict[str, Any]]:
             at = change["settled_at"] or _noticed(conn, change) or change["created_at"]
             # A change may be settled as of the moment that its push began: it still comes after what was sent.
             at = max(at, change["sent_at"] or at)
-            yield _event(at, state.value, row, reason=change["last_error"], clashes=clashes, **about)
+            decided = {"decided_by": change["decided_by"]} if change["decided_by"] else {}
+            yield _event(
+                at, state.value, row, reason=change["last_error"], clashes=clashes, **decided, **about
+            )
 
 
 def _noticed(conn: Reader, change: Record) -> str | None:

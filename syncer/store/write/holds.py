@@ -168,14 +168,16 @@ def forget_decisions(
         )
 
 
-def decide(conn: Connection, number: int, decision: str, at: str) -> str | None:
+def decide(conn: Connection, number: int, decision: str, at: str, by: str | None = None) -> str | None:
     """Record a decision. Returns the earlier decision, None if there was none, or "" for an unknown hold."""
     row = conn.execute(select(held.c.decided_at, held.c.decision).where(held.c.id == number)).first()
     if row is None:
         return ""
     if row.decided_at is not None:
         return str(row.decision)
-    conn.execute(update(held).where(held.c.id == number).values(decided_at=at, decision=decision))
+    conn.execute(
+        update(held).where(held.c.id == number).values(decided_at=at, decision=decision, decided_by=by)
+    )
     return None
 
 

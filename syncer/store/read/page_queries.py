@@ -1,0 +1,286 @@
+"""Queries behind the page for people: a page of rows at a time, newest or first by name, fast over large mirrors.
+
+Nothing is counted in all; a page knows whether there is another one. Each source is sorted and cut by itself, from its
+index, before the few rows that are left are put together.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Final
+
+from syncer.store.db.call_sql import FULL_NAME
+from syncer.store.db.call_views import calls_sql
+from syncer.store.db.read_only import Reader, Record, first, records, tuples
+from syncer.store.read.call_queries import CALLBACKS, CALLS
+
+#: Rows of a page, and pages that can be turned to: who looks further back searches.
+SIZE: Final = 50
+LAST: Final = 200
+
+#: Numbers of people up to which calls are looked up one by one, instead of from the newest on.
+_FEW: Final = 500
+
+
+@dataclass(frozen=True, slots=True)
+class Slice:
+    """One page of a listing."""
+
+    rows: list[Record]
+    number: int  #: of the page, from 1
+    more: bool  #: whether another one follows
+
+
+def _cut(rows: list[Record], number: int) -> Slice:
+    return Slice(rows[:SIZE], number, len(rows) > SIZE and number < LAST)
+
+
+def _span(number: int) -> tuple[int, int]:
+    """How many rows to pass over, and how many to read from each source."""
+    return (number - 1) * SIZE, number * SIZE + 1
+
+
+# -- searching ---------------------------------------------------------------------------------------------
+
+#: What may stand in a phone number as it is searched for.
+_PHONE = re.compile(r"[+\d\s().\-]+")
+
+
+def digits_of(search: str) -> str | None:
+    """The digits of a search for a number, without leading zeros; None: it is one for words."""
+    digits = re.sub(r"\D", "", search).lstrip("0") if _PHONE.fullmatch(search) else ""
+    return digits if len(digits) >= 3 else None
+
+
+def _like(word: str) -> str:
+    return "%" + re.sub(r"([%_\\])", r"\\\1", word) + "%"
+
+
+def _spellings(word: str) -> list[str]:
+    """SQLite compares ASCII letters whatever their case, and no others."""
+    return (
+        [word]
+        if word.isascii()
+        else list(dict.fromkeys((word, word.lower(), word.upper(), word.capitalize())))
+    )
+
+
+def _found(search: str, names: Sequence[str], number: str) -> tuple[str, list[object]]:
+    """The condition that each word is in one of these columns, or that `number` has these digits."""
+    if not search:
+        return "1", []
+    parts, values = [], list[object]()
+    for word in search.split():
+        spelled = _spellings(word)
+        parts.append(" OR ".join(f"{name} LIKE ? ESCAPE '\\'" for name in (*names, number) for _ in spelled))
+        values += [_like(one) for _ in (*names, number) for one in spelled]
+    condition = "(" + ") AND (".join(parts) + ")"
+    if digits := digits_of(search):
+        return f"({condition} OR {number} LIKE ?)", [*values, _like(digits)]
+    return condition, values
+
+
+# -- contacts ----------------------------------------------------------------------------------------------
+
+#: By source: how its columns are read, where they are from, and which are searched.
+_CONTACTS: Final = (
+    (
+        f"'telecmi' AS provider, c.account AS account, {FULL_NAME.format('c')} AS name, c.phone_e164 AS phone_e164, "
+        "c.phone_no AS written, c.email_id AS email, c.company AS company, c.job_title AS job_title, "
+        "'telecmi_contacts' AS source_table, c.id AS source_id",
+        "telecmi_contacts c WHERE c.deleted_at IS NULL",
+        ("c.first_name", "c.last_name", "c.company", "c.email_id", "c.phone_no"),
+        "c.phone_e164",
+    ),
+    (
+        "provider, account, name, phone_e164, phone_e164, email, company, NULL, source_table, source_id",
+        "contacts WHERE source_table = 'telecmi_user_contacts'",
+        ("name", "email"),
+        "phone_e164",
+    ),
+    (
+        "'smartflo', s.account, s.name, s.phone_e164, s.phone_number, s.email_id, s.company_name, NULL, "
+        "'smartflo_contacts', s.id",
+        "smartflo_contacts s WHERE s.deleted_at IS NULL",
+        ("s.name", "s.company_name", "s.email_id", "s.phone_number"),
+        "s.phone_e164",
+    ),
+)
+
+
+def list_contacts(conn: Reader, search: str, number: int) -> Slice:
+    """Contacts of any provider, by name."""
+    offset, most = _span(number)
+    arms, values = [], list[object]()
+    for select, rest, names, phone in _CONTACTS:
+        found, more = _found(search, names, phone)
+        arms.append(
+            f"SELECT * FROM (SELECT {select} FROM {rest} AND {found} ORDER BY 3 COLLATE NOCASE, 10 LIMIT {most})"
+        )
+        values += more
+    query = f"{' UNION ALL '.join(arms)} ORDER BY 3 COLLATE NOCASE, 9, 10 LIMIT {SIZE + 1} OFFSET {offset}"
+    return _cut(records(conn, query, *values), number)
+
+
+# -- voicemails and calls ------------------------------------------------------------------------------------
+
+
+def _numbers_of(conn: Reader, search: str) -> list[str]:
+    """Numbers of people whom a search finds by name or company, at most one more than `_FEW`."""
+    arms, values = [], list[object]()
+    for _, rest, names, phone in _CONTACTS:
+        known = [name for name in names if name.rpartition(".")[2] in ("first_name", "last_name", "name", "company",
+                                                                          "company_name")]  # fmt: skip
+        found, more = _found(search, known, phone)
+        arms.append(f"SELECT {phone} AS phone_e164 FROM {rest} AND {phone} IS NOT NULL AND {found}")
+        values += more
+    query = f"SELECT DISTINCT phone_e164 FROM ({' UNION ALL '.join(arms)}) LIMIT {_FEW + 1}"
+    return [number for (number,) in tuples(conn, query, *values)]
+
+
+def _of_callers(search: str, some: Sequence[str], written: str) -> tuple[str, list[object]]:
+    """The condition that a row `v` is of somebody whom a search finds; `written` is its number as it came.
+
+    `some` are the numbers of those people.
+    """
+    digits = digits_of(search)
+    number, also = ("", []) if digits is None else (f" OR v.{written} LIKE ?", [_like(digits)])
+    if len(some) <= _FEW:
+        found = "v.phone_e164 IN (SELECT value FROM json_each(?))"
+        return f"({found}{number})", [json.dumps(some), *also]
+    # Too many people: there is one among the newest rows, so these are asked who called.
+    arms, values = [], list[object]()
+    for _, rest, names, phone in _CONTACTS:
+        found, more = _found(search, names, phone)
+        arms.append(f"EXISTS (SELECT 1 FROM {rest} AND {phone} = v.phone_e164 AND {found})")
+        values += more
+    return f"({' OR '.join(arms)}{number})", [*values, *also]
+
+
+def list_voicemails(conn: Reader, search: str, unknown: bool, number: int) -> Slice:
+    """Voicemails with their callers, newest first; `unknown` leaves those whom no contact names."""
+    offset, _ = _span(number)
+    found, values = "1", list[object]()
+    if search and not unknown:
+        found, values = _of_callers(search, _numbers_of(conn, search), "from_number")
+    elif search:  # nobody has a name: only the number can be meant
+        found, values = _found(digits_of(search) or search, ("v.from_number",), "v.phone_e164")
+    if unknown:
+        found += " AND (SELECT w.caller_name FROM voicemails w WHERE w.id = v.id) IS NULL"
+    keys = (
+        f"SELECT v.id FROM telecmi_voicemails v WHERE v.deleted_at IS NULL AND {found} "
+        f"ORDER BY v.received_at DESC, v.id DESC LIMIT {SIZE + 1} OFFSET {offset}"
+    )
+    query = (
+        "SELECT w.id, w.account, w.received_at, w.first_seen_at, w.from_number, w.phone_e164, w.caller_name, "
+        f"w.caller_company, a.state AS audio, {CONTACT_OF.format('w')} AS contact FROM ({keys}) k "
+        "JOIN voicemails w ON w.id = k.id LEFT JOIN voicemail_audio a ON a.voicemail = w.id "
+        "ORDER BY w.received_at DESC, w.id DESC"
+    )
+    return _cut(records(conn, query, *values), number)
+
+
+#: The row of `telecmi_contacts` that has the number of a row.
+CONTACT_OF: Final = (
+    "(SELECT c.id FROM telecmi_contacts c WHERE c.phone_e164 = {0}.phone_e164 AND c.deleted_at IS NULL "
+    "ORDER BY c.id LIMIT 1)"
+)
+
+_BOTH_SIDES: Final = tuple(
+    f"SELECT * FROM ({arm} AND {{found}} ORDER BY 5 DESC, 13 DESC LIMIT {{most}})"
+    for arm in calls_sql(names=False).split("UNION ALL\n")
+)
+#: By table: the same with the callers' names, for rows that are shown.
+_NAMED: Final = dict(zip(("telecmi_calls", "smartflo_calls"), calls_sql().split("UNION ALL\n"), strict=True))
+#: By side: the number as it came, and that a call was missed.
+_SIDES: Final = (
+    ("from_number", "v.kind IN ('missed', 'out_missed')"),
+    ("client_number", "lower(trim(v.status)) <> 'answered'"),
+)
+
+
+def list_calls(conn: Reader, search: str, missed: bool, number: int) -> Slice:
+    """Calls of both vendors, newest first."""
+    offset, most = _span(number)
+    arms, values = [], list[object]()
+    some = _numbers_of(conn, search) if search else []
+    for arm, (written, not_answered) in zip(_BOTH_SIDES, _SIDES, strict=True):
+        found, more = _of_callers(search, some, written) if search else ("1", [])
+        if missed:
+            found += f" AND {not_answered}"
+        arms.append(arm.format(found=found, most=most))
+        values += more
+    keys = f"{' UNION ALL '.join(arms)} ORDER BY 5 DESC LIMIT {SIZE + 1} OFFSET {offset}"
+    listed = [(row["source_table"], row["source_id"]) for row in records(conn, keys, *values)]
+    rows: dict[tuple[str, int], Record] = {}
+    for table in dict.fromkeys(table for table, _ in listed):
+        ids = json.dumps([row for name, row in listed if name == table])
+        query = (
+            f"WITH k({', '.join(CALLS)}) AS ({_NAMED[table]} AND v.id IN (SELECT value FROM json_each(?))) "
+            f"SELECT k.*, {CONTACT_OF.format('k')} AS contact FROM k"
+        )
+        rows |= {(table, row["source_id"]): row for row in records(conn, query, ids)}
+    return _cut([rows[key] for key in listed if key in rows], number)
+
+
+# -- callbacks -----------------------------------------------------------------------------------------------
+
+_NEWEST_VOICEMAIL = (
+    "(SELECT v.id FROM telecmi_voicemails v JOIN voicemail_audio a ON a.voicemail = v.id AND a.state = 'kept' "
+    "WHERE v.phone_e164 = callbacks.phone_e164 AND v.deleted_at IS NULL ORDER BY v.received_at DESC LIMIT 1)"
+)
+
+
+def list_callbacks(conn: Reader, number: int, *, closed: bool = False, size: int = SIZE) -> Slice:
+    """Who waits for a call back, longest first, or those that were closed, latest first.
+
+    `audio` is the newest voicemail of the number whose recording is kept, `contact` the row of `telecmi_contacts`.
+    """
+    select = f"SELECT {', '.join(CALLBACKS)}, {_NEWEST_VOICEMAIL} AS audio, {CONTACT_OF.format('callbacks')} AS contact"
+    rest, order = "first_at IS NOT NULL", "first_at, phone_e164"
+    if closed:
+        rest, order = "first_at IS NULL", "closed_at DESC, phone_e164"
+    query = f"{select} FROM callbacks WHERE {rest} ORDER BY {order} LIMIT ? OFFSET ?"
+    rows = records(conn, query, size + 1, (number - 1) * size)
+    return Slice(rows[:size], number, len(rows) > size and number < LAST)
+
+
+def kept_audio(conn: Reader, voicemail: int) -> Record | None:
+    """The file of a voicemail's recording; None where none is kept."""
+    query = (
+        "SELECT a.path, a.bytes, a.sha256, a.media_type FROM voicemail_audio a JOIN telecmi_voicemails v "
+        "ON v.id = a.voicemail WHERE a.voicemail = ? AND a.state = 'kept' AND v.deleted_at IS NULL"
+    )
+    return next(iter(records(conn, query, voicemail)), None)
+
+
+# -- one person ----------------------------------------------------------------------------------------------
+
+
+def contact_of(conn: Reader, number: str) -> int | None:
+    """The live row of `telecmi_contacts` with this number."""
+    query = "SELECT id FROM telecmi_contacts WHERE phone_e164 = ? AND deleted_at IS NULL ORDER BY id LIMIT 1"
+    found: int | None = first(conn, query, number)
+    return found
+
+
+def voicemails_of(conn: Reader, number: str, most: int) -> list[Record]:
+    """The newest voicemails from a number, with the state of their recordings."""
+    query = (
+        "SELECT v.id, v.received_at, v.first_seen_at, a.state AS audio FROM telecmi_voicemails v "
+        "LEFT JOIN voicemail_audio a ON a.voicemail = v.id WHERE v.phone_e164 = ? AND v.deleted_at IS NULL "
+        "ORDER BY v.received_at DESC, v.id DESC LIMIT ?"
+    )
+    return records(conn, query, number, most)
+
+
+def recent_runs(conn: Reader, job: str, account: str, most: int) -> list[Record]:
+    """The last runs of a job that ended, oldest first."""
+    query = (
+        "SELECT * FROM (SELECT id, started_at, finished_at, outcome, requests, seen, added, changed, removed, error "
+        "FROM sync_runs WHERE job = ? AND account = ? AND finished_at IS NOT NULL ORDER BY id DESC LIMIT ?) ORDER BY id"
+    )
+    return records(conn, query, job, account, most)
