@@ -33,8 +33,9 @@ def list_(app: App, everything: bool, limit: int | None, form: str | None) -> No
     A number waits until a call with it is answered, in either direction and by either vendor, or until somebody says
     `syncer callbacks done`.
     """
-    from syncer.cli.evidence import callback_proof
+    from syncer.cli.evidence import proof_sentence
     from syncer.store.read import call_queries
+    from syncer.sync.proof import callback_proof
 
     settings, now = app.settings(), app.now()
     with app.query(settings) as conn:
@@ -68,7 +69,7 @@ def list_(app: App, everything: bool, limit: int | None, form: str | None) -> No
             "add calls = { enabled = true } to an account."
         )
     else:
-        say(proof.sentence(len(rows), now))
+        say(proof_sentence(proof, len(rows), now))
 
 
 def _state(state: str, closed_by: str | None, closed: str, note: str | None) -> str:

@@ -5,18 +5,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator
 from datetime import datetime
-from typing import TYPE_CHECKING, Any, assert_never
+from typing import TYPE_CHECKING, Any
 
-from syncer.cli.output import count, local, seconds_since, span, when
+from syncer.cli.output import count, local, span, when
 
 if TYPE_CHECKING:
-    from syncer.config import Settings
-    from syncer.store.db.read_only import Reader
-    from syncer.store.read.coverage import Facts, Wanted
-    from syncer.sync.registry import JobSpec
+    from syncer.store.read.coverage import Facts
+    from syncer.sync.proof import CallbackProof
 
 #: What `status` says about the proof of a job.
 FACTS = (
@@ -31,76 +28,14 @@ FACTS = (
 )
 
 
-def wanted(specs: Sequence[JobSpec], now: datetime) -> dict[tuple[str, str], Wanted]:
-    """By account: the span of voicemails that the mirror should cover."""
-    from syncer.config import Windowed
-    from syncer.store.read.coverage import Wanted
-
-    return {
-        (spec.job, spec.account): Wanted(
-            spec.resource.lists,
-            int(spec.settings.begin(now).timestamp() * 1000),
-            int(now.timestamp() * 1000),
-            int(spec.every.total_seconds()),
-        )
-        for spec in specs
-        if isinstance(spec.settings, Windowed)
-    }
-
-
-@dataclass(frozen=True, slots=True)
-class CallbackProof:
-    """Up to when all lists behind the callbacks were read completely, and what speaks against them."""
-
-    verified_to: str | None  #: UTC text
-    doubts: tuple[str, ...]  #: a sentence each
-
-    def sentence(self, waiting: int, now: datetime) -> str:
-        """For a person."""
-        if self.doubts:
-            upto = f"past {when(self.verified_to, now)}" if self.verified_to else "at all yet"
-            more = "Others may wait" if waiting else "Somebody may wait"
-            return f"{more}: the list cannot be trusted {upto} ({'; '.join(self.doubts)})."
-        nobody = "" if waiting else "Nobody waits for a call back. "
-        return f"{nobody}The lists behind it are verified up to {when(self.verified_to, now)}."
-
-
-def callback_proof(conn: Reader, settings: Settings, now: datetime) -> CallbackProof | None:
-    """What the list of callbacks rests on; None where no calls are pulled."""
-    from syncer.config import Windowed
-    from syncer.core.callbacks import Doubt, doubt
-    from syncer.store.read import coverage, status_queries
-    from syncer.store.read.coverage import Facts
-    from syncer.sync import registry
-
-    specs = [
-        spec for spec in registry.specs(settings) if spec.enabled and isinstance(spec.settings, Windowed)
-    ]
-    if not any(spec.resource.section == "calls" for spec in specs):
-        return None
-    facts, jobs = coverage.load(conn, wanted(specs, now)), status_queries.jobs(conn)
-    ends, doubts = list[str | None](), list[str]()
-    for spec in specs:
-        key, name = (spec.job, spec.account), f"{spec.job} of {spec.label}"
-        found, outcome = facts.get(key, Facts()), jobs.get(key, {}).get("outcome")
-        late = None if found.covered_to is None else seconds_since(found.covered_to, now)
-        ends.append(found.covered_to)
-        match doubt(
-            outcome=outcome, late_s=late, every_s=spec.every.total_seconds(), unread_s=found.unread_s
-        ):
-            case None:
-                pass
-            case Doubt.UNREAD:
-                doubts.append(f"{name} was not read yet")
-            case Doubt.FAILED:
-                doubts.append(f"the last run of {name} ended {outcome}")
-            case Doubt.LATE:
-                doubts.append(f"{name} was last read completely {span(late or 0.0)} ago")
-            case Doubt.GAPS:
-                doubts.append(f"{span(found.unread_s)} of {name} were never read completely")
-            case never:
-                assert_never(never)
-    return CallbackProof(None if None in ends else min(filter(None, ends)), tuple(doubts))
+def proof_sentence(proof: CallbackProof, waiting: int, now: datetime) -> str:
+    """What the list of callbacks rests on, for a person."""
+    if proof.doubts:
+        upto = f"past {when(proof.verified_to, now)}" if proof.verified_to else "at all yet"
+        more = "Others may wait" if waiting else "Somebody may wait"
+        return f"{more}: the list cannot be trusted {upto} ({'; '.join(proof.doubts)})."
+    nobody = "" if waiting else "Nobody waits for a call back. "
+    return f"{nobody}The lists behind it are verified up to {when(proof.verified_to, now)}."
 
 
 def of_job(facts: Facts | None) -> dict[str, Any]:

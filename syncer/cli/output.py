@@ -15,13 +15,20 @@ import sys
 import textwrap
 import unicodedata
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import TYPE_CHECKING
 
 import click
 
+from syncer.core.wording import count, moment, seconds_since, span
+
 if TYPE_CHECKING:
     from syncer.store.db.read_only import QueryPage
+
+__all__ = [
+    "count", "emit_json", "emit_list", "local", "plain", "progress_bars", "say", "say_folded", "say_sentence",
+    "seconds_since", "show_fields", "show_record", "show_table", "shown", "span", "to_json", "when",
+]  # fmt: skip
 
 #: Characters that could steer a terminal, end a line, or write from right to left.
 _STEERING = re.compile("[\x00-\x1f\x7f-\x9f\u2028-\u202e\u2066-\u2069\ud800-\udfff]")
@@ -179,25 +186,6 @@ def show_fields(pairs: Iterable[tuple[str, object]]) -> None:
 # -- words and times -----------------------------------------------------------------------------------
 
 
-def span(seconds: float) -> str:
-    """A length of time in one unit: `45 s`, `12 min`, `1.5 h`, `9 d`."""
-    seconds = abs(seconds)
-    for unit, size in (("d", 86_400), ("h", 3_600), ("min", 60)):
-        if seconds >= size:
-            number = seconds / size
-            return f"{number:.0f} {unit}" if number >= 10 else f"{round(number, 1):g} {unit}"
-    return f"{seconds:.0f} s"
-
-
-def seconds_since(stamp: str, now: datetime) -> float | None:
-    """How long ago a stored time was; None if it is not a time."""
-    try:
-        moment = datetime.fromisoformat(stamp)
-    except ValueError:
-        return None
-    return (now - (moment if moment.tzinfo else moment.replace(tzinfo=UTC))).total_seconds()
-
-
 def when(stamp: str | None, now: datetime) -> str:
     """A stored time for people, relative and exact: `2 h ago (2026-11-21 15:00:00 IST)`."""
     if not stamp:
@@ -211,18 +199,11 @@ def when(stamp: str | None, now: datetime) -> str:
 
 def local(stamp: str) -> str:
     """A stored time as this machine's clocks show it, with the zone: `2026-11-21 15:00:00 IST`."""
+    found = moment(stamp)
     try:
-        moment = datetime.fromisoformat(stamp)
-        return (
-            f"{(moment if moment.tzinfo else moment.replace(tzinfo=UTC)).astimezone():%Y-%m-%d %H:%M:%S %Z}"
-        )
+        return stamp if found is None else f"{found.astimezone():%Y-%m-%d %H:%M:%S %Z}"
     except (ValueError, OverflowError):
         return stamp
-
-
-def count(number: int, noun: str, plural: str | None = None) -> str:
-    """`1 row`, `2 rows`."""
-    return f"{number:,} {noun if number == 1 else plural or noun + 's'}"
 
 
 def shown(rows: QueryPage, noun: str) -> str:

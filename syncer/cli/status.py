@@ -18,6 +18,7 @@ from syncer.cli import evidence
 from syncer.cli.app import App, pass_app
 from syncer.cli.options import WORDS, example, json_option
 from syncer.cli.output import count, emit_json, say, say_folded, show_table, span, when
+from syncer.sync import proof
 
 if TYPE_CHECKING:
     from syncer.config import Settings
@@ -214,7 +215,7 @@ def gather(app: App, settings: Settings, specs: Sequence[JobSpec], now: datetime
 
     with app.query(settings) as conn:
         known, queue = status_queries.jobs(conn), status_queries.queue_counts(conn)
-        facts = coverage.load(conn, evidence.wanted(specs, now))
+        facts = coverage.load(conn, proof.wanted(specs, now))
         aside, clocks = status_queries.set_aside_counts(conn), received.clocks(conn)
         strays = accounts.strays(conn, {account.label for account in settings.accounts})
         open_changes = status_queries.list_changes(conn)
@@ -253,16 +254,16 @@ def _callbacks(conn: Reader, settings: Settings, now: datetime) -> dict[str, Any
     """Who waits for a call back, and whether that can be trusted; None where no calls are pulled."""
     from syncer.store.read import call_queries
 
-    proof = evidence.callback_proof(conn, settings, now)
-    if proof is None:
+    found = proof.callback_proof(conn, settings, now)
+    if found is None:
         return None
     number, oldest = call_queries.open_callbacks(conn)
     return {
         "open": number,
         "oldest_at": oldest,
-        "verified_to": proof.verified_to,
-        "trusted": not proof.doubts,
-        "doubts": list(proof.doubts),
+        "verified_to": found.verified_to,
+        "trusted": not found.doubts,
+        "doubts": list(found.doubts),
     }
 
 
@@ -387,11 +388,11 @@ def _published(name: str, copy: dict[str, Any], now: datetime) -> str:
 
 
 def _waiting_callers(known: dict[str, Any], now: datetime) -> str:
-    proof = evidence.CallbackProof(known["verified_to"], tuple(known["doubts"]))
+    found = proof.CallbackProof(known["verified_to"], tuple(known["doubts"]))
     head = f"Callbacks: {known['open']} open"
     if known["open"]:
         head += f", the first since {when(known['oldest_at'], now)} (`syncer callbacks list`)"
-    return f"{head}. {proof.sentence(known['open'], now)}"
+    return f"{head}. {evidence.proof_sentence(found, known['open'], now)}"
 
 
 def _waiting(change: dict[str, Any]) -> str:

@@ -7,7 +7,8 @@ from typing import Any
 
 import pytest
 
-from syncer.cli import evidence
+from syncer.cli.evidence import proof_sentence
+from syncer.sync.proof import CallbackProof, callback_proof
 from tests.grid import sample
 from tests.office import Office
 from tests.sync.conftest import MakeOffice
@@ -34,9 +35,9 @@ def state(office: Office, phone: str = PHONE) -> list[tuple[Any, ...]]:
     return office.sql("SELECT state, missed, closed_by FROM callbacks WHERE phone_e164 = ?", phone)
 
 
-def proof(office: Office) -> evidence.CallbackProof:
+def proof(office: Office) -> CallbackProof:
     with office.db.read() as conn:
-        found = evidence.callback_proof(conn, office.settings, office.clock.now())
+        found = callback_proof(conn, office.settings, office.clock.now())
     assert found is not None
     return found
 
@@ -149,7 +150,7 @@ def test_a_failing_list_keeps_no_other_out_and_its_end_is_named(office: Office) 
     found = proof(office)
     assert found.verified_to == verified
     assert "telecmi-calls of telecmi.main" in found.doubts[0]
-    assert "cannot be trusted past" in found.sentence(1, office.clock.now())
+    assert "cannot be trusted past" in proof_sentence(found, 1, office.clock.now())
 
 
 BAD = ("html200", "junk", "half_json", "list", "null", "code_only", "zero_rows", "drop")
@@ -189,7 +190,7 @@ def test_an_empty_list_closes_nothing_and_is_not_believed(office: Office, known:
         telecmi, _ = office.run()
         assert telecmi.outcome == "incomplete" and "lists no missed calls" in telecmi.problem
     assert office.sql("SELECT count(*) FROM callbacks WHERE state = 'open'") == [(known,)]
-    assert "Somebody may wait" in proof(office).sentence(0, office.clock.now())
+    assert "Somebody may wait" in proof_sentence(proof(office), 0, office.clock.now())
     assert office.sql("SELECT count(*) FROM telecmi_calls WHERE deleted_at IS NOT NULL") == [(0,)]
     settings_of(office, calls_empty=[])
     assert office.run()[0].outcome == "ok" and proof(office).doubts == ()

@@ -14,14 +14,13 @@ from typing import Any
 
 import pytest
 
-from syncer.cli import evidence
 from syncer.core.cursor import parse
 from syncer.core.due import lies_ahead
 from syncer.core.normalise import utc_text
 from syncer.remote.tokens import TokenStore
 from syncer.store.read import coverage
 from syncer.store.write import queue
-from syncer.sync import registry
+from syncer.sync import proof, registry
 from tests.grid import sample
 from tests.office import VirtualClock, World
 from tests.sync.push_bench import READ, UPDATE, Bench
@@ -248,7 +247,7 @@ def _covered_again(site: Site) -> None:
 def _says_nothing_of_the_future(site: Site) -> None:
     now = site.clock.now()
     with site.db.read() as conn:
-        known = coverage.load(conn, evidence.wanted(registry.specs(site.settings), now))
+        known = coverage.load(conn, proof.wanted(registry.specs(site.settings), now))
     covered = known["telecmi-voicemails", "main"]
     assert covered.covered_to is None or not lies_ahead(covered.covered_to, now)
     assert all(not lies_ahead(end, now) for _, end in covered.gaps)
@@ -262,7 +261,7 @@ def _no_false_coverage(site: Site) -> None:
     assert site.daemon("telecmi-voicemails").outcome == "ok"
     assert site.one("SELECT count(*) FROM telecmi_voicemails WHERE voicename = ?", left) == 1
     with site.db.read() as conn:
-        known = coverage.load(conn, evidence.wanted(registry.specs(site.settings), site.clock.now()))
+        known = coverage.load(conn, proof.wanted(registry.specs(site.settings), site.clock.now()))
     assert known["telecmi-voicemails", "main"].gaps == []
 
 
