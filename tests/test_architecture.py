@@ -28,6 +28,7 @@ HOMES = {
     "alembic": ("syncer/store/", "migrations/"),
     "sqlite3": ("syncer/store/",),
     "psycopg": ("syncer/store/publish/",),
+    "jinja2": ("syncer/console/",),
     "openpyxl": ("syncer/formats/",),
     "phonenumbers": ("syncer/core/normalise.py",),
     "structlog": ("syncer/logs.py",),

@@ -57,6 +57,7 @@ COMMANDS: Final = {
     "callbacks": ("syncer.cli.callbacks:callbacks", "Who still waits for a call back."),
     "queue": ("syncer.cli.queue:queue", "The change queue: what goes upstream, and what waits for you."),
     "held": ("syncer.cli.held:held", "What a safety limit stopped in a pull."),
+    "console": ("syncer.cli.console:console", "Who may use the page for people."),
     "notify": ("syncer.cli.notify:notify", "Test a target of notifications, or send again."),
     "publish": ("syncer.cli.publish:publish", "Bring the published copies in PostgreSQL up to date now."),
     "verify": ("syncer.cli.verify:verify", "Compare the mirror with upstream, row by row."),

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -14,6 +14,8 @@ from syncer.errors import AuthError, RemoteError, StoreError, TransientError, Us
 
 if TYPE_CHECKING:
     from syncer.config import Settings
+    from syncer.console.app import Console
+    from syncer.sync.env import Env
     from syncer.sync.jobs import JobSpec, Planned
     from syncer.sync.run import Run
 
@@ -65,7 +67,13 @@ def run(ctx: click.Context, app: App) -> None:
     from syncer import daemon
 
     require_open_files()
-    ctx.exit(daemon.main(app.config_path(), app.environ, app.log_level))
+    ctx.exit(daemon.main(app.config_path(), app.environ, app.log_level, _open_console))
+
+
+def _open_console(env: Callable[[], Env]) -> Console:
+    from syncer.console.app import Console  # late: only a daemon that serves the page needs what makes HTML
+
+    return Console(env)
 
 
 def choose(settings: Settings, names: Sequence[str], account: str | None) -> tuple[JobSpec, ...]:

@@ -84,6 +84,15 @@ def build_settings(
             for one in targets
             if one.needs_pages
         )
+    if (
+        settings.http is None
+        and isinstance(http, dict)
+        and http.get("console") is True
+        and "listen" not in http
+    ):
+        problems.append(
+            'http.console is true, and the page has no address; write listen = "127.0.0.1:9464" below [http].'
+        )
     if settings.database.group == "":
         problems.append("database.group is empty; name a group of this machine, or remove the key.")
     if credentials is Credentials.SENT:

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from pathlib import Path
 from typing import ClassVar, Final
+from urllib.parse import urlsplit
 
 from syncer.config import units
 from syncer.config.keys import Table, count, key, rate, secret, table, text, yes_no
@@ -77,10 +78,12 @@ class DatabaseConfig(Table):
 
 @dataclass(frozen=True)
 class Http(Table):
-    """`[http]`: where the daemon answers `/healthz` and `/metrics`."""
+    """`[http]`: where the daemon answers `/healthz` and `/metrics`, and serves the page for people."""
 
     listen: tuple[str, int] | None = key(units.parse_listen, None)  # host and port; None: no pages are served
     hosts: frozenset[str] | None = key(units.parse_hosts, None)
+    console: bool = key(yes_no, False)  # the page for people
+    url: str | None = key(units.parse_page_url, None)  # where people reach it, for links
 
     @property
     def address(self) -> tuple[str, int]:
@@ -92,13 +95,23 @@ class Http(Table):
     def allowed_hosts(self) -> frozenset[str]:
         """The allowed `Host` headers, without the port.
 
-        By default the names of the loopback, and the address to listen on unless that means all addresses.
+        By default the names of the loopback, the address to listen on unless that means all addresses, and the host of
+        `url`.
         """
         if self.hosts is not None:
             return self.hosts
-        host, _ = self.address
-        address = f"[{host}]" if ":" in host else host
-        return LOOPBACK if host in ("0.0.0.0", "::") else LOOPBACK | {address.lower()}  # noqa: S104 - not bound here
+        named = {urlsplit(self.base).netloc.lower().removesuffix(f":{urlsplit(self.base).port}")}
+        return LOOPBACK | named
+
+    @property
+    def base(self) -> str:
+        """The beginning of links to the page."""
+        if self.url is not None:
+            return self.url
+        host, port = self.address
+        if host in ("0.0.0.0", "::"):  # noqa: S104 - not bound here
+            host = "127.0.0.1"
+        return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
 
 
 @dataclass(frozen=True)

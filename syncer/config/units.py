@@ -152,6 +152,22 @@ def parse_base_url(text: object) -> str:
     return text.rstrip("/")
 
 
+def parse_page_url(text: object) -> str:
+    """Check the address at which people reach the page: https (plain http on this machine alone), no path."""
+    how = 'write for example "https://sync.example.com"'
+    try:
+        found = parse_base_url(text)
+    except ValueError as error:
+        if isinstance(text, str) and text.startswith("http:"):
+            raise ValueError(
+                "is plain http, over which browsers send no form of the page; put a proxy with TLS in front and write https://"
+            ) from None
+        raise ValueError(str(error).partition(";")[0] + f"; {how}") from None
+    if urlsplit(found).path:
+        raise ValueError(f"has a path, and the page can only be served at the root of a host; {how}")
+    return found
+
+
 def parse_ping_url(text: object) -> str:
     """Check an address to call after a good run. A query and plain http are allowed."""
     how = 'write for example "https://ping.example.com/some-check"'

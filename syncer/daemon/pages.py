@@ -7,9 +7,9 @@ from __future__ import annotations
 
 import asyncio
 import socket
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from datetime import datetime
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 from syncer.config import VENDORS, Http
 from syncer.daemon import file_maintenance
@@ -20,6 +20,8 @@ from syncer.sync import registry
 from syncer.sync.env import Env
 
 if TYPE_CHECKING:
+    from starlette.routing import BaseRoute
+
     from syncer.daemon.listener import Server
     from syncer.daemon.lookup import Lookups
 
@@ -59,6 +61,22 @@ def listen(http: Http) -> socket.socket:
     return listener
 
 
+class Console(Protocol):
+    """The page for people, which is built on top of the daemon."""
+
+    def routes(self) -> Sequence[BaseRoute]:
+        """What it serves."""
+        ...
+
+    def close(self) -> None:
+        """Answer no more."""
+        ...
+
+
+#: Makes the page for people; it is given what looks up the config and the clock in force.
+OpenConsole = Callable[[Callable[[], Env]], Console]
+
+
 class Pages:
     """The pages of the daemon; `env` gives the one in force, `problems` what failed apart from jobs, `ring` the doorbell."""
 
@@ -70,6 +88,7 @@ class Pages:
         started: datetime,
         edges: Edges,
         log: Any,
+        open_console: OpenConsole | None = None,
     ) -> None:
         self.task: asyncio.Task[None] | None = None  #: the running server
         self._env = env
@@ -84,6 +103,8 @@ class Pages:
         self._listener: socket.socket | None = None
         self._address: tuple[str, int] | None = None
         self._lookups: Lookups | None = None
+        self._open_console = open_console
+        self._console: Console | None = None
 
     def listen(self, http: Http) -> socket.socket:
         """A socket for this address: a second handle on the one in use, if the address stays. Raises ListenError."""
@@ -102,7 +123,10 @@ class Pages:
 
         jobs = {table: resource.job for resource in registry.RESOURCES for table in resource.tables}
         self._lookups = Lookups(lambda: self._env().settings, jobs, lambda: self._env().now(), self._log)
-        more = [web.doorbell(self._ring), *self._lookups.routes()]
+        more: list[BaseRoute] = [web.doorbell(self._ring), *self._lookups.routes()]
+        if http.console and self._open_console is not None:
+            self._console = self._open_console(self._env)
+            more += self._console.routes()
         app = web.create_app(self.health, self.metrics, http.allowed_hosts, more)
         self._server = Server(app, self._edges, self._log)
         self.task = asyncio.create_task(self._server.serve(sockets=[listener]), name="pages")
@@ -120,6 +144,9 @@ class Pages:
         if self._lookups is not None:
             self._lookups.close()
             self._lookups = None
+        if self._console is not None:
+            self._console.close()
+            self._console = None
 
     def keep(self, env: Env) -> None:
         """Keep the counts of clients that are about to be closed."""

@@ -23,7 +23,7 @@ from syncer.daemon.doorbell import Doorbell
 from syncer.daemon.job_runner import Crew, Watch
 from syncer.daemon.maintenance import Chores
 from syncer.daemon.notify import Notifier
-from syncer.daemon.pages import ListenError, Pages, listen
+from syncer.daemon.pages import ListenError, OpenConsole, Pages, listen
 from syncer.daemon.worker import Worker
 from syncer.errors import ConfigError, LockedError, SchemaError, StoreBusyError, StoreError, SyncerError
 from syncer.locks import DAEMON, Locks
@@ -47,8 +47,13 @@ PULSE = 30.0
 END_BY = 8.5
 
 
-def main(config_path: Path, environ: Mapping[str, str], log_level: str | None = None) -> int:
-    """Run the daemon until SIGTERM or SIGINT. Returns the exit code.
+def main(
+    config_path: Path,
+    environ: Mapping[str, str],
+    log_level: str | None = None,
+    console: OpenConsole | None = None,
+) -> int:
+    """Run the daemon until SIGTERM or SIGINT. Returns the exit code. `console` makes the page for people.
 
     78: the config is wrong, or a newer version wrote the database; 75: another daemon or a migration uses the
     database; 1: the database cannot be used, or a port is taken; 0: ended by a signal.
@@ -57,7 +62,7 @@ def main(config_path: Path, environ: Mapping[str, str], log_level: str | None = 
     log = get_logger()
     try:
         settings = load_settings(config_path, environ)
-        return asyncio.run(Service(config_path, environ, settings).run())
+        return asyncio.run(Service(config_path, environ, settings, console=console).run())
     except ConfigError as error:
         for problem in error.problems:
             log.error(problem)
@@ -77,7 +82,13 @@ class Service:
     """One daemon: what outlives a change of the config, and the job runner of the current config."""
 
     def __init__(
-        self, config_path: Path, environ: Mapping[str, str], settings: Settings, clock: Clock | None = None
+        self,
+        config_path: Path,
+        environ: Mapping[str, str],
+        settings: Settings,
+        clock: Clock | None = None,
+        *,
+        console: OpenConsole | None = None,
     ) -> None:
         self._config_path = config_path
         self._environ = environ
@@ -100,6 +111,7 @@ class Service:
             self._clock.now(),
             self._edges,
             self._log,
+            console,
         )
         self._db: Database
         self._crew: Crew

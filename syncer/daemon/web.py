@@ -14,7 +14,7 @@ from starlette.datastructures import Headers
 from starlette.middleware import Middleware
 from starlette.requests import Request
 from starlette.responses import JSONResponse, PlainTextResponse, Response
-from starlette.routing import Route
+from starlette.routing import BaseRoute, Route
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from syncer.errors import StoreError
@@ -33,7 +33,7 @@ Ring = Callable[[str, str], bool]
 
 
 def create_app(
-    health: Health, metrics: Metrics, hosts: Collection[str], more: Sequence[Route] = ()
+    health: Health, metrics: Metrics, hosts: Collection[str], more: Sequence[BaseRoute] = ()
 ) -> Starlette:
     """The two pages and `more`, for requests to one of these hosts."""
     turn = asyncio.Semaphore(AT_ONCE)
@@ -88,7 +88,7 @@ class HostCheck:
         """Answer 400, or pass the request on."""
         app = self._app
         if scope["type"] == "http" and without_port(Headers(scope=scope).get("host", "")) not in self._hosts:
-            app = PlainTextResponse("This Host is not in http.hosts.\n", 400, headers=_FRESH)
+            app = PlainTextResponse("This Host is not in http.hosts.\n", 400, headers=_FRESH | _INERT)
         await app(scope, receive, send)
 
 
@@ -104,3 +104,8 @@ def _failing(reason: str) -> dict[str, Any]:
 
 _BUSY = "the database did not answer in time"
 _FRESH = {"Cache-Control": "no-store"}
+_INERT = {
+    "Content-Security-Policy": "default-src 'none'; frame-ancestors 'none'",
+    "X-Content-Type-Options": "nosniff",
+    "Referrer-Policy": "no-referrer",
+}

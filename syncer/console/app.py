@@ -1,0 +1,169 @@
+"""The page for people: its addresses, who may see them, and the headers of every answer.
+
+What each page shows is in the module of its name; who may use it in `sessions`.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Awaitable, Callable
+from typing import Final
+
+from starlette.datastructures import MutableHeaders
+from starlette.exceptions import HTTPException
+from starlette.requests import Request
+from starlette.responses import HTMLResponse, RedirectResponse, Response
+from starlette.routing import BaseRoute, Mount, Route, Router
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from syncer.console import callbacks, calls, contacts, overview
+from syncer.console.forms import FormError, read_form
+from syncer.console.login import Login
+from syncer.console.render import STATIC, Pages, static
+from syncer.console.sessions import Sessions
+from syncer.console.visit import NotFoundError, Page, Visit
+from syncer.console.work import Work
+from syncer.core.console import from_the_page
+from syncer.errors import StoreError, UsageError
+from syncer.sync.env import Env
+
+#: On every answer: nothing from elsewhere, nothing inline, nobody's frame, nothing kept.
+HEADERS: Final = {
+    "Content-Security-Policy": "default-src 'none'; style-src 'self'; script-src 'self'; img-src 'self'; "
+    "media-src 'self'; form-action 'self'; base-uri 'none'; frame-ancestors 'none'",
+    "X-Content-Type-Options": "nosniff",
+    "X-Frame-Options": "DENY",
+    "Referrer-Policy": "no-referrer",
+    "Cross-Origin-Opener-Policy": "same-origin",
+    "Cross-Origin-Resource-Policy": "same-origin",
+    "Cache-Control": "no-store",
+}
+
+_PAGES: Final[tuple[Page, ...]] = (
+    *overview.PAGES,
+    *callbacks.PAGES,
+    *calls.PAGES,
+    *contacts.PAGES,
+)
+
+
+class Console:
+    """The page; `env` gives the config and the clock in force."""
+
+    def __init__(self, env: Callable[[], Env], mono: Callable[[], float] = time.monotonic) -> None:
+        self._env = env
+        settings = env().settings
+        self._sessions = Sessions(settings.database.path, lambda: self._env().now(), settings.database.group)
+        self._work = Work(lambda: self._env().settings, mono)
+        self._pages = Pages(lambda: self._env().now())
+        self._login = Login(self._sessions, self._work, self._pages, lambda: self._env().settings, mono)
+
+    def routes(self) -> list[BaseRoute]:
+        """All that it serves: whatever no other route takes."""
+        routes: list[BaseRoute] = [Route("/static/{hash}/{name}", _static), *self._login.routes()]
+        routes += [Route(one.path, self._endpoint(one), methods=[one.method]) for one in _PAGES]
+        inner = Router(routes, default=self._nothing_here, redirect_slashes=False)
+        return [Mount("/", app=_Guarded(inner, self._failed))]
+
+    def close(self) -> None:
+        """Answer no more."""
+        self._work.close()
+
+    def _endpoint(self, page: Page) -> Callable[[Request], Awaitable[Response]]:
+        async def answer(request: Request) -> Response:
+            who = self._login.who(request)
+            if who is None:
+                if page.redirects and page.method == "GET":
+                    return RedirectResponse("/login", 303)
+                return self._plain(401, "You are not logged in", "Open the page again and log in.")
+            if page.method != "GET" and not _ours(request):
+                return self._plain(403, "Not sent by this page", _FOREIGN)
+            if not who.role.includes(page.role):
+                text = (
+                    f"Your login may not do this: it takes the role “{page.role}”, and yours is “{who.role}”."
+                )
+                return self._plain(403, "Not allowed", text)
+            env = self._env()
+            visit = Visit(request, who, env.settings, self._work, self._pages, env.now())
+            try:
+                if page.method == "POST":
+                    visit.form = await read_form(request)
+                return await page.answer(visit)
+            except NotFoundError as error:
+                return await visit.show("message.html", None, 404, title="Not found", text=str(error))
+            except UsageError as error:
+                return await visit.show("message.html", None, 409, title="Not done", text=_sentence(error))
+
+        return answer
+
+    async def _nothing_here(self, scope: Scope, receive: Receive, send: Send) -> None:
+        request = Request(scope, receive)
+        if self._login.who(request) is None and request.method in ("GET", "HEAD"):
+            await RedirectResponse("/login", 303)(scope, receive, send)
+            return
+        response = self._plain(404, "Not found", "There is no such page.")
+        await response(scope, receive, send)
+
+    def _plain(self, status: int, title: str, text: str) -> Response:
+        """A page for somebody who may see nothing else."""
+        return HTMLResponse(self._pages.page("plain.html", title=title, text=text), status)
+
+    def _failed(self, error: Exception) -> Response:
+        """The answer to a request that could not be answered as asked."""
+        if isinstance(error, FormError):
+            return self._plain(error.status, "Not done", str(error))
+        if isinstance(error, HTTPException):  # another method than the address takes
+            return self._plain(error.status_code, "Not done", "This address does not take that.")
+        text = f"{_sentence(error)} Try again in a moment."
+        return self._plain(503, "The database is in trouble", text)
+
+
+_FOREIGN: Final = (
+    "The browser does not say that this form came from this page, so nothing was done. Open the page by https, or at "
+    "localhost, and try again there."
+)
+
+
+def _ours(request: Request) -> bool:
+    headers = request.headers
+    return from_the_page(headers.get("sec-fetch-site"), headers.get("origin"), headers.get("host", ""))
+
+
+def _sentence(error: Exception) -> str:
+    text = str(error).replace("`", "")
+    return f"{text[:1].upper()}{text[1:]}."
+
+
+async def _static(request: Request) -> Response:
+    name = request.path_params["name"]
+    if name not in STATIC:
+        return Response(status_code=404)
+    kept = {"Cache-Control": "public, max-age=31536000, immutable"}
+    return Response(static(name), media_type=STATIC[name], headers=kept)
+
+
+class _Guarded:
+    """Puts the headers on every answer, and answers where a page could not be made."""
+
+    def __init__(self, app: ASGIApp, failed: Callable[[Exception], Response]) -> None:
+        self._app = app
+        self._failed = failed
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        begun = False
+
+        async def guarded(message: Message) -> None:
+            nonlocal begun
+            if message["type"] == "http.response.start":
+                begun = True
+                headers = MutableHeaders(scope=message)
+                for name, value in HEADERS.items():
+                    headers.setdefault(name, value)
+            await send(message)
+
+        try:
+            await self._app(scope, receive, guarded)
+        except (StoreError, FormError, HTTPException) as error:
+            if begun:
+                raise
+            await self._failed(error)(scope, receive, guarded)

@@ -1,0 +1,143 @@
+"""HTML of the page: the templates, and how times, numbers and changed texts are shown in them.
+
+All that comes from a vendor or a person is escaped by the templates.
+"""
+
+from __future__ import annotations
+
+import difflib
+import hashlib
+import re
+from collections.abc import Callable, Sequence
+from datetime import UTC, datetime
+from functools import cache
+from pathlib import Path
+from typing import Any, Final
+
+from jinja2 import Environment, FileSystemLoader, StrictUndefined
+from markupsafe import Markup, escape
+
+from syncer.core.wording import count, moment, seconds_since, span
+
+_HERE: Final = Path(__file__).parent
+
+#: Name -> what a browser is told that it is.
+STATIC: Final = {
+    "page.css": "text/css; charset=utf-8",
+    "page.js": "text/javascript; charset=utf-8",
+    "icon.svg": "image/svg+xml",
+}
+
+_E164: Final = re.compile(r"\+[1-9][0-9]{6,14}")
+
+
+@cache
+def static(name: str) -> bytes:
+    """A file that browsers may keep."""
+    return (_HERE / "static" / name).read_bytes()
+
+
+@cache
+def static_url(name: str) -> str:
+    """Where it is; another file of that name has another address."""
+    return f"/static/{hashlib.sha256(static(name)).hexdigest()[:12]}/{name}"
+
+
+class Pages:
+    """The templates. `now` is the wall clock."""
+
+    def __init__(self, now: Callable[[], datetime]) -> None:
+        self._now = now
+        self._templates = Environment(
+            loader=FileSystemLoader(_HERE / "templates"),
+            autoescape=True,
+            undefined=StrictUndefined,
+            trim_blocks=True,
+            lstrip_blocks=True,
+            auto_reload=False,
+        )
+        self._templates.globals |= {"static_url": static_url}
+        self._templates.filters |= {
+            "at": self.at,
+            "ago": self.ago,
+            "tel": tel,
+            "plural": lambda number, noun, plural=None: count(number, noun, plural),
+            "span": span,
+            "audible": audible,
+        }
+
+    def page(self, template: str, **context: Any) -> str:
+        """One page."""
+        return self._templates.get_template(template).render(zone=f"{self._now().astimezone():%Z}", **context)
+
+    def at(self, stamp: str | None) -> Markup:
+        """A stored time as this machine's clocks show it; a script shows it as the reader's do."""
+        return _time(stamp, lambda found: f"{found.astimezone():%-d %b %Y, %H:%M}", "zoned")
+
+    def ago(self, stamp: str | None) -> Markup:
+        """A stored time as how long ago it was."""
+
+        def words(found: datetime) -> str:
+            seconds = seconds_since(found.isoformat(), self._now()) or 0.0
+            return f"{span(seconds)} ago" if seconds >= 0 else f"in {span(seconds)}"
+
+        return _time(stamp, words, "ago")
+
+
+def _time(stamp: str | None, words: Callable[[datetime], str], kind: str) -> Markup:
+    if not stamp:
+        return Markup('<span class="none">unknown</span>')
+    found = moment(stamp)
+    if found is None:
+        return escape(stamp)
+    try:
+        utc = found.astimezone(UTC)
+        shown = words(found)
+    except (ValueError, OverflowError):  # a year that no clock shows
+        return escape(stamp)
+    return Markup('<time class="{}" datetime="{}" title="{}">{}</time>').format(
+        kind, f"{utc:%Y-%m-%dT%H:%M:%SZ}", f"{utc:%Y-%m-%d %H:%M:%S} UTC", shown
+    )
+
+
+def tel(number: str | None, written: str | None = None) -> Markup:
+    """A phone number to call, or as it came where nobody can call it."""
+    if number and _E164.fullmatch(number):
+        return Markup('<a class="tel" href="tel:{0}">{0}</a>').format(number)
+    shown = number or written
+    if not shown:
+        return Markup('<span class="none">withheld</span>')
+    return Markup('<span class="tel">{}</span>').format(shown)
+
+
+def audible(state: str | None) -> str:
+    """Why a voicemail has no player, in a few words; '' where it has one, or nobody wants recordings."""
+    return {
+        None: "",
+        "kept": "",
+        "waiting": "recording on its way",
+        "gone": "no recording at the vendor",
+        "failed": "recording could not be fetched",
+        "expired": "recording removed by age or size",
+    }.get(state, "")
+
+
+def marked(texts: Sequence[str], base: str) -> list[Markup]:
+    """Each text with what differs from `base` marked."""
+    return [_marked(base, text) for text in texts]
+
+
+def _marked(base: str, text: str) -> Markup:
+    if text == base:
+        return escape(text)
+    if not text:
+        return Markup("")
+    matcher = difflib.SequenceMatcher(None, base, text, autojunk=False)
+    if not base or len(base) * len(text) > 250_000 or matcher.ratio() < 0.4:  # hardly anything is the same
+        return Markup("<mark>{}</mark>").format(text)
+    out = Markup("")
+    for kind, _, _, start, end in matcher.get_opcodes():
+        piece = text[start:end]
+        if piece:
+            out += escape(piece) if kind == "equal" else Markup("<mark>{}</mark>").format(piece)
+    return out

@@ -1,0 +1,119 @@
+"""One request to the page by somebody who may use it, and how it is answered."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any, Final
+from urllib.parse import urlencode
+
+from starlette.requests import Request
+from starlette.responses import HTMLResponse, RedirectResponse, Response
+
+from syncer.config import Settings
+from syncer.console.render import Pages
+from syncer.console.sessions import Entry
+from syncer.console.work import Work
+from syncer.core.console import Role
+from syncer.core.normalise import utc_text
+from syncer.store.db.read_only import Reader
+from syncer.store.read import attention, call_queries, page_queries
+
+#: The greatest row number that SQLite knows.
+LARGEST_ID: Final = 2**63 - 1
+
+
+class NotFoundError(Exception):
+    """There is nothing at this address; with a sentence for the reader."""
+
+
+@dataclass(slots=True)
+class Visit:
+    """What a page or an action is given."""
+
+    request: Request
+    who: Entry
+    settings: Settings
+    work: Work
+    pages: Pages
+    now: datetime
+    form: Mapping[str, str] = field(default_factory=dict)
+
+    @property
+    def stamp(self) -> str:
+        """The wall clock as it is stored."""
+        return utc_text(self.now)
+
+    def query(self, name: str, longest: int = 200) -> str:
+        """A text of the address, trimmed and cut."""
+        return " ".join(self.request.query_params.get(name, "").split())[:longest]
+
+    def page_number(self) -> int:
+        """Which page of a listing is asked for."""
+        text = self.request.query_params.get("page", "1")
+        if not re.fullmatch(r"[0-9]{1,6}", text, re.ASCII):
+            return 1
+        return max(1, min(int(text), page_queries.LAST))
+
+    def row_id(self) -> int:
+        """The number in the address. Raises NotFoundError."""
+        text = str(self.request.path_params["id"])
+        if not re.fullmatch(r"[1-9][0-9]{0,18}", text, re.ASCII) or int(text) > LARGEST_ID:
+            raise NotFoundError("There is no such page.")
+        return int(text)
+
+    async def show(
+        self,
+        template: str,
+        read: Callable[[Reader], Mapping[str, Any]] | None = None,
+        status: int = 200,
+        **context: Any,
+    ) -> Response:
+        """A page of what a query finds; both are made in the reading thread."""
+
+        def make(conn: Reader) -> str:
+            found = dict(read(conn)) if read else {}
+            return self.pages.page(template, **self.frame(conn), **{**context, **found})
+
+        return HTMLResponse(await self.work.read(make), status)
+
+    def frame(self, conn: Reader) -> dict[str, Any]:
+        """What every page shows around its content."""
+        waiting, _ = call_queries.open_callbacks(conn)
+        attend = attention.load(conn)
+        return {
+            "who": self.who,
+            "path": self.request.url.path,
+            "may_edit": self.who.role.includes(Role.EDIT),
+            "may_approve": self.who.role.includes(Role.APPROVE),
+            "badges": {
+                "/callbacks": waiting,
+                "/queue": sum(one.count for one in attend if one.kind in ("conflict", "rejected", "held")),
+                "/held": sum(one.count for one in attend if one.kind == "listing"),
+            },
+            "attention": attend,
+            "said": self.query("said"),
+        }
+
+    def turned(self, **changes: object) -> str:
+        """The address of this listing with another page."""
+        kept = {name: value for name, value in self.request.query_params.items() if name != "said"}
+        return f"{self.request.url.path}?{urlencode(kept | {k: str(v) for k, v in changes.items()})}"
+
+
+def redirect(path: str, **query: str) -> Response:
+    """Go on to a page after an action."""
+    return RedirectResponse(f"{path}?{urlencode(query)}" if query else path, 303)
+
+
+@dataclass(frozen=True, slots=True)
+class Page:
+    """One address of the page: what answers there, and for whom."""
+
+    method: str
+    path: str
+    answer: Callable[[Visit], Awaitable[Response]]
+    role: Role = Role.LOOK
+    redirects: bool = True  #: who is not logged in is sent to the login
