@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from syncer.cli.editing import full_name, pick, refuse_deleted
+from syncer.cli.editing import full_name, pick
 from syncer.cli.output import count, say
 from syncer.core.normalise import same
 from syncer.errors import UsageError
@@ -28,6 +28,7 @@ def several(
 ) -> list[dict[str, Any]]:
     """The contacts that are meant, each once. UsageError for one that is unknown, ambiguous or deleted."""
     from syncer.store.read import contact_queries
+    from syncer.sync.editing import refuse_deleted
 
     if bool(who) == (search is not None):
         raise click.UsageError("name the contacts to edit, or find them with --search")

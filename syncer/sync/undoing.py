@@ -8,7 +8,7 @@ from syncer.core.undo import Undo, undo
 from syncer.store.db.connection import Connection, Database
 from syncer.store.read import undo_queries
 from syncer.store.read.undo_queries import History, Span
-from syncer.store.write import imports
+from syncer.store.write import actors, imports
 
 #: The most contacts that are read, or written, at once.
 TRANSACTION = 100
@@ -35,7 +35,7 @@ class Undoing:
     def apply(self, batch: int | None, stamp: Callable[[], str]) -> Iterator[Undo]:
         """What became of each. If it breaks off, a second call takes back the rest."""
         for n, block in enumerate(self._blocks, start=1):
-            with self._db.edit(lasting=n == len(self._blocks)) as conn:
+            with self._db.edit(lasting=n == len(self._blocks)) as conn, actors.acting(conn, actors.CLI):
                 plan = self._decide(conn, block)
                 for one in plan:
                     imports.take_back(conn, one)

@@ -65,6 +65,7 @@ def _record(
     driver.execute(ENTER)
     # The trigger leaves this to the daemon; the number is known here.
     driver.executemany("UPDATE telecmi_contacts SET phone_e164 = ? WHERE id = ?", numbers)
+    driver.execute("UPDATE change_log SET actor = ? WHERE seq > ?", (batch.by, start))
     if batch.id is None:
         made = driver.execute(
             'INSERT INTO import_batches (file_name, format, "by", created_at) VALUES (?, ?, ?, ?)',
