@@ -16,7 +16,7 @@ from starlette.responses import HTMLResponse, RedirectResponse, Response
 from starlette.routing import BaseRoute, Mount, Route, Router
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from syncer.console import callbacks, calls, contacts, overview
+from syncer.console import audio, callbacks, calls, changes, contact_forms, contacts, health, holds, overview
 from syncer.console.forms import FormError, read_form
 from syncer.console.login import Login
 from syncer.console.render import STATIC, Pages, static
@@ -43,7 +43,12 @@ _PAGES: Final[tuple[Page, ...]] = (
     *overview.PAGES,
     *callbacks.PAGES,
     *calls.PAGES,
+    *audio.PAGES,
+    *contact_forms.PAGES,
     *contacts.PAGES,
+    *changes.PAGES,
+    *holds.PAGES,
+    *health.PAGES,
 )
 
 

@@ -6,6 +6,7 @@ from typing import Any
 
 from starlette.responses import Response
 
+from syncer.console.contact_forms import LABELS
 from syncer.console.visit import NotFoundError, Page, Visit
 from syncer.core.model import FIELDS
 from syncer.core.normalise import typed_e164
@@ -17,16 +18,6 @@ from syncer.sync import registry
 
 #: Events and voicemails of a person that are shown; the newest.
 EVENTS, VOICEMAILS = 200, 20
-
-#: What people call the six fields.
-LABELS = {
-    "first_name": "First name",
-    "last_name": "Last name",
-    "phone_no": "Phone number",
-    "email_id": "Email",
-    "company": "Company",
-    "job_title": "Job title",
-}
 
 
 async def show_list(visit: Visit) -> Response:

@@ -24,6 +24,9 @@ PAGES = [
     "/contacts",
     "/contacts/1",
     "/who/+919200000001",
+    "/queue",
+    "/held",
+    "/health",
     "/no-such-page",
 ]
 ACTIONS = ["/callbacks/done", "/callbacks/reopen"]

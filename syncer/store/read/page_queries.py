@@ -12,10 +12,13 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final
 
+from syncer.core.queue import OPEN
 from syncer.store.db.call_sql import FULL_NAME
 from syncer.store.db.call_views import calls_sql
-from syncer.store.db.read_only import Reader, Record, first, records, tuples
+from syncer.store.db.columns import columns
+from syncer.store.db.read_only import Reader, Record, first, placeholders, records, tuples
 from syncer.store.read.call_queries import CALLBACKS, CALLS
+from syncer.store.read.status_queries import name_of
 
 #: Rows of a page, and pages that can be turned to: who looks further back searches.
 SIZE: Final = 50
@@ -284,3 +287,33 @@ def recent_runs(conn: Reader, job: str, account: str, most: int) -> list[Record]
         "FROM sync_runs WHERE job = ? AND account = ? AND finished_at IS NOT NULL ORDER BY id DESC LIMIT ?) ORDER BY id"
     )
     return records(conn, query, job, account, most)
+
+
+# -- what waits for a person -----------------------------------------------------------------------------------
+
+_CHANGES: Final = (
+    f"SELECT {columns('change_queue', 'q')}, {FULL_NAME.format('c')} AS contact_name, c.phone_e164 AS contact_phone "
+    "FROM change_queue q LEFT JOIN telecmi_contacts c ON c.id = q.contact_row"
+)
+
+
+def list_changes(conn: Reader, number: int) -> Slice:
+    """Open changes: those that wait for a person first, the oldest first."""
+    states = tuple(state.value for state in OPEN)
+    query = (
+        f"{_CHANGES} WHERE q.state IN ({placeholders(states)}) "
+        f"ORDER BY q.state NOT IN ('conflict', 'rejected', 'held'), q.id LIMIT {SIZE + 1} OFFSET {_span(number)[0]}"
+    )
+    return _cut(records(conn, query, *states), number)
+
+
+def held_rows(conn: Reader, hold: int, number: int) -> Slice:
+    """The rows that a hold is about, with the names of whom they are."""
+    query = (
+        "SELECT table_name, row_id, field, settled FROM held_rows WHERE held_id = ? ORDER BY row_id, field "
+        f"LIMIT {SIZE + 1} OFFSET {_span(number)[0]}"
+    )
+    found = _cut(records(conn, query, hold), number)
+    for row in found.rows:
+        row["name"] = name_of(conn, row["table_name"], row["row_id"])
+    return found

@@ -1,0 +1,233 @@
+"""Forms that add, change and delete a contact, by the rules that the commands follow."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from starlette.responses import Response
+
+from syncer.config import TelecmiAccount
+from syncer.console.forms import problem
+from syncer.console.visit import NotFoundError, Page, Visit, redirect
+from syncer.core.console import Role
+from syncer.core.model import FIELDS
+from syncer.core.normalise import same
+from syncer.errors import UsageError
+from syncer.store.db.connection import Database
+from syncer.store.db.read_only import Reader, Record
+from syncer.store.read import contact_queries
+from syncer.store.write import actors, edits
+from syncer.store.write.contacts import fill_phones
+from syncer.sync import editing
+from syncer.sync.editing import NumberError, TakenError
+
+#: What people call the six fields, in the order of the form.
+LABELS = {
+    "first_name": "First name",
+    "last_name": "Last name",
+    "phone_no": "Phone number",
+    "email_id": "Email",
+    "company": "Company",
+    "job_title": "Job title",
+}
+
+
+class ChangedError(UsageError):
+    """Somebody else changed the same fields since the form was shown."""
+
+    def __init__(self, fields: Mapping[str, str]) -> None:
+        self.fields = fields
+        super().__init__("somebody changed the same field meanwhile")
+
+
+async def new(visit: Visit) -> Response:
+    """An empty form; `phone_no` of the address is filled in."""
+    return await _form(visit, typed={"phone_no": visit.query("phone_no", 60)})
+
+
+async def add(visit: Visit) -> Response:
+    """Add a contact."""
+    typed = {name: visit.form.get(name, "") for name in FIELDS}
+    account = _account(visit)
+    errors = _errors(typed)
+    if account is None:
+        errors["account"] = "Choose the account that gets the contact."
+    if errors or account is None:
+        return await _form(visit, 422, typed=typed, errors=errors)
+
+    def write(db: Database) -> int:
+        with db.edit() as conn, actors.acting(conn, visit.who.name):
+            stored = typed | {"phone_no": editing.stored_number(conn, account, typed["phone_no"])}
+            row_id = edits.add_contact(conn, account.name, stored)
+        with db.write() as conn:
+            fill_phones(conn, account.name, account.region)
+        return row_id
+
+    try:
+        row_id = await visit.work.write(write)
+    except UsageError as error:
+        return await _refused(visit, error, typed)
+    return redirect(f"/contacts/{row_id}", said="added")
+
+
+async def edit(visit: Visit) -> Response:
+    """The form of a contact."""
+    return await _form(visit, row_id=visit.row_id())
+
+
+async def save(visit: Visit) -> Response:
+    """Change what differs from what the form showed."""
+    row_id = visit.row_id()
+    typed = {name: visit.form[name] for name in FIELDS if name in visit.form}
+    # A field that nobody touched stays as it is by now, whatever the form showed.
+    wanted = {name: value for name, value in typed.items() if visit.form.get(f"was_{name}") != value}
+    errors = _errors(wanted)
+    if errors:
+        return await _form(visit, 422, row_id=row_id, typed=typed, errors=errors)
+
+    def write(db: Database) -> bool:
+        with db.edit() as conn, actors.acting(conn, visit.who.name):
+            row = _load(conn, row_id)
+            account = next((one for one in visit.settings.telecmi if one.name == row["account"]), None)
+            if account is None:
+                raise UsageError("the account of this contact is not in the config, so no edit goes upstream")
+            editing.refuse_deleted(conn, row)
+            _refuse_stale(visit.form, row, wanted)
+            changed = editing.changes(conn, account, row, wanted)
+            if changed:
+                edits.edit_contact(conn, row_id, changed)
+        if changed:
+            with db.write() as conn:
+                fill_phones(conn, account.name, account.region)
+        return bool(changed)
+
+    try:
+        changed = await visit.work.write(write) if wanted else False
+    except UsageError as error:
+        return await _refused(visit, error, typed, row_id)
+    return redirect(f"/contacts/{row_id}", said="saved" if changed else "same")
+
+
+async def delete(visit: Visit) -> Response:
+    """Delete a contact."""
+    row_id = visit.row_id()
+
+    def write(db: Database) -> None:
+        with db.edit() as conn, actors.acting(conn, visit.who.name):
+            row = _load(conn, row_id)
+            editing.refuse_undeletable(conn, row)
+            edits.delete_contact(conn, row_id)
+
+    try:
+        await visit.work.write(write)
+    except UsageError as error:
+        return await _refused(visit, error, {}, row_id)
+    return redirect("/contacts", said="deleted")
+
+
+# -- what is wrong ---------------------------------------------------------------------------------------
+
+
+def _errors(typed: Mapping[str, str]) -> dict[str, str]:
+    """By field: what is wrong with it."""
+    found = {}
+    for name, value in typed.items():
+        if not value and name in editing.REQUIRED:
+            found[name] = f"Write the {LABELS[name].lower()}: the vendor takes no contact without it."
+        elif text := problem(value):
+            found[name] = text
+    return found
+
+
+def _refuse_stale(form: Mapping[str, str], row: Record, wanted: Mapping[str, str]) -> None:
+    """Refuse to overwrite what the form did not show. Raises ChangedError."""
+    stale = {
+        name: str(row[name] or "")
+        for name, value in wanted.items()
+        if f"was_{name}" in form and not same(row[name], form[f"was_{name}"]) and not same(row[name], value)
+    }
+    if stale:
+        raise ChangedError(stale)
+
+
+def _load(conn: Reader, row_id: int) -> Record:
+    row = contact_queries.load_contact(conn, row_id)
+    if row is None:
+        raise NotFoundError("There is no contact with this number.")
+    return row
+
+
+def _account(visit: Visit) -> TelecmiAccount | None:
+    """The account that a new contact goes to: the chosen one, else the only one."""
+    accounts = [one for one in visit.settings.telecmi if one.contacts.enabled]
+    chosen = visit.form.get("account", "")
+    if not chosen and len(accounts) == 1:
+        return accounts[0]
+    return next((one for one in accounts if one.name == chosen), None)
+
+
+# -- the form --------------------------------------------------------------------------------------------
+
+
+async def _refused(
+    visit: Visit, error: UsageError, typed: Mapping[str, str], row_id: int | None = None
+) -> Response:
+    """The form again, with what was typed and why it was refused."""
+    match error:
+        case ChangedError(fields=fields):
+            texts = {name: f"Somebody changed this meanwhile to “{now}”." for name, now in fields.items()}
+            return await _form(visit, 409, row_id=row_id, typed=typed, errors=texts)
+        case TakenError(holders=holders):
+            found = {"phone_no": f"Another contact has this number already: {_name(holders[0])}."}
+            return await _form(visit, 422, row_id=row_id, typed=typed, errors=found, taken=holders[0]["id"])
+        case NumberError():
+            text = str(error).removeprefix("the phone number ")
+            return await _form(
+                visit, 422, row_id=row_id, typed=typed, errors={"phone_no": f"This number {text}."}
+            )
+    text = str(error).partition(": `")[0]
+    return await _form(visit, 409, row_id=row_id, typed=typed, error=f"{text[:1].upper()}{text[1:]}.")
+
+
+def _name(row: Record) -> str:
+    return f"{row['first_name'] or ''} {row['last_name'] or ''}".strip() or "one without a name"
+
+
+async def _form(
+    visit: Visit,
+    status: int = 200,
+    *,
+    row_id: int | None = None,
+    typed: Mapping[str, str] | None = None,
+    errors: Mapping[str, str] | None = None,
+    error: str = "",
+    taken: int | None = None,
+) -> Response:
+    def read(conn: Reader) -> dict[str, Any]:
+        row = None if row_id is None else _load(conn, row_id)
+        was = {name: str((row or {}).get(name) or "") for name in FIELDS}
+        return {"contact": row, "was": was, "values": was | dict(typed or {})}
+
+    accounts = [one.name for one in visit.settings.telecmi if one.contacts.enabled]
+    return await visit.show(
+        "contact_form.html",
+        read,
+        status,
+        labels=LABELS,
+        required=editing.REQUIRED,
+        errors=errors or {},
+        error=error,
+        taken=taken,
+        accounts=accounts,
+        chosen=visit.form.get("account", ""),
+    )
+
+
+PAGES = (
+    Page("GET", "/contacts/new", new, Role.EDIT),
+    Page("POST", "/contacts/new", add, Role.EDIT),
+    Page("GET", "/contacts/{id}/edit", edit, Role.EDIT),
+    Page("POST", "/contacts/{id}", save, Role.EDIT),
+    Page("POST", "/contacts/{id}/delete", delete, Role.EDIT),
+)

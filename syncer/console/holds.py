@@ -1,0 +1,81 @@
+"""`/held`: what a safety limit stopped in a pull, and what a person decides about it."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from starlette.responses import Response
+
+from syncer.console.visit import NotFoundError, Page, Visit, redirect
+from syncer.core.console import Role
+from syncer.store.db.connection import Database
+from syncer.store.db.read_only import Reader
+from syncer.store.read import page_queries, status_queries
+from syncer.store.write import holds
+
+#: Decided ones that are shown below the open ones.
+RECENT = 20
+
+
+async def show_list(visit: Visit) -> Response:
+    """Open holds, and those that were decided of late."""
+
+    def read(conn: Reader) -> dict[str, Any]:
+        every = status_queries.list_holds(conn, decided=True)
+        decided = [one for one in every if one["decided_at"]][::-1][:RECENT]
+        return {"open": [one for one in every if not one["decided_at"]], "decided": decided}
+
+    return await visit.show("holds.html", read)
+
+
+async def show(visit: Visit) -> Response:
+    """One hold with its rows."""
+    return await _show(visit)
+
+
+async def _show(visit: Visit, status: int = 200, error: str = "") -> Response:
+    row_id, number = visit.row_id(), visit.page_number()
+
+    def read(conn: Reader) -> dict[str, Any]:
+        found = status_queries.list_holds(conn, number=row_id)
+        if not found:
+            raise NotFoundError("Nothing is held under this number.")
+        return {"hold": found[0], "slice": page_queries.held_rows(conn, row_id, number)}
+
+    return await visit.show("hold.html", read, status, error=error, turned=visit.turned)
+
+
+async def approve(visit: Visit) -> Response:
+    """Let exactly the listed rows go, at the next listing that still shows the same."""
+    return await _decide(visit, "approved")
+
+
+async def reject(visit: Visit) -> Response:
+    """Keep the listed rows as they are."""
+    return await _decide(visit, "rejected")
+
+
+async def _decide(visit: Visit, decision: str) -> Response:
+    number, shown = visit.row_id(), visit.form.get("rows", "")
+
+    def write(db: Database) -> str:
+        with db.write() as conn:
+            found = status_queries.list_holds(conn, number=number)
+            if not found:
+                raise NotFoundError("Nothing is held under this number.")
+            if found[0]["decided_at"] is None and shown and shown != str(found[0]["rows"]):
+                return "a later listing changed what is held: look again, then decide"
+            before = holds.decide(conn, number, decision, visit.stamp, visit.who.name)
+        return f"it is {before} already, and that is final" if before else ""
+
+    if text := await visit.work.write(write):
+        return await _show(visit, 409, f"Nothing was done: {text}.")
+    return redirect(f"/held/{number}", said=decision)
+
+
+PAGES = (
+    Page("GET", "/held", show_list),
+    Page("GET", "/held/{id}", show),
+    Page("POST", "/held/{id}/approve", approve, Role.APPROVE),
+    Page("POST", "/held/{id}/reject", reject, Role.APPROVE),
+)
