@@ -97,6 +97,7 @@ def _examine(
     network: bool,
 ) -> int:
     """Make all checks; the exit code."""
+    from syncer.cli.page_checks import check_page
     from syncer.cli.recordings import check_audio
     from syncer.cli.targets import check_copies, check_doorbells, check_targets
 
@@ -108,6 +109,7 @@ def _examine(
     found += check_sqlite(settings)
     found += check_audio(settings)
     found += check_doorbells(settings)
+    found += check_page(app, settings)
     found += asyncio.run(check_targets(settings, network=network))
     found += asyncio.run(check_copies(settings))
     if not as_json:

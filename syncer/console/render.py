@@ -28,6 +28,9 @@ STATIC: Final = {
     "icon.svg": "image/svg+xml",
 }
 
+#: Seconds that make no difference to a reader, or between two clocks.
+_NOW: Final = 5.0
+
 _E164: Final = re.compile(r"\+[1-9][0-9]{6,14}")
 
 
@@ -79,7 +82,9 @@ class Pages:
 
         def words(found: datetime) -> str:
             seconds = seconds_since(found.isoformat(), self._now()) or 0.0
-            return f"{span(seconds)} ago" if seconds >= 0 else f"in {span(seconds)}"
+            if abs(seconds) < _NOW:
+                return "just now"
+            return f"{span(seconds)} ago" if seconds > 0 else f"in {span(seconds)}"
 
         return _time(stamp, words, "ago")
 
@@ -128,16 +133,32 @@ def marked(texts: Sequence[str], base: str) -> list[Markup]:
 
 
 def _marked(base: str, text: str) -> Markup:
+    """Word by word; within a word that became another one, what is between the equal beginning and the equal end."""
     if text == base:
         return escape(text)
-    if not text:
-        return Markup("")
-    matcher = difflib.SequenceMatcher(None, base, text, autojunk=False)
-    if not base or len(base) * len(text) > 250_000 or matcher.ratio() < 0.4:  # hardly anything is the same
-        return Markup("<mark>{}</mark>").format(text)
+    if not base or len(base) * len(text) > 250_000:
+        return _mark(text)
+    old, new = _WORDS.findall(base), _WORDS.findall(text)
+    if len(new) == len(old) == 1:
+        start = _alike(base, text)
+        end = _alike(base[start:][::-1], text[start:][::-1])
+        return escape(text[:start]) + _mark(text[start : len(text) - end]) + escape(text[len(text) - end :])
     out = Markup("")
-    for kind, _, _, start, end in matcher.get_opcodes():
-        piece = text[start:end]
-        if piece:
-            out += escape(piece) if kind == "equal" else Markup("<mark>{}</mark>").format(piece)
+    for kind, _, _, start, end in difflib.SequenceMatcher(None, old, new, autojunk=False).get_opcodes():
+        piece = "".join(new[start:end])
+        out += escape(piece) if kind == "equal" else _mark(piece)
     return out
+
+
+def _alike(one: str, other: str) -> int:
+    """How many characters both begin with."""
+    return next(
+        (n for n, (a, b) in enumerate(zip(one, other, strict=False)) if a != b), min(len(one), len(other))
+    )
+
+
+def _mark(text: str) -> Markup:
+    return Markup("<mark>{}</mark>").format(text) if text else Markup("")
+
+
+_WORDS: Final = re.compile(r"\w+|\W")

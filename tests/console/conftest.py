@@ -94,6 +94,10 @@ class Desk:
     async def aclose(self) -> None:
         await self.client.aclose()
         self.console.close()
+        self.close()
+
+    def close(self) -> None:
+        """The database."""
         self._db.close()
 
     # -- what is in the mirror
