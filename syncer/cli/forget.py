@@ -31,6 +31,7 @@ def forget(app: App, phone: str, yes: bool, as_json: bool) -> None:
     From then on they are kept out, by a keyed hash of the number. Nothing is deleted upstream. Older backups still
     contain them: delete those too if the law requires it.
     """
+    from syncer.config.targets import PublishTarget
     from syncer.core.normalise import typed_e164
     from syncer.store.write import forget as removal
     from syncer.sync.recordings import Recordings
@@ -67,6 +68,8 @@ def forget(app: App, phone: str, yes: bool, as_json: bool) -> None:
             "Free pages of the file may still contain traces, because another program was reading it or the disk "
             "is full: run this again later."
         )
+    for copy in settings.of(PublishTarget):
+        say(f"{copy.label}: its next pass removes them there (`syncer publish {copy.name}` does at once)")
     say("They are kept out from now on. Nothing changed upstream. Older backups still contain them.")
 
 

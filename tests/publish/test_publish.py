@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import dataclasses
 import shutil
 from pathlib import Path
@@ -10,6 +11,7 @@ from typing import Any
 import pytest
 
 from syncer.store.db import migrations
+from syncer.store.publish import schema
 from syncer.store.write.forget import forget
 from syncer.sync import apart, jobs
 from tests.office import VirtualClock
@@ -253,7 +255,6 @@ def test_a_target_that_leaves_the_config_leaves_nothing_behind(busy: Published) 
 
 
 def test_the_schema_is_what_the_tables_say(server: Server, office: Published) -> None:
-    from syncer.store.publish import schema
     from syncer.store.publish.tables import PUBLISHED
 
     publish(office)
@@ -272,3 +273,46 @@ def test_the_schema_is_what_the_tables_say(server: Server, office: Published) ->
         assert shown == {"site": "text", **expected}, published.name
     files = (migrations.migrations_folder() / "publish" / "versions").glob("0*.py")
     assert sorted(path.name[:4] for path in files) == list(schema.REVISIONS)
+
+
+def test_a_migration_of_the_copy_keeps_its_rows_rights_and_views(
+    busy: Published, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    busy.there("CREATE VIEW mine AS SELECT name FROM contacts")
+    busy.there("GRANT SELECT ON contacts TO limited")
+    scripts = tmp_path / "scripts"
+    shutil.copytree(migrations.migrations_folder(), scripts)
+    (scripts / "publish" / "versions" / "0002_more.py").write_text(
+        'from alembic import op\nrevision = "0002"\ndown_revision = "0001"\nbranch_labels = depends_on = None\n\n\n'
+        'def upgrade():\n    op.get_bind().exec_driver_sql("ALTER TABLE telecmi_notes ADD COLUMN more text")\n'
+    )
+    monkeypatch.setattr(migrations, "migrations_folder", lambda: scripts)
+    monkeypatch.setattr(schema, "REVISIONS", ("0001", "0002"))
+    monkeypatch.setattr(schema, "HEAD", "0002")
+    busy.world.voicemail_insert(None, ASHA)
+    busy.run("telecmi-voicemails", "publish")
+    assert busy.there("SELECT version_num FROM syncer_version") == [("0002",)]
+    assert busy.there("SELECT count(more) FROM telecmi_notes") == [(0,)]
+    assert busy.there("SELECT count(*) > 0 FROM mine") == [(True,)]
+    assert busy.there(f"SELECT has_table_privilege('limited', '{busy.schema}.contacts', 'SELECT')") == [
+        (True,)
+    ]
+    assert_equal(busy)
+
+
+def test_a_dry_run_publishes_nothing(busy: Published) -> None:
+    busy.sql("UPDATE telecmi_contacts SET company = 'Acme Example' WHERE id = 1")
+    before = written(busy)
+    chosen = jobs.select(jobs.specs(busy.settings), ["publish"], None)
+    [planned] = asyncio.run(jobs.dry_run(busy.settings, chosen, clock=busy.clock))
+    assert planned.lines == ["would publish what changed to publish.central"]
+    assert written(busy) == before
+
+
+def test_a_database_that_cannot_hold_every_name_is_refused(tmp_path: Path, server: Server) -> None:
+    with server.connect("postgres") as conn:
+        conn.execute("CREATE DATABASE narrow ENCODING 'LATIN1' TEMPLATE template0")
+    office = Published(tmp_path, server, target={"url": server.url(database="narrow")})
+    [run] = office.run("publish")
+    assert "has the encoding LATIN1" in run.problem and jobs.exit_code([run]) == 78
+    office.close()

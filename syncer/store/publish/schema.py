@@ -60,13 +60,18 @@ def upgrade(conn: Connection, schema: str) -> None:
     conn.exec_driver_sql("SELECT pg_advisory_xact_lock(hashtext(%s))", (f"syncer {schema}",))
     if state(conn, schema) is State.CURRENT:
         return
+    encoding = conn.exec_driver_sql("SHOW server_encoding").scalar()
+    if encoding != "UTF8":
+        raise SchemaError(
+            f"the database of the published copy has the encoding {encoding}, which cannot hold every name: "
+            "make one with ENCODING 'UTF8'"
+        )
     there = "SELECT EXISTS (SELECT 1 FROM pg_namespace WHERE nspname = %s)"
     if not conn.exec_driver_sql(there, (schema,)).scalar():  # IF NOT EXISTS would ask for the right first
         conn.exec_driver_sql(f'CREATE SCHEMA "{schema}"')
     conn.exec_driver_sql(f'SET LOCAL search_path TO "{schema}"')
     _run_alembic(conn, schema)
-    for name, sql in views.expected(schema).items():
-        conn.exec_driver_sql(f'DROP VIEW IF EXISTS "{schema}"."{name}" CASCADE')
+    for sql in views.expected(schema).values():  # replaced, not dropped: rights and views of others stay
         conn.exec_driver_sql(sql)
 
 

@@ -79,7 +79,8 @@ SELECT v.site, v.phone_e164, {_caller("name", account=False)} AS caller_name,
 FROM callback_numbers v""",
     }
     return {
-        name: f'CREATE VIEW "{schema}"."{name}" AS{_qualified(sql, schema)}' for name, sql in tables.items()
+        name: f'CREATE OR REPLACE VIEW "{schema}"."{name}" AS{_qualified(sql, schema)}'
+        for name, sql in tables.items()
     }
 
 
