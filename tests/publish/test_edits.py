@@ -59,6 +59,8 @@ def test_each_kind_goes_upstream(office: Published) -> None:
     for number in (added, edited, cleared, deleted):
         state, row, change, note = answer(office, number)
         assert (state, note) == ("taken", None) and row and change, number
+    actors = office.sql("SELECT DISTINCT actor FROM change_log WHERE origin = 'local'")
+    assert actors == [("publish.central",)]
     assert_equal(office)
     office.run("telecmi-push", "telecmi-contacts", "publish")
     now = office.directory()

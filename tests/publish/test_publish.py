@@ -282,16 +282,17 @@ def test_a_migration_of_the_copy_keeps_its_rows_rights_and_views(
     busy.there("GRANT SELECT ON contacts TO limited")
     scripts = tmp_path / "scripts"
     shutil.copytree(migrations.migrations_folder(), scripts)
-    (scripts / "publish" / "versions" / "0002_more.py").write_text(
-        'from alembic import op\nrevision = "0002"\ndown_revision = "0001"\nbranch_labels = depends_on = None\n\n\n'
+    (scripts / "publish" / "versions" / "9999_more.py").write_text(
+        f'from alembic import op\nrevision = "9999"\ndown_revision = "{schema.HEAD}"\n'
+        "branch_labels = depends_on = None\n\n\n"
         'def upgrade():\n    op.get_bind().exec_driver_sql("ALTER TABLE telecmi_notes ADD COLUMN more text")\n'
     )
     monkeypatch.setattr(migrations, "migrations_folder", lambda: scripts)
-    monkeypatch.setattr(schema, "REVISIONS", ("0001", "0002"))
-    monkeypatch.setattr(schema, "HEAD", "0002")
+    monkeypatch.setattr(schema, "REVISIONS", (*schema.REVISIONS, "9999"))
+    monkeypatch.setattr(schema, "HEAD", "9999")
     busy.world.voicemail_insert(None, ASHA)
     busy.run("telecmi-voicemails", "publish")
-    assert busy.there("SELECT version_num FROM syncer_version") == [("0002",)]
+    assert busy.there("SELECT version_num FROM syncer_version") == [("9999",)]
     assert busy.there("SELECT count(more) FROM telecmi_notes") == [(0,)]
     assert busy.there("SELECT count(*) > 0 FROM mine") == [(True,)]
     assert busy.there(f"SELECT has_table_privilege('limited', '{busy.schema}.contacts', 'SELECT')") == [

@@ -17,7 +17,7 @@ from syncer.core.normalise import to_e164
 from syncer.store.db.guard_sql import ENTER, LEAVE
 from syncer.store.db.read_only import first, raw, records, tuples
 from syncer.store.read import contact_queries
-from syncer.store.write import edits
+from syncer.store.write import actors, edits
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,12 +41,13 @@ def apply(
 ) -> list[Answer]:
     """Within a transaction of `Database.edit`. An edit that was taken before is answered as it was then."""
     answers = []
-    for edit in given:
-        answer = _known(conn, edit)
-        if answer is None:
-            answer = _apply(conn, edit, regions, forgotten)
-            _record(conn, edit, target, answer, at)
-        answers.append(answer)
+    with actors.acting(conn, f"publish.{target}"):
+        for edit in given:
+            answer = _known(conn, edit)
+            if answer is None:
+                answer = _apply(conn, edit, regions, forgotten)
+                _record(conn, edit, target, answer, at)
+            answers.append(answer)
     return answers
 
 
