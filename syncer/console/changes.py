@@ -125,7 +125,9 @@ def version(conn: Reader, change: Record) -> str:
     """A short name for what is shown of a change; another one as soon as any of it differs."""
     contact = contact_queries.load_contact(conn, change["contact_row"]) or {}
     local = [contact.get(name) for name in (*FIELDS, "deleted_at")]
-    shown = [change["id"], change["state"], change["operation"], change["clashes"], change["fields"], local]
+    base = contact_queries.upstream_values(conn, change["contact_row"]) or {}
+    upstream = [base.get(name) for name in FIELDS]
+    shown = [change["id"], change["state"], change["operation"], change["clashes"], change["fields"], local, upstream]
     return hashlib.sha256(json.dumps(shown).encode()).hexdigest()[:20]
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from typing import Any
 
@@ -12,7 +13,6 @@ from syncer.console.forms import problem
 from syncer.console.visit import NotFoundError, Page, Visit, redirect
 from syncer.core.console import Role
 from syncer.core.model import FIELDS
-from syncer.core.normalise import same
 from syncer.errors import UsageError
 from syncer.store.db.connection import Database
 from syncer.store.db.read_only import Reader, Record
@@ -81,7 +81,8 @@ async def save(visit: Visit) -> Response:
     row_id = visit.row_id()
     typed = {name: visit.form[name] for name in FIELDS if name in visit.form}
     # A field that nobody touched stays as it is by now, whatever the form showed.
-    wanted = {name: value for name, value in typed.items() if visit.form.get(f"was_{name}") != value}
+    was = {name: _shown(visit.form[f"was_{name}"]) for name in FIELDS if f"was_{name}" in visit.form}
+    wanted = {name: value for name, value in typed.items() if was.get(name) != value}
     errors = _errors(wanted)
     if errors:
         return await _form(visit, 422, row_id=row_id, typed=typed, errors=errors)
@@ -93,8 +94,9 @@ async def save(visit: Visit) -> Response:
             if account is None:
                 raise UsageError("the account of this contact is not in the config, so no edit goes upstream")
             editing.refuse_deleted(conn, row)
-            _refuse_stale(visit.form, row, wanted)
-            changed = editing.changes(conn, account, row, wanted)
+            _refuse_stale(was, row, wanted)
+            differing = {name: value for name, value in wanted.items() if value != _shown(row[name])}
+            changed = editing.changes(conn, account, row, differing)
             if changed:
                 edits.edit_contact(conn, row_id, changed)
         if changed:
@@ -103,7 +105,7 @@ async def save(visit: Visit) -> Response:
         return bool(changed)
 
     try:
-        changed = await visit.work.write(write) if wanted else False
+        changed = await visit.work.write(write)
     except UsageError as error:
         return await _refused(visit, error, typed, row_id)
     return redirect(f"/contacts/{row_id}", said="saved" if changed else "same")
@@ -140,15 +142,20 @@ def _errors(typed: Mapping[str, str]) -> dict[str, str]:
     return found
 
 
-def _refuse_stale(form: Mapping[str, str], row: Record, wanted: Mapping[str, str]) -> None:
+def _refuse_stale(was: Mapping[str, str], row: Record, wanted: Mapping[str, str]) -> None:
     """Refuse to overwrite what the form did not show. Raises ChangedError."""
     stale = {
         name: str(row[name] or "")
         for name, value in wanted.items()
-        if f"was_{name}" in form and not same(row[name], form[f"was_{name}"]) and not same(row[name], value)
+        if name in was and _shown(row[name]) not in (was[name], value)
     }
     if stale:
         raise ChangedError(stale)
+
+
+def _shown(value: str | None) -> str:
+    """A stored value as a form shows it and sends it back: a field of one line holds no line breaks."""
+    return re.sub(r"[\r\n]+", " ", value or "").strip()
 
 
 def _load(conn: Reader, row_id: int) -> Record:
@@ -206,7 +213,7 @@ async def _form(
 ) -> Response:
     def read(conn: Reader) -> dict[str, Any]:
         row = None if row_id is None else _load(conn, row_id)
-        was = {name: str((row or {}).get(name) or "") for name in FIELDS}
+        was = {name: _shown((row or {}).get(name)) for name in FIELDS}
         return {"contact": row, "was": was, "values": was | dict(typed or {})}
 
     accounts = [one.name for one in visit.settings.telecmi if one.contacts.enabled]

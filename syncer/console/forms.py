@@ -8,8 +8,8 @@ from urllib.parse import parse_qsl
 
 from starlette.requests import ClientDisconnect, Request
 
-#: Bytes of a whole form, and fields in it.
-LARGEST: Final = 32 * 1024
+#: Bytes of a whole form, and fields in it. A form for contacts has each text twice, and a letter takes up to 12 bytes.
+LARGEST: Final = 256 * 1024
 FIELDS: Final = 40
 
 #: Characters of one field.

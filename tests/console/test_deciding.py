@@ -77,6 +77,10 @@ async def test_what_changed_since_it_was_shown_is_not_decided(make_desk: MakeDes
         assert (
             await client.post(f"/queue/{number}/resolve", data={"keep": "local", "version": version})
         ).status_code == 409
+        version = version_of(await client.get(f"/queue/{number}"))
+        desk.program(f"UPDATE contact_base SET job_title = 'Clerk' WHERE row_id = {row}")
+        answer = await client.post(f"/queue/{number}/resolve", data={"keep": "local", "version": version})
+        assert answer.status_code == 409 and "Clerk" in answer.text
 
 
 async def test_what_each_role_may_decide(make_desk: MakeDesk) -> None:

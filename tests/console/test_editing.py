@@ -129,6 +129,50 @@ async def test_two_people_at_one_contact(make_desk: MakeDesk) -> None:
         assert fields(desk, row)["company"] == "Mine"
 
 
+async def test_a_vendors_odd_text_does_not_stop_an_edit(make_desk: MakeDesk) -> None:
+    """Browsers send no line breaks back, and the form drops blanks around a text."""
+    async with make_desk() as desk:
+        row = desk.contact(company="Acme\r\nMills ")
+        client = await desk.log_in(Role.EDIT)
+        shown = form_of(await client.get(f"/contacts/{row}/edit"))
+        assert shown["company"] == shown["was_company"] == "Acme Mills"
+        saved = await client.post(f"/contacts/{row}", data=shown | {"first_name": "Tara"})
+        found = fields(desk, row)
+        assert (saved.status_code, found["first_name"], found["company"]) == (303, "Tara", "Acme\r\nMills ")
+        changed = await client.post(f"/contacts/{row}", data=shown | {"company": "Acme"})
+        assert changed.status_code == 303 and fields(desk, row)["company"] == "Acme"
+
+
+async def test_a_number_that_cannot_be_read_may_stay(make_desk: MakeDesk) -> None:
+    async with make_desk() as desk:
+        row = desk.contact()
+        for table in ("telecmi_contacts WHERE id", "contact_base WHERE row_id"):
+            name, _, where = table.partition(" ")
+            desk.program(f"UPDATE {name} SET phone_no = '91XXXXXX01', phone_e164 = NULL {where} = {row}")
+        client = await desk.log_in(Role.EDIT)
+        six = {"phone_no": "91XXXXXX01", "first_name": "Asha", "last_name": "Example", "company": "Acme Mills",
+               "email_id": "", "job_title": ""}  # fmt: skip
+        assert (await client.post(f"/contacts/{row}", data=six)).status_code == 303
+        assert fields(desk, row)["company"] == "Acme Mills"
+        other = await client.post(f"/contacts/{row}", data=six | {"phone_no": "91XXXXXX02"})
+        assert other.status_code == 422 and "This number" in text_of(other)
+
+
+async def test_long_texts_of_any_script_fit_into_a_form(make_desk: MakeDesk) -> None:
+    async with make_desk() as desk:
+        row = desk.contact()
+        desk.program(f"UPDATE telecmi_contacts SET job_title = '{'y' * 5000}' WHERE id = {row}")
+        client = await desk.log_in(Role.EDIT)
+        typed = form_of(await client.get(f"/contacts/{row}/edit"))
+        long = {name: "அ" * 1000 for name in ("first_name", "last_name", "company")}
+        for _ in range(2):  # once more with these as what was shown
+            typed |= long
+            assert (await client.post(f"/contacts/{row}", data=typed)).status_code == 303
+            typed = form_of(await client.get(f"/contacts/{row}/edit")) | {"email_id": "asha@example.com"}
+        assert fields(desk, row)["job_title"] == "y" * 5000
+        assert (await client.post("/contacts/99", data={})).status_code == 404
+
+
 async def test_an_unknown_caller_becomes_a_contact(make_desk: MakeDesk) -> None:
     async with make_desk() as desk:
         client = await desk.log_in(Role.EDIT, "Meera Example")
