@@ -18,6 +18,10 @@ from syncer.store.write import callbacks as marks
 from syncer.sync.proof import callback_proof
 
 
+#: Numbers on a page; each has a form and may have a player.
+ROWS = 40
+
+
 async def show(visit: Visit) -> Response:
     """Open ones, longest waiting first; `?closed=1` those that were closed."""
     return await _list(visit)
@@ -29,7 +33,7 @@ async def _list(visit: Visit, status: int = 200, **context: Any) -> Response:
 
     def read(conn: Reader) -> dict[str, Any]:
         return {
-            "slice": page_queries.list_callbacks(conn, number, closed=closed),
+            "slice": page_queries.list_callbacks(conn, number, closed=closed, size=ROWS),
             "proof": callback_proof(conn, visit.settings, visit.now),
         }
 

@@ -67,6 +67,7 @@ class Pages:
             "plural": lambda number, noun, plural=None: count(number, noun, plural),
             "span": span,
             "audible": audible,
+            "short": short,
         }
 
     def page(self, template: str, **context: Any) -> str:
@@ -113,6 +114,12 @@ def tel(number: str | None, written: str | None = None) -> Markup:
     if not shown:
         return Markup('<span class="none">withheld</span>')
     return Markup('<span class="tel">{}</span>').format(shown)
+
+
+def short(text: str | None, most: int = 60) -> str:
+    """A text for a list, cut where it is far longer than names are. The page of one person shows all of it."""
+    text = text or ""
+    return text if len(text) <= most else f"{text[:most].rstrip()}…"
 
 
 def audible(state: str | None) -> str:

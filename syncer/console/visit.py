@@ -95,6 +95,7 @@ class Visit:
             },
             "attention": attend,
             "said": self.query("said"),
+            "now": self.stamp,
         }
 
     def turned(self, **changes: object) -> str:

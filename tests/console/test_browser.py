@@ -209,10 +209,13 @@ LOOKS = [
 def test_every_page_is_accessible_and_fits(
     site: Site, browser: Any, theme: str, size: dict[str, int], rules: dict[str, Any]
 ) -> None:
+    row = site.desk.contact(30, "X" * 180, "Y" * 180, "Z" * 300)
+    site.desk.call(30, hours=40)
+    site.desk.sql("UPDATE telecmi_contacts SET company = ?, email_id = ? WHERE id = ?", "W" * 300, "v" * 200, row)
     me = Visitor(site, browser, viewport=size, color_scheme=theme)
     me.log_in()
     wrong: list[str] = []
-    for path in ("/login/used-up", "/login", *PAGES):
+    for path in ("/login/used-up", "/login", *PAGES, "/contacts/7", "/contacts/7/edit", "/queue/4"):
         me.go(path)
         # The page's own policy keeps scripts of others out, so this one comes in by the debugger.
         me.page.evaluate(AXE + "\n0")

@@ -50,6 +50,31 @@ async def test_a_wrong_number_comes_back_with_a_sentence(
         assert answer.status_code == 422 and sentence in text_of(answer).lower() and phone in answer.text
 
 
+@pytest.mark.parametrize("name", ["F" * 300, "Long names in an office "])
+async def test_no_page_is_larger_than_60_kb(make_desk: MakeDesk, name: str) -> None:
+    async with make_desk() as desk:
+        row = desk.contact(1, name, name, name)
+        desk.voicemail(1, b"x")
+        many = ", ".join(f"(90{n:08d}, '+9190{n:08d}')" for n in range(60))
+        desk.program(
+            "CREATE TEMP TABLE n AS SELECT column1 AS n, column2 AS e FROM (VALUES " + many + ")",
+            "INSERT INTO telecmi_contacts (account, contact_id, phone_no, phone_e164, first_name, last_name, company, email_id, "
+            "job_title, raw) SELECT 'main', n, n, e, first_name, last_name, company, company, company, '{}' "
+            f"FROM n, telecmi_contacts c WHERE c.id = {row}",
+            "INSERT INTO telecmi_calls (account, kind, cmiuid, from_number, phone_e164, agent, started_at) "
+            f"SELECT 'main', 'missed', n, n, e, '{name}', '{desk.at(hours=2)}' FROM n",
+            "INSERT INTO telecmi_voicemails (account, voicename, time, from_number, phone_e164, received_at) "
+            f"SELECT 'main', n, 0, n, e, '{desk.at(hours=1)}' FROM n",
+            "INSERT INTO voicemail_audio (voicemail, state, path, bytes, sha256) SELECT id, 'kept', id, 1, 'x' "
+            "FROM telecmi_voicemails WHERE id > 1",
+        )
+        desk.sql("UPDATE telecmi_contacts SET company = 'Changed' || company")
+        client = await desk.log_in()
+        for path in ("/", "/callbacks", "/voicemails", "/calls", "/contacts", "/queue", f"/contacts/{row}"):
+            answer = await client.get(path)
+            assert answer.status_code == 200 and 1000 < len(answer.content) < 60_000, path
+
+
 async def test_empty_pages_say_what_to_do(make_desk: MakeDesk) -> None:
     async with make_desk() as desk:
         client = await desk.log_in()
