@@ -17,7 +17,6 @@ from syncer.store.read import page_queries
 from syncer.store.write import callbacks as marks
 from syncer.sync.proof import callback_proof
 
-
 #: Numbers on a page; each has a form and may have a player.
 ROWS = 40
 

@@ -127,7 +127,15 @@ def version(conn: Reader, change: Record) -> str:
     local = [contact.get(name) for name in (*FIELDS, "deleted_at")]
     base = contact_queries.upstream_values(conn, change["contact_row"]) or {}
     upstream = [base.get(name) for name in FIELDS]
-    shown = [change["id"], change["state"], change["operation"], change["clashes"], change["fields"], local, upstream]
+    shown = [
+        change["id"],
+        change["state"],
+        change["operation"],
+        change["clashes"],
+        change["fields"],
+        local,
+        upstream,
+    ]
     return hashlib.sha256(json.dumps(shown).encode()).hexdigest()[:20]
 
 

@@ -211,7 +211,9 @@ def test_every_page_is_accessible_and_fits(
 ) -> None:
     row = site.desk.contact(30, "X" * 180, "Y" * 180, "Z" * 300)
     site.desk.call(30, hours=40)
-    site.desk.sql("UPDATE telecmi_contacts SET company = ?, email_id = ? WHERE id = ?", "W" * 300, "v" * 200, row)
+    site.desk.sql(
+        "UPDATE telecmi_contacts SET company = ?, email_id = ? WHERE id = ?", "W" * 300, "v" * 200, row
+    )
     me = Visitor(site, browser, viewport=size, color_scheme=theme)
     me.log_in()
     wrong: list[str] = []
