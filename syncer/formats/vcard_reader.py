@@ -60,6 +60,7 @@ def read_cards(file: TextIO, name: str) -> Iterator[Card]:
     inner = 0  # a card within a card: vCard 2.1 has the AGENT
     agent = False
     count = 0
+    legacy = file.encoding == "cp1252"
     for number, line in _unfolded(file):
         word = line.strip().upper()
         if word == "BEGIN:VCARD":
@@ -78,7 +79,7 @@ def read_cards(file: TextIO, name: str) -> Iterator[Card]:
                 card = None
         elif card is not None and not inner:
             agent = word.startswith("AGENT") and word.endswith(":")
-            _take(card, line)
+            _take(card, line, legacy)
     if card is not None:
         raise _endless(name, card)
     if not count:
@@ -113,7 +114,7 @@ def _unfolded(file: TextIO) -> Iterator[tuple[int, str]]:
         yield began, text
 
 
-def _take(card: Card, line: str) -> None:
+def _take(card: Card, line: str, legacy: bool) -> None:
     """Note what a line says; what is no property, or is not wanted, is passed over."""
     head = _HEAD.match(line)
     if head is None:
@@ -122,7 +123,7 @@ def _take(card: Card, line: str) -> None:
     if name not in _WANTED:
         return
     parameters = _parameters(head[2])
-    value = _decoded(line[head.end() :], parameters)
+    value = _decoded(line[head.end() :], parameters, legacy)
     kinds = {kind.strip().strip('"').lower() for kind in ",".join(parameters.get("TYPE", [])).split(",")} - {
         ""
     }
@@ -159,10 +160,14 @@ def _parameters(text: str) -> dict[str, list[str]]:
     return out
 
 
-def _decoded(value: str, parameters: Mapping[str, list[str]]) -> str:
-    if not any(one.upper() == "QUOTED-PRINTABLE" for one in parameters.get("ENCODING", ())):
+def _decoded(value: str, parameters: Mapping[str, list[str]], legacy: bool) -> str:
+    """A value as text. In a file that is not Unicode (`legacy`: read as cp1252) a property may declare its charset."""
+    if any(one.upper() == "QUOTED-PRINTABLE" for one in parameters.get("ENCODING", ())):
+        octets = quopri.decodestring(value.encode("utf-8", "replace"))
+    elif legacy and not value.isascii():
+        octets = value.encode("cp1252")
+    else:
         return value
-    octets = quopri.decodestring(value.encode("utf-8", "replace"))
     for charset in (*parameters.get("CHARSET", ()), "utf-8", "cp1252"):
         try:
             return octets.decode(charset)

@@ -106,6 +106,13 @@ CARDS = [
         encoding="cp1252",
     ),
     case(
+        "declared-charset.vcf",
+        "BEGIN:VCARD\r\nVERSION:2.1\r\nN;CHARSET=ISO-8859-2:Łoś;Nela\r\nORG;CHARSET=nonsense:Łoś\r\nTEL;CELL:9200000073\r\n"
+        "END:VCARD\r\n",
+        add(1, "919200000073", "Nela", "Łoś", "", "£o¶"),
+        encoding="iso-8859-2",
+    ),
+    case(
         "folded-and-odd-lines.vcf",
         "\nBEGIN:VCARD\nVERSION:3.0\nthis is no property\nN:Exam\n ple;Ni\n la;;;\nFN:Nila Example\nNOTE:a: b\nTEL;TYPE=CELL:92000\n\t00071\n"
         "END:VCARD\n\nBEGIN:VCARD\nVERSION:3.0\nFN:Nila Example\nTEL:+91 92000 00071\nEND:VCARD\n",
