@@ -78,30 +78,31 @@ class Columns:
 def find_columns(header: Sequence[str], mapping: Mapping[str, str]) -> Columns:
     """Read a header. `mapping` is field -> column, as `--map` says; UnknownColumnError where there is none of that name."""
     shown = tuple(cell(name.removeprefix("\ufeff")) for name in header)
-    by_name = {name.casefold(): n for n, name in reversed([*enumerate(shown)])}
     places: dict[str, tuple[int, ...]] = {}
     for field, column in mapping.items():
-        place = by_name.get(cell(column).casefold())
-        if place is None:
+        wanted = cell(column).casefold()
+        found = [n for n, name in enumerate(shown) if name.casefold() == wanted]
+        if not found:
             raise UnknownColumnError(column)
-        places[_ROLES.get(field, field)] = (place,)
+        places[_ROLES.get(field, field)] = tuple(found)
     taken = {place for found in places.values() for place in found}
-    plain = {_plain(name): n for n, name in reversed([*enumerate(shown)]) if n not in taken}
+    plain: dict[str, list[int]] = {}  # several columns may have one name
+    for n, name in enumerate(shown):
+        if n not in taken:
+            plain.setdefault(_plain(name), []).append(n)
     for role, headers in _HEADERS.items():
-        found = [plain[name] for name in headers if name in plain]
-        prefix = {"phone_no": "phone", "email_id": "e"}.get(role)
-        if prefix:
-            found += [
-                n for name, n in sorted(plain.items()) if _PAIR.fullmatch(name) and name.startswith(prefix)
-            ]
+        known = list(headers)
+        if prefix := {"phone_no": "phone", "email_id": "e"}.get(role):
+            known += [name for name in sorted(plain) if _PAIR.fullmatch(name) and name.startswith(prefix)]
+        found = [n for name in known for n in plain.get(name, ())]
         if found and role not in places:
             places[role] = tuple(dict.fromkeys(found))
     labels = {}
     for n in places.get("phone_no", ()):
         stem = _plain(shown[n]).removesuffix("value")
         for word in ("label", "type"):
-            if (label := plain.get(stem + word)) is not None:
-                labels[n] = label
+            if label := plain.get(stem + word):
+                labels[n] = label[0]
     return Columns(shown, places, labels)
 
 

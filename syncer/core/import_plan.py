@@ -69,19 +69,27 @@ def key_of(candidate: Candidate, region: str) -> Key:
     return Key(candidate.account, e164, "" if e164 else written)
 
 
-def decide(candidate: Candidate, key: Key, known: Known, region: str, first_row: int | None) -> Planned:
-    """What becomes of a row. `first_row` is an earlier row of the file with the same key."""
+def usable(candidate: Candidate) -> int:
+    """How usable a row is, whatever the mirror has: of several with one number the first of the most usable counts."""
+    if candidate.problem or any(map(_damage, candidate.fields)):
+        return 0
+    return 2 if candidate.fields.first_name and candidate.fields.last_name else 1
+
+
+def decide(candidate: Candidate, key: Key, known: Known, region: str, other: int | None) -> Planned:
+    """What becomes of a row. `other` is the row of the file that counts for this key, if it is not this one."""
     row = candidate.row
     if candidate.problem:
         return Planned(row, Verdict.UNREADABLE, reason=candidate.problem)
     holders = known.holders
     alike = next((one for one in holders if not _changes(candidate, one)), None)
-    if alike is not None and (first_row is None or len(holders) > 1):
+    if alike is not None and (other is None or len(holders) > 1):
         return Planned(row, Verdict.SAME, reason=_left_out(candidate), contact=alike.id)
-    if first_row is not None:
+    if other is not None:
         contact = holders[0].id if len(holders) == 1 else None
-        reason = f"row {first_row} of the file has the same number"
-        return Planned(row, Verdict.DUPLICATE, of=first_row, reason=reason, contact=contact)
+        more = ", and is more complete" if other > row else ""
+        reason = f"row {other} of the file has the same number{more}"
+        return Planned(row, Verdict.DUPLICATE, of=other, reason=reason, contact=contact)
     if key.e164 is None and (not key.written or len(holders) != 1):
         return Planned(row, Verdict.UNREADABLE, reason=_unreadable(key.written, region))
     if len(holders) > 1:
@@ -112,16 +120,19 @@ def _add(candidate: Candidate, key: Key, known: Known) -> Planned:
 
 
 def _checked(planned: Planned) -> Planned:
-    """Refuse what is no value: a formula that failed, and a text with a letter that was lost on its way."""
+    """Refuse what is no value."""
     for name, value in planned.fields.items():
-        reason = ""
-        if "\ufffd" in value:
-            reason = f"{name}: a letter was lost (U+FFFD): save the file as UTF-8 from the original"
-        elif formula_failed(value):
-            reason = f"{name}: a formula failed ({value})"
-        if reason:
+        if damage := _damage(value):
+            reason = f"{name}: {damage}"
             return Planned(planned.row, Verdict.UNREADABLE, reason=reason, contact=planned.contact)
     return planned
+
+
+def _damage(value: str) -> str:
+    """Why a text is no value, or '': a formula that failed, or a letter that was lost on its way."""
+    if "\ufffd" in value:
+        return "a letter was lost (U+FFFD): save the file as UTF-8 from the original"
+    return f"a formula failed ({value})" if formula_failed(value) else ""
 
 
 def _changes(candidate: Candidate, holder: Holder) -> dict[str, str]:

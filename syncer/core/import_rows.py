@@ -14,9 +14,14 @@ from syncer.core.normalise import clean, collapse, split_name
 
 #: Control characters, but for those that collapse to a space. Triggers refuse most of them.
 _CONTROL = dict.fromkeys(sign for sign in (*range(0x20), *range(0x7F, 0xA0)) if not chr(sign).isspace())
+#: Those two that XML has no way to write: a workbook with one of them cannot be opened.
+_CONTROL |= dict.fromkeys((0xFFFE, 0xFFFF))
 
 #: A number that a spreadsheet has shortened: its last digits are gone.
 _SHORTENED = re.compile(r"[+-]?\d(?:[.,]\d+)?E\+?\d+", re.IGNORECASE)
+
+#: A number as programs write it that keep it as a fraction: 919200000001.0.
+_FRACTION = re.compile(r"(\+?\d{5,})\.0+")
 
 #: How a spreadsheet says that a formula failed.
 _FORMULA_ERRORS = frozenset({"#REF!", "#N/A", "#VALUE!", "#NAME?", "#DIV/0!", "#NULL!", "#NUM!"})
@@ -106,7 +111,10 @@ def formula_failed(text: str) -> bool:
 def written_number(text: str | None) -> str:
     """A number as it is compared where it cannot be read; what may be in front of it says only that it is one."""
     plain = cell(text or "").removeprefix("'")
-    return plain[4:].strip() if plain[:4].lower() == "tel:" else plain
+    if plain[:4].lower() == "tel:":
+        plain = plain[4:].strip()
+    fraction = _FRACTION.fullmatch(plain)
+    return fraction[1] if fraction else plain
 
 
 def names(first: str, middle: str, last: str, full: str) -> tuple[str, str, bool]:

@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from itertools import islice
 from typing import NamedTuple
 
-from syncer.core.import_plan import Key, Planned, Verdict, decide, key_of
+from syncer.core.import_plan import Key, Planned, Verdict, decide, key_of, usable
 from syncer.core.import_rows import Candidate
 from syncer.store.db.connection import Connection, Database
 from syncer.store.read.import_queries import ContactLookup
@@ -25,7 +25,7 @@ BLOCK, TRANSACTION = 1000, 100
 class _Work(NamedTuple):
     candidate: Candidate
     key: Key
-    first_row: int | None  #: an earlier row of the file with the same key
+    other: int | None  #: the row of the file that counts for this key, if it is not this one
 
 
 class Importer:
@@ -38,13 +38,13 @@ class Importer:
         regions: Mapping[str, str],
         stamp: Callable[[], str],
     ) -> None:
-        """`regions` are the accounts that rows name, each with its region."""
+        """`rows` are read twice. `regions` are the accounts that they name, each with its region."""
         self._db = db
         self._rows = rows
         self._regions = regions
         self._stamp = stamp
         self._is_forgotten = keeper(db)
-        self._first: dict[Key, int] = {}  #: key -> the first row of the file that has it
+        self._counting: dict[Key, tuple[int, int]] = {}  #: how usable the row is that counts, and its number
         self.counts: Counter[Verdict] = Counter()
 
     def plan(self) -> Iterator[Planned]:
@@ -89,10 +89,7 @@ class Importer:
     ) -> list[tuple[_Work, Planned]]:
         known = lookup.find(conn, {work.key for work in block})
         return [
-            (
-                one,
-                decide(one.candidate, one.key, known[one.key], self._regions[one.key.account], one.first_row),
-            )
+            (one, decide(one.candidate, one.key, known[one.key], self._regions[one.key.account], one.other))
             for one in block
         ]
 
@@ -100,14 +97,22 @@ class Importer:
         return ContactLookup(conn, self._regions, self._is_forgotten)
 
     def _blocks(self) -> Iterator[list[_Work]]:
+        for one in self._rows:
+            key = self._key(one)
+            rank = usable(one)
+            if (key.e164 or key.written) and rank > self._counting.get(key, (-1, 0))[0]:
+                self._counting[key] = rank, one.row
         rows = iter(self._rows)
         while some := list(islice(rows, BLOCK)):
-            yield [self._work(candidate) for candidate in some]
+            yield [self._work(one) for one in some]
 
     def _work(self, candidate: Candidate) -> _Work:
-        key = key_of(candidate, self._regions[candidate.account])
-        first_row = self._first.setdefault(key, candidate.row) if key.e164 or key.written else candidate.row
-        return _Work(candidate, key, None if first_row == candidate.row else first_row)
+        key = self._key(candidate)
+        _, counts = self._counting.get(key, (0, candidate.row))
+        return _Work(candidate, key, None if counts == candidate.row else counts)
+
+    def _key(self, candidate: Candidate) -> Key:
+        return key_of(candidate, self._regions[candidate.account])
 
     @property
     def totals(self) -> dict[str, int]:

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from syncer.core.import_columns import UnknownColumnError, find_columns, read_row
-from syncer.core.import_plan import Holder, Key, Known, Planned, Verdict, decide, key_of
+from syncer.core.import_plan import Holder, Key, Known, Planned, Verdict, decide, key_of, usable
 from syncer.core.import_rows import (
     Candidate,
     Number,
@@ -29,6 +29,7 @@ ASHA = Fields("919200000001", "Asha", "Example", "asha@example.com", "Acme", "Ma
         (None, ""),
         ("  Asha   Example ", "Asha Example"),
         ("आशा\u00a0\n x\x00\x1b\x85y\x9f", "आशा x y"),
+        ("a\ufffe\uffff\u202eb", "a\u202eb"),
         ("e\u0301", "é"),
     ],
 )
@@ -41,7 +42,7 @@ def test_what_keeps_a_spreadsheet_from_reading_a_text_is_taken_off() -> None:
     assert cell('="a ""b"""') == 'a "b"'
     assert written_number("'+919200000001") == "+919200000001"
     assert written_number("TEL: +91 92000") == "+91 92000" and written_number("tell 1") == "tell 1"
-    assert written_number(None) == ""
+    assert written_number(None) == "" and written_number("tel:9200000001.00") == "9200000001"
 
 
 def test_the_preferred_number_counts_else_a_mobile_else_the_first() -> None:
@@ -257,9 +258,16 @@ def test_the_same_number_again_is_a_duplicate_of_that_row() -> None:
     found = plan(ASHA, first_row=2)
     reason = "row 2 of the file has the same number"
     assert found == Planned(9, Verdict.DUPLICATE, of=2, reason=reason)
+    assert plan(ASHA, first_row=12).reason == "row 12 of the file has the same number, and is more complete"
     assert plan(ASHA, Holder(1, ASHA), first_row=2) == Planned(
         9, Verdict.DUPLICATE, of=2, reason=reason, contact=1
     )
+
+
+def test_the_first_of_the_most_usable_rows_counts() -> None:
+    assert usable(Candidate(2, ASHA)) == 2
+    assert usable(Candidate(2, ASHA._replace(first_name=""))) == usable(Candidate(2)) == 1
+    assert usable(Candidate(2, ASHA, problem="x")) == usable(Candidate(2, ASHA._replace(company="#N/A"))) == 0
 
 
 def test_of_several_holders_the_one_that_is_alike_is_meant() -> None:

@@ -285,6 +285,36 @@ TABLES = [
         add(2, "919200000050", "Nila", "Example"),
     ),
     case(
+        "good-row-after-a-bad-one.csv",
+        "First Name,Last Name,Phone\nNila,,9200000052\nNila,Example,9200000052\n#N/A,Example,9200000053\n"
+        "Nila,Example,9200000053\nNila,Again,9200000053\n",
+        duplicate(2, 3, reason="row 3 of the file has the same number, and is more complete"),
+        add(3, "919200000052", "Nila", "Example"),
+        duplicate(4, 5),
+        add(5, "919200000053", "Nila", "Example"),
+        duplicate(6, 5),
+    ),
+    case(
+        "headers-twice.csv",
+        "Phone,Phone,First Name,Last Name,Email,Email\n9200000054,9200000055,Nila,Example,,nila@example.com\n"
+        ",9200000056,Nila,Example,,\n",
+        add(2, "919200000054", "Nila", "Example", "nila@example.com", reason="left out: 9200000055 (Phone)"),
+        add(3, "919200000056", "Nila", "Example"),
+    ),
+    case(
+        "headers-twice-mapped.csv",
+        "Nr,Nr,First Name,Last Name\n,9200000057,Nila,Example\n",
+        add(2, "919200000057", "Nila", "Example"),
+        args="--map|phone_no=nr",
+    ),
+    case(
+        "pandas-floats.csv",
+        "First Name,Last Name,Phone\nNila,Example,9200000058.0\nNila,Example,919200000059.0\nNila,Example,1415555267.0\n",
+        add(2, "919200000058", "Nila", "Example"),
+        add(3, "919200000059", "Nila", "Example"),
+        add(4, "911415555267", "Nila", "Example"),
+    ),
+    case(
         "failed-formula.xlsx",
         workbook(["Name", "Phone", "Company"], ["Nila Example", 9200000051, "#REF!"]),
         unreadable(2, "company: a formula failed (#REF!)"),

@@ -33,6 +33,7 @@ ODD = [
     " x  y ",
     "e\u0301",
     "\x1b\x85x",
+    "a\ufffe\uffffb",
     "#N/A",
     "Mr.",
     "'x",

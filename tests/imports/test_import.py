@@ -118,7 +118,7 @@ def test_what_others_write_meanwhile_is_not_part_of_the_batch(syncer: Syncer) ->
     db = open_database(settings)
     try:
         batch = Batch("people.csv", "csv", "cli", "2026-11-21T09:30:00.000Z")
-        candidates = (one._replace(account="main") for one in read_candidates(Path(path), "csv", {}))
+        candidates = [one._replace(account="main") for one in read_candidates(Path(path), "csv", {})]
         importer = Importer(db, candidates, {"main": "IN"}, lambda: "2026-11-21T09:30:01.000Z")
         seen = []
         for n, planned in enumerate(importer.apply(batch)):
