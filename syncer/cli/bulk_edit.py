@@ -33,6 +33,8 @@ def several(
     if bool(who) == (search is not None):
         raise click.UsageError("name the contacts to edit, or find them with --search")
     if search is not None:
+        if not search.strip():
+            raise click.UsageError("--search is empty, and that is in every contact; nothing was changed")
         found: Iterable[dict[str, Any]] = contact_queries.list_telecmi(conn, list(accounts), search=search)
         if not found:
             raise UsageError("no contact in the mirror matches; nothing was changed")

@@ -24,6 +24,7 @@ def test_several_contacts_are_shown_first_and_changed_with_apply(syncer: Syncer)
     assert states == [(2, "queued"), (6, "queued")]
     assert "3 contacts: there is nothing to change." in syncer.ok(*args, "--apply").out
     assert "edit" in syncer.ok("contacts", "imports").out
+    assert 'company: (empty) -> "Acme Example", by an edit of several, batch 1 (cli)' in syncer.ok("why", "2").out
     syncer.ok("contacts", "undo", "1")
     assert companies(syncer) == before
 
@@ -45,6 +46,7 @@ def test_contacts_are_found_by_search(syncer: Syncer) -> None:
         (["1", "2", "--last-name", ""], 1, "upstream takes no contact without --last-name"),
         (["1", "4", "--company", "x"], 1, "contact row 4 is deleted locally"),
         (["1", "99", "--company", "x"], 1, "no contact has this phone number"),
+        (["--search", " ", "--company", "x"], 2, "--search is empty"),
         (["--search", "nobody", "--company", "x"], 1, "no contact in the mirror matches"),
     ],
 )
