@@ -23,7 +23,8 @@ _CONTACTS = ("telecmi_contacts", "telecmi_user_contacts", "smartflo_contacts")
 
 #: What the log says of a row, with the import that an entry belongs to and who made that.
 _LOG = """
-SELECT l.at, l.kind, l.field, l.old, l.new, l.origin, l.actor, b.id AS batch, b."by" AS who FROM change_log l
+SELECT l.at, l.kind, l.field, l.old, l.new, l.origin, l.actor, b.id AS batch, b.format, b."by" AS who
+FROM change_log l
 LEFT JOIN import_spans s ON l.origin = 'local' AND l.seq BETWEEN s.first_seq AND s.last_seq
 LEFT JOIN import_batches b ON b.id = s.batch
 WHERE l.table_name = ? AND l.row_id = ? ORDER BY l.seq"""
@@ -114,7 +115,8 @@ def _row_events(conn: Reader, row: Record, jobs: Mapping[str, str]) -> Iterator[
             row["first_seen_at"], "first-seen", row, **_listing(conn, row, row["first_seen_at"], jobs)
         )
     for entry in log:
-        who = {"by": entry["who"] or entry["origin"], "batch": entry["batch"], "actor": entry["actor"]}
+        who = {name: entry[name] for name in ("actor", "batch", "format")}
+        who["by"] = entry["who"] or entry["origin"]
         match entry["kind"]:
             case "insert" if entry["origin"] == "upstream":
                 yield _event(entry["at"], "first-seen", row, **_listing(conn, row, entry["at"], jobs))

@@ -87,7 +87,8 @@ def _sides(sides: Mapping[str, Mapping[str, str]]) -> str:
 def _who(event: Mapping[str, Any]) -> str:
     """Who made an edit."""
     if event["batch"]:
-        return f"import {event['batch']} ({event['by']})"
+        what = "an edit of several, batch" if event["format"] == "edit" else "import"
+        return f"{what} {event['batch']} ({event['by']})"
     return "upstream" if event["by"] == "upstream" else f"a local edit{_by(event['actor'])}"
 
 
