@@ -66,12 +66,16 @@ def import_(
     Each row is add, update, same, duplicate or unreadable. A blank cell changes nothing.
     """
     from syncer.formats.contacts_file import Spool, read_candidates
-    from syncer.formats.source import format_of
+    from syncer.formats.source import format_of, opened
     from syncer.store.write.imports import Batch
     from syncer.sync.importing import Importer
 
     form = form or format_of(file)
     if form not in ("csv", "xlsx", "vcard"):
+        with opened(file):  # what is no file gets a better sentence
+            pass
+        if form:
+            raise click.UsageError(f"{file} is JSON, which is exported but not imported; nothing was changed")
         raise click.UsageError(
             f"the name of {file} does not say what it is: add --format csv, xlsx or vcard; nothing was changed"
         )

@@ -73,7 +73,9 @@ def _person(conn: Reader, who: str, settings: Settings) -> Person:
         )
     rows = ((one.table, one.row, one.account, one.name, one.number) for one in found)
     show_table(("table", "row id", "account", "name", "phone"), rows, err=True)
-    raise UsageError("several people match: name one by its phone number, or by its row id in telecmi_contacts")
+    raise UsageError(
+        "several people match: name one by its phone number, or by its row id in telecmi_contacts"
+    )
 
 
 # -- for people ------------------------------------------------------------------------------------------

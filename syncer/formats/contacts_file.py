@@ -64,8 +64,8 @@ def _header(cells: list[str], name: str, mapping: Mapping[str, str]) -> Columns:
         ) from None
     if "phone_no" not in columns.places:
         raise UsageError(
-            f"{name}: no column of the first row is known to hold phone numbers: name it with --map phone_no=COLUMN, "
-            "or add a first row with the names of the columns; nothing was changed"
+            f"{name}: no column of the first row is known to hold phone numbers: name it with --map phone_no=COLUMN; "
+            "the names of the columns have to be in the first row, without a title above; nothing was changed"
         )
     return columns
 

@@ -24,7 +24,10 @@ def test_several_contacts_are_shown_first_and_changed_with_apply(syncer: Syncer)
     assert states == [(2, "queued"), (6, "queued")]
     assert "3 contacts: there is nothing to change." in syncer.ok(*args, "--apply").out
     assert "edit" in syncer.ok("contacts", "imports").out
-    assert 'company: (empty) -> "Acme Example", by an edit of several, batch 1 (cli)' in syncer.ok("why", "2").out
+    assert (
+        'company: (empty) -> "Acme Example", by an edit of several, batch 1 (cli)'
+        in syncer.ok("why", "2").out
+    )
     syncer.ok("contacts", "undo", "1")
     assert companies(syncer) == before
 

@@ -308,6 +308,8 @@ def test_what_is_no_file_gets_a_sentence(reading: Syncer, tmp_path: Path) -> Non
     folder.mkdir()
     for path, said in (
         (pipe, "it is a pipe"),
+        (tmp_path, "it is a folder"),
+        (tmp_path / "none", "No such file"),
         (folder, "it is a folder"),
         (tmp_path / "none.csv", "No such file"),
     ):
@@ -325,6 +327,9 @@ def test_wrong_usage_is_refused(reading: Syncer, tmp_path: Path) -> None:
         assert import_of(reading, table, *args).code == 2, args
     table.rename(tmp_path / "a.odt")
     assert import_of(reading, tmp_path / "a.odt").code == 2
+    (tmp_path / "a.json").write_text("[]")
+    written = import_of(reading, tmp_path / "a.json")
+    assert written.code == 2 and "is JSON, which is exported but not imported" in written.err
     assert import_of(reading, tmp_path / "a.odt", "--format", "csv").out == "The file has no contacts.\n"
 
 
