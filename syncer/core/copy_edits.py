@@ -10,7 +10,7 @@ from syncer.core.model import FIELDS
 from syncer.core.normalise import phone_digits, phone_problem, same, spelled_alike, to_e164
 
 #: Upstream takes no contact without these.
-REQUIRED: Final = ("phone_no", "last_name")
+REQUIRED: Final = ("phone_no", "first_name", "last_name")
 
 FORGOTTEN: Final = (
     "this person was forgotten (`syncer forget`), and an edit from a copy does not bring anybody back"

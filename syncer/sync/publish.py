@@ -48,6 +48,7 @@ def connect(target: PublishTarget, clock: Clock) -> PublishSource:
 
 async def publish(run: Run, source: PublishSource) -> None:
     """Publish what changed. Everything is compared at first, once a day, and where either side was put back."""
+    run.rests = True
     store, target, copy = run.env.store, source.account, source.client
     away = await store.read(home.elsewhere, home.place_of(run.env.settings.database.path))
     if away is not None:

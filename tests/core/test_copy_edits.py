@@ -36,9 +36,9 @@ def target(**values: Any) -> Target:
     ("given", "contact", "expected"),
     [
         (
-            edit("add", phone_no="92000 00002", last_name="Sen"),
+            edit("add", phone_no="92000 00002", first_name="Dev", last_name="Sen"),
             None,
-            {"phone_no": "919200000002", "last_name": "Sen"},
+            {"phone_no": "919200000002", "first_name": "Dev", "last_name": "Sen"},
         ),
         (edit(company="Acme"), target(), {"company": "Acme"}),
         (edit(company="Acme", first_name="Asha"), target(), {"company": "Acme"}),
@@ -49,7 +49,7 @@ def target(**values: Any) -> Target:
             target(fields={**ASHA, "phone_no": None}),
             {"phone_no": "919200000009"},
         ),
-        (edit(first_name=""), target(), {"first_name": ""}),
+        (edit(job_title=""), target(fields={**ASHA, "job_title": "Buyer"}), {"job_title": ""}),
         (edit("delete"), target(), {}),
         (edit("delete", contact_id="c7"), target(), {}),
         (edit(company="Acme", account="main"), target(), {"company": "Acme"}),
@@ -63,30 +63,51 @@ def test_what_is_taken(given: CopyEdit, contact: Target | None, expected: dict[s
     ("given", "regions", "contact", "words"),
     [
         (
-            edit("add", phone_no="9200000002", last_name="Sen"),
+            edit("add", phone_no="9200000002", first_name="Dev", last_name="Sen"),
             TWO,
             None,
             "account is needed: there are branch, main",
         ),
-        (edit("add", phone_no="9200000002", last_name="Sen"), {}, None, "account is needed: there are none"),
         (
-            edit("add", account="x", last_name="Sen"),
+            edit("add", phone_no="9200000002", first_name="Dev", last_name="Sen"),
+            {},
+            None,
+            "account is needed: there are none",
+        ),
+        (
+            edit("add", account="x", first_name="Dev", last_name="Sen"),
             TWO,
             None,
             "there is no account 'x' whose contacts are mirrored",
         ),
         (
-            edit("add", contact_id="c9", last_name="Sen"),
+            edit("add", contact_id="c9", first_name="Dev", last_name="Sen"),
             ONE,
             None,
             "an add names neither contact_row nor contact_id",
         ),
-        (edit("add", last_name="Sen"), ONE, None, "upstream takes no contact without phone_no"),
-        (edit("add", phone_no="9200000002"), ONE, None, "upstream takes no contact without last_name"),
-        (edit("add"), ONE, None, "upstream takes no contact without phone_no and last_name"),
+        (
+            edit("add", first_name="Dev", last_name="Sen"),
+            ONE,
+            None,
+            "upstream takes no contact without phone_no",
+        ),
+        (
+            edit("add", phone_no="9200000002", first_name="Dev"),
+            ONE,
+            None,
+            "upstream takes no contact without last_name",
+        ),
+        (edit("add"), ONE, None, "upstream takes no contact without phone_no and first_name and last_name"),
+        (edit(first_name=""), ONE, target(), "upstream takes no contact without first_name"),
         (edit(last_name=" "), ONE, target(), "upstream takes no contact without last_name"),
-        (edit("add", phone_no="+91xxxxxx2999", last_name="Sen"), ONE, None, "the phone number is masked"),
-        (edit("add", phone_no="12", last_name="Sen"), ONE, None, "the phone number "),
+        (
+            edit("add", phone_no="+91xxxxxx2999", first_name="Dev", last_name="Sen"),
+            ONE,
+            None,
+            "the phone number is masked",
+        ),
+        (edit("add", phone_no="12", first_name="Dev", last_name="Sen"), ONE, None, "the phone number "),
         (CopyEdit(1, "r", None, "edit", None, None), ONE, None, "contact_row or contact_id is needed"),
         (edit(company="Acme"), ONE, None, "no contact has this contact_row or contact_id"),
         (edit(company="Acme", account="branch"), TWO, target(), "contact row 7 belongs to account main"),
@@ -102,7 +123,7 @@ def test_what_is_refused(
 
 
 def test_a_number_that_is_taken_or_was_forgotten() -> None:
-    given = edit("add", phone_no="9200000002", last_name="Sen")
+    given = edit("add", phone_no="9200000002", first_name="Dev", last_name="Sen")
     assert (
         decide(given, ONE, None, 9, False).refusal
         == "contact row 9 of account main holds this number already"

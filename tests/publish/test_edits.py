@@ -74,14 +74,22 @@ def test_each_kind_goes_upstream(office: Published) -> None:
 def test_refusals_are_in_the_row(office: Published) -> None:
     there = next(iter(office.directory().values()))["phone_no"]
     cases = {
-        ask(office, "add", phone_no="9200077001"): "upstream takes no contact without last_name",
-        ask(office, "add", phone_no="+91xxxxxx2999", last_name="Sen"): "the phone number is masked",
-        ask(office, "add", phone_no=str(there), last_name="Sen"): "holds this number already",
+        ask(
+            office, "add", phone_no="9200077001", first_name="Asha"
+        ): "upstream takes no contact without last_name",
+        ask(
+            office, "add", phone_no="+91xxxxxx2999", first_name="Dev", last_name="Sen"
+        ): "the phone number is masked",
+        ask(
+            office, "add", phone_no=str(there), first_name="Dev", last_name="Sen"
+        ): "holds this number already",
         ask(office, "edit", contact_row=999, company="Acme"): "no contact has this contact_row",
         ask(
             office, "edit", contact_row=1, company="a\x85b"
         ): "telecmi_contacts.company: the value is not UTF-8 text",
-        ask(office, "add", account="elsewhere", last_name="Sen"): "there is no account 'elsewhere'",
+        ask(
+            office, "add", account="elsewhere", first_name="Dev", last_name="Sen"
+        ): "there is no account 'elsewhere'",
     }
     same = ask(office, "edit", contact_row=1)
     office.run("publish", person=False)
@@ -109,7 +117,7 @@ def test_other_sites_and_switched_off_edits_are_left(
 def test_a_kill_between_both_commits_applies_an_edit_once(
     office: Published, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    number = ask(office, "add", phone_no="9200077001", last_name="Example")
+    number = ask(office, "add", phone_no="9200077001", first_name="Asha", last_name="Example")
     real = copy_edits.apply
 
     def applied_and_cut_off(*args: Any) -> Any:
@@ -165,14 +173,14 @@ def test_forget_reaches_edits(office: Published) -> None:
     phone = office.one("SELECT phone_e164 FROM telecmi_contacts WHERE id = 1")
     office.sql("SELECT 1")
     by_row = ask(office, "edit", contact_row=1, company="Acme")
-    by_number = ask(office, "add", phone_no=phone, last_name="Example")
+    by_number = ask(office, "add", phone_no=phone, first_name="Asha", last_name="Example")
     other = ask(office, "edit", contact_row=2, company="Acme")
     office.run("publish", person=False)
     office.run("telecmi-push", "telecmi-contacts", "publish")
     forget(office.db, phone, "2026-11-21T12:00:00.000Z")
     office.run("publish", person=False)
     assert office.there("SELECT id FROM contact_edits") == [(other,)] and by_row < by_number
-    again = ask(office, "add", phone_no=phone, last_name="Example")
+    again = ask(office, "add", phone_no=phone, first_name="Asha", last_name="Example")
     office.run("publish", person=False)
     assert "this person was forgotten" in (answer(office, again)[3] or "")
 
@@ -288,9 +296,9 @@ class Writers:
             case _:
                 action, row, phone, last = "edit", 1 + (client * 37 + number) % 400, None, None
         conn.execute(
-            f"INSERT INTO {table} (site, action, contact_row, phone_no, last_name, company) "
-            f"SELECT 'main', %s, %s, %s, %s, %s WHERE NOT EXISTS (SELECT 1 FROM {table} WHERE company = %s)",
-            (action, row, phone, last, value, value),
+            f"INSERT INTO {table} (site, action, contact_row, phone_no, first_name, last_name, company) "
+            f"SELECT 'main', %s, %s, %s, %s, %s, %s WHERE NOT EXISTS (SELECT 1 FROM {table} WHERE company = %s)",
+            (action, row, phone, last and "Asha", last, value, value),
         )
 
 

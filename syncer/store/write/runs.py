@@ -8,7 +8,7 @@ from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from sqlalchemy import Connection, delete, insert, select, update
+from sqlalchemy import Connection, delete, func, insert, select, update
 from sqlalchemy.dialects.sqlite import insert as upsert
 
 from syncer.core.model import SetAside
@@ -136,6 +136,14 @@ def start_run(conn: Connection, job: str, account: str, at: str) -> int:
 def finish_run(conn: Connection, run: int, at: str, **columns: object) -> None:
     """Record the end of a run."""
     conn.execute(update(sync_runs).where(sync_runs.c.id == run).values(finished_at=at, **columns))
+
+
+def drop_idle_run(conn: Connection, job: str, account: str, before: int) -> None:
+    """Delete the run before this one if it found nothing to do either."""
+    c = sync_runs.c
+    last = select(func.max(c.id)).where(c.job == job, c.account == account, c.id < before).scalar_subquery()
+    idle = (c.outcome == "ok", c.seen == 0, c.changed == 0, c.removed == 0)
+    conn.execute(delete(sync_runs).where(c.id == last, *idle))
 
 
 def close_broken_runs(conn: Connection, job: str, account: str, at: str) -> None:
