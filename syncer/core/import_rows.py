@@ -154,6 +154,8 @@ def card_candidate(
     # A card of a company, or of nobody, repeats something else as its name, which no card may lack.
     if full in (company, email) or any(written_number(full) == one.value for one in numbers):
         full = ""
+    if " " in family and not (given or additional) and full in ("", family):
+        family, full = "", family  # simple phones write the whole name as the family name
     first, last, one_name = names(given, additional, family, full)
     fields = Fields(phone, first, last, email, company, job_title(cell(title)))
     return Candidate(row, fields, one_name, others, account)

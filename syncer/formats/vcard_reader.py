@@ -10,6 +10,7 @@ import quopri
 import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
+from operator import itemgetter
 from typing import TextIO
 
 from syncer.core.import_rows import Number
@@ -28,6 +29,9 @@ _ESCAPED = re.compile(r"\\(.)", re.DOTALL)
 #: Words of a TEL that say nothing about which number to take.
 _NO_LABELS = frozenset({"voice", "pref", "internet", "x400", "msg", "text"})
 
+#: The rank of a value that is not marked as preferred.
+_UNRANKED = 101
+
 #: The longest value of a wanted property.
 _LONGEST = 1 << 16
 
@@ -40,8 +44,8 @@ class Card:
     line: int  #: where it begins
     structured: list[str] | None = None  #: N: family, given, additional, ...
     full: str = ""
-    numbers: list[Number] = field(default_factory=list)
-    emails: list[tuple[bool, str]] = field(default_factory=list)  #: preferred, address
+    ranked: list[tuple[int, Number]] = field(default_factory=list)  #: numbers; 1: the preferred one
+    emails: list[tuple[int, str]] = field(default_factory=list)  #: likewise
     company: str = ""
     title: str = ""
     account: str = ""
@@ -49,9 +53,12 @@ class Card:
     @property
     def email(self) -> str:
         """The preferred address, else the first."""
-        return next(
-            (text for preferred, text in self.emails if preferred), self.emails[0][1] if self.emails else ""
-        )
+        return min(self.emails, key=itemgetter(0))[1] if self.emails else ""
+
+    @property
+    def numbers(self) -> list[Number]:
+        """All numbers, the preferred ones first."""
+        return [number for _, number in sorted(self.ranked, key=itemgetter(0))]
 
 
 def read_cards(file: TextIO, name: str) -> Iterator[Card]:
@@ -127,7 +134,7 @@ def _take(card: Card, line: str, legacy: bool) -> None:
     kinds = {kind.strip().strip('"').lower() for kind in ",".join(parameters.get("TYPE", [])).split(",")} - {
         ""
     }
-    preferred = "pref" in kinds or parameters.get("PREF") == ["1"]
+    rank = 1 if "pref" in kinds else _rank(parameters)
     match name:
         case "N" if card.structured is None:
             card.structured = [" ".join(map(_unescaped, _split(part, ","))) for part in _split(value, ";")]
@@ -135,9 +142,9 @@ def _take(card: Card, line: str, legacy: bool) -> None:
             card.full = _unescaped(value)
         case "TEL":
             label = " ".join(sorted(kinds - _NO_LABELS))
-            card.numbers.append(Number(_unescaped(value), label, preferred))
-        case "EMAIL":
-            card.emails.append((preferred, _unescaped(value)))
+            card.ranked.append((rank, Number(_unescaped(value), label, rank < _UNRANKED)))
+        case "EMAIL" if value.strip():
+            card.emails.append((rank, _unescaped(value)))
         case "ORG" if not card.company:
             card.company = _unescaped(_split(value, ";")[0])
         case "TITLE" if not card.title:
@@ -158,6 +165,12 @@ def _parameters(text: str) -> dict[str, list[str]]:
         elif part.strip():
             out.setdefault("TYPE", []).append(part.strip())
     return out
+
+
+def _rank(parameters: Mapping[str, list[str]]) -> int:
+    """How much a value is preferred, from 1 to 100 (RFC 6350, 5.3), else `_UNRANKED`."""
+    text = parameters.get("PREF", [""])[0]
+    return int(text) if re.fullmatch("[1-9][0-9]?|100", text) else _UNRANKED
 
 
 def _decoded(value: str, parameters: Mapping[str, list[str]], legacy: bool) -> str:

@@ -97,6 +97,22 @@ def test_a_card_that_repeats_something_as_its_name_has_no_name() -> None:
     )
 
 
+@pytest.mark.parametrize(
+    ("structured", "full", "expected"),
+    [
+        (["Nila Example"], "", ("Nila", "Example", True)),
+        (["Nila Example"], "Nila Example", ("Nila", "Example", True)),
+        (["de Example"], "Nila de Example", ("", "de Example", False)),
+        (["de Example", "Nila"], "", ("Nila", "de Example", False)),
+    ],
+)
+def test_a_whole_name_as_the_family_name_is_split(
+    structured: list[str], full: str, expected: tuple[str, str, bool]
+) -> None:
+    found = card_candidate(1, structured=structured, full=full, numbers=[], email="", company="", title="")
+    assert (found.fields.first_name, found.fields.last_name, found.one_name) == expected
+
+
 def test_a_whole_card() -> None:
     numbers = [Number("044 2345 6789", "home"), Number("tel:9200000001", "cell")]
     found = card_candidate(

@@ -113,6 +113,21 @@ CARDS = [
         encoding="iso-8859-2",
     ),
     case(
+        "preferences.vcf",
+        "BEGIN:VCARD\nVERSION:4.0\nFN:Nila Example\nTEL;TYPE=cell;PREF=50:9200000074\nTEL;TYPE=home;PREF=2:9200000075\n"
+        "TEL;TYPE=cell;PREF=x:9200000076\nEMAIL:\nEMAIL;PREF=9:nine@example.com\nEMAIL;PREF=3:nila@example.com\nEND:VCARD\n"
+        "BEGIN:VCARD\nVERSION:3.0\nFN:Nila Example\nTEL:9200000077\nEMAIL:\nEMAIL:nila@example.com\nEND:VCARD\n",
+        add(1, "919200000075", "Nila", "Example", "nila@example.com"),
+        add(2, "919200000077", "Nila", "Example", "nila@example.com"),
+    ),
+    case(
+        "whole-name-as-family-name.vcf",
+        "BEGIN:VCARD\nVERSION:2.1\nN:Nila Example\nTEL;CELL:9200000078\nEND:VCARD\n"
+        "BEGIN:VCARD\nVERSION:2.1\nN:Nila Example;;;;\nFN:Nila Example\nTEL;CELL:9200000079\nEND:VCARD\n",
+        add(1, "919200000078", "Nila", "Example"),
+        add(2, "919200000079", "Nila", "Example"),
+    ),
+    case(
         "folded-and-odd-lines.vcf",
         "\nBEGIN:VCARD\nVERSION:3.0\nthis is no property\nN:Exam\n ple;Ni\n la;;;\nFN:Nila Example\nNOTE:a: b\nTEL;TYPE=CELL:92000\n\t00071\n"
         "END:VCARD\n\nBEGIN:VCARD\nVERSION:3.0\nFN:Nila Example\nTEL:+91 92000 00071\nEND:VCARD\n",
