@@ -6,6 +6,7 @@ so that memory does not depend on its size.
 
 from __future__ import annotations
 
+import contextlib
 import json
 import tempfile
 from collections.abc import Iterator, Mapping
@@ -93,11 +94,13 @@ class Spool:
 
     def add(self, candidate: Candidate) -> None:
         """Keep a row."""
-        self._file.write(json.dumps(candidate) + "\n")
+        with _kept():
+            self._file.write(json.dumps(candidate) + "\n")
         self.rows += 1
 
     def __iter__(self) -> Iterator[Candidate]:
-        self._file.seek(0)
+        with _kept():
+            self._file.seek(0)  # writes what is left
         for line in self._file:
             row, fields, one_name, others, account, problem = json.loads(line)
             yield Candidate(row, Fields(*fields), one_name, tuple(others), account, problem)
@@ -106,4 +109,17 @@ class Spool:
         return self
 
     def __exit__(self, *exc: object) -> None:
-        self._file.close()
+        with contextlib.suppress(OSError):  # a full disk was reported when it was written to
+            self._file.close()
+
+
+@contextlib.contextmanager
+def _kept() -> Iterator[None]:
+    """Say where there is no room for the rows of a file."""
+    try:
+        yield
+    except OSError as error:
+        raise UsageError(
+            f"what was read cannot be kept in the temporary folder {tempfile.gettempdir()}: {error.strerror}; set TMPDIR "
+            "to a folder with room; nothing was changed"
+        ) from None

@@ -6,6 +6,7 @@ import contextlib
 import io
 import os
 import random
+import tempfile
 import zipfile
 from pathlib import Path
 from typing import Any
@@ -342,6 +343,16 @@ def test_a_file_that_grows_while_it_is_read_is_refused(tmp_path: Path) -> None:
         file.write("Asha Example,2\n")
     with pytest.raises(UsageError, match="changed while it was read"):
         list(rows)
+
+
+def test_a_temporary_folder_without_room_gets_a_sentence(
+    reading: Syncer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "a.csv"
+    path.write_text("Name,Phone\nNila Example,9200000080\n")
+    monkeypatch.setattr(tempfile, "TemporaryFile", lambda *_args, **_more: Path("/dev/full").open("w+"))  # noqa: SIM115
+    done = import_of(reading, path)
+    assert done.code == 1 and "No space left on device" in done.err and "TMPDIR" in done.err, done
 
 
 def test_a_file_that_may_not_be_read_gets_a_sentence(tmp_path: Path) -> None:
