@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from enum import Enum, auto
 from typing import TYPE_CHECKING, Final
 
@@ -18,6 +19,9 @@ HEAD: Final = REVISIONS[-1]
 
 #: Where Alembic writes down the revision.
 VERSIONS: Final = "syncer_version"
+
+#: Alembic keeps what it works on in global names, and each target has a thread of its own.
+_ALEMBIC: Final = threading.Lock()
 
 
 class State(Enum):
@@ -91,4 +95,5 @@ def _run_alembic(conn: Connection, schema: str) -> None:
     config = Config()
     config.set_main_option("script_location", str(migrations_folder() / "publish").replace("%", "%%"))
     config.attributes.update(connection=conn, schema=schema, versions=VERSIONS)
-    command.upgrade(config, "head")
+    with _ALEMBIC:
+        command.upgrade(config, "head")
