@@ -29,6 +29,13 @@ async def cut_off(copy: Copy, silence: float, work: Callable[P, T], *args: P.arg
                 copy.abort(f"it did not answer for {silence:.0f} s")
     except asyncio.CancelledError:
         copy.abort("the run was ended")
+        task.add_done_callback(_drop)
         await asyncio.wait({task}, timeout=STEP)
         raise
     return task.result()
+
+
+def _drop(task: asyncio.Future[T]) -> None:
+    """Take the error of work that was cut off, so that asyncio does not log it."""
+    if not task.cancelled():
+        task.exception()

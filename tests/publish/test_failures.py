@@ -35,7 +35,9 @@ def told(office: Published, **how: Any) -> tuple[str, int]:
         ({"url": "{here}", "user": "limited"}, "the login was refused", 77),
         ({"url": "{here}", "user": "limited", "password": "wrong"}, "the login was refused", 77),
         ({"url": "{here}", "user": "limited", "password": "right"}, "its user has no right to do this there", 1),
-        ({"url": "postgresql://syncer@/office?host=/tmp&nonsense=1"}, "its url has a setting that libpq does not know", 1),
+        ({"url": "postgresql://syncer@/office?host=/tmp&nonsense=1"}, "its url has a setting that libpq does not take", 1),
+        ({"url": "postgresql://syncer@/office?host=/tmp&connect_timeout=soon"}, "its url has a setting that libpq does not take", 1),
+        ({"url": "postgresql://syncer@db..example.com/office"}, "its url has a host name that cannot exist", 1),
     ],
 )  # fmt: skip
 def test_a_bad_target_fails_with_a_sentence(
@@ -84,7 +86,7 @@ def test_a_table_that_was_dropped_is_said(office: Published) -> None:
     office.run("publish")
     office.there("DROP TABLE telecmi_notes")
     problem, code = told(office, full=True)
-    assert "SQLSTATE 42P01" in problem and code == 1
+    assert "somebody changed its tables there (SQLSTATE 42P01)" in problem and code == 1
 
 
 @pytest.fixture

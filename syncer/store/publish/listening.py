@@ -20,12 +20,13 @@ async def listen(place: Place, wake: Callable[[], None], again: float = AGAIN) -
     """Call `wake` for each edit of the site, for ever. What is wrong with the target is said by its job."""
     from psycopg import AsyncConnection, Error
     from sqlalchemy.dialects.postgresql import psycopg as dialects
+    from sqlalchemy.exc import SQLAlchemyError
 
     made: Any = dialects.dialect
-    _, options = made().create_connect_args(address_of(place))
     while True:
         # An error says no more than that nobody listens now: the job meets the same one, and reports it.
-        with contextlib.suppress(Error, OSError):
+        with contextlib.suppress(Error, OSError, SQLAlchemyError, UnicodeError):
+            _, options = made().create_connect_args(address_of(place))
             async with await AsyncConnection.connect(**options, autocommit=True) as conn:
                 await conn.execute(f"LISTEN {CHANNEL}")
                 wake()  # for what came while nobody listened

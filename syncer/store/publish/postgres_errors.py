@@ -25,6 +25,7 @@ _LOGIN: Final = re.compile(
 _NO_DATABASE: Final = re.compile(r'database "([^"]*)" does not exist')
 #: Why a connection could not be made, in words of libpq -> in ours.
 _REASONS: Final = (
+    (re.compile(r"invalid (?:connection option|URI|\w+ value)|bad value for|missing \"=\"", re.IGNORECASE), "its url has a setting that libpq does not take"),
     (re.compile(r"could not translate host name|name or service not known|resolve", re.IGNORECASE), "its host name is not known"),
     (re.compile(r"connection refused", re.IGNORECASE), "the connection was refused: no server listens there"),
     (re.compile(r"no such file or directory", re.IGNORECASE), "there is no such socket: no server listens there"),
@@ -32,7 +33,6 @@ _REASONS: Final = (
     (re.compile(r"too many (?:clients|connections)|connection slots", re.IGNORECASE), "it has no free connection"),
     (re.compile(r"starting up|shutting down|recovery", re.IGNORECASE), "the server is starting or stopping"),
     (re.compile(r"server does not support SSL|SSL|certificate", re.IGNORECASE), "TLS failed: see sslmode and sslrootcert in its url"),
-    (re.compile(r"invalid (?:connection option|URI|\w+ value)|missing \"=\"", re.IGNORECASE), "its url has a setting that libpq does not know"),
 )  # fmt: skip
 
 #: SQLSTATE, or its class -> what it means here.
@@ -45,6 +45,9 @@ _STATES: Final = {
     "08": "the connection was lost",
     "25": "the server takes no writes: it is a replica, or the transaction is read-only",
 }
+
+#: What tables that syncer made do not answer: no such table or column, another type, a constraint.
+_CHANGED: Final = ("42P01", "42703", "42804", "42809", "23")
 
 
 def of(error: BaseException, label: str, call: str) -> SyncerError | None:
@@ -59,6 +62,10 @@ def of(error: BaseException, label: str, call: str) -> SyncerError | None:
         return RejectedError(
             label, call, "psycopg cannot be loaded: pip install 'syncer[postgres]'", code=501
         )
+    if (
+        isinstance(error, UnicodeError) and call == "connect"
+    ):  # the resolver of Python, before it asks anybody
+        return RejectedError(label, call, "its url has a host name that cannot exist", code=400)
     return None
 
 
@@ -82,6 +89,9 @@ def _of_driver(error: DBAPIError, label: str, call: str) -> RemoteError:
     for known, text in _STATES.items():
         if state.startswith(known):
             return TransientError(label, call, text)
+    if state.startswith(_CHANGED):
+        text = f"somebody changed its tables there (SQLSTATE {state}): undo that, or drop its schema and publish again"
+        return RejectedError(label, call, text, code=400)
     return RejectedError(label, call, f"PostgreSQL refused a statement (SQLSTATE {state})", code=400)
 
 
