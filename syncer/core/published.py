@@ -31,6 +31,9 @@ _ODD_ESCAPE: Final = re.compile(r"\\u(?:0000|[dD][89a-fA-F])")
 _HUGE: Final = re.compile(r"\d[eE][+-]?\d{5}|\d{4000}")
 _HALVES: Final = re.compile("[\x00\ud800-\udfff]")
 
+#: A time as we write it. `fromisoformat` alone also takes forms that PostgreSQL does not.
+_OWN_STAMP: Final = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z", re.ASCII)
+
 #: Levels of JSON that are kept as JSON.
 _DEPTH: Final = 200
 
@@ -59,7 +62,7 @@ def stamp(value: Value) -> str | None:
     if value is None:
         return None
     written = str(value)
-    if len(written) == 24 and written[10] == "T" and written[23] == "Z":  # our own, nearly always
+    if _OWN_STAMP.fullmatch(written):  # nearly always
         try:
             datetime.fromisoformat(written)
         except ValueError:
@@ -83,10 +86,10 @@ def document(value: Value) -> str | None:
         found = json.loads(written, parse_constant=_refuse)
         if _deeper(found, _DEPTH):
             raise ValueError
+        if _ODD_ESCAPE.search(written) or _HALVES.search(written):
+            return json.dumps(_clean(found), ensure_ascii=False, allow_nan=False)  # 1e400 is infinite here
     except (ValueError, RecursionError):
         return json.dumps(text(written), ensure_ascii=False)
-    if _ODD_ESCAPE.search(written) or _HALVES.search(written):
-        return json.dumps(_clean(found), ensure_ascii=False)
     return written
 
 
@@ -177,3 +180,8 @@ def _string(value: str) -> str:
 def is_known(token: str | None, known: Iterable[str | None]) -> bool:
     """Whether the state that a copy names is one that we left it in: else it, or the mirror, was put back."""
     return token is not None and token in set(known)
+
+
+def is_ahead(position: tuple[int, int], newest: tuple[int, int]) -> bool:
+    """Whether a copy is past the newest mark, or entry of the log, of the mirror: that was put back while a pass ran."""
+    return any(there > here for there, here in zip(position, newest, strict=True))

@@ -6,7 +6,17 @@ import json
 
 import pytest
 
-from syncer.core.published import Kind, converted, digest, digest_of_all, document, is_known, stamp, text
+from syncer.core.published import (
+    Kind,
+    converted,
+    digest,
+    digest_of_all,
+    document,
+    is_ahead,
+    is_known,
+    stamp,
+    text,
+)
 
 
 @pytest.mark.parametrize(
@@ -25,6 +35,8 @@ def test_text_loses_only_what_postgresql_cannot_hold(value: str | None, expected
         ("2026-02-30T12:00:00.123Z", None),
         ("2026-11-21 12:00:00", "2026-11-21T12:00:00.000Z"),
         ("2026-11-21T12:00:00+05:30", "2026-11-21T06:30:00.000Z"),
+        ("2026-11-21T12:00:00,123Z", "2026-11-21T12:00:00.123Z"),
+        ("2026-W47-6T12:00:00.123Z", None),  # Python reads it, PostgreSQL does not
         ("soon", None),
         ("", None),
     ],
@@ -45,6 +57,8 @@ def test_a_stamp_that_cannot_be_read_is_none(value: str | None, expected: str | 
         ('{"a": NaN}', '"{\\"a\\": NaN}"'),
         ("1e99999", '"1e99999"'),
         ("[[], {}]", "[[], {}]"),
+        ("[1e400]", "[1e400]"),
+        ('[1e400, "\\u0000"]', '"[1e400, \\"\\\\u0000\\"]"'),  # infinite for Python
     ],
 )
 def test_a_document_is_what_jsonb_takes(value: str | None, expected: str | None) -> None:
@@ -81,3 +95,10 @@ def test_a_state_is_known_by_its_token(
     token: str | None, known: tuple[str | None, ...], expected: bool
 ) -> None:
     assert is_known(token, known) is expected
+
+
+@pytest.mark.parametrize(
+    ("position", "expected"), [((5, 7), False), ((4, 7), False), ((6, 7), True), ((5, 8), True)]
+)
+def test_a_copy_that_is_ahead(position: tuple[int, int], expected: bool) -> None:
+    assert is_ahead(position, (5, 7)) is expected

@@ -60,7 +60,9 @@ def address_of(place: Place) -> URL:
     url = make_url(place.url).set(drivername="postgresql+psycopg")
     if place.password is not None:
         url = url.set(password=place.password)
-    return url.update_query_dict({name: value for name, value in _OPTIONS.items() if name not in url.query})
+    options = {name: value for name, value in _OPTIONS.items() if name not in url.query}
+    # Whatever the url, PGCLIENTENCODING or the database say: no other encoding holds every name.
+    return url.update_query_dict(options | {"client_encoding": "utf8"})
 
 
 class Copy:
