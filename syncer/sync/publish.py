@@ -14,14 +14,14 @@ from syncer.clock import Clock
 from syncer.config.targets import PublishTarget
 from syncer.core.copy_edits import CopyEdit
 from syncer.core.due import has_passed
-from syncer.core.published import is_known
+from syncer.core.published import is_ahead, is_known
 from syncer.errors import RejectedError
 from syncer.store.db import home
 from syncer.store.db.read_only import Reader
 from syncer.store.db.revision import HEAD
 from syncer.store.publish import edits, listening, passing
 from syncer.store.publish.copy import Copy, Place, Position
-from syncer.store.publish.reading import pending
+from syncer.store.publish.reading import newest, pending
 from syncer.store.write import copy_edits, publishing
 from syncer.store.write.copy_edits import Answer
 from syncer.sync import apart
@@ -79,13 +79,13 @@ async def _publish(run: Run, target: PublishTarget, copy: Copy) -> None:
         )
     if target.edits and position is not None:
         await _take_edits(run, target, copy, silence)
-    whole = (
-        run.full
-        or position is None
+    put_back = (
+        position is None
         or position.mark is None
         or not is_known(position.token, (known.token, known.next_token))
-        or known.revision != HEAD
+        or is_ahead((position.mark, position.seq), await store.read(newest))
     )
+    whole = run.full or put_back or known.revision != HEAD
     sweep = whole or known.swept_at is None or has_passed(SWEEP, known.swept_at, run.env.now())
     if not sweep and position is not None and not await store.read(pending, position.mark or 0, position.seq):
         return
@@ -98,7 +98,15 @@ async def _publish(run: Run, target: PublishTarget, copy: Copy) -> None:
     def progress(rows: int) -> None:
         loop.call_soon_threadsafe(run.env.progress, run.job, run.account, rows, None)
 
-    todo = passing.Pass(source, token, at, sweep, run.env.forgotten, run.env.settings.regions)
+    todo = passing.Pass(
+        source,
+        token,
+        at,
+        sweep,
+        position is not None and put_back,
+        run.env.forgotten,
+        run.env.settings.regions,
+    )
     done = await cut_off(copy, silence, passing.publish, store.db.path, copy, position, todo, progress)
     await store.write(publishing.finish, target.name, token, (done.mark, done.seq), at, swept=sweep)
     run.seen, run.changed, run.removed = run.seen + done.rows, done.written, done.removed

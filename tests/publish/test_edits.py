@@ -13,6 +13,7 @@ import pytest
 
 from syncer.errors import StoreError
 from syncer.store.publish import listening
+from syncer.store.publish.copy import Place
 from syncer.store.write import copy_edits
 from syncer.store.write.forget import forget
 from syncer.sync import jobs
@@ -183,6 +184,29 @@ def test_forget_reaches_edits(office: Published) -> None:
     again = ask(office, "add", phone_no=phone, first_name="Asha", last_name="Example")
     office.run("publish", person=False)
     assert "this person was forgotten" in (answer(office, again)[3] or "")
+
+
+def test_forget_reaches_edits_though_everything_is_compared(office: Published) -> None:
+    phone = office.one("SELECT phone_e164 FROM telecmi_contacts WHERE id = 1")
+    ask(office, "edit", contact_row=1, first_name="Asha")
+    unknown = ask(office, "edit", contact_row=999, company="Acme")
+    office.run("publish", person=False)
+    office.run("publish", full=True)
+    assert answer(office, unknown)[0] == "refused"  # nobody was forgotten yet
+    forget(office.db, phone, "2026-11-21T12:00:00.000Z")
+    office.run("publish", full=True)
+    assert office.there("SELECT id FROM contact_edits") == []
+
+
+def test_nobody_listens_at_a_host_that_cannot_exist() -> None:
+    """The daemon ends if one of its tasks does."""
+    place = Place("publish.central", "postgresql://syncer@db..example.com/office", None, "syncer", "main")
+
+    async def work() -> bool:
+        done, _ = await asyncio.wait({asyncio.create_task(listening.listen(place, print, 60))}, timeout=0.3)
+        return bool(done)
+
+    assert not asyncio.run(work())
 
 
 def test_the_daemon_hears_of_an_edit(office: Published) -> None:

@@ -14,7 +14,7 @@ from syncer.store.db import migrations
 from syncer.store.publish import schema
 from syncer.store.write.forget import forget
 from syncer.sync import apart, jobs
-from tests.office import VirtualClock
+from tests.office import Office, VirtualClock
 from tests.postgres import Server
 from tests.publish.conftest import Published
 from tests.publish.equality import TABLES, assert_equal
@@ -199,6 +199,39 @@ def test_odd_values_are_published_and_found_equal(busy: Published) -> None:
     before = written(busy)
     publish(busy, full=True)
     assert written(busy) - before <= 2
+
+
+def test_names_reach_the_copy_whatever_encoding_libpq_is_told(
+    office: Published, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    office.world.seed(contacts=1, seed=1)
+    office.run("telecmi-contacts")
+    office.sql("UPDATE telecmi_contacts SET first_name = 'आशा' WHERE id = 1")
+    with monkeypatch.context() as patched:
+        patched.setenv("PGCLIENTENCODING", "LATIN1")
+        publish(office)
+    assert office.there("SELECT first_name FROM telecmi_contacts") == [("आशा",)]
+
+
+def test_targets_that_begin_at_once_make_a_schema_each(tmp_path: Path, server: Server) -> None:
+    """Alembic works on global names; each target has a thread."""
+    schemas = ("first", "second", "third", "fourth")
+    office = Office(tmp_path, publish={name: {"url": server.url(), "schema": name} for name in schemas})
+    assert [run.problem for run in office.run("publish")] == [""] * 4
+    with server.connect() as conn:
+        found = conn.execute("SELECT schemaname FROM pg_tables WHERE tablename = 'syncer_version'").fetchall()
+    assert {(name,) for name in schemas} <= set(found)
+    office.close()
+
+
+def test_a_copy_ahead_of_a_mirror_that_was_put_back_in_mid_pass(busy: Published) -> None:
+    """The backup was made while a pass ran, so that it knows what the pass called its result."""
+    with busy.db.write() as conn:
+        conn.exec_driver_sql("UPDATE publish_targets SET next_token = 'that pass'")
+    busy.there("UPDATE syncer_position SET token = 'that pass', mark = mark + 50, seq = seq + 50")
+    busy.sql("UPDATE telecmi_contacts SET company = 'Acme' WHERE id = 1")
+    publish(busy, person=False)
+    assert_equal(busy)
 
 
 def test_two_sites_share_a_schema(tmp_path: Path, server: Server) -> None:

@@ -28,6 +28,7 @@ class Pass:
     token: str  #: names the state that it leaves
     at: str
     whole: bool  #: compare every row
+    put_back: bool  #: the copy is not known to be in the state that we left it in
     forgotten: Callable[[str | None], bool]  #: whether a number belongs to somebody who is to be kept out
     regions: tuple[str, ...]  #: how numbers without a country code are read
 
@@ -79,10 +80,13 @@ def _compare_all(db: ReadOnlyDatabase, copy: Copy, todo: Pass, progress: Callabl
     """Compare every row; the position moves at the end. A kill in between leaves what was put right."""
     with db.read() as conn:
         done = Done(*reading.newest(conn))
+        # The marks are not read one by one. A copy that was put back may have edits of people forgotten long ago.
+        forgotten = todo.put_back or reading.is_forgetting(conn)
     copy.begin_whole(todo.source, todo.token)
     with copy.transaction() as there:
         schema.ensure_views(there, copy.place.schema)
-    edits.remove_forgotten(None, copy, todo.forgotten, todo.regions)
+    with db.read() as conn:
+        edits.remove_forgotten(conn if forgotten else None, copy, todo.forgotten, todo.regions)
     for block in blocks(db, copy):
         done.rows += block.count
         if block.rows or block.gone:

@@ -64,6 +64,11 @@ def newest(conn: Reader) -> tuple[int, int]:
     return int(first(conn, query, "publish_marks")), int(first(conn, query, "change_log"))
 
 
+def is_forgetting(conn: Reader) -> bool:
+    """Whether somebody was forgotten, and a copy may still have that person."""
+    return bool(first(conn, "SELECT EXISTS (SELECT 1 FROM publish_marks WHERE table_name = 'forgotten')"))
+
+
 def changes(conn: Reader, mark: int, seq: int, size: int) -> Changes:
     """What changed after a position, at most `size` marks and as many entries of the log."""
     marks = tuples(
