@@ -16,7 +16,7 @@ from pathlib import Path
 from benchmarks import docs
 from benchmarks.bench import Bench
 from benchmarks.report import Line, line_of, table
-from benchmarks.rows import compare, growth, lookup, memory, pull, push, quiet, start, waiting, watch
+from benchmarks.rows import compare, growth, lookup, memory, page, pull, push, quiet, start, waiting, watch
 
 ROWS: dict[str, Callable[[Bench], Iterator[Line]]] = {
     "compare": compare.compare,
@@ -32,6 +32,7 @@ ROWS: dict[str, Callable[[Bench], Iterator[Line]]] = {
     "idle": watch.idle,
     "search": start.search,
     "lookup": lookup.lookup,
+    "page": page.page,
     "growth": growth.growth,
 }
 
