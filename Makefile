@@ -13,7 +13,7 @@ BIN    := $(VENV)/bin
 PIP    := $(BIN)/python -m pip --disable-pip-version-check --no-input install --quiet
 PACKAGE := pyproject.toml syncer/__init__.py
 
-.PHONY: help demo demo-publish test lint format coverage mutants soak bench audit pins clean
+.PHONY: help demo demo-publish test lint format coverage mutants soak bench audit pins datasette clean
 
 help: ## list the targets
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/make \1	\2/p' $(firstword $(MAKEFILE_LIST)) | expand -t 16
@@ -87,6 +87,11 @@ pins: ## write requirements/*.txt from requirements/*.in
 	$(COMPILE) requirements/dev.in --output-file requirements/dev.txt
 	$(COMPILE) requirements/run.in --constraint requirements/dev.txt --output-file requirements/run.txt
 	$(COMPILE) requirements/build.in --constraint requirements/dev.txt --output-file requirements/build.txt
+
+# Datasette brings a dozen packages along, so it gets an environment of its own.
+datasette: | $(BIN)/python ## a Datasette for the test of deploy/datasette
+	@[ -x $(VENV)/datasette/bin/datasette ] || { $(BIN)/python -m venv --clear $(VENV)/datasette && \
+	  $(VENV)/datasette/bin/python -m pip --disable-pip-version-check --no-input install -qq datasette==0.65.5; }
 
 clean: ## remove the environment and all caches
 	rm -rf $(VENV) .venv-bench .coverage mutants build dist *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache

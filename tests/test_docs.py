@@ -6,7 +6,9 @@ Whether the sentences around those names are true is left to the reader.
 from __future__ import annotations
 
 import ast
+import json
 import re
+import runpy
 import sqlite3
 import tomllib
 from collections.abc import Iterator
@@ -286,6 +288,12 @@ def _trigger_texts(path: Path) -> list[str]:
         with db.read() as conn:
             rows = conn.exec_driver_sql("SELECT sql FROM sqlite_master WHERE type = 'trigger'")
             return [str(row[0]) for row in rows]
+
+
+def test_the_metadata_for_datasette_says_what_the_pages_say() -> None:
+    folder = ROOT / "deploy" / "datasette"
+    made = runpy.run_path(str(folder / "make_metadata.py"))["metadata"]()
+    assert json.loads(text(folder / "metadata.json")) == made, "run: python deploy/datasette/make_metadata.py"
 
 
 # -- messages -----------------------------------------------------------------------------------------
