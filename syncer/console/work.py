@@ -23,6 +23,9 @@ WRITING: Final = 8.0
 #: Seconds that an action waits for other writers.
 _LOCKS: Final = 4.0
 
+#: Lists are read from an index, searches go once through one: neither gets faster by more memory.
+_CACHE_KB: Final = 2000
+
 
 class Work:
     """`settings` gives the config in force."""
@@ -30,7 +33,7 @@ class Work:
     def __init__(self, settings: Callable[[], Settings], mono: Callable[[], float] = time.monotonic) -> None:
         self._settings = settings
         self._mono = mono
-        self._reader = ThreadedReader("page", mono)
+        self._reader = ThreadedReader("page", mono, cache_kb=_CACHE_KB)
         self._writer = ThreadPoolExecutor(1, thread_name_prefix="page-write")
 
     async def read(self, query: Callable[[Reader], T]) -> T:

@@ -16,7 +16,7 @@ from threading import Thread
 from typing import Any, TypeVar
 
 from syncer.errors import StoreBusyError, StoreError
-from syncer.store.db.read_only import Reader, ReadOnlyDatabase
+from syncer.store.db.read_only import CACHE_KB, Reader, ReadOnlyDatabase
 
 T = TypeVar("T")
 
@@ -24,9 +24,12 @@ T = TypeVar("T")
 class ThreadedReader:
     """One connection, opened when it is first needed and again after an error."""
 
-    def __init__(self, name: str, mono: Callable[[], float] = time.monotonic) -> None:
+    def __init__(
+        self, name: str, mono: Callable[[], float] = time.monotonic, *, cache_kb: int = CACHE_KB
+    ) -> None:
         self._name = name
         self._mono = mono
+        self._cache_kb = cache_kb
         self._work: SimpleQueue[Callable[[], None] | None] = SimpleQueue()
         self._thread: Thread | None = None
         self._db: ReadOnlyDatabase | None = None  # of the thread
@@ -76,7 +79,7 @@ class ThreadedReader:
             raise StoreBusyError(_LATE)
         try:
             if self._db is None:
-                self._db = ReadOnlyDatabase(path, busy_timeout=1.0)
+                self._db = ReadOnlyDatabase(path, busy_timeout=1.0, cache_kb=self._cache_kb)
                 self._db.interrupt_when(self._late)
             with self._db.read() as conn:
                 return query(conn)

@@ -207,7 +207,7 @@ def plan(mirror: Mirror, query: str) -> str:
     [
         ("SELECT * FROM telecmi_contacts WHERE phone_e164 = '+919200000001'", "telecmi_contacts_phone"),
         ("SELECT * FROM telecmi_contacts WHERE last_name = 'Rao'", "telecmi_contacts_last_name"),
-        ("SELECT * FROM telecmi_contacts WHERE first_name = 'Asha'", "telecmi_contacts_first_name"),
+        ("SELECT * FROM telecmi_contacts WHERE first_name = 'Asha'", "telecmi_contacts_search"),
         ("SELECT * FROM telecmi_contacts WHERE company = 'X'", "telecmi_contacts_company"),
         ("SELECT * FROM telecmi_user_contacts WHERE phone_e164 = '+91'", "telecmi_user_contacts_phone"),
         ("SELECT * FROM telecmi_user_contacts WHERE name = 'Asha'", "telecmi_user_contacts_name"),

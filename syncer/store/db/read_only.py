@@ -31,6 +31,9 @@ Record: TypeAlias = dict[str, Any]
 #: How long a statement waits for another program's write transaction, in seconds.
 BUSY_TIMEOUT = 10.0
 
+#: How much of the file a connection keeps in memory.
+CACHE_KB = 8000
+
 #: Instructions of SQLite between two checks of the time: about 1 ms.
 _STEPS = 20_000
 
@@ -48,12 +51,12 @@ class Readable(Protocol):
 class ReadOnlyDatabase:
     """An existing database file, opened for reading only."""
 
-    def __init__(self, path: Path, *, busy_timeout: float = BUSY_TIMEOUT) -> None:
+    def __init__(self, path: Path, *, busy_timeout: float = BUSY_TIMEOUT, cache_kb: int = CACHE_KB) -> None:
         self.path = path
         sqlite_errors.require(path)
         put_foreign_log_aside(path)
         with sqlite_errors.told(path):
-            self._conn = sqlite_errors.opened(partial(_open, path, busy_timeout))
+            self._conn = sqlite_errors.opened(partial(_open, path, busy_timeout, cache_kb))
 
     @contextlib.contextmanager
     def read(self) -> Iterator[sqlite3.Connection]:
@@ -85,20 +88,20 @@ class ReadOnlyDatabase:
         self.close()
 
 
-def _open(path: Path, busy_timeout: float) -> sqlite3.Connection:
+def _open(path: Path, busy_timeout: float, cache_kb: int) -> sqlite3.Connection:
     """Open it like any client. In SQLite's read-only mode, the log of a killed program could not be read.
 
     On a read-only disk it is opened read-only, without the log if that has no index.
     """
     try:
-        return _connect(path.absolute().as_uri(), busy_timeout)
+        return _connect(path.absolute().as_uri(), busy_timeout, cache_kb)
     except sqlite3.OperationalError as error:
         if error.sqlite_errorcode & 0xFF not in (sqlite3.SQLITE_CANTOPEN, sqlite3.SQLITE_READONLY):
             raise
         if files.room() <= 0 or (os.access(path.parent, os.W_OK) and os.access(path, os.W_OK)):
             raise
     try:
-        return _connect(f"{path.absolute().as_uri()}?mode=ro", busy_timeout)
+        return _connect(f"{path.absolute().as_uri()}?mode=ro", busy_timeout, cache_kb)
     except sqlite3.OperationalError:
         log = beside(path, LOG)
         if log.exists() and log.stat().st_size:
@@ -108,13 +111,15 @@ def _open(path: Path, busy_timeout: float) -> sqlite3.Connection:
             import logging  # imported late: most commands log nothing
 
             logging.getLogger(__name__).warning(text)
-        return _connect(f"{path.absolute().as_uri()}?immutable=1", busy_timeout)
+        return _connect(f"{path.absolute().as_uri()}?immutable=1", busy_timeout, cache_kb)
 
 
-def _connect(uri: str, busy_timeout: float) -> sqlite3.Connection:
+def _connect(uri: str, busy_timeout: float, cache_kb: int) -> sqlite3.Connection:
     conn = sqlite3.connect(uri, uri=True, timeout=busy_timeout, isolation_level=None)
     conn.text_factory = lenient
-    return sqlite_errors.prepared(conn, ("query_only = ON", "trusted_schema = OFF", "cache_size = -8000"))
+    return sqlite_errors.prepared(
+        conn, ("query_only = ON", "trusted_schema = OFF", f"cache_size = -{cache_kb}")
+    )
 
 
 #: Decodes text. Invalid bytes from a person or a vendor are shown and cause no errors.

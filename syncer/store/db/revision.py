@@ -8,7 +8,7 @@ from syncer.store.db.columns import TABLES
 from syncer.store.db.read_only import Readable, Reader, first, tuples
 
 #: Every revision in `migrations/versions`, oldest first; a test compares them.
-REVISIONS = ("0001", "0002", "0003", "0004", "0005", "0006", "0007", "0008", "0009", "0010")
+REVISIONS = ("0001", "0002", "0003", "0004", "0005", "0006", "0007", "0008", "0009", "0010", "0011")
 
 #: The newest one.
 HEAD = REVISIONS[-1]
