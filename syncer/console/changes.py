@@ -153,7 +153,7 @@ def touched(conn: Reader, change: Record, visit: Visit) -> list[str]:
 
 
 def sides(conn: Reader, change: Record) -> list[dict[str, Any]]:
-    """By field: what was agreed last, what is local, and what is upstream; with the differing part marked."""
+    """By field: what was agreed last, what is local, and what is upstream, with the differing part marked; conflicts first."""
     clashes = status_queries.clashes_of(change)
     contact = contact_queries.load_contact(conn, change["contact_row"]) or {}
     base = contact_queries.upstream_values(conn, change["contact_row"]) or {}
@@ -176,7 +176,7 @@ def sides(conn: Reader, change: Record) -> list[dict[str, Any]]:
                 "upstream": marked(texts[1:], str(agreed))[0],
             }
         )
-    return rows
+    return sorted(rows, key=lambda one: (not one["clash"], not one["differs"]))
 
 
 def why(change: Record) -> str:

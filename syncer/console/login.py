@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from functools import partial
-from typing import Final
+from typing import Any, Final
 
 from starlette.requests import Request
 from starlette.responses import HTMLResponse, RedirectResponse, Response
@@ -17,6 +17,9 @@ from syncer.console.work import Work
 from syncer.core.console import SPAN, Attempts, from_the_page
 
 COOKIE: Final = "syncer_session"
+
+#: As the standard spells it; Starlette passes it on as it is.
+_STRICT: Any = "Strict"
 
 #: Addresses that are remembered for what they tried; the oldest are forgotten first.
 _ADDRESSES: Final = 1000
@@ -83,7 +86,7 @@ class Login:
             token,
             max_age=session.lasts_s,
             httponly=True,
-            samesite="strict",
+            samesite=_STRICT,
             secure=self._secure(request),
         )
         return response
@@ -97,7 +100,7 @@ class Login:
             return self._page("plain.html", 403, title="Not logged out", text=text)
         await self._work.alone(partial(self._sessions.end, request.cookies[COOKIE]))
         response = RedirectResponse("/login", 303)
-        response.delete_cookie(COOKIE, httponly=True, samesite="strict", secure=self._secure(request))
+        response.delete_cookie(COOKIE, httponly=True, samesite=_STRICT, secure=self._secure(request))
         return response
 
     def _secure(self, request: Request) -> bool:

@@ -68,6 +68,7 @@ def fill(desk: Desk) -> None:
     for n in range(1, 9):
         desk.call(n, hours=3 * n)
         desk.call(n, "answered", days=n)
+    desk.call(4, hours=1)
     desk.voicemail(2, tone(), hours=2)
     desk.voicemail(7, tone(), hours=5)
     desk.voicemail(8, hours=20)

@@ -54,7 +54,7 @@ async def test_a_link_logs_one_browser_in_once(make_desk: MakeDesk) -> None:
         assert (entered.status_code, entered.headers["location"]) == (303, "/")
         cookie = entered.headers["set-cookie"]
         assert (
-            re.search(r"HttpOnly; Max-Age=604800; Path=/; SameSite=strict$", cookie)
+            re.search(r"HttpOnly; Max-Age=604800; Path=/; SameSite=Strict$", cookie)
             and "chosen" not in cookie
         )
         assert (await desk.browser().post(f"/login/{token}")).status_code == 404

@@ -21,7 +21,7 @@ from syncer.store.read.call_queries import CALLBACKS, CALLS
 from syncer.store.read.status_queries import name_of
 
 #: Rows of a page, and pages that can be turned to: who looks further back searches.
-SIZE: Final = 50
+SIZE: Final = 40
 LAST: Final = 200
 
 #: Numbers of people up to which calls are looked up one by one, instead of from the newest on.

@@ -89,7 +89,9 @@ def _who(event: Mapping[str, Any]) -> str:
     if event["batch"]:
         what = "an edit of several, batch" if event["format"] == "edit" else "import"
         return f"{what} {event['batch']} ({event['by']})"
-    return "upstream" if event["by"] == "upstream" else f"a local edit{_by(event['actor'])}"
+    if event["by"] == "upstream":
+        return "upstream"
+    return "a command" if event["actor"] == "cli" else event["actor"] or "a local edit"
 
 
 def _by(who: str | None) -> str:
