@@ -61,6 +61,7 @@ class Console:
         self._sessions = Sessions(settings.database.path, lambda: self._env().now(), settings.database.group)
         self._work = Work(lambda: self._env().settings, mono)
         self._pages = Pages(lambda: self._env().now())
+        self._work.begin(self._pages.compile)
         self._login = Login(self._sessions, self._work, self._pages, lambda: self._env().settings, mono)
 
     def routes(self) -> list[BaseRoute]:

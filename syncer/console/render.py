@@ -70,6 +70,11 @@ class Pages:
             "short": short,
         }
 
+    def compile(self) -> None:
+        """Read all templates: the first visitor of each need not wait for it."""
+        for name in self._templates.list_templates():
+            self._templates.get_template(name)
+
     def page(self, template: str, **context: Any) -> str:
         """One page."""
         return self._templates.get_template(template).render(zone=f"{self._now().astimezone():%Z}", **context)

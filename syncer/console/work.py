@@ -62,6 +62,10 @@ class Work:
         ) as db:
             return work(db)
 
+    def begin(self, work: Callable[[], object]) -> None:
+        """Do something in the background that would otherwise delay the first request; it is no loss if it fails."""
+        self._writer.submit(work)
+
     async def alone(self, work: Callable[[], T]) -> T:
         """Do something short that waits for a disk, apart from the loop."""
         return await asyncio.get_running_loop().run_in_executor(self._writer, work)
