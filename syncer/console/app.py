@@ -23,7 +23,6 @@ from syncer.console.render import STATIC, Pages, static
 from syncer.console.sessions import Sessions
 from syncer.console.visit import NotFoundError, Page, Visit
 from syncer.console.work import Work
-from syncer.core.console import from_the_page
 from syncer.errors import StoreError, UsageError
 from syncer.sync.env import Env
 
@@ -82,7 +81,7 @@ class Console:
                 if page.redirects and page.method == "GET":
                     return RedirectResponse("/login", 303)
                 return self._plain(401, "You are not logged in", "Open the page again and log in.")
-            if page.method != "GET" and not _ours(request):
+            if page.method != "GET" and not self._login.ours(request):
                 return self._plain(403, "Not sent by this page", _FOREIGN)
             if not who.role.includes(page.role):
                 text = (
@@ -120,19 +119,19 @@ class Console:
             return self._plain(error.status, "Not done", str(error))
         if isinstance(error, HTTPException):  # another method than the address takes
             return self._plain(error.status_code, "Not done", "This address does not take that.")
+        if not isinstance(error, StoreError):
+            return self._plain(500, "Something went wrong", _UNFORESEEN)
         text = f"{_sentence(error)} Try again in a moment."
         return self._plain(503, "The database is in trouble", text)
 
 
+_UNFORESEEN: Final = (
+    "This is a mistake of the program. Its log says more: whoever runs syncer can look there."
+)
 _FOREIGN: Final = (
     "The browser does not say that this form came from this page, so nothing was done. Open the page by https, or at "
     "localhost, and try again there."
 )
-
-
-def _ours(request: Request) -> bool:
-    headers = request.headers
-    return from_the_page(headers.get("sec-fetch-site"), headers.get("origin"), headers.get("host", ""))
 
 
 def _sentence(error: Exception) -> str:
@@ -173,3 +172,7 @@ class _Guarded:
             if begun:
                 raise
             await self._failed(error)(scope, receive, guarded)
+        except Exception as error:
+            if not begun:
+                await self._failed(error)(scope, receive, guarded)
+            raise  # the server logs it

@@ -57,6 +57,14 @@ class Login:
         token = request.cookies.get(COOKIE)
         return self._sessions.find(token) if token else None
 
+    def ours(self, request: Request) -> bool:
+        """Whether the request was sent by the page itself."""
+        headers, http = request.headers, self._settings().http
+        url = http.url if http else None
+        return from_the_page(
+            headers.get("sec-fetch-site"), headers.get("origin"), headers.get("host", ""), url
+        )
+
     async def _how(self, request: Request) -> Response:
         return self._page("login.html", who=self.who(request))
 
@@ -71,8 +79,7 @@ class Login:
     async def _enter(self, request: Request) -> Response:
         if refusal := self._barred(request):
             return refusal
-        headers = request.headers
-        if not from_the_page(headers.get("sec-fetch-site"), headers.get("origin"), headers.get("host", "")):
+        if not self.ours(request):
             text = "The browser does not say that this came from the page. Open the link by https, or at localhost."
             return self._page("plain.html", 403, title="Not logged in", text=text)
         # The session is always a new one, whatever cookie the browser brought along.
@@ -92,10 +99,9 @@ class Login:
         return response
 
     async def _leave(self, request: Request) -> Response:
-        headers = request.headers
         if self.who(request) is None:
             return RedirectResponse("/login", 303)
-        if not from_the_page(headers.get("sec-fetch-site"), headers.get("origin"), headers.get("host", "")):
+        if not self.ours(request):
             text = "The browser does not say that this came from the page, so you are still logged in."
             return self._page("plain.html", 403, title="Not logged out", text=text)
         await self._work.alone(partial(self._sessions.end, request.cookies[COOKIE]))

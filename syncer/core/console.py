@@ -65,14 +65,16 @@ class Attempts:
         return Attempts((*self.recent(now), now))
 
 
-def from_the_page(fetch_site: str | None, origin: str | None, host: str) -> bool:
+def from_the_page(fetch_site: str | None, origin: str | None, host: str, url: str | None = None) -> bool:
     """Whether a request that changes something was sent by a page of this very site.
 
     Browsers send `Sec-Fetch-Site` by https and to this machine; where it is missing, `Origin` has to name the host that
-    was asked.
+    was asked, or be the page's own address `url`: some proxies pass on another host.
     """
     if fetch_site is not None:
         return fetch_site == "same-origin"
+    if url is not None and origin is not None and origin.lower() == url.lower():
+        return True
     scheme, _, place = (origin or "").lower().partition("://")
     default = {"http": ":80", "https": ":443"}.get(scheme, "")
     return bool(place and default) and place.removesuffix(default) == host.lower().removesuffix(default)

@@ -12,7 +12,8 @@ import pytest
 from syncer.console.sessions import LINK, Sessions
 from syncer.core.console import ATTEMPTS, SPAN, Role
 from syncer.errors import StoreError
-from tests.console.conftest import MakeDesk, text_of
+from syncer.store.read import page_queries
+from tests.console.conftest import ORIGIN, MakeDesk, text_of
 
 pytestmark = pytest.mark.anyio
 
@@ -158,6 +159,33 @@ async def test_only_the_page_itself_can_change_something(
         del stranger.headers["Sec-Fetch-Site"]
         assert (await stranger.post(f"/login/{link}", headers=headers)).status_code == status
         assert (await client.post("/logout", headers=headers)).status_code == status
+
+
+async def test_a_proxy_may_pass_on_another_host(make_desk: MakeDesk) -> None:
+    async with make_desk(url="https://sync.example.com") as desk:
+        desk.call()
+        client = await desk.log_in()
+        del client.headers["Sec-Fetch-Site"]
+        for origin, status in {"https://evil.example": 403, "https://sync.example.com": 303}.items():
+            headers = {"Origin": origin, "Cookie": f"syncer_session={client.cookies['syncer_session']}"}
+            for path in ("/callbacks/done", "/logout"):
+                answer = await client.post(path, data={"phone": "+919200000001"}, headers=headers)
+                assert answer.status_code == status, path
+
+
+async def test_a_mistake_of_the_program_bears_the_headers_too(
+    make_desk: MakeDesk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with make_desk() as desk:
+        client = await desk.log_in()
+        monkeypatch.setattr(page_queries, "list_calls", lambda *_, **__: 1 / 0)
+        transport = httpx.ASGITransport(app=desk.app, raise_app_exceptions=False)
+        async with httpx.AsyncClient(transport=transport, base_url=ORIGIN, cookies=client.cookies) as browser:
+            answer = await browser.get("/calls")
+        assert answer.status_code == 500 and "mistake of the program" in text_of(answer)
+        _safe(answer)
+        with pytest.raises(ZeroDivisionError):
+            await client.get("/calls")
 
 
 async def test_a_name_that_points_here_is_turned_away(make_desk: MakeDesk) -> None:

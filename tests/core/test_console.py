@@ -93,6 +93,14 @@ def test_what_changes_something_has_to_come_from_the_page(
     assert from_the_page(fetch_site, origin, host) is ours
 
 
+def test_the_pages_own_address_counts_whatever_host_a_proxy_passes_on() -> None:
+    url = "https://sync.example.com"
+    assert from_the_page(None, "https://Sync.example.com", "127.0.0.1:9464", url)
+    assert not from_the_page("cross-site", url, "127.0.0.1:9464", url)
+    for origin in (None, "null", "https://evil.example.com", f"{url}.evil.example", f"{url}:8443"):
+        assert not from_the_page(None, origin, "127.0.0.1:9464", url)
+
+
 @pytest.mark.parametrize(
     "header, span",
     [
