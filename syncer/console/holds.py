@@ -40,7 +40,8 @@ async def _show(visit: Visit, status: int = 200, error: str = "") -> Response:
         found = status_queries.list_holds(conn, number=row_id)
         if not found:
             raise NotFoundError("Nothing is held under this number.")
-        return {"hold": found[0], "slice": page_queries.held_rows(conn, row_id, number)}
+        rows = page_queries.held_rows(conn, row_id, number)
+        return {"hold": found[0], "slice": rows, "version": page_queries.held_version(conn, row_id)}
 
     return await visit.show("hold.html", read, status, error=error, turned=visit.turned)
 
@@ -56,14 +57,14 @@ async def reject(visit: Visit) -> Response:
 
 
 async def _decide(visit: Visit, decision: str) -> Response:
-    number, shown = visit.row_id(), visit.form.get("rows", "")
+    number, shown = visit.row_id(), visit.form.get("version", "")
 
     def write(db: Database) -> str:
         with db.write() as conn:
             found = status_queries.list_holds(conn, number=number)
             if not found:
                 raise NotFoundError("Nothing is held under this number.")
-            if found[0]["decided_at"] is None and shown and shown != str(found[0]["rows"]):
+            if found[0]["decided_at"] is None and shown not in ("", page_queries.held_version(conn, number)):
                 return "a later listing changed what is held: look again, then decide"
             before = holds.decide(conn, number, decision, visit.stamp, visit.who.name)
         return f"it is {before} already, and that is final" if before else ""

@@ -307,6 +307,17 @@ def list_changes(conn: Reader, number: int) -> Slice:
     return _cut(records(conn, query, *states), number)
 
 
+def held_version(conn: Reader, hold: int) -> str:
+    """A short name for the rows of a hold; another one as soon as other rows, or columns, are held."""
+    query = (
+        "SELECT count(*), total(row_id), total(row_id * row_id), total(row_id * length(field)), "
+        "total(row_id * length(table_name)) FROM held_rows "
+        "WHERE held_id = ?"
+    )
+    (sums,) = tuples(conn, query, hold)
+    return "-".join(f"{one:.0f}" for one in sums)
+
+
 def held_rows(conn: Reader, hold: int, number: int) -> Slice:
     """The rows that a hold is about, with the names of whom they are."""
     query = (
