@@ -200,7 +200,13 @@ async def test_a_contact_is_deleted_once(make_desk: MakeDesk) -> None:
         assert (await client.post("/contacts/99/delete")).status_code == 404
         assert (await client.get("/contacts/99/edit")).status_code == 404
         page = text_of(await client.get(f"/contacts/{row}"))
-        assert "was deleted" in page and "Edit" not in page
+        assert "was deleted" in page and "Edit" not in page and "or keep the contact" in page
+        desk.program("UPDATE change_queue SET state = 'done'")
+        gone = await client.get(f"/contacts/{row}")
+        assert 'href="/contacts/new?phone_no=%2B919200000001"' in gone.text
+        desk.contact(2)
+        desk.program(f"UPDATE telecmi_contacts SET phone_e164 = '+919200000002' WHERE id = {row}")
+        assert "Another contact has this number now" in text_of(await client.get(f"/contacts/{row}"))
 
 
 async def test_with_two_accounts_one_is_chosen(make_desk: MakeDesk, monkeypatch: pytest.MonkeyPatch) -> None:
