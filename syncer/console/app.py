@@ -80,7 +80,7 @@ class Console:
             if who is None:
                 if page.redirects and page.method == "GET":
                     return RedirectResponse("/login", 303)
-                return self._plain(401, "You are not logged in", "Open the page again and log in.")
+                return self._plain(401, "You are not logged in", _LOGGED_OUT)
             if page.method != "GET" and not self._login.ours(request):
                 return self._plain(403, "Not sent by this page", _FOREIGN)
             if not who.role.includes(page.role):
@@ -125,6 +125,9 @@ class Console:
         return self._plain(503, "The database is in trouble", text)
 
 
+_LOGGED_OUT: Final = (
+    "Nothing was done. Logins end after a while: whoever runs syncer can give you another link."
+)
 _UNFORESEEN: Final = (
     "This is a mistake of the program. Its log says more: whoever runs syncer can look there."
 )

@@ -72,8 +72,10 @@ async def add(visit: Visit) -> Response:
 
 
 async def edit(visit: Visit) -> Response:
-    """The form of a contact."""
-    return await _form(visit, row_id=visit.row_id())
+    """The form of a contact; one that is deleted has none."""
+    row_id = visit.row_id()
+    row = await visit.work.read(lambda conn: _load(conn, row_id))
+    return redirect(f"/contacts/{row_id}") if row["deleted_at"] else await _form(visit, row_id=row_id)
 
 
 async def save(visit: Visit) -> Response:

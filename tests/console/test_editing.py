@@ -201,6 +201,7 @@ async def test_a_contact_is_deleted_once(make_desk: MakeDesk) -> None:
         assert (await client.get("/contacts/99/edit")).status_code == 404
         page = text_of(await client.get(f"/contacts/{row}"))
         assert "was deleted" in page and "Edit" not in page and "or keep the contact" in page
+        assert (await client.get(f"/contacts/{row}/edit")).headers["location"] == f"/contacts/{row}"
         desk.program("UPDATE change_queue SET state = 'done'")
         gone = await client.get(f"/contacts/{row}")
         assert 'href="/contacts/new?phone_no=%2B919200000001"' in gone.text
