@@ -69,14 +69,8 @@ async def _publish(run: Run, target: PublishTarget, copy: Copy) -> None:
     source = await store.read(source_of)
     known = await store.read(publishing.load, target.name)
     position = await cut_off(copy, silence, copy.open)
-    if position is not None and position.source != source and not run.full:
-        raise RejectedError(
-            target.label,
-            "publish",
-            f"the site {target.site} there is published from another database: give one of them another `site`, "
-            f"or take the site over with `syncer publish {target.name} --full`",
-            code=409,
-        )
+    if not run.full:
+        check_source(target, position, source)
     if target.edits and position is not None:
         await _take_edits(run, target, copy, silence)
     put_back = (
@@ -113,6 +107,18 @@ async def _publish(run: Run, target: PublishTarget, copy: Copy) -> None:
     if sweep and not whole and (done.written or done.removed):
         run.log.info(
             "the daily comparison of a published copy wrote rows", rows=done.written, removed=done.removed
+        )
+
+
+def check_source(target: PublishTarget, position: Position | None, source: str) -> None:
+    """Raises RejectedError where the site there belongs to another database."""
+    if position is not None and position.source != source:
+        raise RejectedError(
+            target.label,
+            "publish",
+            f"the site {target.site} there is published from another database: give one of them another `site`, "
+            f"or take the site over with `syncer publish {target.name} --full`",
+            code=409,
         )
 
 
@@ -154,4 +160,4 @@ def _plan(conn: Reader, target: PublishTarget) -> list[str]:
     return [f"would publish what changed to {target.label}"] if waiting else []
 
 
-__all__ = ["Position", "PublishSource", "connect", "publish", "source_of"]
+__all__ = ["Position", "PublishSource", "check_source", "connect", "publish", "source_of"]

@@ -16,7 +16,7 @@ from syncer.store.publish.comparing import blocks
 from syncer.store.publish.copy import Copy
 from syncer.sync.apart import PATIENCE, cut_off
 from syncer.sync.env import Progress
-from syncer.sync.publish import connect
+from syncer.sync.publish import check_source, connect, source_of
 from syncer.sync.registry import JobSpec, lock_name
 
 Key = str | int | None
@@ -58,6 +58,8 @@ async def verify(settings: Settings, spec: JobSpec, progress: Progress) -> CopyR
                 raise UsageError(
                     f"nothing was published to {spec.label} yet: `syncer publish {spec.account}` does"
                 )
+            with ReadOnlyDatabase(settings.database.path) as db, db.read() as conn:
+                check_source(spec.config, position, source_of(conn))
             return await cut_off(copy, PATIENCE, _compare, settings.database.path, copy, spec, progress)
         finally:
             copy.close()

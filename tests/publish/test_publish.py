@@ -10,10 +10,13 @@ from typing import Any
 
 import pytest
 
+from syncer.errors import RejectedError
 from syncer.store.db import migrations
 from syncer.store.publish import schema
 from syncer.store.write.forget import forget
 from syncer.sync import apart, jobs
+from syncer.sync.env import no_progress
+from syncer.sync.verify_copy import verify
 from tests.office import Office, VirtualClock
 from tests.postgres import Server
 from tests.publish.conftest import Published
@@ -268,6 +271,9 @@ def test_one_site_has_one_source(tmp_path: Path, server: Server) -> None:
     assert_equal(second)
     [refused] = first.run("publish")
     assert "give one of them another `site`" in refused.problem
+    [spec] = jobs.select(jobs.specs(first.settings), ["publish"], None)
+    with pytest.raises(RejectedError, match="published from another database"):
+        asyncio.run(verify(first.settings, spec, no_progress))
     for one in offices:
         one.close()
 
