@@ -34,7 +34,7 @@ finish() {
 trap finish EXIT
 trap 'exit 130' INT TERM
 
-say() { printf '\n\033[1m%s\033[0m\n' "$*"; }
+say() { if [ -t 1 ]; then printf '\n\033[1m%s\033[0m\n' "$*"; else printf '\n%s\n' "$*"; fi; }
 run() { echo "\$ syncer $*"; "$syncer" --config "$folder/syncer.toml" "$@"; }
 ask() { echo "office=> $1"; "$programs/psql" -h "$folder/pg" -U demo -d postgres -X -q -c "SET search_path TO syncer" -c "$1"; }
 
