@@ -1,4 +1,4 @@
-"""A receiver of webhooks on loopback: keeps what arrives, and answers as it is told."""
+"""A receiver of webhooks on loopback: keeps what arrives, and answers as a test asks."""
 
 from __future__ import annotations
 

@@ -208,3 +208,14 @@ def test_pins_name_what_the_project_needs() -> None:
 def test_the_version_is_in_one_place() -> None:
     assert "version" not in project()
     assert re.search(r'^__version__ = "\d+\.\d+\.\d+"$', (PACKAGE / "__init__.py").read_text(), re.MULTILINE)
+
+
+def test_no_two_classes_have_one_name() -> None:
+    """A reader who meets a name has to know which one it is. The sandbox speaks the vendors' language."""
+    homes: dict[str, list[str]] = {}
+    for path in MODULES:
+        if not path.is_relative_to(PACKAGE / "sandbox"):
+            for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+                if isinstance(node, ast.ClassDef):
+                    homes.setdefault(node.name, []).append(path.relative_to(ROOT).as_posix())
+    assert {name: found for name, found in homes.items() if len(found) > 1} == {}

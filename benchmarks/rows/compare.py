@@ -135,7 +135,7 @@ def _compare(bench: Bench, contacts: int) -> Iterator[Line]:
 
 
 def _goals(contacts: int, found: Mapping[tuple[str, str], Sequence[Figures]]) -> Iterator[Line]:
-    """Wall time of each pass beside the fastest of the others; processor time of the quiet one beside two of them."""
+    """Wall time of each pass against the fastest other tool, and processor time of the quiet pass against two of them."""
 
     def sample(name: str, stage: str, figure: str) -> Sample | None:
         there = found.get((name, stage))

@@ -16,7 +16,7 @@ from syncer.errors import UsageError
 if TYPE_CHECKING:
     from syncer.cli.app import App
     from syncer.config import Settings, TelecmiAccount
-    from syncer.core.import_plan import Planned
+    from syncer.core.import_plan import PlannedRow
     from syncer.store.db.read_only import Reader
 
 #: The most contacts that are written in one transaction.
@@ -85,7 +85,7 @@ def _write(
     app: App, settings: Settings, ids: Iterable[int], wanted: Mapping[str, str]
 ) -> tuple[int | None, int]:
     """Write the edits; the batch, and how many there were: a contact that is deleted by now is left out."""
-    from syncer.core.import_plan import Planned, Verdict
+    from syncer.core.import_plan import PlannedRow, Verdict
     from syncer.store.read import contact_queries
     from syncer.store.write import imports
 
@@ -94,12 +94,12 @@ def _write(
     with app.writing(settings) as db:
         while some := list(islice(rest, TRANSACTION)):
             with db.edit() as conn:
-                plan: list[tuple[str, Planned]] = []
+                plan: list[tuple[str, PlannedRow]] = []
                 for row_id in some:
                     row = contact_queries.load_contact(conn, row_id)
                     changed = _changes(row, wanted) if row and row["deleted_at"] is None else {}
                     if row and changed:
-                        plan.append((row["account"], Planned(0, Verdict.UPDATE, changed, contact=row_id)))
+                        plan.append((row["account"], PlannedRow(0, Verdict.UPDATE, changed, contact=row_id)))
                 imports.apply(conn, batch, plan)
         if batch.id is not None:
             with db.write() as conn:

@@ -19,7 +19,7 @@ from syncer.core.model import FIELDS
 
 if TYPE_CHECKING:
     from syncer.config import Settings
-    from syncer.core.import_plan import Planned
+    from syncer.core.import_plan import PlannedRow
     from syncer.core.import_rows import Candidate
     from syncer.sync.importing import Importer
 
@@ -137,7 +137,9 @@ def _with_account(
     return candidate._replace(account=only)
 
 
-def _counted(rows: Iterable[Planned], progress: Callable[[int, int], None], total: int) -> Iterator[Planned]:
+def _counted(
+    rows: Iterable[PlannedRow], progress: Callable[[int, int], None], total: int
+) -> Iterator[PlannedRow]:
     for done, planned in enumerate(rows, start=1):
         if done % STEP == 0:
             progress(done, total)
@@ -159,7 +161,7 @@ def _reported_when_cut_short(batch: Any) -> Iterator[None]:
         raise
 
 
-def _print_json(rows: Iterable[Planned], importer: Importer, batch: Any) -> None:
+def _print_json(rows: Iterable[PlannedRow], importer: Importer, batch: Any) -> None:
     """One object, written row by row."""
     click.echo('{\n  "rows": [', nl=False)
     for n, row in enumerate(rows):
@@ -176,8 +178,8 @@ def _print_json(rows: Iterable[Planned], importer: Importer, batch: Any) -> None
     click.echo(f'\n  "batch": {to_json(None if batch is None else batch.id)}\n}}')
 
 
-def _print_text(rows: Iterable[Planned], importer: Importer, batch: Any) -> None:
-    """A line for each row but those that change nothing, and what it comes to."""
+def _print_text(rows: Iterable[PlannedRow], importer: Importer, batch: Any) -> None:
+    """A line for each row that changes something, then the totals."""
     for row in rows:
         if row.verdict != "same" or row.reason:
             say(f"row {row.row:<6} {row.verdict.value:<10}  {_details(row)}")
@@ -201,7 +203,7 @@ def _print_text(rows: Iterable[Planned], importer: Importer, batch: Any) -> None
         )
 
 
-def _details(row: Planned) -> str:
+def _details(row: PlannedRow) -> str:
     values = ", ".join(f"{name} {value!r}" for name, value in row.fields.items())
     contact = f"contact {row.contact}" if row.contact is not None and row.verdict != "duplicate" else ""
     return "; ".join(part for part in (contact, values, row.reason) if part)

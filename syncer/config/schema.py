@@ -237,7 +237,7 @@ class SmartfloContacts(Job):
 
 @dataclass(frozen=True)
 class Named(Table):
-    """A table of which there may be any number, each below a heading with a name: `[telecmi.main]`."""
+    """A table that can occur any number of times, each time below a heading with a name: `[telecmi.main]`."""
 
     kind: ClassVar[str]  #: the first word of the heading: `telecmi`
     needs_pages: ClassVar[bool] = False  #: it is answered at the address of `[http]`

@@ -1,4 +1,4 @@
-"""The tables of the config for what is told or given to others: `[notify.NAME]`, `[lookup.NAME]`, `[publish.NAME]`. None of
+"""The tables of the config for what leaves the mirror: `[notify.NAME]`, `[lookup.NAME]`, `[publish.NAME]`. None of
 them is an account.
 
 What is sent to a target is left to `sync` and `remote`.
@@ -78,10 +78,10 @@ class Delivery(Job):
 
 @dataclass(frozen=True)
 class NotifyTarget(Named):
-    """`[notify.NAME]`: who is told of voicemails, missed calls and what waits for a person."""
+    """`[notify.NAME]`: a target of notifications about voicemails, missed calls and what waits for a person."""
 
     kind = "notify"
-    #: The keys of which a target has exactly one.
+    #: A target has exactly one of these keys.
     WAYS: ClassVar[tuple[str, ...]] = ("webhook", "command", "apprise")
 
     on: tuple[str, ...] = key(_events, EVENTS)

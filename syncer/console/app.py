@@ -19,9 +19,9 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from syncer.console import audio, callbacks, calls, changes, contact_forms, contacts, health, holds, overview
 from syncer.console.forms import FormError, read_form
 from syncer.console.login import Login
-from syncer.console.render import STATIC, Pages, static
+from syncer.console.render import STATIC, Templates, static
 from syncer.console.sessions import Sessions
-from syncer.console.visit import NotFoundError, Page, Visit
+from syncer.console.visit import NotFoundError, PageRoute, Visit
 from syncer.console.work import Work
 from syncer.errors import StoreError, UsageError
 from syncer.sync.env import Env
@@ -38,7 +38,7 @@ HEADERS: Final = {
     "Cache-Control": "no-store",
 }
 
-_PAGES: Final[tuple[Page, ...]] = (
+_PAGES: Final[tuple[PageRoute, ...]] = (
     *overview.PAGES,
     *callbacks.PAGES,
     *calls.PAGES,
@@ -59,7 +59,7 @@ class Console:
         settings = env().settings
         self._sessions = Sessions(settings.database.path, lambda: self._env().now(), settings.database.group)
         self._work = Work(lambda: self._env().settings, mono)
-        self._pages = Pages(lambda: self._env().now())
+        self._pages = Templates(lambda: self._env().now())
         self._work.begin(self._pages.compile)
         self._login = Login(self._sessions, self._work, self._pages, lambda: self._env().settings, mono)
 
@@ -74,7 +74,7 @@ class Console:
         """Answer no more."""
         self._work.close()
 
-    def _endpoint(self, page: Page) -> Callable[[Request], Awaitable[Response]]:
+    def _endpoint(self, page: PageRoute) -> Callable[[Request], Awaitable[Response]]:
         async def answer(request: Request) -> Response:
             who = self._login.who(request)
             if who is None:
@@ -126,11 +126,9 @@ class Console:
 
 
 _LOGGED_OUT: Final = (
-    "Nothing was done. Logins end after a while: whoever runs syncer can give you another link."
+    "Nothing was done. Logins end after a while: ask the person who runs syncer for another link."
 )
-_UNFORESEEN: Final = (
-    "This is a mistake of the program. Its log says more: whoever runs syncer can look there."
-)
+_UNFORESEEN: Final = "This is a bug in syncer. The person who runs it finds more in its log."
 _FOREIGN: Final = (
     "The browser does not say that this form came from this page, so nothing was done. Open the page by https, or at "
     "localhost, and try again there."

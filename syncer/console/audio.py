@@ -11,7 +11,7 @@ from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
 
 from syncer import files
-from syncer.console.visit import NotFoundError, Page, Visit
+from syncer.console.visit import NotFoundError, PageRoute, Visit
 from syncer.core.console import Span, asked_span
 from syncer.errors import FolderError
 from syncer.store.read import page_queries
@@ -23,7 +23,7 @@ _PIECE = 64 * 1024
 _MEDIA = re.compile(r"audio/[\w.+-]{1,60}", re.ASCII)
 
 
-class Recording(Response):
+class OpenRecording(Response):
     """An open file, or a part of it. It is closed when it is sent, or when nobody reads it any more."""
 
     def __init__(self, handle: int, span: Span | None, size: int, media_type: str, etag: str) -> None:
@@ -77,7 +77,7 @@ async def play(visit: Visit) -> Response:
         return Response(status_code=416, headers={"Content-Range": f"bytes */{size}"})
     media = found["media_type"] or ""
     kind = media if _MEDIA.fullmatch(media) else "application/octet-stream"
-    return Recording(handle, span, size, kind, etag)
+    return OpenRecording(handle, span, size, kind, etag)
 
 
-PAGES = (Page("GET", "/voicemails/{id}/audio", play, redirects=False),)
+PAGES = (PageRoute("GET", "/voicemails/{id}/audio", play, redirects=False),)

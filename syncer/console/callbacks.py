@@ -7,7 +7,7 @@ from typing import Any
 from starlette.responses import Response
 
 from syncer.console.forms import problem
-from syncer.console.visit import Page, Visit, redirect
+from syncer.console.visit import PageRoute, Visit, redirect
 from syncer.core.console import Role
 from syncer.core.normalise import typed_e164
 from syncer.errors import UsageError
@@ -86,7 +86,7 @@ def _number(visit: Visit) -> str | None:
 _UNREADABLE = "This cannot be read as a phone number: write it with its country code."
 
 PAGES = (
-    Page("GET", "/callbacks", show),
-    Page("POST", "/callbacks/done", done, Role.EDIT),
-    Page("POST", "/callbacks/reopen", reopen, Role.EDIT),
+    PageRoute("GET", "/callbacks", show),
+    PageRoute("POST", "/callbacks/done", done, Role.EDIT),
+    PageRoute("POST", "/callbacks/reopen", reopen, Role.EDIT),
 )

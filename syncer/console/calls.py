@@ -7,7 +7,7 @@ from typing import Any
 
 from starlette.responses import Response
 
-from syncer.console.visit import Page, Visit
+from syncer.console.visit import PageRoute, Visit
 from syncer.store.db.read_only import Reader
 from syncer.store.read import page_queries
 
@@ -33,4 +33,4 @@ async def _show(visit: Visit, template: str, find: partial[page_queries.Slice], 
     return await visit.show(template, read, turned=visit.turned, **context)
 
 
-PAGES = (Page("GET", "/voicemails", voicemails), Page("GET", "/calls", calls))
+PAGES = (PageRoute("GET", "/voicemails", voicemails), PageRoute("GET", "/calls", calls))

@@ -10,7 +10,7 @@ from typing import Any, Literal, assert_never
 from starlette.responses import Response
 
 from syncer.console.render import marked
-from syncer.console.visit import NotFoundError, Page, Visit, redirect
+from syncer.console.visit import NotFoundError, PageRoute, Visit, redirect
 from syncer.core.console import Role
 from syncer.core.merge import dirty_fields
 from syncer.core.model import FIELDS, Fields, State
@@ -208,10 +208,10 @@ def why(change: Record) -> str:
 
 
 PAGES = (
-    Page("GET", "/queue", show_list),
-    Page("GET", "/queue/{id}", show),
-    Page("POST", "/queue/{id}/resolve", resolve, Role.APPROVE),
-    Page("POST", "/queue/{id}/approve", approve, Role.APPROVE),
-    Page("POST", "/queue/{id}/retry", retry, Role.EDIT),
-    Page("POST", "/queue/{id}/discard", discard, Role.EDIT),
+    PageRoute("GET", "/queue", show_list),
+    PageRoute("GET", "/queue/{id}", show),
+    PageRoute("POST", "/queue/{id}/resolve", resolve, Role.APPROVE),
+    PageRoute("POST", "/queue/{id}/approve", approve, Role.APPROVE),
+    PageRoute("POST", "/queue/{id}/retry", retry, Role.EDIT),
+    PageRoute("POST", "/queue/{id}/discard", discard, Role.EDIT),
 )

@@ -10,7 +10,7 @@ from starlette.responses import Response
 
 from syncer.config import TelecmiAccount
 from syncer.console.forms import problem
-from syncer.console.visit import NotFoundError, Page, Visit, redirect
+from syncer.console.visit import NotFoundError, PageRoute, Visit, redirect
 from syncer.core.console import Role
 from syncer.core.model import FIELDS
 from syncer.errors import UsageError
@@ -234,9 +234,9 @@ async def _form(
 
 
 PAGES = (
-    Page("GET", "/contacts/new", new, Role.EDIT),
-    Page("POST", "/contacts/new", add, Role.EDIT),
-    Page("GET", "/contacts/{id}/edit", edit, Role.EDIT),
-    Page("POST", "/contacts/{id}", save, Role.EDIT),
-    Page("POST", "/contacts/{id}/delete", delete, Role.EDIT),
+    PageRoute("GET", "/contacts/new", new, Role.EDIT),
+    PageRoute("POST", "/contacts/new", add, Role.EDIT),
+    PageRoute("GET", "/contacts/{id}/edit", edit, Role.EDIT),
+    PageRoute("POST", "/contacts/{id}", save, Role.EDIT),
+    PageRoute("POST", "/contacts/{id}/delete", delete, Role.EDIT),
 )

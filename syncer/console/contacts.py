@@ -7,7 +7,7 @@ from typing import Any
 from starlette.responses import Response
 
 from syncer.console.contact_forms import LABELS
-from syncer.console.visit import NotFoundError, Page, Visit
+from syncer.console.visit import NotFoundError, PageRoute, Visit
 from syncer.core.model import FIELDS
 from syncer.core.normalise import typed_e164
 from syncer.store.db.read_only import Reader, Record
@@ -80,7 +80,7 @@ def _event(event: dict[str, Any]) -> dict[str, Any]:
 
 
 PAGES = (
-    Page("GET", "/contacts", show_list),
-    Page("GET", "/contacts/{id}", show),
-    Page("GET", "/who/{number}", who),
+    PageRoute("GET", "/contacts", show_list),
+    PageRoute("GET", "/contacts/{id}", show),
+    PageRoute("GET", "/who/{number}", who),
 )

@@ -8,7 +8,7 @@ from typing import Any
 from starlette.responses import Response
 
 from syncer.console.overview import state_of
-from syncer.console.visit import Page, Visit
+from syncer.console.visit import PageRoute, Visit
 from syncer.store.db.read_only import Reader
 from syncer.store.read import coverage, page_queries, status_queries
 from syncer.sync import proof, registry
@@ -72,4 +72,4 @@ def _verdict(listing: dict[str, Any] | None) -> str:
     }.get(str(listing["verdict"]), "")
 
 
-PAGES = (Page("GET", "/health", show),)
+PAGES = (PageRoute("GET", "/health", show),)

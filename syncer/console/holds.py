@@ -6,7 +6,7 @@ from typing import Any
 
 from starlette.responses import Response
 
-from syncer.console.visit import NotFoundError, Page, Visit, redirect
+from syncer.console.visit import NotFoundError, PageRoute, Visit, redirect
 from syncer.core.console import Role
 from syncer.store.db.connection import Database
 from syncer.store.db.read_only import Reader
@@ -75,8 +75,8 @@ async def _decide(visit: Visit, decision: str) -> Response:
 
 
 PAGES = (
-    Page("GET", "/held", show_list),
-    Page("GET", "/held/{id}", show),
-    Page("POST", "/held/{id}/approve", approve, Role.APPROVE),
-    Page("POST", "/held/{id}/reject", reject, Role.APPROVE),
+    PageRoute("GET", "/held", show_list),
+    PageRoute("GET", "/held/{id}", show),
+    PageRoute("POST", "/held/{id}/approve", approve, Role.APPROVE),
+    PageRoute("POST", "/held/{id}/reject", reject, Role.APPROVE),
 )

@@ -11,8 +11,8 @@ from starlette.responses import HTMLResponse, RedirectResponse, Response
 from starlette.routing import BaseRoute, Route
 
 from syncer.config import Settings
-from syncer.console.render import Pages
-from syncer.console.sessions import Entry, Sessions
+from syncer.console.render import Templates
+from syncer.console.sessions import Grant, Sessions
 from syncer.console.work import Work
 from syncer.core.console import SPAN, Attempts, from_the_page
 
@@ -32,7 +32,7 @@ class Login:
         self,
         sessions: Sessions,
         work: Work,
-        pages: Pages,
+        pages: Templates,
         settings: Callable[[], Settings],
         mono: Callable[[], float],
     ) -> None:
@@ -52,7 +52,7 @@ class Login:
             Route("/logout", self._leave, methods=["POST"]),
         ]
 
-    def who(self, request: Request) -> Entry | None:
+    def who(self, request: Request) -> Grant | None:
         """Whose session the request shows. Raises StoreError."""
         token = request.cookies.get(COOKIE)
         return self._sessions.find(token) if token else None
@@ -130,7 +130,7 @@ class Login:
         while len(self._attempts) > _ADDRESSES:
             del self._attempts[next(iter(self._attempts))]
         text = (
-            "This link was used already, or its hour is over. Ask whoever runs syncer for another one: "
+            "This link was used already, or its hour is over. Ask the person who runs syncer for another one: "
             "“syncer console invite” prints it."
         )
         return self._page("plain.html", 404, title="This link does not work any more", text=text)

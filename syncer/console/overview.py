@@ -6,7 +6,7 @@ from typing import Any
 
 from starlette.responses import Response
 
-from syncer.console.visit import Page, Visit
+from syncer.console.visit import PageRoute, Visit
 from syncer.store.db.read_only import Reader
 from syncer.store.read import page_queries, status_queries
 from syncer.sync import registry
@@ -55,4 +55,4 @@ def state_of(job: dict[str, Any]) -> str:
     return "late" if job.get("stale") else "fresh"
 
 
-PAGES = (Page("GET", "/", show),)
+PAGES = (PageRoute("GET", "/", show),)

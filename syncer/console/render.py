@@ -21,7 +21,7 @@ from syncer.core.wording import count, moment, seconds_since, span
 
 _HERE: Final = Path(__file__).parent
 
-#: Name -> what a browser is told that it is.
+#: Name -> its media type.
 STATIC: Final = {
     "page.css": "text/css; charset=utf-8",
     "page.js": "text/javascript; charset=utf-8",
@@ -46,7 +46,7 @@ def static_url(name: str) -> str:
     return f"/static/{hashlib.sha256(static(name)).hexdigest()[:12]}/{name}"
 
 
-class Pages:
+class Templates:
     """The templates. `now` is the wall clock."""
 
     def __init__(self, now: Callable[[], datetime]) -> None:

@@ -33,7 +33,7 @@ _PATIENCE = 5.0
 
 
 @dataclass(frozen=True, slots=True)
-class Entry:
+class Grant:
     """A link that was not used yet, or a session."""
 
     kind: Literal["link", "session"]
@@ -53,7 +53,7 @@ class Sessions:
         self._locks = Locks(database, "syncer console", group)
         self._now = now
         self._seen: tuple[int, int, int] | None = None
-        self._entries: tuple[Entry, ...] = ()
+        self._entries: tuple[Grant, ...] = ()
 
     def invite(self, name: str, role: Role, lasts: timedelta) -> str:
         """The token of a new link."""
@@ -62,11 +62,11 @@ class Sessions:
             entries.append(self._entry("link", token, name, role, LINK, lasts))
         return token
 
-    def find_link(self, token: str) -> Entry | None:
+    def find_link(self, token: str) -> Grant | None:
         """The link of a token, as long as it can be used."""
         return self._find("link", token)
 
-    def spend(self, token: str) -> tuple[str, Entry] | None:
+    def spend(self, token: str) -> tuple[str, Grant] | None:
         """Turn a link into a session, once: the session's token. None: there is no such link any more."""
         if self.find_link(token) is None:
             return None
@@ -81,7 +81,7 @@ class Sessions:
             entries.append(session)
         return made, session
 
-    def find(self, token: str) -> Entry | None:
+    def find(self, token: str) -> Grant | None:
         """The session of a token, as long as it lasts."""
         return self._find("session", token)
 
@@ -98,7 +98,7 @@ class Sessions:
         ended = sum(one.kind == "session" for one in gone)
         return ended, len(gone) - ended
 
-    def usable(self) -> tuple[Entry, ...]:
+    def usable(self) -> tuple[Grant, ...]:
         """All that can be used now, oldest first."""
         self._refresh()
         now = utc_text(self._now())
@@ -114,12 +114,12 @@ class Sessions:
         role: Role,
         valid: timedelta,
         lasts: timedelta,
-    ) -> Entry:
+    ) -> Grant:
         now = self._now()
         seconds = round(lasts.total_seconds())
-        return Entry(kind, digest(token), name, role, utc_text(now), utc_text(now + valid), seconds)
+        return Grant(kind, digest(token), name, role, utc_text(now), utc_text(now + valid), seconds)
 
-    def _find(self, kind: str, token: str) -> Entry | None:
+    def _find(self, kind: str, token: str) -> Grant | None:
         wanted = digest(token)
         return next((one for one in self.usable() if one.kind == kind and one.digest == wanted), None)
 
@@ -143,7 +143,7 @@ class Sessions:
             ) from None
 
     @contextlib.contextmanager
-    def _changing(self) -> Iterator[list[Entry]]:
+    def _changing(self) -> Iterator[list[Grant]]:
         """Change the entries, alone; those that have expired are left out."""
         handle = self._lock()
         try:
@@ -165,7 +165,7 @@ class Sessions:
             time.sleep(0.02)
         return handle
 
-    def _write(self, entries: list[Entry]) -> None:
+    def _write(self, entries: list[Grant]) -> None:
         text = json.dumps({"version": 1, "entries": [asdict(one) for one in entries]}, ensure_ascii=False)
         part = self.path.with_name(f".{self.path.name}.new")
         try:
@@ -182,6 +182,6 @@ class Sessions:
             ) from None
 
 
-def _parse(content: bytes) -> tuple[Entry, ...]:
+def _parse(content: bytes) -> tuple[Grant, ...]:
     found: dict[str, Any] = json.loads(content)
-    return tuple(Entry(**(one | {"role": Role(one["role"])})) for one in found["entries"])
+    return tuple(Grant(**(one | {"role": Role(one["role"])})) for one in found["entries"])

@@ -13,8 +13,8 @@ from starlette.requests import Request
 from starlette.responses import HTMLResponse, RedirectResponse, Response
 
 from syncer.config import Settings
-from syncer.console.render import Pages
-from syncer.console.sessions import Entry
+from syncer.console.render import Templates
+from syncer.console.sessions import Grant
 from syncer.console.work import Work
 from syncer.core.console import Role
 from syncer.core.normalise import utc_text
@@ -34,10 +34,10 @@ class Visit:
     """What a page or an action is given."""
 
     request: Request
-    who: Entry
+    who: Grant
     settings: Settings
     work: Work
-    pages: Pages
+    pages: Templates
     now: datetime
     form: Mapping[str, str] = field(default_factory=dict)
 
@@ -110,7 +110,7 @@ def redirect(path: str, **query: str) -> Response:
 
 
 @dataclass(frozen=True, slots=True)
-class Page:
+class PageRoute:
     """One address of the page: what answers there, and for whom."""
 
     method: str

@@ -168,7 +168,7 @@ class Expiry:
 def expired(newest_first: Iterable[Recording], now: datetime | None, keep: timedelta, most: int) -> Expiry:
     """Which recordings go: older than `keep` at `now`, or beyond the newest ones that fit into `most` bytes.
 
-    Everything older than the first that does not fit goes as well, so that none is fetched in vain. `now` is None
+    Everything older than the first that does not fit goes as well, so that none is fetched only to be removed. `now` is None
     where only the vendor's clock could say whether ours is right, and no answer of it is known: then age removes none.
     """
     gone: list[int] = []

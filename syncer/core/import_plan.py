@@ -33,7 +33,7 @@ class Holder(NamedTuple):
     fields: Fields
 
 
-class Key(NamedTuple):
+class RowKey(NamedTuple):
     """What a row is found by."""
 
     account: str
@@ -42,7 +42,7 @@ class Key(NamedTuple):
 
 
 @dataclass(frozen=True, slots=True)
-class Known:
+class Matches:
     """What the mirror has under the key of a row."""
 
     holders: Sequence[Holder] = ()  #: live contacts, the oldest first
@@ -51,7 +51,7 @@ class Known:
 
 
 @dataclass(frozen=True, slots=True)
-class Planned:
+class PlannedRow:
     """What becomes of a row."""
 
     row: int
@@ -62,11 +62,11 @@ class Planned:
     contact: int | None = None  #: the row of `telecmi_contacts`
 
 
-def key_of(candidate: Candidate, region: str) -> Key:
+def key_of(candidate: Candidate, region: str) -> RowKey:
     """What a row is found by."""
     written = candidate.fields.phone_no
     e164 = to_e164(written, region)
-    return Key(candidate.account, e164, "" if e164 else written)
+    return RowKey(candidate.account, e164, "" if e164 else written)
 
 
 def usable(candidate: Candidate) -> int:
@@ -76,55 +76,55 @@ def usable(candidate: Candidate) -> int:
     return 2 if candidate.fields.first_name and candidate.fields.last_name else 1
 
 
-def decide(candidate: Candidate, key: Key, known: Known, region: str, other: int | None) -> Planned:
+def decide(candidate: Candidate, key: RowKey, known: Matches, region: str, other: int | None) -> PlannedRow:
     """What becomes of a row. `other` is the row of the file that counts for this key, if it is not this one."""
     row = candidate.row
     if candidate.problem:
-        return Planned(row, Verdict.UNREADABLE, reason=candidate.problem)
+        return PlannedRow(row, Verdict.UNREADABLE, reason=candidate.problem)
     holders = known.holders
     alike = next((one for one in holders if not _changes(candidate, one)), None)
     if alike is not None and (other is None or len(holders) > 1):
-        return Planned(row, Verdict.SAME, reason=_left_out(candidate), contact=alike.id)
+        return PlannedRow(row, Verdict.SAME, reason=_left_out(candidate), contact=alike.id)
     if other is not None:
         contact = holders[0].id if len(holders) == 1 else None
         more = ", and is more complete" if other > row else ""
         reason = f"row {other} of the file has the same number{more}"
-        return Planned(row, Verdict.DUPLICATE, of=other, reason=reason, contact=contact)
+        return PlannedRow(row, Verdict.DUPLICATE, of=other, reason=reason, contact=contact)
     if key.e164 is None and (not key.written or len(holders) != 1):
-        return Planned(row, Verdict.UNREADABLE, reason=_unreadable(key.written, region))
+        return PlannedRow(row, Verdict.UNREADABLE, reason=_unreadable(key.written, region))
     if len(holders) > 1:
         rows = ", ".join(str(one.id) for one in holders)
         reason = f"contacts {rows} all have this number: edit the one that is meant"
-        return Planned(row, Verdict.DUPLICATE, of=holders[0].id, reason=reason, contact=holders[0].id)
+        return PlannedRow(row, Verdict.DUPLICATE, of=holders[0].id, reason=reason, contact=holders[0].id)
     if holders:
         changes = _changes(candidate, holders[0])
-        return _checked(Planned(row, Verdict.UPDATE, changes, None, _left_out(candidate), holders[0].id))
+        return _checked(PlannedRow(row, Verdict.UPDATE, changes, None, _left_out(candidate), holders[0].id))
     if known.leaving is not None:
         reason = f"contact {known.leaving} has this number, and its delete is not upstream yet"
-        return Planned(row, Verdict.DUPLICATE, of=known.leaving, reason=reason, contact=known.leaving)
+        return PlannedRow(row, Verdict.DUPLICATE, of=known.leaving, reason=reason, contact=known.leaving)
     return _add(candidate, key, known)
 
 
-def _add(candidate: Candidate, key: Key, known: Known) -> Planned:
+def _add(candidate: Candidate, key: RowKey, known: Matches) -> PlannedRow:
     if known.forgotten:
         reason = "this person was forgotten (`syncer forget`), and an import does not bring anybody back"
-        return Planned(candidate.row, Verdict.UNREADABLE, reason=reason)
+        return PlannedRow(candidate.row, Verdict.UNREADABLE, reason=reason)
     for name in ("last_name", "first_name"):
         if not candidate.fields.get(name):
             reason = f"it has no {name.replace('_', ' ')}, and upstream takes no contact without one"
-            return Planned(candidate.row, Verdict.UNREADABLE, reason=reason)
+            return PlannedRow(candidate.row, Verdict.UNREADABLE, reason=reason)
     assert key.e164 is not None
     fields = candidate.fields._replace(phone_no=phone_digits(key.e164)).asdict()
     given = {name: value for name, value in fields.items() if value}
-    return _checked(Planned(candidate.row, Verdict.ADD, given, reason=_left_out(candidate)))
+    return _checked(PlannedRow(candidate.row, Verdict.ADD, given, reason=_left_out(candidate)))
 
 
-def _checked(planned: Planned) -> Planned:
+def _checked(planned: PlannedRow) -> PlannedRow:
     """Refuse what is no value."""
     for name, value in planned.fields.items():
         if damage := _damage(value):
             reason = f"{name}: {damage}"
-            return Planned(planned.row, Verdict.UNREADABLE, reason=reason, contact=planned.contact)
+            return PlannedRow(planned.row, Verdict.UNREADABLE, reason=reason, contact=planned.contact)
     return planned
 
 

@@ -1,4 +1,4 @@
-"""What people are told, when it is tried again, and in which words. Sending is left to `remote`, keeping to `store`."""
+"""What a notification says, and when it is tried again. Sending is left to `remote`, keeping to `store`."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from datetime import datetime, timedelta
 from typing import Any, Final
 
-#: What a target can be told of.
+#: The events that a target can ask for.
 EVENTS: Final = ("voicemail", "missed-call", "conflict", "rejected", "held", "stale", "recovered")
 
 #: Waits after the first failed tries, in seconds; then one an hour.
@@ -42,12 +42,12 @@ _PRIVATE: Final = ("table", "id", "rows", "job")
 
 
 def shown(data: Mapping[str, Any], *, private: bool) -> dict[str, Any]:
-    """What a target is told of a row."""
+    """What a target gets to know about a row."""
     return {key: value for key, value in data.items() if not private or key in _PRIVATE}
 
 
 def words(event: str, data: Mapping[str, Any]) -> tuple[str, str]:
-    """A title and a text for people, from what a target is told."""
+    """A title and a text for people, from `shown`."""
     caller = " ".join(filter(None, [data.get("name"), data.get("phone")])) or None
     company = f" ({data['company']})" if data.get("company") else ""
     where = f"{data['table']} row {data['id']}" if data.get("id") else ""

@@ -21,7 +21,7 @@ _LINE: Final = 75
 
 
 @dataclass(frozen=True, slots=True)
-class Entry:
+class PhonebookEntry:
     """One row of the view `contacts`."""
 
     name: str | None
@@ -50,7 +50,7 @@ def escaped(text: str | None) -> str:
     return clean(text).translate(_ESCAPES)
 
 
-def _directory_entry(entry: Entry) -> str:
+def _directory_entry(entry: PhonebookEntry) -> str:
     """Of Cisco's format, which Yealink has taken over."""
     if not entry.number:
         return ""
@@ -58,7 +58,7 @@ def _directory_entry(entry: Entry) -> str:
     return f"<DirectoryEntry><Name>{name}</Name><Telephone>{number}</Telephone></DirectoryEntry>\n"
 
 
-def _grandstream(entry: Entry) -> str:
+def _grandstream(entry: PhonebookEntry) -> str:
     if not entry.number:
         return ""
     first, last = split_name(entry.title)
@@ -92,7 +92,7 @@ def folded(line: str) -> str:
     return "".join(out) + "\r\n"
 
 
-def _vcard(entry: Entry) -> str:
+def _vcard(entry: PhonebookEntry) -> str:
     if not entry.title:
         return ""
     first, last = split_name(entry.title)
@@ -118,7 +118,7 @@ class Format:
 
     media_type: str
     head: str
-    entry: Callable[[Entry], str]  #: "" leaves the contact out
+    entry: Callable[[PhonebookEntry], str]  #: "" leaves the contact out
     tail: str
     refresh: bool = False  #: a phone asks for the next page where the header `Refresh` says so
 

@@ -24,7 +24,7 @@ from syncer.config import Settings
 from syncer.config.targets import LookupKey
 from syncer.core import access
 from syncer.core.normalise import typed_e164
-from syncer.core.phonebook import ALIASES, FORMATS, Entry, Format, clean
+from syncer.core.phonebook import ALIASES, FORMATS, Format, PhonebookEntry, clean
 from syncer.daemon.listener import GIVE_UP
 from syncer.daemon.reader import ThreadedReader
 from syncer.errors import StoreError
@@ -220,7 +220,7 @@ class _Streamed(StreamingResponse):
 def _written(form: Format, keys: array[int], conn: Reader) -> bytes:
     rows = lookup_queries.load_contacts(conn, keys)
     return "".join(
-        form.entry(Entry(name, number, email, company)) for name, number, email, company in rows
+        form.entry(PhonebookEntry(name, number, email, company)) for name, number, email, company in rows
     ).encode()
 
 

@@ -61,7 +61,7 @@ def listen(http: Http) -> socket.socket:
     return listener
 
 
-class Console(Protocol):
+class RouteProvider(Protocol):
     """The page for people, which is built on top of the daemon."""
 
     def routes(self) -> Sequence[BaseRoute]:
@@ -74,7 +74,7 @@ class Console(Protocol):
 
 
 #: Makes the page for people; it is given what looks up the config and the clock in force.
-OpenConsole = Callable[[Callable[[], Env]], Console]
+OpenConsole = Callable[[Callable[[], Env]], RouteProvider]
 
 
 class Pages:
@@ -104,7 +104,7 @@ class Pages:
         self._address: tuple[str, int] | None = None
         self._lookups: Lookups | None = None
         self._open_console = open_console
-        self._console: Console | None = None
+        self._console: RouteProvider | None = None
 
     def listen(self, http: Http) -> socket.socket:
         """A socket for this address: a second handle on the one in use, if the address stays. Raises ListenError."""

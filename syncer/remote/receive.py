@@ -37,7 +37,7 @@ async def receive(
 ) -> bytearray:
     """All of a body that no sink takes; of one that is taken, nothing.
 
-    `received` is told how many bytes the sink has. Raises httpx.RemoteProtocolError where these are not as many as
+    `received` is called with the number of bytes in the sink. Raises httpx.RemoteProtocolError where these are not as many as
     the answer announced.
     """
     raw = bytearray()

@@ -12,7 +12,7 @@ from syncer.remote.wire import Answer, Call, NotJson, Sink
 
 PLAY = "/v2/play"
 
-#: What the vendor answers where it has no such file: not yet, or not ever. It cannot be told which.
+#: What the vendor answers if it has no such file. Whether it will have it later is not known.
 NOT_PUBLISHED = 502
 
 

@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from itertools import islice
 from typing import NamedTuple
 
-from syncer.core.import_plan import Key, Planned, Verdict, decide, key_of, usable
+from syncer.core.import_plan import PlannedRow, RowKey, Verdict, decide, key_of, usable
 from syncer.core.import_rows import Candidate
 from syncer.store.db.connection import Connection, Database
 from syncer.store.read.import_queries import ContactLookup
@@ -24,7 +24,7 @@ BLOCK, TRANSACTION = 1000, 100
 
 class _Work(NamedTuple):
     candidate: Candidate
-    key: Key
+    key: RowKey
     other: int | None  #: the row of the file that counts for this key, if it is not this one
 
 
@@ -44,10 +44,12 @@ class Importer:
         self._regions = regions
         self._stamp = stamp
         self._is_forgotten = keeper(db)
-        self._counting: dict[Key, tuple[int, int]] = {}  #: how usable the row is that counts, and its number
+        self._counting: dict[
+            RowKey, tuple[int, int]
+        ] = {}  #: how usable the row is that counts, and its number
         self.counts: Counter[Verdict] = Counter()
 
-    def plan(self) -> Iterator[Planned]:
+    def plan(self) -> Iterator[PlannedRow]:
         """What would become of each row, in the order of the file."""
         with self._db.read() as conn:
             lookup = self._lookup(conn)
@@ -55,7 +57,7 @@ class Importer:
                 for _, planned in self._decide(conn, lookup, block):
                     yield self._counted(planned)
 
-    def apply(self, batch: imports.Batch) -> Iterator[Planned]:
+    def apply(self, batch: imports.Batch) -> Iterator[PlannedRow]:
         """What became of each row. An iterator that is left early leaves a batch that is written in part."""
         with self._db.write() as conn:
             for account, region in self._regions.items():
@@ -77,7 +79,7 @@ class Importer:
 
     def _write(
         self, lookup: ContactLookup, batch: imports.Batch, block: list[_Work]
-    ) -> list[tuple[_Work, Planned]]:
+    ) -> list[tuple[_Work, PlannedRow]]:
         """Decide again, since somebody may have edited the same contacts meanwhile, and write."""
         with self._db.edit(lasting=False) as conn:  # the last write of the batch waits for the disk
             plan = self._decide(conn, lookup, block)
@@ -86,7 +88,7 @@ class Importer:
 
     def _decide(
         self, conn: Connection, lookup: ContactLookup, block: list[_Work]
-    ) -> list[tuple[_Work, Planned]]:
+    ) -> list[tuple[_Work, PlannedRow]]:
         known = lookup.find(conn, {work.key for work in block})
         return [
             (one, decide(one.candidate, one.key, known[one.key], self._regions[one.key.account], one.other))
@@ -111,7 +113,7 @@ class Importer:
         _, counts = self._counting.get(key, (0, candidate.row))
         return _Work(candidate, key, None if counts == candidate.row else counts)
 
-    def _key(self, candidate: Candidate) -> Key:
+    def _key(self, candidate: Candidate) -> RowKey:
         return key_of(candidate, self._regions[candidate.account])
 
     @property
@@ -119,6 +121,6 @@ class Importer:
         """How many rows of each verdict there were."""
         return {verdict.value: self.counts[verdict] for verdict in Verdict}
 
-    def _counted(self, planned: Planned) -> Planned:
+    def _counted(self, planned: PlannedRow) -> PlannedRow:
         self.counts[planned.verdict] += 1
         return planned

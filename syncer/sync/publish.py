@@ -20,10 +20,10 @@ from syncer.store.db import home
 from syncer.store.db.read_only import Reader
 from syncer.store.db.revision import HEAD
 from syncer.store.publish import edits, listening, passing
-from syncer.store.publish.copy import Copy, Place, Position
+from syncer.store.publish.copy import Copy, CopyAddress, Position
 from syncer.store.publish.reading import newest, pending
 from syncer.store.write import copy_edits, publishing
-from syncer.store.write.copy_edits import Answer
+from syncer.store.write.copy_edits import EditOutcome
 from syncer.sync import apart
 from syncer.sync.apart import cut_off
 from syncer.sync.run import Run
@@ -42,7 +42,7 @@ def connect(target: PublishTarget, clock: Clock) -> PublishSource:
     """The way to a target. It is connected when it is first needed."""
     del clock
     password = target.password.reveal() if target.password is not None else None
-    copy = Copy(Place(target.label, target.url, password, target.schema, target.site))
+    copy = Copy(CopyAddress(target.label, target.url, password, target.schema, target.site))
     return Source(target, None, copy, copy.close)
 
 
@@ -127,7 +127,7 @@ async def _take_edits(run: Run, target: PublishTarget, copy: Copy, silence: floa
     env, loop = run.env, asyncio.get_running_loop()
     regions = {one.name: one.region for one in env.settings.telecmi if one.contacts.enabled}
 
-    def write(given: list[CopyEdit]) -> list[Answer]:
+    def write(given: list[CopyEdit]) -> list[EditOutcome]:
         """On the thread of the database, while the thread of the copy waits."""
         work = env.store.edit(copy_edits.apply, given, target.name, regions, env.forgotten, env.stamp())
         return asyncio.run_coroutine_threadsafe(work, loop).result()

@@ -62,7 +62,7 @@ class Resource:
     """Of a job that has something of its own to send or try again: `(connection, account, now)` -> how much of it waits
     for no time, and the stored time at which the next is due, or None."""
     listen: Function | None = None
-    """What waits beside it, in a daemon, for what is to make it run: async `(source, wake)`, for ever."""
+    """In the daemon, waits for events that are to start the job: async `(source, wake)`, never returns."""
     only_at_home: bool = False  #: it sends, and so does nothing in a copy of the database elsewhere
     rings: bool = False  #: the doorbell of its account wakes it
     last: bool = False  #: in a `sync` it runs after the jobs of all accounts

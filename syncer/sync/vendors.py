@@ -23,7 +23,7 @@ C = TypeVar("C")
 
 @dataclass(frozen=True, slots=True)
 class Source(Generic[A, C]):
-    """An account ready to be asked, or a target ready to be told."""
+    """An account or a target, with the client that reaches it."""
 
     account: A
     api: ApiClient | None  #: None: it is not reached by HTTP

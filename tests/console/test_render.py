@@ -6,7 +6,7 @@ from datetime import timedelta
 
 import pytest
 
-from syncer.console.render import Pages, marked, tel
+from syncer.console.render import Templates, marked, tel
 from tests.office import NOON
 
 
@@ -43,7 +43,7 @@ def test_a_number_can_be_called_if_it_is_one(number: str | None, written: str | 
 
 
 def test_times_carry_the_exact_utc() -> None:
-    pages = Pages(lambda: NOON)
+    pages = Templates(lambda: NOON)
     stamp = "2026-11-21T11:00:00.000Z"
     assert pages.ago(stamp) == (
         '<time class="ago" datetime="2026-11-21T11:00:00Z" title="2026-11-21 11:00:00 UTC">1 h ago</time>'

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from syncer.core.import_columns import UnknownColumnError, find_columns, read_row
-from syncer.core.import_plan import Holder, Key, Known, Planned, Verdict, decide, key_of, usable
+from syncer.core.import_plan import Holder, Matches, PlannedRow, RowKey, Verdict, decide, key_of, usable
 from syncer.core.import_rows import (
     Candidate,
     Number,
@@ -193,12 +193,12 @@ def plan(fields: Fields, *holders: Holder, first_row: int | None = None, **more:
     one_name = more.pop("one_name", False)
     candidate = Candidate(9, fields, one_name, problem=more.pop("problem", ""), others=more.pop("others", ()))
     key = key_of(candidate, "IN")
-    return decide(candidate, key, Known(holders, **more), "IN", first_row)
+    return decide(candidate, key, Matches(holders, **more), "IN", first_row)
 
 
 def test_the_key_of_a_row_is_its_number_or_what_is_written() -> None:
-    assert key_of(Candidate(1, ASHA, account="main"), "IN") == Key("main", "+919200000001", "")
-    assert key_of(Candidate(1, Fields("98xxxxxx01")), "IN") == Key("", None, "98xxxxxx01")
+    assert key_of(Candidate(1, ASHA, account="main"), "IN") == RowKey("main", "+919200000001", "")
+    assert key_of(Candidate(1, Fields("98xxxxxx01")), "IN") == RowKey("", None, "98xxxxxx01")
 
 
 def test_a_new_number_is_added_with_its_digits() -> None:
@@ -227,25 +227,25 @@ def test_a_new_number_is_added_with_its_digits() -> None:
 )
 def test_what_cannot_be_added_is_unreadable(changed: dict[str, str], reason: str) -> None:
     found = plan(ASHA._replace(**changed))
-    assert found == Planned(9, Verdict.UNREADABLE, reason=found.reason)
+    assert found == PlannedRow(9, Verdict.UNREADABLE, reason=found.reason)
     assert found.reason.startswith(reason)
 
 
 def test_a_forgotten_person_and_a_row_with_a_problem_are_unreadable() -> None:
     forgotten = "this person was forgotten (`syncer forget`), and an import does not bring anybody back"
-    assert plan(ASHA, forgotten=True) == Planned(9, Verdict.UNREADABLE, reason=forgotten)
+    assert plan(ASHA, forgotten=True) == PlannedRow(9, Verdict.UNREADABLE, reason=forgotten)
     assert plan(ASHA, Holder(1, ASHA), forgotten=True).verdict is Verdict.SAME
-    assert plan(ASHA, problem="odd") == Planned(9, Verdict.UNREADABLE, reason="odd")
+    assert plan(ASHA, problem="odd") == PlannedRow(9, Verdict.UNREADABLE, reason="odd")
 
 
 def test_only_what_differs_is_updated_and_blanks_change_nothing() -> None:
     there = Holder(1, ASHA._replace(company=" Acme\u00a0 "))
     assert plan(ASHA._replace(email_id="", job_title=""), there).verdict is Verdict.SAME
     found = plan(ASHA._replace(company="New"), there)
-    assert found == Planned(9, Verdict.UPDATE, {"company": "New"}, contact=1)
+    assert found == PlannedRow(9, Verdict.UPDATE, {"company": "New"}, contact=1)
     others = plan(ASHA._replace(company="New"), there, others=("5 (home)", "6"))
     assert others.reason == "left out: 5 (home), 6"
-    assert plan(ASHA, there, others=("5",)) == Planned(9, Verdict.SAME, reason="left out: 5", contact=1)
+    assert plan(ASHA, there, others=("5",)) == PlannedRow(9, Verdict.SAME, reason="left out: 5", contact=1)
     lost = plan(ASHA._replace(company="\ufffd"), there)
     assert (lost.row, lost.verdict, lost.contact) == (9, Verdict.UNREADABLE, 1)
     renamed = plan(ASHA._replace(first_name="Nila"), there)
@@ -273,9 +273,9 @@ def test_a_name_in_one_piece_is_compared_as_one() -> None:
 def test_the_same_number_again_is_a_duplicate_of_that_row() -> None:
     found = plan(ASHA, first_row=2)
     reason = "row 2 of the file has the same number"
-    assert found == Planned(9, Verdict.DUPLICATE, of=2, reason=reason)
+    assert found == PlannedRow(9, Verdict.DUPLICATE, of=2, reason=reason)
     assert plan(ASHA, first_row=12).reason == "row 12 of the file has the same number, and is more complete"
-    assert plan(ASHA, Holder(1, ASHA), first_row=2) == Planned(
+    assert plan(ASHA, Holder(1, ASHA), first_row=2) == PlannedRow(
         9, Verdict.DUPLICATE, of=2, reason=reason, contact=1
     )
 
@@ -291,7 +291,7 @@ def test_of_several_holders_the_one_that_is_alike_is_meant() -> None:
     assert plan(ASHA._replace(first_name="Nila"), *holders, first_row=2).contact == 2
     found = plan(ASHA._replace(first_name="Other"), *holders)
     reason = "contacts 1, 2 all have this number: edit the one that is meant"
-    assert found == Planned(9, Verdict.DUPLICATE, of=1, reason=reason, contact=1)
+    assert found == PlannedRow(9, Verdict.DUPLICATE, of=1, reason=reason, contact=1)
     assert plan(Fields("98xxxxxx01", "Other", "Example"), *holders).verdict is Verdict.UNREADABLE
 
 
@@ -304,4 +304,4 @@ def test_a_number_that_cannot_be_read_means_the_contact_that_has_it_so() -> None
 def test_a_contact_whose_delete_waits_is_not_added_again() -> None:
     found = plan(ASHA, leaving=7)
     reason = "contact 7 has this number, and its delete is not upstream yet"
-    assert found == Planned(9, Verdict.DUPLICATE, of=7, reason=reason, contact=7)
+    assert found == PlannedRow(9, Verdict.DUPLICATE, of=7, reason=reason, contact=7)

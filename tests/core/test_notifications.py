@@ -1,4 +1,4 @@
-"""What people are told, and when it is tried again."""
+"""What a notification says, and when it is tried again."""
 
 from __future__ import annotations
 

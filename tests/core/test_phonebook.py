@@ -9,17 +9,17 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from syncer.core.phonebook import FORMATS, Entry, clean, folded
+from syncer.core.phonebook import FORMATS, PhonebookEntry, clean, folded
 
-ASHA = Entry("Asha Rao Example", "+919200000001", "asha@example.com", 'Acme & Sons; "B", <C>')
+ASHA = PhonebookEntry("Asha Rao Example", "+919200000001", "asha@example.com", 'Acme & Sons; "B", <C>')
 
 
-def book(name: str, *entries: Entry) -> str:
+def book(name: str, *entries: PhonebookEntry) -> str:
     form = FORMATS[name]
     return form.head + "".join(form.entry(one) for one in entries) + form.tail
 
 
-def parsed(name: str, *entries: Entry) -> ElementTree.Element:
+def parsed(name: str, *entries: PhonebookEntry) -> ElementTree.Element:
     return ElementTree.fromstring(book(name, *entries))
 
 
@@ -32,7 +32,7 @@ def properties(text: str) -> list[tuple[str, str]]:
 
 @pytest.mark.parametrize("name", ["yealink.xml", "cisco.xml"])
 def test_a_directory_of_names_and_numbers(name: str) -> None:
-    (entry,) = parsed(name, ASHA, Entry("No Number", None)).iter("DirectoryEntry")
+    (entry,) = parsed(name, ASHA, PhonebookEntry("No Number", None)).iter("DirectoryEntry")
     assert [(one.tag, one.text) for one in entry] == [
         ("Name", "Asha Rao Example"),
         ("Telephone", "+919200000001"),
@@ -40,14 +40,14 @@ def test_a_directory_of_names_and_numbers(name: str) -> None:
 
 
 def test_grandstream_splits_the_name() -> None:
-    (contact,) = parsed("grandstream.xml", ASHA, Entry("No Number", None)).iter("Contact")
+    (contact,) = parsed("grandstream.xml", ASHA, PhonebookEntry("No Number", None)).iter("Contact")
     assert (contact.findtext("FirstName"), contact.findtext("LastName")) == ("Asha Rao", "Example")
     assert contact.findtext("Company") == 'Acme & Sons; "B", <C>'
     assert contact.findtext("Phone/phonenumber") == "+919200000001"
 
 
 def test_a_vcard_has_everything() -> None:
-    assert properties(book("contacts.vcf", ASHA, Entry(None, None))) == [
+    assert properties(book("contacts.vcf", ASHA, PhonebookEntry(None, None))) == [
         ("BEGIN", "VCARD"),
         ("VERSION", "3.0"),
         ("N", "Example;Asha Rao;;;"),
@@ -57,25 +57,25 @@ def test_a_vcard_has_everything() -> None:
         ("EMAIL;TYPE=INTERNET", "asha@example.com"),
         ("END", "VCARD"),
     ]
-    short = properties(book("contacts.vcf", Entry("Asha", None)))
+    short = properties(book("contacts.vcf", PhonebookEntry("Asha", None)))
     assert [name for name, _ in short] == ["BEGIN", "VERSION", "N", "FN", "END"]
 
 
 @pytest.mark.parametrize(
     ("entry", "title"),
     [
-        (Entry(" \x00 ", "+919200000001", company="Acme"), "Acme"),
-        (Entry(None, "+919200000001"), "+919200000001"),
-        (Entry("Asha\r\nEvil: x\u202e", None), "Asha Evil: x"),
+        (PhonebookEntry(" \x00 ", "+919200000001", company="Acme"), "Acme"),
+        (PhonebookEntry(None, "+919200000001"), "+919200000001"),
+        (PhonebookEntry("Asha\r\nEvil: x\u202e", None), "Asha Evil: x"),
     ],
 )
-def test_what_an_entry_is_called(entry: Entry, title: str) -> None:
+def test_what_an_entry_is_called(entry: PhonebookEntry, title: str) -> None:
     assert entry.title == title
 
 
 @given(st.text(max_size=200), st.text(max_size=200), st.text(max_size=80))
 def test_any_text_makes_sound_phonebooks(name: str, company: str, email: str) -> None:
-    entry = Entry(name, "+919200000001", email, company)
+    entry = PhonebookEntry(name, "+919200000001", email, company)
     for form in ("yealink.xml", "cisco.xml", "grandstream.xml"):
         texts = [one.text or "" for one in parsed(form, entry).iter()]
         assert entry.title in texts or form == "grandstream.xml"

@@ -12,7 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from openpyxl import load_workbook
 
-from syncer.core.import_plan import Holder, Key, Known, decide, key_of
+from syncer.core.import_plan import Holder, Matches, RowKey, decide, key_of
 from syncer.core.import_rows import written_number
 from syncer.core.model import Fields
 from syncer.core.normalise import to_e164
@@ -57,17 +57,17 @@ def verdicts(contacts: list[Fields], form: str, folder: Path) -> list[str]:
     file = folder / "contacts"
     with file.open("wb") as sink:
         WRITERS[form]([Exported("telecmi", "main", one) for one in contacts], sink, False)
-    known: dict[Key, list[Holder]] = {}
+    known: dict[RowKey, list[Holder]] = {}
     for row, one in enumerate(contacts, start=1):
         written = written_number(one.phone_no)
         e164 = to_e164(written, "IN")
-        known.setdefault(Key("", e164, "" if e164 else written), []).append(Holder(row, one))
+        known.setdefault(RowKey("", e164, "" if e164 else written), []).append(Holder(row, one))
     out, first = [], {}
     for candidate in read_candidates(file, form, {}):
         key = key_of(candidate, "IN")
         earlier = first.setdefault(key, candidate.row)
         planned = decide(
-            candidate, key, Known(known.get(key, ())), "IN", None if earlier == candidate.row else earlier
+            candidate, key, Matches(known.get(key, ())), "IN", None if earlier == candidate.row else earlier
         )
         out.append(f"{planned.verdict} {planned.reason}".strip())
     return out

@@ -13,7 +13,7 @@ import pytest
 
 from syncer.errors import StoreError
 from syncer.store.publish import listening
-from syncer.store.publish.copy import Place
+from syncer.store.publish.copy import CopyAddress
 from syncer.store.write import copy_edits
 from syncer.store.write.forget import forget
 from syncer.sync import jobs
@@ -200,7 +200,9 @@ def test_forget_reaches_edits_though_everything_is_compared(office: Published) -
 
 def test_nobody_listens_at_a_host_that_cannot_exist() -> None:
     """The daemon ends if one of its tasks does."""
-    place = Place("publish.central", "postgresql://syncer@db..example.com/office", None, "syncer", "main")
+    place = CopyAddress(
+        "publish.central", "postgresql://syncer@db..example.com/office", None, "syncer", "main"
+    )
 
     async def work() -> bool:
         done, _ = await asyncio.wait({asyncio.create_task(listening.listen(place, print, 60))}, timeout=0.3)

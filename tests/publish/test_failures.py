@@ -18,7 +18,7 @@ from tests.publish.conftest import Published
 
 
 def told(office: Published, **how: Any) -> tuple[str, int]:
-    """What a person is told, and the exit code."""
+    """The message for a person, and the exit code."""
     [run] = office.run("publish", **how)
     assert run.outcome == "failed"
     return run.problem, jobs.exit_code([run])

@@ -41,7 +41,7 @@ def _mark(table: str, key: str, verb: str, row: str, when: str = "", marked: str
 
 
 def _kept(verb: str) -> tuple[str, str]:
-    """Marks are added by whoever edits a published row, and go when every target has them."""
+    """Every edit of a published row adds a mark, by any client. Marks go when every target has them."""
     name = f"publish_marks_kept_{verb.lower()}"
     return name, (
         f"CREATE TRIGGER {name} BEFORE {verb} ON publish_marks WHEN {PEOPLE}\n"

@@ -33,7 +33,7 @@ _OPTIONS: Final = {
 
 
 @dataclass(frozen=True, slots=True)
-class Place:
+class CopyAddress:
     """Where a copy is, and which part of it is ours."""
 
     label: str  #: `publish.central`
@@ -53,7 +53,7 @@ class Position:
     seq: int
 
 
-def address_of(place: Place) -> URL:
+def address_of(place: CopyAddress) -> URL:
     """Its address with the password, and with our settings where it has none of its own."""
     from sqlalchemy.engine import make_url
 
@@ -68,7 +68,7 @@ def address_of(place: Place) -> URL:
 class Copy:
     """A published copy. Used by one thread at a time; `abort` may be called from any."""
 
-    def __init__(self, place: Place) -> None:
+    def __init__(self, place: CopyAddress) -> None:
         self.place = place
         self.heard = time.monotonic()  #: when it last answered
         self._engine: Engine | None = None
@@ -87,10 +87,10 @@ class Copy:
                 self._conn = self._connect()
         with self.transaction() as conn:
             state = schema.state(conn, self.place.schema)
-        if state is schema.State.OLD and make:
+        if state is schema.SchemaState.OLD and make:
             with self.transaction() as conn:
                 schema.upgrade(conn, self.place.schema)
-        elif state is schema.State.OLD:
+        elif state is schema.SchemaState.OLD:
             return None
         return self.position()
 

@@ -10,7 +10,7 @@ from syncer.core.model import FIELDS
 from syncer.core.normalise import to_e164
 from syncer.store.db.read_only import Reader, first
 from syncer.store.publish.copy import Copy
-from syncer.store.write.copy_edits import Answer
+from syncer.store.write.copy_edits import EditOutcome
 
 #: Edits that are taken at once.
 BATCH: Final = 100
@@ -18,7 +18,7 @@ BATCH: Final = 100
 _ANSWERED: Final = ("id", "state", "contact_row", "change_id", "note")
 
 
-def take(copy: Copy, write: Callable[[list[CopyEdit]], list[Answer]], at: str) -> int:
+def take(copy: Copy, write: Callable[[list[CopyEdit]], list[EditOutcome]], at: str) -> int:
     """Take the oldest new edits that nobody else holds, `write` them, and answer each in its row; how many.
 
     The rows are locked there meanwhile. A kill after `write` leaves them new, and `write` knows them when they come

@@ -7,7 +7,7 @@ import contextlib
 from collections.abc import Callable
 from typing import Any, Final
 
-from syncer.store.publish.copy import Place, address_of
+from syncer.store.publish.copy import CopyAddress, address_of
 
 #: Where a trigger there says that an edit came; the payload is the site.
 CHANNEL: Final = "syncer_edits"
@@ -16,7 +16,7 @@ CHANNEL: Final = "syncer_edits"
 AGAIN: Final = 30.0
 
 
-async def listen(place: Place, wake: Callable[[], None], again: float = AGAIN) -> None:
+async def listen(place: CopyAddress, wake: Callable[[], None], again: float = AGAIN) -> None:
     """Call `wake` for each edit of the site, for ever. What is wrong with the target is said by its job."""
     from psycopg import AsyncConnection, Error
     from sqlalchemy.dialects.postgresql import psycopg as dialects

@@ -24,14 +24,14 @@ VERSIONS: Final = "syncer_version"
 _ALEMBIC: Final = threading.Lock()
 
 
-class State(Enum):
+class SchemaState(Enum):
     """What is to be done with a schema."""
 
     CURRENT = auto()
     OLD = auto()  #: it is of an earlier version, or there is none
 
 
-def state(conn: Connection, schema: str) -> State:
+def state(conn: Connection, schema: str) -> SchemaState:
     """Raises SchemaError for a schema from a newer version, or with tables of somebody else under our names."""
     if not _exists(conn, schema, VERSIONS):
         for name in (*PUBLISHED, *views.expected(schema), "syncer_position", "contact_edits"):
@@ -40,14 +40,14 @@ def state(conn: Connection, schema: str) -> State:
                     f"the schema {schema} of the published copy has a {name} that syncer did not make: "
                     "name another schema in the config"
                 )
-        return State.OLD
+        return SchemaState.OLD
     revision = conn.exec_driver_sql(f'SELECT version_num FROM "{schema}"."{VERSIONS}"').scalar()
     if revision is not None and revision not in REVISIONS:
         raise SchemaError(
             f"the schema {schema} of the published copy was made by a newer version of syncer "
             f"(it is {revision}, this version knows up to {HEAD}): upgrade syncer here, too"
         )
-    return State.CURRENT if revision == HEAD else State.OLD
+    return SchemaState.CURRENT if revision == HEAD else SchemaState.OLD
 
 
 def _exists(conn: Connection, schema: str, name: str) -> bool:
@@ -62,7 +62,7 @@ def upgrade(conn: Connection, schema: str) -> None:
     """Make the schema where it is missing, and bring it to this version, in the caller's transaction."""
     # Sites that start at the same moment make it one after the other.
     conn.exec_driver_sql("SELECT pg_advisory_xact_lock(hashtext(%s))", (f"syncer {schema}",))
-    if state(conn, schema) is State.CURRENT:
+    if state(conn, schema) is SchemaState.CURRENT:
         return
     encoding = conn.exec_driver_sql("SHOW server_encoding").scalar()
     if encoding != "UTF8":

@@ -25,7 +25,7 @@ ORDER BY 7, 6"""
 
 
 @dataclass(frozen=True, slots=True)
-class Source:
+class NameSource:
     """One living row that has the number."""
 
     provider: str
@@ -36,18 +36,18 @@ class Source:
     row: int
 
 
-def sources(conn: Reader, number: str) -> list[Source]:
+def sources(conn: Reader, number: str) -> list[NameSource]:
     """Who has this number (E.164), the source that counts first at the front."""
     found = tuples(conn, _SOURCES.replace(":number", "?"), number, number, number)
-    return [Source(provider, account, name or None, company or None, table, row)
+    return [NameSource(provider, account, name or None, company or None, table, row)
             for provider, account, name, company, table, row, _ in found]  # fmt: skip
 
 
-def named(found: Sequence[Source]) -> Source | None:
+def named(found: Sequence[NameSource]) -> NameSource | None:
     """The source that the caller's name is from: the first that has one."""
     return next((one for one in found if one.name), None)
 
 
-def company(found: Sequence[Source]) -> str | None:
+def company(found: Sequence[NameSource]) -> str | None:
     """The caller's company, which may be from another source than the name."""
     return next((one.company for one in found if one.company), None)

@@ -152,7 +152,7 @@ def list_voicemails(
     search: str | None = None,
     limit: int | None = None,
 ) -> QueryPage:
-    """Voicemails, newest first: the table's columns, and `caller_name`, `caller_company`, `audio` beside them.
+    """Voicemails, newest first: the table's columns, then `caller_name`, `caller_company` and `audio`.
 
     `since` is UTC text; `unknown` selects callers without a contact. Undated voicemails come last, and are
     included if they were first seen since then.

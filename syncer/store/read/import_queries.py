@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterable, Mapping
 
-from syncer.core.import_plan import Holder, Key, Known
+from syncer.core.import_plan import Holder, Matches, RowKey
 from syncer.core.import_rows import written_number
 from syncer.core.model import FIELDS, Fields
 from syncer.core.normalise import to_e164
@@ -29,7 +29,7 @@ class ContactLookup:
     ) -> None:
         self._regions = regions
         self._forgotten = is_forgotten
-        self._unread: dict[Key, list[int]] = {}
+        self._unread: dict[RowKey, list[int]] = {}
         self._seq = last_seq(conn)
         self._read(tuples(conn, f"{_UNREAD} AND account IN ({placeholders(regions)}) ORDER BY id", *regions))
 
@@ -38,7 +38,7 @@ class ContactLookup:
             if account in self._regions:
                 written = written_number(phone)
                 e164 = to_e164(written, self._regions[account])
-                self._unread.setdefault(Key(account, e164, "" if e164 else written), []).append(row_id)
+                self._unread.setdefault(RowKey(account, e164, "" if e164 else written), []).append(row_id)
 
     def _read_typed(self, conn: Reader) -> None:
         """Read the numbers that somebody has typed since."""
@@ -50,11 +50,11 @@ class ContactLookup:
         self._seq = last_seq(conn)
         self._read(tuples(conn, f"{_UNREAD} AND id IN ({placeholders(typed)})", *typed))
 
-    def find(self, conn: Reader, wanted: Collection[Key]) -> dict[Key, Known]:
+    def find(self, conn: Reader, wanted: Collection[RowKey]) -> dict[RowKey, Matches]:
         """What is known under each key."""
         self._read_typed(conn)
-        live: dict[Key, list[Holder]] = {}
-        gone: dict[Key, int] = {}
+        live: dict[RowKey, list[Holder]] = {}
+        gone: dict[RowKey, int] = {}
         numbers = {key.e164 for key in wanted if key.e164}
         query = (
             f"SELECT id, account, deleted_at, phone_e164, {_SIX} FROM telecmi_contacts WHERE phone_e164 IN "
@@ -62,7 +62,7 @@ class ContactLookup:
         for row_id, account, deleted_at, e164, *six in tuples(
             conn, f"{query}({placeholders(numbers)})", *numbers
         ):
-            key = Key(account, e164, "")
+            key = RowKey(account, e164, "")
             if deleted_at is None:
                 live.setdefault(key, []).append(_holder(row_id, six))
             else:
@@ -73,7 +73,7 @@ class ContactLookup:
             live.setdefault(unread[row_id], []).append(_holder(row_id, six))
         leaving = self._leaving(conn, gone)
         return {
-            key: Known(
+            key: Matches(
                 sorted(live.get(key, ())),
                 leaving.get(key),
                 key.e164 is not None and self._forgotten(key.e164),
@@ -81,7 +81,7 @@ class ContactLookup:
             for key in wanted
         }
 
-    def _leaving(self, conn: Reader, gone: Mapping[Key, int]) -> dict[Key, int]:
+    def _leaving(self, conn: Reader, gone: Mapping[RowKey, int]) -> dict[RowKey, int]:
         """Of tombstones those whose delete is not upstream yet."""
         rows = list(gone.values())
         query = (

@@ -41,7 +41,7 @@ _CALL: Final = (
     "started_at AS at FROM calls WHERE source_table = ? AND source_id = ? AND outcome = 'missed'"
 )
 
-#: By table: what is told of a row, by its id. No row: there is nothing to tell any more.
+#: By table: what a notification says about a row, by its id. No row: nothing is left to say.
 _DATA: Final = {
     "telecmi_voicemails": (
         "SELECT 'telecmi' AS provider, account, COALESCE(phone_e164, from_number) AS phone, caller_name AS name, "

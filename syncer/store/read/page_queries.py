@@ -48,7 +48,7 @@ def _span(number: int) -> tuple[int, int]:
 
 # -- searching ---------------------------------------------------------------------------------------------
 
-#: What may stand in a phone number as it is searched for.
+#: The characters of a phone number in a search.
 _PHONE = re.compile(r"[+\d\s().\-]+")
 
 

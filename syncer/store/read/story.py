@@ -14,7 +14,7 @@ from syncer.core.model import State
 from syncer.store.db.call_views import calls_sql
 from syncer.store.db.read_only import Reader, Record, first, records
 from syncer.store.read import callers, status_queries
-from syncer.store.read.callers import Source
+from syncer.store.read.callers import NameSource
 from syncer.store.read.people import Person
 
 #: Tables with contacts, and what one is called there.
@@ -37,7 +37,7 @@ class Story:
     number: str | None  #: in E.164
     contact: int | None  #: the row of `telecmi_contacts`
     name: str | None
-    sources: list[Source]  #: every living row with the number, the one that counts first at the front
+    sources: list[NameSource]  #: every living row with the number, the one that counts first at the front
     events: list[dict[str, Any]]  #: each with `at` (UTC text) and `kind`, in order of time
 
     @property
@@ -56,7 +56,7 @@ def load(conn: Reader, person: Person, jobs: Mapping[str, str]) -> Story:
     found = callers.named(sources)
     if not found and person.row is not None and person.name:
         # A number that cannot be read: no table has it, and the row's own name is all there is.
-        found = Source(
+        found = NameSource(
             person.table.partition("_")[0], person.account or "", person.name, None, person.table, person.row
         )
         sources = [found]

@@ -1,4 +1,4 @@
-"""Who did it: the names that go on record with local changes and decisions. `cli` is whoever used the command line."""
+"""Who did it: the names that go on record with local changes and decisions. `cli` is the command line."""
 
 from __future__ import annotations
 

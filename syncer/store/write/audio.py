@@ -22,7 +22,7 @@ _TABLE = "voicemail_audio"
 #: Rows that one transaction writes, and one list of files has.
 BLOCK = 500
 
-#: Undated voicemails count as left when they were first seen; one of which nobody knows that goes last.
+#: Undated voicemails count as left when they were first seen; one without that date goes last.
 _MOMENT = "COALESCE(v.received_at, v.first_seen_at, '9999-12-31T00:00:00.000Z')"
 _OF_ACCOUNT = "FROM voicemail_audio a JOIN telecmi_voicemails v ON v.id = a.voicemail WHERE v.account = ?"
 

@@ -21,7 +21,7 @@ from syncer.store.write import actors, edits
 
 
 @dataclass(frozen=True, slots=True)
-class Answer:
+class EditOutcome:
     """What became of an edit."""
 
     id: int
@@ -38,7 +38,7 @@ def apply(
     regions: Mapping[str, str],
     forgotten: Callable[[str | None], bool],
     at: str,
-) -> list[Answer]:
+) -> list[EditOutcome]:
     """Within a transaction of `Database.edit`. An edit that was taken before is answered as it was then."""
     answers = []
     with actors.acting(conn, f"publish.{target}"):
@@ -51,12 +51,12 @@ def apply(
     return answers
 
 
-def _known(conn: Connection, edit: CopyEdit) -> Answer | None:
+def _known(conn: Connection, edit: CopyEdit) -> EditOutcome | None:
     query = "SELECT state, contact_row, change_id, note FROM published_edits WHERE request = ?"
-    return next((Answer(edit.id, *row) for row in tuples(conn, query, edit.request)), None)
+    return next((EditOutcome(edit.id, *row) for row in tuples(conn, query, edit.request)), None)
 
 
-def _record(conn: Connection, edit: CopyEdit, target: str, answer: Answer, at: str) -> None:
+def _record(conn: Connection, edit: CopyEdit, target: str, answer: EditOutcome, at: str) -> None:
     driver = raw(conn)
     driver.execute(ENTER)
     driver.execute(
@@ -69,7 +69,7 @@ def _record(conn: Connection, edit: CopyEdit, target: str, answer: Answer, at: s
 
 def _apply(
     conn: Connection, edit: CopyEdit, regions: Mapping[str, str], forgotten: Callable[[str | None], bool]
-) -> Answer:
+) -> EditOutcome:
     contact = None if edit.action == "add" else _target(conn, edit)
     account = account_of(edit, regions, contact)
     region = regions.get(account or "", "IN")
@@ -83,12 +83,12 @@ def _apply(
     decision = decide(edit, regions, contact, holder, forgotten(e164))
     row_id = contact.id if contact else None
     if decision.refusal:
-        return Answer(edit.id, "refused", row_id, None, decision.refusal)
+        return EditOutcome(edit.id, "refused", row_id, None, decision.refusal)
     try:
         row_id, note = _write(conn, edit, decision, contact)
     except sqlite3.IntegrityError as error:  # a trigger: the statement is undone, the transaction goes on
-        return Answer(edit.id, "refused", row_id, None, str(error))
-    return Answer(edit.id, "taken", row_id, None if note else _change(conn, row_id), note)
+        return EditOutcome(edit.id, "refused", row_id, None, str(error))
+    return EditOutcome(edit.id, "taken", row_id, None if note else _change(conn, row_id), note)
 
 
 def _write(

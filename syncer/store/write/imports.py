@@ -11,7 +11,7 @@ from typing import assert_never
 
 from sqlalchemy import Connection
 
-from syncer.core.import_plan import Planned, Verdict
+from syncer.core.import_plan import PlannedRow, Verdict
 from syncer.core.undo import Undo
 from syncer.store.db.guard_sql import ENTER, LEAVE
 from syncer.store.db.read_only import raw
@@ -32,7 +32,7 @@ class Batch:
     updated: int = 0
 
 
-def apply(conn: Connection, batch: Batch, plan: Iterable[tuple[str, Planned]]) -> list[Planned]:
+def apply(conn: Connection, batch: Batch, plan: Iterable[tuple[str, PlannedRow]]) -> list[PlannedRow]:
     """Write rows, each with its account, within one transaction of `Database.edit`; the same with their contacts."""
     start = last_seq(conn)
     done, numbers = [], []

@@ -14,7 +14,7 @@ from syncer.store.read.publish_queries import is_pending
 
 
 @dataclass(frozen=True, slots=True)
-class Known:
+class TargetState:
     """What the mirror knows of a copy."""
 
     mark: int | None
@@ -40,10 +40,10 @@ def register(conn: Connection, wanted: Collection[str], at: str) -> None:
     _forget_marks(conn)
 
 
-def load(conn: Reader, target: str) -> Known:
+def load(conn: Reader, target: str) -> TargetState:
     """What is known of a copy."""
     query = "SELECT mark, seq, token, next_token, revision, swept_at FROM publish_targets WHERE target = ?"
-    return next((Known(*row) for row in tuples(conn, query, target)), Known(*[None] * 6))
+    return next((TargetState(*row) for row in tuples(conn, query, target)), TargetState(*[None] * 6))
 
 
 def begin(conn: Connection, target: str, token: str | None, next_token: str) -> None:
