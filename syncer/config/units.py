@@ -6,12 +6,13 @@ secret may have been pasted into the wrong line.
 
 from __future__ import annotations
 
+import contextlib
 import ipaddress
 import re
 from contextlib import suppress
 from datetime import UTC, date, datetime, timedelta
 from typing import Final
-from urllib.parse import urlsplit
+from urllib.parse import SplitResult, urlsplit
 
 _DURATION: Final = re.compile(r"([0-9]{1,12})([smhd])")
 _PERCENT: Final = re.compile(r"([0-9]{1,3}(?:\.[0-9]{1,6})?) ?%")
@@ -128,27 +129,34 @@ def is_loopback(host: str) -> bool:
         return host.lower() == "localhost"
 
 
-def parse_base_url(text: object) -> str:
+def web_address(text: object, how: str) -> tuple[str, SplitResult]:
+    """An http or https address with a host, as it is written and in parts; `how` ends the sentence about another one."""
+    if isinstance(text, str) and not re.search(r"[\s\x00-\x1f\x7f\\]", text):
+        with contextlib.suppress(ValueError):
+            parts = urlsplit(text)
+            if parts.scheme in ("http", "https") and parts.hostname and parts.port != 0:
+                return text, parts
+    raise ValueError(f"is not a web address; {how}")
+
+
+def require_tls(parts: SplitResult, exposed: str) -> None:
+    """ValueError for plain http beyond loopback, which would show `exposed` to the network."""
+    if parts.scheme == "http" and not is_loopback(parts.hostname or ""):
+        raise ValueError(
+            f"is plain http, which would show {exposed} to the network; write https:// "
+            "(plain http is allowed for 127.0.0.1, ::1 and localhost only)"
+        )
+
+
+def parse_base_url(value: object) -> str:
     """Check a vendor's address: http(s), a host, nothing after the path. Plain http only for loopback."""
     how = 'write for example "https://rest.example.com"'
-    if not isinstance(text, str) or re.search(r"[\s\x00-\x1f\x7f\\]", text):
-        raise ValueError(f"is not a web address; {how}")
-    try:
-        parts = urlsplit(text)
-        host, port = parts.hostname, parts.port
-    except ValueError:
-        raise ValueError(f"is not a web address; {how}") from None
-    if parts.scheme not in ("http", "https") or not host or port == 0:
-        raise ValueError(f"is not a web address; {how}")
+    text, parts = web_address(value, how)
     if "?" in text or "#" in text:
         raise ValueError(f"has a query or a fragment; {how}")
     if "@" in parts.netloc:
         raise ValueError("holds a login; give credentials under their own keys")
-    if parts.scheme == "http" and not is_loopback(host):
-        raise ValueError(
-            "is plain http, which would show the credentials to the network; write https:// "
-            "(plain http is allowed for 127.0.0.1, ::1 and localhost only)"
-        )
+    require_tls(parts, "the credentials")
     return text.rstrip("/")
 
 
@@ -168,18 +176,21 @@ def parse_page_url(text: object) -> str:
     return found
 
 
-def parse_ping_url(text: object) -> str:
+def parse_ping_url(value: object) -> str:
     """Check an address to call after a good run. A query and plain http are allowed."""
-    how = 'write for example "https://ping.example.com/some-check"'
-    if not isinstance(text, str) or re.search(r"[\s\x00-\x1f\x7f\\]", text):
-        raise ValueError(f"is not a web address; {how}")
-    try:
-        parts = urlsplit(text)
-        usable = parts.scheme in ("http", "https") and bool(parts.hostname) and parts.port != 0
-    except ValueError:
-        usable = False
-    if not usable:
-        raise ValueError(f"is not a web address; {how}")
+    text, _ = web_address(value, 'write for example "https://ping.example.com/some-check"')
+    return text
+
+
+def parse_webhook(value: object) -> str:
+    """Check the address of a webhook: https unless on loopback. It may have a query."""
+    how = 'write for example "https://hooks.example.com/desk"'
+    text, parts = web_address(value, how)
+    if "@" in parts.netloc:
+        raise ValueError("holds a login; use an address without one, and sign the webhook with `secret`")
+    if parts.fragment:
+        raise ValueError(f"has a fragment; {how}")
+    require_tls(parts, "names and numbers")
     return text
 
 
