@@ -182,7 +182,7 @@ async def test_a_mistake_of_the_program_bears_the_headers_too(
         transport = httpx.ASGITransport(app=desk.app, raise_app_exceptions=False)
         async with httpx.AsyncClient(transport=transport, base_url=ORIGIN, cookies=client.cookies) as browser:
             answer = await browser.get("/calls")
-        assert answer.status_code == 500 and "mistake of the program" in text_of(answer)
+        assert answer.status_code == 500 and "a bug in syncer" in text_of(answer)
         _safe(answer)
         with pytest.raises(ZeroDivisionError):
             await client.get("/calls")
