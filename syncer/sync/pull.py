@@ -16,7 +16,7 @@ from syncer.store.read import feed
 from syncer.store.write.mirror import MirrorReconciler
 from syncer.store.write.reconciler import Context, Reconciler
 from syncer.sync.pager import Fetch, read_listing
-from syncer.sync.removals import Ask, apply_removals
+from syncer.sync.removals import FetchOne, apply_removals
 from syncer.sync.run import Run
 
 #: A vendor field that was the only change in most rows, on this many reads in a row, is ignored.
@@ -50,7 +50,7 @@ async def pull(
     *,
     max_deletions: float,
     whole: bool = True,
-    ask: Ask | None = None,
+    fetch_one: FetchOne | None = None,
 ) -> Certificate:
     """Read a full list (or, with `whole` off, an increment) and apply its removals."""
     store, table = run.env.store, reconciler.table
@@ -66,7 +66,13 @@ async def pull(
         await store.write(reconciler.remove_deleted, deleted, run.env.stamp())
     try:
         await apply_removals(
-            run, reconciler, certificate, unseen=unseen, max_deletions=max_deletions, ask=ask, whole=whole
+            run,
+            reconciler,
+            certificate,
+            unseen=unseen,
+            max_deletions=max_deletions,
+            fetch_one=fetch_one,
+            whole=whole,
         )
     finally:
         count(run, reconciler)

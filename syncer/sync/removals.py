@@ -10,7 +10,7 @@ from collections.abc import Awaitable, Callable, Iterable
 
 from syncer.core import limits
 from syncer.core.listing import Certificate
-from syncer.core.model import Proof
+from syncer.core.model import Proof, Row
 from syncer.errors import AuthError, RemoteError
 from syncer.store.db.connection import Connection
 from syncer.store.write import holds
@@ -29,8 +29,8 @@ MOST_DOUBTED = 50
 #: After this many runs in a row in which no request by id was answered, listings alone decide.
 UNANSWERED = 3
 
-#: Asks the vendor for one row by its id. True: it has the row; False: it does not; None: the answer proves nothing.
-Ask = Callable[[str], Awaitable[bool | None]]
+#: Fetches one row from the vendor by its id; None: the vendor does not have it. An error proves nothing.
+FetchOne = Callable[[str], Awaitable[Row | None]]
 
 
 async def apply_removals(
@@ -40,7 +40,7 @@ async def apply_removals(
     *,
     unseen: list[int],
     max_deletions: float,
-    ask: Ask | None,
+    fetch_one: FetchOne | None,
     whole: bool = True,
 ) -> None:
     """Decide and apply the removals and blanks of a listing.
@@ -54,7 +54,7 @@ async def apply_removals(
     shown, blanks = reconciler.shows, reconciler.blanks
     vanished = set() if partial else reconciler.vanishing
     noted = await store.read(holds.noted_absences, table)
-    proven = await _proven(run, reconciler, certificate, unseen, noted, ask)
+    proven = await _proven(run, reconciler, certificate, unseen, noted, fetch_one)
     gone = set(proven or ()) | vanished
     decided = await store.read(holds.decided, job, account, table)
     waiting = await store.read(holds.open_rows, job, account, table)
@@ -80,7 +80,7 @@ async def apply_removals(
     )
     ready = [row for row in verdict.remove if row in noted or row in vanished or row in verdict.at_once]
     first_time = [row for row in verdict.remove if row not in noted and row not in ready]
-    ready = await _still_absent(run, reconciler, ready, vanished | verdict.at_once, ask)
+    ready = await _still_absent(run, reconciler, ready, vanished | verdict.at_once, fetch_one)
 
     def finish(conn: Connection) -> str:
         holds.clear_absences(conn, table, [*back, *ready])
@@ -110,7 +110,7 @@ async def _proven(
     certificate: Certificate,
     unseen: list[int],
     noted: set[int],
-    ask: Ask | None,
+    fetch_one: FetchOne | None,
 ) -> list[int] | None:
     """The rows that a listing proves to be absent; None: it proves nothing.
 
@@ -119,28 +119,28 @@ async def _proven(
     """
     if certificate.complete:
         fresh = [row for row in unseen if row not in noted][:MOST_SAMPLED]
-        answers = await _answers(run, reconciler, fresh, ask)
+        answers = await _answers(run, reconciler, fresh, fetch_one)
         if True in answers.values():
             _lacks_rows(run)
             return None
         return unseen
     if certificate.verdict is Proof.PARTIAL or certificate.rows == 0 or len(unseen) > MOST_DOUBTED:
         return None
-    answers = await _answers(run, reconciler, unseen, ask)
+    answers = await _answers(run, reconciler, unseen, fetch_one)
     return [row for row in unseen if answers.get(row) is False]
 
 
 async def _still_absent(
-    run: Run, reconciler: Reconciler, ready: list[int], certain: set[int], ask: Ask | None
+    run: Run, reconciler: Reconciler, ready: list[int], certain: set[int], fetch_one: FetchOne | None
 ) -> list[int]:
     """Ask for each row by its id before it becomes a tombstone.
 
     Without an answer, the row waits for the next listing, unless the vendor never answers such requests.
     """
     doubtful = [row for row in ready if row not in certain]
-    if ask is None or not doubtful:
+    if fetch_one is None or not doubtful:
         return ready
-    answers = await _answers(run, reconciler, doubtful[:MOST_ASKED], ask)
+    answers = await _answers(run, reconciler, doubtful[:MOST_ASKED], fetch_one)
     kept = {row for row, there in answers.items() if there}
     if kept:
         _lacks_rows(run)
@@ -155,13 +155,13 @@ def _lacks_rows(run: Run) -> None:
 
 
 async def _answers(
-    run: Run, reconciler: Reconciler, rows: Iterable[int], ask: Ask | None
+    run: Run, reconciler: Reconciler, rows: Iterable[int], fetch_one: FetchOne | None
 ) -> dict[int, bool | None]:
-    if ask is None:
+    if fetch_one is None:
         return {}
     rows = list(rows)
     keys = await run.env.store.read(reconciler.keys, rows)
-    answers = {row: await _ask(run, ask, keys.get(row)) for row in rows}
+    answers = {row: await _is_there(run, fetch_one, keys.get(row)) for row in rows}
     if answers:
         _learn_unanswered(run, reconciler.table, all(there is None for there in answers.values()))
     return answers
@@ -179,13 +179,15 @@ def _learn_unanswered(run: Run, table: str, failed: bool) -> None:
         del run.state.notes["unanswered"]
 
 
-async def _ask(run: Run, ask: Ask, key: str | None) -> bool | None:
+async def _is_there(run: Run, fetch_one: FetchOne, key: str | None) -> bool | None:
+    """Whether the vendor has the row; None: the answer proves nothing."""
     if key is None:
         return None
     try:
-        return await ask(key)
+        row = await fetch_one(key)
     except AuthError:
         raise
     except RemoteError as error:
         run.log.debug("a row could not be asked for by its id", call=error.call)
         return None
+    return row is not None and row.deleted_at is None

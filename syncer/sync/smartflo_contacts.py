@@ -9,14 +9,13 @@ from functools import partial
 from syncer.core import cursor
 from syncer.core.due import has_passed
 from syncer.core.listing import Walk
-from syncer.core.model import Page, Paging, Position, Proof, Row
+from syncer.core.model import Page, Paging, Position, Proof
 from syncer.core.normalise import utc_text
-from syncer.errors import AuthError, BadAnswerError, RejectedError, RemoteError, TransientError
+from syncer.errors import AuthError, RejectedError, RemoteError, TransientError
 from syncer.store.db.connection import Connection
 from syncer.store.db.mirrors import SMARTFLO_CONTACTS, SMARTFLO_GROUPS
 from syncer.store.write import holds, mirror
 from syncer.sync import pull, registry
-from syncer.sync.removals import Ask
 from syncer.sync.run import Run
 from syncer.sync.vendors import Sample, SmartfloSource
 
@@ -58,7 +57,7 @@ async def _pull_groups(run: Run, source: SmartfloSource) -> None:
         walk,
         fetch,
         max_deletions=source.account.max_deletions,
-        ask=_asker(source.client.fetch_group),
+        fetch_one=source.client.fetch_group,
     )
 
 
@@ -98,7 +97,7 @@ async def _pull_contacts(run: Run, source: SmartfloSource) -> None:
         fetch,
         max_deletions=account.max_deletions,
         whole=whole,
-        ask=_asker(source.client.fetch_contact),
+        fetch_one=source.client.fetch_contact,
     )
     if after is not None:
         live = await run.env.store.read(mirror.live_count, SMARTFLO_CONTACTS, run.account)
@@ -180,17 +179,6 @@ def _warn_of_password(run: Run, source: SmartfloSource) -> None:
     elif told != days:
         run.state.notes["password_days"] = days
         run.notice(f"the Smartflo password of this login expires in {days} days: change it in the portal")
-
-
-def _asker(fetch_one: Callable[[str], Awaitable[Row | None]]) -> Ask:
-    async def ask(key: str) -> bool | None:
-        try:
-            row = await fetch_one(key)
-        except (BadAnswerError, RejectedError):
-            return None
-        return row is not None and row.deleted_at is None
-
-    return ask
 
 
 async def first_page(source: SmartfloSource, sample: Sample, now: datetime) -> Page:

@@ -10,7 +10,6 @@ from datetime import datetime
 from syncer.config import TelecmiAccount
 from syncer.core.listing import Walk
 from syncer.core.model import Page, Paging, Position
-from syncer.errors import BadAnswerError, RejectedError
 from syncer.store.db.tables import telecmi_contacts
 from syncer.store.write import contacts, queue
 from syncer.store.write.contacts import Policy
@@ -18,7 +17,6 @@ from syncer.store.write.directory import DirectoryReconciler
 from syncer.sync import registry
 from syncer.sync.pager import Fetch
 from syncer.sync.pull import context_of, known_offset, pull
-from syncer.sync.removals import Ask
 from syncer.sync.run import Run
 from syncer.sync.vendors import Sample, TelecmiSource
 
@@ -56,19 +54,14 @@ async def pull_directory(run: Run, source: TelecmiSource) -> None:
         await store.write(contacts.fill_phones, account.name, account.region)
     reconciler = await new_reconciler(run, source)
     walk, fetch = new_walk(run, source)
-    await pull(run, reconciler, walk, fetch, max_deletions=account.max_deletions, ask=asker(source))
-
-
-def asker(source: TelecmiSource) -> Ask:
-    """A function that asks the directory for one contact by its id; see `removals.Ask`."""
-
-    async def ask(contact_id: str) -> bool | None:
-        try:
-            return await source.client.fetch_contact(contact_id) is not None
-        except (BadAnswerError, RejectedError):
-            return None
-
-    return ask
+    await pull(
+        run,
+        reconciler,
+        walk,
+        fetch,
+        max_deletions=account.max_deletions,
+        fetch_one=source.client.fetch_contact,
+    )
 
 
 async def first_page(source: TelecmiSource, sample: Sample, now: datetime) -> Page:
