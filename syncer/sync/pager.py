@@ -179,8 +179,6 @@ def _notice_doubts(run: Run, label: str, page: Page) -> None:
     for doubt in sorted({row.doubt for row in page.rows} - {"", *said}):
         said.append(doubt)
         run.notice(f"{label}: {doubt}")
-    if not said:
-        del run.state.notes["doubts"]
 
 
 async def _set_aside(run: Run, page: Page) -> None:

@@ -56,7 +56,7 @@ async def pull(
     store, table = run.env.store, reconciler.table
     pending = await store.read(feed.pending, run.account)  # a push may be running in another process
     certificate, error = await read_listing(run, reconciler, walk, fetch)
-    run.judge(table, certificate, whole=whole)
+    run.add_listing(table, certificate, whole=whole)
     unseen: list[int] = []
     deleted: list[int] = []
     if whole and certificate.verdict is not Proof.PARTIAL:
@@ -99,11 +99,10 @@ def learn_copies(run: Run, reconciler: Reconciler, *, is_full: bool) -> None:
     keys = reconciler.listed_twice(is_full=is_full)
     if keys and reconciler.name not in notes:
         run.notice(f"{reconciler.name}: the vendor lists rows more than once; the newest values count")
-    notes[reconciler.name] = keys
-    for table in [table for table, known in notes.items() if not known]:
-        del notes[table]
-    if not notes:
-        del run.state.notes["listed_twice"]
+    if keys:
+        notes[reconciler.name] = keys
+    else:
+        notes.pop(reconciler.name, None)
 
 
 async def watch_quiescence(run: Run, table: str, fingerprint: str, wrote: int) -> None:
@@ -138,14 +137,12 @@ def learn_offset(run: Run, table: str, walk: Walk, missing: int) -> None:
                 f"the vendor's count differs from its rows by {offset} each time; it is ignored from now on"
             )
         notes[table] = {"value": offset, "times": times}
-    if not notes:
-        run.state.notes.pop("offset", None)
 
 
 def known_offset(run: Run, table: str) -> int | None:
     """The amount by which the vendor's total was off in the last quiet listing. A second time proves it."""
     known = run.state.notes.get("offset", {}).get(table)
-    return known["value"] if known and known["times"] >= 1 else None
+    return known["value"] if known else None
 
 
 def learn_volatile(run: Run, table: str, counted: Counter[str], rows: int) -> None:
@@ -156,15 +153,12 @@ def learn_volatile(run: Run, table: str, counted: Counter[str], rows: int) -> No
     if rows == 0:
         return
     notes = run.state.notes
-    suspects = notes.get("suspects", {}).get(table, {})
-    fresh = {name: suspects.get(name, 0) + 1 for name, count in counted.items() if 2 * count >= rows}
+    suspects = notes.setdefault("suspects", {})
+    before = suspects.pop(table, {})
+    fresh = {name: before.get(name, 0) + 1 for name, count in counted.items() if 2 * count >= rows}
     for name in [name for name, times in fresh.items() if times >= VOLATILE_READS]:
         notes.setdefault("volatile", {}).setdefault(table, []).append(name)
         del fresh[name]
         run.notice(f"the vendor's field {name!r} changes on every read; it is left out of the comparison")
     if fresh:
-        notes.setdefault("suspects", {})[table] = fresh
-    elif table in notes.get("suspects", {}):
-        del notes["suspects"][table]
-        if not notes["suspects"]:
-            del notes["suspects"]
+        suspects[table] = fresh

@@ -41,7 +41,7 @@ async def apply_removals(
     unseen: list[int],
     max_deletions: float,
     fetch_one: FetchOne | None,
-    whole: bool = True,
+    whole: bool,
 ) -> None:
     """Decide and apply the removals and blanks of a listing.
 
@@ -175,8 +175,6 @@ def _learn_unanswered(run: Run, table: str, failed: bool) -> None:
     elif table not in run.unanswered:
         notes[table] = min(notes.get(table, 0) + 1, UNANSWERED)
         run.unanswered.add(table)
-    if not notes:
-        del run.state.notes["unanswered"]
 
 
 async def _is_there(run: Run, fetch_one: FetchOne, key: str | None) -> bool | None:

@@ -52,8 +52,8 @@ class Run:
     is_unproven: bool = False  #: it is not `ok`, for a reason other than a hold
     set_aside: set[str] = field(default_factory=set)  #: digests of rows that could not be parsed
     unanswered: set[str] = field(default_factory=set)  #: tables for which no request by id was answered
-    rests: bool = False  #: it looks often: of runs in a row that find nothing to do, the newest is kept
-    log_seq: int = 0  #: the newest entry of the log when it started
+    rests: bool = False  #: it runs often: of consecutive runs without anything to do, only the newest is kept
+    log_seq: int = 0  #: the newest entry of the change log when it started
 
     @property
     def log(self) -> Any:
@@ -77,15 +77,15 @@ class Run:
         """The certificate that proves least."""
         return worst(self.listings.values())
 
-    def judge(self, table: str, certificate: Certificate, *, whole: bool = True) -> None:
-        """Add a listing's certificate."""
+    def add_listing(self, table: str, certificate: Certificate, *, whole: bool) -> None:
+        """Add a listing's certificate. `whole`: it was read fully, not as an increment."""
         self.listings[table] = certificate
         self.is_full = self.is_full and whole
         if certificate.verdict is Proof.PARTIAL:
             self.incomplete(certificate.reason)
 
     def notice(self, text: str) -> None:
-        """Report something to people and to the log."""
+        """Tell people something that is not a failure, and log it."""
         self.notices.append(text)
         self.log.warning("notice", text=text)
 
@@ -96,26 +96,23 @@ class Run:
         self.error, self.problem = error, str(error)
 
 
-async def perform(run: Run, body: Callable[[Run], Awaitable[None]]) -> Run:
+async def perform(run: Run, work: Callable[[Run], Awaitable[None]]) -> None:
     """Record the start, do the work, record the end. Our own errors are recorded and not raised."""
     env = run.env
-    outer = counted.set([0])
+    token = counted.set([0])
     try:
-        try:
-            run.at = env.stamp()
-            env.forgotten = await env.store.call(lambda: keeper(env.store.db))
-            await env.store.write(_begin, run)
-            await body(run)
-        except SyncerError as error:
-            run.fail(error)
-        except BaseException:
-            run.outcome, run.problem = "failed", "the run was stopped"
-            raise
-        finally:
-            await _close(run)
+        run.at = env.stamp()
+        env.forgotten = await env.store.call(lambda: keeper(env.store.db))
+        await env.store.write(_begin, run)
+        await work(run)
+    except SyncerError as error:
+        run.fail(error)
+    except BaseException:
+        run.outcome, run.problem = "failed", "the run was stopped"
+        raise
     finally:
-        counted.reset(outer)
-    return run
+        await _close(run)
+        counted.reset(token)
 
 
 async def _close(run: Run) -> None:

@@ -68,10 +68,8 @@ class WindowedList(ABC):
         self.shown = 0  #: rows that the windows showed
         self.rows = 0
         self.volatile: Counter[str] = Counter()
-        self.widest: int | None = None  #: a width that the vendor accepted after refusing a greater one
         self.unsaved: list[tuple[Window, int, int]] = []  #: read, but not yet believed
         self.checks = 0  #: windows that were checked for being cut short
-        self.reported = False  #: a width that the vendor refuses was reported
         self.cut = False  #: one was cut short: the rest has to be planned again
         self.read: list[Certificate] = []  #: one per window
         self.ahead_of_us: int | None = (
@@ -243,13 +241,12 @@ def _all_shown(certificate: Certificate, names: set[str]) -> bool:
 
 def note_widest(listing: WindowedList, refused: Window) -> None:
     """Remember a width that is accepted, so greater ones are not tried each time."""
-    width = max(NARROWEST, (refused.end - refused.start) // 2)
-    listing.widest = min(listing.widest or width, width)
-    if listing.run.state.notes.get("widest_ms") is None:
+    notes, width = listing.run.state.notes, max(NARROWEST, (refused.end - refused.start) // 2)
+    if "widest_ms" not in notes:
         listing.run.notice(
             f"the vendor refuses windows of {listing.what} of this width; narrower ones are used"
         )
-    listing.run.state.notes["widest_ms"] = listing.widest
+    notes["widest_ms"] = min(width, notes.get("widest_ms", width))
 
 
 # -- are wide windows cut short? --------------------------------------------------------
@@ -292,14 +289,12 @@ async def is_cut(listing: WindowedList, window: Window, names: set[str]) -> bool
         seen |= found
         pieces *= 2
     if pieces > 1:
-        listing.reported = listing.reported or "widest_ms" in notes
-        notes["widest_ms"] = max(NARROWEST, width // pieces)
-        notes.pop("checked", None)
-        if not listing.reported:
-            listing.reported = True
+        if "widest_ms" not in notes:
             run.notice(
                 f"the vendor silently truncates wide windows of {listing.what}; narrower ones are used"
             )
+        notes["widest_ms"] = max(NARROWEST, width // pieces)
+        notes.pop("checked", None)
         await run.env.store.write(runs.drop_windows, run.account, listing.name)
         listing.unsaved.clear()
         listing.cut = True

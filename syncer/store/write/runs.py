@@ -109,7 +109,8 @@ def load_job(conn: Connection, job: str, account: str) -> JobState:
 
 
 def save_job(conn: Connection, job: str, account: str, state: JobState) -> None:
-    """Store the state of a job."""
+    """Store the state of a job. Empty notes are left out."""
+    notes = {name: note for name, note in state.notes.items() if note not in ({}, [])}
     conn.execute(
         update(sync_jobs)
         .where(sync_jobs.c.job == job, sync_jobs.c.account == account)
@@ -120,7 +121,7 @@ def save_job(conn: Connection, job: str, account: str, state: JobState) -> None:
             last_full_at=state.last_full_at,
             paused_until=state.paused_until,
             failures=state.failures,
-            notes=json.dumps(state.notes, sort_keys=True) if state.notes else None,
+            notes=json.dumps(notes, sort_keys=True) if notes else None,
         )
     )
 
