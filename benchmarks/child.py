@@ -22,12 +22,12 @@ def sync(orders: Orders) -> dict[str, Any]:
     """One pass over the named jobs, as `syncer sync` makes it; without a budget unless `paced`."""
     from benchmarks.office import unpaced
     from syncer.config import settings_from
-    from syncer.sync import jobs
+    from syncer.sync import jobs, registry
 
     folder = Path(orders["folder"])
     config = orders["config"]
     settings = settings_from(config, folder, {}) if orders.get("paced") else unpaced(config, folder)
-    chosen = jobs.select(jobs.specs(settings), orders.get("jobs", ()), None)
+    chosen = registry.select(registry.specs(settings), orders.get("jobs", ()), None)
     meter = Meter()
     runs = asyncio.run(jobs.sync(settings, chosen, full=orders.get("full", False)))
     told: dict[str, Any] = dict(meter.read())
@@ -50,9 +50,9 @@ def command(orders: Orders) -> dict[str, Any]:
 def migrate(orders: Orders) -> dict[str, Any]:
     """Nothing but the empty database, so that no migration is measured."""
     from benchmarks.office import unpaced
-    from syncer.sync import jobs
+    from syncer.sync.open_database import open_database
 
-    jobs.open_database(unpaced(orders["config"], Path(orders["folder"]))).close()
+    open_database(unpaced(orders["config"], Path(orders["folder"]))).close()
     return {}
 
 

@@ -26,8 +26,9 @@ from syncer.remote.tokens import TokenStore
 from syncer.sandbox import Fault, World, create_app
 from syncer.store.db import migrations
 from syncer.store.db.connection import Database
-from syncer.sync import jobs
+from syncer.sync import jobs, registry
 from syncer.sync.env import Env, build, disk_of
+from syncer.sync.open_database import open_database
 from syncer.sync.run import Run
 
 NOON = datetime(2026, 11, 21, 12, 0, tzinfo=UTC)
@@ -158,7 +159,7 @@ class Office:
         self._client: tuple[int, sqlite3.Connection] | None = None
         if not self.path.exists():
             self.path.write_bytes(blank_database())
-        self.db = jobs.open_database(self.settings)
+        self.db = open_database(self.settings)
 
     # -- running
 
@@ -173,7 +174,7 @@ class Office:
 
     def run(self, *names: str, full: bool = False, person: bool = True) -> list[Run]:
         """Run jobs (all, or by name) once, as `syncer sync` does."""
-        chosen = jobs.select(jobs.specs(self.settings), names or self.only, None)
+        chosen = registry.select(registry.specs(self.settings), names or self.only, None)
 
         async def work() -> list[Run]:
             env = self.env()
@@ -207,7 +208,7 @@ class Office:
     def restart(self) -> None:
         """Simulate a restart of the process on the same file."""
         self.close()
-        self.db = jobs.open_database(self.settings)
+        self.db = open_database(self.settings)
 
     # -- people
 

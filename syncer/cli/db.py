@@ -34,14 +34,14 @@ def upgrade(app: App) -> None:
     """
     from syncer.store.db import migrations
     from syncer.store.db.connection import Database
-    from syncer.sync import jobs
+    from syncer.sync.open_database import register
 
     settings = app.settings()
 
     def work() -> list[str]:
         with Database(settings.database.path, group=settings.database.group) as opened:
             done = migrations.upgrade(opened)
-            jobs.register(opened, settings)
+            register(opened, settings)
         return done
 
     for line in under_schema_lock(settings, work):
@@ -99,7 +99,8 @@ def backup(app: App, path: Path) -> None:
 async def _alone(settings: Settings, who: str) -> AsyncIterator[None]:
     """While neither a daemon nor a `sync` can run; LockedError if one does."""
     from syncer.locks import DAEMON, Locks
-    from syncer.sync import jobs
+    from syncer.sync import registry
+    from syncer.sync.open_database import SCHEMA_LOCK
 
     locks = Locks(settings.database.path, who)
     daemon = locks.try_acquire(DAEMON)
@@ -108,7 +109,7 @@ async def _alone(settings: Settings, who: str) -> AsyncIterator[None]:
             "a daemon of this database", locks.holder(DAEMON), "stop it first, then run this again"
         )
     try:
-        async with locks.hold([jobs.SCHEMA_LOCK, *map(jobs.lock_name, jobs.specs(settings))]):
+        async with locks.hold([SCHEMA_LOCK, *map(registry.lock_name, registry.specs(settings))]):
             yield
     finally:
         locks.release(daemon)
@@ -179,7 +180,7 @@ def rename_account(app: App, old: str, new: str) -> None:
     already pulled are merged with those of OLD. No edit is lost, and nothing changes upstream.
     """
     from syncer.store.write import accounts
-    from syncer.sync import jobs
+    from syncer.sync.open_database import open_database, register
     from syncer.sync.recordings import Recordings
 
     settings = app.settings()
@@ -187,11 +188,11 @@ def rename_account(app: App, old: str, new: str) -> None:
 
     async def work() -> list[str]:
         async with _alone(settings, "syncer db rename-account"):
-            with jobs.open_database(settings) as opened:
+            with open_database(settings) as opened:
                 with opened.write() as conn:
                     moves = _renamings(conn, settings, old, new)
                     done = [accounts.rename(conn, *move, app.stamp(), remove) for move in moves]
-                jobs.register(opened, settings)
+                register(opened, settings)
         return [_renamed(*move, counts) for move, counts in zip(moves, done, strict=True)]
 
     for line in run_async(work()):

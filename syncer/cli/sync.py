@@ -16,7 +16,8 @@ if TYPE_CHECKING:
     from syncer.config import Settings
     from syncer.console.app import Console
     from syncer.sync.env import Env
-    from syncer.sync.jobs import JobSpec, Planned
+    from syncer.sync.jobs import Planned
+    from syncer.sync.registry import JobSpec
     from syncer.sync.run import Run
 
 #: What is shown of a run.
@@ -78,10 +79,10 @@ def _open_console(env: Callable[[], Env]) -> Console:
 
 def choose(settings: Settings, names: Sequence[str], account: str | None) -> tuple[JobSpec, ...]:
     """The named jobs; an unknown name is wrong usage."""
-    from syncer.sync import jobs
+    from syncer.sync import registry
 
     try:
-        return jobs.select(jobs.specs(settings), names, account)
+        return registry.select(registry.specs(settings), names, account)
     except UsageError as error:
         raise click.UsageError(str(error)) from None
 

@@ -26,9 +26,9 @@ from syncer.store.db import copies
 from syncer.store.db.connection import Connection, Database
 from syncer.store.read.metric_queries import COUNTED, FORGOTTEN
 from syncer.store.write import copy_edits, outbox, runs
-from syncer.sync import jobs
+from syncer.sync import registry
 from syncer.sync.env import Store
-from syncer.sync.jobs import JobSpec
+from syncer.sync.registry import JobSpec
 
 T = TypeVar("T")
 
@@ -62,7 +62,7 @@ async def forget(
     Raises StoreError.
     """
     before = utc_text(now - retention.runs)
-    known = {(spec.job, spec.account): jobs.lock_name(spec) for spec in specs}
+    known = {(spec.job, spec.account): registry.lock_name(spec) for spec in specs}
     deleted = 0
     for job, account in await store.read(_jobs_with_runs):
         # Under the job's lock: a run that ends in the meantime would overwrite the notes.

@@ -24,10 +24,9 @@ from syncer.logs import Edges
 from syncer.store.db import home
 from syncer.store.db.connection import Connection
 from syncer.store.write import runs
-from syncer.sync import jobs
+from syncer.sync import jobs, registry
 from syncer.sync.env import Env, Store
-from syncer.sync.jobs import JobSpec
-from syncer.sync.registry import resolve
+from syncer.sync.registry import JobSpec, resolve
 from syncer.sync.run import Run
 
 #: How long a run may continue after the shutdown started, and how long it may take to stop, in seconds.
@@ -72,7 +71,9 @@ class Crew:
         )
         logins: dict[str, SharedLogin] = {}
         self.workers = [
-            _worker(env, spec, around, logins, run_job) for spec in jobs.specs(env.settings) if spec.enabled
+            _worker(env, spec, around, logins, run_job)
+            for spec in registry.specs(env.settings)
+            if spec.enabled
         ]
         self._senders = [
             (w, resolve(w.spec.resource.next_due)) for w in self.workers if w.spec.resource.next_due
@@ -203,7 +204,7 @@ def _worker(
     return Worker(
         spec,
         around,
-        lock=jobs.lock_name(spec),
+        lock=registry.lock_name(spec),
         run_job=partial(_call, run_job, env, spec),
         deadline=source.deadline,
         credentials=logins.setdefault(key, SharedLogin(key)),

@@ -19,7 +19,7 @@ from syncer.remote.ping import Pinger
 from syncer.store.db import migrations
 from syncer.store.read import metric_queries
 from syncer.store.write import outbox
-from syncer.sync import jobs
+from syncer.sync import jobs, registry
 
 #: The interval of the scan, and of deleting old records, in seconds.
 DAILY = 86400.0
@@ -126,7 +126,7 @@ class Chores:
     async def forget(self) -> None:
         """Delete records that are older than the config keeps them."""
         env = self._env
-        specs = jobs.specs(env.settings)
+        specs = registry.specs(env.settings)
         gone = await file_maintenance.forget(env.store, self._locks, env.settings.retention, env.now(), specs)
         if any(gone):
             self._log.info("old records were deleted", runs=gone[0], log_entries=gone[1])

@@ -30,7 +30,8 @@ from syncer.locks import DAEMON, Locks
 from syncer.logs import Edges, get_logger, set_up_logs
 from syncer.store.db.connection import Database
 from syncer.sync import env as environment
-from syncer.sync import jobs
+from syncer.sync import registry
+from syncer.sync.open_database import SCHEMA_LOCK, is_current, open_database, register, upgrade_apart
 
 T = TypeVar("T")
 
@@ -143,11 +144,11 @@ class Service:
         http = self._settings.http
         listener = listen(http) if http else None
         try:
-            if not await self._on_database_thread(partial(jobs.is_current, self._settings)):
-                await jobs.upgrade_apart(self._config_path, self._environ)
+            if not await self._on_database_thread(partial(is_current, self._settings)):
+                await upgrade_apart(self._config_path, self._environ)
             # Not at the same time as a `sync` that starts at this moment.
-            async with self._locks.hold([jobs.SCHEMA_LOCK], END_BY):
-                self._db = await self._on_database_thread(partial(jobs.open_database, self._settings))
+            async with self._locks.hold([SCHEMA_LOCK], END_BY):
+                self._db = await self._on_database_thread(partial(open_database, self._settings))
             try:
                 self._crew, self._chores = self._assemble(self._settings)
                 return await self._work(listener)
@@ -167,7 +168,7 @@ class Service:
 
     def _assemble(self, settings: Settings) -> tuple[Crew, Chores]:
         """A job runner for this config, not yet started. ConfigError if something that it names cannot be used."""
-        jobs.prepare(settings, jobs.specs(settings))
+        registry.prepare(settings, registry.specs(settings))
         env = environment.build(settings, self._db, self._clock, executor=self._executor)
         crew = Crew(
             env,
@@ -276,7 +277,7 @@ class Service:
         listener = self._pages.listen(settings.http) if moved and settings.http else None
         try:
             crew, chores = self._assemble(settings)
-            await crew.env.store.call(lambda: jobs.register(self._db, settings))
+            await crew.env.store.call(lambda: register(self._db, settings))
         except BaseException:
             if listener is not None:
                 listener.close()

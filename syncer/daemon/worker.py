@@ -16,7 +16,7 @@ from syncer.daemon import intervals
 from syncer.errors import AuthError, SyncerError, TransientError
 from syncer.locks import Locks
 from syncer.logs import Edges
-from syncer.sync.jobs import JobSpec
+from syncer.sync.registry import JobSpec
 from syncer.sync.run import Run
 
 #: How often a worker tries again to get a lock that another process has, in seconds.

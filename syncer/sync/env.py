@@ -6,8 +6,10 @@ import asyncio
 import shutil
 from collections.abc import Awaitable, Callable, Mapping
 from concurrent.futures import Executor
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from datetime import datetime
+from functools import partial
 from pathlib import Path
 from typing import Any, Concatenate, ParamSpec, TypeVar
 
@@ -34,40 +36,31 @@ class Store:
 
     async def read(self, fn: Callable[Concatenate[Connection, P], T], *args: P.args, **kw: P.kwargs) -> T:
         """Run `fn(connection, ...)` on a snapshot."""
-
-        def work() -> T:
-            with self.db.read() as conn:
-                return fn(conn, *args, **kw)
-
-        return await self.call(work)
+        return await self._within(self.db.read, lambda conn: fn(conn, *args, **kw))
 
     async def write(self, fn: Callable[Concatenate[Connection, P], T], *args: P.args, **kw: P.kwargs) -> T:
         """Run `fn(connection, ...)` in a short write transaction."""
-
-        def work() -> T:
-            with self.db.write() as conn:
-                return fn(conn, *args, **kw)
-
-        return await self.call(work)
+        return await self._within(self.db.write, lambda conn: fn(conn, *args, **kw))
 
     async def edit(self, fn: Callable[Concatenate[Connection, P], T], *args: P.args, **kw: P.kwargs) -> T:
         """Run `fn(connection, ...)` in a write transaction on behalf of a person: the triggers check it."""
-
-        def work() -> T:
-            with self.db.edit() as conn:
-                return fn(conn, *args, **kw)
-
-        return await self.call(work)
+        return await self._within(self.db.edit, lambda conn: fn(conn, *args, **kw))
 
     async def apply(self, fn: Callable[Concatenate[Connection, P], T], *args: P.args, **kw: P.kwargs) -> T:
         """Run `fn(connection, ...)` in a write transaction of listed rows.
 
         It does not wait for the disk. A power failure may undo it, and the next pull repeats it.
         """
+        return await self._within(partial(self.db.write, lasting=False), lambda conn: fn(conn, *args, **kw))
 
+    async def _within(
+        self,
+        transaction: Callable[[], AbstractContextManager[Connection]],
+        fn: Callable[[Connection], T],
+    ) -> T:
         def work() -> T:
-            with self.db.write(lasting=False) as conn:
-                return fn(conn, *args, **kw)
+            with transaction() as conn:
+                return fn(conn)
 
         return await self.call(work)
 

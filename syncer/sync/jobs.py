@@ -16,23 +16,16 @@ from syncer.clock import Clock, SystemClock
 from syncer.config import Settings
 from syncer.errors import AuthError, SchemaError, StoreBusyError, StoreError
 from syncer.locks import Locks
-from syncer.store.db import migrations
+from syncer.store.db import home, migrations
 from syncer.store.db.connection import Database
 from syncer.store.read import feed
 from syncer.store.write import scan as scanning
 from syncer.store.write.forget import copy_key
 from syncer.sync import telecmi_contacts
 from syncer.sync.env import Env, Progress, build, no_progress
-from syncer.sync.open_database import SCHEMA_LOCK, is_current, open_database, register, upgrade_apart
-from syncer.sync.registry import JobSpec, job_names, lock_name, prepare, resolve, select, specs
+from syncer.sync.open_database import SCHEMA_LOCK, is_current, open_database, upgrade_apart
+from syncer.sync.registry import JobSpec, lock_name, prepare, resolve
 from syncer.sync.run import Run, perform
-
-#: With what the modules that are quick to import have.
-__all__ = [
-    "SCHEMA_LOCK", "JobSpec", "Planned", "dry_run", "exit_code", "is_current", "job_names", "lock_name", "on_a_copy",
-    "open_database", "prepare", "register", "run_all", "run_job", "scan", "select", "specs", "sync",
-    "upgrade_apart",
-]  # fmt: skip
 
 T = TypeVar("T")
 
@@ -44,11 +37,17 @@ async def run_job(env: Env, spec: JobSpec, *, full: bool = False, person: bool =
     """Run one job of one account once. Its errors are recorded in the run and not raised."""
     source = env.sources[spec.label]
 
-    async def body(run: Run) -> None:
+    async def work(run: Run) -> None:
+        if spec.resource.only_at_home:
+            away = await env.store.read(home.elsewhere, home.place_of(env.settings.database.path))
+            if away is not None:
+                run.incomplete(away)
+                return
         await resolve(spec.resource.run)(run, source)
 
     run = Run(env, spec.job, spec.account, source.api, full=full, person=person)
-    return await perform(run, body)
+    await perform(run, work)
+    return run
 
 
 async def scan(env: Env) -> int:

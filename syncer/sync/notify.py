@@ -16,7 +16,6 @@ from syncer.core.notifications import LONGEST_WAIT, message_id, shown, words
 from syncer.errors import ConfigError, RemoteError
 from syncer.remote.client import ApiClient
 from syncer.remote.delivery import TIMEOUT, AppriseAddress, Command, Message, Sender, Webhook, origin
-from syncer.store.db import home
 from syncer.store.db.read_only import Reader
 from syncer.store.read import outbox
 from syncer.store.read.outbox import Notification
@@ -64,15 +63,11 @@ def check_addresses(targets: Iterable[NotifyTarget]) -> None:
 
 
 async def deliver(run: Run, source: Source[NotifyTarget, Sender]) -> None:
-    """Send everything that is due; with `run.person` also what waits to be tried again. Nothing from a copy elsewhere.
+    """Send everything that is due; with `run.person` also what waits to be tried again.
 
-    The first that the target does not take ends the run: the order is kept.
+    To keep the order, the first notification that the target does not accept ends the run.
     """
     store, target = run.env.store, source.account
-    away = await store.read(home.elsewhere, home.place_of(run.env.settings.database.path))
-    if away is not None:
-        run.incomplete(away)
-        return
     if run.env.plan_only:
         queued = (await store.read(outbox.counts)).get(target.name, {}).get("queued", 0)
         if queued:

@@ -49,13 +49,9 @@ def connect(target: PublishTarget, clock: Clock) -> PublishSource:
 async def publish(run: Run, source: PublishSource) -> None:
     """Publish what changed. Everything is compared at first, once a day, and where either side was put back."""
     run.rests = True
-    store, target, copy = run.env.store, source.account, source.client
-    away = await store.read(home.elsewhere, home.place_of(run.env.settings.database.path))
-    if away is not None:
-        run.incomplete(away)
-        return
+    target, copy = source.account, source.client
     if run.env.plan_only:
-        run.plan += await store.read(_plan, target)
+        run.plan += await run.env.store.read(_plan, target)
         return
     try:
         await _publish(run, target, copy)

@@ -24,7 +24,6 @@ from syncer.errors import (
     RemoteError,
     TransientError,
 )
-from syncer.store.db import home
 from syncer.store.db.connection import Connection
 from syncer.store.write import contacts, push_intents, push_statements, queue, runs
 from syncer.sync import registry, telecmi_contacts
@@ -52,12 +51,8 @@ MOST_FAILURES = 8
 
 
 async def push_changes(run: Run, source: TelecmiSource) -> None:
-    """Push everything that is due, or with `run.person` everything that is open. A copy elsewhere sends nothing."""
+    """Push everything that is due, or with `run.person` everything that is open."""
     store, account = run.env.store, source.account
-    away = await store.read(home.elsewhere, home.place_of(run.env.settings.database.path))
-    if away is not None:
-        run.incomplete(away)
-        return
     push = PushRun(run, source)
     await _recall(push)
     await store.write(_prepare, account.name, account.region, run.at)
@@ -255,7 +250,7 @@ async def _call(push: PushRun, batch: Sequence[Send]) -> None:
             await client.delete([send.contact_id or "" for send in batch])
 
 
-async def _read_back(push: PushRun, batch: Sequence[Send], note: str) -> list[Send]:
+async def _read_back(push: PushRun, batch: Sequence[Send], note: str) -> None:
     """Read back what was sent. What upstream shows is settled; the rest becomes unknown."""
     run, store = push.run, push.run.env.store
     try:
@@ -266,7 +261,6 @@ async def _read_back(push: PushRun, batch: Sequence[Send], note: str) -> list[Se
     run.env.step("push: settled")
     push.lost += lost
     run.changed += len(batch) - len(lost)
-    return [send for send in batch if send.change.id in set(lost)]
 
 
 async def _refused(push: PushRun, batch: list[Send], refusal: RejectedError) -> None:

@@ -63,7 +63,7 @@ class Resource:
     for no time, and the stored time at which the next is due, or None."""
     listen: Function | None = None
     """In the daemon, waits for events that are to start the job: async `(source, wake)`, never returns."""
-    only_at_home: bool = False  #: it sends, and so does nothing in a copy of the database elsewhere
+    only_at_home: bool = False  #: it sends, so it does not run in a copy of the database elsewhere
     rings: bool = False  #: the doorbell of its account wakes it
     last: bool = False  #: in a `sync` it runs after the jobs of all accounts
 

@@ -17,7 +17,8 @@ from syncer.store.read import feed, verify_diff
 from syncer.store.read.verify_diff import Difference
 from syncer.sync import registry, telecmi_contacts
 from syncer.sync.env import Env, Progress, no_progress
-from syncer.sync.jobs import JobSpec, on_a_copy, run_job, scan
+from syncer.sync.jobs import on_a_copy, run_job, scan
+from syncer.sync.registry import JobSpec
 from syncer.sync.run import Run
 
 #: Deletions need two complete listings.

@@ -23,8 +23,8 @@ from syncer.core.console import Role
 from syncer.core.normalise import utc_text
 from syncer.daemon import web
 from syncer.store.db.connection import Database
-from syncer.sync import jobs
 from syncer.sync.env import Env, Store
+from syncer.sync.open_database import open_database
 from tests.daemon.test_listener import figures, well
 from tests.office import VirtualClock
 
@@ -171,7 +171,7 @@ def text_of(answer: httpx.Response) -> str:
 def prepared(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """An empty database of this config: migrating takes a second each time."""
     folder = tmp_path_factory.mktemp("console")
-    jobs.open_database(settings_from(CONFIG, folder, {})).close()
+    open_database(settings_from(CONFIG, folder, {})).close()
     return folder / "syncer.db"
 
 

@@ -21,7 +21,7 @@ import httpx
 import pytest
 
 from syncer.config import Settings, settings_from
-from syncer.sync import jobs
+from syncer.sync.open_database import open_database
 from tests.office import forget_home
 
 ROOT = Path(__file__).resolve().parent.parent.parent
@@ -235,7 +235,7 @@ requests_per_second = 500.0
 def empty_database(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A database of this version with nothing in it: migrating takes a second each time."""
     folder = tmp_path_factory.mktemp("empty")
-    jobs.open_database(settings_from({"telecmi": {"main": TELECMI}}, folder, {})).close()
+    open_database(settings_from({"telecmi": {"main": TELECMI}}, folder, {})).close()
     return folder / "syncer.db"
 
 

@@ -10,7 +10,7 @@ import pytest
 from syncer.config import Settings
 from syncer.store.db.connection import Database
 from syncer.store.read import attention
-from syncer.sync import jobs
+from syncer.sync.open_database import open_database
 from tests.daemon.conftest import Daemon, Manager, Sandbox, free_port, until
 
 NOW = "2026-11-21T09:30:00.000Z"
@@ -18,7 +18,7 @@ NOW = "2026-11-21T09:30:00.000Z"
 
 @pytest.fixture
 def db(settings: Settings) -> Any:
-    made = jobs.open_database(settings)
+    made = open_database(settings)
     yield made
     made.close()
 

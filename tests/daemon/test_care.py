@@ -20,15 +20,16 @@ from syncer.errors import SchemaError, StoreError
 from syncer.locks import Locks
 from syncer.store.db.connection import Connection, Database
 from syncer.store.read import metric_queries
-from syncer.sync import jobs
+from syncer.sync import registry
 from syncer.sync.env import Store
+from syncer.sync.open_database import open_database, register
 
 NOW = datetime(2026, 11, 21, 9, 30, tzinfo=UTC)
 
 
 @pytest.fixture
 def db(settings: Settings) -> Iterator[Database]:
-    with jobs.open_database(settings) as opened:
+    with open_database(settings) as opened:
         yield opened
 
 
@@ -47,7 +48,7 @@ def add_runs(db: Database, job: str, count: int, at: datetime, **counts: int) ->
 
 def forget(db: Database, settings: Settings, retention: Retention) -> tuple[int, int]:
     locks = Locks(db.path, "a test")
-    return asyncio.run(file_maintenance.forget(Store(db), locks, retention, NOW, jobs.specs(settings)))
+    return asyncio.run(file_maintenance.forget(Store(db), locks, retention, NOW, registry.specs(settings)))
 
 
 def count(db: Database, table: str) -> int:
@@ -345,7 +346,7 @@ def test_health_names_each_job_that_is_stale(db: Database, settings: Settings) -
     assert len(reasons) == 1
     assert reasons[0].startswith("telecmi-push of telecmi.main last succeeded 20")
     push_off = replace(settings.telecmi[0], push=replace(settings.telecmi[0].push, enabled=False))
-    jobs.register(db, replace(settings, accounts=(push_off, *settings.of(SmartfloAccount))))
+    register(db, replace(settings, accounts=(push_off, *settings.of(SmartfloAccount))))
     with db.read() as conn:
         assert metric_queries.stale_reasons(metric_queries.read_jobs(conn)) == []
 

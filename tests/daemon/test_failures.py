@@ -23,8 +23,7 @@ from syncer.locks import Locks
 from syncer.sandbox import World
 from syncer.sync import jobs
 from syncer.sync.env import Env
-from syncer.sync.jobs import JobSpec
-from syncer.sync.registry import RESOURCES
+from syncer.sync.registry import RESOURCES, JobSpec
 from syncer.sync.run import Run
 from tests.daemon.timeless import NOW, Process, Time, live
 from tests.office import LOGIN, unpaced

@@ -29,7 +29,8 @@ from syncer.sandbox import World, create_app
 from syncer.sync import env as environment
 from syncer.sync import jobs
 from syncer.sync.env import Env
-from syncer.sync.jobs import JobSpec
+from syncer.sync.open_database import open_database
+from syncer.sync.registry import JobSpec
 from syncer.sync.run import Run
 
 T = TypeVar("T")
@@ -136,7 +137,7 @@ class Process:
     async def start(self) -> None:
         """As the service does after its first lock."""
         loop = asyncio.get_running_loop()
-        self.db = jobs.open_database(self.settings)
+        self.db = open_database(self.settings)
         transport = httpx.ASGITransport(create_app(self._world))
         self.env = environment.build(self.settings, self.db, self._clock, transport=transport)
         self.env.log = self._log

@@ -15,14 +15,14 @@ from pathlib import Path
 
 from syncer.config import load_settings
 from syncer.store.db.connection import Database
-from syncer.sync import jobs
+from syncer.sync import jobs, registry
 from syncer.sync.env import build
 from tests.office import VirtualClock
 
 
 def publish_for_ever(config: Path) -> None:
     settings = load_settings(config, {})
-    chosen = jobs.select(jobs.specs(settings), ["publish"], None)
+    chosen = registry.select(registry.specs(settings), ["publish"], None)
 
     async def work() -> None:
         with Database(settings.database.path, create=False, checkpoints=False) as db:

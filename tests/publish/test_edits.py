@@ -16,7 +16,7 @@ from syncer.store.publish import listening
 from syncer.store.publish.copy import CopyAddress
 from syncer.store.write import copy_edits
 from syncer.store.write.forget import forget
-from syncer.sync import jobs
+from syncer.sync import registry
 from tests.postgres import SKIPPED, Server, programs, serving
 from tests.publish.conftest import Published
 from tests.publish.equality import assert_equal
@@ -212,7 +212,7 @@ def test_nobody_listens_at_a_host_that_cannot_exist() -> None:
 
 
 def test_the_daemon_hears_of_an_edit(office: Published) -> None:
-    [spec] = jobs.select(jobs.specs(office.settings), ["publish"], None)
+    [spec] = registry.select(registry.specs(office.settings), ["publish"], None)
 
     async def work() -> int:
         rung = asyncio.Event()

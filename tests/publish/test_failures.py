@@ -12,7 +12,7 @@ import pytest
 from syncer.config import settings_from
 from syncer.errors import ConfigError
 from syncer.store.publish import copy as copies
-from syncer.sync import apart, jobs
+from syncer.sync import apart, jobs, registry
 from tests.postgres import Server
 from tests.publish.conftest import Published
 
@@ -121,7 +121,7 @@ def test_a_server_that_was_stopped_by_hand_hangs_nobody(
 
 
 def test_a_lost_connection_is_made_again(frozen: Published) -> None:
-    spec = jobs.select(jobs.specs(frozen.settings), ["publish"], None)
+    spec = registry.select(registry.specs(frozen.settings), ["publish"], None)
 
     async def work() -> list[str]:
         env = frozen.env()

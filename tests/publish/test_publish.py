@@ -14,8 +14,9 @@ from syncer.errors import RejectedError
 from syncer.store.db import migrations
 from syncer.store.publish import schema
 from syncer.store.write.forget import forget
-from syncer.sync import apart, jobs
+from syncer.sync import apart, jobs, registry
 from syncer.sync.env import no_progress
+from syncer.sync.open_database import register
 from syncer.sync.verify_copy import verify
 from tests.office import Office, VirtualClock
 from tests.postgres import Server
@@ -271,7 +272,7 @@ def test_one_site_has_one_source(tmp_path: Path, server: Server) -> None:
     assert_equal(second)
     [refused] = first.run("publish")
     assert "give one of them another `site`" in refused.problem
-    [spec] = jobs.select(jobs.specs(first.settings), ["publish"], None)
+    [spec] = registry.select(registry.specs(first.settings), ["publish"], None)
     with pytest.raises(RejectedError, match="published from another database"):
         asyncio.run(verify(first.settings, spec, no_progress))
     for one in offices:
@@ -288,10 +289,10 @@ def test_a_migration_of_the_mirror_compares_everything(busy: Published) -> None:
 
 def test_a_target_that_leaves_the_config_leaves_nothing_behind(busy: Published) -> None:
     settings = busy.settings
-    jobs.register(busy.db, dataclasses.replace(settings, targets=()))
+    register(busy.db, dataclasses.replace(settings, targets=()))
     busy.sql("UPDATE telecmi_contacts SET company = 'Quiet' WHERE id = 1")
     assert busy.sql("SELECT count(*) FROM publish_marks") == [(0,)]
-    jobs.register(busy.db, settings)
+    register(busy.db, settings)
     publish(busy)
     assert_equal(busy)
 
@@ -346,7 +347,7 @@ def test_a_migration_of_the_copy_keeps_its_rows_rights_and_views(
 def test_a_dry_run_publishes_nothing(busy: Published) -> None:
     busy.sql("UPDATE telecmi_contacts SET company = 'Acme Example' WHERE id = 1")
     before = written(busy)
-    chosen = jobs.select(jobs.specs(busy.settings), ["publish"], None)
+    chosen = registry.select(registry.specs(busy.settings), ["publish"], None)
     [planned] = asyncio.run(jobs.dry_run(busy.settings, chosen, clock=busy.clock))
     assert planned.lines == ["would publish what changed to publish.central"]
     assert written(busy) == before

@@ -19,8 +19,9 @@ from typing import Any
 
 from syncer.config import Settings, settings_from
 from syncer.remote.tokens import TokenStore
-from syncer.sync import jobs
+from syncer.sync import jobs, registry
 from syncer.sync.env import build
+from syncer.sync.open_database import open_database
 from tests.office import LOGIN, VirtualClock, unpaced
 from tests.sync.crash_child import Steps
 
@@ -35,12 +36,12 @@ def settings_of(folder: Path, url: str) -> Settings:
 def work(order: dict[str, Any]) -> None:
     """One life of the program: one run, so many hours from now."""
     settings = settings_of(Path(order["folder"]), order["url"])
-    chosen = jobs.select(jobs.specs(settings), ["telecmi-audio"], None)
+    chosen = registry.select(registry.specs(settings), ["telecmi-audio"], None)
     clock = VirtualClock(datetime.now(UTC) + timedelta(hours=order.get("hours", 0)))
     steps = Steps(order.get("kill_at"))
 
     async def run() -> None:
-        with jobs.open_database(settings) as db:
+        with open_database(settings) as db:
             env = build(settings, db, clock, tokens=TokenStore(None))
             env.step = steps
             try:

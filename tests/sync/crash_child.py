@@ -25,8 +25,9 @@ from syncer.config import Settings, settings_from
 from syncer.remote.client import ApiClient
 from syncer.remote.tokens import TokenStore
 from syncer.store.db.connection import Database
-from syncer.sync import jobs
+from syncer.sync import jobs, registry
 from syncer.sync.env import Env, Store, build
+from syncer.sync.open_database import open_database
 from tests.office import NOON, VirtualClock, unpaced
 from tests.sync.push_bench import Bench, newcomer
 
@@ -95,14 +96,14 @@ def work(order: dict[str, Any]) -> None:
     """One life of the program: the jobs of each round, an hour apart."""
     settings = settings_of(Path(order["folder"]), order["url"])
     clock = VirtualClock(NOON + timedelta(hours=order["hour"]))
-    db = jobs.open_database(settings)
+    db = open_database(settings)
     step = Steps(order["kill_at"])
     rounds = []
     for names in order["rounds"]:
         env = build(settings, db, clock, tokens=TokenStore(None))
         watch(env, step)
         before = len(step.names)
-        runs = asyncio.run(run(env, jobs.select(jobs.specs(settings), names, None)))
+        runs = asyncio.run(run(env, registry.select(registry.specs(settings), names, None)))
         outcomes = [f"{one.outcome} {one.problem}".strip() for one in runs]
         rounds.append({"steps": step.names[before:], "outcomes": outcomes, "tables": tables(db)})
         clock.pass_(hours=1)

@@ -15,7 +15,7 @@ import pytest
 from syncer.errors import AuthError, FolderError, LowDiskError
 from syncer.sandbox.sound import Sound
 from syncer.store.write import forget
-from syncer.sync import jobs
+from syncer.sync import jobs, registry
 from syncer.sync.recordings import Recordings
 from syncer.sync.run import Run
 from tests.office import Office
@@ -393,7 +393,7 @@ def test_who_is_forgotten_while_the_recording_comes_in_leaves_no_file(office: Of
                 forget.forget(office.db, "+919200000003", env.stamp(), remove_files=remove)
 
         env.step = forget_then
-        [spec] = jobs.select(jobs.specs(office.settings), ["telecmi-audio"], None)
+        [spec] = registry.select(registry.specs(office.settings), ["telecmi-audio"], None)
         try:
             return await jobs.run_job(env, spec)
         finally:

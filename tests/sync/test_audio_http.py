@@ -20,8 +20,9 @@ from syncer.remote.tokens import TokenStore
 from syncer.sandbox import World, running
 from syncer.sandbox.sound import Sound
 from syncer.store.db.connection import Database
-from syncer.sync import jobs
+from syncer.sync import jobs, registry
 from syncer.sync.env import build
+from syncer.sync.open_database import open_database
 from syncer.sync.run import Run
 from tests.office import LOGIN, blank_database, unpaced
 from tests.remote.fakes import listening, read_request
@@ -48,7 +49,7 @@ class Place:
 
     def leave(self, *names: str) -> None:
         """Voicemails are in the mirror."""
-        with jobs.open_database(self.settings) as db, db.write() as conn:
+        with open_database(self.settings) as db, db.write() as conn:
             for name in names:
                 conn.exec_driver_sql(
                     "INSERT INTO telecmi_voicemails (account, voicename, received_at) VALUES ('main', ?, ?)",
@@ -57,10 +58,10 @@ class Place:
 
     def run(self, patience: float | None = None) -> Run:
         """Fetch everything that waits."""
-        chosen = jobs.select(jobs.specs(self.settings), ["telecmi-audio"], None)
+        chosen = registry.select(registry.specs(self.settings), ["telecmi-audio"], None)
 
         async def work() -> Run:
-            with jobs.open_database(self.settings) as db:
+            with open_database(self.settings) as db:
                 env = build(self.settings, db, SystemClock(), tokens=TokenStore(None))
                 env.sources["telecmi.main"].api.set_patience(patience)
                 try:
@@ -200,7 +201,7 @@ def test_a_large_recording_costs_no_memory(world: tuple[World, Place], size: int
     place.run()
     tracemalloc.start()
     try:
-        with jobs.open_database(place.settings) as db, db.write() as conn:
+        with open_database(place.settings) as db, db.write() as conn:
             conn.exec_driver_sql("UPDATE voicemail_audio SET state = 'waiting'")
         for path in place.files():
             path.unlink()

@@ -21,7 +21,7 @@ import pytest
 
 from syncer.sandbox import World, running
 from syncer.sandbox.sound import Sound
-from syncer.sync import jobs
+from syncer.sync.open_database import open_database
 from tests.office import blank_database
 from tests.sync.audio_child import settings_of
 
@@ -43,7 +43,7 @@ class Bed:
         """Voicemails, upstream and in the mirror."""
         for name in names:
             self.world.voicemail_insert(None, 919_200_000_003, name)
-        with jobs.open_database(settings_of(self.folder, self.url)) as db, db.write() as conn:
+        with open_database(settings_of(self.folder, self.url)) as db, db.write() as conn:
             for name in names:
                 conn.exec_driver_sql(
                     "INSERT INTO telecmi_voicemails (account, voicename, received_at) VALUES ('main', ?, ?)",

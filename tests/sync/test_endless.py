@@ -11,7 +11,7 @@ import httpx
 import pytest
 
 from syncer.core import limits
-from syncer.sync import jobs
+from syncer.sync import jobs, registry
 from syncer.sync.env import Env, build
 from syncer.sync.run import Run
 from tests.office import Office
@@ -65,7 +65,7 @@ def run(office: Office, vendor: httpx.AsyncBaseTransport, job: str, disk: Any = 
         if disk is not None:
             env.disk = disk
         try:
-            (spec,) = jobs.select(jobs.specs(office.settings), (job,), None)
+            (spec,) = registry.select(registry.specs(office.settings), (job,), None)
             return (await jobs.run_all(env, [spec], full=False, person=True))[0]
         finally:
             await env.aclose()

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from syncer.sync import jobs
+from syncer.sync import jobs, registry
 from tests.office import Office, VirtualClock
 from tests.receiver import Receiver, receiving
 
@@ -134,7 +134,7 @@ def test_history_is_not_sent(tmp_path: Path, desk: Receiver) -> None:
 def test_a_dry_run_sends_nothing(tmp_path: Path, desk: Receiver) -> None:
     office = Told(tmp_path, {"desk": {"webhook": desk.url}})
     office.arrives()
-    chosen = jobs.select(jobs.specs(office.settings), ["notify"], None)
+    chosen = registry.select(registry.specs(office.settings), ["notify"], None)
     [planned] = asyncio.run(jobs.dry_run(office.settings, chosen, clock=office.clock))
     assert planned.lines == ["would send 1 notification to notify.desk"]
     assert desk.got == []

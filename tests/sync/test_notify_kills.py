@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from syncer.config import load_settings
-from syncer.sync import jobs
+from syncer.sync.open_database import open_database
 from tests.receiver import Receiver, receiving
 
 ROOT = Path(__file__).resolve().parent.parent.parent
@@ -32,7 +32,7 @@ def test_each_event_arrives_at_least_once_and_in_order(tmp_path: Path, events: i
             'secret = "s"\nuser_id = "1_1"\npassword = "p"\n'
             f'[notify.desk]\nwebhook = "{desk.url}"\non = ["voicemail"]\nmax_age = "1h"\n'
         )
-        with jobs.open_database(load_settings(config, os.environ)) as db, db.write() as conn:
+        with open_database(load_settings(config, os.environ)) as db, db.write() as conn:
             conn.exec_driver_sql(
                 "WITH RECURSIVE n(i) AS (SELECT 0 UNION ALL SELECT i + 1 FROM n WHERE i < ?) "
                 "INSERT INTO telecmi_voicemails (account, voicename, received_at, first_seen_at) "

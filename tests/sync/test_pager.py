@@ -10,7 +10,7 @@ from typing import Any
 import httpx
 import pytest
 
-from syncer.sync import jobs
+from syncer.sync import jobs, registry
 from syncer.sync.env import Store
 from tests.office import Office
 
@@ -66,7 +66,7 @@ def pull(office: Office, job: str) -> tuple[Line, list[str], Any]:
         api.transport = Line(api.transport, events)
         line.append(api.transport)
         try:
-            spec = next(one for one in jobs.specs(office.settings) if one.job == job)
+            spec = next(one for one in registry.specs(office.settings) if one.job == job)
             return await jobs.run_job(env, spec, person=True)
         finally:
             await env.aclose()

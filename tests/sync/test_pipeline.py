@@ -17,7 +17,7 @@ from syncer.store.db.connection import Database
 from syncer.store.write.contacts import Policy
 from syncer.store.write.directory import DirectoryReconciler
 from syncer.store.write.reconciler import BLOCK, Context
-from syncer.sync import jobs
+from syncer.sync import jobs, registry
 from syncer.sync.env import Store
 from tests.office import Office
 
@@ -64,7 +64,7 @@ def test_an_edit_between_comparing_and_writing_is_not_overwritten(office: Office
         env = office.env()
         env.store = BusyStore(env.store, edit)
         try:
-            spec = next(one for one in jobs.specs(office.settings) if one.job == "telecmi-contacts")
+            spec = next(one for one in registry.specs(office.settings) if one.job == "telecmi-contacts")
             return await jobs.run_job(env, spec, person=True)
         finally:
             await env.aclose()
@@ -222,7 +222,7 @@ def test_a_first_pull_is_written_in_short_transactions(office: Office) -> None:
         env = office.env()
         env.store = CountingStore(env.store.db)
         try:
-            spec = next(one for one in jobs.specs(office.settings) if one.job == "telecmi-contacts")
+            spec = next(one for one in registry.specs(office.settings) if one.job == "telecmi-contacts")
             return await jobs.run_job(env, spec, person=True)
         finally:
             await env.aclose()

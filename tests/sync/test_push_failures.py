@@ -13,6 +13,7 @@ import pytest
 
 from syncer.store.db import migrations
 from syncer.sync import jobs
+from syncer.sync.open_database import open_database
 from tests.sync.push_bench import ADD, DELETE, READ, UPDATE, Bench, newcomer, person
 
 LOGIN = "/v2/user/login"
@@ -477,7 +478,7 @@ def restore(bench: Bench, backup: Path) -> None:
     for ending in ("", "-wal", "-shm"):
         Path(f"{bench.path}{ending}").unlink(missing_ok=True)
     shutil.copy(backup, bench.path)
-    bench.db = jobs.open_database(bench.settings)
+    bench.db = open_database(bench.settings)
 
 
 @pytest.mark.parametrize("first", ["push", "sync"])

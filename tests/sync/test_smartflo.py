@@ -13,7 +13,7 @@ from typing import Any
 import httpx
 import pytest
 
-from syncer.sync import jobs
+from syncer.sync import jobs, registry
 from syncer.sync.env import Env, build
 from syncer.sync.run import Run
 from tests.office import Office
@@ -195,7 +195,7 @@ def test_a_deletion_in_an_unknown_form_is_noticed_once_and_deletes_nothing(offic
             tokens=office.tokens,
         )
         try:
-            (spec,) = jobs.select(jobs.specs(office.settings), ("smartflo-contacts",), None)
+            (spec,) = registry.select(registry.specs(office.settings), ("smartflo-contacts",), None)
             return (await jobs.run_job(env, spec, full=True, person=True)).notices
         finally:
             await env.aclose()

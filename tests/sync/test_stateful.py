@@ -23,7 +23,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
 from syncer.store.db import migrations
-from syncer.sync import jobs
+from syncer.sync.open_database import open_database
 from tests.office import MEMORY
 from tests.sync.ledger import FIELDS, SETTLED, Ledger
 from tests.sync.push_bench import Bench, person
@@ -635,7 +635,7 @@ class Both(RuleBasedStateMachine):
         for ending in ("", "-wal", "-shm"):
             Path(f"{self.bench.path}{ending}").unlink(missing_ok=True)
         shutil.copy(target, self.bench.path)
-        self.bench.db = jobs.open_database(self.bench.settings)
+        self.bench.db = open_database(self.bench.settings)
         ledger = self.ledger
         ledger.restored = True
         ledger.rows = rows

@@ -13,7 +13,7 @@ import pytest
 
 from syncer.config import settings_from
 from syncer.sandbox import World, running
-from syncer.sync import jobs
+from syncer.sync import jobs, registry
 from syncer.sync.verify import VerifyResult, verify
 from tests.office import LOGIN, unpaced
 
@@ -39,7 +39,7 @@ def installed(tmp_path: Path) -> Any:
     world.seed(contacts=30, voicemails=12, smartflo=0, user_contacts=9, seed=3)
     with running(world) as url:
         settings = settings_for(url, tmp_path)
-        chosen = [s for s in jobs.specs(settings) if s.enabled]
+        chosen = [s for s in registry.specs(settings) if s.enabled]
         asyncio.run(jobs.sync(settings, chosen))
 
         def check() -> dict[str, VerifyResult]:
@@ -113,7 +113,7 @@ def test_dry_run_changes_neither_side(installed: Any) -> None:
     conn.close()
     world.contact_insert({"phone_no": "919200099991", "first_name": "New", "last_name": "Person"})
     before, upstream = dump(settings.database.path), json.dumps(world.snapshot(), sort_keys=True)
-    chosen = [s for s in jobs.specs(settings) if s.enabled]
+    chosen = [s for s in registry.specs(settings) if s.enabled]
     plans = {plan.job: plan for plan in asyncio.run(jobs.dry_run(settings, chosen))}
     assert dump(settings.database.path) == before
     assert json.dumps(world.snapshot(), sort_keys=True) == upstream
@@ -127,7 +127,7 @@ def test_calls_that_upstream_lists_no_more_are_kept_and_named(tmp_path: Path) ->
     call = world.call_insert("missed", "+919200000777", time=now - 60 * 3600_000)
     with running(world) as url:
         settings = settings_for(url, tmp_path, calls={"enabled": True, "since": "3d"})
-        chosen = [spec for spec in jobs.specs(settings) if spec.job == "telecmi-calls"]
+        chosen = [spec for spec in registry.specs(settings) if spec.job == "telecmi-calls"]
 
         def check() -> VerifyResult:
             (found,) = asyncio.run(verify(settings, chosen))
