@@ -348,7 +348,7 @@ def test_a_voicemail_that_comes_in_while_windows_are_compared_is_no_sign_of_a_cu
             leave(office, n * HOUR, visible_at=office.world.now() + 7 * (n % 9))
         run = office.run()[0]
         assert run.requests > 20
-        assert not [text for text in run.notices if "cuts" in text]
+        assert not [text for text in run.notices if "truncates" in text]
         assert office.one("SELECT notes NOT LIKE '%widest_ms%' FROM sync_jobs WHERE job = ?", run.job)
     finally:
         office.close()
