@@ -171,6 +171,15 @@ def _renameat2(source: Path, target: Path, flags: int) -> None:
         raise OSError(number, os.strerror(number), str(target))
 
 
+def sync_folder(path: Path) -> None:
+    """Flush a folder to disk, so that a rename inside it survives a power cut. Raises OSError."""
+    handle = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)
+
+
 # -- folders -------------------------------------------------------------------------------------------
 
 

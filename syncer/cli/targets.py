@@ -46,10 +46,9 @@ async def _check(target: NotifyTarget, network: bool) -> Finding:
     test = f"`syncer notify test {target.name}` sends a test"
     if target.webhook is None or not network:
         return Finding("ok", target.label, f"by {target.way}, which was not tried; {test}")
-    from syncer.remote.delivery import origin
     from syncer.remote.probe import probe
 
-    trouble = await probe(origin(target.webhook.reveal()), None)
+    trouble = await probe(target.webhook.reveal(), None)
     if trouble is not None:
         return Finding(
             "problem", target.label, trouble.text, f"is its webhook right, and the host up? {test}"

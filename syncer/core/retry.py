@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import re
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta, timezone
 from functools import lru_cache
 
 #: The longest wait that a vendor can ask for, in seconds.
 LONGEST_WAIT = 3600.0
+
+#: Indian time, which has no daylight saving.
+IST = timezone(timedelta(hours=5, minutes=30))
 
 #: The longest pause of a job after refused credentials, in seconds.
 LONGEST_PAUSE = 6 * 3600.0
@@ -65,6 +68,6 @@ def parse_ist(text: str | None) -> datetime | None:
     """Smartflo's `retry_after` field (`YYYY-MM-DD HH:MM:SS`, Indian time) in UTC, or None."""
     try:
         written = (text or "").strip().replace("T", " ")[:19]
-        return datetime.strptime(written + " +0530", "%Y-%m-%d %H:%M:%S %z").astimezone(UTC)
+        return datetime.strptime(written, "%Y-%m-%d %H:%M:%S").replace(tzinfo=IST).astimezone(UTC)
     except (ValueError, OverflowError):
         return None

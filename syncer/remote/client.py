@@ -1,7 +1,7 @@
-"""The client that makes every call: budget, deadlines, retries of reads, error mapping.
+"""The client that makes every call: request budget, deadlines, retries of reads, error mapping.
 
-The adapter's `judge` decides what an answer means, and `transport` has the connections. The retry loop is our own:
-it has to follow `Retry-After`, to know whether a request was sent, and to log no arguments.
+The adapter's `judge` decides what an answer means; `transport` holds the connections. The retry loop is our own
+because it has to follow `Retry-After`, know whether a request was sent, and log no arguments.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ import random
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from contextvars import ContextVar
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import lru_cache
 from pathlib import Path
@@ -31,19 +31,19 @@ from syncer.remote.wire import Answer, Call, NotJson, encode, read_body
 #: The most attempts of a read, and the time limit for all of them, in seconds.
 TRIES = 4
 GIVE_UP_AFTER = 40.0
-#: With a longer `Retry-After`, the next run tries again.
+#: A longer `Retry-After`, in seconds, is left to the next run.
 LONGEST_PAUSE = 20.0
 #: The time limit of an attempt after the run's patience is used up, in seconds.
 LAST_CHANCE = 3.0
 
-#: A download into a sink may take longer than an attempt, as long as it has this many bytes a second on average.
+#: A download into a sink may exceed the time limit while it averages this many bytes a second.
 SLOWEST = 16_000
 
-#: Counts the requests of one run and its tasks; the jobs of an account share its api.
+#: Counts the requests of one run and its tasks. `ApiClient.requests` counts those of all jobs of the account.
 counted: ContextVar[list[int] | None] = ContextVar("counted", default=None)
 
-#: Called with every answer in this task and the tasks that it starts, before it is judged: the source, the call's
-#: name, the answer.
+#: Called with the source, the call's name and the answer, before the answer is judged. Applies to this task and the
+#: tasks that it starts.
 heard: ContextVar[Callable[[str, str, Answer], None] | None] = ContextVar("heard", default=None)
 
 #: The monotonic time at which the run of this task has to end.
@@ -87,11 +87,8 @@ class _Try:
 
     close: bool  #: it asks the vendor to close the connection after the answer
     connecting: bool = False  #: nothing was sent yet
-    endless: bool = False  #: the answer has started, and only the end of the connection can end it
-    received: Callable[[int], None] = field(
-        default=lambda _: None
-    )  #: called with the number of bytes that a sink has
-    socket: Any = None  #: httpcore's stream, after the vendor or a proxy has accepted the connection
+    endless: bool = False  #: the answer has started and has no length: only a closed connection ends it
+    socket: Any = None  #: httpcore's stream, once the vendor or a proxy has accepted the connection
 
     async def trace(self, event: str, info: dict[str, Any]) -> None:
         """Follow the connection pool (httpx's extension `trace`)."""
@@ -105,7 +102,7 @@ class _Try:
             self.socket = info["return_value"]
 
     async def give_up(self) -> None:
-        """Close a connection whose handshake did not end: httpcore loses it when a deadline cancels it."""
+        """Close a connection whose handshake was cut off: httpcore does not when a deadline cancels it."""
         if self.connecting and self.socket is not None:
             await self.socket.aclose()
 
@@ -130,7 +127,6 @@ class ApiClient:
         rand: Callable[[], float] = random.random,
         sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
         now: Callable[[], datetime] = lambda: datetime.now(UTC),
-        on_request: Callable[[], None] | None = None,
         give_up_after: float = GIVE_UP_AFTER,
     ) -> None:
         self.source = source
@@ -142,7 +138,6 @@ class ApiClient:
         self.server_date: datetime | None = None  #: the `Date` of the newest answer that had one
         self.waits = 0.0  #: seconds of waiting for the budget
         self._rand = rand
-        self._on_request = on_request
         self._give_up_after = give_up_after
         self._patience: float | None = None
         self.concurrency = concurrency
@@ -215,15 +210,14 @@ class ApiClient:
                 if self._patience is not None:
                     self._patience += spent  # it succeeded in the end, so this was not a failing vendor
                 return got
-            pause = self._pause(attempt, got.error)
-            lost = _clock() - began
-            last = not got.again or attempt >= tries or pause is None
+            pause = self._pause(attempt, got.error) if got.again and attempt < tries else None
+            lost = _clock() - began + (pause or 0.0)
+            spent += lost
             if self._patience is not None:
-                self._patience -= lost if last or pause is None else lost + pause
-                last = last or self._patience <= 0
-            if last or pause is None or spent + lost + pause >= self._give_up_after:
+                self._patience -= lost
+            out_of_patience = self._patience is not None and self._patience <= 0
+            if pause is None or out_of_patience or spent >= self._give_up_after:
                 raise got.error from None
-            spent += lost + pause
             await self._pause_for(call, pause)
             attempt += 1
 
@@ -248,22 +242,19 @@ class ApiClient:
     async def _wait_for_turn(self, call: Call) -> None:
         """Take a slot, which the caller releases, and wait for the budget."""
         began = _clock()
-        held = ready = False
         try:
             async with asyncio.timeout_at(_deadline.get()):
                 await self._slots.acquire()
-                held = True
-                if self._gap:
-                    await self._wait_for_budget()
-                ready = True
+                try:
+                    if self._gap:
+                        await self._wait_for_budget()
+                except BaseException:
+                    self._slots.release()
+                    raise
         except TimeoutError:
-            ready = False
+            raise self._out_of_time(call) from None
         finally:
             self.waits += _clock() - began
-            if held and not ready:
-                self._slots.release()
-        if not ready:
-            raise self._out_of_time(call)
 
     async def _wait_for_budget(self) -> None:
         async with self._turn:
@@ -288,8 +279,8 @@ class ApiClient:
         return TransientError(self.source, call.name, "the run's time was up before this could be sent")
 
     async def _attempt(self, call: Call, judge: Judge, limit: float) -> Answer | _Failed:
-        """One attempt. Failures are returned and not raised in the handler, so exceptions of httpx, which contain
-        the URL, are not the context of ours."""
+        """One attempt. Failures are returned, because an error raised here would have httpx's exception, which
+        contains the URL, as its context."""
         end = _deadline.get()
         if end is not None:
             limit = min(limit, end - _clock())
@@ -299,19 +290,15 @@ class ApiClient:
         counter = counted.get()
         if counter is not None:
             counter[0] += 1
-        if self._on_request is not None:
-            self._on_request()
         began = _clock()
         this = _Try(close=self._close)
         try:
             async with asyncio.timeout(limit) as timer:
-                this.received = _extending(timer, began + limit, end)
-                answer = await self._exchange(call, this)
+                answer = await self._exchange(call, this, _extending(timer, began + limit, end))
         except TimeoutError:
             if this.endless:
-                self._close = (
-                    not this.close
-                )  # the next request asks for it, and no further one if that does not help
+                # The next request asks to close the connection. If that does not help, later ones do not ask.
+                self._close = not this.close
             return self._unsent_or_unsure(
                 call, not this.connecting, f"no complete answer within {limit:.3g} s"
             )
@@ -338,7 +325,8 @@ class ApiClient:
             return _Failed(error, again)
         return answer
 
-    async def _exchange(self, call: Call, this: _Try) -> Answer:
+    async def _exchange(self, call: Call, this: _Try, received: Callable[[int], None]) -> Answer:
+        """Send one request and read its answer. `received` is called with the number of bytes that a sink has."""
         headers = httpx.Headers(_HEADERS)
         if call.json is not None:
             headers["Content-Type"] = "application/json"
@@ -368,7 +356,7 @@ class ApiClient:
             if call.status_only:
                 await skip(stream)
             else:
-                raw = await receive(stream, named, sink, this.received)
+                raw = await receive(stream, named, sink, received)
         finally:
             await response.aclose()
         date = parse_http_date(named.get("date"))

@@ -16,11 +16,10 @@ import signal
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, Final, Protocol
-from urllib.parse import urlsplit
 
 from syncer.errors import ConfigError, RejectedError, TransientError
 from syncer.remote.client import ApiClient
-from syncer.remote.wire import Answer, Call, encode
+from syncer.remote.wire import Answer, Call, encode, split_address
 
 #: Seconds for one try.
 TIMEOUT: Final = 15.0
@@ -67,8 +66,7 @@ class Webhook:
     """Posts JSON to an address. It often holds a key, so no message repeats any of it."""
 
     def __init__(self, api: ApiClient, url: str, key: bytes | None, now: Callable[[], float]) -> None:
-        parts = urlsplit(url)
-        self._path = (parts.path or "/") + (f"?{parts.query}" if parts.query else "")
+        self._path = split_address(url)[1]
         self._api = api
         self._key = key
         self._now = now
@@ -88,12 +86,6 @@ class Webhook:
         if not answer.ok:
             text = f"it answered HTTP {answer.status}"
             raise RejectedError(self._api.source, call.name, text, code=answer.status)
-
-
-def origin(url: str) -> str:
-    """Scheme, host and port of an address."""
-    parts = urlsplit(url)
-    return f"{parts.scheme}://{parts.netloc}"
 
 
 class Command:

@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-from urllib.parse import urlsplit
-
 from syncer.core.secret import Secret
 from syncer.errors import BadAnswerError, TransientError
 from syncer.remote.client import ApiClient
-from syncer.remote.wire import Answer, Call
+from syncer.remote.wire import Answer, Call, split_address
 
 #: The time limit of a call, in seconds.
 TIMEOUT = 10.0
@@ -17,14 +15,11 @@ class Pinger:
     """One address. It often contains a key, so no message quotes it."""
 
     def __init__(self, url: Secret) -> None:
-        parts = urlsplit(url.reveal())
-        path = parts.path or "/"
-        self._call = Call(
-            name="ping_url", method="GET", path=f"{path}?{parts.query}" if parts.query else path
-        )
+        origin, path = split_address(url.reveal())
+        self._call = Call(name="ping_url", method="GET", path=path)
         self._api = ApiClient(
             source="monitor",
-            base_url=f"{parts.scheme}://{parts.netloc}",
+            base_url=origin,
             requests_per_second=1.0,
             concurrency=1,
             timeout=TIMEOUT,

@@ -1,6 +1,7 @@
 """Lenient parsing of one page of rows. Rows that cannot be parsed are set aside.
 
-These functions do not raise on odd content. The adapters know the columns of each vendor's rows.
+Odd content raises nothing but UnreadableRowError, or BadAnswerError for an answer that is not a list. The adapters
+know the columns of each vendor's rows.
 """
 
 from __future__ import annotations
@@ -15,7 +16,8 @@ import msgspec
 
 from syncer.core.model import Page, Row, SetAside, Value
 from syncer.core.normalise import canonical_id, clean, epoch_ms, parse_stamp, utc_text
-from syncer.remote.wire import Json, NotJson
+from syncer.errors import BadAnswerError
+from syncer.remote.wire import Answer, Json
 
 #: Parses a row of one kind: `(row, its raw JSON)`. Raises UnreadableRowError.
 ReadRow: TypeAlias = Callable[[Mapping[str, Json], str], Row]
@@ -98,20 +100,38 @@ def count(value: Json) -> int | None:
     return number if number is not None and number >= 0 else None
 
 
-def listed(body: Json | NotJson, key: str, counted: str, page: int = 1) -> list[Json] | None:
-    """The rows of an answer; None if it has no list, which is not the same as an empty one.
+def listed(
+    answer: Answer, key: str, counted: str, page: int, *, source: str, call: str
+) -> tuple[Mapping[str, Json], list[Json]]:
+    """The body of an answer and its rows. Raises BadAnswerError if it has no list: that is not an empty one.
 
     An empty list may be null, otherwise blank, or absent. That is accepted if `counted`, the vendor's own number of
-    rows, is 0, and at the end of a listing (a page after the first), if the answer otherwise looks like a list's.
+    rows, is 0, and at the end of a listing (a page after the first) if the answer otherwise looks like a page.
     """
-    if not isinstance(body, dict):
-        return None
-    value = body.get(key)
-    if isinstance(value, list):
-        return value
-    is_blank = value is None or value is False or value in ("", {})
-    is_page = key in body or counted in body
-    return [] if is_blank and (count(body.get(counted)) == 0 or (page > 1 and is_page)) else None
+    body = answer.body
+    if isinstance(body, dict):
+        value = body.get(key)
+        if isinstance(value, list):
+            return body, value
+        is_blank = value is None or value is False or value in ("", {})
+        is_page = key in body or counted in body
+        if is_blank and (count(body.get(counted)) == 0 or (page > 1 and is_page)):
+            return body, []
+    raise BadAnswerError(source, call, f"the answer has no list of {key}; not read as empty")
+
+
+def row_of(page: Page, key: str, *, source: str, call: str) -> Row | None:
+    """The one row that was asked for by its id; None if the answer is empty.
+
+    Raises BadAnswerError if the answer has only other rows, which proves nothing about this one.
+    """
+    for row in page.rows:
+        if row.key == key:
+            return row
+    if page.size:
+        text = "it was asked for one row and answered only with others, which proves nothing about this one"
+        raise BadAnswerError(source, call, text)
+    return None
 
 
 def truthy(value: Json) -> bool:

@@ -8,12 +8,12 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 
 from syncer.core.due import time_left
 from syncer.core.model import Page, Row, Value
 from syncer.core.normalise import canonical_id, to_e164, utc_text
-from syncer.core.retry import parse_ist
+from syncer.core.retry import IST, parse_ist
 from syncer.errors import AuthError, BadAnswerError
 from syncer.remote import rows as read
 from syncer.remote.client import ApiClient
@@ -53,8 +53,6 @@ _TEXTS = (
 #: Text columns of a call.
 _CALL_TEXTS = ("call_id", "direction", "status", "client_number", "did_number", "agent_number", "agent_name")
 
-_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
-IST_SECONDS = 19_800
 _QUERY = re.compile(r"(https?://[^\s?#\"']*)[?#][^\s\"']*")
 
 
@@ -123,17 +121,11 @@ class Smartflo:
         """
         dates = {"from_date": _ist(start_ms // 1000), "to_date": _ist(-(-end_ms // 1000))}
         answer = await self._get(CALLS, _paged(page, limit) | dates)
-        rows = read.listed(answer.body, "results", "count", page)
-        if rows is None or not isinstance(answer.body, dict):
-            raise BadAnswerError(self.source, CALLS, "the answer has no list of results; not read as empty")
-        total = read.count(answer.body.get("count"))
+        body, rows = read.listed(answer, "results", "count", page, source=self.source, call=CALLS)
         # Links to recordings contain a token: a secret, which may not be stored.
-        return read.read_page(
-            [_without_queries(row) for row in rows],
-            self._call_row,
-            total=total,
-            server_date=answer.server_date,
-        )
+        safe = [_without_queries(row) for row in rows]
+        total = read.count(body.get("count"))
+        return read.read_page(safe, self._call_row, total=total, server_date=answer.server_date)
 
     async def fetch_contact(self, smartflo_id: str) -> Row | None:
         """One contact by its id, or None if a good answer does not have it.
@@ -148,21 +140,12 @@ class Smartflo:
 
     async def _one(self, name: str, param: str, key: str, read_row: read.ReadRow) -> Row | None:
         page = await self._list(name, {param: key}, read_row)
-        for row in page.rows:
-            if row.key == key:
-                return row
-        if page.size:
-            text = (
-                "it was asked for one row and answered only with others, which proves nothing about this one"
-            )
-            raise BadAnswerError(self.source, name, text)
-        return None
+        return read.row_of(page, key, source=self.source, call=name)
 
     async def _list(self, name: str, params: Mapping[str, str], row: read.ReadRow) -> Page:
         answer = await self._get(name, params)
-        rows = read.listed(answer.body, "results", "size", int(params.get("page", 1)))
-        if rows is None:
-            raise BadAnswerError(self.source, name, "the answer has no list of results; not read as empty")
+        page = int(params.get("page", 1))
+        _, rows = read.listed(answer, "results", "size", page, source=self.source, call=name)
         return read.read_page(rows, row, server_date=answer.server_date)
 
     async def _get(self, name: str, params: Mapping[str, str]) -> Answer:
@@ -323,7 +306,7 @@ class Smartflo:
 
 def _ist(seconds: int) -> str:
     """Indian wall time of epoch seconds."""
-    return (_EPOCH + timedelta(seconds=seconds + IST_SECONDS)).strftime("%Y-%m-%d %H:%M:%S")
+    return datetime.fromtimestamp(seconds, IST).strftime("%Y-%m-%d %H:%M:%S")
 
 
 def _without_queries(value: Json) -> Json:

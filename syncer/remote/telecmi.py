@@ -128,13 +128,7 @@ class Telecmi:
         answer = await self._contact_call(DIRECTORY, asked, of_record=True)
         _, rows = self._list(answer, DIRECTORY, "contacts")
         page = read.read_page(rows, self._directory_row)
-        for row in page.rows:
-            if row.key == contact_id:
-                return row
-        if page.size:
-            text = "it was asked for one contact and answered only with others, which proves nothing about this one"
-            raise BadAnswerError(self.source, DIRECTORY, text)
-        return None
+        return read.row_of(page, contact_id, source=self.source, call=DIRECTORY)
 
     async def fetch_user_contacts_page(self, page: int) -> Page:
         """A page (from 1) of the user's own list (v2, ten rows)."""
@@ -281,10 +275,7 @@ class Telecmi:
     def _list(
         self, answer: Answer, name: str, key: str, page: int = 1
     ) -> tuple[Mapping[str, Json], list[Json]]:
-        rows = read.listed(answer.body, key, "count", page)
-        if rows is None or not isinstance(answer.body, dict):
-            raise BadAnswerError(self.source, name, f"the answer has no list of {key}; not read as empty")
-        return answer.body, rows
+        return read.listed(answer, key, "count", page, source=self.source, call=name)
 
     def _cursor(self, state: Json) -> str | None:
         """The next cursor. Absent, null, false and "" end the listing; an object is an unknown answer."""

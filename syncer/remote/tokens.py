@@ -215,7 +215,7 @@ class TokenStore:
                 file.flush()
                 os.fsync(file.fileno())
             fresh.replace(path)
-            _sync_folder(path.parent)
+            files.sync_folder(path.parent)
             found = path.lstat()
         except OSError as error:
             self._complain(error)
@@ -240,14 +240,6 @@ def _locked(handle: int) -> bool:
     except OSError:
         return False
     return True
-
-
-def _sync_folder(folder: Path) -> None:
-    handle = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)
 
 
 def _moment(value: object) -> datetime | None:

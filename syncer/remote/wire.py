@@ -1,4 +1,4 @@
-"""Calls, answers, and parsing bodies as JSON. The vendors' adapters decide whether an answer is a success."""
+"""Calls and answers, and parsing of bodies as JSON. The vendors' adapters decide what is a success."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Protocol, TypeAlias
+from urllib.parse import urlsplit
 
 import msgspec
 
@@ -82,6 +83,13 @@ class Answer:
     def ok(self) -> bool:
         """Whether the HTTP status is 2xx."""
         return 200 <= self.status < 300
+
+
+def split_address(url: str) -> tuple[str, str]:
+    """The origin of an address (scheme, host, port), and the path with the query, as a `Call` has them."""
+    parts = urlsplit(url)
+    query = f"?{parts.query}" if parts.query else ""
+    return f"{parts.scheme}://{parts.netloc}", (parts.path or "/") + query
 
 
 def encode(payload: Mapping[str, object]) -> bytes:

@@ -15,7 +15,8 @@ from syncer.core.due import time_left
 from syncer.core.notifications import LONGEST_WAIT, message_id, shown, words
 from syncer.errors import ConfigError, RemoteError
 from syncer.remote.client import ApiClient
-from syncer.remote.delivery import TIMEOUT, AppriseAddress, Command, Message, Sender, Webhook, origin
+from syncer.remote.delivery import TIMEOUT, AppriseAddress, Command, Message, Sender, Webhook
+from syncer.remote.wire import split_address
 from syncer.store.db.read_only import Reader
 from syncer.store.read import outbox
 from syncer.store.read.outbox import Notification
@@ -33,7 +34,7 @@ def connect(target: NotifyTarget, clock: Clock) -> Source[NotifyTarget, Sender]:
         url = target.webhook.reveal()
         api = ApiClient(
             source=target.label,
-            base_url=origin(url),
+            base_url=split_address(url)[0],
             requests_per_second=50.0,
             concurrency=1,
             timeout=TIMEOUT,

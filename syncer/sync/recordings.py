@@ -134,7 +134,7 @@ class Recordings:
         """Give a finished part its name, for good. Raises FolderError."""
         with _told(part.path.parent):
             part.path.rename(self.file(path))
-            _sync_folder(part.path.parent)
+            files.sync_folder(part.path.parent)
 
     def is_whole(self, path: str, size: int, sha256: str | None = None) -> bool:
         """Whether the file is there with that size, and with that checksum where one is given. Raises FolderError."""
@@ -196,12 +196,4 @@ def _make_folder(folder: Path) -> None:
     new = [one for one in (folder, *folder.parents) if not one.exists()]
     files.make_folder(folder)
     for one in new:
-        _sync_folder(one.parent)
-
-
-def _sync_folder(folder: Path) -> None:
-    handle = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)
+        files.sync_folder(one.parent)

@@ -245,14 +245,12 @@ async def test_too_large_an_answer_is_refused() -> None:
 async def test_what_is_sent() -> None:
     vendor = Vendor([OK])
     the_client = api(vendor, base_url=BASE + "/proxy/")
-    seen: list[int] = []
-    the_client._on_request = lambda: seen.append(1)
     await the_client.call(Call("/x", "POST", "/x", json={"name": "Zoë \ud800"}))
     request = vendor.requests[0]
     assert request.url == BASE + "/proxy/x"
     assert request.content.isascii() and json.loads(request.content) == {"name": "Zoë \ud800"}
     assert request.headers["Content-Type"] == "application/json"
-    assert seen == [1]
+    assert the_client.requests == 1
 
 
 async def test_headers_that_cannot_be_sent_do_not_leak() -> None:
