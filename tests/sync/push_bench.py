@@ -78,6 +78,23 @@ class Bench(Office):
         env.step = step
         return env
 
+    def pull(self, times: int) -> None:
+        """Pull the directory so many times."""
+        for _ in range(times):
+            self.contacts()
+
+    def later(self, times: int, *, person: bool = True, **pause: float) -> None:
+        """Push so many times, each after a pause."""
+        for _ in range(times):
+            self.clock.pass_(**pause)
+            self.push(person=person)
+
+    def pushed(self) -> list[tuple[str, Any]]:
+        """Push once. Returns the write calls that reached the vendor: (operation, body)."""
+        mark = self.mark()
+        self.push()
+        return self.writes(mark)
+
     # -- a person at a keyboard
 
     def insert(self, **fields: Any) -> int:
@@ -106,6 +123,12 @@ class Bench(Office):
             "SELECT id FROM change_queue WHERE ? IS NULL OR contact_row = ? ORDER BY id", row, row
         )
         return [self.change(number) for (number,) in numbers]
+
+    def reason(self, state: str) -> str:
+        """Why the only change is in this state."""
+        (change,) = self.queue()
+        assert change["state"] == state
+        return str(change["last_error"])
 
     def states_of(self, row: int) -> list[str]:
         """The states of a row's changes, in order."""
@@ -146,6 +169,14 @@ class Bench(Office):
 
         self.before_call.append(begin)
 
+    def lose_answer(self, path: str, applied: str) -> None:
+        """Push, and lose the answer of a call that was applied ("after") or not ("before"). Nothing is read back."""
+        self.fault(path, "drop", applied=applied)
+        self.blind_after(path)
+        self.push()
+        assert self.states() == ["unknown"]
+        self.world.faults.clear()
+
     def upstream(self, row: int) -> dict[str, Any]:
         """The directory's contact of a row."""
         return self.directory()[self.row(row)["contact_id"]]
@@ -165,8 +196,18 @@ class Bench(Office):
         self.run()
         self.quiet()
 
-    def quiet(self, times: int = 1) -> None:
-        """Check that a run writes nothing on either side, and no change is left for the program to settle."""
+    def is_settled(self) -> None:
+        """Check that all changes are settled, and that a run writes nothing."""
+        assert set(self.states()) <= {"done", "discarded"}, self.queue()
+        self.quiet()
+
+    def quiet(self, *states: str, times: int = 1) -> None:
+        """Check that a run writes nothing on either side, and no change is left for the program to settle.
+
+        With `states`, that those are the states of the changes.
+        """
+        if states:
+            assert self.states() == list(states), self.queue()
         before, mark = self.everything(), self.mark()
         for _ in range(times):
             self.clock.pass_(minutes=20)

@@ -140,9 +140,7 @@ def test_a_lost_add_is_not_sent_again_on_the_word_of_a_listing_that_proves_nothi
             bench.fault(READ, "zero_rows", times=None)
         case _:
             bench.world.contact_delete_share(0.5)
-    for _ in range(3):
-        bench.clock.pass_(hours=2)
-        bench.push()
+    bench.later(3, hours=2)
     assert bench.states() == ["unknown"], bench.queue()
     assert Counter(kind for kind, _ in bench.writes()) == {"add": 1}
 
@@ -169,16 +167,13 @@ def test_of_several_matches_one_is_adopted_and_the_others_are_rows_of_their_own(
     row = bench.insert(**newcomer(1))
     first = bench.world.contact_insert(newcomer(1))
     second = bench.world.contact_insert(newcomer(1, company="Twin"))
-    mark = bench.mark()
-    bench.push()
-    assert [kind for kind, _ in bench.writes(mark)] == []
+    assert [kind for kind, _ in bench.pushed()] == []
     assert bench.row(row)["contact_id"] in (first, second)
     live = bench.sql(
         "SELECT contact_id FROM telecmi_contacts WHERE phone_e164 = '+919300000001' AND deleted_at IS NULL"
     )
     assert {contact_id for (contact_id,) in live} == {first, second}
-    assert bench.states() == ["done"]
-    bench.quiet()
+    bench.quiet("done")
 
 
 # -- an edit, a delete, an undo while the outcome is unknown
@@ -198,28 +193,19 @@ def test_an_edit_after_a_lost_add_is_one_contact_with_the_new_value(
     assert bench.states() == (["done"] if applied == "after" and not blind else ["unknown"])
     bench.world.faults.clear()
     bench.edit(row, company="Second", phone_no="93000 00009")
-    for _ in range(4):
-        bench.clock.pass_(hours=2)
-        bench.push()
+    bench.later(4, hours=2)
     assert bench.phones()[6:] == ["919300000009"]
     assert bench.upstream(row)["company"] == "Second"
-    assert set(bench.states()) <= {"done", "discarded"}
-    bench.quiet()
+    bench.is_settled()
 
 
 @pytest.mark.parametrize("applied", ["before", "after"])
 def test_an_edit_after_a_lost_update_is_sent_once(bench: Bench, applied: str) -> None:
     bench.edit(1, company="First")
-    bench.fault(UPDATE, "drop", applied=applied)
-    bench.blind_after(UPDATE)
-    bench.push()
-    assert bench.states() == ["unknown"]
-    bench.world.faults.clear()
+    bench.lose_answer(UPDATE, applied)
     bench.edit(1, company="Second")
-    mark = bench.mark()
     bench.clock.pass_(hours=1)
-    bench.push()
-    assert [body["contacts"] for _, body in bench.writes(mark)] == [
+    assert [body["contacts"] for _, body in bench.pushed()] == [
         [{"contact_id": bench.ids[0], "company": "Second"}]
     ], "one element, with the newest value"
     assert bench.upstream(1)["company"] == "Second"
@@ -230,19 +216,12 @@ def test_an_edit_after_a_lost_update_is_sent_once(bench: Bench, applied: str) ->
 @pytest.mark.parametrize("applied", ["before", "after"])
 def test_an_edit_undone_after_a_lost_answer_is_undone_upstream_too(bench: Bench, applied: str) -> None:
     bench.edit(1, company="Oops")
-    bench.fault(UPDATE, "drop", applied=applied)
-    bench.blind_after(UPDATE)
-    bench.push()
-    assert bench.states() == ["unknown"]
-    bench.world.faults.clear()
+    bench.lose_answer(UPDATE, applied)
     bench.edit(1, company="Example Traders")
-    for _ in range(3):
-        bench.clock.pass_(hours=1)
-        bench.push()
+    bench.later(3, hours=1)
     assert bench.upstream(1)["company"] == "Example Traders"
     assert bench.row(1)["company"] == "Example Traders"
-    assert set(bench.states()) <= {"done", "discarded"}
-    bench.quiet()
+    bench.is_settled()
 
 
 @pytest.mark.parametrize("applied", ["before", "after"])
@@ -251,29 +230,19 @@ def test_a_delete_of_a_contact_whose_add_was_lost(make_bench: Any, applied: str,
     bench = make_bench(telecmi={"push": {"deletes": True}})
     bench.switch(visible_after_s=visible_after)
     row = bench.insert(**newcomer(1))
-    bench.fault(ADD, "drop", applied=applied)
-    bench.blind_after(ADD)
-    bench.push()
-    bench.world.faults.clear()
-    assert bench.states() == ["unknown"]
+    bench.lose_answer(ADD, applied)
     bench.delete(row)
-    for _ in range(4):
-        bench.clock.pass_(hours=2)
-        bench.push()
+    bench.later(4, hours=2)
     assert len(bench.directory()) == 6, "what was added is taken away again"
     assert bench.row(row)["deleted_at"]
-    assert set(bench.states()) <= {"done", "discarded"}, bench.queue()
-    bench.quiet()
+    bench.is_settled()
 
 
 def test_upstreams_edit_beats_the_delete_of_a_contact_whose_add_was_lost(make_bench: Any) -> None:
     """Nobody has seen that value locally, so it must not be deleted with the contact."""
     bench = make_bench(telecmi={"push": {"deletes": True}})
     row = bench.insert(**newcomer(1))
-    bench.fault(ADD, "drop", applied="after")
-    bench.blind_after(ADD)
-    bench.push()
-    bench.world.faults.clear()
+    bench.lose_answer(ADD, "after")
     bench.delete(row)
     (new,) = set(bench.directory()) - set(bench.ids)
     bench.world.contact_update(new, {"job_title": "Owner"})
@@ -287,38 +256,26 @@ def test_upstreams_edit_beats_the_delete_of_a_contact_whose_add_was_lost(make_be
 def test_a_contact_brought_back_while_its_delete_is_unknown(make_bench: Any, applied: str) -> None:
     bench = make_bench(telecmi={"push": {"deletes": True}})
     bench.delete(1)
-    bench.fault(DELETE, "drop", applied=applied)
-    bench.blind_after(DELETE)
-    bench.push()
-    bench.world.faults.clear()
-    assert bench.states() == ["unknown"]
+    bench.lose_answer(DELETE, applied)
     bench.back(1)
-    for _ in range(4):
-        bench.clock.pass_(hours=2)
-        bench.push()
+    bench.later(4, hours=2)
     assert bench.phones() == [person(n)["phone_no"] for n in range(1, 7)], "what a person brought back lives"
     assert bench.row(1)["deleted_at"] is None
     assert bench.row(1)["contact_id"] in bench.directory()
-    assert set(bench.states()) <= {"done", "discarded"}, bench.queue()
-    bench.quiet()
+    bench.is_settled()
 
 
 def test_upstreams_edit_beats_a_delete_that_was_lost_on_its_way(make_bench: Any) -> None:
     """Found by search: upstream's new value shows that the delete was not applied."""
     bench = make_bench(telecmi={"push": {"deletes": True}})
     bench.delete(1)
-    bench.fault(DELETE, "drop", applied="before")
-    bench.blind_after(DELETE)
-    bench.push()
-    bench.world.faults.clear()
-    assert bench.states() == ["unknown"]
+    bench.lose_answer(DELETE, "before")
     bench.world.contact_update(bench.ids[0], {"company": "Busy Upstream"})
     mark = bench.mark()
     bench.run()
     assert bench.writes(mark) == [], "nobody here has seen that value: it may not go with the contact"
     assert bench.row(1)["deleted_at"] is None and bench.row(1)["company"] == "Busy Upstream"
-    assert bench.states() == ["discarded"]
-    assert "edit beats a delete" in bench.change(1)["last_error"]
+    assert "edit beats a delete" in bench.reason("discarded")
     bench.settle()
 
 
@@ -328,9 +285,7 @@ def test_a_lost_update_of_a_contact_that_upstream_then_deletes(bench: Bench) -> 
     bench.push()
     assert bench.states() == ["unknown"]
     bench.world.contact_delete(bench.ids[0])
-    for _ in range(3):
-        bench.clock.pass_(hours=2)
-        bench.push()
+    bench.later(3, hours=2)
     assert bench.upstream(1)["company"] == "Needed", "an edit beats a delete"
     assert len(bench.directory()) == 6
     bench.quiet()
@@ -348,9 +303,7 @@ def test_an_accepted_add_that_shows_late_is_waited_for(bench: Bench, rule: str, 
     row = bench.insert(**newcomer(1))
     mark = bench.mark()
     bench.push()
-    for _ in range(10):
-        bench.clock.pass_(hours=2)
-        bench.push(person=False)
+    bench.later(10, person=False, hours=2)
     assert [kind for kind, _ in bench.writes(mark)] == ["add"]
     assert bench.states() == ["done"] and bench.row(row)["contact_id"]
     bench.quiet()
@@ -386,8 +339,7 @@ def test_a_lost_add_that_shows_before_the_second_look_where_the_vendor_takes_dup
     assert bench.states() == ["unknown"]
     bench.push()
     assert Counter(bench.phones())["919300000001"] == 1
-    assert bench.states() == ["done"]
-    bench.quiet()
+    bench.quiet("done")
 
 
 @pytest.mark.parametrize("lag", [1, 100, 900])
@@ -536,8 +488,7 @@ def test_an_update_to_a_number_that_upstream_has_hidden_is_rejected_with_its_fie
     org.hold_back(org.contacts[hidden], bench.clock.now().timestamp() + 3600, 0)
     bench.edit(1, phone_no="92000 00060")
     bench.push()
-    assert bench.states() == ["rejected"]
-    assert "phone_no" in bench.change(1)["last_error"]
+    assert "phone_no" in bench.reason("rejected")
     bench.quiet()
 
 

@@ -121,8 +121,7 @@ def test_an_answer_is_lost_in_between(make_bench: Any, what: str, call: str, app
         bench.clock.pass_(hours=1)
         bench.run()
     has(bench, numbers)
-    assert set(bench.states()) <= {"done", "discarded"}, bench.queue()
-    bench.quiet()
+    bench.is_settled()
 
 
 class KilledError(BaseException):
@@ -180,12 +179,9 @@ def test_a_number_that_may_have_arrived_is_waited_for_as_well(make_bench: Any) -
     at_once(bench, number(2, "919200000077"), number(1, N9))
     bench.push(person=False)
     assert "rejected" not in bench.states()
-    for _ in range(4):
-        bench.clock.pass_(hours=1)
-        bench.push(person=False)
+    bench.later(4, person=False, hours=1)
     has(bench, {1: N9, 2: "919200000077"})
-    assert set(bench.states()) <= {"done", "discarded"}
-    bench.quiet()
+    bench.is_settled()
 
 
 def test_other_fields_do_not_wait_for_the_number(make_bench: Any) -> None:
@@ -240,9 +236,7 @@ def test_what_needs_the_number_waits_and_costs_no_calls(
     assert "row 2 holds this number" in waiting[0]["last_error"]
     assert all(f"decide on change {number_} first" in one["last_error"] for one in waiting)
     mark = bench.mark()
-    for _ in range(20):
-        bench.clock.pass_(minutes=1)
-        bench.push(person=False)
+    bench.later(20, person=False, minutes=1)
     assert bench.calls(mark) == []
     if what is held:
         bench.decide("approve", number_)
@@ -314,9 +308,7 @@ def test_an_exchange_is_kept_and_says_what_to_do(make_bench: Any, what: str, how
     assert all("decide on change 1 first" in one["last_error"] for one in bench.queue()[1:])
     assert len(bench.writes(mark)) == 1
     mark = bench.mark()
-    for _ in range(10):
-        bench.clock.pass_(minutes=1)
-        bench.push(person=False)
+    bench.later(10, person=False, minutes=1)
     assert bench.calls(mark) == []
     # As it says.
     bench.edit(1, phone_no=N9)
@@ -355,12 +347,9 @@ def test_a_number_that_nobody_gives_up_is_refused_with_the_row_that_holds_it(mak
     bench = make_bench()
     bench.edit(1, phone_no=N2)
     bench.push()
-    assert bench.states() == ["rejected"]
-    assert "phone_no: row 2 holds this number" in bench.change(1)["last_error"]
+    assert "phone_no: row 2 holds this number" in bench.reason("rejected")
     bench.edit(2, company="Elsewhere")
-    mark = bench.mark()
-    bench.push()
-    assert [kind for kind, _ in bench.writes(mark)] == ["update"]
+    assert [kind for kind, _ in bench.pushed()] == ["update"]
     bench.edit(2, phone_no=N9)
     bench.push(person=False)  # nobody has to retry it
     has(bench, {1: N2, 2: N9})
@@ -373,12 +362,9 @@ def test_a_refused_number_goes_on_by_itself_once_it_is_free(make_bench: Any, wha
     bench = make_bench()
     at_once(bench, number(1, N2) if what == "update" else insert(N2))
     bench.push(person=False)
-    assert bench.states() == ["rejected"]
-    assert "row 2 holds this number; this goes on by itself" in bench.change(1)["last_error"]
+    assert "row 2 holds this number; this goes on by itself" in bench.reason("rejected")
     mark = bench.mark()
-    for _ in range(5):
-        bench.clock.pass_(hours=1)
-        bench.push(person=False)
+    bench.later(5, person=False, hours=1)
     assert bench.writes(mark) == [], "not before"
     match who:
         case "deleted here":

@@ -32,11 +32,9 @@ def test_an_update_sends_the_id_and_the_changed_field_and_nothing_else(bench: Be
 def test_a_number_is_sent_as_digits_with_the_country_code_whatever_was_typed(
     bench: Bench, typed: str
 ) -> None:
-    mark = bench.mark()
     bench.edit(1, phone_no=typed)
     new = bench.insert(**newcomer(1, phone_no=typed.replace("77", "88")))
-    bench.push()
-    assert [(kind, body["contacts"]) for kind, body in bench.writes(mark)] == [
+    assert [(kind, body["contacts"]) for kind, body in bench.pushed()] == [
         ("update", [{"contact_id": bench.ids[0], "phone_no": "919200000077"}]),
         ("add", [newcomer(1, phone_no="919200000088")]),
     ]
@@ -48,23 +46,18 @@ def test_a_number_is_sent_as_digits_with_the_country_code_whatever_was_typed(
 
 
 def test_the_same_number_typed_otherwise_is_no_edit(bench: Bench) -> None:
-    mark = bench.mark()
     bench.edit(1, phone_no="+91 92000 00001")
-    bench.push()
-    assert bench.writes(mark) == []
+    assert bench.pushed() == []
     assert bench.states() == ["discarded"]
     assert bench.row(1)["phone_no"] == "919200000001"
     bench.quiet()
 
 
 def test_an_edit_undone_before_it_is_sent_sends_nothing_and_ends_discarded(bench: Bench) -> None:
-    mark = bench.mark()
     bench.edit(1, company="Oops", job_title="Oops")
     bench.edit(1, company="Example Traders", job_title="Buyer")
-    bench.push()
-    assert bench.writes(mark) == []
-    assert bench.states() == ["discarded"]
-    assert "undone" in bench.change(1)["last_error"]
+    assert bench.pushed() == []
+    assert "undone" in bench.reason("discarded")
     bench.quiet()
 
 
@@ -82,10 +75,8 @@ def test_edits_of_one_row_are_one_change_and_one_element(bench: Bench) -> None:
 
 @pytest.mark.parametrize("empty", [None, ""])
 def test_a_cleared_field_is_sent_empty(bench: Bench, empty: str | None) -> None:
-    mark = bench.mark()
     bench.edit(1, company=empty)
-    bench.push()
-    assert bench.writes(mark) == [("update", {"contacts": [{"contact_id": bench.ids[0], "company": ""}]})]
+    assert bench.pushed() == [("update", {"contacts": [{"contact_id": bench.ids[0], "company": ""}]})]
     assert bench.states() == ["done"]
     assert not bench.row(1)["company"]
     bench.quiet()
@@ -125,23 +116,19 @@ def test_a_blanket_update_edits_the_living_and_passes_over_tombstones(make_bench
 def test_an_update_that_empties_a_required_name_is_rejected_by_upstream_and_named(bench: Bench) -> None:
     bench.edit(1, last_name="")
     bench.push()
-    assert bench.states() == ["rejected"]
-    assert "last_name" in bench.change(1)["last_error"]
+    assert "last_name" in bench.reason("rejected")
     bench.quiet()
     bench.edit(1, last_name="Rao1")  # undone
     bench.push()
-    assert bench.states() == ["discarded"]
-    bench.quiet()
+    bench.quiet("discarded")
 
 
 # -- inserts
 
 
 def test_an_insert_is_one_add_and_its_id_is_adopted_in_the_same_run(bench: Bench) -> None:
-    mark = bench.mark()
     row = bench.insert(**newcomer(1, company="Acme"))
-    bench.push()
-    assert bench.writes(mark) == [("add", {"contacts": [newcomer(1, company="Acme")]})]
+    assert bench.pushed() == [("add", {"contacts": [newcomer(1, company="Acme")]})]
     there = {one["phone_no"]: contact_id for contact_id, one in bench.directory().items()}
     assert bench.row(row)["contact_id"] == there["919300000001"]
     assert bench.states() == ["done"]
@@ -154,9 +141,7 @@ def test_an_insert_of_a_number_that_upstream_has_is_adopted_and_merged(bench: Be
     row = bench.insert(
         **newcomer(1, phone_no="+91 92000 00050", first_name="Asha", last_name="Rao50", job_title="Ours")
     )
-    mark = bench.mark()
-    bench.push()
-    assert [kind for kind, _ in bench.writes(mark)] == ["update"], "adopted, then only the unlike field"
+    assert [kind for kind, _ in bench.pushed()] == ["update"], "adopted, then only the unlike field"
     assert bench.row(row)["contact_id"] == theirs
     assert bench.row(row)["company"] == "Theirs"
     assert bench.upstream(row)["job_title"] == "Ours"
@@ -164,23 +149,18 @@ def test_an_insert_of_a_number_that_upstream_has_is_adopted_and_merged(bench: Be
 
 
 def test_an_insert_of_a_number_that_another_row_holds_is_rejected(bench: Bench) -> None:
-    mark = bench.mark()
     row = bench.insert(**newcomer(1, phone_no="092000 00003"))
-    bench.push()
-    assert bench.writes(mark) == []
-    assert bench.states() == ["rejected"]
-    assert "row 3 holds this number" in bench.change(1)["last_error"]
+    assert bench.pushed() == []
+    assert "row 3 holds this number" in bench.reason("rejected")
     assert "phone_no" in bench.change(1)["last_error"]
     assert bench.row(row)["contact_id"] is None
     bench.quiet()
 
 
 def test_of_two_inserts_of_one_number_the_first_is_sent(bench: Bench) -> None:
-    mark = bench.mark()
     one = bench.insert(**newcomer(1))
     two = bench.insert(**newcomer(1, first_name="Meera", phone_no="+91 93000 00001"))
-    bench.push()
-    assert bench.writes(mark) == [("add", {"contacts": [newcomer(1)]})]
+    assert bench.pushed() == [("add", {"contacts": [newcomer(1)]})]
     assert bench.states_of(one) == ["done"] and bench.states_of(two) == ["rejected"]
     assert f"row {one} holds this number" in bench.queue(two)[0]["last_error"]
     bench.quiet()
@@ -199,12 +179,9 @@ def test_of_two_inserts_of_one_number_the_first_is_sent(bench: Bench) -> None:
 def test_what_could_never_be_taken_is_rejected_without_a_call(
     bench: Bench, field: str, fields: dict[str, Any]
 ) -> None:
-    mark = bench.mark()
     row = bench.insert(**newcomer(1, **fields))
-    bench.push()
-    assert bench.writes(mark) == []
-    assert bench.states() == ["rejected"]
-    assert field in bench.change(1)["last_error"]
+    assert bench.pushed() == []
+    assert field in bench.reason("rejected")
     assert bench.change(1)["attempts"] == 0
     bench.quiet()
     assert bench.row(row)["deleted_at"] is None, "the row stays for the person to correct"
@@ -220,23 +197,18 @@ def test_what_could_never_be_taken_is_rejected_without_a_call(
 def test_an_update_to_a_number_that_cannot_be_read_is_rejected_without_a_call(
     bench: Bench, number: str
 ) -> None:
-    mark = bench.mark()
     bench.edit(1, phone_no=number)
-    bench.push()
-    assert bench.writes(mark) == []
-    assert bench.states() == ["rejected"]
-    assert "phone_no" in bench.change(1)["last_error"]
+    assert bench.pushed() == []
+    assert "phone_no" in bench.reason("rejected")
     bench.quiet()
     bench.edit(1, phone_no="919200000001")
     bench.push()
-    assert bench.states() == ["discarded"]
-    bench.quiet()
+    bench.quiet("discarded")
 
 
 @pytest.mark.parametrize("known", [True, False], ids=["update", "add"])
 def test_bytes_that_are_not_text_are_never_sent(bench: Bench, known: bool) -> None:
     """An older version let some of them in."""
-    mark = bench.mark()
     trigger = f"telecmi_contacts_before_{'update' if known else 'insert'}"
     bench.sql(f"DROP TRIGGER {trigger}")
     if known:
@@ -246,8 +218,7 @@ def test_bytes_that_are_not_text_are_never_sent(bench: Bench, known: bool) -> No
             "INSERT INTO telecmi_contacts (phone_no, first_name, last_name, company) "
             "VALUES ('919300000001', 'Asha', 'Example', CAST(x'41E08080' AS TEXT))"
         )
-    bench.push()
-    assert bench.writes(mark) == [] and bench.states() == ["rejected"]
+    assert bench.pushed() == [] and bench.states() == ["rejected"]
     assert bench.change(1)["last_error"] == "company: the value is not UTF-8 text: type it again"
 
 
@@ -255,8 +226,7 @@ def test_an_update_to_a_number_that_another_row_holds_is_rejected(bench: Bench) 
     mark = bench.mark()
     bench.edit(1, phone_no="92000 00003", company="Stays")
     bench.push()
-    assert bench.states() == ["rejected"]
-    assert "phone_no" in bench.change(1)["last_error"]
+    assert "phone_no" in bench.reason("rejected")
     assert bench.upstream(1)["phone_no"] == "919200000001"
     assert len(bench.writes(mark)) <= 1
     bench.quiet()
@@ -274,8 +244,7 @@ def test_a_delete_is_held_until_a_person_approves(bench: Bench) -> None:
     bench.decide("approve", 1)
     bench.push()
     assert bench.writes(mark) == [("delete", {"contact_ids": [bench.ids[0]]})]
-    assert bench.states() == ["done"]
-    bench.quiet()
+    bench.quiet("done")
     assert bench.row(1)["deleted_at"]
 
 
@@ -291,9 +260,7 @@ def test_an_add_that_waits_for_a_held_delete_costs_no_calls(bench: Bench, decisi
         in bench.change(2)["last_error"]
     )
     mark = bench.mark()
-    for _ in range(20):
-        bench.clock.pass_(minutes=1)
-        bench.push(person=False)
+    bench.later(20, person=False, minutes=1)
     assert bench.calls(mark) == []
     bench.decide(decision, 1)
     for _ in range(3):  # at once, and not after the long pause
@@ -312,9 +279,7 @@ def test_a_held_delete_that_is_discarded_brings_the_row_back(bench: Bench) -> No
     bench.delete(1)
     assert bench.states() == ["discarded", "held"], "a delete cancels the row's queued update"
     bench.decide("discard", 2)
-    mark = bench.mark()
-    bench.push()
-    assert bench.writes(mark) == []
+    assert bench.pushed() == []
     assert bench.row(1)["deleted_at"] is None
     assert bench.row(1)["company"] == "Example Traders"
     assert "Edited" in bench.logged(1)
@@ -359,15 +324,12 @@ def test_brought_back_after_the_delete_was_pushed(make_bench: Any) -> None:
     bench.delete(1)
     bench.push()
     bench.run()
-    mark = bench.mark()
     bench.back(1)
-    bench.push()
-    assert bench.writes(mark) == [("add", {"contacts": [person(1)]})], "it has to be added anew"
+    assert bench.pushed() == [("add", {"contacts": [person(1)]})], "it has to be added anew"
     assert bench.row(1)["contact_id"] in bench.directory()
     assert bench.row(1)["contact_id"] != bench.ids[0]
     assert bench.one("SELECT count(*) FROM telecmi_contacts WHERE deleted_at IS NULL") == 6
-    assert bench.states() == ["done", "done"]
-    bench.quiet()
+    bench.quiet("done", "done")
 
 
 def test_brought_back_after_upstream_had_deleted_it(bench: Bench) -> None:
@@ -375,13 +337,10 @@ def test_brought_back_after_upstream_had_deleted_it(bench: Bench) -> None:
     bench.run()
     bench.run()
     assert bench.row(1)["deleted_at"]
-    mark = bench.mark()
     bench.back(1)
-    bench.push()
-    assert bench.writes(mark) == [("add", {"contacts": [person(1)]})]
+    assert bench.pushed() == [("add", {"contacts": [person(1)]})]
     assert bench.phones() == sorted(person(n)["phone_no"] for n in range(1, 7))
-    assert bench.states() == ["done"]
-    bench.quiet()
+    bench.quiet("done")
 
 
 def test_upstreams_edit_beats_a_held_delete(bench: Bench) -> None:
@@ -389,8 +348,7 @@ def test_upstreams_edit_beats_a_held_delete(bench: Bench) -> None:
     bench.world.contact_update(bench.ids[0], {"company": "Busy Upstream"})
     bench.run()
     assert bench.row(1)["deleted_at"] is None and bench.row(1)["company"] == "Busy Upstream"
-    assert bench.states() == ["discarded"]
-    assert "edit beats a delete" in bench.change(1)["last_error"]
+    assert "edit beats a delete" in bench.reason("discarded")
     bench.quiet()
 
 
@@ -398,9 +356,7 @@ def test_upstreams_edit_beats_a_queued_delete_at_the_very_push(make_bench: Any) 
     bench = make_bench(telecmi={"push": {"deletes": True}})
     bench.delete(1)
     bench.world.contact_update(bench.ids[0], {"company": "Busy Upstream"})
-    mark = bench.mark()
-    bench.push()
-    assert bench.writes(mark) == []
+    assert bench.pushed() == []
     assert bench.row(1)["deleted_at"] is None and bench.row(1)["company"] == "Busy Upstream"
     bench.quiet()
 
@@ -408,9 +364,7 @@ def test_upstreams_edit_beats_a_queued_delete_at_the_very_push(make_bench: Any) 
 def test_a_local_edit_beats_upstreams_delete(bench: Bench) -> None:
     bench.edit(1, company="Still Needed")
     bench.world.contact_delete(bench.ids[0])
-    mark = bench.mark()
-    bench.push()
-    assert bench.writes(mark) == [("add", {"contacts": [person(1, company="Still Needed")]})]
+    assert bench.pushed() == [("add", {"contacts": [person(1, company="Still Needed")]})]
     assert bench.states() == ["done"]
     assert bench.row(1)["contact_id"] in bench.directory()
     bench.quiet()
@@ -445,9 +399,7 @@ def test_a_resolved_delete_opens_again_when_upstream_moved_since(bench: Bench) -
     bench.push()
     bench.decide("resolve", 1, "local")
     bench.world.contact_update(bench.ids[0], {"company": "Twice"})
-    mark = bench.mark()
-    bench.push()
-    assert bench.writes(mark) == [] and bench.states() == ["conflict"]
+    assert bench.pushed() == [] and bench.states() == ["conflict"]
     assert "Twice" in bench.change(1)["clashes"]
     bench.quiet()
 
@@ -466,8 +418,7 @@ def test_more_deletes_at_once_than_max_deletions_are_held(make_bench: Any) -> No
         bench.decide("approve", number)
     bench.push()
     assert [len(body["contact_ids"]) for _, body in bench.writes(mark)] == [6]
-    assert bench.states() == ["done"] * 6
-    bench.quiet()
+    bench.quiet(*["done"] * 6)
 
 
 def test_as_many_deletes_as_max_deletions_allows_go(make_bench: Any) -> None:
@@ -475,8 +426,7 @@ def test_as_many_deletes_as_max_deletions_allows_go(make_bench: Any) -> None:
     for row in range(1, 6):
         bench.delete(row)
     bench.push()
-    assert bench.states() == ["done"] * 5
-    bench.quiet()
+    bench.quiet(*["done"] * 5)
 
 
 # -- the user's own list
@@ -498,10 +448,8 @@ def test_a_delete_of_a_row_of_the_users_list_is_rejected_and_the_row_returns(
 ) -> None:
     bench = make_bench(telecmi={"push": {"deletes": deletes}})
     row = with_user_contact(bench)
-    mark = bench.mark()
     bench.delete(row)
-    bench.push()
-    assert bench.writes(mark) == []
+    assert bench.pushed() == []
     assert bench.states() == ["rejected"]
     assert bench.row(row)["deleted_at"] is None
     assert "list" in bench.change(1)["last_error"]
@@ -519,29 +467,23 @@ def test_a_row_of_the_users_list_that_is_edited_becomes_an_add_and_is_adopted(be
             "email_id": "kiran@example.com", "company": "Das & Co"}  # fmt: skip
     assert bench.writes(mark) == [("add", {"contacts": [sent]})]
     assert bench.row(row)["contact_id"] in bench.directory()
-    assert bench.states() == ["done"]
-    bench.quiet()
+    bench.quiet("done")
 
 
 def test_an_edit_of_a_row_of_the_users_list_that_is_undone_sends_nothing(bench: Bench) -> None:
     row = with_user_contact(bench)
-    mark = bench.mark()
     bench.edit(row, company="Oops")
     bench.edit(row, company=None)
-    bench.push()
-    assert bench.writes(mark) == []
-    assert bench.states() == ["discarded"]
-    bench.quiet()
+    assert bench.pushed() == []
+    bench.quiet("discarded")
 
 
 def test_a_row_of_the_users_list_without_a_last_name_is_rejected_when_edited(bench: Bench) -> None:
     bench.world.user_contact_upsert("9400000002", {"name": "Kiran"})
     bench.run()
     row = int(bench.one("SELECT id FROM telecmi_contacts WHERE phone_e164 = '+919400000002'"))
-    mark = bench.mark()
     bench.edit(row, company="X")
-    bench.push()
-    assert bench.writes(mark) == [] and bench.states() == ["rejected"]
+    assert bench.pushed() == [] and bench.states() == ["rejected"]
     assert "first_name" in bench.change(1)["last_error"] or "last_name" in bench.change(1)["last_error"]
     bench.quiet()
 
