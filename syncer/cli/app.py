@@ -11,7 +11,7 @@ from collections.abc import Callable, Coroutine, Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any, BinaryIO, TypeVar
 
 import click
 
@@ -141,8 +141,23 @@ def under_schema_lock(settings: Settings, work: Callable[[], T]) -> T:
     return asyncio.run(locked())
 
 
-def new_file(path: Path) -> int:
-    """A new file to write to, readable by its owner only. UsageError also if it exists."""
+@contextlib.contextmanager
+def new_file(path: Path) -> Iterator[BinaryIO]:
+    """A new file to write to, readable by its owner only, and removed if the block fails.
+
+    UsageError if it exists or cannot be written.
+    """
+    with os.fdopen(_create(path), "wb") as file:
+        try:
+            yield file
+            file.flush()
+            os.fsync(file.fileno())
+        except BaseException:
+            path.unlink(missing_ok=True)
+            raise
+
+
+def _create(path: Path) -> int:
     try:
         if not os.path.lexists(path) and (other := files.outsider(path)):
             raise UsageError(f"root does not write {path}: {other}; name a file in a folder of root's own")

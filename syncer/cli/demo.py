@@ -8,7 +8,6 @@ from __future__ import annotations
 import contextlib
 import io
 import json
-import os
 import select
 import shlex
 import shutil
@@ -50,12 +49,13 @@ def demo(app: App) -> None:
     folder = Path(tempfile.mkdtemp(prefix="syncer-demo-"))
     with _sandbox() as url:
         config = folder / "syncer.toml"
-        with os.fdopen(new_file(config), "w", encoding="utf-8") as file:
-            file.write(CONFIG.format(url=url).replace("sandbox.db", "mirror.db"))
-            # What receives notifications, instead of a webhook: it adds each to a file.
-            receive = "import sys; open(sys.argv[1], 'a').write(sys.stdin.read())"
-            command = [sys.executable, "-c", receive, str(folder / "notifications.jsonl")]
-            file.write(f'\n[notify.desk]\non = ["missed-call"]\ncommand = {json.dumps(command)}\n')
+        # Notifications go to a program that appends them to a file.
+        receive = "import sys; open(sys.argv[1], 'a').write(sys.stdin.read())"
+        command = [sys.executable, "-c", receive, str(folder / "notifications.jsonl")]
+        text = CONFIG.format(url=url).replace("sandbox.db", "mirror.db")
+        text += f'\n[notify.desk]\non = ["missed-call"]\ncommand = {json.dumps(command)}\n'
+        with new_file(config) as file:
+            file.write(text.encode())
         say(f"A sandbox of TeleCMI and Smartflo is listening on {url}. Its people are invented.")
         _Demo(app.log_level, url, config).run()
     _farewell(config)

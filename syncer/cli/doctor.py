@@ -12,7 +12,7 @@ import os
 import shutil
 import stat
 import tempfile
-from collections.abc import Container, Iterator
+from collections.abc import Container, Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -60,82 +60,66 @@ def doctor(ctx: click.Context, app: App, as_json: bool, report_path: Path | None
     Exit 0 when all is well (warnings included), 1 with a problem, 77 when credentials were refused,
     78 when the config is wrong.
     """
+    from syncer.cli.report import ResponseShapes, write_report
+
     settings = app.settings(logs="error", credentials="shown")
-    with _reporting(app, settings, report_path) as (shapes, found):
-        code = _examine(app, settings, shapes, found, as_json=as_json, network=network)
-    ctx.exit(code)
+    with contextlib.nullcontext() if report_path is None else new_file(report_path) as file:
+        found = list(check_locally(app, settings, network=network))
+        if not as_json:
+            show(found)
+        shapes = None if file is None else ResponseShapes()
+        placeholders = {one.about for one in found if one.credentials}
+        wrong_config = False
+        try:
+            upstream = asyncio.run(check_upstream(app, settings, placeholders, shapes))
+        except ConfigError as error:  # an unusable proxy or file of certificates
+            wrong_config = True
+            upstream = [Finding("problem", "config", problem) for problem in error.problems]
+        found += upstream
+        if as_json:
+            emit_json({"findings": [one.as_json() for one in found]})
+        else:
+            show(upstream)
+            _show_totals(found)
+        if file is not None and shapes is not None:
+            write_report(file, settings, found, shapes, app.stamp())
+    if report_path is not None:
+        say(f"Wrote {report_path}: read it, then send it.", err=True)
+    if wrong_config:
+        ctx.exit(78)
+    ctx.exit(77 if any(one.credentials for one in found) else int(_number(found, "problem") > 0))
 
 
-@contextlib.contextmanager
-def _reporting(
-    app: App, settings: Settings, path: Path | None
-) -> Iterator[tuple[ResponseShapes | None, list[Finding]]]:
-    """Write what is observed and found meanwhile into a new file `path`; it is removed if that fails."""
-    if path is None:
-        yield None, []
-        return
-    from syncer.cli import report
-
-    handle = new_file(path)
-    shapes, found = report.ResponseShapes(), list[Finding]()
-    try:
-        yield shapes, found
-        report.write(handle, settings, found, shapes, app.stamp())
-    except BaseException:
-        path.unlink(missing_ok=True)
-        raise
-    say(f"Wrote {path}: read it, then send it.", err=True)
-
-
-def _examine(
-    app: App,
-    settings: Settings,
-    shapes: ResponseShapes | None,
-    found: list[Finding],
-    *,
-    as_json: bool,
-    network: bool,
-) -> int:
-    """Make all checks; the exit code."""
+def check_locally(app: App, settings: Settings, *, network: bool) -> Iterator[Finding]:
+    """Make all checks except those that ask the vendors."""
     from syncer.cli.page_checks import check_page
     from syncer.cli.recordings import check_audio
     from syncer.cli.targets import check_copies, check_doorbells, check_targets
 
-    found += check_config(settings)
-    found += check_secrets(settings)
-    found += check_folder(settings.database.path)
-    found += check_side_files(settings.database.path)
-    found += check_database(settings)
-    found += check_sqlite(settings)
-    found += check_audio(settings)
-    found += check_doorbells(settings)
-    found += check_page(app, settings)
-    found += asyncio.run(check_targets(settings, network=network))
-    found += asyncio.run(check_copies(settings))
-    if not as_json:
-        show(found)
-    placeholders = {one.about for one in found if one.credentials}
-    wrong_config = False
-    try:
-        upstream = asyncio.run(check_upstream(app, settings, placeholders, shapes))
-    except ConfigError as error:  # an unusable proxy or file of certificates
-        wrong_config = True
-        upstream = [Finding("problem", "config", problem) for problem in error.problems]
-    found += upstream
-    problems = sum(one.level == "problem" for one in found)
-    if as_json:
-        emit_json({"findings": [one.as_json() for one in found]})
+    yield from check_config(settings)
+    yield from check_secrets(settings)
+    yield from check_folder(settings.database.path)
+    yield from check_side_files(settings.database.path)
+    yield from check_database(settings)
+    yield from check_sqlite(settings)
+    yield from check_audio(settings)
+    yield from check_doorbells(settings)
+    yield from check_page(app, settings)
+    yield from asyncio.run(check_targets(settings, network=network))
+    yield from asyncio.run(check_copies(settings))
+
+
+def _show_totals(found: Sequence[Finding]) -> None:
+    problems, warnings = _number(found, "problem"), _number(found, "warning")
+    say()
+    if problems:
+        say(f"{problems} to fix" + (f", {warnings} to look at." if warnings else "."))
     else:
-        show(upstream)
-        warnings = sum(one.level == "warning" for one in found)
-        say()
-        if problems:
-            say(f"{problems} to fix" + (f", {warnings} to look at." if warnings else "."))
-        else:
-            say("All is well" + (f", but {warnings} to look at." if warnings else "."))
-    if wrong_config:
-        return 78
-    return 77 if any(one.credentials for one in found) else int(problems > 0)
+        say("All is well" + (f", but {warnings} to look at." if warnings else "."))
+
+
+def _number(found: Sequence[Finding], level: Level) -> int:
+    return sum(one.level == level for one in found)
 
 
 # -- this machine --------------------------------------------------------------------------------------

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -90,17 +89,10 @@ def _rows(conn: Reader, telecmi: tuple[str, ...], smartflo: tuple[str, ...]) -> 
 
 @contextmanager
 def _sink(file: Path | None) -> Iterator[BinaryIO]:
-    """Where it is written to: a new file, which does not stay if it cannot be completed, or stdout."""
-    if file is None:
-        out = sys.stdout.buffer
-        yield out
-        out.flush()
-        return
-    with os.fdopen(new_file(file), "wb") as sink:
-        try:
+    """A new file to write to, or stdout."""
+    if file is not None:
+        with new_file(file) as sink:
             yield sink
-            sink.flush()
-            os.fsync(sink.fileno())
-        except BaseException:
-            file.unlink(missing_ok=True)
-            raise
+        return
+    yield sys.stdout.buffer
+    sys.stdout.buffer.flush()

@@ -13,7 +13,7 @@ from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, BinaryIO
 from urllib.parse import urlsplit
 
 from syncer import __version__
@@ -63,14 +63,13 @@ class ResponseShapes:
         self.ended.setdefault(key, Counter())[how + ("" if answer.server_date else ", no Date")] += 1
 
 
-def write(
-    handle: int, settings: Settings, findings: Sequence[Finding], shapes: ResponseShapes, stamp: str
+def write_report(
+    file: BinaryIO, settings: Settings, findings: Sequence[Finding], shapes: ResponseShapes, stamp: str
 ) -> None:
-    """Write all of it."""
+    """Write the whole report."""
     hide = _hider(settings)
-    with os.fdopen(handle, "w", encoding="utf-8") as file:
-        for line in (*HEAD.splitlines(), "", *_lines(settings, findings, shapes, stamp, hide)):
-            file.write(line.rstrip() + "\n")
+    for line in (*HEAD.splitlines(), "", *_lines(settings, findings, shapes, stamp, hide)):
+        file.write(f"{line.rstrip()}\n".encode())
 
 
 def _lines(

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 
 import click
@@ -23,8 +22,8 @@ def init(app: App, path: Path | None) -> None:
     from syncer.config import example_text
 
     target = path or app.config or Path("syncer.toml")
-    with os.fdopen(new_file(target), "w", encoding="utf-8") as file:
-        file.write(example_text())
+    with new_file(target) as file:
+        file.write(example_text().encode())
     option = f"--config {target} " if target != Path("syncer.toml") else ""
     say(f"Wrote {target}.")
     say(f'Put your credentials in the place of "...", then: syncer {option}doctor')

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import shutil
 import subprocess
 from dataclasses import dataclass
@@ -143,20 +142,12 @@ def save(app: App, numbers: tuple[int, ...], folder: Path | None) -> None:
     recordings = Recordings(settings.audio.path)
     for found in _kept(app, settings, list(dict.fromkeys(numbers))):
         copy = (folder or Path()) / found.file.name
-        handle = new_file(copy)
-        try:
-            whole = recordings.copy(found.path, found.sha256, handle)
-        except BaseException:
-            copy.unlink(missing_ok=True)
-            raise
-        finally:
-            os.close(handle)
-        if not whole:
-            copy.unlink(missing_ok=True)
-            raise UsageError(
-                f"the recording of voicemail {found.voicemail} is damaged: `syncer sync telecmi-audio --full` fetches "
-                "it again"
-            )
+        with new_file(copy) as file:
+            if not recordings.copy(found.path, found.sha256, file.fileno()):
+                raise UsageError(
+                    f"the recording of voicemail {found.voicemail} is damaged: `syncer sync telecmi-audio --full` "
+                    "fetches it again"
+                )
         say(str(copy))
 
 
