@@ -12,7 +12,6 @@ import click
 
 from syncer.cli.app import App, pass_app
 from syncer.cli.options import (
-    LARGEST_ID,
     example,
     json_option,
     list_options,
@@ -64,7 +63,7 @@ def show(app: App, number: int, as_json: bool) -> None:
 
     settings = app.settings()
     with app.query(settings) as conn:
-        holds = status_queries.list_holds(conn, number=number) if 0 < number <= LARGEST_ID else []
+        holds = status_queries.list_holds(conn, number=number)
         if not holds:
             raise UsageError(_unknown(number))
         rows = status_queries.hold_rows(conn, number)
@@ -101,8 +100,6 @@ def _decide(app: App, numbers: Sequence[int], decision: Literal["approved", "rej
     }
     with app.deciding(settings) as db:
         for number in numbers:
-            if not 0 < number <= LARGEST_ID:
-                raise UsageError(_unknown(number))
             with db.write() as conn:
                 before = holds.decide(conn, number, decision, app.stamp(), actors.CLI)
                 hold = status_queries.list_holds(conn, number=number)

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import click
 
 from syncer.cli.app import App, pass_app
-from syncer.cli.options import example, json_option
+from syncer.cli.options import Number, example, json_option, limit_option
 from syncer.cli.output import count, local, say, to_json
 
 if TYPE_CHECKING:
@@ -24,8 +24,8 @@ LATEST = 20
 
 
 @click.command(epilog=example("syncer log", "syncer log --follow --json --after 1200"))
-@click.option("--after", metavar="SEQ", type=click.IntRange(min=0), help="Only entries after this number.")
-@click.option("--limit", metavar="N", type=click.IntRange(min=1), help="At most N.")
+@click.option("--after", metavar="SEQ", type=Number(min=0), help="Only entries after this number.")
+@limit_option
 @click.option("--follow", is_flag=True, help="Print new entries until ctrl-c.")
 @json_option
 @pass_app

@@ -17,8 +17,8 @@ if TYPE_CHECKING:
     from syncer.cli.app import App
     from syncer.config import Account, Settings, TelecmiAccount
 
-#: The greatest row number that SQLite knows.
-LARGEST_ID = 2**63 - 1
+#: The largest integer of SQLite.
+LARGEST = 2**63 - 1
 
 
 def example(*lines: str) -> str:
@@ -41,6 +41,15 @@ class Words(click.ParamType[str]):
         return text
 
 
+class Number(click.IntRange):
+    """An integer. One that SQLite cannot store becomes the nearest that it can: no row has that id either."""
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> int:
+        """The integer."""
+        number: int = super().convert(value, param, ctx)
+        return max(-LARGEST, min(number, LARGEST))
+
+
 class File(click.ParamType[Path]):
     """A path, with `~` as the home folder: shells do not expand it in `--config=~/syncer.toml` or in quotes."""
 
@@ -60,9 +69,9 @@ json_option = click.option("--json", "as_json", is_flag=True, help="For programs
 account_option = click.option(
     "--account", metavar="A", type=WORDS, help="An account's name (main), or with its vendor (telecmi.main)."
 )
-limit_option = click.option("--limit", metavar="N", type=click.IntRange(min=1), help="At most N.")
-number_argument = click.argument("number", metavar="N", type=int)
-numbers_argument = click.argument("numbers", metavar="N...", nargs=-1, required=True, type=int)
+limit_option = click.option("--limit", metavar="N", type=Number(min=1), help="At most N.")
+number_argument = click.argument("number", metavar="N", type=Number())
+numbers_argument = click.argument("numbers", metavar="N...", nargs=-1, required=True, type=Number())
 who_argument = click.argument("who", type=WORDS)
 
 

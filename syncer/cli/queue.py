@@ -14,7 +14,6 @@ import click
 
 from syncer.cli.app import App, pass_app
 from syncer.cli.options import (
-    LARGEST_ID,
     account_option,
     example,
     json_option,
@@ -89,9 +88,9 @@ def show(app: App, number: int, as_json: bool) -> None:
 
     settings = app.settings()
     with app.query(settings) as conn:
-        change = status_queries.load_change(conn, require_number(number))
+        change = status_queries.load_change(conn, number)
         if change is None:
-            raise unknown_change(number)
+            raise UsageError(f"there is no change {number}: `syncer queue list --all` shows them")
         contact = contact_queries.load_contact(conn, change["contact_row"])
         theirs = contact_queries.upstream_values(conn, change["contact_row"]) or {}
         theirs = {**theirs, **status_queries.upstream_in_conflict(conn, change["contact_row"])}
@@ -170,22 +169,10 @@ def _decide(app: App, numbers: Sequence[int], decision: Callable[[Connection, in
     settings = app.settings()
     with app.deciding(settings) as db:
         for number in numbers:
-            with db.write() as conn, actors.deciding(conn, require_number(number), actors.CLI):
+            with db.write() as conn, actors.deciding(conn, number, actors.CLI):
                 change = status_queries.load_change(conn, number)
                 result = decision(conn, number, region_of(settings, change["account"] if change else ""))
             say_sentence(result)
-
-
-def require_number(number: int) -> int:
-    """The number of a change, if SQLite can hold it."""
-    if not 0 < number <= LARGEST_ID:
-        raise unknown_change(number)
-    return number
-
-
-def unknown_change(number: int) -> UsageError:
-    """There is no such change."""
-    return UsageError(f"there is no change {number}: `syncer queue list --all` shows them")
 
 
 # -- for people ---------------------------------------------------------------------------------------

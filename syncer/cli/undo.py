@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import click
 
 from syncer.cli.app import App, pass_app
-from syncer.cli.options import WORDS, example, json_option, region_of
+from syncer.cli.options import WORDS, Number, example, json_option, region_of
 from syncer.cli.output import count, emit_json, local, say
 from syncer.errors import UsageError
 
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
         "syncer contacts undo --log 1200-1350",
     )
 )
-@click.argument("batch", type=int, required=False)
+@click.argument("batch", type=Number(), required=False)
 @click.option(
     "--since", metavar="TIME", type=WORDS, help="All edits of the last 30m, or since a time (local)."
 )

@@ -17,6 +17,8 @@ from syncer.cli.options import (
     example,
     limit_option,
     list_options,
+    number_argument,
+    numbers_argument,
     search_option,
     since_option,
     since_stamp,
@@ -33,8 +35,6 @@ if TYPE_CHECKING:
 
 #: Opens a file in the program that the desktop has for it.
 PLAYER = "xdg-open"
-
-number = click.argument("number", metavar="N", type=click.IntRange(1, 2**63 - 1))
 
 
 @click.group()
@@ -113,7 +113,7 @@ class _Kept:
 
 
 @voicemails.command(epilog=example("syncer voicemails play 12"))
-@number
+@number_argument
 @pass_app
 def play(app: App, number: int) -> None:
     """Play the recording of voicemail N, its row id, or print the path where there is no desktop."""
@@ -131,7 +131,7 @@ def play(app: App, number: int) -> None:
 
 
 @voicemails.command(epilog=example("syncer voicemails save 12 13 --to /tmp"))
-@click.argument("numbers", metavar="N...", nargs=-1, required=True, type=click.IntRange(1, 2**63 - 1))
+@numbers_argument
 @click.option("--to", "folder", metavar="DIR", type=FILE, help="The folder to copy into; else this one.")
 @pass_app
 def save(app: App, numbers: tuple[int, ...], folder: Path | None) -> None:

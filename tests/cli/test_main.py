@@ -256,6 +256,34 @@ def test_what_cannot_be_done_is_one_sentence_and_exits_1(syncer: Syncer, args: l
 # -- as real processes -----------------------------------------------------------------------------------
 
 
+@pytest.mark.parametrize(
+    "args",
+    [
+        *(
+            ["contacts", "undo"],
+            ["queue", "show"],
+            ["queue", "discard"],
+            ["held", "show"],
+            ["held", "reject"],
+        ),
+        *(["voicemails", "play"], ["voicemails", "save"]),
+    ],
+    ids=" ".join,
+)
+@pytest.mark.parametrize("number", ["0", "1" * 30])
+def test_a_number_that_no_row_has_exits_1(syncer: Syncer, args: list[str], number: str) -> None:
+    done = syncer(*args, number)
+    assert done.code == 1
+    assert "bug" not in one_sentence(done.err)
+
+
+@pytest.mark.parametrize(
+    "args", [["log", "--after"], ["log", "--limit"], ["contacts", "list", "--limit"]], ids=" ".join
+)
+def test_a_number_may_be_larger_than_those_of_sqlite(syncer: Syncer, args: list[str]) -> None:
+    syncer.ok(*args, "1" * 30)
+
+
 def test_without_a_config_it_says_where_it_looked(empty: Syncer) -> None:
     empty.config.unlink()
     done = empty.process("status", config=False)
