@@ -7,7 +7,7 @@ field; the vendor's API does not allow more.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import timedelta
 
 from syncer.core.batches import batches, halves, payload
@@ -104,7 +104,7 @@ def _prepare(conn: Connection, account: str, region: str, at: str) -> None:
 
 
 async def _decide(
-    push: PushRun, due: Sequence[Due], looks: dict[int, Observation]
+    push: PushRun, due: Sequence[Due], observations: Mapping[int, Observation]
 ) -> tuple[int, list[PushDecision]]:
     """Decide each change, and in the same transaction apply the decisions that send nothing.
 
@@ -112,13 +112,13 @@ async def _decide(
     wait for long.
     """
     run, store, account = push.run, push.run.env.store, push.source.account
-    policy = telecmi_contacts.policy_of(push.source.account)
+    policy = telecmi_contacts.policy_of(account)
     many = await store.read(push_statements.too_many_deletes, account.name, account.max_deletions)
     leaving = await store.read(contacts.pending_releases, account.name, account.region)
 
     def work(conn: Connection, block: Sequence[Due]) -> tuple[int, list[PushDecision]]:
         decisions = push_statements.decide_all(
-            conn, block, looks, policy, run.env.now(), leaving=leaving, too_many_deletes=many
+            conn, block, observations, policy, run.env.now(), leaving=leaving, too_many_deletes=many
         )
         return push_statements.carry_out(conn, decisions, policy, run.env.stamp(), push.retry_at), decisions
 
@@ -182,35 +182,24 @@ async def _send(push: PushRun, batch: list[Send]) -> None:
         await store.write(push_statements.turned_away, batch, run.env.stamp(), why, None, spent=False)
         raise
     except TransientError as error:
-        next_at = push.retry_at(batch[0].change.attempts + 1)
-        await store.write(
-            push_statements.turned_away,
-            batch,
-            run.env.stamp(),
-            f"not processed: {error.text}",
-            next_at,
-            spent=True,
-        )
+        why, next_at = f"not processed: {error.text}", push.retry_at(batch[0].change.attempts + 1)
+        await store.write(push_statements.turned_away, batch, run.env.stamp(), why, next_at, spent=True)
         raise
     except OutcomeUnknownError as error:
         run.env.step("push: lost")
         if error.code is not None and _may_be_one_row(push, batch):
             await _refused(push, batch, RejectedError(error.source, error.call, error.text, code=error.code))
-            return
-        await _read_back(
-            push,
-            batch,
-            f"no usable answer came ({error.text}); it is looked up before anything is sent again",
-        )
-        return
+        else:
+            note = f"no usable answer came ({error.text}); it is looked up before anything is sent again"
+            await _read_back(push, batch, note)
     except RejectedError as refusal:
         run.env.step("push: refused")
         await _refused(push, batch, refusal)
-        return
-    push.failures, push.passed = 0, True
-    push.answered = batch
-    push.accepted += batch
-    run.env.step("push: answered")
+    else:
+        push.failures, push.passed = 0, True
+        push.answered = batch
+        push.accepted += batch
+        run.env.step("push: answered")
 
 
 async def _note_accepted(push: PushRun) -> None:
@@ -252,57 +241,44 @@ async def _call(push: PushRun, batch: Sequence[Send]) -> None:
 
 async def _read_back(push: PushRun, batch: Sequence[Send], note: str) -> None:
     """Read back what was sent. What upstream shows is settled; the rest becomes unknown."""
-    run, store = push.run, push.run.env.store
+    run = push.run
     try:
         await verify_after_push(push, batch)
     except RemoteError as error:
         run.log.info("what was sent could not be read back", call=error.call)
-    lost = await store.write(push_statements.unsettled, batch, run.env.stamp(), note, push.retry_at)
+    lost = await _note_lost(push, batch, note)
     run.env.step("push: settled")
+    run.changed += len(batch) - lost
+
+
+async def _note_lost(push: PushRun, batch: Sequence[Send], note: str) -> int:
+    """Mark the changes that are still being sent as unknown. Returns how many there are."""
+    env = push.run.env
+    lost = await env.store.write(push_statements.unsettled, batch, env.stamp(), note, push.retry_at)
     push.lost += lost
-    run.changed += len(batch) - len(lost)
+    return len(lost)
 
 
 async def _refused(push: PushRun, batch: list[Send], refusal: RejectedError) -> None:
     """A refusal says nothing about the members: read back, then send what was not applied in halves."""
-    run, store = push.run, push.run.env.store
+    run, store, operation = push.run, push.run.env.store, batch[0].operation
     try:
         proven, missing = await verify_after_push(push, batch)
-        if batch[0].operation is Operation.ADD and proven and refusal.code != 400:
+        if operation is Operation.ADD and proven and refusal.code != 400:
             await run.env.clock.sleep(SECOND_LOOK)  # an add may show late, even one of a refused batch
             proven, _ = await verify_after_push(push, batch)
     except RemoteError as error:
         run.log.info("a refused call could not be read back", call=error.call)
         proven, missing = False, []
     if not proven:
-        push.lost += await store.write(
-            push_statements.unsettled,
-            batch,
-            run.env.stamp(),
-            f"refused ({refusal.text}), and not read back yet",
-            push.retry_at,
-        )
+        await _note_lost(push, batch, f"refused ({refusal.text}), and not read back yet")
         return
-    if (
-        batch[0].operation is Operation.UPDATE and missing
-    ):  # upstream no longer has them: the next round decides
+    if operation is Operation.UPDATE and missing:
+        # Upstream no longer has them: the next round decides.
         await store.write(push_statements.back_to_queue, missing, run.env.stamp())
         batch = [send for send in batch if send not in missing]
     if len(batch) == 1:
-        send = batch[0]
-        holder = await _holder_in_words(push, send, refusal)
-        text, moved = _refusal_in_words(send, refusal, holder), False
-        if send.phone_e164 is not None and refusal.code == 409 and not holder:
-            policy, since = telecmi_contacts.policy_of(push.source.account), utc_text(run.env.now() - LAG)
-            moved = await store.read(
-                contacts.was_given_up, policy, send.phone_e164, send.change.contact_row, since
-            )
-        if not await store.write(
-            push_statements.refuse,
-            send, refusal.code, run.env.now(), text, push.retry_at, number_was_moved=moved,
-        ):  # fmt: skip
-            push.lost.append(send.change.id)
-        run.env.step("push: rejected")
+        await _reject(push, batch[0], refusal)
         return
     left = await store.write(push_statements.back_to_queue, batch, run.env.stamp())
     run.changed += len(batch) - len(left)
@@ -313,16 +289,36 @@ async def _refused(push: PushRun, batch: list[Send], refusal: RejectedError) -> 
             await _send(push, await _begin(push, part))
 
 
-async def _holder_in_words(push: PushRun, send: Send, refusal: RejectedError) -> str:
-    """Which row has the number that upstream refused, or ''."""
-    if send.phone_e164 is None or refusal.code != 409:
-        return ""
-    row, account, store = send.change.contact_row, push.source.account, push.run.env.store
-    holder = await store.read(contacts.upstream_phone_owner, account.name, send.phone_e164, row)
+async def _reject(push: PushRun, send: Send, refusal: RejectedError) -> None:
+    """Reject the change that upstream refused, or let it wait if its number was given up a moment ago."""
+    run, store, number, row = push.run, push.run.env.store, send.phone_e164, send.change.contact_row
+    holder, moved = "", False
+    if number is not None and refusal.code == 409:
+        holder = await _holder_in_words(push, row, number)
+        if not holder:
+            policy, since = telecmi_contacts.policy_of(push.source.account), utc_text(run.env.now() - LAG)
+            moved = await store.read(contacts.was_given_up, policy, number, row, since)
+    if not await store.write(
+        push_statements.refuse,
+        send,
+        refusal.code,
+        run.env.now(),
+        _refusal_in_words(send, refusal, holder),
+        push.retry_at,
+        number_was_moved=moved,
+    ):
+        push.lost.append(send.change.id)
+    run.env.step("push: rejected")
+
+
+async def _holder_in_words(push: PushRun, row: int, number: str) -> str:
+    """Which other row has the number upstream, or ''."""
+    account, store = push.source.account, push.run.env.store
+    holder = await store.read(contacts.upstream_phone_owner, account.name, number, row)
     if holder is None:
         return ""
     leaving = await store.read(contacts.pending_releases, account.name, account.region)
-    return held_text(row, send.phone_e164, holder, leaving)
+    return held_text(row, number, holder, leaving)
 
 
 def _refusal_in_words(send: Send, refusal: RejectedError, holder: str) -> str:

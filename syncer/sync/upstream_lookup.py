@@ -1,7 +1,7 @@
-"""Looks at contacts upstream, before a push and after it: one by one, or by a listing, whichever is less.
+"""Looks contacts up before a push, and reads them back after it: by id or with a listing, whichever takes fewer calls.
 
-What a look shows is taken over at once, which may already settle changes. What follows from what it
-could prove is decided in `core/push.py`; sending is left to `push.py`.
+What upstream shows is written to the mirror at once, which may already settle changes. `core/push.py` decides what an
+observation proves, and `push.py` sends.
 """
 
 from __future__ import annotations
@@ -9,7 +9,6 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import timedelta
-from typing import TypeAlias
 
 from syncer.core.limits import Tally, check
 from syncer.core.model import Operation, Proof, State
@@ -25,36 +24,33 @@ from syncer.sync.vendors import TelecmiSource
 
 JOB = registry.PUSH
 
-#: Contacts to look at: by row, the directory's id of each.
-Rows: TypeAlias = Mapping[int, str | None]
-
 
 @dataclass(slots=True)
 class PushRun:
-    """One push run under way."""
+    """The state of one push run."""
 
     run: Run
     source: TelecmiSource
-    by_id: bool = True  #: the vendor answers for one contact by its id
-    listings: int = 0
-    doubted: bool = False  #: asking by id has just failed
-    lost: list[int] = field(default_factory=list)  #: changes whose answer did not come
-    answered: list[Send] = field(default_factory=list)  #: accepted by the last call, not on record yet
-    accepted: list[Send] = field(default_factory=list)  #: answered well, and still to be read back
-    failures: int = 0  #: calls in a row of which the vendor itself said that it failed
-    passed: bool = False  #: a call went through in this run
+    by_id: bool = True  #: single contacts can be requested by id
+    listings: int = 0  #: complete listings in a row
+    doubted: bool = False  #: a request by id has just failed
+    lost: list[int] = field(default_factory=list)  #: changes whose outcome is unknown
+    answered: list[Send] = field(default_factory=list)  #: accepted by the last call, not recorded yet
+    accepted: list[Send] = field(default_factory=list)  #: accepted, not read back yet
+    failures: int = 0  #: consecutive calls for which the vendor reported a failure of its own
+    passed: bool = False  #: a call succeeded in this run
 
     @property
     def account(self) -> str:
         return self.source.account.name
 
     def doubt_by_id(self) -> None:
-        """Asking for one contact failed: a listing has to do. If that works, it will for a day."""
+        """A request for one contact failed: use listings. If a listing works, use them for a day."""
         self.by_id = False
         self.doubted = True
 
     def retry_at(self, attempts: int) -> str:
-        """When a change is tried again, by how often it was."""
+        """When a change is tried again after this many attempts."""
         pause = backoff(attempts, self.run.env.clock.rand(), base=5.0, cap=LONGEST_RETRY.total_seconds())
         return utc_text(self.run.env.now() + timedelta(seconds=pause))
 
@@ -62,57 +58,57 @@ class PushRun:
 async def fetch_before_push(
     push: PushRun, due: Sequence[Due], *, again: bool = False
 ) -> dict[int, Observation]:
-    """Look at every contact in play: one by one when that takes fewer calls, else by a listing.
-
-    What is seen is taken over at once, which may already settle changes.
-    """
-    known = {one.row: one.contact_id for one in due if one.known}
-    listing = any(not one.known and one.state is not State.HELD for one in due)
-    if not listing:
-        pages = 2 + await push.run.env.store.read(contacts.live_count, push.account) // 100
-        listing = len(known) > pages or not push.by_id
-    if not listing:
-        looks = await _by_id(push, known)
-        if all(look.seen for look in looks.values()):
-            return looks
+    """Look up the contact of every due change. Returns an observation for each contact row."""
+    known = {one.row: one.contact_id for one in due if one.known and one.contact_id is not None}
+    all_known = all(one.known or one.state is State.HELD for one in due)
+    if all_known and await _is_cheaper_by_id(push, len(known)):
+        found = await _by_id(push, known)
+        if found is not None and all(one.seen for one in found.values()):
+            return found
     return await _by_listing(push, {one.row: one.contact_id for one in due}, again=again)
 
 
-async def _by_id(push: PushRun, rows: Rows) -> dict[int, Observation]:
-    """Ask for each contact by its id. What is not shown is not proven gone: a listing has to say so."""
-    looks: dict[int, Observation] = {}
+async def _is_cheaper_by_id(push: PushRun, number: int) -> bool:
+    """Whether this many requests by id work and are no more than a listing takes."""
+    return (
+        push.by_id and number <= 2 + await push.run.env.store.read(contacts.live_count, push.account) // 100
+    )
+
+
+async def _by_id(push: PushRun, rows: Mapping[int, str]) -> dict[int, Observation] | None:
+    """Request each contact by its id; None if such requests fail. A contact that is not shown is not proven gone."""
+    found: dict[int, Observation] = {}
     store = push.run.env.store
     for row, contact_id in rows.items():
-        assert contact_id is not None
         reconciler = await telecmi_contacts.new_reconciler(push.run, push.source, defer_blanks=False)
         try:
-            found = await push.source.client.fetch_contact(contact_id)
+            contact = await push.source.client.fetch_contact(contact_id)
         except BadAnswerError:
             push.by_id = False
             push.run.state.notes["by_id_ignored"] = True
             push.run.notice(
                 "the directory does not answer for one contact by its id; listings are read instead"
             )
-            return {one: Observation(None, seen=False) for one in rows}
+            return None
         except RejectedError:
-            found = None
+            contact = None
         except TransientError:
             push.doubt_by_id()
-            return {one: Observation(None, seen=False) for one in rows}
-        if found is not None:
-            await store.read(reconciler.compare, [found])
+            return None
+        if contact is not None:
+            await store.read(reconciler.compare, [contact])
             if reconciler.pending:
                 await store.apply(reconciler.write)
-        looks[row] = Observation(None, seen=found is not None)
-    return looks
+        found[row] = Observation(None, seen=contact is not None)
+    return found
 
 
 async def _by_listing(
-    push: PushRun, rows: Rows, *, again: bool = False, confirm: bool = True
+    push: PushRun, rows: Mapping[int, str | None], *, again: bool = False, confirm: bool = True
 ) -> dict[int, Observation]:
-    """Walk the directory. Only a whole listing that misses no more than it may proves absence.
+    """Read the directory. Only a complete listing that lacks no more than the removal limits allow proves absence.
 
-    `confirm` off: what it misses is not asked for by its id; nothing is judged gone then.
+    A contact that it lacks is requested by id before it counts as gone. With `confirm` off, nothing counts as gone.
     """
     run, store = push.run, push.run.env.store
     reconciler = await telecmi_contacts.new_reconciler(run, push.source, defer_blanks=False)
@@ -123,7 +119,7 @@ async def _by_listing(
     if push.doubted and error is None:
         push.doubted = False
         run.state.notes["by_id_failed_at"] = run.env.stamp()
-    push.listings = push.listings + 1 if certificate.complete and again else int(certificate.complete)
+    push.listings = (push.listings if again else 0) + 1 if certificate.complete else 0
     verdict = certificate.verdict
     living, _ = await store.read(reconciler.unseen)
     decided = await store.read(holds.decided, telecmi_contacts.JOB, push.account, telecmi_contacts.TABLE)
@@ -132,20 +128,20 @@ async def _by_listing(
     live = await store.read(contacts.live_count, push.account)
     breach = check(Tally(live, reconciler.distinct, len(missing), {}, {}), push.source.account.max_deletions)
     if breach.removal and verdict is Proof.COMPLETE:
-        # it misses so much that it proves no absence; of an empty one nothing at all is believed
+        # It lacks too much to prove absence. An empty one proves nothing at all.
         verdict = Proof.DRIFTED if certificate.rows else Proof.PARTIAL
-    looks = {}
+    found = {}
     for row, contact_id in rows.items():
         seen = row in reconciler.seen
         gone = False
         if confirm and not seen and contact_id is not None and verdict is Proof.COMPLETE:
             gone = await _confirm_gone(push, contact_id)
-        looks[row] = Observation(verdict, seen, gone, push.listings)
-    return looks
+        found[row] = Observation(verdict, seen, gone, push.listings)
+    return found
 
 
 async def _confirm_gone(push: PushRun, contact_id: str) -> bool:
-    """A contact that a whole listing misses is asked for by its id, where that works."""
+    """Whether a contact that a complete listing lacks is gone: it is requested by id, where that works."""
     if not push.by_id:
         return True
     try:
@@ -160,21 +156,19 @@ async def _confirm_gone(push: PushRun, contact_id: str) -> bool:
 async def verify_after_push(push: PushRun, batch: Sequence[Send]) -> tuple[bool, list[Send]]:
     """Read back what a call may have changed.
 
-    Returns whether absence counts as proof, and what of the batch was not shown.
+    Returns whether absence counts as proof, and the changes whose contacts were not shown.
     """
     store = push.run.env.store
     rows = await store.read(push_statements.ids_upstream, [s.change.contact_row for s in batch])
     known = {row: contact_id for row, contact_id in rows.items() if contact_id is not None}
-    pages = 2 + await store.read(contacts.live_count, push.account) // 100
-    looks: dict[int, Observation] = {}
-    proven = False
-    if len(known) == len(rows) and push.by_id and len(known) <= pages:
-        looks = await _by_id(push, known)
-        proven = push.by_id
-    if not proven:
-        looks = await _by_listing(push, rows, confirm=False)
-        proven = all(look.listing is Proof.COMPLETE for look in looks.values())
-    missing = [s for s in batch if not looks[s.change.contact_row].seen]
+    found = None
+    if len(known) == len(rows) and await _is_cheaper_by_id(push, len(known)):
+        found = await _by_id(push, known)
+    proven = found is not None
+    if found is None:
+        found = await _by_listing(push, rows, confirm=False)
+        proven = all(one.listing is Proof.COMPLETE for one in found.values())
+    missing = [s for s in batch if not found[s.change.contact_row].seen]
     deleted = [s for s in missing if s.operation is Operation.DELETE]
     if deleted and proven:
         region = push.source.account.region
