@@ -1,4 +1,4 @@
-"""Pulls Smartflo's contact groups and contacts: increments by `updated_after`, and a full listing daily."""
+"""Pulls Smartflo's contact groups and contacts: increments by `updated_after`, and a full listing once a day."""
 
 from __future__ import annotations
 
@@ -62,56 +62,68 @@ async def _pull_groups(run: Run, source: SmartfloSource) -> None:
 
 
 async def _pull_contacts(run: Run, source: SmartfloSource) -> None:
-    account, job, state = source.account, source.account.contacts, run.state
-    full_due = state.cursor is None or state.last_full_at is None
-    if state.last_full_at is not None:
-        full_due = full_due or has_passed(job.full_every, state.last_full_at, run.env.now())
+    state, full_every = run.state, source.account.contacts.full_every
+    full_due = (
+        state.cursor is None
+        or state.last_full_at is None
+        or has_passed(full_every, state.last_full_at, run.env.now())
+    )
     whole = run.full or full_due or await _held_or_approved(run)
-    after = None
-    if not whole and state.cursor is not None:
-        after = cursor.ask_after(state.cursor, job.overlap, account.updated_after_format)
-    asked_from = state.cursor
-    stamps: list[str] = []
-    older = 0
-    server_now = ""
-
-    async def fetch(position: Position) -> Page:
-        nonlocal older, server_now
-        assert isinstance(position, int)
-        page = await _limited(run, position, partial(source.client.fetch_contacts_page, position, after))
-        if page.server_date is not None:
-            server_now = utc_text(page.server_date)
-        limit = server_now or utc_text(run.env.now())
-        best = cursor.advance(None, (row.stamp for row in page.rows), limit)
-        if best is not None:
-            stamps[:] = [max([best, *stamps])]
-        if after is not None and asked_from is not None:
-            older += sum(cursor.is_older(row.stamp, asked_from, job.overlap) for row in page.rows)
-        return page
-
-    walk = Walk(Paging.NUMBERED, has_total=False, asked=100)
+    pages = _ContactPages(run, source, None if whole else state.cursor)
     certificate = await pull.pull(
         run,
         pull.new_reconciler(run, SMARTFLO_CONTACTS),
-        walk,
-        fetch,
-        max_deletions=account.max_deletions,
+        Walk(Paging.NUMBERED, has_total=False, asked=100),
+        pages.fetch,
+        max_deletions=source.account.max_deletions,
         whole=whole,
         fetch_one=source.client.fetch_contact,
     )
-    if after is not None:
+    if not whole:
         live = await run.env.store.read(mirror.live_count, SMARTFLO_CONTACTS, run.account)
         left_out = certificate.verdict is not Proof.PARTIAL and certificate.distinct < live
-        _learn_filter(run, older, left_out=left_out)
+        _learn_filter(run, pages.older, left_out=left_out)
     if run.full and not full_due:
         return  # a full read by a person changes neither the cursor nor the time of the next full listing
     if certificate.verdict is Proof.DRIFTED and not _drifted_enough(run):
         return  # rows that moved while we read may be before the new cursor: start from the old one again
     if certificate.verdict is not Proof.PARTIAL:
         state.notes.pop("drifted", None)
-        state.cursor = cursor.advance(state.cursor, stamps, server_now or utc_text(run.env.now()))
+        state.cursor = cursor.advance(state.cursor, [pages.newest], pages.server_now)
         if whole:
             state.last_full_at = run.at
+
+
+class _ContactPages:
+    """Fetches the pages of one pull, and notes what their timestamps say about the cursor and the filter."""
+
+    def __init__(self, run: Run, source: SmartfloSource, since: str | None) -> None:
+        """`since`: the cursor of an increment."""
+        self.newest: str | None = None  #: the latest timestamp of a row
+        self.older = 0  #: rows that the filter should have left out
+        self._run = run
+        self._client = source.client
+        self._since = since
+        self._overlap = source.account.contacts.overlap
+        self._format = source.account.updated_after_format
+        self._server_date: datetime | None = None
+
+    @property
+    def server_now(self) -> str:
+        """The vendor's clock, or ours if its responses have no date."""
+        return utc_text(self._server_date or self._run.env.now())
+
+    async def fetch(self, position: Position) -> Page:
+        """One page."""
+        assert isinstance(position, int)
+        since = self._since
+        after = None if since is None else cursor.ask_after(since, self._overlap, self._format)
+        page = await _limited(self._run, position, partial(self._client.fetch_contacts_page, position, after))
+        self._server_date = page.server_date or self._server_date
+        self.newest = cursor.advance(self.newest, (row.stamp for row in page.rows), self.server_now)
+        if since is not None:
+            self.older += sum(cursor.is_older(row.stamp, since, self._overlap) for row in page.rows)
+        return page
 
 
 async def _limited(run: Run, position: int, fetch: Callable[..., Awaitable[Page]]) -> Page:
@@ -136,7 +148,7 @@ async def _limited(run: Run, position: int, fetch: Callable[..., Awaitable[Page]
 
 
 def _drifted_enough(run: Run) -> bool:
-    """Whether listings always drift, so waiting for a complete one is pointless."""
+    """Whether so many listings in a row drifted that waiting for a complete one is pointless."""
     times = int(run.state.notes.get("drifted", 0)) + 1
     run.state.notes["drifted"] = times
     return times >= MOST_DRIFTED
@@ -173,11 +185,11 @@ def _learn_filter(run: Run, older: int, *, left_out: bool) -> None:
 
 def _warn_of_password(run: Run, source: SmartfloSource) -> None:
     days = source.client.days_left
-    told = run.state.notes.get("password_days")
+    notes = run.state.notes
     if days is None or days > DAYS_LEFT:
-        run.state.notes.pop("password_days", None)
-    elif told != days:
-        run.state.notes["password_days"] = days
+        notes.pop("password_days", None)
+    elif notes.get("password_days") != days:
+        notes["password_days"] = days
         run.notice(f"the Smartflo password of this login expires in {days} days: change it in the portal")
 
 

@@ -12,15 +12,13 @@ from syncer.store.write import runs, user_list
 from syncer.store.write.contacts import Policy
 from syncer.store.write.queue import chunks
 from syncer.store.write.reconciler import BLOCK
-from syncer.sync import pull, registry, telecmi_contacts
+from syncer.sync import pull, telecmi_contacts
 from syncer.sync.run import Run
 from syncer.sync.vendors import Sample, TelecmiSource
 
-JOB = registry.USER_CONTACTS
-
 
 async def pull_user_contacts(run: Run, source: TelecmiSource) -> None:
-    """Mirror the list. If the directory was read completely, update the contacts that come only from the list."""
+    """Mirror the list. If the directory was read completely before, update the contacts that come only from the list."""
     account, store = source.account, run.env.store
 
     async def fetch(position: Position) -> Page:
@@ -37,16 +35,12 @@ async def pull_user_contacts(run: Run, source: TelecmiSource) -> None:
     whole = done is not None and (done <= began or lies_ahead(done, run.env.now()))
     if account.contacts.enabled and certificate.complete and whole:
         policy = telecmi_contacts.policy_of(account)
-        added, changed, removed = await _bring_in_line(run, policy)
-        run.added += added
-        run.changed += changed
-        run.removed += removed
-        wrote = added + changed + removed
+        wrote = await _update_contacts(run, policy)
         await pull.watch_quiescence(run, f"{telecmi_contacts.TABLE} of the list", walk.fingerprint, wrote)
 
 
-async def _bring_in_line(run: Run, policy: Policy) -> tuple[int, int, int]:
-    """Create, change and remove the contacts that come only from the list. Returns (added, changed, removed)."""
+async def _update_contacts(run: Run, policy: Policy) -> int:
+    """Create, change and remove the contacts that come only from the list. Returns how many."""
     store, at = run.env.store, run.env.stamp()
     to_do = await store.read(user_list.to_do, policy)
     added = changed = removed = 0
@@ -56,7 +50,10 @@ async def _bring_in_line(run: Run, policy: Policy) -> tuple[int, int, int]:
         some, gone = await store.write(user_list.follow, policy, block, at)
         changed += some
         removed += gone
-    return added, changed, removed
+    run.added += added
+    run.changed += changed
+    run.removed += removed
+    return added + changed + removed
 
 
 async def first_page(source: TelecmiSource, sample: Sample, now: datetime) -> Page:

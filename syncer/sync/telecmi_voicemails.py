@@ -11,13 +11,11 @@ from syncer.store.db.mirrors import VOICEMAILS
 from syncer.store.write import mirror
 from syncer.store.write.received import ClockState
 from syncer.store.write.received import load as load_clocks
-from syncer.sync import received, registry
+from syncer.sync import received
 from syncer.sync.run import Run
 from syncer.sync.vendors import Sample, TelecmiSource
 from syncer.sync.windowed import pull_windows, sample_span
 from syncer.sync.windows import WindowedList, epoch_ms
-
-JOB = registry.VOICEMAILS
 
 
 class VoicemailList(WindowedList):
