@@ -1,6 +1,6 @@
-"""The page for people: its addresses, who may see them, and the headers of every answer.
+"""The page: its routes, who may use them, and the headers of every response.
 
-What each page shows is in the module of its name; who may use it in `sessions`.
+What each page shows is in the module of its name. Logins are in `login` and `sessions`.
 """
 
 from __future__ import annotations
@@ -23,10 +23,11 @@ from syncer.console.render import STATIC, Templates, static
 from syncer.console.sessions import Sessions
 from syncer.console.visit import NotFoundError, PageRoute, Visit
 from syncer.console.work import Work
+from syncer.core.wording import upper_first
 from syncer.errors import StoreError, UsageError
 from syncer.sync.env import Env
 
-#: On every answer: nothing from elsewhere, nothing inline, nobody's frame, nothing kept.
+#: Sent with every response: no foreign or inline content, no framing, no caching.
 HEADERS: Final = {
     "Content-Security-Policy": "default-src 'none'; style-src 'self'; script-src 'self'; img-src 'self'; "
     "media-src 'self'; form-action 'self'; base-uri 'none'; frame-ancestors 'none'",
@@ -52,7 +53,7 @@ _PAGES: Final[tuple[PageRoute, ...]] = (
 
 
 class Console:
-    """The page; `env` gives the config and the clock in force."""
+    """The page. `env` returns the current config and clock."""
 
     def __init__(self, env: Callable[[], Env], mono: Callable[[], float] = time.monotonic) -> None:
         self._env = env
@@ -64,14 +65,14 @@ class Console:
         self._login = Login(self._sessions, self._work, self._pages, lambda: self._env().settings, mono)
 
     def routes(self) -> list[BaseRoute]:
-        """All that it serves: whatever no other route takes."""
+        """The routes of the page. They match every path, so they come after all others."""
         routes: list[BaseRoute] = [Route("/static/{hash}/{name}", _static), *self._login.routes()]
         routes += [Route(one.path, self._endpoint(one), methods=[one.method]) for one in _PAGES]
         inner = Router(routes, default=self._nothing_here, redirect_slashes=False)
         return [Mount("/", app=_Guarded(inner, self._failed))]
 
     def close(self) -> None:
-        """Answer no more."""
+        """Stop serving requests."""
         self._work.close()
 
     def _endpoint(self, page: PageRoute) -> Callable[[Request], Awaitable[Response]]:
@@ -81,12 +82,10 @@ class Console:
                 if page.redirects and page.method == "GET":
                     return RedirectResponse("/login", 303)
                 return self._plain(401, "You are not logged in", _LOGGED_OUT)
-            if page.method != "GET" and not self._login.ours(request):
+            if page.method != "GET" and not self._login.same_site(request):
                 return self._plain(403, "Not sent by this page", _FOREIGN)
             if not who.role.includes(page.role):
-                text = (
-                    f"Your login may not do this: it takes the role “{page.role}”, and yours is “{who.role}”."
-                )
+                text = f"This needs the role “{page.role}”, and yours is “{who.role}”."
                 return self._plain(403, "Not allowed", text)
             env = self._env()
             visit = Visit(request, who, env.settings, self._work, self._pages, env.now())
@@ -110,15 +109,15 @@ class Console:
         await response(scope, receive, send)
 
     def _plain(self, status: int, title: str, text: str) -> Response:
-        """A page for somebody who may see nothing else."""
+        """A page that shows nothing but a text."""
         return HTMLResponse(self._pages.page("plain.html", title=title, text=text), status)
 
     def _failed(self, error: Exception) -> Response:
-        """The answer to a request that could not be answered as asked."""
+        """The response to a request that failed."""
         if isinstance(error, FormError):
             return self._plain(error.status, "Not done", str(error))
-        if isinstance(error, HTTPException):  # another method than the address takes
-            return self._plain(error.status_code, "Not done", "This address does not take that.")
+        if isinstance(error, HTTPException):  # the route does not accept the method
+            return self._plain(error.status_code, "Not done", "This address does not accept that request.")
         if not isinstance(error, StoreError):
             return self._plain(500, "Something went wrong", _UNFORESEEN)
         text = f"{_sentence(error)} Try again in a moment."
@@ -136,20 +135,19 @@ _FOREIGN: Final = (
 
 
 def _sentence(error: Exception) -> str:
-    text = str(error).replace("`", "")
-    return f"{text[:1].upper()}{text[1:]}."
+    return f"{upper_first(str(error).replace('`', ''))}."
 
 
 async def _static(request: Request) -> Response:
     name = request.path_params["name"]
     if name not in STATIC:
         return Response(status_code=404)
-    kept = {"Cache-Control": "public, max-age=31536000, immutable"}
-    return Response(static(name), media_type=STATIC[name], headers=kept)
+    cached = {"Cache-Control": "public, max-age=31536000, immutable"}
+    return Response(static(name), media_type=STATIC[name], headers=cached)
 
 
 class _Guarded:
-    """Puts the headers on every answer, and answers where a page could not be made."""
+    """Adds the headers to every response, and turns errors into responses."""
 
     def __init__(self, app: ASGIApp, failed: Callable[[Exception], Response]) -> None:
         self._app = app
@@ -169,11 +167,9 @@ class _Guarded:
 
         try:
             await self._app(scope, receive, guarded)
-        except (StoreError, FormError, HTTPException) as error:
+        except Exception as error:
             if begun:
                 raise
             await self._failed(error)(scope, receive, guarded)
-        except Exception as error:
-            if not begun:
-                await self._failed(error)(scope, receive, guarded)
-            raise  # the server logs it
+            if not isinstance(error, (StoreError, FormError, HTTPException)):
+                raise  # the server logs it

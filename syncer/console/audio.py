@@ -1,4 +1,4 @@
-"""`/voicemails/ID/audio`: a recording, whole or a part of it, read in small pieces that wait for the reader."""
+"""`/voicemails/ID/audio`: streams a recording, or the requested range of it."""
 
 from __future__ import annotations
 
@@ -17,14 +17,14 @@ from syncer.errors import FolderError
 from syncer.store.read import page_queries
 from syncer.sync.recordings import Recordings
 
-#: Bytes that are read, and sent, at a time.
+#: Bytes that are read and sent at a time.
 _PIECE = 64 * 1024
 
 _MEDIA = re.compile(r"audio/[\w.+-]{1,60}", re.ASCII)
 
 
-class OpenRecording(Response):
-    """An open file, or a part of it. It is closed when it is sent, or when nobody reads it any more."""
+class RecordingResponse(Response):
+    """Sends an open file, or a range of it, and closes it, also if the client disconnects."""
 
     def __init__(self, handle: int, span: Span | None, size: int, media_type: str, etag: str) -> None:
         self._handle = handle
@@ -40,7 +40,7 @@ class OpenRecording(Response):
             self.headers["Content-Range"] = f"bytes {span.first}-{span.last}/{size}"
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:  # noqa: ARG002 - ASGI
-        """Send it."""
+        """Send the response."""
         try:
             head = {"type": "http.response.start", "status": self.status_code, "headers": self.raw_headers}
             await send(head)
@@ -58,7 +58,7 @@ class OpenRecording(Response):
 
 
 async def play(visit: Visit) -> Response:
-    """A recording that is kept."""
+    """The recording of a voicemail, if it is kept."""
     found = await visit.work.read(partial(page_queries.kept_audio, voicemail=visit.row_id()))
     if found is None:
         raise NotFoundError("There is no recording of this voicemail.")
@@ -77,7 +77,7 @@ async def play(visit: Visit) -> Response:
         return Response(status_code=416, headers={"Content-Range": f"bytes */{size}"})
     media = found["media_type"] or ""
     kind = media if _MEDIA.fullmatch(media) else "application/octet-stream"
-    return OpenRecording(handle, span, size, kind, etag)
+    return RecordingResponse(handle, span, size, kind, etag)
 
 
 PAGES = (PageRoute("GET", "/voicemails/{id}/audio", play, redirects=False),)

@@ -1,8 +1,9 @@
-"""`/callbacks`: who waits for a call back, and closing or opening one."""
+"""`/callbacks`: people who wait for a call back, and the actions that close or reopen one."""
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Callable
+from typing import Any, Final
 
 from starlette.responses import Response
 
@@ -10,80 +11,76 @@ from syncer.console.forms import problem
 from syncer.console.visit import PageRoute, Visit, redirect
 from syncer.core.console import Role
 from syncer.core.normalise import typed_e164
+from syncer.core.wording import upper_first
 from syncer.errors import UsageError
-from syncer.store.db.connection import Database
+from syncer.store.db.connection import Connection, Database
 from syncer.store.db.read_only import Reader
 from syncer.store.read import page_queries
 from syncer.store.write import callbacks as marks
 from syncer.sync.proof import callback_proof
 
-#: Numbers on a page; each has a form and may have a player.
-ROWS = 40
+_UNREADABLE: Final = "This cannot be read as a phone number: write it with its country code."
 
 
 async def show(visit: Visit) -> Response:
-    """Open ones, longest waiting first; `?closed=1` those that were closed."""
+    """Open callbacks, longest waiting first. With `closed=1`, those that were closed."""
     return await _list(visit)
 
 
-async def _list(visit: Visit, status: int = 200, **context: Any) -> Response:
+async def _list(visit: Visit, status: int = 200, error: str = "") -> Response:
     closed, number = visit.query("closed") == "1", visit.page_number()
     changed = typed_e164(visit.query("number"), visit.settings.regions) if visit.query("said") else None
 
     def read(conn: Reader) -> dict[str, Any]:
         return {
-            "slice": page_queries.list_callbacks(conn, number, closed=closed, size=ROWS),
+            "slice": page_queries.list_callbacks(conn, number, closed=closed),
             "proof": callback_proof(conn, visit.settings, visit.now),
         }
 
-    shown = {"closed": closed, "changed": changed, "error": "", "typed": {}, "turned": visit.turned} | context
-    return await visit.show("callbacks.html", read, status, **shown)
+    return await visit.show(
+        "callbacks.html", read, status, closed=closed, changed=changed, error=error, typed=visit.form
+    )
 
 
 async def done(visit: Visit) -> Response:
-    """Somebody has called back, or need not."""
-    number, note = _number(visit), visit.form.get("note", "")
-    if number is None or (wrong := problem(note)):
-        text = _UNREADABLE if number is None else wrong
-        return await _list(visit, 422, error=text, typed=dict(visit.form))
+    """Close a callback: somebody has called back, or need not."""
+    note = visit.form.get("note") or None
 
-    def write(db: Database) -> None:
-        with db.write() as conn:
-            marks.done(conn, number, note=note or None, by=visit.who.name, at=visit.stamp)
+    def mark(conn: Connection, number: str) -> None:
+        marks.done(conn, number, note=note, by=visit.who.name, at=visit.stamp)
 
-    try:
-        await visit.work.write(write)
-    except UsageError as error:
-        return await _list(
-            visit, 422, error=f"{str(error)[:1].upper()}{str(error)[1:]}.", typed=dict(visit.form)
-        )
-    return redirect("/callbacks", said="closed", number=number)
+    return await _mark(visit, "closed", mark, refused=422)
 
 
 async def reopen(visit: Visit) -> Response:
-    """Take a person's closing back."""
-    number = _number(visit)
+    """Open a callback again that a person closed."""
+
+    def mark(conn: Connection, number: str) -> None:
+        marks.reopen(conn, number, by=visit.who.name, at=visit.stamp)
+
+    return await _mark(visit, "reopened", mark, refused=409)
+
+
+async def _mark(
+    visit: Visit, said: str, mark: Callable[[Connection, str], None], *, refused: int
+) -> Response:
+    """Apply `mark` to the number of the form. `refused` is the status if its rules do not allow that."""
+    number = typed_e164(visit.form.get("phone", ""), visit.settings.regions)
     if number is None:
-        return await _list(visit, 422, error=_UNREADABLE, typed=dict(visit.form))
+        return await _list(visit, 422, _UNREADABLE)
+    if wrong := problem(visit.form.get("note", "")):
+        return await _list(visit, 422, wrong)
 
     def write(db: Database) -> None:
         with db.write() as conn:
-            marks.reopen(conn, number, by=visit.who.name, at=visit.stamp)
+            mark(conn, number)
 
     try:
         await visit.work.write(write)
     except UsageError as error:
-        return await _list(
-            visit, 409, error=f"{str(error)[:1].upper()}{str(error)[1:]}.", typed=dict(visit.form)
-        )
-    return redirect("/callbacks", said="reopened", number=number)
+        return await _list(visit, refused, f"{upper_first(str(error))}.")
+    return redirect("/callbacks", said=said, number=number)
 
-
-def _number(visit: Visit) -> str | None:
-    return typed_e164(visit.form.get("phone", ""), visit.settings.regions)
-
-
-_UNREADABLE = "This cannot be read as a phone number: write it with its country code."
 
 PAGES = (
     PageRoute("GET", "/callbacks", show),

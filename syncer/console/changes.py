@@ -1,4 +1,4 @@
-"""`/queue`: changes on their way upstream, with their sides next to each other, and what a person decides about them."""
+"""`/queue`: changes on their way upstream, with both sides of each, and the decisions about them."""
 
 from __future__ import annotations
 
@@ -14,30 +14,32 @@ from syncer.console.visit import NotFoundError, PageRoute, Visit, redirect
 from syncer.core.console import Role
 from syncer.core.merge import dirty_fields
 from syncer.core.model import FIELDS, Fields, State
+from syncer.core.wording import upper_first
 from syncer.errors import UsageError
 from syncer.store.db.connection import Connection, Database
 from syncer.store.db.read_only import Reader, Record
 from syncer.store.read import contact_queries, page_queries, status_queries
 from syncer.store.write import actors, decisions
 
-#: A decision: the connection, the change, its region -> a sentence.
-Decision = Callable[[Connection, int, str], str]
+#: Carries out a decision, given the connection, the change and its region.
+Decision = Callable[[Connection, Record, str], object]
 
 
 class StaleError(UsageError):
-    """What was decided about is no longer what was shown."""
+    """The values changed after they were shown."""
 
 
 async def show_list(visit: Visit) -> Response:
-    """Open changes; those that wait for a person first."""
+    """Open changes. The ones that wait for a person come first."""
     number = visit.page_number()
 
     def read(conn: Reader) -> dict[str, Any]:
         found = page_queries.list_changes(conn, number)
-        rows = [row | {"why": why(row), "touched": touched(conn, row, visit)} for row in found.rows]
-        return {"slice": page_queries.Slice(rows, found.number, found.more)}
+        for row in found.rows:
+            row |= {"why": why(row), "fields": changed_fields(conn, row, _region(visit, row))}
+        return {"slice": found}
 
-    return await visit.show("queue.html", read, turned=visit.turned)
+    return await visit.show("queue.html", read)
 
 
 async def show(visit: Visit) -> Response:
@@ -49,9 +51,7 @@ async def _show(visit: Visit, status: int = 200, error: str = "") -> Response:
     row_id = visit.row_id()
 
     def read(conn: Reader) -> dict[str, Any]:
-        change = status_queries.load_change(conn, row_id)
-        if change is None:
-            raise NotFoundError("There is no change with this number.")
+        change = _load(conn, row_id)
         return {
             "change": change,
             "why": why(change),
@@ -64,6 +64,17 @@ async def _show(visit: Visit, status: int = 200, error: str = "") -> Response:
     return await visit.show("change.html", read, status, error=error)
 
 
+def _load(conn: Reader, number: int) -> Record:
+    change = status_queries.load_change(conn, number)
+    if change is None:
+        raise NotFoundError("There is no change with this number.")
+    return change
+
+
+def _region(visit: Visit, change: Record) -> str:
+    return next((one.region for one in visit.settings.telecmi if one.name == change["account"]), "IN")
+
+
 async def resolve(visit: Visit) -> Response:
     """Settle a conflict by the values that were shown."""
     keep, shown = visit.form.get("keep", ""), visit.form.get("version", "")
@@ -71,44 +82,44 @@ async def resolve(visit: Visit) -> Response:
         return await _show(visit, 422, "Choose which values to keep.")
     side: Literal["local", "remote"] = "local" if keep == "local" else "remote"
 
-    def decide(conn: Connection, number: int, region: str) -> str:
-        change = status_queries.load_change(conn, number)
-        if change is None or version(conn, change) != shown:
+    def decide(conn: Connection, change: Record, region: str) -> None:
+        if version(conn, change) != shown:
             raise StaleError("the values changed since they were shown: look again, then decide")
-        return decisions.resolve(conn, number, side, visit.stamp, region)
+        decisions.resolve(conn, change["id"], side, visit.stamp, region)
 
     return await _decide(visit, "resolved", decide)
 
 
 async def retry(visit: Visit) -> Response:
-    """Try it again, now."""
-    return await _decide(visit, "retried", lambda conn, number, _: decisions.retry(conn, number, visit.stamp))
+    """Try a change again now."""
+    return await _decide(
+        visit, "retried", lambda conn, change, _: decisions.retry(conn, change["id"], visit.stamp)
+    )
 
 
 async def discard(visit: Visit) -> Response:
-    """Give it up: the contact shows upstream's values again."""
+    """Give a change up: the contact gets upstream's values back."""
     return await _decide(
-        visit, "discarded", lambda conn, number, region: decisions.discard(conn, number, visit.stamp, region)
+        visit,
+        "discarded",
+        lambda conn, change, region: decisions.discard(conn, change["id"], visit.stamp, region),
     )
 
 
 async def approve(visit: Visit) -> Response:
     """Let a held delete go."""
     return await _decide(
-        visit, "approved", lambda conn, number, _: decisions.approve(conn, number, visit.stamp)
+        visit, "approved", lambda conn, change, _: decisions.approve(conn, change["id"], visit.stamp)
     )
 
 
 async def _decide(visit: Visit, said: str, decision: Decision) -> Response:
     number = visit.row_id()
-    regions = {one.name: one.region for one in visit.settings.telecmi}
 
     def write(db: Database) -> None:
         with db.write() as conn, actors.deciding(conn, number, visit.who.name):
-            change = status_queries.load_change(conn, number)
-            if change is None:
-                raise NotFoundError("There is no change with this number.")
-            decision(conn, number, regions.get(change["account"], "IN"))
+            change = _load(conn, number)
+            decision(conn, change, _region(visit, change))
 
     try:
         await visit.work.write(write)
@@ -122,65 +133,65 @@ async def _decide(visit: Visit, said: str, decision: Decision) -> Response:
 
 
 def version(conn: Reader, change: Record) -> str:
-    """A short name for what is shown of a change; another one as soon as any of it differs."""
-    contact = contact_queries.load_contact(conn, change["contact_row"]) or {}
-    local = [contact.get(name) for name in (*FIELDS, "deleted_at")]
-    base = contact_queries.upstream_values(conn, change["contact_row"]) or {}
-    upstream = [base.get(name) for name in FIELDS]
+    """A short digest of what is shown of a change. It changes with any of it."""
+    contact, base = _local_and_base(conn, change)
     shown = [
-        change["id"],
-        change["state"],
-        change["operation"],
-        change["clashes"],
-        change["fields"],
-        local,
-        upstream,
+        *(change[name] for name in ("id", "state", "operation", "clashes", "fields")),
+        [contact.get(name) for name in (*FIELDS, "deleted_at")],
+        [base.get(name) for name in FIELDS],
     ]
     return hashlib.sha256(json.dumps(shown).encode()).hexdigest()[:20]
 
 
-def touched(conn: Reader, change: Record, visit: Visit) -> list[str]:
-    """The fields that a change is about, as far as is known before it is sent."""
+def _local_and_base(conn: Reader, change: Record) -> tuple[Record, Record]:
+    """The contact of a change and its base; {} where one does not exist."""
+    row_id = change["contact_row"]
+    return contact_queries.load_contact(conn, row_id) or {}, contact_queries.upstream_values(
+        conn, row_id
+    ) or {}
+
+
+def changed_fields(conn: Reader, change: Record, region: str) -> list[str]:
+    """The fields of a change, as far as they are known before it is sent."""
     if change["fields"]:
         known = json.loads(change["fields"])
         return [name for name in FIELDS if name in known]
-    contact = contact_queries.load_contact(conn, change["contact_row"])
-    base = contact_queries.upstream_values(conn, change["contact_row"])
-    if change["operation"] != "update" or contact is None or base is None:
+    contact, base = _local_and_base(conn, change)
+    if change["operation"] != "update" or not contact or not base:
         return []
-    region = next((one.region for one in visit.settings.telecmi if one.name == change["account"]), "IN")
     return list(dirty_fields(Fields.of(base), Fields.of(contact), region))
 
 
 def sides(conn: Reader, change: Record) -> list[dict[str, Any]]:
-    """By field: what was agreed last, what is local, and what is upstream, with the differing part marked; conflicts first."""
+    """Each field with its base, local and upstream value, differences marked. Conflicts come first."""
     clashes = status_queries.clashes_of(change)
-    contact = contact_queries.load_contact(conn, change["contact_row"]) or {}
-    base = contact_queries.upstream_values(conn, change["contact_row"]) or {}
+    contact, base = _local_and_base(conn, change)
     sent: Mapping[str, str] = json.loads(change["fields"]) if change["fields"] else {}
-    gone = change["operation"] == "delete"
     rows = []
     for name in FIELDS:
         clash = clashes.get(name)
-        agreed = clash["base"] if clash else base.get(name) or ""
-        upstream = clash["remote"] if clash else base.get(name) or ""
-        local = "" if gone else clash["local"] if clash else sent.get(name, contact.get(name)) or ""
-        texts = [str(text or "") for text in (local, upstream)]
+        if clash:
+            agreed, local, upstream = (str(clash[side] or "") for side in ("base", "local", "remote"))
+        else:
+            agreed = upstream = str(base.get(name) or "")
+            local = str(sent.get(name, contact.get(name)) or "")
+        if change["operation"] == "delete":
+            local = ""
         rows.append(
             {
                 "name": name,
                 "clash": clash is not None,
-                "differs": len({str(agreed), *texts}) > 1,
+                "differs": len({agreed, local, upstream}) > 1,
                 "base": agreed,
-                "local": marked(texts[:1], str(agreed))[0],
-                "upstream": marked(texts[1:], str(agreed))[0],
+                "local": marked(agreed, local),
+                "upstream": marked(agreed, upstream),
             }
         )
     return sorted(rows, key=lambda one: (not one["clash"], not one["differs"]))
 
 
 def why(change: Record) -> str:
-    """Why a change is in its state, in a sentence."""
+    """The reason of a change's state, in a sentence."""
     error = change["last_error"]
     state = State(change["state"])
     match state:
@@ -195,8 +206,7 @@ def why(change: Record) -> str:
         case State.REJECTED:
             return f"{'Upstream refused it' if change['sent_at'] else 'It was not sent'}: {error or 'no reason was given'}"
         case State.CONFLICT:
-            text = error or "both sides changed the same field"
-            return f"{text[:1].upper()}{text[1:]}."
+            return f"{upper_first(error or 'both sides changed the same field')}."
         case State.HELD:
             return f"A delete waits for a person{f': {error}' if error else '.'}"
         case State.DONE:

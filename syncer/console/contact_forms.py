@@ -1,4 +1,4 @@
-"""Forms that add, change and delete a contact, by the rules that the commands follow."""
+"""Forms that add, change and delete a contact, with the same rules as the commands."""
 
 from __future__ import annotations
 
@@ -13,16 +13,17 @@ from syncer.console.forms import problem
 from syncer.console.visit import NotFoundError, PageRoute, Visit, redirect
 from syncer.core.console import Role
 from syncer.core.model import FIELDS
+from syncer.core.wording import upper_first
 from syncer.errors import UsageError
 from syncer.store.db.connection import Database
 from syncer.store.db.read_only import Reader, Record
-from syncer.store.read import contact_queries
+from syncer.store.read import contact_queries, people
 from syncer.store.write import actors, edits
 from syncer.store.write.contacts import fill_phones
 from syncer.sync import editing
 from syncer.sync.editing import NumberError, TakenError
 
-#: What people call the six fields, in the order of the form.
+#: The labels of the six fields, in the order of the form.
 LABELS = {
     "first_name": "First name",
     "last_name": "Last name",
@@ -42,7 +43,7 @@ class ChangedError(UsageError):
 
 
 async def new(visit: Visit) -> Response:
-    """An empty form; `phone_no` of the address is filled in."""
+    """An empty form, with `phone_no` from the query filled in."""
     return await _form(visit, typed={"phone_no": visit.query("phone_no", 60)})
 
 
@@ -72,17 +73,17 @@ async def add(visit: Visit) -> Response:
 
 
 async def edit(visit: Visit) -> Response:
-    """The form of a contact; one that is deleted has none."""
+    """The form of a contact. A deleted one redirects to its page."""
     row_id = visit.row_id()
     row = await visit.work.read(lambda conn: _load(conn, row_id))
     return redirect(f"/contacts/{row_id}") if row["deleted_at"] else await _form(visit, row_id=row_id)
 
 
 async def save(visit: Visit) -> Response:
-    """Change what differs from what the form showed."""
+    """Save the fields that differ from what the form showed."""
     row_id = visit.row_id()
     typed = {name: visit.form[name] for name in FIELDS if name in visit.form}
-    # A field that nobody touched stays as it is by now, whatever the form showed.
+    # A field that was not touched keeps its current value, which may have changed since the form was shown.
     was = {name: _shown(visit.form[f"was_{name}"]) for name in FIELDS if f"was_{name}" in visit.form}
     wanted = {name: value for name, value in typed.items() if was.get(name) != value}
     errors = _errors(wanted)
@@ -130,11 +131,11 @@ async def delete(visit: Visit) -> Response:
     return redirect("/contacts", said="deleted")
 
 
-# -- what is wrong ---------------------------------------------------------------------------------------
+# -- validation ------------------------------------------------------------------------------------------
 
 
 def _errors(typed: Mapping[str, str]) -> dict[str, str]:
-    """By field: what is wrong with it."""
+    """Field -> what is wrong with it."""
     found = {}
     for name, value in typed.items():
         if not value and name in editing.REQUIRED:
@@ -145,7 +146,7 @@ def _errors(typed: Mapping[str, str]) -> dict[str, str]:
 
 
 def _refuse_stale(was: Mapping[str, str], row: Record, wanted: Mapping[str, str]) -> None:
-    """Refuse to overwrite what the form did not show. Raises ChangedError."""
+    """Raises ChangedError for a field whose stored value is not what the form showed."""
     stale = {
         name: str(row[name] or "")
         for name, value in wanted.items()
@@ -156,7 +157,7 @@ def _refuse_stale(was: Mapping[str, str], row: Record, wanted: Mapping[str, str]
 
 
 def _shown(value: str | None) -> str:
-    """A stored value as a form shows it and sends it back: a field of one line holds no line breaks."""
+    """A stored value as the form shows it: a single-line field cannot contain line breaks."""
     return re.sub(r"[\r\n]+", " ", value or "").strip()
 
 
@@ -167,9 +168,13 @@ def _load(conn: Reader, row_id: int) -> Record:
     return row
 
 
+def _accounts(visit: Visit) -> list[TelecmiAccount]:
+    return [one for one in visit.settings.telecmi if one.contacts.enabled]
+
+
 def _account(visit: Visit) -> TelecmiAccount | None:
-    """The account that a new contact goes to: the chosen one, else the only one."""
-    accounts = [one for one in visit.settings.telecmi if one.contacts.enabled]
+    """The account for a new contact: the chosen one, or the only one."""
+    accounts = _accounts(visit)
     chosen = visit.form.get("account", "")
     if not chosen and len(accounts) == 1:
         return accounts[0]
@@ -182,13 +187,14 @@ def _account(visit: Visit) -> TelecmiAccount | None:
 async def _refused(
     visit: Visit, error: UsageError, typed: Mapping[str, str], row_id: int | None = None
 ) -> Response:
-    """The form again, with what was typed and why it was refused."""
+    """The form again, with what was typed and the reason of the refusal."""
     match error:
         case ChangedError(fields=fields):
             texts = {name: f"Somebody changed this meanwhile to “{now}”." for name, now in fields.items()}
             return await _form(visit, 409, row_id=row_id, typed=typed, errors=texts)
         case TakenError(holders=holders):
-            found = {"phone_no": f"Another contact has this number already: {_name(holders[0])}."}
+            name = people.of_contact(holders[0]).name or "one without a name"
+            found = {"phone_no": f"Another contact has this number already: {name}."}
             return await _form(visit, 422, row_id=row_id, typed=typed, errors=found, taken=holders[0]["id"])
         case NumberError():
             text = str(error).removeprefix("the phone number ")
@@ -196,11 +202,7 @@ async def _refused(
                 visit, 422, row_id=row_id, typed=typed, errors={"phone_no": f"This number {text}."}
             )
     text = str(error).partition(": `")[0]
-    return await _form(visit, 409, row_id=row_id, typed=typed, error=f"{text[:1].upper()}{text[1:]}.")
-
-
-def _name(row: Record) -> str:
-    return f"{row['first_name'] or ''} {row['last_name'] or ''}".strip() or "one without a name"
+    return await _form(visit, 409, row_id=row_id, typed=typed, error=f"{upper_first(text)}.")
 
 
 async def _form(
@@ -218,7 +220,6 @@ async def _form(
         was = {name: _shown((row or {}).get(name)) for name in FIELDS}
         return {"contact": row, "was": was, "values": was | dict(typed or {})}
 
-    accounts = [one.name for one in visit.settings.telecmi if one.contacts.enabled]
     return await visit.show(
         "contact_form.html",
         read,
@@ -228,7 +229,7 @@ async def _form(
         errors=errors or {},
         error=error,
         taken=taken,
-        accounts=accounts,
+        accounts=[one.name for one in _accounts(visit)],
         chosen=visit.form.get("account", ""),
     )
 

@@ -1,4 +1,4 @@
-"""`/contacts` and `/who`: finding people, and everything that is known of one."""
+"""`/contacts` and `/who`: the list of contacts, and everything that is known about one person."""
 
 from __future__ import annotations
 
@@ -8,15 +8,15 @@ from starlette.responses import Response
 
 from syncer.console.contact_forms import LABELS
 from syncer.console.visit import NotFoundError, PageRoute, Visit
-from syncer.core.model import FIELDS
 from syncer.core.normalise import typed_e164
-from syncer.store.db.read_only import Reader, Record
+from syncer.core.wording import upper_first
+from syncer.store.db.read_only import Reader
 from syncer.store.read import contact_queries, page_queries, people, status_queries, story
 from syncer.store.read.people import Person
 from syncer.store.read.story_words import sentence
 from syncer.sync import registry
 
-#: Events and voicemails of a person that are shown; the newest.
+#: How many events and voicemails of a person are shown.
 EVENTS, VOICEMAILS = 200, 20
 
 
@@ -27,27 +27,25 @@ async def show_list(visit: Visit) -> Response:
     def read(conn: Reader) -> dict[str, Any]:
         return {"slice": page_queries.list_contacts(conn, search, number)}
 
-    return await visit.show("contacts.html", read, q=search, turned=visit.turned)
+    return await visit.show("contacts.html", read, q=search)
 
 
 async def show(visit: Visit) -> Response:
-    """One contact of TeleCMI's directory, with all that is known of the person."""
+    """One contact of TeleCMI's directory, and everything that is known about the person."""
     row_id = visit.row_id()
 
     def read(conn: Reader) -> dict[str, Any]:
         row = contact_queries.load_contact(conn, row_id)
         if row is None:
             raise NotFoundError("There is no contact with this number.")
-        name = f"{row['first_name'] or ''} {row['last_name'] or ''}".strip() or None
-        person = Person(row["phone_e164"], row_id, "telecmi_contacts", row_id, row["account"], name)
         changes = status_queries.list_changes(conn, contact=row_id)
-        return {"contact": row, "changes": changes} | _known(conn, person)
+        return {"contact": row, "changes": changes} | _known(conn, people.of_contact(row))
 
-    return await visit.show("person.html", read, labels=LABELS, fields=FIELDS)
+    return await visit.show("person.html", read, labels=LABELS)
 
 
 async def who(visit: Visit) -> Response:
-    """All that is known of a number."""
+    """Everything that is known about a phone number."""
     number = typed_e164(str(visit.request.path_params["number"]), visit.settings.regions)
     if number is None:
         raise NotFoundError("This cannot be read as a phone number.")
@@ -60,23 +58,23 @@ async def who(visit: Visit) -> Response:
             raise NotFoundError("Nothing is known of this number.")
         return {"contact": None, "changes": []} | _known(conn, Person(number, None, "", None, None, None))
 
-    return await visit.show("person.html", read, labels=LABELS, fields=FIELDS)
+    return await visit.show("person.html", read, labels=LABELS)
 
 
 def _known(conn: Reader, person: Person) -> dict[str, Any]:
     jobs = {table: resource.job for resource in registry.RESOURCES for table in resource.tables}
-    told = story.load(conn, person, jobs)
-    events = [_event(one) for one in told.events[::-1][:EVENTS]]
-    row: Record = {"story": told, "events": events, "more_events": max(0, len(told.events) - EVENTS)}
+    found = story.load(conn, person, jobs)
     number = person.number
-    row["voicemails"] = page_queries.voicemails_of(conn, number, VOICEMAILS) if number else []
-    row["linked"] = page_queries.contact_of(conn, number) if number else None
-    return row
-
-
-def _event(event: dict[str, Any]) -> dict[str, Any]:
-    text = sentence(event)
-    return {"at": event["at"], "kind": event["kind"], "text": f"{text[:1].upper()}{text[1:]}"}
+    linked = (
+        one.row for one in found.sources if one.table == "telecmi_contacts" and one.row != person.contact
+    )
+    return {
+        "story": found,
+        "events": [event | {"text": upper_first(sentence(event))} for event in found.events[::-1][:EVENTS]],
+        "more_events": max(0, len(found.events) - EVENTS),
+        "voicemails": page_queries.voicemails_of(conn, number, VOICEMAILS) if number else [],
+        "linked": next(linked, None),
+    }
 
 
 PAGES = (

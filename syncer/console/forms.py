@@ -1,4 +1,4 @@
-"""What a form of the page sends: plain fields, few and short, with nothing in them that no person types."""
+"""Reads submitted forms, and limits their size, their fields and the characters in them."""
 
 from __future__ import annotations
 
@@ -8,16 +8,16 @@ from urllib.parse import parse_qsl
 
 from starlette.requests import ClientDisconnect, Request
 
-#: Bytes of a whole form, and fields in it. A form for contacts has each text twice, and a letter takes up to 12 bytes.
+#: Limits of a form, in bytes and fields. A contact form sends each value twice, and a letter takes up to 12 bytes.
 LARGEST: Final = 256 * 1024
 FIELDS: Final = 40
 
-#: Characters of one field.
+#: The most characters in a field.
 LONGEST: Final = 1000
 
 
 class FormError(Exception):
-    """A form that the page did not send; with the status to answer."""
+    """A form that the page cannot have sent. `status` is the HTTP status to respond with."""
 
     def __init__(self, status: int, text: str) -> None:
         self.status = status
@@ -49,7 +49,7 @@ async def read_form(request: Request) -> dict[str, str]:
 
 
 def problem(value: str) -> str | None:
-    """What is wrong with a field as such, as a sentence; None: nothing."""
+    """What is wrong with a value, as a sentence, or None."""
     if len(value) > LONGEST:
         return f"Write at most {LONGEST} characters."
     if any(unicodedata.category(sign) in ("Cc", "Cs") for sign in value):

@@ -1,4 +1,4 @@
-"""`/held`: what a safety limit stopped in a pull, and what a person decides about it."""
+"""`/held`: what safety limits stopped, and the decisions about it."""
 
 from __future__ import annotations
 
@@ -13,12 +13,12 @@ from syncer.store.db.read_only import Reader
 from syncer.store.read import page_queries, status_queries
 from syncer.store.write import holds
 
-#: Decided ones that are shown below the open ones.
+#: Decided holds that are listed below the open ones.
 RECENT = 20
 
 
 async def show_list(visit: Visit) -> Response:
-    """Open holds, and those that were decided of late."""
+    """Open holds, and the ones that were decided last."""
 
     def read(conn: Reader) -> dict[str, Any]:
         every = status_queries.list_holds(conn, decided=True)
@@ -43,11 +43,11 @@ async def _show(visit: Visit, status: int = 200, error: str = "") -> Response:
         rows = page_queries.held_rows(conn, row_id, number)
         return {"hold": found[0], "slice": rows, "version": page_queries.held_version(conn, row_id)}
 
-    return await visit.show("hold.html", read, status, error=error, turned=visit.turned)
+    return await visit.show("hold.html", read, status, error=error)
 
 
 async def approve(visit: Visit) -> Response:
-    """Let exactly the listed rows go, at the next listing that still shows the same."""
+    """Let the listed rows go, at the next listing that still shows the same."""
     return await _decide(visit, "approved")
 
 

@@ -1,4 +1,4 @@
-"""Logging in by a link, once, and out again. There is no password that anybody could guess or lose."""
+"""Logging in with a one-time link, and logging out. There are no passwords."""
 
 from __future__ import annotations
 
@@ -18,15 +18,15 @@ from syncer.core.console import SPAN, Attempts, from_the_page
 
 COOKIE: Final = "syncer_session"
 
-#: As the standard spells it; Starlette passes it on as it is.
+#: Starlette passes this on as it is; its type only allows lower case.
 _STRICT: Any = "Strict"
 
-#: Addresses that are remembered for what they tried; the oldest are forgotten first.
+#: How many addresses with failed attempts are remembered. The oldest are dropped first.
 _ADDRESSES: Final = 1000
 
 
 class Login:
-    """Who somebody is, and the pages that are for those who are nobody yet."""
+    """Finds the session of a request, and serves the pages that need none."""
 
     def __init__(
         self,
@@ -44,48 +44,48 @@ class Login:
         self._attempts: dict[str, Attempts] = {}
 
     def routes(self) -> list[BaseRoute]:
-        """`/login`, the links, and `/logout`."""
+        """`/login`, `/login/TOKEN` and `/logout`."""
         return [
-            Route("/login", self._how),
-            Route("/login/{token}", self._button, methods=["GET"]),
-            Route("/login/{token}", self._enter, methods=["POST"]),
-            Route("/logout", self._leave, methods=["POST"]),
+            Route("/login", self._show_login),
+            Route("/login/{token}", self._show_link, methods=["GET"]),
+            Route("/login/{token}", self._log_in, methods=["POST"]),
+            Route("/logout", self._log_out, methods=["POST"]),
         ]
 
     def who(self, request: Request) -> Grant | None:
-        """Whose session the request shows. Raises StoreError."""
+        """The session of a request, if there is one. Raises StoreError."""
         token = request.cookies.get(COOKIE)
         return self._sessions.find(token) if token else None
 
-    def ours(self, request: Request) -> bool:
-        """Whether the request was sent by the page itself."""
+    def same_site(self, request: Request) -> bool:
+        """Whether a page of this site sent the request."""
         headers, http = request.headers, self._settings().http
         url = http.url if http else None
         return from_the_page(
             headers.get("sec-fetch-site"), headers.get("origin"), headers.get("host", ""), url
         )
 
-    async def _how(self, request: Request) -> Response:
+    async def _show_login(self, request: Request) -> Response:
         return self._page("login.html", who=self.who(request))
 
-    async def _button(self, request: Request) -> Response:
+    async def _show_link(self, request: Request) -> Response:
         if refusal := self._barred(request):
             return refusal
         link = self._sessions.find_link(request.path_params["token"])
         if link is None:
-            return self._wrong(request)
+            return self._wrong_link(request)
         return self._page("enter.html", link=link)
 
-    async def _enter(self, request: Request) -> Response:
+    async def _log_in(self, request: Request) -> Response:
         if refusal := self._barred(request):
             return refusal
-        if not self.ours(request):
+        if not self.same_site(request):
             text = "The browser does not say that this came from the page. Open the link by https, or at localhost."
             return self._page("plain.html", 403, title="Not logged in", text=text)
-        # The session is always a new one, whatever cookie the browser brought along.
+        # Always a new session, whatever cookie the browser sent: a fixed one could be known to somebody else.
         made = await self._work.alone(partial(self._sessions.spend, request.path_params["token"]))
         if made is None:
-            return self._wrong(request)
+            return self._wrong_link(request)
         token, session = made
         response = RedirectResponse("/", 303)
         response.set_cookie(
@@ -98,10 +98,10 @@ class Login:
         )
         return response
 
-    async def _leave(self, request: Request) -> Response:
+    async def _log_out(self, request: Request) -> Response:
         if self.who(request) is None:
             return RedirectResponse("/login", 303)
-        if not self.ours(request):
+        if not self.same_site(request):
             text = "The browser does not say that this came from the page, so you are still logged in."
             return self._page("plain.html", 403, title="Not logged out", text=text)
         await self._work.alone(partial(self._sessions.end, request.cookies[COOKIE]))
@@ -116,7 +116,7 @@ class Login:
     # -- guessing
 
     def _barred(self, request: Request) -> Response | None:
-        """429 for an address that tried too many wrong links."""
+        """A 429 response for an address that tried too many wrong links."""
         if not self._attempts.get(_address(request), Attempts()).barred(self._mono()):
             return None
         text = "Too many links that do not exist were tried from your address. Wait a minute and try again."
@@ -124,7 +124,7 @@ class Login:
         response.headers["Retry-After"] = str(round(SPAN))
         return response
 
-    def _wrong(self, request: Request) -> Response:
+    def _wrong_link(self, request: Request) -> Response:
         address = _address(request)
         self._attempts[address] = self._attempts.pop(address, Attempts()).another(self._mono())
         while len(self._attempts) > _ADDRESSES:

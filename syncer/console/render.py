@@ -1,6 +1,6 @@
-"""HTML of the page: the templates, and how times, numbers and changed texts are shown in them.
+"""Renders the page's templates, with filters for times, phone numbers and differences.
 
-All that comes from a vendor or a person is escaped by the templates.
+Jinja escapes every value, so data from vendors and people cannot inject HTML.
 """
 
 from __future__ import annotations
@@ -8,7 +8,7 @@ from __future__ import annotations
 import difflib
 import hashlib
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from datetime import UTC, datetime
 from functools import cache
 from pathlib import Path
@@ -21,14 +21,14 @@ from syncer.core.wording import count, moment, seconds_since, span
 
 _HERE: Final = Path(__file__).parent
 
-#: Name -> its media type.
+#: File name -> media type.
 STATIC: Final = {
     "page.css": "text/css; charset=utf-8",
     "page.js": "text/javascript; charset=utf-8",
     "icon.svg": "image/svg+xml",
 }
 
-#: Seconds that make no difference to a reader, or between two clocks.
+#: Seconds within which a time is "just now". Also covers small differences between clocks.
 _NOW: Final = 5.0
 
 _E164: Final = re.compile(r"\+[1-9][0-9]{6,14}")
@@ -36,18 +36,18 @@ _E164: Final = re.compile(r"\+[1-9][0-9]{6,14}")
 
 @cache
 def static(name: str) -> bytes:
-    """A file that browsers may keep."""
+    """The content of a static file."""
     return (_HERE / "static" / name).read_bytes()
 
 
 @cache
 def static_url(name: str) -> str:
-    """Where it is; another file of that name has another address."""
+    """The URL of a static file. It changes with the content, so browsers may cache it for ever."""
     return f"/static/{hashlib.sha256(static(name)).hexdigest()[:12]}/{name}"
 
 
 class Templates:
-    """The templates. `now` is the wall clock."""
+    """The Jinja environment. `now` is the wall clock."""
 
     def __init__(self, now: Callable[[], datetime]) -> None:
         self._now = now
@@ -64,27 +64,27 @@ class Templates:
             "at": self.at,
             "ago": self.ago,
             "tel": tel,
-            "plural": lambda number, noun, plural=None: count(number, noun, plural),
+            "plural": count,
             "span": span,
             "audible": audible,
             "short": short,
         }
 
     def compile(self) -> None:
-        """Read all templates: the first visitor of each need not wait for it."""
+        """Compile all templates, so the first visitor does not wait for it."""
         for name in self._templates.list_templates():
             self._templates.get_template(name)
 
     def page(self, template: str, **context: Any) -> str:
-        """One page."""
+        """Render a template."""
         return self._templates.get_template(template).render(zone=f"{self._now().astimezone():%Z}", **context)
 
     def at(self, stamp: str | None) -> Markup:
-        """A stored time as this machine's clocks show it; a script shows it as the reader's do."""
+        """A stored time in this machine's time zone. A script converts it to the reader's."""
         return _time(stamp, lambda found: f"{found.astimezone():%-d %b %Y, %H:%M}", "zoned")
 
     def ago(self, stamp: str | None) -> Markup:
-        """A stored time as how long ago it was."""
+        """A stored time as its age, such as `5 min ago`."""
 
         def words(found: datetime) -> str:
             seconds = seconds_since(found.isoformat(), self._now()) or 0.0
@@ -104,7 +104,7 @@ def _time(stamp: str | None, words: Callable[[datetime], str], kind: str) -> Mar
     try:
         utc = found.astimezone(UTC)
         shown = words(found)
-    except (ValueError, OverflowError):  # a year that no clock shows
+    except (ValueError, OverflowError):  # outside the years that datetime supports
         return escape(stamp)
     return Markup('<time class="{}" datetime="{}" title="{}">{}</time>').format(
         kind, f"{utc:%Y-%m-%dT%H:%M:%SZ}", f"{utc:%Y-%m-%d %H:%M:%S} UTC", shown
@@ -112,7 +112,7 @@ def _time(stamp: str | None, words: Callable[[datetime], str], kind: str) -> Mar
 
 
 def tel(number: str | None, written: str | None = None) -> Markup:
-    """A phone number to call, or as it came where nobody can call it."""
+    """A phone number as a link to call it, or as plain text if it cannot be called."""
     if number and _E164.fullmatch(number):
         return Markup('<a class="tel" href="tel:{0}">{0}</a>').format(number)
     shown = number or written
@@ -122,38 +122,34 @@ def tel(number: str | None, written: str | None = None) -> Markup:
 
 
 def short(text: str | None, most: int = 60) -> str:
-    """A text for a list, cut where it is far longer than names are. The page of one person shows all of it."""
+    """A text for a list, cut after `most` characters. The page of one person shows all of it."""
     text = text or ""
     return text if len(text) <= most else f"{text[:most].rstrip()}…"
 
 
 def audible(state: str | None) -> str:
-    """Why a voicemail has no player, in a few words; '' where it has one, or nobody wants recordings."""
+    """Why a voicemail has no player. Empty if it has one, or if recordings are not fetched."""
     return {
-        None: "",
-        "kept": "",
         "waiting": "recording on its way",
         "gone": "no recording at the vendor",
         "failed": "recording could not be fetched",
         "expired": "recording removed by age or size",
-    }.get(state, "")
+    }.get(state or "", "")
 
 
-def marked(texts: Sequence[str], base: str) -> list[Markup]:
-    """Each text with what differs from `base` marked."""
-    return [_marked(base, text) for text in texts]
+def marked(base: str, text: str) -> Markup:
+    """The text with its differences from `base` marked.
 
-
-def _marked(base: str, text: str) -> Markup:
-    """Word by word; within a word that became another one, what is between the equal beginning and the equal end."""
+    Texts are compared word by word. If both are a single word, the common beginning and end are left unmarked.
+    """
     if text == base:
         return escape(text)
     if not base or len(base) * len(text) > 250_000:
         return _mark(text)
     old, new = _WORDS.findall(base), _WORDS.findall(text)
     if len(new) == len(old) == 1:
-        start = _alike(base, text)
-        end = _alike(base[start:][::-1], text[start:][::-1])
+        start = _common_prefix(base, text)
+        end = _common_prefix(base[start:][::-1], text[start:][::-1])
         return escape(text[:start]) + _mark(text[start : len(text) - end]) + escape(text[len(text) - end :])
     out = Markup("")
     for kind, _, _, start, end in difflib.SequenceMatcher(None, old, new, autojunk=False).get_opcodes():
@@ -162,11 +158,10 @@ def _marked(base: str, text: str) -> Markup:
     return out
 
 
-def _alike(one: str, other: str) -> int:
+def _common_prefix(one: str, other: str) -> int:
     """How many characters both begin with."""
-    return next(
-        (n for n, (a, b) in enumerate(zip(one, other, strict=False)) if a != b), min(len(one), len(other))
-    )
+    differing = (n for n, (a, b) in enumerate(zip(one, other, strict=False)) if a != b)
+    return next(differing, min(len(one), len(other)))
 
 
 def _mark(text: str) -> Markup:

@@ -1,6 +1,6 @@
-"""Who may use the page: links that log one browser in, and sessions, in a small file of mode 0600 next to the database.
+"""Who may use the page: one-time login links and sessions, in a small file of mode 0600 next to the database.
 
-The file holds hashes of tokens, never a token. Commands and the daemon share it; a change counts at the next request.
+The file contains only hashes of tokens. Commands and the daemon share it, and changes apply to the next request.
 """
 
 from __future__ import annotations
@@ -22,19 +22,19 @@ from syncer.core.normalise import utc_text
 from syncer.errors import StoreBusyError, StoreError
 from syncer.locks import Locks
 
-#: How long a link can be used.
+#: How long a link is valid.
 LINK: Final = timedelta(hours=1)
 
-#: Bytes that are read of the file, and entries that it may hold: far more than an office needs.
-_MOST, _ENTRIES = 1024 * 1024, 2000
+#: Limits of the file, in bytes and entries: far more than an office needs.
+_LARGEST, _ENTRIES = 1024 * 1024, 2000
 
-#: How long another process may hold the file, in seconds.
+#: How long to wait for another process that changes the file, in seconds.
 _PATIENCE = 5.0
 
 
 @dataclass(frozen=True, slots=True)
 class Grant:
-    """A link that was not used yet, or a session."""
+    """An unused link, or a session."""
 
     kind: Literal["link", "session"]
     digest: str
@@ -42,11 +42,11 @@ class Grant:
     role: Role
     created_at: str
     expires_at: str
-    lasts_s: int  #: how long the session lasts from its login
+    lasts_s: int  #: how long the session lasts after the login
 
 
 class Sessions:
-    """The file. `now` is the wall clock."""
+    """The file of links and sessions. `now` is the wall clock."""
 
     def __init__(self, database: Path, now: Callable[[], datetime], group: str | None = None) -> None:
         self.path = database.with_name(f"{database.name}.sessions")
@@ -56,42 +56,42 @@ class Sessions:
         self._entries: tuple[Grant, ...] = ()
 
     def invite(self, name: str, role: Role, lasts: timedelta) -> str:
-        """The token of a new link."""
+        """Create a link, and return its token."""
         token = secrets.token_urlsafe(32)
         with self._changing() as entries:
             entries.append(self._entry("link", token, name, role, LINK, lasts))
         return token
 
     def find_link(self, token: str) -> Grant | None:
-        """The link of a token, as long as it can be used."""
+        """The link with this token, if it is valid."""
         return self._find("link", token)
 
     def spend(self, token: str) -> tuple[str, Grant] | None:
-        """Turn a link into a session, once: the session's token. None: there is no such link any more."""
-        if self.find_link(token) is None:
+        """Exchange a link for a session: its token and the session, or None if the link is not valid."""
+        if self.find_link(token) is None:  # a wrong link need not wait for the lock
             return None
         with self._changing() as entries:
             found = next((one for one in entries if (one.kind, one.digest) == ("link", digest(token))), None)
             if found is None:
                 return None
             entries.remove(found)
-            made = secrets.token_urlsafe(32)
+            created = secrets.token_urlsafe(32)
             lasts = timedelta(seconds=found.lasts_s)
-            session = self._entry("session", made, found.name, found.role, lasts, lasts)
+            session = self._entry("session", created, found.name, found.role, lasts, lasts)
             entries.append(session)
-        return made, session
+        return created, session
 
     def find(self, token: str) -> Grant | None:
-        """The session of a token, as long as it lasts."""
+        """The session with this token, if it is valid."""
         return self._find("session", token)
 
     def end(self, token: str) -> None:
-        """Log out."""
+        """End the session with this token."""
         with self._changing() as entries:
             entries[:] = [one for one in entries if one.digest != digest(token)]
 
     def revoke(self, name: str) -> tuple[int, int]:
-        """End all sessions and links of a person: how many sessions, and how many links."""
+        """End everything of a person. Returns the number of sessions and of links that ended."""
         with self._changing() as entries:
             gone = [one for one in entries if one.name == name]
             entries[:] = [one for one in entries if one.name != name]
@@ -99,7 +99,7 @@ class Sessions:
         return ended, len(gone) - ended
 
     def usable(self) -> tuple[Grant, ...]:
-        """All that can be used now, oldest first."""
+        """All valid links and sessions, oldest first."""
         self._refresh()
         now = utc_text(self._now())
         return tuple(one for one in self._entries if one.expires_at > now)
@@ -124,12 +124,12 @@ class Sessions:
         return next((one for one in self.usable() if one.kind == kind and one.digest == wanted), None)
 
     def _refresh(self) -> None:
-        """Read the file again, if it is another one than before."""
+        """Read the file again if it has changed."""
         try:
             found = self.path.lstat()
             seen = (found.st_ino, found.st_mtime_ns, found.st_size)
             if seen != self._seen:
-                self._entries = _parse(files.read(self.path, _MOST))
+                self._entries = _parse(files.read(self.path, _LARGEST))
                 self._seen = seen
         except FileNotFoundError:
             self._entries, self._seen = (), None
@@ -144,7 +144,7 @@ class Sessions:
 
     @contextlib.contextmanager
     def _changing(self) -> Iterator[list[Grant]]:
-        """Change the entries, alone; those that have expired are left out."""
+        """Change the valid entries, and write them, under a lock. Expired ones are dropped."""
         handle = self._lock()
         try:
             entries = list(self.usable())

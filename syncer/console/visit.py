@@ -1,4 +1,4 @@
-"""One request to the page by somebody who may use it, and how it is answered."""
+"""One request by a logged-in person, and how a page or an action answers it."""
 
 from __future__ import annotations
 
@@ -21,17 +21,17 @@ from syncer.core.normalise import utc_text
 from syncer.store.db.read_only import Reader
 from syncer.store.read import attention, call_queries, page_queries
 
-#: The greatest row number that SQLite knows.
+#: The greatest row id of SQLite.
 LARGEST_ID: Final = 2**63 - 1
 
 
 class NotFoundError(Exception):
-    """There is nothing at this address; with a sentence for the reader."""
+    """Nothing is at this address. The text is shown to the reader."""
 
 
 @dataclass(slots=True)
 class Visit:
-    """What a page or an action is given."""
+    """The request, and what a page or an action needs to answer it."""
 
     request: Request
     who: Grant
@@ -43,22 +43,22 @@ class Visit:
 
     @property
     def stamp(self) -> str:
-        """The wall clock as it is stored."""
+        """Now, as UTC text."""
         return utc_text(self.now)
 
     def query(self, name: str, longest: int = 200) -> str:
-        """A text of the address, trimmed and cut."""
+        """A query parameter, trimmed, with at most `longest` characters."""
         return " ".join(self.request.query_params.get(name, "").split())[:longest]
 
     def page_number(self) -> int:
-        """Which page of a listing is asked for."""
+        """The page of a list that was requested, from 1."""
         text = self.request.query_params.get("page", "1")
         if not re.fullmatch(r"[0-9]{1,6}", text, re.ASCII):
             return 1
         return max(1, min(int(text), page_queries.LAST))
 
     def row_id(self) -> int:
-        """The number in the address. Raises NotFoundError."""
+        """The row id in the path. Raises NotFoundError."""
         text = str(self.request.path_params["id"])
         if not re.fullmatch(r"[1-9][0-9]{0,18}", text, re.ASCII) or int(text) > LARGEST_ID:
             raise NotFoundError("There is no such page.")
@@ -71,7 +71,7 @@ class Visit:
         status: int = 200,
         **context: Any,
     ) -> Response:
-        """A page of what a query finds; both are made in the reading thread."""
+        """Render a template with the result of a query. Both happen in the reading thread."""
 
         def make(conn: Reader) -> str:
             found = dict(read(conn)) if read else {}
@@ -80,7 +80,7 @@ class Visit:
         return HTMLResponse(await self.work.read(make), status)
 
     def frame(self, conn: Reader) -> dict[str, Any]:
-        """What every page shows around its content."""
+        """What every page shows around its content: navigation, open items, the login."""
         waiting, _ = call_queries.open_callbacks(conn)
         attend = attention.load(conn)
         return {
@@ -96,25 +96,26 @@ class Visit:
             "attention": attend,
             "said": self.query("said"),
             "now": self.stamp,
+            "page_url": self.page_url,
         }
 
-    def turned(self, **changes: object) -> str:
-        """The address of this listing with another page."""
+    def page_url(self, number: int) -> str:
+        """The address of another page of this list."""
         kept = {name: value for name, value in self.request.query_params.items() if name != "said"}
-        return f"{self.request.url.path}?{urlencode(kept | {k: str(v) for k, v in changes.items()})}"
+        return f"{self.request.url.path}?{urlencode(kept | {'page': str(number)})}"
 
 
 def redirect(path: str, **query: str) -> Response:
-    """Go on to a page after an action."""
+    """Redirect to a page after an action."""
     return RedirectResponse(f"{path}?{urlencode(query)}" if query else path, 303)
 
 
 @dataclass(frozen=True, slots=True)
 class PageRoute:
-    """One address of the page: what answers there, and for whom."""
+    """One route of the page, and the role that it needs."""
 
     method: str
     path: str
     answer: Callable[[Visit], Awaitable[Response]]
     role: Role = Role.LOOK
-    redirects: bool = True  #: who is not logged in is sent to the login
+    redirects: bool = True  #: whether people without a session are sent to the login

@@ -1,4 +1,4 @@
-"""Threads for the page: one reads, one writes, each with a limit of time, so that no query delays the daemon's loop."""
+"""Threads for the page, one to read and one to write, so that no query delays the daemon's event loop."""
 
 from __future__ import annotations
 
@@ -16,19 +16,19 @@ from syncer.store.db.read_only import Reader
 
 T = TypeVar("T")
 
-#: Seconds for a page, and for an action: waiting for the thread included.
+#: Time limits for a page and for an action, in seconds. They include the wait for the thread.
 READING: Final = 5.0
 WRITING: Final = 8.0
 
-#: Seconds that an action waits for other writers.
+#: How long an action waits for other writers, in seconds.
 _LOCKS: Final = 4.0
 
-#: Lists are read from an index, searches go once through one: neither gets faster by more memory.
+#: Lists and searches read an index once, so a larger cache makes neither faster.
 _CACHE_KB: Final = 2000
 
 
 class Work:
-    """`settings` gives the config in force."""
+    """Runs queries and actions. `settings` returns the current config."""
 
     def __init__(self, settings: Callable[[], Settings], mono: Callable[[], float] = time.monotonic) -> None:
         self._settings = settings
@@ -37,13 +37,13 @@ class Work:
         self._writer = ThreadPoolExecutor(1, thread_name_prefix="page-write")
 
     async def read(self, query: Callable[[Reader], T]) -> T:
-        """What a query finds. Raises StoreError."""
+        """Run a query in the reading thread. Raises StoreError."""
         return await self._reader.ask(self._settings().database.path, query, READING)
 
     async def write(self, work: Callable[[Database], T]) -> T:
-        """Do this with the database, as a command would: on a connection of its own. Raises SyncerError.
+        """Run an action in the writing thread, on a connection of its own. Raises SyncerError.
 
-        The daemon notices the commit as it notices any other program's.
+        The daemon notices the commit like that of any other program.
         """
         end = self._mono() + WRITING
         loop = asyncio.get_running_loop()
@@ -63,14 +63,14 @@ class Work:
             return work(db)
 
     def begin(self, work: Callable[[], object]) -> None:
-        """Do something in the background that would otherwise delay the first request; it is no loss if it fails."""
+        """Start something in the writing thread. Nobody waits for it, and errors are ignored."""
         self._writer.submit(work)
 
     async def alone(self, work: Callable[[], T]) -> T:
-        """Do something short that waits for a disk, apart from the loop."""
+        """Run something short that waits for the disk in the writing thread."""
         return await asyncio.get_running_loop().run_in_executor(self._writer, work)
 
     def close(self) -> None:
-        """Begin nothing more; what is under way ends by its limit."""
+        """Start nothing more. What is running ends by its time limit."""
         self._reader.close()
         self._writer.shutdown(wait=False, cancel_futures=True)

@@ -30,6 +30,11 @@ def seconds_since(stamp: str, now: datetime) -> float | None:
     return None if found is None else (now - found).total_seconds()
 
 
+def upper_first(text: str) -> str:
+    """The text with a capital letter, to begin a sentence."""
+    return f"{text[:1].upper()}{text[1:]}"
+
+
 def count(number: int, noun: str, plural: str | None = None) -> str:
     """`1 row`, `2 rows`."""
     return f"{number:,} {noun if number == 1 else plural or noun + 's'}"

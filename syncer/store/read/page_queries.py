@@ -16,7 +16,7 @@ from syncer.core.queue import OPEN
 from syncer.store.db.call_sql import FULL_NAME
 from syncer.store.db.call_views import calls_sql
 from syncer.store.db.columns import columns
-from syncer.store.db.read_only import Reader, Record, first, placeholders, records, tuples
+from syncer.store.db.read_only import Reader, Record, placeholders, records, tuples
 from syncer.store.read.call_queries import CALLBACKS, CALLS
 from syncer.store.read.status_queries import name_of
 
@@ -261,13 +261,6 @@ def kept_audio(conn: Reader, voicemail: int) -> Record | None:
 
 
 # -- one person ----------------------------------------------------------------------------------------------
-
-
-def contact_of(conn: Reader, number: str) -> int | None:
-    """The live row of `telecmi_contacts` with this number."""
-    query = "SELECT id FROM telecmi_contacts WHERE phone_e164 = ? AND deleted_at IS NULL ORDER BY id LIMIT 1"
-    found: int | None = first(conn, query, number)
-    return found
 
 
 def voicemails_of(conn: Reader, number: str, most: int) -> list[Record]:

@@ -1,4 +1,4 @@
-"""Whom a person means by a row id, a contact_id, a number or a name: a contact, or a number without one."""
+"""Finds people by row id, contact_id, phone number or name. A number without a contact counts as a person, too."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from syncer.store.db.read_only import Reader, Record, first, records
 from syncer.store.read import contact_queries
 from syncer.store.read.contact_queries import ANY_COLUMNS
 
-#: Tables that may know a number, all with an index on it.
+#: Tables with phone numbers. All of them have an index on `phone_e164`.
 _KNOWN = (
     "telecmi_contacts",
     "telecmi_user_contacts",
@@ -21,15 +21,15 @@ _KNOWN = (
     "callback_marks",
 )
 
-#: People who are found by a part of a name, at most.
+#: The most people that a part of a name finds.
 _SOME = 6
 
 
 @dataclass(frozen=True, slots=True)
 class Person:
-    """Somebody whom the mirror knows."""
+    """Somebody in the mirror."""
 
-    number: str | None  #: in E.164; None where the contact's is masked or unreadable
+    number: str | None  #: in E.164, or None if it is masked or unreadable
     contact: int | None  #: the row of `telecmi_contacts`
     table: str  #: where this person was found
     row: int | None
@@ -40,11 +40,11 @@ class Person:
 def find(
     conn: Reader, who: str, telecmi: Mapping[str, str], smartflo: Sequence[str], regions: Sequence[str]
 ) -> list[Person]:
-    """Everybody whom `who` may mean; several rows with one number are one person.
+    """Everybody whom `who` may mean. Rows with the same number are one person.
 
-    `telecmi` are the accounts with the region in which numbers are read, `regions` those for numbers of no account.
+    `telecmi` maps accounts to the region of their numbers. `regions` are tried for numbers without an account.
     """
-    found = [_of_contact(row) for row in contact_queries.find_contacts(conn, who, telecmi)]
+    found = [of_contact(row) for row in contact_queries.find_contacts(conn, who, telecmi)]
     number = None if found else typed_e164(who, regions)
     if number is not None and _is_known(conn, number):
         found = [Person(number, None, "", None, None, None)]
@@ -56,7 +56,8 @@ def find(
     return list(people.values())
 
 
-def _of_contact(row: Record) -> Person:
+def of_contact(row: Record) -> Person:
+    """The person of a row of `telecmi_contacts`."""
     name = f"{row['first_name'] or ''} {row['last_name'] or ''}".strip() or None
     return Person(row["phone_e164"], row["id"], "telecmi_contacts", row["id"], row["account"], name)
 
@@ -66,7 +67,7 @@ def _is_known(conn: Reader, number: str) -> bool:
 
 
 def _by_name(conn: Reader, name: str, telecmi: Sequence[str], smartflo: Sequence[str]) -> list[Person]:
-    """Contacts of any provider with just this name; where there is none, those that have its words somewhere."""
+    """Contacts of any provider with exactly this name. Otherwise those in which its words occur."""
     exact = f"SELECT {', '.join(ANY_COLUMNS)} FROM contacts WHERE lower(name) = lower(?) ORDER BY source_table, source_id"
     rows: Sequence[Record] = records(conn, exact, " ".join(name.split()))
     if not rows:
