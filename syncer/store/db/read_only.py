@@ -126,11 +126,6 @@ def _connect(uri: str, busy_timeout: float, cache_kb: int) -> sqlite3.Connection
 lenient = partial(str, encoding="utf-8", errors="replace")
 
 
-def fetch(conn: Reader, query: str, *values: Any) -> list[tuple[Any, ...]]:
-    """The rows of a query as tuples of SQLite, without SQLAlchemy: faster for many rows."""
-    return raw(conn).execute(query, values).fetchall()
-
-
 def raw(conn: Reader) -> sqlite3.Connection:
     """The sqlite3 connection under it."""
     if isinstance(conn, sqlite3.Connection):
@@ -141,7 +136,7 @@ def raw(conn: Reader) -> sqlite3.Connection:
 
 
 def tuples(conn: Reader, query: str, *values: object) -> list[tuple[Any, ...]]:
-    """The rows of a query."""
+    """The rows of a query, without SQLAlchemy: faster for many rows."""
     return raw(conn).execute(query, values).fetchall()
 
 

@@ -13,7 +13,7 @@ from syncer.core.model import FIELDS
 from syncer.core.queue import OPEN
 from syncer.errors import UsageError
 from syncer.store.db.mirrors import MIRRORS, USER_CONTACTS
-from syncer.store.db.read_only import Reader, fetch, first, raw, tuples
+from syncer.store.db.read_only import Reader, first, raw, tuples
 
 if TYPE_CHECKING:
     from sqlalchemy import Connection
@@ -278,7 +278,7 @@ class _Renaming:
             "WHERE o.deleted_at IS NULL AND n.deleted_at IS NULL"
         )
         for query in (f"SELECT {columns} {rows} AND n.contact_id = o.contact_id", by_number):
-            for found in fetch(self.conn, query, *accounts):
+            for found in tuples(self.conn, query, *accounts):
                 if not seen & {found[0], found[1]}:
                     seen |= {found[0], found[1]}
                     yield found

@@ -1,7 +1,4 @@
-"""The statements of the two-way contacts: loading rows with base, changes and intents, and writing decisions.
-
-`core/contacts.py` decides what a listed contact means.
-"""
+"""Loads the two-way contacts with their base, changes and intents, and writes what was decided about them."""
 
 from __future__ import annotations
 
@@ -10,7 +7,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import Connection, bindparam, delete, func, literal, or_, select, update
+from sqlalchemy import Connection, bindparam, delete, func, or_, select, update
 from sqlalchemy.dialects.sqlite import insert as upsert
 
 from syncer.core.contacts import Intent, Local, QueuedChange
@@ -18,9 +15,8 @@ from syncer.core.model import FIELDS, Fields, OnConflict, Operation, State
 from syncer.core.normalise import to_e164
 from syncer.core.numbers import PendingRelease
 from syncer.core.queue import WAITING
-from syncer.core.rows import Bits
 from syncer.store.db import statements
-from syncer.store.db.read_only import fetch
+from syncer.store.db.read_only import first, tuples
 from syncer.store.db.tables import contact_base, push_intents, telecmi_contacts
 from syncer.store.write import changelog, queue
 
@@ -40,7 +36,7 @@ class Policy:
 
 
 def _query(condition: str) -> str:
-    """SQL for contacts with their base, and whether they have open changes and intents."""
+    """SQL for contacts with their base, and whether they have open changes, and intents."""
     columns = [f"c.{name}" for name in ("id", "account", "contact_id", "phone_e164", "deleted_at", "raw")]
     columns += ["b.source", "b.touched", *(f"c.{name}" for name in FIELDS), *(f"b.{name}" for name in FIELDS)]
     return (
@@ -50,11 +46,12 @@ def _query(condition: str) -> str:
     )
 
 
-#: Built once. Any number of ids is one JSON parameter, so SQLite prepares each statement only once.
+#: All ids are one JSON parameter, so SQLite prepares each statement only once.
 BY_ID = _query("c.id IN (SELECT value FROM json_each(?))")
 BY_CONTACT_ID = _query("c.account = ? AND c.contact_id IN (SELECT value FROM json_each(?))")
 NOBODY = _query(
-    "+c.account = ? AND (+c.contact_id IS NULL OR b.source = 'gone') AND c.deleted_at IS NULL "  # by the index on the number only
+    # The `+` keeps SQLite from using another index than the one of the number.
+    "+c.account = ? AND (+c.contact_id IS NULL OR b.source = 'gone') AND c.deleted_at IS NULL "
     "AND c.phone_e164 IN (SELECT value FROM json_each(?)) ORDER BY c.id"
 )
 
@@ -62,7 +59,7 @@ _SIX = len(FIELDS)
 
 
 def _load(conn: Connection, query: str, *values: Any) -> list[Local]:
-    rows = fetch(conn, query, *values)
+    rows = tuples(conn, query, *values)
     changes = queue.load_open(conn, [row[2] for row in rows if row[0]])
     intents = queue.load_intents(conn, [row[2] for row in rows if row[1]])
     return [_local(row, changes, intents) for row in rows]
@@ -103,17 +100,17 @@ def load_by_contact_id(conn: Connection, account: str, ids: Iterable[str]) -> di
 
 
 def load_adopters(conn: Connection, account: str, phones: Iterable[str]) -> dict[str, Local]:
-    """Rows without a contact_id that a contact of the directory belongs to, by number.
+    """The rows without a contact_id that should adopt a contact of the directory, by its number.
 
-    First rows that sent an add with this number (even if it has changed since), then live rows that have it,
-    including those that were restored after upstream had deleted them. Of several, the oldest.
+    Rows that sent an add with this number come first, even if it has changed since. Then live rows that have it,
+    including those that were restored after upstream had deleted them. The oldest of several rows counts.
     """
     out: dict[str, Local] = {}
     for block in queue.chunks(phones):
         senders = select(push_intents.c.phone_e164, push_intents.c.row_id).where(
             push_intents.c.operation == Operation.ADD, push_intents.c.phone_e164.in_(block)
         )
-        sent = [(phone, row_id) for phone, row_id in conn.execute(senders.order_by(push_intents.c.row_id))]
+        sent = conn.execute(senders.order_by(push_intents.c.row_id)).all()
         holders = _load(conn, NOBODY, account, json.dumps(block))
         rows = load_rows(conn, {row_id for _, row_id in sent}) if sent else {}
         for phone, row_id in sent:
@@ -126,10 +123,10 @@ def load_adopters(conn: Connection, account: str, phones: Iterable[str]) -> dict
 
 
 def phone_owner(conn: Connection, account: str, phone: str, row_id: int) -> int | None:
-    """Another live row of the account with this number that is older, or is in the directory.
+    """Another live row of the account with this number that is older or in the directory.
 
-    Other younger rows do not matter: they have not been added yet, or are only from the user's list and are
-    removed once the directory has the number again.
+    Younger rows outside the directory do not count: they have not been added yet, or come from the user's list
+    and are removed once the directory has the number again.
     """
     return conn.execute(
         select(func.min(_C.id))
@@ -147,11 +144,11 @@ def phone_owner(conn: Connection, account: str, phone: str, row_id: int) -> int 
 def pending_releases(conn: Connection, account: str, region: str) -> dict[str, PendingRelease]:
     """Contacts that give up a number locally, by the number (in E.164) that they have upstream.
 
-    Upstream, a contact may also have any number that was sent since base last changed. Of several changes of a
-    contact the newest counts. If both sides changed the number, it is the one that upstream showed.
+    A contact may also have any number upstream that was sent since its base last changed. If both sides changed
+    the number, the one that upstream showed counts. The newest of several changes of a contact counts.
     """
     out = {}
-    for number, row, deleted, takes, change, state, stored in fetch(conn, _LEAVING, account, account):
+    for number, row, deleted, takes, change, state, stored in tuples(conn, _LEAVING, account, account):
         clash = json.loads(stored or "{}").get("phone_no")
         if state == State.CONFLICT and clash is None and not deleted:
             continue  # the change is about other fields
@@ -188,12 +185,12 @@ def upstream_phone_owner(conn: Connection, account: str, number: str, row_id: in
         "SELECT min(row_id) FROM contact_base "
         "WHERE account = ? AND phone_e164 = ? AND source = 'directory' AND row_id <> ?"
     )
-    (holder,) = fetch(conn, query, account, number, row_id)[0]
-    return None if holder is None else int(holder)
+    holder: int | None = first(conn, query, account, number, row_id)
+    return holder
 
 
 def was_given_up(conn: Connection, policy: Policy, number: str, row_id: int, since: str) -> bool:
-    """Whether a request for another row, sent since then, may have freed a number."""
+    """Whether a request for another row that was sent since then may have freed a number."""
     query = """
         SELECT l.old FROM change_queue q JOIN change_log l ON l.table_name = 'telecmi_contacts'
             AND l.row_id = q.contact_row AND l.field = 'phone_no'
@@ -202,7 +199,7 @@ def was_given_up(conn: Connection, policy: Policy, number: str, row_id: int, sin
         WHERE q.account = ? AND q.contact_row <> ? AND q.sent_at >= ? AND q.operation = 'delete'"""
     values = (policy.account, row_id, since)
     return any(
-        to_e164(old, policy.region) == number for (old,) in fetch(conn, query, *values, *values) if old
+        to_e164(old, policy.region) == number for (old,) in tuples(conn, query, *values, *values) if old
     )
 
 
@@ -215,13 +212,12 @@ UNFILLED = (
 
 def unfilled(conn: Connection, account: str, region: str) -> list[tuple[str, int]]:
     """Rows whose number a person changed: (phone_e164, row id)."""
-    rows = conn.exec_driver_sql(UNFILLED, (account,)).all()
-    read = [(to_e164(phone_no, region), row_id) for row_id, phone_no in rows]
+    read = [(to_e164(phone_no, region), row_id) for row_id, phone_no in tuples(conn, UNFILLED, account)]
     return [(e164, row_id) for e164, row_id in read if e164 is not None]
 
 
 def fill_phones(conn: Connection, account: str, region: str) -> int:
-    """Fill in `phone_e164` after people changed numbers. Returns how many rows."""
+    """Fill in `phone_e164` after people changed numbers. Returns the number of rows."""
     found = unfilled(conn, account, region)
     statements.update_rows(conn, telecmi_contacts, ("phone_e164",), found)
     return len(found)
@@ -251,12 +247,12 @@ _SAVE_BASE = (
 
 
 def forget_base(conn: Connection, row_id: int, epoch: int) -> None:
-    """Record that upstream no longer has the contact, and when that was noticed."""
+    """Record that upstream no longer has the contact, as of `epoch`."""
     conn.execute(update(contact_base).where(_B.row_id == row_id).values(source="gone", touched=epoch))
 
 
 def tombstone(conn: Connection, row_id: int, at: str) -> None:
-    """The contact is gone upstream: its row becomes a tombstone, and its base is marked."""
+    """Delete the row of a contact that is gone upstream, and mark its base."""
     conn.execute(
         update(telecmi_contacts)
         .where(_C.id == row_id, _C.deleted_at.is_(None))
@@ -267,7 +263,7 @@ def tombstone(conn: Connection, row_id: int, at: str) -> None:
 
 
 def unlink(conn: Connection, row_id: int, at: str) -> None:
-    """Upstream deleted a contact that was edited locally: the row is queued as an add."""
+    """Detach a row from the contact that upstream deleted, so that it can be added again."""
     conn.execute(update(telecmi_contacts).where(_C.id == row_id).values(contact_id=None, raw=None))
     conn.execute(delete(contact_base).where(_B.row_id == row_id))
     queue.drop_intents(conn, row_id)
@@ -277,28 +273,19 @@ def unlink(conn: Connection, row_id: int, at: str) -> None:
 def show_base(conn: Connection, local: Local, names: Iterable[str], region: str, at: str) -> None:
     """Set fields of the row to upstream's values. The old values are logged."""
     assert local.base is not None
-    values: dict[str, Any] = {}
-    for name in names:
-        old, new = local.fields.get(name), local.base.get(name)
-        if old != new:
-            values[name] = new or None
-    if not values:
+    both = {name: (local.fields.get(name), local.base.get(name)) for name in names}
+    changes = {name: (old, new) for name, (old, new) in both.items() if old != new}
+    if not changes:
         return
-    changelog.changed(
-        conn,
-        TABLE,
-        local.row_id,
-        {n: (local.fields.get(n), local.base.get(n)) for n in values},
-        at,
-        "upstream",
-    )
+    changelog.changed(conn, TABLE, local.row_id, changes, at, "upstream")
+    values = {name: new or None for name, (_, new) in changes.items()}
     if "phone_no" in values:
         values["phone_e164"] = to_e164(values["phone_no"], region)
     conn.execute(update(telecmi_contacts).where(_C.id == local.row_id).values(last_changed_at=at, **values))
 
 
 def revive(conn: Connection, local: Local, at: str) -> None:
-    """Undo a local delete: the row is live again, with its values."""
+    """Undo a local delete. The row keeps its values."""
     if local.deleted_at is None:
         return
     conn.execute(
@@ -307,46 +294,12 @@ def revive(conn: Connection, local: Local, at: str) -> None:
     changelog.changed(conn, TABLE, local.row_id, {"deleted_at": (local.deleted_at, None)}, at, "upstream")
 
 
+#: SQL: FROM and WHERE of an account's live rows that are in the directory.
+LIVE_ROWS = """
+    FROM telecmi_contacts c JOIN contact_base r ON r.row_id = c.id
+    WHERE c.account = ? AND c.deleted_at IS NULL AND r.source = 'directory'"""
+
+
 def live_count(conn: Connection, account: str) -> int:
     """How many live rows of the account are in the directory."""
-    return int(
-        conn.execute(
-            select(func.count())
-            .select_from(telecmi_contacts.join(contact_base, _B.row_id == _C.id))
-            .where(_C.account == account, _C.deleted_at.is_(None), _B.source == literal("directory"))
-        ).scalar_one()
-    )
-
-
-def filled_counts(conn: Connection, account: str, columns: Iterable[str]) -> dict[str, int]:
-    """By column: how many live directory rows have a value."""
-    out = {}
-    for name in columns:
-        out[name] = int(
-            conn.execute(
-                select(func.count())
-                .select_from(contact_base.join(telecmi_contacts, _B.row_id == _C.id))
-                .where(
-                    _B.account == account,
-                    _B.source == "directory",
-                    _C.deleted_at.is_(None),
-                    getattr(_B, name) != "",
-                )
-            ).scalar_one()
-        )
-    return out
-
-
-def unseen(conn: Connection, account: str, seen: Bits, since_epoch: int) -> tuple[list[int], list[int]]:
-    """Directory rows that a listing started in `since_epoch` did not show: (live, deleted locally)."""
-    query = (
-        select(_C.id, _C.deleted_at)
-        .join(contact_base, _B.row_id == _C.id)
-        .where(_C.account == account, _B.source == "directory", _B.touched <= since_epoch)
-    )  # not sorted by SQLite, which would keep all rows of a large mirror in memory
-    living: list[int] = []
-    deleted: list[int] = []
-    for row_id, deleted_at in conn.execute(query):
-        if row_id not in seen:
-            (living if deleted_at is None else deleted).append(row_id)
-    return sorted(living), sorted(deleted)
+    return int(first(conn, f"SELECT count(*) {LIVE_ROWS}", account))

@@ -1,7 +1,6 @@
-"""The organization's directory: listed contacts are merged with the rows that people edit.
+"""Merges listed contacts of the organization's directory with the rows that people edit.
 
-`core/contacts.py` decides what a listed contact means for the row. This module loads rows and applies the
-decision. `sync` handles rows that a listing did not show.
+`core/contacts.py` decides what a listed contact means for its row. This module loads rows and applies the decision.
 """
 
 from __future__ import annotations
@@ -28,19 +27,16 @@ from syncer.core.rows import Bits, differing_fields, same_raw
 from syncer.core.upstream_delete import decide_upstream_delete
 from syncer.store.db import statements
 from syncer.store.db.mirrors import CONTACTS
-from syncer.store.db.read_only import fetch
+from syncer.store.db.read_only import raw, tuples
 from syncer.store.db.tables import telecmi_contacts
 from syncer.store.write import changelog, contacts, holds, queue
 from syncer.store.write.contacts import TABLE, Policy
-from syncer.store.write.reconciler import Context, Deferred, Reconciler, StoredMatch
+from syncer.store.write.reconciler import Context, Deferred, Reconciler, StoredMatch, phone_of
 
 
 def as_contact(row: Row) -> DirectoryContact:
     """A listed row as a contact."""
-    phone = row.values.get("phone_e164")
-    return DirectoryContact(
-        row.key, Fields.of(row.values), phone if isinstance(phone, str) else None, row.raw
-    )
+    return DirectoryContact(row.key, Fields.of(row.values), phone_of(row), row.raw)
 
 
 def _turned_blank(known: Mapping[str, Local], rows: Sequence[Row]) -> list[int]:
@@ -49,12 +45,18 @@ def _turned_blank(known: Mapping[str, Local], rows: Sequence[Row]) -> list[int]:
     return [local.row_id for local, row in pairs if turned_blank(local.base, Fields.of(row.values))]
 
 
-#: What a listing without changes needs to know about stored contacts.
+#: All that a listing without changes reads of stored contacts; the last column is 1 if nothing is under way.
 _KNOWN = f"""
 SELECT c.contact_id, c.id, c.raw, c.deleted_at IS NULL AND b.source = 'directory' AND NOT EXISTS (
     SELECT 1 FROM change_queue q WHERE q.contact_row = c.id AND q.state IN ({queue.OPEN_STATES}))
 FROM telecmi_contacts c LEFT JOIN contact_base b ON b.row_id = c.id
 WHERE c.account = ? AND c.contact_id IN (SELECT value FROM json_each(?))
+"""
+
+#: Directory rows that were agreed on up to an epoch. Not sorted: SQLite would keep all rows in memory for that.
+_AGREED_BEFORE = """
+SELECT c.id, c.deleted_at FROM telecmi_contacts c JOIN contact_base b ON b.row_id = c.id
+WHERE c.account = ? AND b.source = 'directory' AND b.touched <= ?
 """
 
 _INSERT_BASES = f"""
@@ -75,38 +77,34 @@ class DirectoryReconciler(Reconciler):
     only a full listing shows how many there are.
     """
 
-    table, number = TABLE, CONTACTS.number
+    _live_rows = contacts.LIVE_ROWS
 
     def __init__(
         self, policy: Policy, context: Context, *, asked_in: int = 0, defer_blanks: bool = True
     ) -> None:
-        super().__init__(context)
+        super().__init__(CONTACTS, context)
         self.policy = policy
         self.asked_in = asked_in
         self.defer_blanks = defer_blanks
-        self._written = (
-            Bits()
-        )  #: ids that this listing wrote: later rows of the same listing still count for them
+        self._written = Bits()  #: rows that this listing wrote: they are not skipped if it shows them again
 
     # -- reading
 
     def _look_up(self, conn: Connection, rows: Sequence[Row]) -> dict[str, StoredMatch]:
         listed = {row.key: row.raw for row in rows}
+        known = tuples(conn, _KNOWN, self.policy.account, json.dumps(list(listed)))
         return {
             key: StoredMatch(row_id, same=bool(at_rest) and same_raw(raw, listed[key], self.context.ignored))
-            for key, row_id, raw, at_rest in fetch(
-                conn, _KNOWN, self.policy.account, json.dumps(list(listed))
-            )
+            for key, row_id, raw, at_rest in known
         }
 
     def _stored_rows(self, conn: Connection, keys: Iterable[str]) -> dict[str, Row]:
-        return {
-            key: Row(
-                key, {**local.base.asdict(), "contact_id": key, "phone_e164": local.phone_e164}, local.raw
-            )
-            for key, local in contacts.load_by_contact_id(conn, self.policy.account, keys).items()
-            if local.base is not None and local.raw is not None
-        }
+        out = {}
+        for key, local in contacts.load_by_contact_id(conn, self.policy.account, keys).items():
+            if local.base is not None and local.raw is not None:
+                values = {**local.base.asdict(), "contact_id": key, "phone_e164": local.phone_e164}
+                out[key] = Row(key, values, local.raw)
+        return out
 
     # -- writing
 
@@ -144,16 +142,15 @@ class DirectoryReconciler(Reconciler):
             return
         if outcome.taken or outcome.restored:
             self.changed += 1
-        elif (
-            not (outcome.moves or outcome.new or same_raw(local.raw, contact.raw))
-            and local.base == outcome.base
+        elif local.base == outcome.base and not (
+            outcome.moves or outcome.new or same_raw(local.raw, contact.raw)
         ):
             self.raw_only += 1
             differing = differing_fields(local.raw, contact.raw) - self.context.ignored
             if len(differing) == 1:
                 self.volatile.update(differing - set(FIELDS))
         self._written.add(local.row_id)
-        save(conn, local, contact, outcome, policy, self.context.at, epoch)
+        _save(conn, local, contact, outcome, policy, self.context.at, epoch)
 
     def _insert(self, conn: Connection, new: Sequence[DirectoryContact], epoch: int) -> None:
         if not new:
@@ -161,18 +158,8 @@ class DirectoryReconciler(Reconciler):
         at, rows = self.context.at, []
         for contact in new:
             phone_no, *others = [value or None for value in contact.fields]
-            rows.append(
-                (
-                    self.policy.account,
-                    contact.contact_id,
-                    phone_no,
-                    contact.phone_e164,
-                    *others,
-                    at,
-                    at,
-                    contact.raw,
-                )
-            )
+            identity = (self.policy.account, contact.contact_id, phone_no, contact.phone_e164)
+            rows.append((*identity, *others, at, at, contact.raw))
         ids = statements.insert_listed(conn, telecmi_contacts, _COLUMNS, rows, at)
         conn.exec_driver_sql(_INSERT_BASES, (epoch, ids[0], ids[-1]))
         for row_id in ids:
@@ -189,29 +176,26 @@ class DirectoryReconciler(Reconciler):
                 continue  # the row was agreed on after this listing
             refused = [name for name in blanks if (row_id, name) not in allowed]
             contact = keep_values(as_contact(row), local, refused)
-            self.changed += take_over(conn, local, contact, self.policy, self.context.at)
+            policy = self.policy
+            outcome = reconcile(local, contact, region=policy.region, on_conflict=policy.on_conflict)
+            epoch = queue.next_epoch(conn)
+            self.changed += _save(conn, local, contact, outcome, policy, self.context.at, epoch)
         self.deferred.clear()
 
     # -- the end of a listing
 
     def unseen(self, conn: Connection) -> tuple[list[int], list[int]]:
         """See `Reconciler`. Contacts that were agreed on since the listing started are left out."""
-        return contacts.unseen(conn, self.policy.account, self.seen, self.asked_in)
-
-    def live_count(self, conn: Connection) -> int:
-        """See `Reconciler`: rows that are in the directory."""
-        return contacts.live_count(conn, self.policy.account)
-
-    def filled_counts(self, conn: Connection, columns: Iterable[str]) -> dict[str, int]:
-        """See `Reconciler`."""
-        return contacts.filled_counts(conn, self.policy.account, columns)
-
-    def keys(self, conn: Connection, ids: Iterable[int]) -> dict[int, str]:
-        """See `Reconciler`."""
-        return {row: local.contact_id or "" for row, local in contacts.load_rows(conn, ids).items()}
+        live: list[int] = []
+        deleted: list[int] = []
+        values = (self.policy.account, self.asked_in)
+        for row_id, deleted_at in raw(conn).execute(_AGREED_BEFORE, values):
+            if row_id not in self.seen:
+                (live if deleted_at is None else deleted).append(row_id)
+        return sorted(live), sorted(deleted)
 
     def remove(self, conn: Connection, row_id: int, at: str) -> None:
-        """See `Reconciler`: a tombstone, except for a contact that was edited locally."""
+        """See `Reconciler`. The row becomes a tombstone, unless it was edited: then an add is queued."""
         local = contacts.load_rows(conn, [row_id]).get(row_id)
         if local is not None:
             handle_upstream_delete(conn, local, self.policy.region, at)
@@ -224,7 +208,7 @@ class DirectoryReconciler(Reconciler):
 
 
 def handle_upstream_delete(conn: Connection, local: Local, region: str, at: str) -> None:
-    """Upstream no longer has a contact: delete its row locally, or queue an add if it is still wanted."""
+    """Delete the row of a contact that upstream no longer has, or queue an add if it is still wanted."""
     decision = decide_upstream_delete(local, region, parse(at))
     queue.apply_moves(conn, decision.done, at)
     if local.base is not None:
@@ -234,24 +218,15 @@ def handle_upstream_delete(conn: Connection, local: Local, region: str, at: str)
             contacts.forget_base(conn, local.row_id, queue.next_epoch(conn))
             queue.drop_intents(conn, local.row_id)
         case "add again":
-            contacts.unlink(
-                conn, local.row_id, at
-            )  # before the transitions: it keeps requests without an answer
+            contacts.unlink(conn, local.row_id, at)  # before the transitions, to keep unanswered requests
         case "delete":
             contacts.tombstone(conn, local.row_id, at)
-    for step in decision.moves:
-        queue.apply_move(conn, step, at)
+    queue.apply_moves(conn, decision.moves, at)
     for change in decision.new:
         queue.add_change(conn, local.account, local.row_id, change, at)
 
 
-def take_over(conn: Connection, local: Local, remote: DirectoryContact, policy: Policy, at: str) -> bool:
-    """Merge one contact with what upstream shows. True if the row changed visibly."""
-    outcome = reconcile(local, remote, region=policy.region, on_conflict=policy.on_conflict)
-    return save(conn, local, remote, outcome, policy, at, queue.next_epoch(conn))
-
-
-def save(
+def _save(
     conn: Connection,
     local: Local,
     remote: DirectoryContact,
@@ -260,25 +235,17 @@ def save(
     at: str,
     epoch: int,
 ) -> bool:
-    """Apply a decision. True if the row changed visibly."""
+    """Apply a decision. Returns whether the row changed visibly."""
     _save_row(conn, local, remote, outcome, policy, at)
-    if outcome.base != local.base or local.source != "directory" or local.contact_id != remote.contact_id:
+    region, old, new = policy.region, local.base, outcome.base
+    if new != old or local.source != "directory" or local.contact_id != remote.contact_id:
+        phone = to_e164(new.phone_no, region)
         contacts.save_base(
-            conn,
-            local.row_id,
-            policy.account,
-            outcome.base,
-            "directory",
-            remote.contact_id,
-            epoch,
-            to_e164(outcome.base.phone_no, policy.region),
+            conn, local.row_id, policy.account, new, "directory", remote.contact_id, epoch, phone
         )
-    if local.base is not None and is_dirty(
-        "phone_no", local.base.phone_no, outcome.base.phone_no, policy.region
-    ):
-        queue.wake(conn, local.account, to_e164(local.base.phone_no, policy.region), local.row_id, at)
-    for step in outcome.moves:
-        queue.apply_move(conn, step, at)
+    if old is not None and is_dirty("phone_no", old.phone_no, new.phone_no, region):
+        queue.wake(conn, local.account, to_e164(old.phone_no, region), local.row_id, at)
+    queue.apply_moves(conn, outcome.moves, at)
     for change in outcome.new:
         queue.add_change(conn, policy.account, local.row_id, change, at)
     if outcome.settled and local.intents:
@@ -289,10 +256,9 @@ def save(
 def _save_row(
     conn: Connection, local: Local, remote: DirectoryContact, outcome: Reconciliation, policy: Policy, at: str
 ) -> None:
-    """Write the row and its change log entries."""
-    values: dict[str, Any] = {
-        name: new or None for name, new in outcome.local.changed_from(local.fields).items()
-    }
+    """Write the row and its entries in the change log."""
+    shown = outcome.local.changed_from(local.fields)
+    values: dict[str, Any] = {name: new or None for name, new in shown.items()}
     if "phone_no" in values or local.phone_e164 is None:
         e164 = to_e164(outcome.local.phone_no, policy.region)
         if e164 != local.phone_e164:
@@ -303,9 +269,7 @@ def _save_row(
         changelog.changed(conn, TABLE, local.row_id, {"deleted_at": (local.deleted_at, None)}, at, "upstream")
         changes = {n: (local.fields.get(n), outcome.local.get(n)) for n in FIELDS if n in values}
     changelog.changed(conn, TABLE, local.row_id, changes, at, "upstream")
-    changelog.changed(
-        conn, TABLE, local.row_id, outcome.overruled, at, "local"
-    )  # the losing values are logged
+    changelog.changed(conn, TABLE, local.row_id, outcome.overruled, at, "local")  # upstream's lost values
     if not same_raw(local.raw, remote.raw):
         values["raw"] = remote.raw
     if local.contact_id != remote.contact_id:

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from sqlalchemy import Connection, and_, delete, func, insert, select, update
 
-from syncer.store.db.read_only import fetch
+from syncer.store.db.read_only import tuples
 from syncer.store.db.tables import absences, held, held_rows
 from syncer.store.write.queue import chunks
 
@@ -43,7 +43,7 @@ def decided(conn: Connection, job: str, account: str, table: str) -> Decided:
 def kept_blanks(conn: Connection, table: str, rows: Iterable[int]) -> dict[int, set[str]]:
     """By row: the columns that may not turn blank, because a person has not decided yet, or has rejected it."""
     kept: dict[int, set[str]] = {}
-    for row_id, column in fetch(conn, _KEPT, table, json.dumps(list(rows))):
+    for row_id, column in tuples(conn, _KEPT, table, json.dumps(list(rows))):
         kept.setdefault(row_id, set()).add(column)
     return kept
 

@@ -1,6 +1,6 @@
-"""The plain mirrors: rows that come only from the vendor.
+"""Loads and writes the plain mirrors, whose rows come only from the vendor.
 
-`core/rows.py` decides what to do with each row; this module loads and writes.
+`core/rows.py` decides what to do with each row.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from types import MappingProxyType
 from typing import Any
 
-from sqlalchemy import Connection, Integer, func, select, update
+from sqlalchemy import Connection, Integer, update
 
 from syncer.core.model import Note, Row, Value
 from syncer.core.rows import (
@@ -26,14 +26,15 @@ from syncer.core.rows import (
 )
 from syncer.store.db import statements
 from syncer.store.db.mirrors import Mirror
-from syncer.store.db.read_only import fetch
+from syncer.store.db.read_only import first, tuples
 from syncer.store.db.tables import metadata, telecmi_notes
 from syncer.store.write import changelog
 from syncer.store.write.queue import chunks
 from syncer.store.write.reconciler import Context, Deferred, Reconciler, StoredMatch
 
 
-def _number(value: Any) -> int | None:
+def _integer(value: Any) -> int | None:
+    """A number that fits into an INTEGER column."""
     try:
         number = int(value)
     except (TypeError, ValueError):
@@ -42,7 +43,7 @@ def _number(value: Any) -> int | None:
 
 
 class MirrorReconciler(Reconciler):
-    """One listing of a plain mirror."""
+    """One listing of a plain mirror, or of the part of it that `scope` selects: columns and their values."""
 
     def __init__(
         self,
@@ -51,40 +52,32 @@ class MirrorReconciler(Reconciler):
         name: str = "",
         scope: Mapping[str, str] = MappingProxyType({}),
     ) -> None:
-        """`scope` selects the rows of this list: columns and their values."""
-        super().__init__(context)
-        self.mirror = mirror
-        self.table = mirror.name
-        self._name = name or mirror.name
+        super().__init__(mirror, context)
+        self.name = name or mirror.name
+        self._live_rows = f"FROM {mirror.name} r WHERE r.account = ? AND r.deleted_at IS NULL"
         self._scope = scope
         self._where = "".join([" AND account = ?", *(f" AND {column} = ?" for column in scope)])
         self._bound = (context.account, *scope.values())
-        self.newest_by, self.number = mirror.newest_by, mirror.number
         self._table = metadata.tables[mirror.name]
         ours = {"id", "account", mirror.key, *scope, "first_seen_at", "last_changed_at", "deleted_at", "raw"}
         content = [column for column in self._table.columns if column.name not in ours]
-        self._content = tuple(column.name for column in content)  # what comes from the vendor
-        self._numbers = frozenset(column.name for column in content if isinstance(column.type, Integer))
-        #: Columns that are compared, and written if they differ.
+        #: The vendor's columns; those that are compared, and written if they differ; those that hold numbers.
+        self._content = tuple(column.name for column in content)
         self._compared = tuple(name for name in self._content if name not in mirror.derived)
+        self._numbers = frozenset(column.name for column in content if isinstance(column.type, Integer))
 
-    @property
-    def name(self) -> str:
-        """See `Reconciler`."""
-        return self._name
-
-    def _fit(self, values: Mapping[str, Any]) -> dict[str, Value]:
-        """The vendor's values in the types of the columns. Invalid numbers become NULL."""
-        fitted = {}
+    def _fit(self, row: Row) -> Row:
+        """The row with the vendor's values in the types of the columns. Invalid numbers become NULL."""
+        fitted: dict[str, Value] = {}
         for name in self._content:
-            value = values.get(name)
+            value: Any = row.values.get(name)
             if value is not None:
                 if name in self._numbers:
-                    value = _number(value)
+                    value = _integer(value)
                 elif type(value) is not str:
                     value = str(value)
             fitted[name] = value
-        return fitted
+        return row._replace(values=fitted)
 
     # -- reading
 
@@ -97,7 +90,7 @@ class MirrorReconciler(Reconciler):
         )
         out = {}
         for block in chunks(keys):
-            for row_id, key, raw, deleted_at, *values in fetch(conn, query, json.dumps(block), *self._bound):
+            for row_id, key, raw, deleted_at, *values in tuples(conn, query, json.dumps(block), *self._bound):
                 content = dict(zip(self._content, values, strict=True))
                 out[key] = Stored(row_id, content, raw, deleted_at)
         return out
@@ -111,11 +104,12 @@ class MirrorReconciler(Reconciler):
         listed = {row.key: row for row in rows}
         known = {
             key: StoredMatch(row_id, same=True)
-            for key, row_id, raw in fetch(conn, query, json.dumps(list(listed)), *self._bound)
+            for key, row_id, raw in tuples(conn, query, json.dumps(list(listed)), *self._bound)
             if raw == listed[key].raw and listed[key].deleted_at is None
         }  # most rows of a listing without changes; only the others need all columns
         for key, there in self._load(conn, listed.keys() - known.keys()).items():
-            known[key] = StoredMatch(there.id, isinstance(self._decide(there, listed[key]), RowUnchanged))
+            decision = self._decide(there, self._fit(listed[key]))
+            known[key] = StoredMatch(there.id, same=isinstance(decision, RowUnchanged))
         return known
 
     def _stored_rows(self, conn: Connection, keys: Iterable[str]) -> dict[str, Row]:
@@ -127,25 +121,18 @@ class MirrorReconciler(Reconciler):
         }
 
     def _decide(self, stored: Stored | None, row: Row) -> RowDecision:
-        mirror = self.mirror
+        """What to do with a fitted row."""
         return decide_row(
-            stored,
-            self._fitted(row),
-            content=self._compared,
-            stamps=mirror.stamps,
-            ignored=self.context.ignored,
+            stored, row, content=self._compared, stamps=self.mirror.stamps, ignored=self.context.ignored
         )
-
-    def _fitted(self, row: Row) -> Row:
-        return row._replace(values=self._fit(row.values))
 
     # -- writing
 
     def _write(self, conn: Connection, rows: Sequence[Row]) -> None:
         stored = self._load(conn, [row.key for row in rows])
         new = []
-        for row in rows:
-            there = stored.get(row.key)
+        for listed in rows:
+            there, row = stored.get(listed.key), self._fit(listed)
             match self._decide(there, row):
                 case RowInsert():
                     new.append(row)
@@ -154,8 +141,8 @@ class MirrorReconciler(Reconciler):
                     self.vanishing.add(row_id)
                 case RowUpdate(row_id, blanks=blanks) as change:
                     self.seen.add(row_id)
-                    if blanks or is_older(there, self._fitted(row), self.newest_by):
-                        self.deferred[row.key] = Deferred(row, row_id, blanks)
+                    if blanks or is_older(there, row, self.mirror.newest_by):
+                        self.deferred[row.key] = Deferred(listed, row_id, blanks)
                     else:
                         self._change(conn, row, there, change)
                 case RowUnchanged():
@@ -163,17 +150,10 @@ class MirrorReconciler(Reconciler):
         self._insert(conn, new)
 
     def _insert(self, conn: Connection, rows: Sequence[Row]) -> None:
-        mirror, at = self.mirror, self.context.at
-        columns = (
-            "account",
-            *self._scope,
-            mirror.key,
-            *self._content,
-            "first_seen_at",
-            "last_changed_at",
-            "raw",
-        )
-        values = [(*self._bound, row.key, *self._fit(row.values).values(), at, at, row.raw) for row in rows]
+        at = self.context.at
+        stamps = ("first_seen_at", "last_changed_at")
+        columns = ("account", *self._scope, self.mirror.key, *self._content, *stamps, "raw")
+        values = [(*self._bound, row.key, *row.values.values(), at, at, row.raw) for row in rows]
         ids = statements.insert_listed(conn, self._table, columns, values, at)
         for row_id, row in zip(ids, rows, strict=True):
             self.seen.add(row_id)
@@ -182,15 +162,14 @@ class MirrorReconciler(Reconciler):
 
     def _change(self, conn: Connection, row: Row, there: Stored | None, change: RowUpdate) -> None:
         assert there is not None
-        mirror, at = self.mirror, self.context.at
-        fitted = self._fit(row.values)
-        values: dict[str, Any] = {name: fitted[name] for name in self._compared} | {"raw": row.raw}
+        at = self.context.at
+        values: dict[str, Any] = {name: row.values[name] for name in self._compared} | {"raw": row.raw}
         if change.changes or change.restores:
             values |= {"last_changed_at": at, "deleted_at": None}
             changes = dict(change.changes)
             if change.restores:
                 changes["deleted_at"] = (there.deleted_at, None)
-            if not mirror.inserts_only:
+            if not self.mirror.inserts_only:
                 changelog.changed(conn, self.table, change.id, changes, at, "upstream")
             self.changed += 1
         else:
@@ -204,7 +183,7 @@ class MirrorReconciler(Reconciler):
         """Insert new notes. Notes are never removed."""
         if not notes:
             return
-        there = fetch(conn, "SELECT msg, date, agent FROM telecmi_notes WHERE contact_row = ?", row_id)
+        there = tuples(conn, "SELECT msg, date, agent FROM telecmi_notes WHERE contact_row = ?", row_id)
         new = [note for note in dict.fromkeys(notes) if (note.msg, note.date, note.agent) not in there]
         columns = ("account", "contact_row", "msg", "date", "agent", "first_seen_at")
         values = [(self.context.account, row_id, n.msg, n.date, n.agent, self.context.at) for n in new]
@@ -215,13 +194,13 @@ class MirrorReconciler(Reconciler):
         """See `Reconciler`. If a blank is refused, `raw` stays the old one, so the next listing shows it again."""
         stored = self._load(conn, self.deferred)
         for key, deferred in self.deferred.items():
-            there, row = stored.get(key), deferred.row
+            there, row = stored.get(key), self._fit(deferred.row)
             decision = self._decide(there, row)
             if there is None or not isinstance(decision, RowUpdate):
                 continue
             refused = [name for name in decision.blanks if (there.id, name) not in allowed]
             if refused:
-                row = keep_columns(there, row, refused, self.number)
+                row = keep_columns(there, row, refused, self.mirror.number)
                 decision = self._decide(there._replace(raw=None), row)
                 if not isinstance(decision, RowUpdate) or not decision.changes:
                     continue
@@ -232,33 +211,11 @@ class MirrorReconciler(Reconciler):
 
     def unseen(self, conn: Connection) -> tuple[list[int], list[int]]:
         """See `Reconciler`."""
-        query = f"SELECT id FROM {self.table} WHERE account = ? AND deleted_at IS NULL"
-        return sorted(
-            row_id for (row_id,) in fetch(conn, query, self.context.account) if row_id not in self.seen
-        ), []
-
-    def live_count(self, conn: Connection) -> int:
-        """See `Reconciler`."""
-        return live_count(conn, self.mirror, self.context.account)
-
-    def filled_counts(self, conn: Connection, columns: Iterable[str]) -> dict[str, int]:
-        """See `Reconciler`."""
-        table, out = self._table, {}
-        for name in columns:
-            column = table.c[name]
-            filled = [] if isinstance(column.type, Integer) else [column != ""]
-            living = (table.c.account == self.context.account, table.c.deleted_at.is_(None))
-            query = select(func.count()).select_from(table).where(*living, column.is_not(None), *filled)
-            out[name] = int(conn.execute(query).scalar_one())
-        return out
-
-    def keys(self, conn: Connection, ids: Iterable[int]) -> dict[int, str]:
-        """See `Reconciler`."""
-        query = f"SELECT id, {self.mirror.key} FROM {self.table} WHERE id IN (SELECT value FROM json_each(?))"
-        return dict(fetch(conn, query, json.dumps(list(ids))))
+        live = tuples(conn, f"SELECT r.id {self._live_rows}", self.context.account)
+        return sorted(row_id for (row_id,) in live if row_id not in self.seen), []
 
     def remove(self, conn: Connection, row_id: int, at: str) -> None:
-        """The row is gone upstream and becomes a tombstone."""
+        """See `Reconciler`. The row becomes a tombstone."""
         table = self._table
         conn.execute(
             update(table)
@@ -271,7 +228,7 @@ class MirrorReconciler(Reconciler):
 def live_count(conn: Connection, mirror: Mirror, account: str) -> int:
     """How many live rows an account has."""
     query = f"SELECT count(*) FROM {mirror.name} WHERE account = ? AND deleted_at IS NULL"
-    return int(fetch(conn, query, account)[0][0])
+    return int(first(conn, query, account))
 
 
 def count_between(
@@ -289,4 +246,4 @@ def count_between(
         f"WHERE account = ? AND deleted_at IS NULL AND {column} >= ? AND {column} < ?"
         + "".join(f" AND {name} = ?" for name in scope)
     )
-    return int(fetch(conn, query, account, low, high, *scope.values())[0][0])
+    return int(first(conn, query, account, low, high, *scope.values()))

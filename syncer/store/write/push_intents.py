@@ -14,7 +14,7 @@ from syncer.core.model import FIELDS, Fields, State
 from syncer.core.push import Send, is_still_wanted
 from syncer.core.queue import Event, advance
 from syncer.store.db import statements
-from syncer.store.db.read_only import fetch
+from syncer.store.db.read_only import tuples
 from syncer.store.db.tables import change_queue, push_intents
 
 #: The current states of changes, with the values of their rows.
@@ -39,7 +39,7 @@ def begin_sending(
     the batch of the previous request, whose answer is recorded first.
     """
     note_accepted(conn, accepted)
-    now = {row[0]: row[1:] for row in fetch(conn, _NOW, json.dumps([send.change.id for send in batch]))}
+    now = {row[0]: row[1:] for row in tuples(conn, _NOW, json.dumps([send.change.id for send in batch]))}
     going_out, moves, intents = [], [], []
     for send in batch:
         if send.change.id not in now:

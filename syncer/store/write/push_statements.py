@@ -1,4 +1,4 @@
-"""The statements of the push job: loading the changes that are due, and writing each step."""
+"""The statements of the push job: loads the changes that are due, and writes each step."""
 
 from __future__ import annotations
 
@@ -25,9 +25,9 @@ from syncer.core.push import (
     Settle,
     Wait,
     may_be_ours,
-)  # fmt: skip
+)
 from syncer.core.queue import Event
-from syncer.store.db.read_only import fetch
+from syncer.store.db.read_only import first, tuples
 from syncer.store.db.tables import change_queue, contact_base, telecmi_contacts
 from syncer.store.write import contacts, queue
 from syncer.store.write.contacts import Policy
@@ -81,19 +81,18 @@ def blocks(due: Iterable[Due]) -> Iterable[list[Due]]:
         yield block
 
 
-def _load(conn: Connection, due: Iterable[Due]) -> list[tuple[QueuedChange, Local]]:
+def _load(conn: Connection, due: Sequence[Due]) -> list[tuple[QueuedChange, Local]]:
     """The current changes, each with its contact, without those that a lookup has settled."""
-    due = list(due)
     rows = contacts.load_rows(conn, {one.row for one in due})
-    open_ = {change.id: change for local in rows.values() for change in local.changes}
-    found = [open_[one.change] for one in due if one.change in open_]
+    open_ = {change.id: (change, local) for local in rows.values() for change in local.changes}
+    pairs = [open_[one.change] for one in due if one.change in open_]
     waiting = (State.QUEUED, State.UNKNOWN, State.HELD)
-    return [(change, rows[change.contact_row]) for change in found if change.state in waiting]
+    return [(change, local) for change, local in pairs if change.state in waiting]
 
 
 def too_many_deletes(conn: Connection, account: str, max_deletions: float) -> bool:
     """Whether more contacts would be deleted at once than is allowed without approval."""
-    (deletes,) = fetch(conn, _UNAPPROVED, account)[0]
+    deletes = first(conn, _UNAPPROVED, account)
     return limits.too_many_deletes(deletes, contacts.live_count(conn, account) + deletes, max_deletions)
 
 
@@ -118,10 +117,10 @@ def decide_all(
     updates = {change.contact_row for change, _ in pairs if change.operation is Operation.UPDATE}
     holders = {}
     for _, local in pairs:
-        number = None if local.known else to_e164(local.fields.phone_no, policy.region)
-        holder = number and contacts.phone_owner(conn, policy.account, number, local.row_id)
-        if isinstance(holder, int):
-            holders[local.row_id] = holder
+        if not local.known and (number := to_e164(local.fields.phone_no, policy.region)):
+            holder = contacts.phone_owner(conn, policy.account, number, local.row_id)
+            if holder is not None:
+                holders[local.row_id] = holder
     facts = PushFacts(
         now=now,
         region=policy.region,
@@ -134,11 +133,10 @@ def decide_all(
     return push.decide_all(pairs, facts)
 
 
-#: What only a person can settle is looked up as rarely as after this many attempts: a lookup of an add lists the
-#: whole directory.
-SELDOM = 20
+#: A change that waits for a person is looked up as rarely as after this many attempts, since looking up an add
+#: lists the whole directory.
+_ATTEMPTS_FOR_PERSON = 20
 
-#: A change stays as it is: store why, and when it is looked up again.
 _WAIT = """
     UPDATE change_queue SET last_error = ?, next_attempt_at = ?
     WHERE id = ? AND state IN ('queued', 'unknown')"""
@@ -158,12 +156,12 @@ def carry_out(
         if isinstance(one, Settle):
             acting.append(one)
         elif isinstance(one, Wait) and one.change.state in (State.QUEUED, State.UNKNOWN):
-            attempts = SELDOM if one.for_person else one.change.attempts + 1
+            attempts = _ATTEMPTS_FOR_PERSON if one.for_person else one.change.attempts + 1
             waiting.append((one.why, retry_at(attempts), one.change.id))
     if waiting:
         conn.exec_driver_sql(_WAIT, waiting)
-    for plain, group in groupby(acting, _moves_alone):  # in order: several may be for one row
-        if plain:
+    for is_only_move, group in groupby(acting, _is_only_move):  # in order: several may be for one row
+        if is_only_move:
             queue.apply_moves(conn, [step.move for step in group], at)
         else:
             for step in group:
@@ -171,8 +169,8 @@ def carry_out(
     return len(acting)
 
 
-def _moves_alone(step: Settle) -> bool:
-    """Whether a step only changes the state of its change."""
+def _is_only_move(step: Settle) -> bool:
+    """Whether a step changes nothing but the state of its change."""
     return not (step.gone or step.show or step.revive)
 
 
@@ -181,7 +179,7 @@ def _carry_out(conn: Connection, step: Settle, policy: Policy, at: str) -> None:
     if step.gone:
         handle_upstream_delete(conn, local, policy.region, at)
         return
-    queue.apply_move(conn, step.move, at)
+    queue.apply_moves(conn, [step.move], at)
     if step.show and local.base is not None:
         contacts.show_base(conn, local, step.show, policy.region, at)
         if step.move.event is Event.REFUSED:
@@ -193,21 +191,22 @@ def _carry_out(conn: Connection, step: Settle, policy: Policy, at: str) -> None:
 def turned_away(
     conn: Connection, batch: Sequence[Send], at: str, note: str, next_at: str | None, *, spent: bool
 ) -> None:
-    """The request was not processed: all of its changes are queued again. `spent` off undoes the counted attempt."""
-    for send in batch:
-        queue.drop_newest_intent(conn, send.change.id)
-        columns: dict[str, object] = {"next_attempt_at": next_at}
-        if not spent:
-            columns["attempts"] = func.max(_Q.attempts - 1, 0)
-        queue.move(conn, send.change.id, Event.TURNED_AWAY, at, note=note, **columns)
+    """Queue the changes of a request again that was not processed. Without `spent`, it does not count as an attempt."""
+    moves: list[queue.Move] = []
+    for change in queue.load_changes(conn, [send.change.id for send in batch]).values():
+        queue.drop_newest_intent(conn, change.id)
+        attempts = change.attempts if spent else max(change.attempts - 1, 0)
+        columns = {"next_attempt_at": next_at, "attempts": attempts}
+        moves.append((change.id, Event.TURNED_AWAY, note, columns))
+    queue.move_many(conn, moves, at)
 
 
 def unsettled(
     conn: Connection, batch: Sequence[Send], at: str, note: str, retry_at: Callable[[int], str]
 ) -> list[int]:
-    """Changes that are still `sending` after the read-back become `unknown`. Returns their ids.
+    """Make changes `unknown` that are still `sending` after the read-back. Returns their ids.
 
-    A change whose fields are all in a conflict is continued by the conflict.
+    A change whose fields are all in a conflict ends, and the conflict continues it.
     """
     states = queue.load_states(conn, [s.change.id for s in batch])
     sending = [s for s in batch if states.get(s.change.id) is State.SENDING]
@@ -233,13 +232,13 @@ def unsettled(
 
 
 def ids_upstream(conn: Connection, rows: Iterable[int]) -> dict[int, str | None]:
-    """By row: the contact_id, or None."""
+    """The contact_id of each row, or None."""
     query = "SELECT id, contact_id FROM telecmi_contacts WHERE id IN (SELECT value FROM json_each(?))"
-    return dict(fetch(conn, query, json.dumps(list(rows))))
+    return dict(tuples(conn, query, json.dumps(list(rows))))
 
 
 def deleted_upstream(conn: Connection, batch: Sequence[Send], region: str, at: str) -> None:
-    """Mark deletes as done if upstream no longer shows the contact."""
+    """Settle deletes whose contact upstream no longer shows."""
     states = queue.load_states(conn, [s.change.id for s in batch])
     done = [s for s in batch if states.get(s.change.id) in (State.SENDING, State.UNKNOWN)]
     for local in contacts.load_rows(conn, [send.change.contact_row for send in done]).values():
@@ -258,10 +257,11 @@ def refuse(
 ) -> bool:
     """Reject a change that upstream refused, and that the read-back shows was not applied.
 
-    It is tried again if another row gave up its number so recently that upstream may not show that yet. False:
-    an earlier request without an answer may have been applied, so the change is looked up again.
+    It is tried again if another row gave up its number so recently that upstream may not show that yet. Returns
+    False if an earlier request without an answer may have been applied, so that the change is looked up again.
     """
-    change, at = queue.load_change(conn, send.change.id), utc_text(now)
+    at = utc_text(now)
+    change = queue.load_change(conn, send.change.id)
     if change is None or change.state is not State.SENDING:
         return True
     queue.drop_newest_intent(conn, change.id)
@@ -282,7 +282,7 @@ def refuse(
 
 
 def back_to_queue(conn: Connection, batch: Sequence[Send], at: str) -> list[Send]:
-    """Queue members of a refused batch again that were not applied. They are sent in smaller requests."""
+    """Queue the changes of a refused batch again that were not applied, to be sent in smaller requests."""
     out = []
     for send in batch:
         change = queue.load_change(conn, send.change.id)
@@ -293,25 +293,19 @@ def back_to_queue(conn: Connection, batch: Sequence[Send], at: str) -> list[Send
     return out
 
 
-def forget_overtaken(conn: Connection, account: str, at: str) -> int:
+def forget_overtaken(conn: Connection, account: str, at: str) -> None:
     """Settle refused changes of rows that have a newer change."""
     newer = select(_Q.contact_row).where(
         _Q.account == account,
         _Q.operation != Operation.DELETE,
         or_(_Q.state == State.QUEUED, _Q.state == State.SENDING),
     )
-    ids = (
-        conn.execute(
-            select(_Q.id).where(
-                _Q.account == account,
-                _Q.state == State.REJECTED,
-                _Q.operation != Operation.DELETE,
-                _Q.contact_row.in_(newer),
-            )
-        )
-        .scalars()
-        .all()
+    refused = select(_Q.id).where(
+        _Q.account == account,
+        _Q.state == State.REJECTED,
+        _Q.operation != Operation.DELETE,
+        _Q.contact_row.in_(newer),
     )
+    ids = conn.execute(refused).scalars().all()
     note = "superseded by a newer change of the row"
-    queue.move_many(conn, [(number, Event.GIVE_UP, note, {}) for number in ids], at)
-    return len(ids)
+    queue.move_many(conn, [(change_id, Event.GIVE_UP, note, {}) for change_id in ids], at)

@@ -1,17 +1,14 @@
-"""The statements of the change queue: its rows, the intents, and every transition.
-
-Each transition goes through `core/queue.advance`.
-"""
+"""The change queue: loading changes and intents, and every transition, which `core/queue.advance` allows or refuses."""
 
 from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import asdict
 from datetime import datetime, timedelta
 from typing import Any, TypeAlias
 
-from sqlalchemy import Connection, and_, bindparam, delete, func, insert, or_, select, text, update
-from sqlalchemy.sql import ClauseElement
+from sqlalchemy import Connection, delete, func, insert, select, update
 
 from syncer.core.contacts import Intent, NewChange, QueuedChange, Transition
 from syncer.core.due import latest
@@ -21,21 +18,18 @@ from syncer.core.normalise import utc_text
 from syncer.core.push import LONGEST_RETRY
 from syncer.core.queue import OPEN, SETTLED, Event, advance
 from syncer.store.db import statements
-from syncer.store.db.read_only import fetch
-from syncer.store.db.tables import change_log, change_queue, push_intents, sync_guard
+from syncer.store.db.read_only import first, raw, tuples
+from syncer.store.db.tables import change_log, change_queue, push_intents
 
 #: The most values in one IN list. SQLite's limit is far higher, but it plans short lists better.
 CHUNK = 400
-
-
-_STATE = select(change_queue.c.state).where(change_queue.c.id == bindparam("number"))
 
 _DROP_INTENTS = """
     DELETE FROM push_intents WHERE row_id IN (SELECT value FROM json_each(?)) AND NOT EXISTS (
         SELECT 1 FROM change_queue q
         WHERE q.id = push_intents.change_id AND q.contact_row = push_intents.row_id AND q.state IN ('sending', 'unknown'))"""
 
-#: One decided transition: the change, the event, a note for people, and columns to set.
+#: A transition and the columns that it sets: the change, the event, a note for people, column -> value.
 Move: TypeAlias = tuple[int, Event, str | None, Mapping[str, object]]
 
 #: The columns of a change, in the order of its fields.
@@ -60,7 +54,7 @@ _PUSHED = """
 
 
 def chunks(ids: Iterable[Any], size: int = CHUNK) -> Iterable[list[Any]]:
-    """Divide ids into lists that fit into one statement."""
+    """Split ids into lists that fit into one statement."""
     block: list[Any] = []
     for one in ids:
         block.append(one)
@@ -91,7 +85,7 @@ def _as_change(row: Sequence[Any]) -> QueuedChange:
 def load_open(conn: Connection, rows: Iterable[int]) -> dict[int, list[QueuedChange]]:
     """Open changes by contact row."""
     out: dict[int, list[QueuedChange]] = {}
-    for row in fetch(conn, _OPEN_OF_ROWS, json.dumps(list(rows))):
+    for row in tuples(conn, _OPEN_OF_ROWS, json.dumps(list(rows))):
         change = _as_change(row)
         out.setdefault(change.contact_row, []).append(change)
     return out
@@ -100,7 +94,7 @@ def load_open(conn: Connection, rows: Iterable[int]) -> dict[int, list[QueuedCha
 def load_intents(conn: Connection, rows: Iterable[int]) -> dict[int, list[Intent]]:
     """Requests since base last changed, by contact row, oldest first."""
     out: dict[int, list[Intent]] = {}
-    for row in fetch(conn, _INTENTS_OF_ROWS, json.dumps(list(rows))):
+    for row in tuples(conn, _INTENTS_OF_ROWS, json.dumps(list(rows))):
         row_id, number, change_id, operation, fields, *rest = row
         intent = Intent(number, change_id, Operation(operation), json.loads(fields), *rest)
         out.setdefault(row_id, []).append(intent)
@@ -108,24 +102,28 @@ def load_intents(conn: Connection, rows: Iterable[int]) -> dict[int, list[Intent
 
 
 def load_change(conn: Connection, change_id: int) -> QueuedChange | None:
-    """One change by its number."""
+    """One change by its id."""
     return load_changes(conn, [change_id]).get(change_id)
 
 
 def load_changes(conn: Connection, ids: Iterable[int]) -> dict[int, QueuedChange]:
-    """Changes by their numbers."""
-    rows = fetch(conn, _CHANGES, json.dumps(list(ids)))
+    """Changes by id."""
+    rows = tuples(conn, _CHANGES, json.dumps(list(ids)))
     return {change.id: change for change in map(_as_change, rows)}
 
 
 def next_due(conn: Connection, account: str, now: datetime) -> tuple[int, str | None]:
-    """How many changes are due now, and when the next one is due."""
-    open_ = and_(change_queue.c.account == account, change_queue.c.state.in_([State.QUEUED, State.UNKNOWN]))
-    at = change_queue.c.next_attempt_at
-    waits = at <= latest(now, LONGEST_RETRY)
-    fresh = conn.execute(select(func.count()).where(open_, or_(at.is_(None), ~waits))).scalar_one()
-    later = conn.execute(select(func.min(at)).where(open_, waits)).scalar()
-    return int(fresh), later
+    """How many changes need not wait, and the earliest time that another one waits for.
+
+    A time that is further ahead than any retry comes from a wrong clock and is ignored.
+    """
+    query = """
+        SELECT count(*) FILTER (WHERE next_attempt_at IS NULL OR next_attempt_at > :latest),
+            min(next_attempt_at) FILTER (WHERE next_attempt_at <= :latest)
+        FROM change_queue WHERE account = :account AND state IN ('queued', 'unknown')"""
+    values = {"account": account, "latest": latest(now, LONGEST_RETRY)}
+    due, later = raw(conn).execute(query, values).fetchone()
+    return due, later
 
 
 _WAITING = """
@@ -135,16 +133,16 @@ _WAITING = """
 
 
 def wake(conn: Connection, account: str, number: str | None, row_id: int, at: str) -> None:
-    """A contact gives up a number: changes that take it are due again, including refused ones."""
-    changes = fetch(conn, _WAITING, account, number, row_id)
+    """Make changes due that wait for a number which another contact gives up, including refused ones."""
+    changes = tuples(conn, _WAITING, account, number, row_id)
     fresh = {"next_attempt_at": None, "attempts": 0, "last_error": None}
     move_many(conn, [(change, Event.RETRY, None, fresh) for (change,) in changes], at)
 
 
-def transition_columns(
+def _transition_columns(
     state: State, at: str, note: str | None, columns: Mapping[str, object]
 ) -> dict[str, object]:
-    """The columns that change when a change enters `state`."""
+    """The columns to write when a change enters `state`."""
     values: dict[str, object] = {"state": state, **columns}
     if state in SETTLED:
         values |= {"settled_at": at, "next_attempt_at": None, "last_error": note}
@@ -164,78 +162,60 @@ def move(
     *,
     note: str | None = None,
     **columns: object,
-) -> State | None:
-    """Apply `event` to one change. None if it was settled in the meantime and there is nothing to do.
-
-    Raises ForbiddenMoveError for a transition that `core/queue.py` does not allow.
-    """
-    row = conn.execute(_STATE, {"number": change_id}).first()
-    if row is None or State(row.state) in SETTLED:
-        return None
-    state = advance(State(row.state), event)
-    values = transition_columns(state, at, note, columns)
-    if any(isinstance(value, ClauseElement) for value in values.values()):
-        conn.execute(update(change_queue).where(change_queue.c.id == change_id).values(**values))
-    else:
-        statements.update_row(conn, change_queue, change_id, values)
-    return state
+) -> None:
+    """Apply `event` to one change and set `columns`: see `move_many`."""
+    move_many(conn, [(change_id, event, note, columns)], at)
 
 
 def load_states(conn: Connection, ids: Iterable[int]) -> dict[int, State]:
     """The states of changes, by id."""
     query = "SELECT id, state FROM change_queue WHERE id IN (SELECT value FROM json_each(?))"
-    return {number: State(state) for number, state in fetch(conn, query, json.dumps(list(ids)))}
+    return {number: State(state) for number, state in tuples(conn, query, json.dumps(list(ids)))}
 
 
 def move_many(conn: Connection, steps: Sequence[Move], at: str) -> None:
-    """Like `move`, for many changes with few statements. Each change at most once."""
+    """Apply transitions with few statements, each change at most once. Settled changes stay as they are.
+
+    Raises ForbiddenMoveError for a transition that `core/queue.py` does not allow.
+    """
     states = load_states(conn, [change_id for change_id, *_ in steps])
     alike: dict[tuple[str, ...], list[tuple[object, ...]]] = {}
     for change_id, event, note, columns in steps:
         state = states.get(change_id)
         if state is None or state in SETTLED:
             continue
-        values = transition_columns(advance(state, event), at, note, columns)
+        values = _transition_columns(advance(state, event), at, note, columns)
         names = tuple(sorted(values))
         alike.setdefault(names, []).append((*(values[name] for name in names), change_id))
     for names, rows in alike.items():
         statements.update_rows(conn, change_queue, names, rows)
 
 
-def apply_move(conn: Connection, step: Transition, at: str) -> None:
-    """Apply one decided transition."""
-    columns: dict[str, object] = {}
-    if step.operation is not None:
-        columns["operation"] = step.operation
-    if step.operation is Operation.ADD:  # a different kind of request than before
-        columns |= {"next_attempt_at": None, "attempts": 0}
-    if step.clashes is not None:
-        columns["clashes"] = dump_clashes(step.clashes)
-        change = load_change(conn, step.change_id)
-        if change is not None and change.operation is not Operation.DELETE:
-            columns["fields"] = json.dumps({n: c.local for n, c in step.clashes.items()}, ensure_ascii=False)
-        columns["next_attempt_at"] = None
-    move(conn, step.change_id, step.event, at, note=step.note, **columns)
-
-
-def apply_moves(conn: Connection, steps: Iterable[Transition], at: str) -> None:
-    """The same for many changes. Each change at most once."""
-    plain: list[Move] = []
+def apply_moves(conn: Connection, steps: Sequence[Transition], at: str) -> None:
+    """Apply decided transitions, each change at most once."""
+    clashing = load_changes(conn, [step.change_id for step in steps if step.clashes is not None])
+    moves: list[Move] = []
     for step in steps:
+        columns: dict[str, object] = {}
+        if step.operation is not None:
+            columns["operation"] = step.operation
+        if step.operation is Operation.ADD:  # a different kind of request than before
+            columns |= {"next_attempt_at": None, "attempts": 0}
         if step.clashes is not None:
-            apply_move(conn, step, at)
-        else:
-            columns = {} if step.operation is None else {"operation": step.operation}
-            plain.append((step.change_id, step.event, step.note, columns))
-    move_many(conn, plain, at)
+            columns |= {"clashes": _dump_clashes(step.clashes), "next_attempt_at": None}
+            change = clashing.get(step.change_id)
+            if change is not None and change.operation is not Operation.DELETE:
+                columns["fields"] = _local_values(step.clashes)
+        moves.append((step.change_id, step.event, step.note, columns))
+    move_many(conn, moves, at)
 
 
-def dump_clashes(clashes: Mapping[str, Clash]) -> str:
-    """Clashes as JSON."""
-    return json.dumps(
-        {n: {"base": c.base, "local": c.local, "remote": c.remote} for n, c in clashes.items()},
-        ensure_ascii=False,
-    )
+def _dump_clashes(clashes: Mapping[str, Clash]) -> str:
+    return json.dumps({name: asdict(clash) for name, clash in clashes.items()}, ensure_ascii=False)
+
+
+def _local_values(clashes: Mapping[str, Clash]) -> str:
+    return json.dumps({name: clash.local for name, clash in clashes.items()}, ensure_ascii=False)
 
 
 def add_change(
@@ -253,14 +233,13 @@ def add_change(
         "found_by": found_by,
     }
     if new.clashes is not None:
-        values["clashes"] = dump_clashes(new.clashes)
-        values["fields"] = json.dumps({n: c.local for n, c in new.clashes.items()}, ensure_ascii=False)
+        values |= {"clashes": _dump_clashes(new.clashes), "fields": _local_values(new.clashes)}
     result = conn.execute(insert(change_queue).values(**values).returning(change_queue.c.id))
     return int(result.scalar_one())
 
 
 def accept_intents(conn: Connection, row_id: int, operation: Operation) -> None:
-    """Mark an unanswered request as accepted: a refusal showed that it was applied."""
+    """Mark unanswered requests as accepted, after a refusal showed that they were applied."""
     conn.execute(
         update(push_intents)
         .where(
@@ -289,20 +268,11 @@ def drop_intents(conn: Connection, *rows: int) -> None:
         conn.exec_driver_sql(_DROP_INTENTS, (json.dumps(rows),))
 
 
-def recover(conn: Connection, account: str, at: str) -> int:
-    """After a restart: changes that were being sent become `unknown`. Returns how many."""
-    rows = (
-        conn.execute(
-            select(change_queue.c.id).where(
-                change_queue.c.account == account, change_queue.c.state == State.SENDING
-            )
-        )
-        .scalars()
-        .all()
-    )
+def recover(conn: Connection, account: str, at: str) -> None:
+    """After a restart: changes that were being sent become `unknown`."""
+    sending = tuples(conn, "SELECT id FROM change_queue WHERE account = ? AND state = 'sending'", account)
     note = "the program stopped before the answer came"
-    move_many(conn, [(number, Event.RESTART, note, {}) for number in rows], at)
-    return len(rows)
+    move_many(conn, [(change_id, Event.RESTART, note, {}) for (change_id,) in sending], at)
 
 
 def pushed_within(
@@ -310,7 +280,7 @@ def pushed_within(
 ) -> dict[int, list[dict[str, str]]]:
     """By contact row: the fields of its changes that were done within that time."""
     out: dict[int, list[dict[str, str]]] = {}
-    for row, fields in fetch(conn, _PUSHED, json.dumps(list(rows)), utc_text(now - span), latest(now)):
+    for row, fields in tuples(conn, _PUSHED, json.dumps(list(rows)), utc_text(now - span), latest(now)):
         out.setdefault(row, []).append(json.loads(fields))
     return out
 
@@ -321,15 +291,10 @@ def epoch(conn: Connection) -> int:
     A page that was requested in an earlier epoch than a row's `touched` may be outdated for that row, and is
     ignored.
     """
-    return int(conn.execute(select(sync_guard.c.epoch).where(sync_guard.c.id == 1)).scalar() or 0)
-
-
-def begin(conn: Connection, number: int) -> None:
-    """Start the push epoch `number`, the next one."""
-    conn.exec_driver_sql("UPDATE sync_guard SET epoch = ? WHERE id = 1", (number,))
+    return int(first(conn, "SELECT epoch FROM sync_guard WHERE id = 1") or 0)
 
 
 def next_epoch(conn: Connection) -> int:
     """Start a new push epoch and return it."""
-    conn.execute(text("UPDATE sync_guard SET epoch = epoch + 1 WHERE id = 1"))
+    raw(conn).execute("UPDATE sync_guard SET epoch = epoch + 1 WHERE id = 1")
     return epoch(conn)

@@ -1,26 +1,28 @@
-"""The common part of comparing listed rows with the mirror and writing them.
+"""Compares listed rows with the mirror and writes those that differ: the part that all lists share.
 
 `mirror.py` implements it for rows that come only from the vendor, `directory.py` for contacts that people edit.
-`sync` fetches, and decides what a listing proves.
 """
 
 from __future__ import annotations
 
+import json
 from abc import ABC, abstractmethod
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import NamedTuple
 
 from sqlalchemy import Connection
 
 from syncer.core.model import Row
 from syncer.core.rows import Bits, combine, same_raw
+from syncer.store.db.mirrors import Mirror
+from syncer.store.db.read_only import first, tuples
 
-#: The most rows in one write transaction: a person who edits waits no longer than these take.
+#: The most rows in one write transaction, so that a person who edits waits only briefly.
 BLOCK = 100
 
-#: The most ids, per table, that are remembered as listed more than once.
+#: How many ids of a table are remembered as listed more than once.
 MOST_COPIES = 10_000
 
 
@@ -32,16 +34,14 @@ class Context:
     at: str = ""  #: UTC text, when the run started
     ignored: frozenset[str] = frozenset()  #: vendor fields that change on every read
     listed_twice: frozenset[str] = frozenset()  #: ids that the last listings showed more than once
-    forgotten: Callable[[str | None], bool] = field(
-        default=lambda _: False
-    )  #: whether a number was forgotten
+    forgotten: Callable[[str | None], bool] = lambda _: False  #: whether a number was forgotten
 
 
 class StoredMatch(NamedTuple):
-    """The stored row of a listed one."""
+    """The stored row that belongs to a listed one."""
 
     id: int
-    same: bool  #: equal to the listed row: nothing to write
+    same: bool  #: there is nothing to write
 
 
 class Deferred(NamedTuple):
@@ -49,30 +49,24 @@ class Deferred(NamedTuple):
 
     row: Row
     row_id: int
-    blanks: tuple[str, ...] = ()  #: columns that it would turn blank
+    blanks: tuple[str, ...]  #: columns that it would turn blank
 
 
 class Reconciler(ABC):
     """Compares the rows of one listing with one table, and writes those that differ.
 
-    `compare` takes listed rows and collects those that differ in `pending`, by id; `write` writes a block of
-    them. Rows that were listed more than once with different content wait for the end (`combine_copies`), and so
-    do rows that would turn a column blank (`write_deferred`). Of all other rows only bits and counts are kept.
+    `compare` collects rows that differ in `pending`, by the vendor's id, and `write` writes a block of them. Rows
+    that were listed more than once with different content wait until the end (`combine_copies`), and so do rows
+    that would turn a column blank (`write_deferred`). Only bits and counts are kept of all other rows.
     """
 
-    #: The table's name.
-    table: str
-    #: The column that says which of two rows with the same id is newer, if there is one.
-    newest_by: str | None = None
-    #: The column from which `phone_e164` is derived, if there is one.
-    number: str | None = None
+    #: SQL: FROM and WHERE of an account's live rows; `r` has the values that upstream showed last.
+    _live_rows: str
 
-    @property
-    def name(self) -> str:
-        """The list's name: that of the table, unless several lists fill the table."""
-        return self.table
-
-    def __init__(self, context: Context) -> None:
+    def __init__(self, mirror: Mirror, context: Context) -> None:
+        self.mirror = mirror
+        self.table = mirror.name
+        self.name = mirror.name  #: of the list; differs if several lists fill the table
         self.context = context
         self.pending: dict[str, Row] = {}
         self.deferred: dict[str, Deferred] = {}
@@ -90,15 +84,15 @@ class Reconciler(ABC):
 
     @abstractmethod
     def _look_up(self, conn: Connection, rows: Sequence[Row]) -> Mapping[str, StoredMatch]:
-        """The stored rows of listed ones, by id."""
+        """The stored rows that belong to listed ones, by the vendor's id."""
 
     @abstractmethod
     def _stored_rows(self, conn: Connection, keys: Iterable[str]) -> Mapping[str, Row]:
-        """What upstream last listed for rows, by id."""
+        """What upstream listed last, by the vendor's id."""
 
     @abstractmethod
     def _write(self, conn: Connection, rows: Sequence[Row]) -> None:
-        """Write rows, each id once. The stored rows are read again, since they may have changed in the meantime."""
+        """Write rows, each id once. Reads the stored rows again, since they may have changed in the meantime."""
 
     @abstractmethod
     def write_deferred(self, conn: Connection, allowed: frozenset[tuple[int, str]]) -> None:
@@ -109,30 +103,18 @@ class Reconciler(ABC):
         """Rows that upstream had and that were not listed: (live, deleted locally)."""
 
     @abstractmethod
-    def live_count(self, conn: Connection) -> int:
-        """Living rows of the account."""
-
-    @abstractmethod
-    def filled_counts(self, conn: Connection, columns: Iterable[str]) -> dict[str, int]:
-        """By column: how many live rows have a value."""
-
-    @abstractmethod
-    def keys(self, conn: Connection, ids: Iterable[int]) -> dict[int, str]:
-        """The vendor's ids of rows."""
-
-    @abstractmethod
     def remove(self, conn: Connection, row_id: int, at: str) -> None:
         """Remove a row that is proven to be gone upstream."""
 
     # -- the common part
 
     def compare(self, conn: Connection, rows: Sequence[Row]) -> None:
-        """Compare rows with the mirror; those that differ go to `pending`, to be written."""
+        """Compare rows with the mirror, and put those that differ into `pending`."""
         self.rows += len(rows)
         known = self._look_up(conn, rows)
         for row in rows:
             there = known.get(row.key)
-            if there is None and (row.deleted_at or self.context.forgotten(_phone(row))):
+            if there is None and (row.deleted_at or self.context.forgotten(phone_of(row))):
                 self.distinct += 1
             elif row.key in self.context.listed_twice or row.key in self.copies:
                 self._add_copy(row, there)
@@ -146,23 +128,23 @@ class Reconciler(ABC):
                     self.seen.add(there.id)
 
     def _add_copy(self, row: Row, there: StoredMatch | None) -> None:
-        """Collect a row whose id is listed more than once. Its copies are combined at the end."""
+        """Collect a row whose id is listed more than once, to be combined with its copies at the end."""
         copies = self.copies.setdefault(row.key, [])
         if any(same_raw(row.raw, one.raw) for one in copies):
             return
         copies.append(row)
-        if len(copies) == 1 or self.newest_by or row.key in self.context.listed_twice:
+        if len(copies) == 1 or self.mirror.newest_by or row.key in self.context.listed_twice:
             self.distinct += 1
         if there is not None:
             self.seen.add(there.id)
 
     def _take_again(self, conn: Connection, row: Row, there: StoredMatch | None) -> None:
-        """Handle a row whose id came once before in this listing."""
+        """Handle a row whose id was listed once before in this listing."""
         before = self.pending.get(row.key)
         if before is None and row.key in self.deferred:
             before = self.deferred[row.key].row
         if before is None and there is not None and there.id in self.vanishing:
-            self.vanishing.discard(there.id)  # one copy is deleted, another is live
+            self.vanishing.discard(there.id)  # the first copy was deleted, this one is live
             self.pending[row.key] = row
             return
         before = before or self._stored_rows(conn, [row.key]).get(row.key)
@@ -175,24 +157,23 @@ class Reconciler(ABC):
 
     def write(self, conn: Connection) -> None:
         """Write one block of what is pending."""
-        block = [self.pending.pop(key) for key in list(self.pending)[:BLOCK]]
-        self._write(conn, block)
+        self._write(conn, [self.pending.pop(key) for key in list(self.pending)[:BLOCK]])
 
     def combine_copies(self, conn: Connection, *, is_full: bool) -> None:
-        """Combine the copies of each row that was listed more than once. Different rows go to `pending`.
+        """Combine the copies of each row that was listed more than once, and put those that differ into `pending`.
 
-        If the listing did not show everything (`is_full` off), the stored row counts as a copy.
+        If the listing did not show everything (`is_full` off), the stored row counts as another copy.
         """
-        stored = {} if is_full else self._stored_rows(conn, self.copies)
-        combined = [
-            combine([*copies, *([stored[key]] if key in stored else [])], self.newest_by, self.number)
-            for key, copies in self.copies.items()
-        ]
+        copies = {key: list(rows) for key, rows in self.copies.items()}
+        if not is_full:
+            for key, stored in self._stored_rows(conn, copies).items():
+                copies[key].append(stored)
+        combined = [combine(rows, self.mirror.newest_by, self.mirror.number) for rows in copies.values()]
         known = self._look_up(conn, combined)
         self.pending |= {row.key: row for row in combined if row.key not in known or not known[row.key].same}
 
     def listed_twice(self, *, is_full: bool) -> list[str]:
-        """The ids that the next listing has to treat as listed more than once."""
+        """The ids that the next listing should expect more than once."""
         once = {key for key, copies in self.copies.items() if len(copies) == 1} if is_full else set()
         return sorted((self.context.listed_twice | self.copies.keys()) - once)[:MOST_COPIES]
 
@@ -202,12 +183,29 @@ class Reconciler(ABC):
             self.remove(conn, row_id, at)
 
     def remove_deleted(self, conn: Connection, ids: Iterable[int], at: str) -> None:
-        """The same for rows that were deleted locally."""
+        """Remove rows that were deleted locally, and that are proven to be gone upstream."""
         self.remove_all(conn, ids, at)
+
+    def live_count(self, conn: Connection) -> int:
+        """How many live rows the account has."""
+        return int(first(conn, f"SELECT count(*) {self._live_rows}", self.context.account))
+
+    def filled_counts(self, conn: Connection, columns: Sequence[str]) -> dict[str, int]:
+        """How many live rows have a value, by column."""
+        if not columns:
+            return {}
+        counts = ", ".join(f"count(NULLIF(r.{name}, ''))" for name in columns)
+        (found,) = tuples(conn, f"SELECT {counts} {self._live_rows}", self.context.account)
+        return dict(zip(columns, found, strict=True))
+
+    def keys(self, conn: Connection, ids: Iterable[int]) -> dict[int, str]:
+        """The vendor's ids, by row id."""
+        query = f"SELECT id, {self.mirror.key} FROM {self.table} WHERE id IN (SELECT value FROM json_each(?))"
+        return dict(tuples(conn, query, json.dumps(list(ids))))
 
     @property
     def blanks(self) -> list[tuple[int, str]]:
-        """What the deferred rows would turn blank: (row id, column)."""
+        """The values that deferred rows would turn blank: (row id, column)."""
         return [(one.row_id, name) for one in self.deferred.values() for name in one.blanks]
 
     @property
@@ -220,6 +218,7 @@ class Reconciler(ABC):
         return row_id in self.seen and row_id not in self.vanishing
 
 
-def _phone(row: Row) -> str | None:
+def phone_of(row: Row) -> str | None:
+    """The phone number of a listed row, in E.164."""
     phone = row.values.get("phone_e164")
     return phone if isinstance(phone, str) else None
