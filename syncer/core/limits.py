@@ -1,15 +1,15 @@
-"""The safety limits: whether a listing may remove or blank rows without a person's approval, and how long a
-listing that does not end is read.
+"""The safety limits: what a listing may remove or blank without a person's approval, and when reading stops.
 
 Arithmetic on counts. The store knows which rows they are and what a person decided.
 """
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
-#: Up to this many rows may vanish from a mirror of any size without asking.
+#: Up to this many rows may be removed from a mirror of any size without asking.
 SMALL_NUMBER = 5
 
 #: A column that would lose all of its values counts as blanked if it had at least this many.
@@ -18,16 +18,16 @@ WHOLE_COLUMN = 3
 #: The most bytes of JSON that a page of rows may have, about a hundred times a page of contacts.
 LARGEST_PAGE = 8_000_000
 
-#: The most rows that are read of a list that does not state its total, and of one that does.
+#: How many rows are always read: of a list without a total, and of one with a total.
 MANY, COUNTED = 100_000, 1_000
 
-#: Or, if that is more, this many times the rows of the mirror, and this many times the stated total.
+#: A longer list is read up to this many times the rows of the mirror, or this many times its total.
 GROWN, OVERCOUNTED = 4, 2
 
-#: The most bytes that a row may have on average, in a list with more bytes than a long one needs.
+#: A list of more than `LONG` bytes may have this many per row on average.
 BYTES_PER_ROW, LONG = 2048, 40_000_000
 
-#: Free space that is kept on the database's disk: bytes, but at most this share of a small disk.
+#: Free space that is kept on the database's disk, in bytes, but at most this share of a small disk.
 RESERVE, RESERVED_SHARE = 200_000_000, 0.05
 
 
@@ -37,9 +37,9 @@ class Extent:
 
     rows: int
     size: int  #: bytes of JSON
-    page: int  #: those of the last page
+    page: int  #: bytes of JSON in the last page
     known: int  #: rows that the mirror had before
-    counted: int | None  #: the list's own count at its begin, where it was one
+    counted: int | None  #: the list's own total on its first page, if it has one
 
 
 def endless(extent: Extent) -> str:
@@ -78,65 +78,41 @@ def _mb(size: int) -> str:
     return f"{size / 1e6:,.1f} MB"
 
 
-@dataclass(frozen=True, slots=True)
-class Tally:
-    """What one listing would do to the rows of one account, counted before anything is written."""
+def too_many_gone(gone: int, *, live: int, listed: int, max_deletions: float) -> str:
+    """Why a listing may not remove the `gone` of `live` rows that it did not show, or ''.
 
-    live: int  #: rows that live in the mirror now
-    listed: int  #: distinct rows that the listing showed
-    gone: int  #: live rows that it did not show, or that it says are deleted
-    blanked: Mapping[str, int]  #: by column: rows whose value would turn blank
-    filled: Mapping[str, int]  #: by column: live rows that have a value now
-
-
-@dataclass(frozen=True, slots=True)
-class Breach:
-    """Why a person has to look first."""
-
-    removal: str  #: a sentence, or "" when removals are within the limit
-    blanks: Mapping[str, str]  #: by column: a sentence
-
-    @property
-    def reason(self) -> str:
-        """All of it in one line."""
-        return "; ".join(filter(None, (self.removal, *self.blanks.values())))
-
-    def __bool__(self) -> bool:
-        return bool(self.removal or self.blanks)
-
-
-def check(tally: Tally, max_deletions: float) -> Breach:
-    """Compare `tally` with the limit (a share, 0 to 1).
-
-    Removals: more than the share and more than `SMALL_NUMBER` rows, or a listing that is suddenly
-    empty. Blanks: more than the share of the rows, and more than `SMALL_NUMBER` of them or all
-    values of the column.
+    `listed` is the number of distinct rows that it showed, `max_deletions` a share from 0 to 1.
     """
-    removal = ""
-    percent = f"{max_deletions:.0%}"
-    if tally.gone and tally.listed == 0:
-        removal = f"the listing is suddenly empty: all {tally.gone} rows would go"
-    elif tally.gone > SMALL_NUMBER and tally.gone > max_deletions * tally.live:
-        removal = f"{tally.gone} of {tally.live} rows would go, more than max_deletions = {percent}"
-    blanks = {}
-    for column, count in tally.blanked.items():
-        whole = count >= WHOLE_COLUMN and count >= tally.filled.get(column, 0)
-        if count > max_deletions * tally.live and (count > SMALL_NUMBER or whole):
-            blanks[column] = (
-                f"{column} would turn blank in {count} of {tally.live} rows, "
-                f"more than max_deletions = {percent}"
-            )
-    return Breach(removal, blanks)
+    if gone and listed == 0:
+        return f"the listing is suddenly empty: all {gone} rows would go"
+    if _exceeds(gone, live, max_deletions):
+        return f"{gone} of {live} rows would go, more than max_deletions = {max_deletions:.0%}"
+    return ""
+
+
+def too_many_blanks(column: str, blanked: int, *, filled: int, live: int, max_deletions: float) -> str:
+    """Why a listing may not turn this many values of a column blank, or ''. `filled` rows have a value now."""
+    whole_column = blanked >= WHOLE_COLUMN and blanked >= filled
+    if _exceeds(blanked, live, max_deletions) or (whole_column and blanked > max_deletions * live):
+        return (
+            f"{column} would turn blank in {blanked} of {live} rows, "
+            f"more than max_deletions = {max_deletions:.0%}"
+        )
+    return ""
 
 
 def too_many_deletes(count: int, live: int, max_deletions: float) -> bool:
     """Whether this many local deletes wait for approval, even if the config allows deletes."""
+    return _exceeds(count, live, max_deletions)
+
+
+def _exceeds(count: int, live: int, max_deletions: float) -> bool:
     return count > SMALL_NUMBER and count > max_deletions * live
 
 
 @dataclass(frozen=True, slots=True)
 class RemovalDecision:
-    """What of a listing's removals and blanks may happen."""
+    """Which removals and blanks of a listing may happen, and which wait."""
 
     remove: tuple[int, ...]  #: rows that may go
     at_once: frozenset[int]  #: those that a person approved: they need no second listing
@@ -161,21 +137,26 @@ def decide_removals(
     Approved rows go and rejected rows stay, whatever the limit. The limit applies to the rest as a whole.
     """
     gone, blanks = list(gone), list(blanks)
+    decided = approved | rejected
     settled = [row for row in gone if (row, "") in approved]
-    fresh = [row for row in gone if (row, "") not in approved and (row, "") not in rejected]
-    open_blanks = [one for one in blanks if one not in approved and one not in rejected]
-    blanked: dict[str, int] = {}
-    for _, column in open_blanks:
-        blanked[column] = blanked.get(column, 0) + 1
-    breach = check(Tally(live, listed, len(fresh), blanked, filled), max_deletions)
-    hold: list[tuple[int, str]] = [(row, "") for row in fresh] if breach.removal else []
-    hold += [one for one in open_blanks if one[1] in breach.blanks]
+    fresh = [row for row in gone if (row, "") not in decided]
+    open_blanks = [one for one in blanks if one not in decided]
+    removal = too_many_gone(len(fresh), live=live, listed=listed, max_deletions=max_deletions)
+    held_columns: dict[str, str] = {}
+    for column, count in Counter(column for _, column in open_blanks).items():
+        reason = too_many_blanks(
+            column, count, filled=filled.get(column, 0), live=live, max_deletions=max_deletions
+        )
+        if reason:
+            held_columns[column] = reason
+    hold = [(row, "") for row in fresh] if removal else []
+    hold += [one for one in open_blanks if one[1] in held_columns]
     allowed = {one for one in blanks if one in approved}
-    allowed |= {one for one in open_blanks if one[1] not in breach.blanks}
+    allowed |= {one for one in open_blanks if one[1] not in held_columns}
     return RemovalDecision(
-        remove=tuple(settled if breach.removal else settled + fresh),
+        remove=tuple(settled if removal else settled + fresh),
         at_once=frozenset(settled),
         blanks=frozenset(allowed),
         hold=tuple(hold),
-        reason=breach.reason,
+        reason="; ".join(filter(None, (removal, *held_columns.values()))),
     )

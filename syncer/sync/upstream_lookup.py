@@ -10,7 +10,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import timedelta
 
-from syncer.core.limits import Tally, check
+from syncer.core.limits import too_many_gone
 from syncer.core.model import Operation, Proof, State
 from syncer.core.normalise import utc_text
 from syncer.core.push import LONGEST_RETRY, Due, Observation, Send
@@ -126,8 +126,9 @@ async def _by_listing(
     settled = {row for row, name in decided.approved | decided.rejected if not name}
     missing = [row for row in living if row not in settled]
     live = await store.read(contacts.live_count, push.account)
-    breach = check(Tally(live, reconciler.distinct, len(missing), {}, {}), push.source.account.max_deletions)
-    if breach.removal and verdict is Proof.COMPLETE:
+    limit = push.source.account.max_deletions
+    suspicious = too_many_gone(len(missing), live=live, listed=reconciler.distinct, max_deletions=limit)
+    if suspicious and verdict is Proof.COMPLETE:
         # It lacks too much to prove absence. An empty one proves nothing at all.
         verdict = Proof.DRIFTED if certificate.rows else Proof.PARTIAL
     found = {}

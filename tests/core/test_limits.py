@@ -6,18 +6,15 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from syncer.core.limits import Extent, Tally, check, decide_removals, endless, low_disk, too_many_deletes
-
-
-def tally(live: int, gone: int, listed: int | None = None, **columns: tuple[int, int]) -> Tally:
-    """Columns are (would turn blank, filled now)."""
-    return Tally(
-        live,
-        live - gone if listed is None else listed,
-        gone,
-        {name: blanked for name, (blanked, _) in columns.items()},
-        {name: filled for name, (_, filled) in columns.items()},
-    )
+from syncer.core.limits import (
+    Extent,
+    decide_removals,
+    endless,
+    low_disk,
+    too_many_blanks,
+    too_many_deletes,
+    too_many_gone,
+)
 
 
 @pytest.mark.parametrize(
@@ -37,7 +34,7 @@ def tally(live: int, gone: int, listed: int | None = None, **columns: tuple[int,
     ],
 )
 def test_rows_that_would_go(live: int, gone: int, held: bool) -> None:
-    assert bool(check(tally(live, gone), 0.10)) is held
+    assert bool(too_many_gone(gone, live=live, listed=live - gone, max_deletions=0.10)) is held
 
 
 def test_an_empty_listing_is_one_too_where_some_rows_were_decided_on() -> None:
@@ -56,7 +53,7 @@ def test_an_empty_listing_is_one_too_where_some_rows_were_decided_on() -> None:
 
 
 def test_all_rows_may_be_replaced_by_others_when_they_are_few() -> None:
-    assert not check(tally(3, 3, listed=4), 0.10)
+    assert not too_many_gone(3, live=3, listed=4, max_deletions=0.10)
 
 
 @pytest.mark.parametrize(
@@ -74,9 +71,9 @@ def test_all_rows_may_be_replaced_by_others_when_they_are_few() -> None:
     ],
 )
 def test_columns_that_would_turn_blank(live: int, blanked: int, filled: int, held: bool) -> None:
-    breach = check(tally(live, 0, name=(blanked, filled)), 0.10)
-    assert bool(breach) is held
-    assert not held or "name would turn blank" in breach.reason
+    reason = too_many_blanks("name", blanked, filled=filled, live=live, max_deletions=0.10)
+    assert bool(reason) is held
+    assert not held or "name would turn blank" in reason
 
 
 def test_deletes_of_our_own() -> None:
@@ -191,4 +188,5 @@ def test_each_column_that_would_turn_blank_is_counted_by_itself() -> None:
     )
     assert verdict.hold == ((0, "name"), (1, "name"), (2, "name")) and verdict.blanks == {(0, "city")}
     assert verdict.reason == "name would turn blank in 3 of 20 rows, more than max_deletions = 10%"
-    assert not check(tally(20, 0, name=(5, 20)), 0.1) and check(tally(20, 0, name=(6, 20)), 0.1)
+    assert not too_many_blanks("name", 5, filled=20, live=20, max_deletions=0.1)
+    assert too_many_blanks("name", 6, filled=20, live=20, max_deletions=0.1)
