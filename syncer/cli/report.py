@@ -12,6 +12,7 @@ import sys
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO
 from urllib.parse import urlsplit
@@ -19,7 +20,6 @@ from urllib.parse import urlsplit
 from syncer import __version__
 from syncer.cli.findings import Finding
 from syncer.cli.output import seconds_since, span
-from syncer.core.cursor import parse
 from syncer.core.shapes import Line, Shape, compare
 from syncer.errors import StoreError
 from syncer.logs import scrub
@@ -168,7 +168,7 @@ def _figures(
     from syncer.store.db import migrations
     from syncer.store.read import metric_queries, status_queries
 
-    now = parse(stamp)
+    now = datetime.fromisoformat(stamp)
     yield f"schema {migrations.HEAD}"
     for name, _, size in metric_queries.file_sizes(path):
         yield f"{name}: {size / 1024**2:,.1f} MiB"

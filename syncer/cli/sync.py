@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -142,7 +143,6 @@ def _label(run: Run | Planned) -> str:
 
 def durations(settings: Settings, runs: Sequence[Run]) -> dict[int, float]:
     """How long each run took, in seconds, as its record says."""
-    from syncer.core.cursor import parse
     from syncer.store.db.connection import Database
     from syncer.store.read import status_queries
 
@@ -154,7 +154,10 @@ def durations(settings: Settings, runs: Sequence[Run]) -> dict[int, float]:
             times = status_queries.run_times(conn, ids)
     except StoreError:
         return {}  # the runs report what is wrong with the database
-    return {run: (parse(end) - parse(begin)).total_seconds() for run, (begin, end) in times.items()}
+    return {
+        run: (datetime.fromisoformat(end) - datetime.fromisoformat(begin)).total_seconds()
+        for run, (begin, end) in times.items()
+    }
 
 
 def _as_json(run: Run, seconds: Mapping[int, float]) -> dict[str, Any]:

@@ -12,7 +12,6 @@ from datetime import datetime, timedelta
 from enum import StrEnum
 from typing import Final
 
-from syncer.core.cursor import parse
 from syncer.core.due import lies_ahead
 from syncer.core.normalise import utc_text
 
@@ -130,7 +129,7 @@ class Retry:
 
 def after_try(attempts: int, first_tried_at: str | None, now: datetime, *, published: bool) -> Retry:
     """Decide after try number `attempts` (from 1). `published`: something came, though no recording."""
-    first = now if first_tried_at is None else parse(first_tried_at)
+    first = now if first_tried_at is None else datetime.fromisoformat(first_tried_at)
     if lies_ahead(first, now):
         first = now  # a clock was wrong then: the days begin now
     if now - first >= GIVE_UP_AFTER:
@@ -153,7 +152,7 @@ class Recording:
 
 def all_stay(oldest: str | None, kept: int, now: datetime | None, keep: timedelta, most: int) -> bool:
     """Whether `expired` would find none, by the oldest voicemail and the bytes of all: a look at each takes longer."""
-    too_old = oldest is not None and now is not None and now - parse(oldest) >= keep
+    too_old = oldest is not None and now is not None and now - datetime.fromisoformat(oldest) >= keep
     return kept < most and not too_old
 
 
@@ -176,7 +175,7 @@ def expired(newest_first: Iterable[Recording], now: datetime | None, keep: timed
     full = False
     for one in newest_first:
         full = full or kept >= most or kept + one.bytes > most
-        if full or (now is not None and now - parse(one.received_at) >= keep):
+        if full or (now is not None and now - datetime.fromisoformat(one.received_at) >= keep):
             gone.append(one.id)
         else:
             kept += one.bytes

@@ -87,6 +87,11 @@ class Local:
             if one.operation is not Operation.DELETE
         ]
 
+    @property
+    def in_conflict(self) -> frozenset[str]:
+        """Fields that wait for a person, because both sides changed them."""
+        return frozenset(name for change in self.open(State.CONFLICT) for name in change.clashes)
+
     def open(self, *states: State, delete: bool = False) -> tuple[QueuedChange, ...]:
         """Open changes in one of `states`: the deletes, or everything else."""
         return tuple(

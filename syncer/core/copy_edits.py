@@ -6,11 +6,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Final
 
-from syncer.core.model import FIELDS
+from syncer.core.model import FIELDS, REQUIRED
 from syncer.core.normalise import phone_digits, phone_problem, same, spelled_alike, to_e164
-
-#: Upstream takes no contact without these.
-REQUIRED: Final = ("phone_no", "first_name", "last_name")
 
 FORGOTTEN: Final = (
     "this person was forgotten (`syncer forget`), and an edit from a copy does not bring anybody back"

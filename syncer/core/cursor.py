@@ -13,11 +13,6 @@ from datetime import UTC, datetime, timedelta
 ZONE_SLACK = timedelta(hours=6)
 
 
-def parse(stamp: str) -> datetime:
-    """UTC text to an aware datetime."""
-    return datetime.fromisoformat(stamp)
-
-
 def advance(cursor: str | None, stamps: Iterable[str | None], server_now: str) -> str | None:
     """The new cursor: the greatest timestamp that is not later than the server's own clock.
 
@@ -37,9 +32,12 @@ def ask_after(cursor: str, overlap: timedelta, form: str) -> str:
     One second is added to the overlap, because timestamps are cut to whole seconds and the filter may mean
     "later than".
     """
-    return (parse(cursor) - overlap - timedelta(seconds=1)).astimezone(UTC).strftime(form)
+    return (datetime.fromisoformat(cursor) - overlap - timedelta(seconds=1)).astimezone(UTC).strftime(form)
 
 
 def is_older(stamp: str | None, cursor: str, overlap: timedelta) -> bool:
     """Whether the filter, read in any time zone, should have left this row out."""
-    return stamp is not None and parse(stamp) < parse(cursor) - overlap - ZONE_SLACK
+    return (
+        stamp is not None
+        and datetime.fromisoformat(stamp) < datetime.fromisoformat(cursor) - overlap - ZONE_SLACK
+    )

@@ -14,6 +14,9 @@ Value: TypeAlias = str | int | None
 #: The six editable fields of a TeleCMI contact, by the vendor's names (v3 `/contact/add`).
 FIELDS = ("phone_no", "first_name", "last_name", "email_id", "company", "job_title")
 
+#: Those that no contact can lack upstream (v3 `/contact/add`).
+REQUIRED = ("phone_no", "first_name", "last_name")
+
 #: Where a listing continues: a page number (from 1) or a cursor; None is the start.
 Position: TypeAlias = int | str | None
 

@@ -1,7 +1,7 @@
 """What to do with each change of the queue after the lookup upstream.
 
-`contacts.py` has already settled what the lookup settles. `sync/push.py` looks up and sends, and the store
-records the result.
+`contacts.py` has settled what the lookup alone can settle. `sync/push.py` looks up and sends, and the store records
+the result.
 """
 
 from __future__ import annotations
@@ -14,28 +14,25 @@ from typing import TypeAlias
 from syncer.core.contacts import Intent, Local, QueuedChange, Transition
 from syncer.core.due import has_passed
 from syncer.core.merge import dirty_fields
-from syncer.core.model import Fields, Operation, Proof, State
+from syncer.core.model import REQUIRED, Fields, Operation, Proof, State
 from syncer.core.normalise import phone_digits, phone_problem, says_the_same, to_e164
 from syncer.core.numbers import PendingRelease, in_the_way, waiting_text
 from syncer.core.queue import OPEN, Event
 from syncer.core.upstream_delete import is_wanted
 
-#: A request that upstream accepted and never shows is reported to a person after this long.
+#: A request that upstream accepted but does not show is reported to a person after this long.
 PATIENCE = timedelta(days=1)
 
 #: The same value of a field is not pushed more often than this in a day.
 MOST_PUSHES = 3
 
-#: An accepted update that the directory does not show is reported to a person after this many attempts,
-#: and not earlier than this long after the first: reading may lag behind writing.
+#: An accepted update that the directory does not show is reported to a person after this many attempts, but not
+#: earlier than this long after the first: reading may lag behind writing.
 MOST_ATTEMPTS = 3
 LAG = timedelta(minutes=10)
 
 #: The longest wait before a change is tried or looked up again.
 LONGEST_RETRY = timedelta(hours=1)
-
-#: Fields that an add needs (v3 `/contact/add`).
-REQUIRED = ("phone_no", "first_name", "last_name")
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,19 +48,19 @@ class Due:
 
 @dataclass(frozen=True, slots=True)
 class Send:
-    """Send it; `fields` is exactly what is sent, without `contact_id`."""
+    """Send a request. `fields` is exactly what is sent, without `contact_id`."""
 
     change: QueuedChange
     operation: Operation
     contact_id: str | None
     fields: Mapping[str, str]
-    phone_e164: str | None = None  #: the number that it takes; an add without an answer is looked up by it
+    phone_e164: str | None = None  #: the number that it sets; a lost add is looked up by it
     seen: Fields | None = None  #: the row's values when this was decided
 
 
 @dataclass(frozen=True, slots=True)
 class Settle:
-    """End or change its state without sending anything."""
+    """Move the change to another state without sending anything."""
 
     change: QueuedChange
     move: Transition
@@ -102,9 +99,8 @@ class PushContext:
     now: datetime
     region: str
     holder: int | None = None  #: another live row of the account with this number
-    in_the_way: Sequence[
-        PendingRelease
-    ] = ()  #: contacts that have to give up a number before this one is free
+    #: Contacts that have to give up a number before this one is free.
+    in_the_way: Sequence[PendingRelease] = ()
     pushed: Sequence[Mapping[str, str]] = ()  #: fields of this row's done changes within a day
     too_many_deletes: bool = False
 
@@ -125,26 +121,34 @@ def _decide_overtaken(
 ) -> PushDecision:
     """An add or update of a contact that was deleted locally in the meantime."""
     if change.state is not State.UNKNOWN or local.contact_id is not None:
-        return Settle(change, Transition(change.id, Event.GIVE_UP, "the contact was deleted"))
+        return _give_up(change, "the contact was deleted")
     why = "its answer was lost and the contact is deleted here: looking for it upstream"
-    accepted = [i for i in local.intents if i.operation is Operation.ADD and i.answer == "accepted"]
+    accepted_at = _accepted_at(local, Operation.ADD)
     if look.listing is not Proof.COMPLETE or look.seen:
         return Wait(change, why)
-    if accepted and not has_passed(PATIENCE, accepted[-1].sent_at, ctx.now):
+    if accepted_at and not has_passed(PATIENCE, accepted_at, ctx.now):
         return Wait(change, why)
     if look.looks < 2:
         return Wait(change, why, look_again=True)
-    return Settle(
-        change, Transition(change.id, Event.GIVE_UP, "the contact was deleted, and never reached upstream")
-    )
+    return _give_up(change, "the contact was deleted, and never reached upstream")
 
 
-def _refuse(change: QueuedChange, text: str, *, revive: bool = False) -> Settle:
-    return Settle(change, Transition(change.id, Event.REFUSED, text), revive=revive)
+def _give_up(change: QueuedChange, note: str, *, show: tuple[str, ...] = ()) -> Settle:
+    return Settle(change, Transition(change.id, Event.GIVE_UP, note), show=show)
+
+
+def _refuse(change: QueuedChange, text: str, *, revive: bool = False, show: tuple[str, ...] = ()) -> Settle:
+    return Settle(change, Transition(change.id, Event.REFUSED, text), revive=revive, show=show)
+
+
+def _accepted_at(local: Local, operation: Operation) -> str | None:
+    """When the newest request of this kind that upstream accepted was sent."""
+    accepted = [i.sent_at for i in local.intents if i.operation is operation and i.answer == "accepted"]
+    return accepted[-1] if accepted else None
 
 
 def _behind(change: QueuedChange, chain: Sequence[PendingRelease]) -> Settle | Wait:
-    """The number has to be given up first. A change whose answer was lost was looked up before, and is not upstream."""
+    """Wait until the number is given up. A lost change was looked up before and is not upstream."""
     if change.state is State.UNKNOWN:
         return Settle(change, Transition(change.id, Event.NOT_THERE, waiting_text(chain)))
     return Wait(change, waiting_text(chain), for_person=chain[-1].for_person)
@@ -154,48 +158,42 @@ def _gone(change: QueuedChange) -> Settle:
     return Settle(change, Transition(change.id, Event.SHOWN), gone=True)
 
 
-def _phone_problem(text: str, region: str) -> str:
-    """Why a number cannot be sent, or ''."""
-    if not text.strip():
-        return "phone_no is empty: upstream needs a number"
-    problem = phone_problem(text, region)
-    return f"phone_no {problem}" if problem else ""
-
-
-def _text_problem(fields: Mapping[str, str]) -> str:
-    """Why a text cannot be sent, or ''. Triggers refuse such values, but older rows may have them."""
-    damaged = [name for name, value in fields.items() if "\ufffd" in value]
+def _problem(values: Mapping[str, str], region: str) -> str:
+    """Why upstream would not take these values, or ''. Triggers refuse them, but older rows may have them."""
+    if (number := values.get("phone_no")) is not None:
+        problem = phone_problem(number, region) if number.strip() else "is empty: upstream needs a number"
+        if problem:
+            return f"phone_no {problem}"
+    for name in REQUIRED:
+        if name in values and not values[name].strip():
+            return f"{name} is empty: upstream takes no contact without it"
+    damaged = [name for name, value in values.items() if "\ufffd" in value]
     return f"{', '.join(damaged)}: the value is not UTF-8 text: type it again" if damaged else ""
 
 
-def _wire(name: str, value: str, region: str) -> str:
-    """The value to send: phone numbers as digits with the country code."""
-    if name != "phone_no":
-        return value
-    e164 = to_e164(value, region)
-    return phone_digits(e164) if e164 else value
+def _as_sent(values: Mapping[str, str], region: str) -> dict[str, str]:
+    """Values without a `_problem` as they are sent: phone numbers as digits with the country code."""
+    number = to_e164(values.get("phone_no"), region)
+    return {**values, **({"phone_no": phone_digits(number)} if number else {})}
 
 
 def _decide_add(change: QueuedChange, local: Local, look: Observation, ctx: PushContext) -> PushDecision:
     region = ctx.region
     if local.base is not None and not dirty_fields(local.base, local.fields, region):
-        return Settle(change, Transition(change.id, Event.GIVE_UP, "undone before it was sent"))
-    intents = [i for i in local.intents if i.operation is Operation.ADD]
-    unanswered = [i for i in intents if i.answer is None]
-    accepted = [i for i in intents if i.answer == "accepted"]
+        return _give_up(change, "undone before it was sent")
     if local.contact_id is not None:  # restored after upstream had deleted it: its old id is useless
         if look.seen or look.listing in (None, Proof.PARTIAL):
             return Wait(change, "waits for a look into the directory")
         return _gone(change)
-    if accepted:
-        if has_passed(PATIENCE, accepted[-1].sent_at, ctx.now):
+    if accepted_at := _accepted_at(local, Operation.ADD):
+        if has_passed(PATIENCE, accepted_at, ctx.now):
             return _refuse(
                 change, "upstream accepted it a day ago and its directory does not show it: retry or discard"
             )
         return Wait(change, "accepted; waiting for the directory to show it", look_again=look.looks < 2)
-    if look.seen and local.contact_id is None:
+    if look.seen:
         return Wait(change, "found upstream: taken over at the next look")
-    if unanswered:
+    if any(i.operation is Operation.ADD and i.answer is None for i in local.intents):
         if look.listing is not Proof.COMPLETE:
             return Wait(change, "its answer was lost: waiting for a complete listing to look it up in")
         if look.looks < 2:
@@ -204,25 +202,16 @@ def _decide_add(change: QueuedChange, local: Local, look: Observation, ctx: Push
             )
     elif look.listing in (None, Proof.PARTIAL):
         return Wait(change, "waits for a look into the directory")
-    problem = _phone_problem(local.fields.phone_no, region)
-    if problem:
+    values = {name: value for name, value in local.fields.asdict().items() if value or name in REQUIRED}
+    if problem := _problem(values, region):
         return _refuse(change, problem)
-    for name in REQUIRED[1:]:
-        if not local.fields.get(name).strip():
-            return _refuse(change, f"{name} is empty: upstream takes no contact without it")
     if ctx.in_the_way:
         return _behind(change, ctx.in_the_way)
     if ctx.holder is not None:
         text = f"phone_no: row {ctx.holder} holds this number"
         return _refuse(change, f"{text}; this goes on by itself once that row has given it up")
-    fields = {
-        name: _wire(name, value, region)
-        for name, value in local.fields.asdict().items()
-        if value or name in REQUIRED
-    }
-    if problem := _text_problem(fields):
-        return _refuse(change, problem)
-    return Send(change, Operation.ADD, None, fields, to_e164(local.fields.phone_no, region), local.fields)
+    number = to_e164(local.fields.phone_no, region)
+    return Send(change, Operation.ADD, None, _as_sent(values, region), number, local.fields)
 
 
 def _decide_update(change: QueuedChange, local: Local, look: Observation, ctx: PushContext) -> PushDecision:
@@ -231,21 +220,17 @@ def _decide_update(change: QueuedChange, local: Local, look: Observation, ctx: P
         return _gone(change)
     if not look.seen and not look.gone:
         return Wait(change, "waits for a look into the directory")
-    held_back = {name for c in local.open(State.CONFLICT) for name in c.clashes}
-    dirty = [n for n in dirty_fields(local.base, local.fields, ctx.region) if n not in held_back]
-    if not dirty:
+    dirty = dirty_fields(local.base, local.fields, ctx.region)
+    values = {name: local.fields.get(name) for name in dirty if name not in local.in_conflict}
+    if not values:
         conflict = next(iter(local.open(State.CONFLICT)), None)
         note = "undone before it was sent" if conflict is None else f"part of conflict {conflict.id}"
-        return Settle(change, Transition(change.id, Event.GIVE_UP, note), show=_respelled(local))
-    problem = _phone_problem(local.fields.phone_no, ctx.region) if "phone_no" in dirty else ""
-    if problem:
+        respelled = local.fields.phone_no != local.base.phone_no and "phone_no" not in local.in_conflict
+        show = ("phone_no",) if respelled else ()  # upstream's spelling again
+        return _give_up(change, note, show=show)
+    if problem := _problem(values, ctx.region):
         return _refuse(change, problem)
-    for name in REQUIRED[1:]:
-        if name in dirty and not local.fields.get(name).strip():
-            return _refuse(change, f"{name} is empty: upstream takes no contact without it")
-    fields = {name: _wire(name, local.fields.get(name), ctx.region) for name in dirty}
-    if problem := _text_problem(fields):
-        return _refuse(change, problem)
+    fields = _as_sent(values, ctx.region)
     if "phone_no" in fields and ctx.in_the_way:
         del fields["phone_no"]  # the other fields do not wait for it
         if not fields:
@@ -256,20 +241,18 @@ def _decide_update(change: QueuedChange, local: Local, look: Observation, ctx: P
         text = (
             f"{names}: upstream accepted the change but still shows the old value, which was restored locally"
         )
-        return Settle(change, Transition(change.id, Event.REFUSED, text), show=stubborn)
-    worn_out = [
-        name
-        for name, value in fields.items()
-        if not change.approved  # a person asked for another attempt
-        and sum(1 for past in ctx.pushed if past.get(name) == value) >= MOST_PUSHES
+        return _refuse(change, text, show=stubborn)
+    pushed_often = [] if change.approved else _pushed_often(fields, ctx.pushed)  # approved: a person insists
+    respelled_upstream = [
+        n for n in pushed_often if says_the_same(n, fields[n], local.base.get(n), ctx.region)
     ]
-    own = [n for n in worn_out if says_the_same(n, fields[n], local.base.get(n), ctx.region)]
-    for name in own:
+    for name in respelled_upstream:
         del fields[name]
-    if own and not fields:
-        text = f"upstream keeps its own spelling of {', '.join(own)}, which the row shows again"
-        return Settle(change, Transition(change.id, Event.GIVE_UP, text), show=tuple(own))
-    flips = ", ".join(name for name in worn_out if name not in own)
+    if not fields:
+        names = ", ".join(respelled_upstream)
+        text = f"upstream keeps its own spelling of {names}, which the row shows again"
+        return _give_up(change, text, show=tuple(respelled_upstream))
+    flips = ", ".join(name for name in pushed_often if name in fields)
     if flips:
         text = (
             f"{flips} flips back and forth: the same value was pushed {MOST_PUSHES} times within a day; "
@@ -280,15 +263,13 @@ def _decide_update(change: QueuedChange, local: Local, look: Observation, ctx: P
     return Send(change, Operation.UPDATE, local.contact_id, fields, number, local.fields)
 
 
-def _respelled(local: Local) -> tuple[str, ...]:
-    """Fields that differ from base only in spelling: they show upstream's spelling again."""
-    assert local.base is not None
-    held_back = {name for c in local.open(State.CONFLICT) for name in c.clashes}
-    return tuple(
-        n
-        for n, value in local.fields.asdict().items()
-        if value != local.base.get(n) and n not in held_back and n == "phone_no"
-    )
+def _pushed_often(fields: Mapping[str, str], pushed: Sequence[Mapping[str, str]]) -> list[str]:
+    """Fields whose value was pushed `MOST_PUSHES` times within a day."""
+    return [
+        name
+        for name, value in fields.items()
+        if sum(1 for past in pushed if past.get(name) == value) >= MOST_PUSHES
+    ]
 
 
 def _ignored_by_upstream(
@@ -296,8 +277,8 @@ def _ignored_by_upstream(
 ) -> tuple[str, ...]:
     """Fields that upstream accepted so often, without showing them, that another attempt would not help.
 
-    That is two attempts for a cleared field (the vendor does not document how to clear one), and
-    `MOST_ATTEMPTS` for any other value.
+    Two attempts are enough for a cleared field, since the vendor does not document how to clear one; any other
+    value gets `MOST_ATTEMPTS`.
     """
     out = []
     for name, value in fields.items():
@@ -323,18 +304,18 @@ def _decide_delete(change: QueuedChange, local: Local, look: Observation, ctx: P
     if local.contact_id is None:
         if local.open(State.SENDING, State.UNKNOWN):
             return Wait(change, "waits until its lost add is settled")
-        return Settle(change, Transition(change.id, Event.GIVE_UP, "it never reached upstream"))
+        return _give_up(change, "it never reached upstream")
     if look.gone:
         return _gone(change)
     if not look.seen:
         return Wait(change, "waits for a look into the directory")
     if not local.deleted:
-        return Settle(change, Transition(change.id, Event.GIVE_UP, "the contact was brought back"))
+        return _give_up(change, "the contact was brought back")
     newest = max(one.id for one in local.open(*OPEN, delete=True))
     if newest != change.id:  # it was restored in between, which ended the earlier approval
-        return Settle(change, Transition(change.id, Event.GIVE_UP, f"continued in change {newest}"))
-    accepted = [i for i in local.intents if i.operation is Operation.DELETE and i.answer == "accepted"]
-    if accepted and not has_passed(LAG, accepted[-1].sent_at, ctx.now):
+        return _give_up(change, f"continued in change {newest}")
+    accepted_at = _accepted_at(local, Operation.DELETE)
+    if accepted_at and not has_passed(LAG, accepted_at, ctx.now):
         return Wait(change, "accepted; waiting for the directory to stop showing it")
     if not change.approved and (ctx.too_many_deletes or change.found_by == "scan"):
         why = (
@@ -395,7 +376,7 @@ def newest_per_row(decisions: Sequence[PushDecision]) -> list[PushDecision]:
         ):
             out.append(decision)
         else:
-            out.append(Settle(change, Transition(change.id, Event.GIVE_UP, f"continued in change {heir}")))
+            out.append(_give_up(change, f"continued in change {heir}"))
     return out
 
 

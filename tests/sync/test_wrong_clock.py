@@ -8,13 +8,12 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
-from datetime import timedelta
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from syncer.core.cursor import parse
 from syncer.core.due import lies_ahead
 from syncer.core.normalise import utc_text
 from syncer.remote.tokens import TokenStore
@@ -208,7 +207,7 @@ def _emptied(site: Site) -> None:
     since = site.one("SELECT notes ->> '$.empty_since' FROM sync_jobs WHERE job = 'telecmi-voicemails'")
     assert since
     noted = utc_text(
-        parse(since) + ahead
+        datetime.fromisoformat(since) + ahead
     )  # far ahead, no window shows what is missing: only a lesser one can
     with site.db.write() as conn:
         statement = "UPDATE sync_jobs SET notes = json_set(notes, '$.empty_since', ?) WHERE job = ?"

@@ -87,8 +87,7 @@ def discard(conn: Connection, number: int, at: str, region: str) -> str:
             )
             changelog.removed(conn, TABLE, local.row_id, at, "local")
         return f"change {number} is discarded; contact row {local.row_id}, which upstream never had, is gone"
-    clashing = {name for c in local.open(State.CONFLICT) for name in c.clashes}
-    names = [n for n in dirty_fields(local.base, local.fields, region) if n not in clashing]
+    names = [n for n in dirty_fields(local.base, local.fields, region) if n not in local.in_conflict]
     contacts.show_base(conn, local, names, region, at)
     conn.execute(delete(push_intents).where(push_intents.c.change_id == number))
     return f"change {number} is discarded; contact row {local.row_id} shows upstream's values"

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Collection, Iterable, Mapping, Sequence
+from datetime import datetime
 from typing import Any
 
 from sqlalchemy import Connection
@@ -19,7 +20,6 @@ from syncer.core.contacts import (
     reconcile_listed,
     turned_blank,
 )
-from syncer.core.cursor import parse
 from syncer.core.merge import is_dirty
 from syncer.core.model import FIELDS, DirectoryContact, Fields, Row
 from syncer.core.normalise import to_e164
@@ -209,7 +209,7 @@ class DirectoryReconciler(Reconciler):
 
 def handle_upstream_delete(conn: Connection, local: Local, region: str, at: str) -> None:
     """Delete the row of a contact that upstream no longer has, or queue an add if it is still wanted."""
-    decision = decide_upstream_delete(local, region, parse(at))
+    decision = decide_upstream_delete(local, region, datetime.fromisoformat(at))
     queue.apply_moves(conn, decision.done, at)
     if local.base is not None:
         queue.wake(conn, local.account, to_e164(local.base.phone_no, region), local.row_id, at)
