@@ -25,12 +25,13 @@ from syncer.cli.export import export
 from syncer.cli.imports import import_, imports
 from syncer.cli.options import (
     WORDS,
-    account_names,
     account_option,
     example,
     json_option,
     limit_option,
     list_options,
+    listed_accounts,
+    provider_option,
     telecmi_accounts,
     who_argument,
 )
@@ -58,11 +59,7 @@ def contacts() -> None:
 
 @contacts.command("list", epilog=example("syncer contacts list --search acme", "syncer contacts list --json"))
 @account_option
-@click.option(
-    "--provider",
-    type=click.Choice(["telecmi", "smartflo", "any"]),
-    help="Which provider's; TeleCMI's by default.",
-)
+@provider_option
 @click.option("--search", metavar="TEXT", type=WORDS, help="Words or digits in any field.")
 @click.option("--all", "everything", is_flag=True, help="Also deleted ones (tombstones).")
 @limit_option
@@ -82,10 +79,7 @@ def list_(
     from syncer.store.read import contact_queries
 
     settings = app.settings()
-    telecmi = account_names(settings, account, "telecmi")
-    smartflo = account_names(settings, account, "smartflo")
-    if provider is None:
-        provider = "telecmi" if telecmi or not smartflo else "smartflo"
+    provider, telecmi, smartflo = listed_accounts(settings, provider, account)
     if provider == "any" and everything:
         raise click.UsageError("--all needs one provider: the view of all providers has no tombstones")
     with app.query(settings) as conn:
@@ -93,8 +87,7 @@ def list_(
             rows = contact_queries.list_any(conn, telecmi, smartflo, search=search, limit=limit)
         else:
             listing = contact_queries.list_telecmi if provider == "telecmi" else contact_queries.list_smartflo
-            accounts = telecmi if provider == "telecmi" else smartflo
-            rows = listing(conn, accounts, search=search, tombstones=everything, limit=limit)
+            rows = listing(conn, telecmi or smartflo, search=search, tombstones=everything, limit=limit)
     if form:
         emit_list(rows, columns.COLUMNS.get(f"{provider}_contacts", contact_queries.ANY_COLUMNS), form)
         return

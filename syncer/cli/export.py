@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, BinaryIO
 import click
 
 from syncer.cli.app import App, new_file, pass_app
-from syncer.cli.options import FILE, account_names, account_option, example
+from syncer.cli.options import FILE, account_option, example, listed_accounts, provider_option
 from syncer.cli.output import count, say
 
 if TYPE_CHECKING:
@@ -33,11 +33,7 @@ if TYPE_CHECKING:
     type=click.Choice(["csv", "xlsx", "vcard", "json"]),
     help="Else by the file's name; csv without FILE.",
 )
-@click.option(
-    "--provider",
-    type=click.Choice(["telecmi", "smartflo", "any"]),
-    help="Which provider's; TeleCMI's by default.",
-)
+@provider_option
 @account_option
 @pass_app
 def export(app: App, file: Path | None, form: str | None, provider: str | None, account: str | None) -> None:
@@ -56,11 +52,7 @@ def export(app: App, file: Path | None, form: str | None, provider: str | None, 
     if file is None and form == "xlsx" and sys.stdout.isatty():
         raise click.UsageError("a workbook is nothing for a terminal: name a FILE")
     settings = app.settings()
-    telecmi, smartflo = (account_names(settings, account, kind) for kind in ("telecmi", "smartflo"))
-    if provider is None:
-        provider = "telecmi" if telecmi or not smartflo else "smartflo"
-    telecmi = () if provider == "smartflo" else telecmi
-    smartflo = () if provider == "telecmi" else smartflo
+    _, telecmi, smartflo = listed_accounts(settings, provider, account)
     written = 0
 
     def counted(conn: Reader) -> Iterator[Exported]:
@@ -75,7 +67,7 @@ def export(app: App, file: Path | None, form: str | None, provider: str | None, 
         say(f"{count(written, 'contact')} written to {file}.")
 
 
-def _rows(conn: Reader, telecmi: tuple[str, ...], smartflo: tuple[str, ...]) -> Iterator[Exported]:
+def _rows(conn: Reader, telecmi: list[str], smartflo: list[str]) -> Iterator[Exported]:
     from syncer.formats.writers import Exported
     from syncer.store.read import export_queries
 

@@ -7,9 +7,8 @@ from typing import TYPE_CHECKING
 import click
 
 from syncer.cli.app import App, pass_app, run_async
-from syncer.cli.options import WORDS, example
+from syncer.cli.options import WORDS, example, named_targets
 from syncer.cli.output import count, say
-from syncer.errors import UsageError
 
 if TYPE_CHECKING:
     from syncer.config import Settings
@@ -80,14 +79,5 @@ def retry(app: App, name: str | None) -> None:
 def _targets(settings: Settings, name: str | None) -> tuple[NotifyTarget, ...]:
     from syncer.config.targets import NotifyTarget
 
-    there = settings.of(NotifyTarget)
-    if not there:
-        raise UsageError(
-            "the config has no target of notifications; add one below a heading such as [notify.desk]"
-        )
-    found = tuple(target for target in there if name in (None, target.name, target.label))
-    if not found:
-        raise UsageError(
-            f"there is no target {name!r}; the config has {', '.join(one.name for one in there)}"
-        )
-    return found
+    none = "the config has no target of notifications; add one below a heading such as [notify.desk]"
+    return named_targets(settings.of(NotifyTarget), name, "target", none)

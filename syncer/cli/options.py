@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import functools
 import unicodedata
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
@@ -16,6 +16,9 @@ from syncer.errors import UsageError
 if TYPE_CHECKING:
     from syncer.cli.app import App
     from syncer.config import Account, Settings, TelecmiAccount
+    from syncer.config.schema import Named
+
+T = TypeVar("T", bound="Named")
 
 #: The largest integer of SQLite.
 LARGEST = 2**63 - 1
@@ -69,6 +72,11 @@ json_option = click.option("--json", "as_json", is_flag=True, help="For programs
 account_option = click.option(
     "--account", metavar="A", type=WORDS, help="An account's name (main), or with its vendor (telecmi.main)."
 )
+provider_option = click.option(
+    "--provider",
+    type=click.Choice(["telecmi", "smartflo", "any"]),
+    help="Which provider's; TeleCMI's by default.",
+)
 limit_option = click.option("--limit", metavar="N", type=Number(min=1), help="At most N.")
 number_argument = click.argument("number", metavar="N", type=Number())
 numbers_argument = click.argument("numbers", metavar="N...", nargs=-1, required=True, type=Number())
@@ -117,19 +125,8 @@ def list_options(command: Callable[..., Any]) -> Callable[..., Any]:
     )
 
 
-def account_names(settings: Settings, word: str | None, kind: str) -> tuple[str, ...]:
-    """The names of the accounts at one vendor (`telecmi`, `smartflo`) that `--account` means."""
-    if word is None:
-        return tuple(account.name for account in settings.accounts if account.kind == kind)
-    try:
-        found = settings.accounts_named(word)
-    except UsageError as error:
-        raise click.UsageError(str(error)) from None
-    return tuple(account.name for account in found if account.kind == kind)
-
-
 def accounts_meant(settings: Settings, word: str | None) -> tuple[Account, ...]:
-    """The accounts of any vendor that `--account` means; click says when there is none."""
+    """The accounts of any vendor that `--account` means. Wrong usage if there is none."""
     if word is None:
         return settings.accounts
     try:
@@ -139,12 +136,40 @@ def accounts_meant(settings: Settings, word: str | None) -> tuple[Account, ...]:
 
 
 def telecmi_accounts(settings: Settings, word: str | None) -> dict[str, TelecmiAccount]:
-    """The TeleCMI accounts that `--account` means, by name; wrong usage when there is none."""
-    names = account_names(settings, word, "telecmi")
-    if not names:
+    """The TeleCMI accounts that `--account` means, by name. Wrong usage if there is none."""
+    meant = accounts_meant(settings, word)
+    found = {account.name: account for account in settings.telecmi if account in meant}
+    if not found:
         where = f"--account {word} is not a TeleCMI account" if word else "the config has no TeleCMI account"
         raise click.UsageError(f"{where}; only TeleCMI contacts can be looked up and edited this way")
-    return {account.name: account for account in settings.telecmi if account.name in names}
+    return found
+
+
+def listed_accounts(
+    settings: Settings, provider: str | None, word: str | None
+) -> tuple[str, list[str], list[str]]:
+    """What `--provider` and `--account` mean: the provider, and the names of its TeleCMI and Smartflo accounts.
+
+    The default is TeleCMI, unless `--account` means only Smartflo accounts.
+    """
+    meant = accounts_meant(settings, word)
+    telecmi, smartflo = (
+        [account.name for account in meant if account.kind == kind] for kind in ("telecmi", "smartflo")
+    )
+    if provider is None:
+        provider = "telecmi" if telecmi or not smartflo else "smartflo"
+    return provider, [] if provider == "smartflo" else telecmi, [] if provider == "telecmi" else smartflo
+
+
+def named_targets(targets: Sequence[T], name: str | None, what: str, none: str) -> tuple[T, ...]:
+    """The targets that a command means: one by its name or label, or all. UsageError, with `none` if there are none."""
+    if not targets:
+        raise UsageError(none)
+    found = tuple(target for target in targets if name in (None, target.name, target.label))
+    if not found:
+        known = ", ".join(target.name for target in targets)
+        raise UsageError(f"there is no {what} {name!r}; the config has {known}")
+    return found
 
 
 def region_of(settings: Settings, account: str) -> str:

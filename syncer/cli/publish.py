@@ -7,9 +7,8 @@ from typing import TYPE_CHECKING
 import click
 
 from syncer.cli.app import App, pass_app, run_async
-from syncer.cli.options import WORDS, example
+from syncer.cli.options import WORDS, example, named_targets
 from syncer.cli.output import count, emit_json, progress_bars, say
-from syncer.errors import UsageError
 
 if TYPE_CHECKING:
     from syncer.config import Settings
@@ -41,19 +40,13 @@ def publish(ctx: click.Context, app: App, name: str | None, full: bool) -> None:
 
 
 def targets(settings: Settings, name: str | None) -> tuple[JobSpec, ...]:
-    """The jobs of one target, or of all. UsageError where the config has none."""
-    from syncer.sync import registry
+    """The jobs of one target, or of all. UsageError if the config has none."""
+    from syncer.config.targets import PublishTarget
+    from syncer.sync.registry import specs_of
 
-    there = [spec for spec in registry.specs(settings) if spec.job == registry.PUBLISH]
-    if not there:
-        raise UsageError(
-            "the config has no published copy; add one below a heading such as [publish.central]"
-        )
-    found = tuple(spec for spec in there if name in (None, spec.account, spec.label))
-    if not found:
-        known = ", ".join(spec.account for spec in there)
-        raise UsageError(f"there is no published copy {name!r}; the config has {known}")
-    return found
+    none = "the config has no published copy; add one below a heading such as [publish.central]"
+    chosen = named_targets(settings.of(PublishTarget), name, "published copy", none)
+    return tuple(spec for target in chosen for spec in specs_of(target))
 
 
 def _show(run: Run) -> None:
