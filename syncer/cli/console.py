@@ -13,7 +13,7 @@ from syncer.cli.output import count, emit_json, local, say, show_table, span
 from syncer.errors import UsageError
 
 if TYPE_CHECKING:
-    from syncer.config import Http, Settings
+    from syncer.config import Settings
     from syncer.console.sessions import Sessions
 
 
@@ -68,11 +68,13 @@ def invite(app: App, name: str, role: str, lasts: timedelta) -> None:
     if reason := unusable_name(name):
         raise click.UsageError(f"the name {reason}")
     settings = app.settings()
-    http = _http(settings)
+    http = settings.http
+    if http is None:
+        raise UsageError('the page is off: write listen = "127.0.0.1:9464" and console = true below [http]')
     token = _sessions(app, settings).invite(name, Role(role), lasts)
     click.echo(f"{http.base}/login/{token}")
     say(f"For one browser, once, within an hour. The login lasts {span(lasts.total_seconds())}.", err=True)
-    if settings.http is None or not settings.http.console:
+    if not http.console:
         say("The page is off: set console = true below [http], and restart or reload the daemon.", err=True)
 
 
@@ -81,8 +83,7 @@ def invite(app: App, name: str, role: str, lasts: timedelta) -> None:
 @pass_app
 def sessions(app: App, as_json: bool) -> None:
     """List who may use the page: sessions, and links that were not used yet."""
-    settings = app.settings()
-    found = _sessions(app, settings).usable()
+    found = _sessions(app, app.settings()).usable()
     if as_json:
         names = ("kind", "name", "role", "created_at", "expires_at")
         emit_json([{name: str(getattr(one, name)) for name in names} for one in found])
@@ -101,8 +102,7 @@ def sessions(app: App, as_json: bool) -> None:
 @pass_app
 def revoke(app: App, name: str) -> None:
     """End all sessions and unused links of a person, at once."""
-    settings = app.settings()
-    ended, links = _sessions(app, settings).revoke(name)
+    ended, links = _sessions(app, app.settings()).revoke(name)
     if not ended + links:
         raise UsageError(f"nobody called {name!r} may use the page: `syncer console sessions` lists who may")
     say(f"{count(ended, 'session')} and {count(links, 'unused link')} of {name} ended.")
@@ -112,9 +112,3 @@ def _sessions(app: App, settings: Settings) -> Sessions:
     from syncer.console.sessions import Sessions
 
     return Sessions(settings.database.path, app.now, settings.database.group)
-
-
-def _http(settings: Settings) -> Http:
-    if settings.http is None:
-        raise UsageError('the page is off: write listen = "127.0.0.1:9464" and console = true below [http]')
-    return settings.http

@@ -107,7 +107,7 @@ def list_(
 @pass_app
 def show(app: App, who: str, account: str | None, as_json: bool) -> None:
     """One contact, with its open changes. WHO is a phone number, a contact_id or a row id."""
-    from syncer.cli.queue import show_change, touched_fields
+    from syncer.cli.queue import note_touched, show_change
     from syncer.store.read import status_queries
 
     settings = app.settings()
@@ -115,15 +115,15 @@ def show(app: App, who: str, account: str | None, as_json: bool) -> None:
     with app.query(settings) as conn:
         row = pick(conn, who, accounts)
         changes = status_queries.list_changes(conn, contact=row["id"])
-        touched = [touched_fields(conn, change, settings) for change in changes]
+        note_touched(conn, changes, settings)
     if as_json:
         emit_json(row | {"changes": [status_queries.queue_columns(change) for change in changes]})
         return
     now = app.now()
     show_record(row, [name for name in row if name != "raw" and (name != "deleted_at" or row[name])], now)
-    for change, fields in zip(changes, touched, strict=True):
+    for change in changes:
         say()
-        show_change(change, fields, now, settings)
+        show_change(change, now, settings)
 
 
 @contacts.command(

@@ -110,13 +110,13 @@ def fill_in(db: Database, account: TelecmiAccount) -> None:
 
 def show_result(app: App, db: Database, settings: Settings, row_id: int) -> None:
     """Say what happens to an edit that was written: which change it is, and what it waits for."""
-    from syncer.cli.queue import show_change, touched_fields
+    from syncer.cli.queue import note_touched, show_change
     from syncer.store.read import status_queries
 
     with db.read() as conn:
         changes = status_queries.list_changes(conn, contact=row_id)
-        touched = [touched_fields(conn, change, settings) for change in changes]
+        note_touched(conn, changes, settings)
     if not changes:
         say("It was never sent, so nothing is sent upstream.")
-    for change, fields in zip(changes, touched, strict=True):
-        show_change(change, fields, app.now(), settings)
+    for change in changes:
+        show_change(change, app.now(), settings)

@@ -37,36 +37,30 @@ LEAVE_BY: Final = 1.0
 #: What `--log-level` takes; the same as `syncer.logs.LEVELS`, which takes longer to import.
 LEVELS: Final = ("debug", "info", "warning", "error")
 
-#: Name -> where it is, and what it does, so that help and completion import nothing.
+#: Command -> what it does, so that help and completion import nothing. Its module has the same name.
 COMMANDS: Final = {
-    "init": ("syncer.cli.setup:init", "Write a commented config to start from."),
-    "config": ("syncer.cli.config:config", "Check or show the config. Calls no vendor."),
-    "doctor": (
-        "syncer.cli.doctor:doctor",
-        "Check config, credentials, database, clock and vendor responses.",
-    ),
-    "sync": ("syncer.cli.sync:sync", "Make one pass now, of all jobs or the named ones."),
-    "run": ("syncer.cli.sync:run", "Run the daemon: all jobs on schedule, until SIGTERM."),
-    "status": ("syncer.cli.status:status", "Show how fresh every job is, and what waits."),
-    "contacts": ("syncer.cli.contacts:contacts", "List, show and edit the contacts of the mirror."),
-    "voicemails": (
-        "syncer.cli.voicemails:voicemails",
-        "List, play and save voicemails, with the callers' names.",
-    ),
-    "calls": ("syncer.cli.calls:calls", "List calls of both vendors, with names."),
-    "callbacks": ("syncer.cli.callbacks:callbacks", "Who still waits for a call back."),
-    "queue": ("syncer.cli.queue:queue", "The change queue: what goes upstream, and what waits for you."),
-    "held": ("syncer.cli.held:held", "What a safety limit stopped in a pull."),
-    "console": ("syncer.cli.console:console", "Who may use the page for people."),
-    "notify": ("syncer.cli.notify:notify", "Test a target of notifications, or send again."),
-    "publish": ("syncer.cli.publish:publish", "Bring the published copies in PostgreSQL up to date now."),
-    "verify": ("syncer.cli.verify:verify", "Compare the mirror with upstream, row by row."),
-    "why": ("syncer.cli.why:why", "Show one person's history, and where the caller's name comes from."),
-    "log": ("syncer.cli.log:log", "Show what changed, from either side, in order."),
-    "forget": ("syncer.cli.forget:forget", "Remove a person from every table, and keep them out."),
-    "db": ("syncer.cli.db:db", "The database: upgrade, check, backup, restore, adopt, rename-account."),
-    "sandbox": ("syncer.cli.sandbox:sandbox", "Run a sandbox of both vendors on loopback."),
-    "demo": ("syncer.cli.demo:demo", "Show the whole program against the sandbox."),
+    "init": "Write a commented config to start from.",
+    "config": "Check or show the config. Calls no vendor.",
+    "doctor": "Check config, credentials, database, clock and vendor responses.",
+    "sync": "Make one pass now, of all jobs or the named ones.",
+    "run": "Run the daemon: all jobs on schedule, until SIGTERM.",
+    "status": "Show how fresh every job is, and what waits.",
+    "contacts": "List, show and edit the contacts of the mirror.",
+    "voicemails": "List, play and save voicemails, with the callers' names.",
+    "calls": "List calls of both vendors, with names.",
+    "callbacks": "Who still waits for a call back.",
+    "queue": "The change queue: what goes upstream, and what waits for you.",
+    "held": "What a safety limit stopped in a pull.",
+    "console": "Who may use the page for people.",
+    "notify": "Test a target of notifications, or send again.",
+    "publish": "Bring the published copies in PostgreSQL up to date now.",
+    "verify": "Compare the mirror with upstream, row by row.",
+    "why": "Show one person's history, and where the caller's name comes from.",
+    "log": "Show what changed, from either side, in order.",
+    "forget": "Remove a person from every table, and keep them out.",
+    "db": "The database: upgrade, check, backup, restore, adopt, rename-account.",
+    "sandbox": "Run a sandbox of both vendors on loopback.",
+    "demo": "Show the whole program against the sandbox.",
 }
 
 
@@ -85,8 +79,7 @@ class LazyGroup(click.Group):
         """The subcommand itself; imports its module."""
         if cmd_name not in COMMANDS:
             return None
-        module, _, attribute = COMMANDS[cmd_name][0].partition(":")
-        command = getattr(importlib.import_module(module), attribute)
+        command = getattr(importlib.import_module(f"syncer.cli.{cmd_name}"), cmd_name)
         assert isinstance(command, click.Command)
         return command
 
@@ -101,7 +94,7 @@ class LazyGroup(click.Group):
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:  # noqa: ARG002
         """The list of subcommands, without importing them."""
         with formatter.section("Commands"):
-            formatter.write_dl([(name, text) for name, (_, text) in COMMANDS.items()])
+            formatter.write_dl(list(COMMANDS.items()))
 
     def invoke(self, ctx: click.Context) -> Any:
         """Run it; click itself would treat a closed pipe as a failure."""

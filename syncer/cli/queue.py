@@ -6,9 +6,9 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from datetime import datetime
-from typing import TYPE_CHECKING, Any, Literal, assert_never
+from typing import TYPE_CHECKING, Literal, assert_never
 
 import click
 
@@ -41,7 +41,7 @@ from syncer.errors import UsageError
 if TYPE_CHECKING:
     from syncer.config import Settings
     from syncer.store.db.connection import Connection
-    from syncer.store.db.read_only import Reader
+    from syncer.store.db.read_only import Reader, Record
 
 #: What `queue show` prints of a change, next to its fields.
 DETAILS = ("account", "attempts", "created_at", "sent_at", "next_attempt_at", "settled_at", "last_error")
@@ -66,14 +66,14 @@ def list_(app: App, everything: bool, account: str | None, limit: int | None, fo
     names = list(telecmi_accounts(settings, account)) if account else None
     with app.query(settings) as conn:
         changes = status_queries.list_changes(conn, names, settled=everything, limit=limit)
-        touched = {change["id"]: touched_fields(conn, change, settings) for change in changes}
+        note_touched(conn, changes, settings)
     if form:
         emit_list(changes, status_queries.QUEUE_COLUMNS, form)
         return
     if not changes:
         say("The queue is empty." if everything else "No change is open: upstream has everything.")
     for change in changes:
-        show_change(change, touched[change["id"]], app.now(), settings)
+        show_change(change, app.now(), settings)
     if len(changes) < changes.total:
         say(f"The newest {shown(changes, 'change')}; without --limit you see all.")
 
@@ -94,13 +94,13 @@ def show(app: App, number: int, as_json: bool) -> None:
         contact = contact_queries.load_contact(conn, change["contact_row"])
         theirs = contact_queries.upstream_values(conn, change["contact_row"]) or {}
         theirs = {**theirs, **status_queries.upstream_in_conflict(conn, change["contact_row"])}
-        touched = touched_fields(conn, change, settings)
+        note_touched(conn, [change], settings)
     sides = status_queries.clashes_of(change)
     if as_json:
         emit_json(status_queries.queue_columns(change) | {"contact": contact, "sides": sides})
         return
     now = app.now()
-    show_change(change, touched, now, settings)
+    show_change(change, now, settings)
     say()
     show_record(change, [name for name in DETAILS if change[name] is not None], now)
     say()
@@ -178,8 +178,13 @@ def _decide(app: App, numbers: Sequence[int], decision: Callable[[Connection, in
 # -- for people ---------------------------------------------------------------------------------------
 
 
-def touched_fields(conn: Reader, change: dict[str, Any], settings: Settings) -> list[str]:
-    """The fields that a change is about, as far as is known before it is sent."""
+def note_touched(conn: Reader, changes: Iterable[Record], settings: Settings) -> None:
+    """Add to each change the fields that it is about, `touched`: `show_change` names them."""
+    for change in changes:
+        change["touched"] = _touched(conn, change, settings)
+
+
+def _touched(conn: Reader, change: Record, settings: Settings) -> list[str]:
     from syncer.core.merge import dirty_fields
     from syncer.core.model import Fields
     from syncer.store.read import contact_queries
@@ -196,8 +201,9 @@ def touched_fields(conn: Reader, change: dict[str, Any], settings: Settings) -> 
     return list(dirty_fields(Fields.of(base), Fields.of(contact), region))
 
 
-def show_change(change: dict[str, Any], touched: Sequence[str], now: datetime, settings: Settings) -> None:
-    """A change for people: what it is, why it is in this state, what to do."""
+def show_change(change: Record, now: datetime, settings: Settings) -> None:
+    """Show a change with its `touched` fields: what it is, why it is in this state, what to do."""
+    touched = change["touched"]
     account = next((one for one in settings.telecmi if one.name == change["account"]), None)
     name = f" ({plain(change['contact_name'])})" if change["contact_name"] else ""
     fields = f" of {', '.join(touched)}" if touched and change["operation"] == "update" else ""
@@ -219,7 +225,7 @@ def show_change(change: dict[str, Any], touched: Sequence[str], now: datetime, s
         say(f"   {what}")
 
 
-def explain(change: dict[str, Any], now: datetime) -> tuple[str, str]:
+def explain(change: Record, now: datetime) -> tuple[str, str]:
     """Why a change is in its state, and what a person can do; '' when there is nothing to do."""
     number, error = change["id"], change["last_error"]
     state = State(change["state"])

@@ -1,8 +1,8 @@
-"""`syncer sync` and `syncer run`: one pass now, and the daemon."""
+"""`syncer sync`: one pass now, or what it would change."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
@@ -15,8 +15,6 @@ from syncer.errors import AuthError, RemoteError, StoreError, TransientError, Us
 
 if TYPE_CHECKING:
     from syncer.config import Settings
-    from syncer.console.app import Console
-    from syncer.sync.env import Env
     from syncer.sync.jobs import Planned
     from syncer.sync.registry import JobSpec
     from syncer.sync.run import Run
@@ -59,23 +57,6 @@ def sync(
     if dry_run:
         ctx.exit(_dry_run(settings, chosen, full, as_json))
     ctx.exit(_sync(settings, chosen, full, as_json))
-
-
-@click.command(epilog=example("syncer --config /etc/syncer/config.toml --log-level info run"))
-@pass_app
-@click.pass_context
-def run(ctx: click.Context, app: App) -> None:
-    """The daemon: all jobs on their schedule, until SIGTERM or ctrl-c."""
-    from syncer import daemon
-
-    require_open_files()
-    ctx.exit(daemon.main(app.config_path(), app.environ, app.log_level, _open_console))
-
-
-def _open_console(env: Callable[[], Env]) -> Console:
-    from syncer.console.app import Console  # late: only a daemon that serves the page needs what makes HTML
-
-    return Console(env)
 
 
 def choose(settings: Settings, names: Sequence[str], account: str | None) -> tuple[JobSpec, ...]:

@@ -73,7 +73,7 @@ def test_each_help_shows_an_example(path: tuple[str, ...], empty: Syncer) -> Non
 
 def test_the_list_of_commands_says_what_they_say_themselves() -> None:
     context = click.Context(cli)
-    for name, (_, text) in COMMANDS.items():
+    for name, text in COMMANDS.items():
         command = cli.get_command(context, name)
         assert command is not None and command.name == name
         if isinstance(command, click.Group):
