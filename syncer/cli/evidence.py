@@ -38,10 +38,8 @@ def proof_sentence(proof: CallbackProof, waiting: int, now: datetime) -> str:
     return f"{nobody}The lists behind it are verified up to {when(proof.verified_to, now)}."
 
 
-def of_job(facts: Facts | None) -> dict[str, Any]:
+def of_job(facts: Facts) -> dict[str, Any]:
     """What proves a job's data, and what was noticed about its vendor."""
-    if facts is None:
-        return {"listing": None, "notes": [], "complete": None, "set_aside": 0, "held": 0, "unknown": 0}
     out = {name: getattr(facts, name) for name in FACTS}
     if facts.covered_from is not None:
         covered = {name: getattr(facts, name) for name in ("covered_from", "covered_to", "unread_s")}

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Iterator
 from dataclasses import asdict
+from itertools import islice
 from typing import TYPE_CHECKING
 
 import click
@@ -13,6 +15,7 @@ from syncer.cli.options import Number, example, json_option, limit_option
 from syncer.cli.output import count, local, say, to_json
 
 if TYPE_CHECKING:
+    from syncer.store.db.read_only import ReadOnlyDatabase
     from syncer.store.read.feed import Entry
 
 #: Seconds between two polls of `--follow`, and entries read at once.
@@ -46,38 +49,40 @@ def log(app: App, after: int | None, limit: int | None, follow: bool, as_json: b
             pass  # creates it if there is none yet
     with app.reading(settings) as db:
         at = after
-        if at is None:
-            with db.read() as conn:
+        with db.read() as conn:
+            if at is None:
                 at = max(0, feed.last_seq(conn) - (limit or LATEST))
                 older = feed.number(conn, upto=at)
-        else:
-            with db.read() as conn:
+            else:
+                older = 0
                 _warn_of_missing(at, feed.first_seq(conn))
-            older = 0
         if older and not as_json:
             say(
                 f"{count(older, 'older entry', 'older entries')}: see --limit, or `syncer log --after 0` for all."
             )
-        left = limit
-        seen = -1
-        while True:
-            with db.read() as conn:
-                entries = feed.entries(conn, at, min(left or BATCH, BATCH))
-            for entry in entries:
-                _show(entry, as_json)
-                at = entry.seq
-            if left is not None:
-                left -= len(entries)
-                if left <= 0:
-                    with db.read() as conn:
-                        more = feed.number(conn, after=at)
-                    if more and not as_json:
-                        say(f"{count(more, 'more entry', 'more entries')}: `syncer log --after {at}`")
-                    return
-            if entries:
-                continue
-            if not follow:
-                return
+        for entry in islice(_entries(db, at, follow=follow), limit):
+            _show(entry, as_json)
+            at = entry.seq
+        with db.read() as conn:
+            more = feed.number(conn, after=at)
+        if more and not as_json:
+            say(f"{count(more, 'more entry', 'more entries')}: `syncer log --after {at}`")
+
+
+def _entries(db: ReadOnlyDatabase, after: int, *, follow: bool) -> Iterator[Entry]:
+    """The entries after a number. With `follow`, it waits for more and does not end."""
+    from syncer.store.read import feed
+
+    seen = -1
+    while True:
+        with db.read() as conn:
+            entries = feed.entries(conn, after, BATCH)
+        yield from entries
+        if entries:
+            after = entries[-1].seq
+        elif not follow:
+            return
+        else:
             while (version := db.data_version()) == seen:
                 time.sleep(STEP)
             seen = version

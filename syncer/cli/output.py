@@ -16,7 +16,7 @@ import textwrap
 import unicodedata
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from datetime import datetime
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TextIO
 
 import click
 
@@ -27,13 +27,13 @@ if TYPE_CHECKING:
 
 __all__ = [
     "count", "emit_json", "emit_list", "local", "plain", "progress_bars", "say", "say_folded", "say_sentence",
-    "seconds_since", "show_fields", "show_record", "show_table", "shown", "span", "to_json", "when",
+    "seconds_since", "show_record", "show_table", "shown", "span", "to_json", "when",
 ]  # fmt: skip
 
 #: Characters that could steer a terminal, end a line, or write from right to left.
 _STEERING = re.compile("[\x00-\x1f\x7f-\x9f\u2028-\u202e\u2066-\u2069\ud800-\udfff]")
 
-#: Columns of a table are not folded to less than this; a value longer than that does not widen its column.
+#: A column of a table is not folded to less than `_SHORT`. Without a terminal it is padded to at most `_WIDE`.
 _SHORT, _WIDE = 14, 60
 
 
@@ -65,10 +65,13 @@ def plain(value: object) -> str:
 
 def say(text: str = "", *, err: bool = False) -> None:
     """One line for people."""
-    stream = sys.stderr if err else sys.stdout
-    clean = plain(text) if text else ""
+    click.echo(_encodable(plain(text) if text else "", sys.stderr if err else sys.stdout), err=err)
+
+
+def _encodable(text: str, stream: TextIO) -> str:
+    """The text with a question mark for each character that the stream cannot show."""
     encoding = getattr(stream, "encoding", None) or "utf-8"
-    click.echo(clean.encode(encoding, "replace").decode(encoding), err=err)
+    return text.encode(encoding, "replace").decode(encoding)
 
 
 def say_sentence(text: str) -> None:
@@ -77,7 +80,7 @@ def say_sentence(text: str) -> None:
 
 
 def say_folded(text: str) -> None:
-    """The same, folded between words if stdout is a terminal. Not for text to be copied."""
+    """One line for people, folded between words if stdout is a terminal. Not for text to be copied."""
     if not sys.stdout.isatty():
         say(text)
         return
@@ -106,12 +109,11 @@ def emit_list(rows: Sequence[Mapping[str, object]], columns: Sequence[str], form
         for line in out.getvalue().splitlines():
             say(line)
         return
-    encoding = getattr(sys.stdout, "encoding", None) or "utf-8"
-    click.echo(out.getvalue().encode(encoding, "replace").decode(encoding), nl=False)
+    click.echo(_encodable(out.getvalue(), sys.stdout), nl=False)
 
 
 def _width(text: str) -> int:
-    """Columns on a terminal: marks take none, wide letters two."""
+    """How many columns a text takes on a terminal: combining marks none, wide letters two."""
     if text.isascii() and text.isprintable():
         return len(text)
     return sum(
@@ -167,20 +169,12 @@ def _rich_table(
     return True
 
 
-def show_record(row: Mapping[str, object], names: Iterable[str], now: datetime) -> None:
-    """These columns of a row for people, times relative and exact."""
-    show_fields(
-        (name, when(str(row[name]), now) if name.endswith("_at") and row[name] else row[name])
-        for name in names
-    )
-
-
-def show_fields(pairs: Iterable[tuple[str, object]]) -> None:
-    """A record for people: one name and value per line."""
-    listed = [(name, plain(value)) for name, value in pairs]
-    width = max((len(name) for name, _ in listed), default=0)
-    for name, value in listed:
-        say(f"{name:<{width}}  {value}")
+def show_record(row: Mapping[str, object], names: Sequence[str], now: datetime) -> None:
+    """These columns of a row for people, one per line, times relative and exact."""
+    width = max(map(len, names))
+    for name in names:
+        value = when(str(row[name]), now) if name.endswith("_at") and row[name] else row[name]
+        say(f"{name:<{width}}  {plain(value)}")
 
 
 # -- words and times -----------------------------------------------------------------------------------

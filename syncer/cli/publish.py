@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import asdict
 from typing import TYPE_CHECKING
 
 import click
@@ -55,7 +56,7 @@ def _show(run: Run) -> None:
     label = f"{run.job}.{run.account}"
     if run.outcome != "ok":
         say(f"{label}: {run.outcome}: {run.problem}", err=True)
-        if advice := advise(run.error, label):
+        if advice := advise(run):
             say(f"  {advice}", err=True)
     elif run.changed or run.removed:
         say(f"{label}: {count(run.changed, 'row')} written, {run.removed} removed")
@@ -82,16 +83,7 @@ def verify_copy(settings: Settings, name: str, as_json: bool) -> int:
             {
                 "same": found.same,
                 "target": spec.account,
-                "tables": [
-                    {
-                        "table": one.table,
-                        "rows": one.rows,
-                        "missing": one.missing,
-                        "different": one.different,
-                        "extra": one.extra,
-                    }
-                    for one in found.tables
-                ],
+                "tables": [asdict(one) for one in found.tables],
                 "exit_code": code,
             }
         )

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import re
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any
@@ -22,7 +22,7 @@ from syncer.sync import proof
 
 if TYPE_CHECKING:
     from syncer.config import Settings
-    from syncer.store.db.read_only import Reader
+    from syncer.store.db.read_only import Reader, Record
     from syncer.sync.registry import JobSpec
 
 #: Seconds between two refreshes of `--watch`.
@@ -104,18 +104,12 @@ def status(
         time.sleep(STEP)
     now = app.now()
     found = gather(app, settings, specs, now)
-    broken = [
-        (requirement.text, why)
-        for requirement in requirements
-        if (why := failing(requirement, found["jobs"])) is not None
-    ]
+    checked = [(one.text, failing(one, found["jobs"])) for one in requirements]
+    broken = [(text, why) for text, why in checked if why is not None]
     if quiet:
         ctx.exit(1 if broken else 0)
     if as_json:
-        listed = [
-            {"require": r.text, "holds": r.text not in dict(broken), "why": dict(broken).get(r.text)}
-            for r in requirements
-        ]
+        listed = [{"require": text, "holds": why is None, "why": why} for text, why in checked]
         emit_json(found | ({"requirements": listed} if listed else {}))
     elif broken or not required:
         _show(found, now, with_evidence=with_evidence)
@@ -181,73 +175,71 @@ def _is_ahead(age: float) -> bool:
 
 
 def gather(app: App, settings: Settings, specs: Sequence[JobSpec], now: datetime) -> dict[str, Any]:
-    """The whole status, ready for JSON. Works before the database exists: then nothing has run."""
+    """The whole status, ready for JSON. Before the database exists, no job has run."""
     from syncer.config.targets import PublishTarget
     from syncer.core.model import State
-
-    path = settings.database.path
-    found: dict[str, Any] = {
-        "database": str(path),
-        "schema": None,
-        "elsewhere": None,
-        "daemon": _daemon(settings),
-        "jobs": [_job(spec, {}) | evidence.of_job(None) for spec in specs if spec.enabled],
-        "queue": dict.fromkeys(map(str, State), 0),
-        "conflicts": 0,
-        "rejected": 0,
-        "held_deletes": 0,
-        "waiting": [],
-        "held": [],
-        "clocks": {account.label: "unknown" for account in settings.telecmi},
-        "quiescence_violations": 0,
-        "set_aside": 0,
-        "set_aside_by_job": [],
-        "unknown_accounts": [],
-        "callbacks": None,
-        "outbox": [],
-        "publish": {target.name: _NOT_PUBLISHED for target in settings.of(PublishTarget)},
-    }
-    if not path.exists() or path.stat().st_size == 0:
-        return found
     from syncer.store.db import home, revision
     from syncer.store.read import coverage, outbox, publish_queries, status_queries
     from syncer.store.write import accounts, received
 
-    with app.query(settings) as conn:
-        known, queue = status_queries.jobs(conn), status_queries.queue_counts(conn)
-        facts = coverage.load(conn, proof.wanted(specs, now))
-        aside, clocks = status_queries.set_aside_counts(conn), received.clocks(conn)
-        strays = accounts.strays(conn, {account.label for account in settings.accounts})
-        open_changes = status_queries.list_changes(conn)
-        callbacks = _callbacks(conn, settings, now)
-        return found | {
-            "schema": revision.current(conn),
-            "elsewhere": home.elsewhere(conn, home.place_of(path)),
-            "jobs": [
-                _job(spec, known.get((spec.job, spec.account), {}))
-                | evidence.of_job(facts.get((spec.job, spec.account)))
-                for spec in specs
-                if spec.enabled
-            ],
-            "queue": found["queue"] | queue,
-            "conflicts": queue.get("conflict", 0),
-            "rejected": queue.get("rejected", 0),
-            "held_deletes": queue.get("held", 0),
-            "waiting": [status_queries.queue_columns(one) for one in open_changes if one["state"] in WAITING],
-            "held": status_queries.list_holds(conn),
-            "clocks": {one.label: clocks.get(one.name, "unknown") for one in settings.telecmi},
-            "quiescence_violations": sum(one.quiescence_violations for one in facts.values()),
-            "set_aside": sum(row["rows"] for row in aside),
-            "set_aside_by_job": aside,
-            "callbacks": callbacks,
-            "outbox": outbox.overview(conn),
-            "publish": found["publish"]
-            | {name: one for name, one in publish_queries.overview(conn).items() if name in found["publish"]},
-            "unknown_accounts": [
-                {"account": one.label, "counts": dict(one.counts), "problem": str(one), "advice": one.advice}
-                for one in strays
-            ],
-        }
+    path = settings.database.path
+    schema = elsewhere = callbacks = None
+    jobs: dict[tuple[str, str], Record] = {}
+    facts: dict[tuple[str, str], coverage.Facts] = {}
+    queue = dict.fromkeys(map(str, State), 0)
+    clocks: Mapping[str, str] = {}
+    copies: Mapping[str, Record] = {}
+    changes: Sequence[Record] = []
+    holds: Sequence[Record] = []
+    aside: Sequence[Record] = []
+    targets: Sequence[Record] = []
+    strays: Sequence[accounts.Stray] = []
+    if path.exists() and path.stat().st_size:
+        with app.query(settings) as conn:
+            schema = revision.current(conn)
+            elsewhere = home.elsewhere(conn, home.place_of(path))
+            jobs = status_queries.jobs(conn)
+            facts = coverage.load(conn, proof.wanted(specs, now))
+            queue = status_queries.queue_counts(conn)
+            changes = status_queries.list_changes(conn)
+            holds = status_queries.list_holds(conn)
+            aside = status_queries.set_aside_counts(conn)
+            clocks = received.clocks(conn)
+            callbacks = _callbacks(conn, settings, now)
+            targets = outbox.overview(conn)
+            copies = publish_queries.overview(conn)
+            strays = accounts.strays(conn, {account.label for account in settings.accounts})
+    return {
+        "database": str(path),
+        "schema": schema,
+        "elsewhere": elsewhere,
+        "daemon": _daemon(settings),
+        "jobs": [
+            _job(spec, jobs.get((spec.job, spec.account), {}))
+            | evidence.of_job(facts.get((spec.job, spec.account), coverage.Facts()))
+            for spec in specs
+            if spec.enabled
+        ],
+        "queue": queue,
+        "conflicts": queue[State.CONFLICT],
+        "rejected": queue[State.REJECTED],
+        "held_deletes": queue[State.HELD],
+        "waiting": [status_queries.queue_columns(one) for one in changes if one["state"] in WAITING],
+        "held": holds,
+        "clocks": {one.label: clocks.get(one.name, "unknown") for one in settings.telecmi},
+        "quiescence_violations": sum(one.quiescence_violations for one in facts.values()),
+        "set_aside": sum(row["rows"] for row in aside),
+        "set_aside_by_job": aside,
+        "unknown_accounts": [
+            {"account": one.label, "counts": dict(one.counts), "problem": str(one), "advice": one.advice}
+            for one in strays
+        ],
+        "callbacks": callbacks,
+        "outbox": targets,
+        "publish": {
+            target.name: copies.get(target.name, _NOT_PUBLISHED) for target in settings.of(PublishTarget)
+        },
+    }
 
 
 def _callbacks(conn: Reader, settings: Settings, now: datetime) -> dict[str, Any] | None:

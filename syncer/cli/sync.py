@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from syncer.sync.jobs import Planned
     from syncer.sync.registry import JobSpec
     from syncer.sync.run import Run
+    from syncer.sync.verify import VerifyResult
 
 #: What is shown of a run.
 COUNTS = ("job", "account", "outcome", "seen", "added", "changed", "removed", "requests")
@@ -96,7 +97,7 @@ def show_runs(runs: Sequence[Run], seconds: Mapping[int, float]) -> None:
         if run.problem:
             say()
             say(f"{run.job} of {run.account} is {run.outcome}: {run.problem}")
-            advice = advise(run.error, _label(run))
+            advice = advise(run)
             if advice and advice not in said:
                 say(f"  {advice}")
                 said.add(advice)
@@ -105,9 +106,10 @@ def show_runs(runs: Sequence[Run], seconds: Mapping[int, float]) -> None:
             say(f"{run.job} of {run.account}: {notice}")
 
 
-def advise(error: Exception | None, label: str) -> str:
-    """What a person can do about an error of a run; '' if the message already says it."""
-    match error:
+def advise(run: Run | Planned | VerifyResult) -> str:
+    """What a person can do about the error of a run. Empty if the message already says it."""
+    label = f"{run.job.partition('-')[0]}.{run.account}"
+    match run.error:
         case AuthError():
             return f"What to do: check the credentials below [{label}] in the config, then `syncer doctor`."
         case TransientError():
@@ -116,10 +118,6 @@ def advise(error: Exception | None, label: str) -> str:
             return f"What to do: nothing was removed; `syncer doctor` checks the responses of {label}."
         case _:
             return ""
-
-
-def _label(run: Run | Planned) -> str:
-    return f"{run.job.partition('-')[0]}.{run.account}"
 
 
 def durations(settings: Settings, runs: Sequence[Run]) -> dict[int, float]:
@@ -170,8 +168,7 @@ def _dry_run(settings: Settings, chosen: Sequence[JobSpec], full: bool, as_json:
         say(f"{plan.job} of {plan.account}: {'; '.join(head)}".rstrip(": "))
         for line in plan.lines:
             say(f"  {line}")
-        advice = advise(plan.error, _label(plan))
-        if advice:
+        if advice := advise(plan):
             say(f"  {advice}")
     say()
     say("This was a dry run: nothing was changed, locally or upstream.")

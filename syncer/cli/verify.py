@@ -79,8 +79,7 @@ def _show(one: VerifyResult) -> None:
     head = f"{one.job} of {one.account}: {one.rows} rows upstream"
     if one.outcome != "ok":
         say(f"{head}; could not be verified: {one.problem}")
-        advice = advise(one.error, f"{one.job.partition('-')[0]}.{one.account}")
-        if advice:
+        if advice := advise(one):
             say(f"  {advice}")
     elif one.same:
         say(f"{head}; the mirror has the same")
