@@ -13,11 +13,12 @@ import math
 import os
 import sqlite3
 import tempfile
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
+from contextlib import closing
 from datetime import UTC, datetime, timedelta
 from functools import cache
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import httpx
 
@@ -30,6 +31,8 @@ from syncer.sync import jobs, registry
 from syncer.sync.env import Env, build, disk_of
 from syncer.sync.open_database import open_database
 from syncer.sync.run import Run
+
+T = TypeVar("T")
 
 NOON = datetime(2026, 11, 21, 12, 0, tzinfo=UTC)
 
@@ -98,12 +101,10 @@ def blank_database() -> bytes:
 
 def forget_home(database: Path) -> None:
     """Remove the home from a test's copy, so that edits are sent from it."""
-    conn = sqlite3.connect(database)
-    conn.execute("UPDATE sync_guard SET active = 1")
-    conn.execute("DELETE FROM home")
-    conn.execute("UPDATE sync_guard SET active = 0")
-    conn.commit()
-    conn.close()
+    with closing(sqlite3.connect(database)) as conn, conn:
+        conn.execute("UPDATE sync_guard SET active = 1")
+        conn.execute("DELETE FROM home")
+        conn.execute("UPDATE sync_guard SET active = 0")
 
 
 #: The sandbox's credentials.
@@ -137,13 +138,7 @@ class Office:
         self.rewrite: Rewrite | None = None  #: changes the vendors' answers
         raw: dict[str, Any] = {
             "database": {"url": "sqlite:///mirror.db"},
-            "telecmi": {
-                "main": {
-                    "base_url": "http://127.0.0.1:1",
-                    **LOGIN,
-                    **(telecmi or {}),
-                }
-            },
+            "telecmi": {"main": {"base_url": "http://127.0.0.1:1", **LOGIN, **(telecmi or {})}},
             "smartflo": {
                 "main": {"base_url": "http://127.0.0.1:1", **(smartflo or {"token": "sandbox-token"})}
             },
@@ -155,7 +150,8 @@ class Office:
         self.settings = unpaced(settings_from(raw, folder, {}))
         self.path = self.settings.database.path
         self.tokens = TokenStore(None)
-        self.app = create_app(self.world)
+        self.network: httpx.AsyncBaseTransport = httpx.ASGITransport(create_app(self.world))
+        self.at_start: Callable[[Env], object] = lambda env: None  #: called with each new environment
         self._client: tuple[int, sqlite3.Connection] | None = None
         if not self.path.exists():
             self.path.write_bytes(blank_database())
@@ -165,25 +161,28 @@ class Office:
 
     def env(self) -> Env:
         """A fresh environment, as a new process would have."""
-        transport: httpx.AsyncBaseTransport = httpx.ASGITransport(self.app)
-        if self.rewrite is not None:
-            transport = Rewriting(transport, self.rewrite)
-        env = build(self.settings, self.db, self.clock, transport=transport, tokens=self.tokens)
+        network = self.network if self.rewrite is None else Rewriting(self.network, self.rewrite)
+        env = build(self.settings, self.db, self.clock, transport=network, tokens=self.tokens)
         env.disk = self.disk
+        self.at_start(env)
         return env
 
-    def run(self, *names: str, full: bool = False, person: bool = True) -> list[Run]:
-        """Run jobs (all, or by name) once, as `syncer sync` does."""
-        chosen = registry.select(registry.specs(self.settings), names or self.only, None)
+    def within(self, act: Callable[[Env], Awaitable[T]]) -> T:
+        """Do something in a fresh environment."""
 
-        async def work() -> list[Run]:
+        async def work() -> T:
             env = self.env()
             try:
-                return await jobs.run_all(env, chosen, full=full, person=person)
+                return await act(env)
             finally:
                 await env.aclose()
 
         return asyncio.run(work())
+
+    def run(self, *names: str, full: bool = False, person: bool = True) -> list[Run]:
+        """Run jobs (all, or by name) once, as `syncer sync` does."""
+        chosen = registry.select(registry.specs(self.settings), names or self.only, None)
+        return self.within(lambda env: jobs.run_all(env, chosen, full=full, person=person))
 
     def contacts(self, *, full: bool = False) -> Run:
         """Pull the directory once."""
@@ -195,15 +194,7 @@ class Office:
 
     def scan(self) -> int:
         """The reconciliation scan, as every start of the program makes it."""
-
-        async def work() -> int:
-            env = self.env()
-            try:
-                return await jobs.scan(env)
-            finally:
-                await env.aclose()
-
-        return asyncio.run(work())
+        return self.within(jobs.scan)
 
     def restart(self) -> None:
         """Simulate a restart of the process on the same file."""

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import hashlib
 import shutil
 import stat
@@ -15,7 +14,6 @@ import pytest
 from syncer.errors import AuthError, FolderError, LowDiskError
 from syncer.sandbox.sound import Sound
 from syncer.store.write import forget
-from syncer.sync import jobs, registry
 from syncer.sync.recordings import Recordings
 from syncer.sync.run import Run
 from tests.office import Office
@@ -383,23 +381,14 @@ def test_forget_undoes_everything_where_a_file_cannot_be_removed(office: Office)
 def test_who_is_forgotten_while_the_recording_comes_in_leaves_no_file(office: Office, step: str) -> None:
     leave(office, "a.mp3")
     office.run("telecmi-voicemails")
+    at, remove = office.env().stamp(), Recordings(folder(office)).remove
 
-    async def fetch() -> Run:
-        env = office.env()
+    def forget_then(name: str) -> None:
+        if name == step:
+            forget.forget(office.db, "+919200000003", at, remove_files=remove)
 
-        def forget_then(name: str) -> None:
-            if name == step:
-                remove = Recordings(folder(office)).remove
-                forget.forget(office.db, "+919200000003", env.stamp(), remove_files=remove)
-
-        env.step = forget_then
-        [spec] = registry.select(registry.specs(office.settings), ["telecmi-audio"], None)
-        try:
-            return await jobs.run_job(env, spec)
-        finally:
-            await env.aclose()
-
-    run = asyncio.run(fetch())
+    office.at_start = lambda env: setattr(env, "step", forget_then)
+    run = office.run("telecmi-audio", person=False)[0]
     assert (run.outcome, run.seen, run.added) == ("ok", 1, 0)
     assert files_of(office) == [] and office.one("SELECT count(*) FROM voicemail_audio") == 0
 

@@ -2,21 +2,17 @@
 
 from __future__ import annotations
 
-import asyncio
 import json
-from collections.abc import Callable
 from typing import Any
 
 import httpx
 import pytest
 
 from syncer.core import limits
-from syncer.sync import jobs, registry
-from syncer.sync.env import Env, build
+from syncer.sync import jobs
 from syncer.sync.run import Run
 from tests.office import Office
-
-MakeOffice = Callable[..., Office]
+from tests.sync.conftest import MakeOffice
 
 #: Job -> its call, the key of its rows, its table.
 LISTS = {
@@ -57,20 +53,10 @@ class Endless(httpx.AsyncBaseTransport):
         }  # fmt: skip
 
 
-def run(office: Office, vendor: httpx.AsyncBaseTransport, job: str, disk: Any = None) -> Run:
+def run(office: Office, vendor: Endless, job: str) -> Run:
     """Run one job against a vendor of its own."""
-
-    async def work() -> Run:
-        env: Env = build(office.settings, office.db, office.clock, transport=vendor, tokens=office.tokens)
-        if disk is not None:
-            env.disk = disk
-        try:
-            (spec,) = registry.select(registry.specs(office.settings), (job,), None)
-            return (await jobs.run_all(env, [spec], full=False, person=True))[0]
-        finally:
-            await env.aclose()
-
-    return asyncio.run(work())
+    office.network = vendor
+    return office.run(job)[0]
 
 
 @pytest.mark.parametrize(

@@ -14,8 +14,7 @@ from syncer.store.write import holds
 from syncer.sync import jobs
 from syncer.sync.run import Run
 from tests.office import Office, forget_home
-
-MakeOffice = Callable[..., Office]
+from tests.sync.conftest import MakeOffice
 
 ROWS = 60
 MANY = 120

@@ -8,8 +8,7 @@ from typing import Any
 import pytest
 
 from tests.office import Office, Rewrite
-
-MakeOffice = Callable[..., Office]
+from tests.sync.conftest import MakeOffice
 
 LISTS = {
     "/v3/contact/get": "contacts",

@@ -4,15 +4,16 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any
 
 import httpx
 import pytest
 
-from syncer.sync import jobs, registry
+from syncer.sandbox import World
 from syncer.sync.env import Store
+from syncer.sync.run import Run
 from tests.office import Office
+from tests.sync.conftest import MakeOffice
 
 USER_LIST = "/v2/user/contact/get"
 DIRECTORY = "/v3/contact/get"
@@ -54,63 +55,39 @@ class RecordingStore(Store):
         return made
 
 
-def pull(office: Office, job: str) -> tuple[Line, list[str], Any]:
+def pull(office: Office, job: str) -> tuple[Line, list[str], Run]:
     """Run one job over such a line."""
     events: list[str] = []
-    line: list[Line] = []
-
-    async def work() -> Any:
-        env = office.env()
-        env.store = RecordingStore(env.store, events)
-        api = env.sources["telecmi.main"].api
-        api.transport = Line(api.transport, events)
-        line.append(api.transport)
-        try:
-            spec = next(one for one in registry.specs(office.settings) if one.job == job)
-            return await jobs.run_job(env, spec, person=True)
-        finally:
-            await env.aclose()
-
-    run = asyncio.run(work())
-    return line[0], events, run
+    line = Line(office.network, events)
+    office.network = line
+    office.at_start = lambda env: setattr(env, "store", RecordingStore(env.store, events))
+    run = office.run(job)[0]
+    office.network = line.inner
+    return line, events, run
 
 
 @pytest.fixture
-def make(tmp_path: Path) -> Any:
-    made: list[Office] = []
-
-    def office(people: Callable[[Office], None], **telecmi: Any) -> Office:
-        one = Office(tmp_path, telecmi={"token": "sandbox-user-token", **telecmi})
-        people(one)
-        made.append(one)
+def make(make_office: MakeOffice) -> Any:
+    def office(people: Callable[[World, int], object], count: int, **telecmi: Any) -> Office:
+        one = make_office(telecmi={"token": "sandbox-user-token", **telecmi})
+        for n in range(count):
+            people(one.world, n)
         return one
 
-    yield office
-    for one in made:
-        one.close()
+    return office
 
 
-def in_the_list(count: int) -> Callable[[Office], None]:
-    def fill(office: Office) -> None:
-        for n in range(count):
-            office.world.user_contact_upsert(9200000000 + n, {"name": f"Asha Rao{n}"})
-
-    return fill
+def in_the_list(world: World, n: int) -> None:
+    world.user_contact_upsert(9200000000 + n, {"name": f"Asha Rao{n}"})
 
 
-def in_the_directory(count: int) -> Callable[[Office], None]:
-    def fill(office: Office) -> None:
-        for n in range(count):
-            office.world.contact_insert(
-                {"phone_no": f"9192{n:08d}", "first_name": "Asha", "last_name": f"Rao{n}"}
-            )
-
-    return fill
+def in_the_directory(world: World, n: int) -> None:
+    world.contact_insert({"phone_no": f"9192{n:08d}", "first_name": "Asha", "last_name": f"Rao{n}"})
 
 
 @pytest.mark.parametrize("concurrency", [1, 4, 16])
 def test_as_many_pages_at_once_as_the_account_may_have(make: Any, concurrency: int) -> None:
-    office = make(in_the_list(95), concurrency=concurrency)
+    office = make(in_the_list, 95, concurrency=concurrency)
     line, events, run = pull(office, "telecmi-user-contacts")
     assert (run.outcome, run.seen) == ("ok", 95)
     assert line.most == min(concurrency, 10)  # ten pages are left after the first one has shown the total
@@ -119,7 +96,7 @@ def test_as_many_pages_at_once_as_the_account_may_have(make: Any, concurrency: i
 
 
 def test_the_next_page_of_a_cursor_is_under_way_while_rows_are_written(make: Any) -> None:
-    office = make(in_the_directory(900))
+    office = make(in_the_directory, 900)
     _, events, run = pull(office, "telecmi-contacts")
     assert (run.outcome, run.seen) == ("ok", 900)
     written = events.index("wrote")
@@ -129,7 +106,7 @@ def test_the_next_page_of_a_cursor_is_under_way_while_rows_are_written(make: Any
 
 
 def test_what_came_before_a_page_that_fails_is_kept_and_what_came_after_it_is_not(make: Any) -> None:
-    office = make(in_the_list(95), concurrency=8)
+    office = make(in_the_list, 95, concurrency=8)
     office.fault(USER_LIST, "html502", match={"page": 4}, times=None)
     _, _, run = pull(office, "telecmi-user-contacts")
     assert run.outcome == "incomplete" and run.seen == 30
@@ -140,7 +117,7 @@ def test_what_came_before_a_page_that_fails_is_kept_and_what_came_after_it_is_no
 
 
 def test_a_listing_that_ends_early_lets_go_of_what_it_asked_for(make: Any) -> None:
-    office = make(in_the_list(95), concurrency=8)
+    office = make(in_the_list, 95, concurrency=8)
     office.world.settings.change({"telecmi.count_mode": "off_by_one"})
     line, _, run = pull(office, "telecmi-user-contacts")
     assert run.seen == 95 and line.flying == 0

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import json
 import shutil
 from collections.abc import Callable, Iterator, Sequence
@@ -17,7 +16,6 @@ from syncer.store.db.connection import Database
 from syncer.store.write.contacts import Policy
 from syncer.store.write.directory import DirectoryReconciler
 from syncer.store.write.reconciler import BLOCK, Context
-from syncer.sync import jobs, registry
 from syncer.sync.env import Store
 from tests.office import Office
 
@@ -60,16 +58,8 @@ def test_an_edit_between_comparing_and_writing_is_not_overwritten(office: Office
     def edit() -> None:
         office.sql("UPDATE telecmi_contacts SET company = 'Mine' WHERE id = ?", row)
 
-    async def work() -> Any:
-        env = office.env()
-        env.store = BusyStore(env.store, edit)
-        try:
-            spec = next(one for one in registry.specs(office.settings) if one.job == "telecmi-contacts")
-            return await jobs.run_job(env, spec, person=True)
-        finally:
-            await env.aclose()
-
-    assert asyncio.run(work()).outcome == "ok"
+    office.at_start = lambda env: setattr(env, "store", BusyStore(env.store, edit))
+    assert office.contacts().outcome == "ok"
     assert office.row(row)["company"] == "Mine"
     assert office.states() == ["conflict"]
     clashes = json.loads(office.one("SELECT clashes FROM change_queue"))
@@ -218,14 +208,6 @@ def test_a_first_pull_is_written_in_short_transactions(office: Office) -> None:
             {"phone_no": f"9192{n:08d}", "first_name": "Kiran", "last_name": f"No {n}"}
         )
 
-    async def work() -> Any:
-        env = office.env()
-        env.store = CountingStore(env.store.db)
-        try:
-            spec = next(one for one in registry.specs(office.settings) if one.job == "telecmi-contacts")
-            return await jobs.run_job(env, spec, person=True)
-        finally:
-            await env.aclose()
-
-    assert asyncio.run(work()).added == 250
+    office.at_start = lambda env: setattr(env, "store", CountingStore(env.store.db))
+    assert office.contacts().added == 250
     assert max(sizes) <= BLOCK and sum(sizes) == 250

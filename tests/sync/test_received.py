@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -12,8 +11,8 @@ import pytest
 from syncer.core.normalise import utc_text
 from syncer.store.write import received
 from tests.office import Office
+from tests.sync.conftest import MakeOffice
 
-MakeOffice = Callable[..., Office]
 MINUTE = 60_000
 SHIFT = 330 * MINUTE
 

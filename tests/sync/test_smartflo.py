@@ -2,23 +2,18 @@
 
 from __future__ import annotations
 
-import asyncio
 import json
 import random
-from collections.abc import Callable
 from datetime import UTC, datetime
-from pathlib import Path
 from typing import Any
 
 import httpx
 import pytest
 
-from syncer.sync import jobs, registry
-from syncer.sync.env import Env, build
+from syncer.sync import jobs
 from syncer.sync.run import Run
 from tests.office import Office
-
-MakeOffice = Callable[..., Office]
+from tests.sync.conftest import MakeOffice
 
 
 @pytest.fixture
@@ -179,28 +174,12 @@ def test_a_deletion_in_an_unknown_form_is_noticed_once_and_deletes_nothing(offic
     contact = {"id": 7, "name": "Asha Example", "phone_number": "+919200000007", "deleted_at": "08/05/2024"}
 
     def answer(request: httpx.Request) -> httpx.Response:
-        rows = (
-            [contact]
-            if request.url.path == "/v1/contacts" and request.url.params.get("page", "1") == "1"
-            else []
-        )
+        first = request.url.path == "/v1/contacts" and request.url.params.get("page", "1") == "1"
+        rows = [contact] if first else []
         return httpx.Response(200, json={"page": 1, "size": len(rows), "limit": 100, "results": rows})
 
-    async def work() -> list[str]:
-        env = build(
-            office.settings,
-            office.db,
-            office.clock,
-            transport=httpx.MockTransport(answer),
-            tokens=office.tokens,
-        )
-        try:
-            (spec,) = registry.select(registry.specs(office.settings), ("smartflo-contacts",), None)
-            return (await jobs.run_job(env, spec, full=True, person=True)).notices
-        finally:
-            await env.aclose()
-
-    said = [notice for _ in range(3) for notice in asyncio.run(work()) if "deleted_at" in notice]
+    office.network = httpx.MockTransport(answer)
+    said = [notice for _ in range(3) for notice in office.run(full=True)[0].notices if "deleted_at" in notice]
     assert said == ["smartflo-contacts: deleted_at is in an unknown form, so the rows count as not deleted"]
     assert office.one("SELECT deleted_at FROM smartflo_contacts WHERE smartflo_id = '7'") is None
 
@@ -366,43 +345,29 @@ def test_the_cursor_moves_only_after_the_last_page(office: Office) -> None:
     assert (living(office), cursor(office)) == (40, "2026-11-21T12:05:00.000Z")
 
 
-class WatchedOffice(Office):
-    """An office where something happens upstream after each page that is read."""
-
-    meanwhile: Callable[[], None] | None = None
-
-    def env(self) -> Env:
-        """As in any office, but watched."""
-        made = super().env()
-        made.progress = lambda *_: self.meanwhile() if self.meanwhile else None
-        return made
-
-
-def test_failures_13_rows_that_move_while_an_increment_is_read_are_asked_for_again(tmp_path: Path) -> None:
+def test_failures_13_rows_that_move_while_an_increment_is_read_are_asked_for_again(
+    make_office: MakeOffice,
+) -> None:
     """Rows are sorted by timestamp: one that is edited during the listing moves to the end, and others move up."""
-    office = WatchedOffice(tmp_path, only=("smartflo-contacts",))
-    try:
-        office.world.settings.change({"smartflo.page_cap": 5, "smartflo.order": "updated"})
-        pull(office)
-        start = office.world.now()
-        for n in range(20):
-            add(office, n + 1, updated_at=start + 60 * n)
-        office.clock.pass_(hours=2)
-        moving = iter([1, 2, 3, 4])
+    office = make_office(only=("smartflo-contacts",))
+    office.world.settings.change({"smartflo.page_cap": 5, "smartflo.order": "updated"})
+    pull(office)
+    start = office.world.now()
+    for n in range(20):
+        add(office, n + 1, updated_at=start + 60 * n)
+    office.clock.pass_(hours=2)
+    moving = iter([1, 2, 3, 4])
 
-        def move() -> None:
-            if (number := next(moving, None)) is not None:
-                add(office, number)
+    def move(*_: Any) -> None:
+        if (number := next(moving, None)) is not None:
+            add(office, number)
 
-        office.meanwhile = move
-        office.run()
-        office.meanwhile = None
-        assert living(office) < 20, "some were passed over"
-        pull(office)
-        assert living(office) == 20
-        assert cursor(office) == text(office.world.now())
-    finally:
-        office.close()
+    office.at_start = lambda env: setattr(env, "progress", move)
+    office.run()
+    assert living(office) < 20, "some were passed over"
+    pull(office)
+    assert living(office) == 20
+    assert cursor(office) == text(office.world.now())
 
 
 def test_a_vendor_whose_lists_never_hold_still_moves_the_cursor_in_the_end(office: Office) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from contextlib import closing
 from pathlib import Path
 from typing import Any
@@ -11,8 +10,7 @@ import pytest
 
 from syncer.sync.run import Run
 from tests.office import Office
-
-MakeOffice = Callable[..., Office]
+from tests.sync.conftest import MakeOffice
 
 DIRECTORY, USERS = "telecmi-contacts", "telecmi-user-contacts"
 

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Callable
-from pathlib import Path
 from typing import Any
 
 import httpx
@@ -12,13 +10,11 @@ import pytest
 
 from syncer.core import windows
 from syncer.core.windows import DAY, HOUR
-from syncer.sandbox import create_app
 from syncer.store.read import coverage
-from syncer.sync.env import Env, build
 from syncer.sync.run import Run
-from tests.office import Office
+from tests.office import Office, VirtualClock
+from tests.sync.conftest import MakeOffice
 
-MakeOffice = Callable[..., Office]
 MINUTE = 60_000
 
 #: Nobody has written this many windows for so long a time, joined as they are.
@@ -323,35 +319,26 @@ def test_a_window_that_is_answered_for_whole_is_not_doubted_for_long(make_office
 class Passing(httpx.AsyncBaseTransport):
     """A network on which each call takes a second."""
 
-    def __init__(self, office: Office) -> None:
-        self.office = office
-        self.inner = httpx.ASGITransport(create_app(office.world))
+    def __init__(self, inner: httpx.AsyncBaseTransport, clock: VirtualClock) -> None:
+        self.inner, self.clock = inner, clock
 
     async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
         """Pass it on, a second later."""
-        self.office.clock.pass_(seconds=1)
+        self.clock.pass_(seconds=1)
         return await self.inner.handle_async_request(request)
 
 
-class SlowOffice(Office):
-    """An office on that network."""
-
-    def env(self) -> Env:
-        """As in any office, but for the network."""
-        return build(self.settings, self.db, self.clock, transport=Passing(self), tokens=self.tokens)
-
-
-def test_a_voicemail_that_comes_in_while_windows_are_compared_is_no_sign_of_a_cut(tmp_path: Path) -> None:
-    office = SlowOffice(tmp_path, only=("telecmi-voicemails",), telecmi={"voicemails": {"since": "2d"}})
-    try:
-        for n in range(1, 40):  # now and then some more show
-            leave(office, n * HOUR, visible_at=office.world.now() + 7 * (n % 9))
-        run = office.run()[0]
-        assert run.requests > 20
-        assert not [text for text in run.notices if "truncates" in text]
-        assert office.one("SELECT notes NOT LIKE '%widest_ms%' FROM sync_jobs WHERE job = ?", run.job)
-    finally:
-        office.close()
+def test_a_voicemail_that_comes_in_while_windows_are_compared_is_no_sign_of_a_cut(
+    make_office: MakeOffice,
+) -> None:
+    office = open_office(make_office, since="2d")
+    office.network = Passing(office.network, office.clock)
+    for n in range(1, 40):  # now and then some more show
+        leave(office, n * HOUR, visible_at=office.world.now() + 7 * (n % 9))
+    run = office.run()[0]
+    assert run.requests > 20
+    assert not [text for text in run.notices if "cuts" in text]
+    assert office.one("SELECT notes NOT LIKE '%widest_ms%' FROM sync_jobs WHERE job = ?", run.job)
 
 
 def test_a_request_that_is_refused_for_another_reason_ends_the_run(make_office: MakeOffice) -> None:
