@@ -1,18 +1,11 @@
 """Fetches recordings in processes of their own, which are killed at a numbered step or after a time; see `test_audio_kills`.
 
-One interpreter imports everything and forks a child for each line of JSON on its standard input: `{"folder", "url",
-"kill_at", "kill_after", "hours"}`. It answers with the signal that ended the child, or 0.
+An order is `{"folder", "url", "kill_at", "kill_after", "hours"}`.
 """
 
 from __future__ import annotations
 
 import asyncio
-import gc
-import json
-import os
-import signal
-import sys
-import time
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -23,7 +16,7 @@ from syncer.sync import jobs, registry
 from syncer.sync.env import build
 from syncer.sync.open_database import open_database
 from tests.office import LOGIN, VirtualClock, unpaced
-from tests.sync.crash_child import Steps
+from tests.sync.forks import Steps, serve
 
 
 def settings_of(folder: Path, url: str) -> Settings:
@@ -52,26 +45,5 @@ def work(order: dict[str, Any]) -> None:
     asyncio.run(run())
 
 
-def main() -> None:
-    """Fork a child for each order; answer with how it ended."""
-    gc.disable()  # the children are short-lived, and share this memory as long as nobody walks it
-    for line in sys.stdin:
-        order = json.loads(line)
-        child = os.fork()
-        if child == 0:
-            code = 1
-            try:
-                work(order)
-                code = 0
-            finally:
-                sys.excepthook(*sys.exc_info()) if code else None
-                os._exit(code)
-        if after := order.get("kill_after"):
-            time.sleep(after)
-            os.kill(child, signal.SIGKILL)
-        _, status = os.waitpid(child, 0)
-        print(json.dumps({"signal": os.WTERMSIG(status), "code": os.WEXITSTATUS(status)}), flush=True)
-
-
 if __name__ == "__main__":
-    main()
+    serve(work)

@@ -1,18 +1,14 @@
 """Pushes in processes of their own, which kill themselves at a numbered step; see `test_crash`.
 
-One interpreter imports everything and forks a child for each line of JSON on its standard input:
-`{"folder", "url", "kill_at", "rounds", "hour"}`; a round is a list of jobs. What should hold afterwards is left to the test.
+An order is `{"folder", "url", "kill_at", "rounds", "hour"}`; a round is a list of jobs. What should hold afterwards is
+left to the test.
 """
 
 from __future__ import annotations
 
 import asyncio
-import gc
 import json
 import math
-import os
-import signal
-import sys
 import tempfile
 from collections.abc import Callable
 from datetime import timedelta
@@ -29,20 +25,8 @@ from syncer.sync import jobs, registry
 from syncer.sync.env import Env, Store, build
 from syncer.sync.open_database import open_database
 from tests.office import NOON, VirtualClock, unpaced
+from tests.sync.forks import Steps, serve
 from tests.sync.push_bench import Bench, newcomer
-
-
-class Steps:
-    """Counts commits and both edges of every HTTP call, and dies at the one that was named."""
-
-    def __init__(self, kill_at: int | None) -> None:
-        self.kill_at = kill_at
-        self.names: list[str] = []
-
-    def __call__(self, name: str) -> None:
-        self.names.append(name)
-        if len(self.names) == self.kill_at:
-            os.kill(os.getpid(), signal.SIGKILL)
 
 
 class SteppingStore(Store):
@@ -151,24 +135,6 @@ def warm_up() -> None:
         bench.close()
 
 
-def main() -> None:
-    """Fork a child for each order; answer with how it ended."""
-    warm_up()
-    gc.disable()  # the children are short-lived, and share this memory as long as nobody walks it
-    for line in sys.stdin:
-        order = json.loads(line)
-        child = os.fork()
-        if child == 0:
-            code = 1
-            try:
-                work(order)
-                code = 0
-            finally:
-                sys.excepthook(*sys.exc_info()) if code else None
-                os._exit(code)
-        _, status = os.waitpid(child, 0)
-        print(json.dumps({"signal": os.WTERMSIG(status), "code": os.WEXITSTATUS(status)}), flush=True)
-
-
 if __name__ == "__main__":
-    main()
+    warm_up()
+    serve(work)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, Literal
@@ -13,6 +14,7 @@ import httpx
 from syncer.store.db import migrations
 from syncer.store.write import decisions
 from syncer.sync.env import Env
+from syncer.sync.open_database import open_database
 from tests.office import Office, forget_home
 
 READ, ADD, UPDATE, DELETE = (f"/v3/contact/{name}" for name in ("get", "add", "update", "delete"))
@@ -24,6 +26,14 @@ _pulled: dict[str, bytes] = {}
 
 #: Called with the path and the body of a call.
 Watcher = Callable[[str, Any], None]
+
+
+class KilledError(BaseException):
+    """The process was killed here."""
+
+
+def die() -> None:
+    raise KilledError
 
 
 class Wire(httpx.AsyncBaseTransport):
@@ -95,6 +105,23 @@ class Bench(Office):
         self.push()
         return self.writes(mark)
 
+    def push_killed_at(self, step: int, *, person: bool = True) -> bool:
+        """Push, and kill the process at so many steps. Returns whether it came that far."""
+        left = [step]
+
+        def count(_: str) -> None:
+            left[0] -= 1
+            if left[0] == 0:
+                die()
+
+        self.at_step = count
+        try:
+            self.push(person=person)
+        except* KilledError:
+            self.restart()
+        self.at_step = lambda name: None
+        return left[0] <= 0
+
     # -- a person at a keyboard
 
     def insert(self, **fields: Any) -> int:
@@ -152,6 +179,20 @@ class Bench(Office):
                     return decisions.discard(conn, number, at, "IN")
                 case _:
                     return decisions.resolve(conn, number, keep, at, "IN")
+
+    def drop_triggers(self, *tables: str) -> None:
+        """Drop the triggers of these tables, or all, by hand, as a tool that copies tables does."""
+        for name, table in self.sql("SELECT name, tbl_name FROM sqlite_master WHERE type = 'trigger'"):
+            if table in (tables or (table,)):
+                self.sql(f"DROP TRIGGER {name}")
+
+    def restore(self, backup: Path) -> None:
+        """Put a backup in the database's place."""
+        self.close()
+        for ending in ("", "-wal", "-shm"):
+            Path(f"{self.path}{ending}").unlink(missing_ok=True)
+        shutil.copy(backup, self.path)
+        self.db = open_database(self.settings)
 
     # -- an unkind vendor
 

@@ -7,11 +7,8 @@ claims what is not there, and nothing half fetched outlives the next run.
 from __future__ import annotations
 
 import hashlib
-import json
 import random
 import sqlite3
-import subprocess
-import sys
 from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
@@ -24,18 +21,17 @@ from syncer.sandbox.sound import Sound
 from syncer.sync.open_database import open_database
 from tests.office import blank_database
 from tests.sync.audio_child import settings_of
-
-ROOT = Path(__file__).parents[2]
+from tests.sync.forks import Live, forking
 
 
 class Bed:
     """A vendor, and a program that can be killed."""
 
-    def __init__(self, folder: Path, url: str, world: World, child: subprocess.Popen[str]) -> None:
+    def __init__(self, folder: Path, url: str, world: World, live: Live) -> None:
         self.folder = folder
         self.url = url
         self.world = world
-        self.child = child
+        self._live = live
         self.audio = folder / "audio"
         (folder / "mirror.db").write_bytes(blank_database())
 
@@ -52,12 +48,7 @@ class Bed:
 
     def live(self, **order: Any) -> int:
         """One life of the program; the signal that ended it, or 0."""
-        assert self.child.stdin is not None and self.child.stdout is not None
-        self.child.stdin.write(json.dumps({"folder": str(self.folder), "url": self.url, **order}) + "\n")
-        self.child.stdin.flush()
-        ended = json.loads(self.child.stdout.readline())
-        assert ended["code"] == 0, "the program ended with a traceback"
-        return int(ended["signal"])
+        return self._live(folder=str(self.folder), url=self.url, **order)
 
     def rows(self) -> dict[str, tuple[Any, ...]]:
         """By name: state, path, bytes, checksum."""
@@ -92,15 +83,9 @@ class Bed:
 
 @pytest.fixture
 def bed(tmp_path: Path) -> Iterator[Bed]:
-    command = [sys.executable, "-m", "tests.sync.audio_child"]
-    child = subprocess.Popen(command, cwd=ROOT, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
     world = World()
-    with running(world) as url:
-        yield Bed(tmp_path, url, world, child)
-    assert child.stdin is not None and child.stdout is not None
-    child.stdin.close()
-    child.wait(10)
-    child.stdout.close()
+    with running(world) as url, forking("tests.sync.audio_child") as live:
+        yield Bed(tmp_path, url, world, live)
 
 
 def test_a_kill_at_each_step_leaves_nothing_half_and_nothing_untrue(bed: Bed) -> None:

@@ -11,10 +11,9 @@ import json
 import shutil
 import signal
 import sqlite3
-import subprocess
-import sys
 import tempfile
 from collections.abc import Callable, Iterator
+from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -23,9 +22,9 @@ import pytest
 
 from syncer.sandbox import World, running
 from tests.office import MEMORY, NOON, blank_database
+from tests.sync.forks import Live, forking
 from tests.sync.push_bench import newcomer, person
 
-ROOT = Path(__file__).parents[2]
 PUSH = ("telecmi-push",)
 ALL = ("telecmi-contacts", "telecmi-push")
 
@@ -33,29 +32,18 @@ ALL = ("telecmi-contacts", "telecmi-push")
 class Bed:
     """A vendor that can be reset, and a program that can be killed."""
 
-    def __init__(self, folder: Path, url: str, world: World, child: subprocess.Popen[str]) -> None:
+    def __init__(self, folder: Path, url: str, world: World, live: Live) -> None:
         self.folder = folder
         self.url = url
         self.world = world
-        self.child = child
+        self._live = live
         self.hour = 0
 
     def live(self, *rounds: tuple[str, ...], kill_at: int | None = None) -> int:
         """Run the program for some rounds. Returns the signal that ended it, or 0."""
         self.hour += 2
-        order = {
-            "folder": str(self.folder),
-            "url": self.url,
-            "kill_at": kill_at,
-            "rounds": rounds or [PUSH],
-            "hour": self.hour,
-        }
-        assert self.child.stdin is not None and self.child.stdout is not None
-        self.child.stdin.write(json.dumps(order) + "\n")
-        self.child.stdin.flush()
-        ended = json.loads(self.child.stdout.readline())
-        assert ended["code"] == 0, "the program ended with a traceback"
-        return int(ended["signal"])
+        place = {"folder": str(self.folder), "url": self.url}
+        return self._live(**place, kill_at=kill_at, rounds=rounds or [PUSH], hour=self.hour)
 
     def result(self) -> Any:
         """The result of each round of the last run that was not killed."""
@@ -63,13 +51,8 @@ class Bed:
 
     def sql(self, statement: str, *values: object) -> list[tuple[Any, ...]]:
         """What a person types into any SQLite client."""
-        conn = sqlite3.connect(self.folder / "mirror.db")
-        try:
-            rows = conn.execute(statement, values).fetchall()
-            conn.commit()
-        finally:
-            conn.close()
-        return rows
+        with closing(sqlite3.connect(self.folder / "mirror.db")) as conn, conn:
+            return conn.execute(statement, values).fetchall()
 
     def keep(self) -> Callable[[], None]:
         """Save both sides. The returned function restores them."""
@@ -111,23 +94,13 @@ class Bed:
 
 
 @pytest.fixture(scope="module")
-def forker() -> Iterator[subprocess.Popen[str]]:
-    """One interpreter with everything imported, which forks."""
-    child = subprocess.Popen(
-        [sys.executable, "-m", "tests.sync.crash_child"],
-        stdin=subprocess.PIPE,
-        stdout=subprocess.PIPE,
-        text=True,
-        cwd=ROOT,
-    )
-    yield child
-    assert child.stdin is not None
-    child.stdin.close()
-    child.wait(10)
+def live() -> Iterator[Live]:
+    with forking("tests.sync.crash_child") as forked:
+        yield forked
 
 
 @pytest.fixture
-def bed(forker: subprocess.Popen[str]) -> Iterator[Bed]:
+def bed(live: Live) -> Iterator[Bed]:
     world = World(clock=NOON.timestamp)
     for n in range(1, 7):
         world.contact_insert(person(n))
@@ -135,7 +108,7 @@ def bed(forker: subprocess.Popen[str]) -> Iterator[Bed]:
         folder = Path(there, "office")
         folder.mkdir()
         (folder / "mirror.db").write_bytes(blank_database())
-        made = Bed(folder, url, world, forker)
+        made = Bed(folder, url, world, live)
         assert made.live(("telecmi-contacts",)) == 0
         yield made
 

@@ -35,14 +35,8 @@ class Kind:
 
 
 def _add_directory(office: Office, n: int) -> str:
-    return office.world.contact_insert(
-        {
-            "phone_no": f"91920000{n:04d}",
-            "first_name": "Asha",
-            "last_name": f"Rao {n}",
-            "company": f"Firm {n}",
-        }
-    )
+    name = {"first_name": "Asha", "last_name": f"Rao {n}"}
+    return office.world.contact_insert({"phone_no": f"91920000{n:04d}", **name, "company": f"Firm {n}"})
 
 
 def _add_user(office: Office, n: int) -> str:
@@ -109,6 +103,8 @@ class Bench:
         self.office = office
         self.kind = kind
         self.keys = keys
+        self.number = {key: n for n, key in enumerate(keys)}
+        self.taken: dict[str, Any] = {}  #: contacts of the directory that were removed
 
     def pull(self, *, full: bool = True) -> Run:
         """One pull."""
@@ -131,9 +127,25 @@ class Bench:
     def take(self, count: int) -> list[Any]:
         """Somebody upstream removes the last `count` rows."""
         gone, self.keys = self.keys[len(self.keys) - count :], self.keys[: len(self.keys) - count]
+        self.taken |= self.office.world.org().contacts
         for key in gone:
             self.kind.take(self.office, key)
         return gone
+
+    def bring_back(self, keys: list[Any]) -> None:
+        """Somebody upstream adds the rows of these keys again. The directory gives no id out twice."""
+        for key in keys:
+            if self.kind is KINDS["v3"]:
+                self.office.world.org().contacts[key] = self.taken[key]
+            else:
+                self.kind.add(self.office, self.number[key])
+
+    def fill(self, key: Any) -> None:
+        """Somebody upstream fills the column again."""
+        if self.kind is KINDS["v3"]:
+            self.office.world.contact_update(key, {"company": f"Firm {self.number[key]}"})
+        else:
+            self.kind.add(self.office, self.number[key])
 
     def blank(self, keys: list[Any]) -> None:
         """Somebody upstream empties a column."""
@@ -253,19 +265,11 @@ def test_failures_02_a_contact_of_the_directory_comes_back_under_its_id(benches:
 
 
 def test_a_row_that_shows_again_before_the_second_listing_starts_over(bench: Bench) -> None:
-    if bench.kind.table == "telecmi_contacts":
-        org = bench.office.world.org()
-        kept = org.contacts.pop(bench.keys[-1])
-        bench.pull()
-        org.contacts[bench.keys[-1]] = kept
-        bench.pull()
-        org.contacts.pop(bench.keys[-1])
-    else:
-        (key,) = bench.take(1)
-        bench.pull()
-        bench.kind.add(bench.office, ROWS - 1)
-        bench.pull()
-        bench.kind.take(bench.office, key)
+    (key,) = bench.take(1)
+    bench.pull()
+    bench.bring_back([key])
+    bench.pull()
+    bench.kind.take(bench.office, key)
     assert bench.pull().removed == 0
     assert bench.living() == ROWS
     assert bench.pull().removed == 1
@@ -340,18 +344,9 @@ def test_a_rejection_keeps_the_rows(bench: Bench) -> None:
 
 
 def test_a_hold_is_superseded_when_the_rows_are_back(bench: Bench) -> None:
-    if bench.kind.table == "telecmi_contacts":
-        org = bench.office.world.org()
-        before = dict(org.contacts)
-        bench.take(20)
-        bench.pull()
-        org.contacts.clear()
-        org.contacts.update(before)
-    else:
-        bench.take(20)
-        bench.pull()
-        for n in range(ROWS - 20, ROWS):
-            bench.kind.add(bench.office, n)
+    gone = bench.take(20)
+    bench.pull()
+    bench.bring_back(gone)
     run = bench.pull(full=False)
     assert (run.outcome, run.removed) == ("ok", 0)
     assert bench.office.sql("SELECT decision FROM held") == [("superseded",)]
@@ -359,22 +354,12 @@ def test_a_hold_is_superseded_when_the_rows_are_back(bench: Bench) -> None:
 
 
 def test_an_approved_row_that_shows_again_keeps_its_life(bench: Bench) -> None:
-    if bench.kind.table == "telecmi_contacts":
-        org = bench.office.world.org()
-        before = dict(org.contacts)
-        bench.take(20)
-        bench.pull()
-        bench.decide("approved")
-        org.contacts.clear()
-        org.contacts.update(before)
-        again = list(before)[-20:]
-    else:
-        bench.take(20)
-        bench.pull()
-        bench.decide("approved")
-        again = [bench.kind.add(bench.office, n) for n in range(ROWS - 20, ROWS)]
+    gone = bench.take(20)
+    bench.pull()
+    bench.decide("approved")
+    bench.bring_back(gone)
     assert bench.pull().removed == 0
-    bench.keys += again
+    bench.keys += gone
     bench.take(20)
     assert bench.pull().removed == 0, "the approval is used up"
     assert [rows for _, rows in bench.held()] == [20]
@@ -426,11 +411,8 @@ def test_failures_26_blanks_that_are_filled_again_close_the_hold(bench: Bench) -
     bench.blank(bench.keys)
     bench.pull(full=False)
     assert bench.held()
-    for n, key in enumerate(bench.keys):
-        if bench.kind.table == "telecmi_contacts":
-            bench.office.world.contact_update(key, {"company": f"Firm {n}"})
-        else:
-            bench.kind.add(bench.office, n)
+    for key in bench.keys:
+        bench.fill(key)
     assert bench.pull(full=False).outcome == "ok"
     assert bench.office.sql("SELECT decision FROM held") == [("superseded",)]
 
@@ -446,10 +428,7 @@ def test_failures_26_a_rejected_blank_keeps_the_value_until_it_is_filled(bench: 
         assert (run.outcome, run.problem, bench.blanks()) == ("ok", "", 0)
     assert office.everything() == before
     # The decision was about that blank. A later one is decided again.
-    if bench.kind.table == "telecmi_contacts":
-        office.world.contact_update(key, {"company": "Firm of tomorrow"})
-    else:
-        bench.kind.add(office, 0)
+    bench.fill(key)
     bench.pull()
     bench.blank([key])
     assert bench.pull().outcome == "ok"

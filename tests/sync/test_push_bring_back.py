@@ -8,20 +8,12 @@ from typing import Any
 import pytest
 
 from tests.grid import sample
-from tests.sync.push_bench import DELETE, READ, Bench, person
+from tests.sync.push_bench import DELETE, READ, Bench, KilledError, die, person
 
 
 @pytest.fixture
 def make_bench(make_bench: Any) -> Any:
     return lambda deletes=True: make_bench(telecmi={"push": {"deletes": deletes}})
-
-
-class KilledError(BaseException):
-    """The process was killed here."""
-
-
-def die(_: object) -> None:
-    raise KilledError
 
 
 def send_delete(bench: Bench, loss: str) -> None:
@@ -39,7 +31,7 @@ def send_delete(bench: Bench, loss: str) -> None:
         case "accepted, not read back":
             bench.blind_after(DELETE)
         case "killed":
-            bench.at_step = lambda name: die(name) if name == "push: answered" else None
+            bench.at_step = lambda name: die() if name == "push: answered" else None
     try:
         bench.push()
     except* KilledError:

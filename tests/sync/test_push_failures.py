@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 import random
-import shutil
 from collections import Counter
 from pathlib import Path
 from typing import Any
@@ -13,7 +12,6 @@ import pytest
 
 from syncer.store.db import migrations
 from syncer.sync import jobs
-from syncer.sync.open_database import open_database
 from tests.sync.push_bench import ADD, DELETE, READ, UPDATE, Bench, newcomer, person
 
 LOGIN = "/v2/user/login"
@@ -468,14 +466,6 @@ def test_a_write_that_the_token_may_not_make_is_no_items_fault(
     bench.quiet("done")
 
 
-def restore(bench: Bench, backup: Path) -> None:
-    bench.db.close()
-    for ending in ("", "-wal", "-shm"):
-        Path(f"{bench.path}{ending}").unlink(missing_ok=True)
-    shutil.copy(backup, bench.path)
-    bench.db = open_database(bench.settings)
-
-
 @pytest.mark.parametrize("first", ["push", "sync"])
 def test_row_25_a_database_restored_from_a_backup_pushes_no_old_value(
     bench: Bench, tmp_path: Path, first: str
@@ -503,7 +493,7 @@ def test_row_25_a_database_restored_from_a_backup_pushes_no_old_value(
     bench.run()
     bench.clock.pass_(days=7)
     before = bench.directory()
-    restore(bench, backup)
+    bench.restore(backup)
     mark = bench.mark()
     for _ in range(3):
         bench.push() if first == "push" else bench.run()
@@ -534,7 +524,7 @@ def test_row_25_a_backup_without_open_edits_pushes_nothing(bench: Bench, tmp_pat
     bench.push()
     bench.world.contact_delete(bench.ids[5])
     bench.clock.pass_(days=7)
-    restore(bench, backup)
+    bench.restore(backup)
     before, mark = bench.directory(), bench.mark()
     for _ in range(3):
         bench.push()
@@ -560,7 +550,7 @@ def test_row_25_an_add_that_was_under_way_in_the_backup_is_not_sent_again(
     bench.at_step = copy
     bench.push()
     bench.clock.pass_(days=7)
-    restore(bench, backup)
+    bench.restore(backup)
     assert bench.states() == ["sending"]
     assert bench.pushed() == []
     assert bench.states() == ["done"] and bench.row(row)["contact_id"] in bench.directory()

@@ -124,30 +124,13 @@ def test_an_answer_is_lost_in_between(make_bench: Any, what: str, call: str, app
     bench.is_settled()
 
 
-class KilledError(BaseException):
-    """The process died here."""
-
-
 @pytest.mark.parametrize("what", ["chain of three", "deleted", "inserted behind a chain"])
 def test_killed_at_each_step(make_bench: Any, what: str) -> None:
     statements, numbers = HANDED_ON[what]
     for step in itertools.count(1):
         bench = make_bench()
         at_once(bench, *statements)
-        left = [step]
-
-        def die(_: str, left: list[int] = left) -> None:
-            left[0] -= 1
-            if left[0] == 0:
-                raise KilledError
-
-        bench.at_step = die
-        try:
-            bench.push()
-        except* KilledError:
-            bench.restart()
-        bench.at_step = lambda name: None
-        finished = left[0] > 0
+        finished = not bench.push_killed_at(step)
         bench.run()
         bench.run()
         has(bench, numbers)

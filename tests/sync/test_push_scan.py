@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import sqlite3
-from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
 
@@ -12,23 +10,10 @@ import pytest
 from tests.sync.push_bench import Bench, newcomer
 
 
-@pytest.fixture
-def bench(tmp_path: Path) -> Iterator[Bench]:
-    with closing(Bench(tmp_path)) as made:
-        yield made
-
-
 def without_triggers(bench: Bench, *statements: str) -> None:
-    """Drop all triggers by hand, as a tool that copies tables does, and edit."""
-    conn = sqlite3.connect(bench.path)
-    try:
-        for (name,) in conn.execute("SELECT name FROM sqlite_master WHERE type = 'trigger'").fetchall():
-            conn.execute(f"DROP TRIGGER {name}")
-        for statement in statements:
-            conn.execute(statement)
-        conn.commit()
-    finally:
-        conn.close()
+    bench.drop_triggers()
+    for statement in statements:
+        bench.sql(statement)
 
 
 @pytest.mark.parametrize("restart", [True, False])

@@ -11,7 +11,6 @@ from __future__ import annotations
 import os
 import re
 import shutil
-import sqlite3
 import tempfile
 from collections.abc import Callable
 from pathlib import Path
@@ -23,10 +22,9 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
 from syncer.store.db import migrations
-from syncer.sync.open_database import open_database
 from tests.office import MEMORY
 from tests.sync.ledger import FIELDS, SETTLED, Ledger
-from tests.sync.push_bench import Bench, person
+from tests.sync.push_bench import READ, WRITE_CALLS, Bench, KilledError, die, person
 
 EXAMPLES = int(os.environ.get("SYNCER_EXAMPLES", "100"))
 STEPS = int(os.environ.get("SYNCER_STEPS", "6"))
@@ -35,15 +33,11 @@ STEPS = int(os.environ.get("SYNCER_STEPS", "6"))
 PHASES = tuple(p for p in Phase if p is not Phase.shrink or os.environ.get("SYNCER_SHRINK"))
 
 KINDS = ("drop", "drop_after", "html502", "html200", "empty_body", "half_json", "junk")
-CALLS = tuple(f"/v3/contact/{name}" for name in ("get", "add", "update", "delete"))
+CALLS = (READ, *WRITE_CALLS)
 
 PICK = st.sampled_from([1, 1, 1, 0, 2, 3, -1, -1])  #: which row: often the same one, or the newest
 NAME = st.sampled_from(FIELDS)
 THEN = st.sampled_from(["", "", "", "push", "sync"])  #: what the program does next
-
-
-class KilledError(BaseException):
-    """The process died here."""
 
 
 def waits_for_a_word(change: dict[str, Any], queue: list[dict[str, Any]]) -> bool:
@@ -166,19 +160,22 @@ class Both(RuleBasedStateMachine):
         self.raced.add(one["contact_id"])
 
     def program(self, what: str) -> None:
-        """Let the program do something, and look at what it did to the vendor."""
+        """Push, pull or sync, or nothing."""
         if not what:
             return
+        run: dict[str, Callable[[], object]] = {
+            "push": lambda: self.bench.push(person=False),
+            "pull": self.bench.contacts,
+            "sync": self.bench.run,
+        }
+        self.watched(run[what])
+
+    def watched(self, run: Callable[[], object]) -> None:
+        """Let the program run, and look at what it did to the vendor."""
         before = self.bench.directory()
         self.raced = set()
         try:
-            match what:
-                case "push":
-                    self.bench.push(person=False)
-                case "pull":
-                    self.bench.contacts()
-                case _:
-                    self.bench.run()
+            run()
         except* KilledError:
             self.bench.restart()
         self.ledger.nothing_was_overwritten_unseen(before, self.bench.directory(), self.raced)
@@ -304,7 +301,7 @@ class Both(RuleBasedStateMachine):
             path = "/v3/contact/delete"
             match end:
                 case "killed":
-                    self.bench.at_step = lambda step: self.die() if step == "push: answered" else None
+                    self.bench.at_step = lambda step: die() if step == "push: answered" else None
                 case "not read back":
                     self.bench.blind_after(path)
                 case _:
@@ -326,9 +323,6 @@ class Both(RuleBasedStateMachine):
             if again:
                 self.delete_here(row)
         self.program(then)
-
-    def die(self) -> None:
-        raise KilledError
 
     @rule(
         pick=PICK,
@@ -553,16 +547,7 @@ class Both(RuleBasedStateMachine):
     @rule(step=st.integers(1, 12), then=THEN)
     def crash(self, step: int, then: str) -> None:
         """The process dies at some step of a push."""
-        left = [step]
-
-        def die(_: str) -> None:
-            left[0] -= 1
-            if left[0] == 0:
-                raise KilledError
-
-        self.bench.at_step = die
-        self.program("push")
-        self.bench.at_step = lambda name: None
+        self.watched(lambda: self.bench.push_killed_at(step, person=False))
         self.program(then)
 
     @rule(
@@ -597,13 +582,7 @@ class Both(RuleBasedStateMachine):
     @rule(pick=PICK, name=NAME, what=st.sampled_from(["edit", "insert", "delete"]), then=THEN)
     def lose_triggers(self, pick: int, name: str, what: str, then: str) -> None:
         row = self.choose(pick)
-        conn = sqlite3.connect(self.bench.path)
-        for (trigger,) in conn.execute(
-            "SELECT name FROM sqlite_master WHERE type = 'trigger' AND tbl_name = 'telecmi_contacts'"
-        ).fetchall():
-            conn.execute(f"DROP TRIGGER {trigger}")
-        conn.commit()
-        conn.close()
+        self.bench.drop_triggers("telecmi_contacts")
         ledger = self.ledger
         if what == "insert":
             self.insert_here(self.new_phone(), "Iyer", sure=True)
@@ -631,11 +610,7 @@ class Both(RuleBasedStateMachine):
     def restore(self, then: str) -> None:
         assert self.backup is not None
         target, rows, tick = self.backup
-        self.bench.close()
-        for ending in ("", "-wal", "-shm"):
-            Path(f"{self.bench.path}{ending}").unlink(missing_ok=True)
-        shutil.copy(target, self.bench.path)
-        self.bench.db = open_database(self.bench.settings)
+        self.bench.restore(target)
         ledger = self.ledger
         ledger.restored = True
         ledger.rows = rows
@@ -732,15 +707,7 @@ def test_long_search() -> None:
     from hypothesis.stateful import run_state_machine_as_test
 
     many = int(os.environ.get("SYNCER_SOAK_EXAMPLES", "10000"))
-    run_state_machine_as_test(
-        Both,
-        settings=settings(
-            max_examples=many,
-            stateful_step_count=STEPS + 6,
-            deadline=None,
-            suppress_health_check=list(HealthCheck),
-            print_blob=True,
-            report_multiple_bugs=False,
-            phases=PHASES,
-        ),
+    longer = settings(
+        Both.TestCase.settings, max_examples=many, stateful_step_count=STEPS + 6, derandomize=False
     )
+    run_state_machine_as_test(Both, settings=longer)

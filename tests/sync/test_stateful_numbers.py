@@ -20,15 +20,11 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, rule
 
 from tests.office import MEMORY
-from tests.sync.push_bench import Bench
+from tests.sync.push_bench import READ, WRITE_CALLS, Bench
 
 EXAMPLES = int(os.environ.get("SYNCER_EXAMPLES", "40"))
 THEN = st.sampled_from(["", "", "push", "sync"])
-CALLS = tuple(f"/v3/contact/{name}" for name in ("get", "add", "update", "delete"))
-
-
-class KilledError(BaseException):
-    """The process died here."""
+CALLS = (READ, *WRITE_CALLS)
 
 
 class Numbers(RuleBasedStateMachine):
@@ -69,13 +65,10 @@ class Numbers(RuleBasedStateMachine):
 
     def program(self, what: str) -> None:
         """Let the program do something."""
-        try:
-            if what == "push":
-                self.bench.push(person=False)
-            elif what:
-                self.bench.run()
-        except* KilledError:
-            self.bench.restart()
+        if what == "push":
+            self.bench.push(person=False)
+        elif what:
+            self.bench.run()
 
     @rule(
         order=st.permutations(range(6)),
@@ -144,16 +137,7 @@ class Numbers(RuleBasedStateMachine):
 
     @rule(step=st.integers(1, 25), then=THEN)
     def crash(self, step: int, then: str) -> None:
-        left = [step]
-
-        def die(_: str) -> None:
-            left[0] -= 1
-            if left[0] == 0:
-                raise KilledError
-
-        self.bench.at_step = die
-        self.program("push")
-        self.bench.at_step = lambda name: None
+        self.bench.push_killed_at(step, person=False)
         self.program(then)
 
     @rule(minutes=st.sampled_from([1, 70]), then=THEN)
