@@ -20,12 +20,12 @@ PATIENCE = 30.0
 
 async def cut_off(copy: Copy, silence: float, work: Callable[P, T], *args: P.args, **kw: P.kwargs) -> T:
     """Do `work` in a thread. A target that stops answering, or a run that is ended, is cut off."""
-    copy.heard = time.monotonic()
+    copy.last_answer = time.monotonic()
     task = asyncio.ensure_future(asyncio.to_thread(work, *args, **kw))
     try:
         while not task.done():
             await asyncio.wait({task}, timeout=STEP)
-            if not task.done() and time.monotonic() - copy.heard > silence:
+            if not task.done() and time.monotonic() - copy.last_answer > silence:
                 copy.abort(f"it did not answer for {silence:.0f} s")
     except asyncio.CancelledError:
         copy.abort("the run was ended")

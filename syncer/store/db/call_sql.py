@@ -12,20 +12,21 @@ INBOUND_SMARTFLO = "lower(trim(s.direction)) = 'inbound'"
 FULL_NAME = "trim(COALESCE({0}.first_name, '') || ' ' || COALESCE({0}.last_name, ''))"
 
 
-def caller(column: str, *, account: bool = True) -> str:
+def caller(column: str, *, account: bool = True, site: bool = False) -> str:
     """The `column` (`name` or `company`) of the contact with the number of a row `v`, by a fixed order of sources.
 
     First the directory of the same account, then the user's own list, then other TeleCMI accounts, then
     Smartflo. Within a source, the oldest row with a value. A value that is missing in one source is taken from
     the next: the company can come from Smartflo and the name from the directory. Rows without an account
-    (`account` off) start with all directories.
+    (`account` off) start with all directories. `site` is for a published copy, whose tables hold several sites.
     """
     contact = FULL_NAME.format("c") if column == "name" else "c.company"
     flo = "s.name" if column == "name" else "s.company_name"
 
     def first(value: str, table: str, row: str, where: str = "") -> str:
+        same_site = f"{row}.site = v.site AND " if site else ""
         return f"""(SELECT {value} FROM {table} {row}
-        WHERE {row}.phone_e164 = v.phone_e164 AND {row}.deleted_at IS NULL{where} AND {value} <> ''
+        WHERE {same_site}{row}.phone_e164 = v.phone_e164 AND {row}.deleted_at IS NULL{where} AND {value} <> ''
         ORDER BY {row}.id LIMIT 1)"""
 
     sources = []

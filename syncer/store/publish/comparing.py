@@ -1,4 +1,4 @@
-"""Compares a published copy with the mirror, block by block: by digests first, and row by row where those differ."""
+"""Compares a published copy with the mirror: blocks by their digest, then single rows where digests differ."""
 
 from __future__ import annotations
 
@@ -12,23 +12,23 @@ from syncer.store.publish.copy import Copy
 from syncer.store.publish.reading import Rows
 from syncer.store.publish.tables import PUBLISHED, Published
 
-#: Rows that are read, and compared, at once.
+#: Rows in a block.
 BLOCK = 1000
 
 
 @dataclass(frozen=True, slots=True)
 class Block:
-    """Some rows of a table, and how the copy differs in them."""
+    """Some rows of a table, and how they differ in the copy."""
 
     published: Published
-    count: int  #: rows of the mirror in it
-    rows: Rows  #: those that the copy lacks or has otherwise
-    missing: list[Value]  #: keys of those that it lacks
+    count: int  #: rows of the mirror in the block
+    rows: Rows  #: those that are missing or different in the copy
+    missing: list[Value]  #: keys of those that are missing in the copy
     gone: list[Value]  #: keys of rows that only the copy has
 
 
 def blocks(db: ReadOnlyDatabase, copy: Copy) -> Iterator[Block]:
-    """All tables, in the order of their keys."""
+    """All tables, block by block in the order of their keys."""
     for published in PUBLISHED.values():
         after: Value = None
         while True:
@@ -50,12 +50,12 @@ def _compare(copy: Copy, published: Published, rows: Rows, after: Value, upto: V
     if count == len(rows) and found == digest_of_all(ours.values()):
         return Block(published, len(rows), [], [], [])
     theirs = copy.digests(published, after, upto)
-    odd = [row for row in rows if theirs.get(row[0]) != ours[row[0]]]
-    differing = copy.differing(published, odd)  # PostgreSQL may show a value in another way
+    suspects = [row for row in rows if theirs.get(row[0]) != ours[row[0]]]
+    differing = copy.differing(published, suspects)  # PostgreSQL may format an equal value differently
     return Block(
         published,
         len(rows),
-        [row for row in odd if row[0] in differing],
-        [row[0] for row in odd if row[0] not in theirs],
+        [row for row in suspects if row[0] in differing],
+        [row[0] for row in suspects if row[0] not in theirs],
         [key for key in theirs if key not in ours],
     )

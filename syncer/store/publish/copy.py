@@ -1,6 +1,6 @@
-"""The connection to a published copy: its position, rows that go there, digests of what it holds.
+"""The connection to a published copy: its position, the rows written to it, and digests of its rows.
 
-Statements are PostgreSQL's own. What is sent is decided by the caller; how errors are named, by `postgres_errors`.
+Statements are PostgreSQL's own SQL. Callers decide what is sent, and `postgres_errors` maps the errors.
 """
 
 from __future__ import annotations
@@ -22,10 +22,10 @@ from syncer.store.publish.tables import Published
 if TYPE_CHECKING:
     from sqlalchemy import URL, Connection, Engine
 
-#: How long a statement may take, wait for a lock, and leave a transaction open, in milliseconds.
+#: Time limits of a statement, a wait for a lock and an idle transaction, in milliseconds.
 _LIMITS: Final = (("statement_timeout", 120_000), ("lock_timeout", 20_000), ("idle_in_transaction_session_timeout", 300_000))  # fmt: skip
 
-#: What libpq is asked for unless the address says otherwise; seconds, but for the last.
+#: Settings of libpq unless the url has its own, in seconds (the last one in milliseconds).
 _OPTIONS: Final = {
     "application_name": "syncer", "connect_timeout": "10", "keepalives_idle": "10", "keepalives_interval": "5",
     "keepalives_count": "3", "tcp_user_timeout": "20000",
@@ -34,7 +34,7 @@ _OPTIONS: Final = {
 
 @dataclass(frozen=True, slots=True)
 class CopyAddress:
-    """Where a copy is, and which part of it is ours."""
+    """Where a copy is, and which site in it is ours."""
 
     label: str  #: `publish.central`
     url: str
@@ -45,23 +45,23 @@ class CopyAddress:
 
 @dataclass(frozen=True, slots=True)
 class Position:
-    """What a copy says of itself."""
+    """How far a copy is, as it records itself."""
 
-    source: str  #: which database is published
-    token: str  #: the state that it was left in
-    mark: int | None  #: None: it was never whole
+    source: str  #: identifies the published database
+    token: str  #: identifies the state that the last pass left behind
+    mark: int | None  #: None if it was never complete
     seq: int
 
 
 def address_of(place: CopyAddress) -> URL:
-    """Its address with the password, and with our settings where it has none of its own."""
+    """The URL with the password, and our settings unless it has its own."""
     from sqlalchemy.engine import make_url
 
     url = make_url(place.url).set(drivername="postgresql+psycopg")
     if place.password is not None:
         url = url.set(password=place.password)
     options = {name: value for name, value in _OPTIONS.items() if name not in url.query}
-    # Whatever the url, PGCLIENTENCODING or the database say: no other encoding holds every name.
+    # Overrides the url, PGCLIENTENCODING and the database: no other encoding can represent every name.
     return url.update_query_dict(options | {"client_encoding": "utf8"})
 
 
@@ -70,7 +70,7 @@ class Copy:
 
     def __init__(self, place: CopyAddress) -> None:
         self.place = place
-        self.heard = time.monotonic()  #: when it last answered
+        self.last_answer = time.monotonic()  #: when it last answered, on the monotonic clock
         self._engine: Engine | None = None
         self._conn: Connection | None = None
         self._aborted = ""
@@ -78,9 +78,9 @@ class Copy:
     # -- the connection
 
     def open(self, *, make: bool = True) -> Position | None:
-        """Connect where that is not done yet, make or migrate the schema; the position, None where there is none."""
+        """Connect if needed, and create or migrate the schema (unless `make` is off). Returns the position, if any."""
         self._aborted = ""
-        self.heard = time.monotonic()
+        self.last_answer = time.monotonic()
         with self._mapped("connect"):
             if self._conn is None or self._conn.closed or self._conn.invalidated:
                 self.close()
@@ -99,7 +99,7 @@ class Copy:
         from sqlalchemy.pool import NullPool
 
         url = address_of(self.place)
-        # A pooler gives each transaction another session: what one prepared, the next does not have.
+        # Behind a pooler each transaction may get another session, which lacks the statements prepared earlier.
         options = {"prepare_threshold": None}
         self._engine = create_engine(
             url, poolclass=NullPool, connect_args=options, hide_parameters=True, pool_reset_on_return=None
@@ -107,7 +107,7 @@ class Copy:
         return self._engine.connect()
 
     def close(self) -> None:
-        """Close the connection; it is opened again when it is needed."""
+        """Close the connection. `open` opens it again."""
         conn, self._conn = self._conn, None
         if conn is not None:
             with contextlib.suppress(Exception):  # it may be broken, which is why it is closed
@@ -117,19 +117,19 @@ class Copy:
             self._engine = None
 
     def abort(self, why: str) -> None:
-        """End whatever it is waiting for; the thread that waits gets an error."""
+        """Shut the socket down, so that the thread waiting on it gets an error with this reason."""
         self._aborted = why
         conn = self._conn
         if conn is None or conn.closed:
             return
-        with contextlib.suppress(OSError, AttributeError):  # it ended by itself meanwhile
+        with contextlib.suppress(OSError, AttributeError):  # it was closed meanwhile
             handle = os.dup(conn.connection.driver_connection.pgconn.socket)  # type: ignore[union-attr]
             with socket.socket(fileno=handle) as sock:
                 sock.shutdown(socket.SHUT_RDWR)
 
     @contextlib.contextmanager
     def _mapped(self, call: str) -> Iterator[None]:
-        """Turn what SQLAlchemy or PostgreSQL raises into our own errors."""
+        """Map errors of SQLAlchemy and PostgreSQL to our own."""
         try:
             yield
         except Exception as error:
@@ -144,37 +144,37 @@ class Copy:
 
     @contextlib.contextmanager
     def transaction(self) -> Iterator[Connection]:
-        """One transaction, committed at the end."""
+        """A transaction that is committed at the end of the block."""
         conn = self._conn
         assert conn is not None
         with self._mapped("publish"), conn.begin():
             limits = ", ".join(f"set_config('{name}', '{value}', true)" for name, value in _LIMITS)
             conn.exec_driver_sql(f"SELECT {limits}")
-            self.heard = time.monotonic()
+            self.last_answer = time.monotonic()
             yield conn
-        self.heard = time.monotonic()
+        self.last_answer = time.monotonic()
 
     def run(self, conn: Connection, statement: str, *values: object) -> Any:
-        """Run one statement of PostgreSQL within `transaction`."""
+        """Run a statement within `transaction`."""
         done = conn.exec_driver_sql(statement, values)
-        self.heard = time.monotonic()
+        self.last_answer = time.monotonic()
         return done
 
     def table(self, name: str) -> str:
-        """A table's name in statements."""
+        """The qualified name of a table."""
         return f'"{self.place.schema}"."{name}"'
 
     # -- the position
 
     def position(self) -> Position | None:
-        """Where the site's copy is now."""
+        """The position of the site."""
         query = f"SELECT source, token, mark, seq FROM {self.table('syncer_position')} WHERE site = %s"
         with self.transaction() as conn:
             row = self.run(conn, query, self.place.site).fetchone()
         return None if row is None else Position(*row)
 
     def begin_whole(self, source: str, token: str) -> None:
-        """From now on the copy is being made whole; a kill in between is noticed by the mark that is missing."""
+        """Record that all rows are being compared. Until that is done, the site has no mark, also if we are killed."""
         with self.transaction() as conn:
             self.run(
                 conn,
@@ -186,7 +186,7 @@ class Copy:
             )
 
     def _move(self, conn: Connection, before: str, token: str, position: tuple[int, int, str] | None) -> None:
-        """Take the site's row, and move it; TransientError when somebody else has moved it."""
+        """Lock and move the position of the site. Raises TransientError if somebody else has moved it."""
         moved = "token = %s" + (", mark = %s, seq = %s, published_at = %s" if position else "")
         done = self.run(
             conn,
@@ -202,12 +202,11 @@ class Copy:
     def apply(self, changes: Changes, before: str, token: str, at: str | None) -> tuple[int, int]:
         """Write and remove rows and, with `at`, move the position, all in one transaction.
 
-        Returns how many rows of the copy differed and were written, and how many were removed.
+        Returns the number of rows that differed and were written, and the number of removed ones.
         """
         with self.transaction() as conn:
-            self._move(
-                conn, before, token, None if at is None else (changes.mark, changes.seq, at)
-            )  # first: it is the lock
+            # First, because it locks the site.
+            self._move(conn, before, token, None if at is None else (changes.mark, changes.seq, at))
             written = sum(self._upsert(conn, one, rows) for one, rows in changes.rows.items())
             removed = 0
             for one, keys in changes.gone.items():
@@ -218,7 +217,7 @@ class Copy:
     # -- rows
 
     def _given(self, published: Published) -> str:
-        """SQL: the rows that are passed as one array a column."""
+        """SQL for the rows that are passed as one array per column."""
         arrays = ", ".join(
             "%s::bigint[]" if kind is Kind.NUMBER else "%s::text[]" for kind in published.kinds
         )
@@ -248,7 +247,7 @@ class Copy:
         return int(done.rowcount)
 
     def differing(self, published: Published, rows: Rows) -> set[Value]:
-        """Keys of those of the rows that the copy lacks or has otherwise, as PostgreSQL itself compares them."""
+        """The keys of rows that are missing or different in the copy, as compared by PostgreSQL."""
         if not rows:
             return set()
         key = published.key
@@ -263,7 +262,7 @@ class Copy:
     # -- digests
 
     def _digest(self, published: Published) -> str:
-        """SQL: the digest of a row, as `core/published` computes it."""
+        """SQL for the digest of a row, as computed by `core/published`."""
         texts = []
         for name, kind in zip(published.columns, published.kinds, strict=True):
             value = f't."{name}"::text'
@@ -284,7 +283,7 @@ class Copy:
         return f't."{published.key}"' + ("" if published.key_kind is Kind.NUMBER else ' COLLATE "C"')
 
     def digest(self, published: Published, after: Value, upto: Value) -> tuple[int, bytes]:
-        """How many rows have a key after `after`, up to `upto` (None: no bound), and the digest of all of them."""
+        """The number of rows with keys after `after` and up to `upto` (None: no bound), and their common digest."""
         rest, values = self._range(published, after, upto)
         query = (
             f"SELECT count(*), sha256(COALESCE(string_agg({self._digest(published)}, ''::bytea "
@@ -303,5 +302,5 @@ class Copy:
 
 
 def _arrays(rows: Sequence[tuple[Value, ...]]) -> Iterator[list[Value]]:
-    """The rows as one list a column."""
+    """The rows as one list per column."""
     return (list(column) for column in zip(*rows, strict=True))

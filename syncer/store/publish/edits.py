@@ -1,4 +1,4 @@
-"""Edits that people write into a published copy: taken, answered, and removed with a person who is forgotten."""
+"""Takes and answers edits that people write into a published copy, and removes those of forgotten people."""
 
 from __future__ import annotations
 
@@ -12,17 +12,17 @@ from syncer.store.db.read_only import Reader, first
 from syncer.store.publish.copy import Copy
 from syncer.store.write.copy_edits import EditOutcome
 
-#: Edits that are taken at once.
+#: The most edits that are taken at once.
 BATCH: Final = 100
 
 _ANSWERED: Final = ("id", "state", "contact_row", "change_id", "note")
 
 
 def take(copy: Copy, write: Callable[[list[CopyEdit]], list[EditOutcome]], at: str) -> int:
-    """Take the oldest new edits that nobody else holds, `write` them, and answer each in its row; how many.
+    """Take the oldest new edits, `write` them, and write each result into its row. Returns how many.
 
-    The rows are locked there meanwhile. A kill after `write` leaves them new, and `write` knows them when they come
-    again. Raises RemoteError, and what `write` raises.
+    The rows stay locked in the copy meanwhile. If this is killed after `write`, they are still new, and `write` recognizes
+    them the next time. Raises RemoteError, and what `write` raises.
     """
     table, names = copy.table("contact_edits"), ", ".join(f'"{name}"' for name in FIELDS)
     columns = ", ".join(("id", "request::text", "account", "action", "contact_row", "contact_id", names))
@@ -63,7 +63,7 @@ def _edit(
 def remove_forgotten(
     conn: Reader | None, copy: Copy, forgotten: Callable[[str | None], bool], regions: Sequence[str]
 ) -> None:
-    """Remove edits with the number of somebody who is kept out, or with `conn` also of a contact that the mirror no longer has."""
+    """Remove edits with the number of a forgotten person. With `conn`, also those of contacts that no longer exist."""
     table = copy.table("contact_edits")
     with copy.transaction() as there:
         rows = copy.run(

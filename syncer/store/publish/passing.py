@@ -1,7 +1,7 @@
-"""One pass: brings a copy to where the mirror is, incrementally or by comparing every row.
+"""One pass: brings a copy up to date, incrementally or by comparing every row.
 
-Works in one thread, on a connection of its own to the mirror. When a pass is due, and what is kept of it, is decided
-in `sync/publish`.
+Runs in one thread, with its own connection to the mirror. `sync/publish` decides when a pass is due and records its
+result.
 """
 
 from __future__ import annotations
@@ -16,35 +16,35 @@ from syncer.store.publish.comparing import blocks
 from syncer.store.publish.copy import Copy, Position
 from syncer.store.publish.reading import Changes
 
-#: Marks, and entries of the log, that are published in one transaction.
+#: The most marks and log entries in one transaction.
 BATCH = 2000
 
 
 @dataclass(frozen=True, slots=True)
 class Pass:
-    """What a pass is to do."""
+    """The task of a pass."""
 
     source: str
-    token: str  #: names the state that it leaves
+    token: str  #: identifies the state that the pass leaves behind
     at: str
     whole: bool  #: compare every row
-    put_back: bool  #: the copy is not known to be in the state that we left it in
-    forgotten: Callable[[str | None], bool]  #: whether a number belongs to somebody who is to be kept out
-    regions: tuple[str, ...]  #: how numbers without a country code are read
+    put_back: bool  #: the copy may have been restored from a backup
+    forgotten: Callable[[str | None], bool]  #: whether a number belongs to a forgotten person
+    regions: tuple[str, ...]  #: for numbers without a country code
 
 
 @dataclass(slots=True)
 class Done:
-    """What a pass did."""
+    """The result of a pass."""
 
     mark: int
     seq: int
-    rows: int = 0  #: rows that were sent or looked at
+    rows: int = 0  #: rows that were sent or compared
     written: int = 0  #: rows of the copy that differed
     removed: int = 0
 
     def add(self, written: int, removed: int) -> None:
-        """Count what one transaction did."""
+        """Add the counts of a transaction."""
         self.written += written
         self.removed += removed
 
@@ -52,7 +52,7 @@ class Done:
 def publish(
     path: Path, copy: Copy, position: Position | None, todo: Pass, progress: Callable[[int], None]
 ) -> Done:
-    """Publish what changed after `position`, after comparing all rows where that is asked for."""
+    """Publish what changed after `position`. If there is none, or the task says so, compare all rows first."""
     with ReadOnlyDatabase(path) as db:
         if todo.whole or position is None or position.mark is None:
             done = _compare_all(db, copy, todo, progress)
@@ -77,10 +77,10 @@ def publish(
 
 
 def _compare_all(db: ReadOnlyDatabase, copy: Copy, todo: Pass, progress: Callable[[int], None]) -> Done:
-    """Compare every row; the position moves at the end. A kill in between leaves what was put right."""
+    """Compare every row. The position moves at the end, and a pass that is killed keeps what it has corrected."""
     with db.read() as conn:
         done = Done(*reading.newest(conn))
-        # The marks are not read one by one. A copy that was put back may have edits of people forgotten long ago.
+        # Marks are not read one by one here. A restored copy may have edits of people who were forgotten long ago.
         forgotten = todo.put_back or reading.is_forgetting(conn)
     copy.begin_whole(todo.source, todo.token)
     with copy.transaction() as there:

@@ -1,4 +1,4 @@
-"""What goes wrong with a published copy, in our own terms. No message quotes a value of a row."""
+"""Maps errors of SQLAlchemy and PostgreSQL to our own. No message quotes a value of a row."""
 
 from __future__ import annotations
 
@@ -16,14 +16,14 @@ from syncer.errors import (
     TransientError,
 )
 
-#: What a refused login says; libpq passes on no code of it.
+#: Messages of a refused login. libpq does not pass on their SQLSTATE.
 _LOGIN: Final = re.compile(
     r"password authentication failed|no password supplied|no pg_hba\.conf entry|authentication failed"
     r'|role "[^"]*" (?:does not exist|is not permitted to log in)|SCRAM|certificate (?:authentication|verify) failed for user',
     re.IGNORECASE,
 )
 _NO_DATABASE: Final = re.compile(r'database "([^"]*)" does not exist')
-#: Why a connection could not be made, in words of libpq -> in ours.
+#: Message of libpq when a connection fails -> our reason.
 _REASONS: Final = (
     (re.compile(r"invalid (?:connection option|URI|\w+ value)|bad value for|missing \"=\"", re.IGNORECASE), "its url has a setting that libpq does not take"),
     (re.compile(r"could not translate host name|name or service not known|resolve", re.IGNORECASE), "its host name is not known"),
@@ -35,7 +35,7 @@ _REASONS: Final = (
     (re.compile(r"server does not support SSL|SSL|certificate", re.IGNORECASE), "TLS failed: see sslmode and sslrootcert in its url"),
 )  # fmt: skip
 
-#: SQLSTATE, or its class -> what it means here.
+#: SQLSTATE or its class -> our reason.
 _STATES: Final = {
     "57014": "a statement took too long",
     "55P03": "somebody holds a lock on its tables",
@@ -46,12 +46,12 @@ _STATES: Final = {
     "25": "the server takes no writes: it is a replica, or the transaction is read-only",
 }
 
-#: What tables that syncer made do not answer: no such table or column, another type, a constraint.
+#: SQLSTATEs that our own tables cannot cause: no such table or column, another type, a constraint.
 _CHANGED: Final = ("42P01", "42703", "42804", "42809", "23")
 
 
 def of(error: BaseException, label: str, call: str) -> SyncerError | None:
-    """The error in our terms; None for what is no error of PostgreSQL."""
+    """Our error for an exception, or None if it has nothing to do with PostgreSQL."""
     if isinstance(error, SyncerError):
         return error
     if isinstance(error, DBAPIError):
@@ -62,9 +62,7 @@ def of(error: BaseException, label: str, call: str) -> SyncerError | None:
         return RejectedError(
             label, call, "psycopg cannot be loaded: pip install 'syncer[postgres]'", code=501
         )
-    if (
-        isinstance(error, UnicodeError) and call == "connect"
-    ):  # the resolver of Python, before it asks anybody
+    if isinstance(error, UnicodeError) and call == "connect":  # from Python's own resolver
         return RejectedError(label, call, "its url has a host name that cannot exist", code=400)
     return None
 
@@ -76,16 +74,11 @@ def _of_driver(error: DBAPIError, label: str, call: str) -> RemoteError:
     if state[:2] == "28":
         return _refused(label, call)
     if state == "3D000":
-        return RejectedError(
-            label, call, "there is no such database on that server: correct its url", code=404
-        )
+        return _no_database(label, call)
     if state == "42501":
-        return PermissionDeniedError(
-            label,
-            call,
-            "its user has no right to do this there: see the GRANTs in docs/publish.md "
-            f"({_objects(str(error.orig))})",
-        )
+        named = str(error.orig).strip().splitlines()[0]  # the first line names the object, and no value
+        text = f"its user has no right to do this there: see the GRANTs in docs/publish.md ({named})"
+        return PermissionDeniedError(label, call, text)
     for known, text in _STATES.items():
         if state.startswith(known):
             return TransientError(label, call, text)
@@ -95,22 +88,19 @@ def _of_driver(error: DBAPIError, label: str, call: str) -> RemoteError:
     return RejectedError(label, call, f"PostgreSQL refused a statement (SQLSTATE {state})", code=400)
 
 
-def _objects(text: str) -> str:
-    """Of a refusal the first line, which names the object and no value."""
-    return text.strip().splitlines()[0]
-
-
 def _refused(label: str, call: str) -> AuthError:
     return AuthError(label, call, "the login was refused: check the user in its url, and its password")
+
+
+def _no_database(label: str, call: str) -> RejectedError:
+    return RejectedError(label, call, "there is no such database on that server: correct its url", code=404)
 
 
 def _of_connection(text: str, label: str, call: str) -> RemoteError:
     if _LOGIN.search(text):
         return _refused(label, call)
     if _NO_DATABASE.search(text):
-        return RejectedError(
-            label, call, "there is no such database on that server: correct its url", code=404
-        )
+        return _no_database(label, call)
     for pattern, reason in _REASONS:
         if pattern.search(text):
             return TransientError(label, call, reason)

@@ -1,4 +1,4 @@
-"""Reads the mirror for a published copy: what changed, and whole tables in the order of their keys."""
+"""Reads the mirror for a published copy: changes, and whole tables in the order of their keys."""
 
 from __future__ import annotations
 
@@ -9,37 +9,33 @@ from syncer.core.published import Kind, Value, converted
 from syncer.store.db.read_only import Reader, first, placeholders, tuples
 from syncer.store.publish.tables import LOG, PUBLISHED, Published
 
-#: Rows of a published table, as they are published.
+#: Rows of a published table, with the values of its columns.
 Rows = list[tuple[Value, ...]]
 
-#: Values in one IN.
+#: The most values in an IN.
 _MOST = 900
 
 
 @dataclass(slots=True)
 class Changes:
-    """What a copy is to get, table by table, and the position that it has then."""
+    """Changes for a copy by table, and its position afterwards."""
 
     mark: int
     seq: int
     rows: dict[Published, Rows] = field(default_factory=dict)
-    gone: dict[Published, list[Value]] = field(default_factory=dict)  #: keys of rows that are no longer there
-    more: bool = False  #: there is more after it
-    forgotten: bool = False  #: somebody was forgotten
+    gone: dict[Published, list[Value]] = field(default_factory=dict)  #: keys of rows that no longer exist
+    more: bool = False  #: whether more changes follow
+    forgotten: bool = False  #: whether somebody was forgotten
 
     @property
     def count(self) -> int:
-        """How many rows are written or removed."""
+        """The number of rows to write or remove."""
         return sum(map(len, self.rows.values())) + sum(map(len, self.gone.values()))
 
 
-def _select(published: Published) -> str:
-    names = ", ".join(f't."{name}"' for name in published.columns)
-    return f"SELECT {names} FROM {published.source} t"
-
-
 def _read(conn: Reader, published: Published, rest: str, *values: object) -> Rows:
-    found = tuples(conn, f"{_select(published)} {rest}", *values)
+    names = ", ".join(f't."{name}"' for name in published.columns)
+    found = tuples(conn, f"SELECT {names} FROM {published.source} t {rest}", *values)
     return [converted(row, published.kinds) for row in found]
 
 
@@ -53,24 +49,24 @@ def rows_of(conn: Reader, published: Published, keys: Sequence[Value]) -> Rows:
 
 
 def block(conn: Reader, published: Published, after: Value, size: int) -> Rows:
-    """The next rows in the order of their keys; `after` None begins."""
+    """The next rows in the order of their keys, after the key `after` or from the start."""
     where, values = ("", ()) if after is None else (f'WHERE t."{published.key}" > ? ', (after,))
     return _read(conn, published, f'{where}ORDER BY t."{published.key}" LIMIT ?', *values, size)
 
 
 def newest(conn: Reader) -> tuple[int, int]:
-    """The newest mark and the newest entry of the log, those that are gone again included."""
+    """The ids of the newest mark and the newest log entry, including deleted ones."""
     query = "SELECT COALESCE((SELECT seq FROM sqlite_sequence WHERE name = ?), 0)"
     return int(first(conn, query, "publish_marks")), int(first(conn, query, "change_log"))
 
 
 def is_forgetting(conn: Reader) -> bool:
-    """Whether somebody was forgotten, and a copy may still have that person."""
+    """Whether somebody was forgotten whom a copy may still have."""
     return bool(first(conn, "SELECT EXISTS (SELECT 1 FROM publish_marks WHERE table_name = 'forgotten')"))
 
 
 def changes(conn: Reader, mark: int, seq: int, size: int) -> Changes:
-    """What changed after a position, at most `size` marks and as many entries of the log."""
+    """What changed after a position: at most `size` marks and `size` log entries."""
     marks = tuples(
         conn,
         "SELECT id, table_name, row_key FROM publish_marks WHERE id > ? ORDER BY id LIMIT ?",
@@ -102,7 +98,7 @@ def changes(conn: Reader, mark: int, seq: int, size: int) -> Changes:
 
 
 def _keys(published: Published, written: Iterable[str]) -> Sequence[Value]:
-    """The keys of marks, each once."""
+    """The keys of marks without duplicates."""
     if published.key_kind is Kind.NUMBER:
         return sorted({int(one) for one in written if one.removeprefix("-").isdecimal()})
     return list(dict.fromkeys(written))

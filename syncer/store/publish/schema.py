@@ -1,4 +1,4 @@
-"""The schema of a published copy: made and migrated by Alembic (`migrations/publish`), with views on top."""
+"""Creates and migrates the schema of a published copy with Alembic (`migrations/publish`), and its views."""
 
 from __future__ import annotations
 
@@ -17,22 +17,22 @@ if TYPE_CHECKING:
 REVISIONS: Final = ("0001", "0002")
 HEAD: Final = REVISIONS[-1]
 
-#: Where Alembic writes down the revision.
+#: The table in which Alembic records the revision.
 VERSIONS: Final = "syncer_version"
 
-#: Alembic keeps what it works on in global names, and each target has a thread of its own.
+#: Alembic keeps its context in globals, and each target has its own thread.
 _ALEMBIC: Final = threading.Lock()
 
 
 class SchemaState(Enum):
-    """What is to be done with a schema."""
+    """Whether a schema needs an upgrade."""
 
     CURRENT = auto()
-    OLD = auto()  #: it is of an earlier version, or there is none
+    OLD = auto()  #: it has an earlier revision, or does not exist
 
 
 def state(conn: Connection, schema: str) -> SchemaState:
-    """Raises SchemaError for a schema from a newer version, or with tables of somebody else under our names."""
+    """The state of a schema. Raises SchemaError if a newer version made it, or if somebody else's tables have our names."""
     if not _exists(conn, schema, VERSIONS):
         for name in (*PUBLISHED, *views.expected(schema), "syncer_position", "contact_edits"):
             if _exists(conn, schema, name):
@@ -59,8 +59,8 @@ def _exists(conn: Connection, schema: str, name: str) -> bool:
 
 
 def upgrade(conn: Connection, schema: str) -> None:
-    """Make the schema where it is missing, and bring it to this version, in the caller's transaction."""
-    # Sites that start at the same moment make it one after the other.
+    """Create the schema if needed, and bring it to this version, in the caller's transaction."""
+    # Sites that start at the same time take turns.
     conn.exec_driver_sql("SELECT pg_advisory_xact_lock(hashtext(%s))", (f"syncer {schema}",))
     if state(conn, schema) is SchemaState.CURRENT:
         return
@@ -71,23 +71,23 @@ def upgrade(conn: Connection, schema: str) -> None:
             "make one with ENCODING 'UTF8'"
         )
     there = "SELECT EXISTS (SELECT 1 FROM pg_namespace WHERE nspname = %s)"
-    if not conn.exec_driver_sql(there, (schema,)).scalar():  # IF NOT EXISTS would ask for the right first
+    if not conn.exec_driver_sql(there, (schema,)).scalar():  # IF NOT EXISTS checks the privilege first
         conn.exec_driver_sql(f'CREATE SCHEMA "{schema}"')
     conn.exec_driver_sql(f'SET LOCAL search_path TO "{schema}"')
     _run_alembic(conn, schema)
-    for sql in views.expected(schema).values():  # replaced, not dropped: rights and views of others stay
+    for sql in views.expected(schema).values():  # replaced, not dropped: privileges and dependent views stay
         conn.exec_driver_sql(sql)
 
 
 def ensure_views(conn: Connection, schema: str) -> None:
-    """Put back views that somebody dropped."""
+    """Create views that somebody dropped."""
     for name, sql in views.expected(schema).items():
         if not _exists(conn, schema, name):
             conn.exec_driver_sql(sql)
 
 
 def _run_alembic(conn: Connection, schema: str) -> None:
-    from alembic import command  # late: it takes longer to import than most commands run
+    from alembic import command  # imported late: that takes longer than most commands run
     from alembic.config import Config
 
     from syncer.store.db.migrations import migrations_folder

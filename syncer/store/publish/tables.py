@@ -1,6 +1,6 @@
-"""What is published: each table with its columns, the types that they get, and the SELECT that gives its rows.
+"""The published tables: columns, their types, and where the rows come from.
 
-All of it follows from the tables of the mirror, but for the keys and for which tables there are.
+Everything but the list of tables and their keys is derived from the tables of the mirror.
 """
 
 from __future__ import annotations
@@ -14,24 +14,24 @@ from syncer.core.published import Kind
 from syncer.store.db.publish_triggers import KEYS
 from syncer.store.db.tables import metadata
 
-#: Columns that hold JSON, in any table.
+#: Columns with JSON, in any table.
 _DOCUMENTS: Final = frozenset({"raw", "custom_fields", "fields", "clashes"})
 
 
 @dataclass(frozen=True, slots=True)
 class Published:
-    """One published table."""
+    """A published table."""
 
     name: str
-    key: str  #: with `site` in front it is the primary key
-    columns: tuple[str, ...]  #: the key first, `site` aside
+    key: str  #: the primary key is `site` and this column
+    columns: tuple[str, ...]  #: without `site`, the key first
     kinds: tuple[Kind, ...]
-    source: str  #: SQL: what the rows are selected from
-    marked_by: str  #: marks under this name are about its rows
+    source: str  #: SQL after FROM
+    marked_by: str  #: the table name in marks for its rows
 
     @property
     def key_kind(self) -> Kind:
-        """The type of the key."""
+        """The type of the key column."""
         return self.kinds[0]
 
 
@@ -49,8 +49,8 @@ def _of(name: str, key: str) -> Published:
     return Published(name, key, columns, tuple(_kind(name, one) for one in columns), name, name)
 
 
-#: The numbers that were last agreed on with upstream, where a contact's own differs or cannot be read: the view
-#: `contacts` takes a row of the user's list for the same contact by either.
+#: The numbers last agreed on with upstream, for contacts whose own differs or cannot be read. The view `contacts`
+#: matches rows of user lists by both.
 _AGREED: Final = Published(
     "telecmi_agreed_numbers",
     "row_id",
@@ -62,8 +62,8 @@ _AGREED: Final = Published(
     "telecmi_contacts",
 )
 
-#: All of them, by name.
+#: All published tables, by name.
 PUBLISHED: Final = {one.name: one for one in (*(_of(name, key) for name, key in KEYS.items()), _AGREED)}
 
-#: Its new rows are known by their number.
+#: Its new rows are found by their `seq`, without marks.
 LOG: Final = PUBLISHED["change_log"]

@@ -1,32 +1,16 @@
-"""The views of a published copy: those of the mirror, site by site."""
+"""The views of a published copy: those of the mirror, with a column `site`."""
 
 from __future__ import annotations
 
-from syncer.store.db.call_sql import ANSWERED_SMARTFLO, FULL_NAME, INBOUND_SMARTFLO
+from functools import partial
 
+from syncer.store.db.call_sql import ANSWERED_SMARTFLO, FULL_NAME, INBOUND_SMARTFLO, caller
 
-def _caller(column: str, *, account: bool = True) -> str:
-    """The `column` (`name` or `company`) of who has the number of a row `v`, by the order that the mirror has."""
-    contact = FULL_NAME.format("c") if column == "name" else "c.company"
-    flo = "s.name" if column == "name" else "s.company_name"
-
-    def first(value: str, table: str, row: str, where: str = "") -> str:
-        return (
-            f"(SELECT {value} FROM {table} {row} WHERE {row}.site = v.site AND {row}.phone_e164 = v.phone_e164 "
-            f"AND {row}.deleted_at IS NULL{where} AND {value} <> '' ORDER BY {row}.id LIMIT 1)"
-        )
-
-    sources = []
-    for same in (" AND {}.account = v.account", " AND {}.account <> v.account") if account else ("",):
-        sources.append(first(contact, "telecmi_contacts", "c", same.format("c")))
-        if column == "name":
-            sources.append(first("u.name", "telecmi_user_contacts", "u", same.format("u")))
-    sources.append(first(flo, "smartflo_contacts", "s"))
-    return f"COALESCE({', '.join(sources)})"
+_caller = partial(caller, site=True)
 
 
 def expected(schema: str) -> dict[str, str]:
-    """Every view: name -> SQL."""
+    """View -> SQL."""
     tables = {
         "contacts": f"""
 SELECT c.site, 'telecmi' AS provider, c.account, {FULL_NAME.format("c")} AS name, c.phone_e164,
@@ -84,7 +68,7 @@ FROM callback_numbers v""",
     }
 
 
-#: The tables that views are made of.
+#: The tables in the views.
 _TABLES = (
     "telecmi_contacts", "telecmi_user_contacts", "telecmi_agreed_numbers", "telecmi_voicemails", "telecmi_calls",
     "smartflo_contacts", "smartflo_calls", "callback_numbers", "callback_marks",
@@ -92,7 +76,7 @@ _TABLES = (
 
 
 def _qualified(sql: str, schema: str) -> str:
-    """The same with the schema in front of every table."""
+    """The SQL with the schema in front of every table."""
     for name in _TABLES:
         for before in ("FROM", "JOIN"):
             sql = sql.replace(f"{before} {name} ", f'{before} "{schema}".{name} ')

@@ -1,7 +1,6 @@
-"""What waits for a person: conflicts, rejected changes, held deletes and listings, pauses, and what could not be read or
-delivered.
+"""What needs a person: conflicts, rejected changes, holds, pauses, and what could not be read or delivered.
 
-Reads only row ids and counts, so its sentences may be logged. The table `reported` records what was logged, so a
+The sentences contain only row ids and counts, so they may be logged. The table `reported` records what was logged, so a
 restart does not log it again.
 """
 
@@ -14,7 +13,7 @@ from typing import Any, Final
 
 from syncer.store.db.read_only import Reader, first, tuples
 
-#: The most row ids in one sentence.
+#: The most row ids in a sentence.
 NAMED: Final = 5
 
 #: Kind -> singular, plural, and the command that shows it.
@@ -57,12 +56,12 @@ _ENDED = f"""{_WAITING} SELECT r.kind, r.account, r.id FROM reported r
 
 @dataclass(frozen=True, slots=True)
 class Waiting:
-    """Everything of one kind that waits in one account."""
+    """Everything of one kind that waits in an account."""
 
     kind: str
     account: str  #: `telecmi.main`
     count: int
-    ids: tuple[int, ...]  #: the lowest row ids: changes, held listings, rows set aside
+    ids: tuple[int, ...]  #: the lowest row ids of changes, holds or set aside rows
 
     @property
     def command(self) -> str:

@@ -1,4 +1,4 @@
-"""What the mirror says about recordings: for commands, metrics, and the daemon's schedule."""
+"""Queries for recordings of voicemails."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ _OF_ACCOUNT = "FROM voicemail_audio a JOIN telecmi_voicemails v ON v.id = a.voic
 
 
 def next_due(conn: Reader, account: str, now: datetime) -> tuple[int, str | None]:
-    """Whether a voicemail came that no run has seen, and when the next recording that was tried is to be tried again."""
+    """Whether there is a voicemail that no run has seen (0 or 1), and when the next failed recording is due."""
     del now
     newest = "SELECT id FROM telecmi_voicemails WHERE account = ? ORDER BY id DESC LIMIT 1"
     row = "(SELECT 1 FROM voicemail_audio a WHERE a.voicemail = v.id)"
@@ -27,7 +27,7 @@ def next_due(conn: Reader, account: str, now: datetime) -> tuple[int, str | None
 
 
 def recording(conn: Reader, voicemail: int) -> Record | None:
-    """The row of a voicemail's recording; without columns of its own where there is none, None without the voicemail."""
+    """A voicemail's recording. Its columns are None if there is no recording; None if there is no voicemail."""
     select = f"SELECT v.id, v.account, {columns('voicemail_audio', 'a')}"
     query = (
         f"{select} FROM telecmi_voicemails v LEFT JOIN voicemail_audio a ON a.voicemail = v.id WHERE v.id = ?"
@@ -37,21 +37,21 @@ def recording(conn: Reader, voicemail: int) -> Record | None:
 
 @dataclass(frozen=True, slots=True)
 class Kept:
-    """A file that should be there."""
+    """A file that should exist."""
 
     path: str
     bytes: int
 
 
 def kept(conn: Reader, accounts: list[str]) -> Iterator[Kept]:
-    """The files of all recordings that these accounts keep."""
+    """The files of all kept recordings of these accounts."""
     query = f"SELECT a.path, a.bytes {_OF_ACCOUNT} WHERE a.state = 'kept' AND v.account IN ({placeholders(accounts)})"
     for path, size in tuples(conn, query, *accounts):
         yield Kept(str(path), int(size))
 
 
 def totals(conn: Reader) -> dict[tuple[str, str], tuple[int, int]]:
-    """(account, state) -> how many recordings, and bytes of those that are kept."""
+    """(account, state) -> number of recordings, and bytes of the kept ones."""
     query = (
         "SELECT v.account, a.state, count(*), sum(CASE WHEN a.state = 'kept' THEN a.bytes ELSE 0 END) "
         f"{_OF_ACCOUNT} GROUP BY v.account, a.state"

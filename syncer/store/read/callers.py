@@ -1,7 +1,7 @@
-"""Who has a number: every source of a caller's name, in the order in which the views ask them.
+"""The contacts with a phone number, in the order in which the views choose a caller's name.
 
-The order is that of `call_sql.caller` for rows that belong to no account: TeleCMI's directory, the users' own lists, then
-Smartflo, and within a source the oldest row. A test compares both.
+The order is that of `call_sql.caller` for rows without an account: TeleCMI's directory, the user lists, then Smartflo.
+Within a source, the oldest row comes first. A test compares both.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ ORDER BY 7, 6"""
 
 @dataclass(frozen=True, slots=True)
 class NameSource:
-    """One living row that has the number."""
+    """A live row with the number."""
 
     provider: str
     account: str
@@ -37,17 +37,19 @@ class NameSource:
 
 
 def sources(conn: Reader, number: str) -> list[NameSource]:
-    """Who has this number (E.164), the source that counts first at the front."""
+    """All live rows with this number (E.164), in order of precedence."""
     found = tuples(conn, _SOURCES.replace(":number", "?"), number, number, number)
-    return [NameSource(provider, account, name or None, company or None, table, row)
-            for provider, account, name, company, table, row, _ in found]  # fmt: skip
+    return [
+        NameSource(provider, account, name or None, company or None, table, row)
+        for provider, account, name, company, table, row, _ in found
+    ]
 
 
 def named(found: Sequence[NameSource]) -> NameSource | None:
-    """The source that the caller's name is from: the first that has one."""
+    """The source of the caller's name: the first with a name."""
     return next((one for one in found if one.name), None)
 
 
 def company(found: Sequence[NameSource]) -> str | None:
-    """The caller's company, which may be from another source than the name."""
+    """The caller's company. It may come from another source than the name."""
     return next((one.company for one in found if one.company), None)

@@ -1,4 +1,4 @@
-"""Queries for contacts and voicemails, in plain SQL."""
+"""Queries for contacts and voicemails."""
 
 from __future__ import annotations
 
@@ -11,14 +11,14 @@ from syncer.store.db.columns import columns
 from syncer.store.db.read_only import QueryPage, Reader, Record, first, page, placeholders, records
 from syncer.store.read.searching import searching
 
-#: A phone number in the form of the column `phone_e164`.
+#: A phone number as in the column `phone_e164`.
 _E164 = re.compile(r"\+[1-9][0-9]{6,14}")
 
 _COLUMNS = f"SELECT {columns('telecmi_contacts')}"
+_CONTACTS = f"{_COLUMNS} FROM telecmi_contacts"
+
 #: The columns of the view `contacts` that a list shows.
 ANY_COLUMNS = ("provider", "account", "name", "phone_e164", "email", "company", "source_table", "source_id")
-
-_CONTACTS = f"{_COLUMNS} FROM telecmi_contacts"
 
 
 # -- contacts ----------------------------------------------------------------------------------------
@@ -32,7 +32,7 @@ def list_telecmi(
     tombstones: bool = False,
     limit: int | None = None,
 ) -> QueryPage:
-    """Rows of `telecmi_contacts` with all columns, by name: the live ones, or tombstones as well."""
+    """Rows of `telecmi_contacts` with all columns, by name. `tombstones` adds deleted ones."""
     with searching(conn, search, (*FIELDS, "phone_e164", "contact_id")) as found:
         rest = f"FROM telecmi_contacts WHERE {_mine(accounts, tombstones)}{found}"
         return page(conn, _COLUMNS, rest, "lower(first_name), lower(last_name), id", accounts, limit)
@@ -80,10 +80,9 @@ def _mine(accounts: Sequence[str], tombstones: bool) -> str:
 
 
 def find_contacts(conn: Reader, who: str, regions: Mapping[str, str]) -> list[Record]:
-    """The rows that `who` may mean: a phone number in any usual spelling, a contact_id or a row id.
+    """The rows that `who` may mean: a phone number in any usual spelling, a contact_id or a row id (or `id:12`).
 
-    `regions` are the accounts to search, with the region for numbers. Live rows are preferred to tombstones.
-    `id:12` is always a row id.
+    `regions` maps the accounts to search to the region of their numbers. Live rows are preferred to tombstones.
     """
     found: dict[int, Record] = {}
     base = f"{_CONTACTS} WHERE account IN ({placeholders(regions)})"
@@ -117,7 +116,7 @@ def _by_number(conn: Reader, number: str, regions: Mapping[str, str]) -> list[Re
 
 
 def _read_number(conn: Reader, number: str, region: str) -> str | None:
-    """The number in E.164, as `to_e164` reads it. A number that the mirror has in that form needs no library."""
+    """The number in E.164. A number that a contact has in this form is not parsed: that takes a slow import."""
     if _E164.fullmatch(number) and first(conn, "SELECT 1 FROM telecmi_contacts WHERE phone_e164 = ?", number):
         return number
     return to_e164(number, region)
@@ -135,7 +134,7 @@ def load_contact(conn: Reader, row_id: int) -> Record | None:
 
 
 def upstream_values(conn: Reader, row_id: int) -> Record | None:
-    """The base of a contact; None if it was never upstream."""
+    """The base of a contact, or None if it was never upstream."""
     query = f"SELECT {columns('contact_base')} FROM contact_base WHERE row_id = ? AND source <> 'gone'"
     return next(iter(records(conn, query, row_id)), None)
 
@@ -154,8 +153,8 @@ def list_voicemails(
 ) -> QueryPage:
     """Voicemails, newest first: the table's columns, then `caller_name`, `caller_company` and `audio`.
 
-    `since` is UTC text; `unknown` selects callers without a contact. Undated voicemails come last, and are
-    included if they were first seen since then.
+    `since` is UTC text. `unknown` selects callers without a name. Undated voicemails come last. They count from the
+    time when they were first seen.
     """
     values: list[object] = list(accounts)
     where = f"t.account IN ({placeholders(values)})"

@@ -1,7 +1,4 @@
-"""What each job's listings prove, and what was noticed about the vendors: for `status` and `doctor`.
-
-Computed from the runs, the notes of the jobs, and the rows.
-"""
+"""What each job's listings prove, and what was noticed about the vendors."""
 
 from __future__ import annotations
 
@@ -16,14 +13,14 @@ from syncer.core.windows import Verified, believed, gaps, union
 from syncer.store.db.read_only import Reader, first, records, tuples
 from syncer.store.write import received
 
-#: Which of a voicemail's two timestamps counts.
+#: Which of a voicemail's two timestamps is used.
 _CLOCKS = {
     StampSource.UNKNOWN: "which of them is right is not proven yet, and received_at is taken from time",
     StampSource.TIME: "time was proven right, and received_at is taken from it",
     StampSource.VOICENAME: "the file names were proven right, and received_at is taken from them",
 }
 
-#: The newest minute is never counted as a gap.
+#: Shorter gaps are not counted: the newest minute is always missing.
 _FRESH_MS = 60_000
 
 
@@ -32,7 +29,7 @@ class Facts:
     """The coverage of one job of one account."""
 
     listing: dict[str, Any] | None = None  #: the certificate of the last run's listing
-    notes: list[str] = field(default_factory=list)  #: sentences for a person
+    notes: list[str] = field(default_factory=list)  #: sentences for people
     quiescence_violations: int = 0  #: runs that wrote although nothing had changed: a bug of ours
     complete: bool | None = None  #: whether the last full listing was complete; None: none yet
     set_aside: int = 0  #: rows that could not be parsed
@@ -43,7 +40,7 @@ class Facts:
     covered_to: str | None = None
     gaps: list[tuple[str, str]] = field(default_factory=list)  #: voicemails: spans never read, oldest first
     unread_s: int = 0  #: voicemails: the total length of `gaps`, in seconds
-    time_shift_minutes: int | None = None  #: voicemails: how far `time` runs ahead of the file names
+    time_shift_minutes: int | None = None  #: voicemails: how far `time` is ahead of the file names
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,7 +56,7 @@ class Wanted:
 def load(
     conn: Reader, wanted: Mapping[tuple[str, str], Wanted] | None = None
 ) -> dict[tuple[str, str], Facts]:
-    """Load the coverage by job and account, like `wanted`."""
+    """The coverage of each enabled job, by job and account. `wanted` has the same keys."""
     out = {}
     health = {(row["job"], row["account"]): row for row in records(conn, "SELECT * FROM sync_health")}
     clocks = received.clocks(conn)
@@ -69,7 +66,7 @@ def load(
             continue  # switched off
         notes: dict[str, Any] = json.loads(noted) if noted else {}
         listing = _listing(conn, job, account)
-        told = _sentences(notes, listing)
+        sentences = _sentences(notes, listing)
         facts: dict[str, Any] = {
             "listing": listing,
             "quiescence_violations": int(notes.get("quiescence_violations", 0)),
@@ -81,18 +78,18 @@ def load(
             "time_shift_minutes": known["time_shift_minutes"],
         }
         if known["time_shift_minutes"]:
-            told.append(
+            sentences.append(
                 f"the vendor's time runs {known['time_shift_minutes']} minutes ahead of the epoch in the file names; "
                 + _CLOCKS[StampSource(clocks.get(account, StampSource.UNKNOWN))]
             )
         if (span := (wanted or {}).get((job, account))) is not None:
             facts |= _coverage(conn, account, span)
-        out[job, account] = Facts(notes=told, **facts)
+        out[job, account] = Facts(notes=sentences, **facts)
     return out
 
 
 def load_windows(conn: Reader, account: str, name: str) -> list[Verified]:
-    """The spans of a list that were read completely."""
+    """The time spans of a list that were read completely."""
     query = (
         "SELECT start_ms, end_ms, verified_ms FROM windows WHERE account = ? AND list = ? ORDER BY start_ms"
     )
@@ -140,7 +137,7 @@ def _sentences(notes: dict[str, Any], listing: dict[str, Any] | None) -> list[st
 
 
 def _coverage(conn: Reader, account: str, wanted: Wanted) -> dict[str, Any]:
-    """The spans that were read completely in all lists of a job, and those that were not in at least one."""
+    """The time span that was read completely in all lists of a job, and the gaps of any of them."""
     begins, ends, missing = list[int](), list[int](), list[tuple[int, int]]()
     for name in wanted.lists:
         verified = believed(load_windows(conn, account, name), wanted.now_ms)

@@ -1,4 +1,4 @@
-"""The contacts that an export writes, one after the other. Plain SQL."""
+"""The contacts that an export writes, one at a time."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ def telecmi(conn: Reader, accounts: Sequence[str]) -> Iterator[tuple[str, Fields
 
 
 def smartflo(conn: Reader, accounts: Sequence[str]) -> Iterator[tuple[str, Fields]]:
-    """The same of Smartflo, whose one name is split: its last word is the last name."""
+    """The same for Smartflo. Its single name is split: the last word becomes the last name."""
     query = (
         "SELECT account, COALESCE(NULLIF(phone_e164, ''), phone_number, ''), name, COALESCE(email_id, ''), "
         "COALESCE(company_name, '') FROM smartflo_contacts "

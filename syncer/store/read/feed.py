@@ -1,4 +1,4 @@
-"""Queries that read `change_log` as a feed, by `seq`: for programs and for `sync --dry-run`."""
+"""Reads `change_log` as a feed, by `seq`."""
 
 from __future__ import annotations
 
@@ -37,13 +37,13 @@ def first_seq(conn: Reader) -> int | None:
 
 
 def number(conn: Reader, *, after: int = 0, upto: int | None = None) -> int:
-    """How many entries there are after one `seq`, up to another."""
+    """The number of entries after one `seq`, up to another."""
     query = "SELECT count(*) FROM change_log WHERE seq > ? AND seq <= ?"
     return int(first(conn, query, after, 2**63 - 1 if upto is None else upto))
 
 
 def summary(conn: Reader, after: int) -> list[str]:
-    """What changed after an entry: one line per table and kind, with the names of the first rows."""
+    """What changed after an entry: one line per table and kind, with the ids of the first rows."""
     query = "SELECT DISTINCT table_name, kind, row_id FROM change_log WHERE seq > ? ORDER BY row_id"
     rows: dict[tuple[str, str], list[int]] = {}
     for table, kind, row_id in tuples(conn, query, after):

@@ -1,4 +1,4 @@
-"""What an import looks up: the contacts that its rows may mean, and earlier imports. Plain SQL."""
+"""What an import looks up: the contacts that its rows may mean, and earlier imports."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from syncer.core.model import FIELDS, Fields
 from syncer.core.normalise import to_e164
 from syncer.core.queue import OPEN
 from syncer.store.db.columns import COLUMNS
-from syncer.store.db.read_only import Reader, Record, first, placeholders, records, tuples
+from syncer.store.db.read_only import Reader, Record, placeholders, records, tuples
 from syncer.store.read.feed import last_seq
 
 _SIX = ", ".join(FIELDS)
@@ -21,7 +21,7 @@ _UNREAD = "SELECT id, account, phone_no FROM telecmi_contacts WHERE phone_e164 I
 class ContactLookup:
     """Finds the contacts that rows of a file may mean, a block of rows at a time.
 
-    What has no `phone_e164` is read once, at the start: there are few such contacts, and no index leads to them.
+    Contacts without `phone_e164` are read once, at the start: there are few, and no index finds them.
     """
 
     def __init__(
@@ -41,7 +41,7 @@ class ContactLookup:
                 self._unread.setdefault(RowKey(account, e164, "" if e164 else written), []).append(row_id)
 
     def _read_typed(self, conn: Reader) -> None:
-        """Read the numbers that somebody has typed since."""
+        """Read the numbers that were typed since the last call."""
         query = (
             "SELECT DISTINCT row_id FROM change_log WHERE seq > ? AND table_name = 'telecmi_contacts' "
             "AND origin = 'local' AND (kind = 'insert' OR field = 'phone_no')"
@@ -51,7 +51,7 @@ class ContactLookup:
         self._read(tuples(conn, f"{_UNREAD} AND id IN ({placeholders(typed)})", *typed))
 
     def find(self, conn: Reader, wanted: Collection[RowKey]) -> dict[RowKey, Matches]:
-        """What is known under each key."""
+        """The matches of each key."""
         self._read_typed(conn)
         live: dict[RowKey, list[Holder]] = {}
         gone: dict[RowKey, int] = {}
@@ -71,18 +71,18 @@ class ContactLookup:
         query = f"SELECT id, {_SIX} FROM telecmi_contacts WHERE deleted_at IS NULL AND phone_e164 IS NULL AND id IN "
         for row_id, *six in tuples(conn, f"{query}({placeholders(unread)})", *unread):
             live.setdefault(unread[row_id], []).append(_holder(row_id, six))
-        leaving = self._leaving(conn, gone)
+        pending = self._pending_deletes(conn, gone)
         return {
             key: Matches(
                 sorted(live.get(key, ())),
-                leaving.get(key),
+                pending.get(key),
                 key.e164 is not None and self._forgotten(key.e164),
             )
             for key in wanted
         }
 
-    def _leaving(self, conn: Reader, gone: Mapping[RowKey, int]) -> dict[RowKey, int]:
-        """Of tombstones those whose delete is not upstream yet."""
+    def _pending_deletes(self, conn: Reader, gone: Mapping[RowKey, int]) -> dict[RowKey, int]:
+        """The tombstones whose delete is not upstream yet."""
         rows = list(gone.values())
         query = (
             f"SELECT DISTINCT contact_row FROM change_queue WHERE operation = 'delete' "
@@ -96,12 +96,12 @@ def _holder(row_id: int, six: list[str | None]) -> Holder:
     return Holder(row_id, Fields(*("" if value is None else value for value in six)))
 
 
-#: One name is a word of SQL.
+#: Quoted, because `by` is a keyword.
 _BATCHES = "SELECT " + ", ".join(f'"{name}"' for name in COLUMNS["import_batches"]) + " FROM import_batches"
 
 
 def list_batches(conn: Reader) -> list[Record]:
-    """Every import, the newest first."""
+    """All imports, newest first."""
     return records(conn, f"{_BATCHES} ORDER BY id DESC")
 
 
@@ -111,12 +111,6 @@ def load_batch(conn: Reader, batch: int) -> Record | None:
 
 
 def spans(conn: Reader, batch: int) -> list[tuple[int, int]]:
-    """The entries of `change_log` that an import wrote, from one to another."""
+    """The parts of `change_log` that an import wrote: first and last `seq` of each."""
     query = "SELECT first_seq, last_seq FROM import_spans WHERE batch = ? ORDER BY first_seq"
     return [(int(begin), int(end)) for begin, end in tuples(conn, query, batch)]
-
-
-def log_starts(conn: Reader) -> int | None:
-    """The oldest entry of the log that is still there."""
-    found = first(conn, "SELECT min(seq) FROM change_log")
-    return None if found is None else int(found)

@@ -1,4 +1,4 @@
-"""What a PBX and phones ask: who has a number, how old that is, and all contacts, a few at a time."""
+"""Queries of phone systems: who has a number, the age of that, and all contacts in chunks."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from typing import Final
 from syncer.store.db.read_only import Reader, first, placeholders, raw, tuples
 from syncer.store.read import callers
 
-#: Contacts that one query reads: with more, the thread that writes them out would hold up the daemon's loop.
+#: Contacts per query. With more, the thread that writes them out would delay the daemon's event loop.
 CHUNK: Final = 50
 
 #: The tables behind the view `contacts`.
@@ -25,11 +25,11 @@ class Found:
     company: str | None
     provider: str
     account: str
-    table: str  #: where the name is from
+    table: str  #: where the name comes from
 
 
 def find(conn: Reader, number: str) -> Found | None:
-    """Who has this number (E.164), by the order of the views; None: nobody."""
+    """Who has this number (E.164), by the precedence of the views. None if nobody has it."""
     known = callers.sources(conn, number)
     if not known:
         return None
@@ -38,7 +38,7 @@ def find(conn: Reader, number: str) -> Found | None:
 
 
 def last_ok(conn: Reader, job: str | None, account: str) -> str | None:
-    """When a job of an account last ended well, as UTC text."""
+    """When a job of an account last succeeded, as UTC text."""
     at: str | None = first(
         conn, "SELECT last_ok_at FROM sync_jobs WHERE job = ? AND account = ?", job, account
     )
@@ -50,7 +50,7 @@ Contact = tuple[str | None, str | None, str | None, str | None]
 
 
 def contact_keys(conn: Reader, start: int = 0, limit: int | None = None) -> array[int]:
-    """Which rows the view `contacts` has, by name, from the one with number `start` on: 8 bytes each."""
+    """The keys of the rows of the view `contacts`, by name, from row `start` on. Each takes 8 bytes."""
     query = (
         "SELECT source_id * 3 + CASE source_table WHEN 'telecmi_contacts' THEN 0 WHEN 'telecmi_user_contacts' THEN 1 "
         "ELSE 2 END FROM contacts ORDER BY name COLLATE NOCASE, source_table, source_id LIMIT ? OFFSET ?"
@@ -60,7 +60,7 @@ def contact_keys(conn: Reader, start: int = 0, limit: int | None = None) -> arra
 
 
 def load_contacts(conn: Reader, keys: Sequence[int]) -> list[Contact]:
-    """These rows, in this order, at most `CHUNK`; one that went since is left out."""
+    """The contacts with these keys, at most `CHUNK`, in this order. Deleted ones are left out."""
     ids = [key // 3 for key in keys] + [0] * (CHUNK - len(keys))  # one statement for all
     query = (
         "SELECT source_table, source_id, name, phone_e164, email, company FROM contacts "

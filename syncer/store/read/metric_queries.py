@@ -1,7 +1,4 @@
-"""The figures of metrics and health pages: jobs, runs, the queue, holds.
-
-Read in one snapshot, on the database's thread. They contain no personal data.
-"""
+"""The figures of the metrics and health pages, read in one snapshot. They contain no personal data."""
 
 from __future__ import annotations
 
@@ -9,7 +6,7 @@ import contextlib
 import json
 import shutil
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -17,10 +14,10 @@ from syncer.core.model import State
 from syncer.store.db.read_only import Reader, first, placeholders, records, tuples
 from syncer.store.read import audio_queries, outbox, publish_queries
 
-#: What a run counts of rows.
+#: The row counts of a run.
 COUNTED = ("seen", "added", "changed", "removed")
 
-#: The key of a job's notes for the sums of its deleted runs.
+#: The key in a job's notes under which the sums of deleted runs are kept.
 FORGOTTEN = "forgotten_runs"
 
 #: Seconds since the epoch of a stored time, to the second.
@@ -44,9 +41,9 @@ class JobHealth:
 
 @dataclass(slots=True)
 class Totals:
-    """Sums over all runs of a job. Read once and then updated, so a scrape is cheap.
+    """Sums over all runs of each job. They are updated with each scrape, which only reads the new runs.
 
-    Runs that retention deletes stay counted: their sums are kept in the job's notes.
+    Runs that retention deletes remain counted: their sums are kept in the job's notes.
     """
 
     sums: dict[tuple[str, str], dict[str, int]] = field(default_factory=dict)
@@ -95,15 +92,15 @@ class Figures:
 
     jobs: tuple[JobHealth, ...]
     queue: dict[tuple[str, str], int]  #: (account, state) -> changes; every state of every account
-    oldest: dict[str, float]  #: account -> age of its oldest change that is not sent yet, in seconds
+    oldest: dict[str, float]  #: account -> age of its oldest unsent change, in seconds
     held: dict[tuple[str, str], int]  #: (job, account) -> rows that wait for a person
     set_aside: dict[tuple[str, str], int]  #: (job, account) -> rows that could not be parsed
-    callbacks: tuple[
-        int, float
-    ]  #: how many numbers wait for a call back, and how long the first one does, in seconds
-    audio: dict[tuple[str, str], tuple[int, int]]  #: (account, state) -> recordings, and bytes of their files
+    callbacks: tuple[int, float]  #: numbers that wait for a call back, and the longest wait in seconds
+    audio: dict[
+        tuple[str, str], tuple[int, int]
+    ]  #: (account, state) -> number of recordings, and bytes of their files
     outbox: dict[str, dict[str, int]]  #: target -> state -> notifications
-    publish_lags: dict[str, float]  #: target -> age of the oldest change that its copy lacks, in seconds
+    publish_lags: dict[str, float]  #: target -> age of the oldest change missing in its copy, in seconds
     violations: dict[tuple[str, str], int]  #: (job, account) -> runs that wrote although nothing had changed
 
 
@@ -117,13 +114,12 @@ def read_jobs(conn: Reader) -> tuple[JobHealth, ...]:
         "FROM sync_health h JOIN sync_jobs j ON j.job = h.job AND j.account = h.account "
         "ORDER BY h.account, h.job",
     )
-    return tuple(
-        JobHealth(**row | {"stale": bool(row["stale"]), "paused": bool(row["paused"])}) for row in rows
-    )
+    flags = ("stale", "paused")
+    return tuple(JobHealth(**row | {name: bool(row[name]) for name in flags}) for row in rows)
 
 
 def read_figures(conn: Reader, totals: Totals) -> Figures:
-    """Read them, and update `totals`."""
+    """Read the figures, and update `totals`."""
     totals.read(conn)
     jobs = read_jobs(conn)
     accounts = [str(name) for (name,) in tuples(conn, "SELECT name FROM telecmi_accounts")]
@@ -192,11 +188,9 @@ def _size(path: Path) -> float:
 
 
 def stale_reasons(jobs: tuple[JobHealth, ...]) -> list[str]:
-    """Why the mirror is not healthy, as sentences; empty if it is."""
+    """Why the mirror is not healthy, as sentences. Empty if it is healthy."""
     out = []
-    for job in jobs:
-        if not job.stale:
-            continue
+    for job in (one for one in jobs if one.stale):
         name = f"{job.job} of {job.provider}.{job.account}"
         if job.last_ok is None:
             out.append(f"{name} has not succeeded yet")
@@ -207,13 +201,6 @@ def stale_reasons(jobs: tuple[JobHealth, ...]) -> list[str]:
 
 def as_json(job: JobHealth) -> dict[str, Any]:
     """A job for `/healthz`."""
-    return {
-        "job": job.job,
-        "account": job.account,
-        "provider": job.provider,
-        "age_s": job.age_s,
-        "every_s": job.every_s,
-        "stale": job.stale,
-        "failures": job.failures,
-        "paused": job.paused,
-    }
+    row = asdict(job)
+    del row["last_ok"]
+    return row

@@ -1,4 +1,4 @@
-"""What is to be sent to a target, and what its row says at that moment; counts for `status` and metrics."""
+"""Notifications to send, what they say, and how many there are."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ class Notification:
 
 
 def head(conn: Reader, target: str) -> Notification | None:
-    """The first that is to be sent to a target."""
+    """The next notification to send to a target."""
     rows = records(
         conn,
         "SELECT id, target, event, table_name, row_id, attempts, first_attempt_at, next_attempt_at, created_at, last_error "
@@ -41,7 +41,7 @@ _CALL: Final = (
     "started_at AS at FROM calls WHERE source_table = ? AND source_id = ? AND outcome = 'missed'"
 )
 
-#: By table: what a notification says about a row, by its id. No row: nothing is left to say.
+#: Table -> the query for what a notification says about a row. Without a result, there is nothing left to say.
 _DATA: Final = {
     "telecmi_voicemails": (
         "SELECT 'telecmi' AS provider, account, COALESCE(phone_e164, from_number) AS phone, caller_name AS name, "
@@ -65,7 +65,7 @@ _DATA: Final = {
 
 
 def data(conn: Reader, one: Notification) -> dict[str, Any] | None:
-    """What is known of its row now, without what is not known; None when there is nothing to tell any more."""
+    """What is known about the row now, without empty values. None if there is nothing left to say."""
     if one.event == "missed-call":
         rows = records(conn, _CALL, one.table_name, one.row_id)
     else:
@@ -78,7 +78,7 @@ def data(conn: Reader, one: Notification) -> dict[str, Any] | None:
 
 
 def counts(conn: Reader) -> dict[str, dict[str, int]]:
-    """By target: how many rows are queued, sent, dead."""
+    """Target -> state -> number of notifications."""
     out: dict[str, dict[str, int]] = {
         str(target): {"queued": 0, "sent": 0, "dead": 0}
         for (target,) in tuples(conn, "SELECT DISTINCT target FROM notify_targets")
@@ -91,7 +91,7 @@ def counts(conn: Reader) -> dict[str, dict[str, int]]:
 
 
 def overview(conn: Reader) -> list[Record]:
-    """By target of the config: what waits and since when, what was given up, and why the last try failed."""
+    """Each target of the config: what waits and since when, what was given up, and the error of the next one."""
     return records(
         conn,
         "SELECT t.target, count(o.id) FILTER (WHERE o.state = 'queued') AS queued, "

@@ -1,7 +1,7 @@
-"""Queries behind the page for people: a page of rows at a time, newest or first by name, fast over large mirrors.
+"""Queries of the page: one page of rows at a time, fast with large mirrors.
 
-Nothing is counted in all; a page knows whether there is another one. Each source is sorted and cut by itself, from its
-index, before the few rows that are left are put together.
+Nothing is counted; each page only knows whether another one follows. In a UNION, each source is sorted and limited by its
+own index first.
 """
 
 from __future__ import annotations
@@ -17,14 +17,14 @@ from syncer.store.db.call_sql import FULL_NAME
 from syncer.store.db.call_views import calls_sql
 from syncer.store.db.columns import columns
 from syncer.store.db.read_only import Reader, Record, placeholders, records, tuples
-from syncer.store.read.call_queries import CALLBACKS, CALLS
+from syncer.store.read.call_queries import CALLBACKS, CONTACT_OF, load_calls
 from syncer.store.read.status_queries import name_of
 
-#: Rows of a page, and pages that can be turned to: who looks further back searches.
+#: Rows on a page, and the last page that can be opened. Older rows are found by searching.
 SIZE: Final = 40
 LAST: Final = 200
 
-#: Numbers of people up to which calls are looked up one by one, instead of from the newest on.
+#: Up to so many numbers, a search looks up the calls of each number. Above, it filters calls from the newest on.
 _FEW: Final = 500
 
 
@@ -33,7 +33,7 @@ class Slice:
     """One page of a listing."""
 
     rows: list[Record]
-    number: int  #: of the page, from 1
+    number: int  #: the page, from 1
     more: bool  #: whether another one follows
 
 
@@ -42,18 +42,18 @@ def _cut(rows: list[Record], number: int) -> Slice:
 
 
 def _span(number: int) -> tuple[int, int]:
-    """How many rows to pass over, and how many to read from each source."""
+    """How many rows to skip, and how many to read from each source."""
     return (number - 1) * SIZE, number * SIZE + 1
 
 
 # -- searching ---------------------------------------------------------------------------------------------
 
-#: The characters of a phone number in a search.
+#: The characters of phone numbers.
 _PHONE = re.compile(r"[+\d\s().\-]+")
 
 
 def digits_of(search: str) -> str | None:
-    """The digits of a search for a number, without leading zeros; None: it is one for words."""
+    """The digits of a search for a phone number, without leading zeros, or None if it is not one."""
     digits = re.sub(r"\D", "", search).lstrip("0") if _PHONE.fullmatch(search) else ""
     return digits if len(digits) >= 3 else None
 
@@ -63,16 +63,14 @@ def _like(word: str) -> str:
 
 
 def _spellings(word: str) -> list[str]:
-    """SQLite compares ASCII letters whatever their case, and no others."""
-    return (
-        [word]
-        if word.isascii()
-        else list(dict.fromkeys((word, word.lower(), word.upper(), word.capitalize())))
-    )
+    """The spellings to look for: LIKE ignores the case of ASCII letters only."""
+    if word.isascii():
+        return [word]
+    return list(dict.fromkeys((word, word.lower(), word.upper(), word.capitalize())))
 
 
 def _found(search: str, names: Sequence[str], number: str) -> tuple[str, list[object]]:
-    """The condition that each word is in one of these columns, or that `number` has these digits."""
+    """A condition with its values: each word is in one of these columns, or `number` contains the digits."""
     if not search:
         return "1", []
     parts, values = [], list[object]()
@@ -88,7 +86,7 @@ def _found(search: str, names: Sequence[str], number: str) -> tuple[str, list[ob
 
 # -- contacts ----------------------------------------------------------------------------------------------
 
-#: By source: how its columns are read, where they are from, and which are searched.
+#: Of each source of contacts: the SELECT, the FROM and WHERE, the searched columns, and the column of the number.
 _CONTACTS: Final = (
     (
         f"'telecmi' AS provider, c.account AS account, {FULL_NAME.format('c')} AS name, c.phone_e164 AS phone_e164, "
@@ -132,7 +130,7 @@ def list_contacts(conn: Reader, search: str, number: int) -> Slice:
 
 
 def _numbers_of(conn: Reader, search: str) -> list[str]:
-    """Numbers of people whom a search finds by name or company, at most one more than `_FEW`."""
+    """Numbers of the people that a search finds by name or company, at most one more than `_FEW`."""
     arms, values = [], list[object]()
     for _, rest, names, phone in _CONTACTS:
         known = [name for name in names if name.rpartition(".")[2] in ("first_name", "last_name", "name", "company",
@@ -145,16 +143,16 @@ def _numbers_of(conn: Reader, search: str) -> list[str]:
 
 
 def _of_callers(search: str, some: Sequence[str], written: str) -> tuple[str, list[object]]:
-    """The condition that a row `v` is of somebody whom a search finds; `written` is its number as it came.
+    """A condition with its values: a row `v` belongs to somebody that a search finds.
 
-    `some` are the numbers of those people.
+    `some` are the numbers of those people, `written` is the column with the number as the vendor wrote it.
     """
     digits = digits_of(search)
     number, also = ("", []) if digits is None else (f" OR v.{written} LIKE ?", [_like(digits)])
     if len(some) <= _FEW:
         found = "v.phone_e164 IN (SELECT value FROM json_each(?))"
         return f"({found}{number})", [json.dumps(some), *also]
-    # Too many people: there is one among the newest rows, so these are asked who called.
+    # With so many people, the newest rows surely contain some: filter the rows instead.
     arms, values = [], list[object]()
     for _, rest, names, phone in _CONTACTS:
         found, more = _found(search, names, phone)
@@ -164,12 +162,12 @@ def _of_callers(search: str, some: Sequence[str], written: str) -> tuple[str, li
 
 
 def list_voicemails(conn: Reader, search: str, unknown: bool, number: int) -> Slice:
-    """Voicemails with their callers, newest first; `unknown` leaves those whom no contact names."""
+    """Voicemails with their callers, newest first. `unknown` selects callers without a name."""
     offset, _ = _span(number)
     found, values = "1", list[object]()
     if search and not unknown:
         found, values = _of_callers(search, _numbers_of(conn, search), "from_number")
-    elif search:  # nobody has a name: only the number can be meant
+    elif search:  # unknown callers have no name, so only numbers are searched
         found, values = _found(digits_of(search) or search, ("v.from_number",), "v.phone_e164")
     if unknown:
         found += " AND (SELECT w.caller_name FROM voicemails w WHERE w.id = v.id) IS NULL"
@@ -186,20 +184,13 @@ def list_voicemails(conn: Reader, search: str, unknown: bool, number: int) -> Sl
     return _cut(records(conn, query, *values), number)
 
 
-#: The row of `telecmi_contacts` that has the number of a row.
-CONTACT_OF: Final = (
-    "(SELECT c.id FROM telecmi_contacts c WHERE c.phone_e164 = {0}.phone_e164 AND c.deleted_at IS NULL "
-    "ORDER BY c.id LIMIT 1)"
-)
-
-_BOTH_SIDES: Final = tuple(
+#: By vendor: the calls without names, sorted and limited.
+_ARMS: Final = tuple(
     f"SELECT * FROM ({arm} AND {{found}} ORDER BY 5 DESC, 13 DESC LIMIT {{most}})"
     for arm in calls_sql(names=False).split("UNION ALL\n")
 )
-#: By table: the same with the callers' names, for rows that are shown.
-_NAMED: Final = dict(zip(("telecmi_calls", "smartflo_calls"), calls_sql().split("UNION ALL\n"), strict=True))
-#: By side: the number as it came, and that a call was missed.
-_SIDES: Final = (
+#: By vendor: the column with the number as it came, and the condition for missed calls.
+_VENDORS: Final = (
     ("from_number", "v.kind IN ('missed', 'out_missed')"),
     ("client_number", "lower(trim(v.status)) <> 'answered'"),
 )
@@ -210,23 +201,14 @@ def list_calls(conn: Reader, search: str, missed: bool, number: int) -> Slice:
     offset, most = _span(number)
     arms, values = [], list[object]()
     some = _numbers_of(conn, search) if search else []
-    for arm, (written, not_answered) in zip(_BOTH_SIDES, _SIDES, strict=True):
+    for arm, (written, not_answered) in zip(_ARMS, _VENDORS, strict=True):
         found, more = _of_callers(search, some, written) if search else ("1", [])
         if missed:
             found += f" AND {not_answered}"
         arms.append(arm.format(found=found, most=most))
         values += more
-    keys = f"{' UNION ALL '.join(arms)} ORDER BY 5 DESC LIMIT {SIZE + 1} OFFSET {offset}"
-    listed = [(row["source_table"], row["source_id"]) for row in records(conn, keys, *values)]
-    rows: dict[tuple[str, int], Record] = {}
-    for table in dict.fromkeys(table for table, _ in listed):
-        ids = json.dumps([row for name, row in listed if name == table])
-        query = (
-            f"WITH k({', '.join(CALLS)}) AS ({_NAMED[table]} AND v.id IN (SELECT value FROM json_each(?))) "
-            f"SELECT k.*, {CONTACT_OF.format('k')} AS contact FROM k"
-        )
-        rows |= {(table, row["source_id"]): row for row in records(conn, query, ids)}
-    return _cut([rows[key] for key in listed if key in rows], number)
+    query = f"{' UNION ALL '.join(arms)} ORDER BY 5 DESC LIMIT {SIZE + 1} OFFSET {offset}"
+    return _cut(load_calls(conn, records(conn, query, *values)), number)
 
 
 # -- callbacks -----------------------------------------------------------------------------------------------
@@ -238,9 +220,9 @@ _NEWEST_VOICEMAIL = (
 
 
 def list_callbacks(conn: Reader, number: int, *, closed: bool = False, size: int = SIZE) -> Slice:
-    """Who waits for a call back, longest first, or those that were closed, latest first.
+    """Open callbacks, longest waiting first, or closed ones, newest first.
 
-    `audio` is the newest voicemail of the number whose recording is kept, `contact` the row of `telecmi_contacts`.
+    `audio` is the newest voicemail with a kept recording, `contact` the row of `telecmi_contacts`.
     """
     select = f"SELECT {', '.join(CALLBACKS)}, {_NEWEST_VOICEMAIL} AS audio, {CONTACT_OF.format('callbacks')} AS contact"
     rest, order = "first_at IS NOT NULL", "first_at, phone_e164"
@@ -252,7 +234,7 @@ def list_callbacks(conn: Reader, number: int, *, closed: bool = False, size: int
 
 
 def kept_audio(conn: Reader, voicemail: int) -> Record | None:
-    """The file of a voicemail's recording; None where none is kept."""
+    """The file of a voicemail's recording, or None if it is not kept."""
     query = (
         "SELECT a.path, a.bytes, a.sha256, a.media_type FROM voicemail_audio a JOIN telecmi_voicemails v "
         "ON v.id = a.voicemail WHERE a.voicemail = ? AND a.state = 'kept' AND v.deleted_at IS NULL"
@@ -264,7 +246,7 @@ def kept_audio(conn: Reader, voicemail: int) -> Record | None:
 
 
 def voicemails_of(conn: Reader, number: str, most: int) -> list[Record]:
-    """The newest voicemails from a number, with the state of their recordings."""
+    """The newest voicemails from a number, with the states of their recordings."""
     query = (
         "SELECT v.id, v.received_at, v.first_seen_at, a.state AS audio FROM telecmi_voicemails v "
         "LEFT JOIN voicemail_audio a ON a.voicemail = v.id WHERE v.phone_e164 = ? AND v.deleted_at IS NULL "
@@ -274,7 +256,7 @@ def voicemails_of(conn: Reader, number: str, most: int) -> list[Record]:
 
 
 def recent_runs(conn: Reader, job: str, account: str, most: int) -> list[Record]:
-    """The last runs of a job that ended, oldest first."""
+    """The last finished runs of a job, oldest first."""
     query = (
         "SELECT * FROM (SELECT id, started_at, finished_at, outcome, requests, seen, added, changed, removed, error "
         "FROM sync_runs WHERE job = ? AND account = ? AND finished_at IS NOT NULL ORDER BY id DESC LIMIT ?) ORDER BY id"
@@ -291,7 +273,7 @@ _CHANGES: Final = (
 
 
 def list_changes(conn: Reader, number: int) -> Slice:
-    """Open changes: those that wait for a person first, the oldest first."""
+    """Open changes, oldest first. The ones that wait for a person come before all others."""
     states = tuple(state.value for state in OPEN)
     query = (
         f"{_CHANGES} WHERE q.state IN ({placeholders(states)}) "
@@ -301,7 +283,7 @@ def list_changes(conn: Reader, number: int) -> Slice:
 
 
 def held_version(conn: Reader, hold: int) -> str:
-    """A short name for the rows of a hold; another one as soon as other rows, or columns, are held."""
+    """A short digest of the rows of a hold. It changes with the held rows or columns."""
     query = (
         "SELECT count(*), total(row_id), total(row_id * row_id), total(row_id * length(field)), "
         "total(row_id * length(table_name)) FROM held_rows "
@@ -312,7 +294,7 @@ def held_version(conn: Reader, hold: int) -> str:
 
 
 def held_rows(conn: Reader, hold: int, number: int) -> Slice:
-    """The rows that a hold is about, with the names of whom they are."""
+    """The rows of a hold, with their names."""
     query = (
         "SELECT table_name, row_id, field, settled FROM held_rows WHERE held_id = ? ORDER BY row_id, field "
         f"LIMIT {SIZE + 1} OFFSET {_span(number)[0]}"

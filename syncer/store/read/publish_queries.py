@@ -1,17 +1,17 @@
-"""How far each published copy is: what `status` and the metrics show of it."""
+"""How far each published copy lags behind the mirror."""
 
 from __future__ import annotations
 
 from syncer.store.db.read_only import Reader, Record, first, records
 
-#: Of a target `t`: when the oldest change was made that its copy does not have; NULL: it has all.
+#: The time of the oldest change that is missing in the copy of a target `t`, or NULL.
 _OLDEST = """CASE WHEN t.mark IS NULL THEN t.registered_at ELSE (SELECT min(o.at) FROM (
     SELECT (SELECT m.at FROM publish_marks m WHERE m.id > t.mark ORDER BY m.id LIMIT 1) AS at
     UNION ALL SELECT (SELECT l.at FROM change_log l WHERE l.seq > t.seq ORDER BY l.seq LIMIT 1)) o) END"""
 
 
 def is_pending(conn: Reader, target: str) -> bool:
-    """Whether a copy that was whole lacks something now."""
+    """Whether anything changed after the position of a complete copy."""
     return bool(
         first(
             conn,
@@ -23,7 +23,7 @@ def is_pending(conn: Reader, target: str) -> bool:
 
 
 def overview(conn: Reader) -> dict[str, Record]:
-    """By target: `seq`, `lag_s` (0: it has all), `published_at`, and why the last run failed (`error`)."""
+    """Target -> `seq`, `lag_s` (0 if nothing is missing), `published_at`, `swept_at`, and the last run's `error`."""
     rows = records(
         conn,
         "SELECT t.target, t.seq, t.published_at, t.swept_at, "
@@ -36,7 +36,7 @@ def overview(conn: Reader) -> dict[str, Record]:
 
 
 def lags(conn: Reader) -> dict[str, float]:
-    """By target: how old the oldest change is that its copy lacks, in seconds."""
+    """Target -> the age of the oldest change missing in its copy, in seconds."""
     rows = records(
         conn,
         f"SELECT t.target, (julianday('now') - julianday({_OLDEST})) * 86400 AS lag FROM publish_targets t",

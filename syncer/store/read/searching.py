@@ -1,4 +1,4 @@
-"""Searching lists: every word must be somewhere in the row, and numbers match in any spelling."""
+"""Searches lists: a row matches if it contains every word. Phone numbers match in any spelling."""
 
 from __future__ import annotations
 
@@ -8,15 +8,15 @@ from contextlib import contextmanager
 
 from syncer.store.db.read_only import Reader, sql_function
 
-#: Characters of phone numbers, as stored or searched for.
+#: The characters of phone numbers.
 _PHONE_SIGNS = re.compile(r"[+\d\s().\-]+")
 
 
 @contextmanager
 def searching(conn: Reader, search: str | None, searched: Sequence[str]) -> Iterator[str]:
-    """The SQL condition that a row matches `search`; '' without a search.
+    """The SQL condition that a row matches `search`, to append to a WHERE. Empty without a search.
 
-    SQLite calls `_matcher` for each row before it sorts, so other rows are never built.
+    SQLite calls the matcher for each row before it sorts, so other rows are never built.
     """
     if not search:
         yield ""
@@ -27,10 +27,7 @@ def searching(conn: Reader, search: str | None, searched: Sequence[str]) -> Iter
 
 
 def _matcher(search: str) -> Callable[..., bool]:
-    """Whether every word of `search` is in one of a row's values. Numbers match in any spelling.
-
-    In Python, because SQLite ignores case only for ASCII.
-    """
+    """A function that checks the values of a row. It is in Python because SQLite ignores case only for ASCII."""
     words = search.casefold().split()
     digits = re.sub(r"\D", "", search) if _PHONE_SIGNS.fullmatch(search) else ""
     # Without leading zeros, zeros alone would be empty and match every value.

@@ -1,4 +1,4 @@
-"""Queries about the mirror itself: jobs, the queue, what is held. In plain SQL."""
+"""Queries for jobs, the queue and holds."""
 
 from __future__ import annotations
 
@@ -17,8 +17,8 @@ from syncer.store.db.read_only import QueryPage, Reader, Record, first, page, pl
 def jobs(conn: Reader) -> dict[tuple[str, str], Record]:
     """The state of each job and account, with its last finished run (`outcome`, `error`, `finished_at`).
 
-    `age_s`, `stale` and pauses are from the view `sync_health`. `running_since` is set while a later run has not
-    ended, or if it was killed.
+    `age_s`, `stale` and `paused_until` come from the view `sync_health`. `running_since` is set while a later run has not
+    ended, also if it was killed.
     """
     query = (
         f"SELECT {columns('sync_jobs', 'j', ('paused_until',))}, h.age_s, h.stale, h.paused_until "
@@ -40,13 +40,13 @@ def jobs(conn: Reader) -> dict[tuple[str, str], Record]:
 
 
 def run_times(conn: Reader, ids: Sequence[int]) -> dict[int, tuple[str, str]]:
-    """By run: when it started and ended."""
+    """When these runs started and ended. Unfinished ones are left out."""
     query = f"SELECT id, started_at, finished_at FROM sync_runs WHERE id IN ({placeholders(ids)}) AND finished_at IS NOT NULL"
     return {run: (began, ended) for run, began, ended in tuples(conn, query, *ids)}
 
 
 def set_aside_counts(conn: Reader) -> list[Record]:
-    """Rows that could not be parsed: how many by job and account, with one reason."""
+    """Rows that could not be parsed: their number by job and account, and one of the reasons."""
     return records(
         conn,
         "SELECT job, account, count(*) AS rows, min(reason) AS reason, max(last_seen_at) AS last_seen_at "
@@ -55,7 +55,7 @@ def set_aside_counts(conn: Reader) -> list[Record]:
 
 
 def row_counts(conn: Reader) -> dict[str, int]:
-    """By mirrored table: how many live rows it has."""
+    """Mirrored table -> number of live rows."""
     return {name: first(conn, f"SELECT count(*) FROM {name} WHERE deleted_at IS NULL") for name in MIRRORS}
 
 
@@ -63,7 +63,7 @@ def row_counts(conn: Reader) -> dict[str, int]:
 
 
 def queue_counts(conn: Reader) -> dict[str, int]:
-    """How many changes are in each state, with all states."""
+    """State -> number of changes, for all states."""
     found = dict(tuples(conn, "SELECT state, count(*) FROM change_queue GROUP BY state"))
     return {state.value: int(found.get(state.value, 0)) for state in State}
 
@@ -84,7 +84,7 @@ def list_changes(
     settled: bool = False,
     limit: int | None = None,
 ) -> QueryPage:
-    """Changes, oldest first, with the contact's name: the open ones, or settled ones as well.
+    """Open changes, oldest first, with the contact's name. `settled` adds settled ones.
 
     `contact` selects one contact row. `limit` selects the newest ones.
     """
@@ -104,7 +104,7 @@ def list_changes(
 
 
 def load_change(conn: Reader, number: int) -> Record | None:
-    """One change, with the contact's name, or None."""
+    """One change, with the contact's name."""
     return next(iter(records(conn, f"{_CHANGE} {_CHANGES} WHERE q.id = ?", number)), None)
 
 
@@ -125,18 +125,18 @@ def clashes_of(change: Record) -> dict[str, dict[str, str]]:
     return found
 
 
-# -- holds -------------------------------------------------------------------------------------------
-
-
 def upstream_in_conflict(conn: Reader, contact_row: int) -> dict[str, str]:
-    """By field in an open conflict of the row: what upstream last showed. It is not in base."""
+    """Field in an open conflict of the row -> what upstream last showed. Base does not have these values."""
     query = "SELECT clashes FROM change_queue WHERE contact_row = ? AND state = 'conflict'"
     found = records(conn, query, contact_row)
     return {name: side["remote"] for one in found for name, side in clashes_of(one).items()}
 
 
+# -- holds -------------------------------------------------------------------------------------------
+
+
 def list_holds(conn: Reader, *, decided: bool = False, number: int | None = None) -> list[Record]:
-    """Holds: the open ones, decided ones as well, or a single one."""
+    """Open holds. `decided` adds decided ones, `number` selects a single one."""
     query = f"SELECT {columns('held')} FROM held"
     if number is not None:
         return records(conn, f"{query} WHERE id = ?", number)
@@ -144,7 +144,7 @@ def list_holds(conn: Reader, *, decided: bool = False, number: int | None = None
 
 
 def hold_rows(conn: Reader, number: int, limit: int | None = None) -> list[Record]:
-    """The rows of a hold: `table_name`, `row_id`, `field` ("": the row itself), `name`."""
+    """The rows of a hold: `table_name`, `row_id`, `field` ("" means the whole row), `name`."""
     query = "SELECT table_name, row_id, field FROM held_rows WHERE held_id = ? ORDER BY row_id, field LIMIT ?"
     rows = records(conn, query, number, -1 if limit is None else limit)
     for row in rows:

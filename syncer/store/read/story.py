@@ -1,6 +1,6 @@
-"""One person's story in order of time: every row about them, from every table, as events for `syncer why`.
+"""The history of one person: everything that any table knows about them, as events in order of time.
 
-Plain SQL on any connection. Whom a person means is found in `people`, where the name comes from in `callers`.
+`people` finds the person, `callers` says where the name comes from, `story_words` puts events into words.
 """
 
 from __future__ import annotations
@@ -17,11 +17,10 @@ from syncer.store.read import callers, status_queries
 from syncer.store.read.callers import NameSource
 from syncer.store.read.people import Person
 
-#: Tables with contacts, and what one is called there.
+#: Tables with contacts.
 _CONTACTS = ("telecmi_contacts", "telecmi_user_contacts", "smartflo_contacts")
 
-
-#: What the log says of a row, with the import that an entry belongs to and who made that.
+#: The log of a row. An entry that an import wrote has its batch, format and author.
 _LOG = """
 SELECT l.at, l.kind, l.field, l.old, l.new, l.origin, l.actor, b.id AS batch, b.format, b."by" AS who
 FROM change_log l
@@ -32,30 +31,30 @@ WHERE l.table_name = ? AND l.row_id = ? ORDER BY l.seq"""
 
 @dataclass(frozen=True, slots=True)
 class Story:
-    """What the mirror knows about somebody."""
+    """What the mirror knows about a person."""
 
     number: str | None  #: in E.164
     contact: int | None  #: the row of `telecmi_contacts`
     name: str | None
-    sources: list[NameSource]  #: every living row with the number, the one that counts first at the front
+    sources: list[NameSource]  #: all live rows with the number, in order of precedence
     events: list[dict[str, Any]]  #: each with `at` (UTC text) and `kind`, in order of time
 
     @property
     def name_from(self) -> str | None:
-        """The table that the name is from."""
+        """The table that the name comes from."""
         found = callers.named(self.sources)
         return found.table if found else None
 
 
 def load(conn: Reader, person: Person, jobs: Mapping[str, str]) -> Story:
-    """Everything known about a person. `jobs` says which job fills each table."""
+    """Everything known about a person. `jobs` maps tables to the jobs that fill them."""
     number = person.number
     sources = callers.sources(conn, number) if number else []
     rows = _rows(conn, person)
     contact = person.contact or next((one.row for one in sources if one.table == "telecmi_contacts"), None)
     found = callers.named(sources)
     if not found and person.row is not None and person.name:
-        # A number that cannot be read: no table has it, and the row's own name is all there is.
+        # No live row has the number, or it cannot be read: the row's own name is the only one.
         found = NameSource(
             person.table.partition("_")[0], person.account or "", person.name, None, person.table, person.row
         )
@@ -72,12 +71,12 @@ def load(conn: Reader, person: Person, jobs: Mapping[str, str]) -> Story:
         events += _call_events(conn, number)
         events += _voicemail_events(conn, number)
         events += _mark_events(conn, number)
-    events.sort(key=lambda event: event["at"])  # stable: what is of one moment stays in this order
+    events.sort(key=lambda event: event["at"])  # stable: events of the same time keep this order
     return Story(number, contact, found.name if found else None, sources, events)
 
 
 def _rows(conn: Reader, person: Person) -> list[Record]:
-    """The rows of the person in every table of contacts, tombstones too."""
+    """The rows of the person in all tables of contacts, including tombstones."""
     out: list[Record] = []
     for table in _CONTACTS:
         own = person.row if person.table == table else None
@@ -108,7 +107,7 @@ def _event(at: str | None, kind: str, row: Record, **more: object) -> dict[str, 
 
 
 def _row_events(conn: Reader, row: Record, jobs: Mapping[str, str]) -> Iterator[dict[str, Any]]:
-    """When it was first seen, and each change that the mirror saw."""
+    """When the row was first seen, and each change in the log."""
     log = records(conn, _LOG, row["table"], row["row"])
     if not any(entry["kind"] == "insert" for entry in log):  # older than the log
         yield _event(
@@ -132,7 +131,7 @@ def _row_events(conn: Reader, row: Record, jobs: Mapping[str, str]) -> Iterator[
 
 
 def _listing(conn: Reader, row: Record, at: str | None, jobs: Mapping[str, str]) -> dict[str, Any]:
-    """By which listing a row came: the job, and its run at that time, unless that is forgotten."""
+    """The listing that brought a row: its job, and the run at that time if it is still on record."""
     job = jobs.get(row["table"])
     query = (
         "SELECT id FROM sync_runs WHERE job = ? AND account = ? AND started_at <= ? "
@@ -142,7 +141,7 @@ def _listing(conn: Reader, row: Record, at: str | None, jobs: Mapping[str, str])
 
 
 def _hold_events(conn: Reader, row: Record) -> Iterator[dict[str, Any]]:
-    """What a safety limit stopped, what came of that, and listings that did not show the row."""
+    """Holds on the row, decisions about them, and listings without the row."""
     for held in records(
         conn,
         "SELECT h.id, h.reason, h.created_at, h.decided_at, h.decision, h.decided_by, r.field FROM held h "
@@ -170,7 +169,7 @@ def _hold_events(conn: Reader, row: Record) -> Iterator[dict[str, Any]]:
 
 
 def _change_events(conn: Reader, row: Record) -> Iterator[dict[str, Any]]:
-    """Each change of the queue: made, sent, and what came of it."""
+    """Each change of the queue: queued, sent, and its outcome."""
     for change in status_queries.list_changes(conn, contact=row["row"], settled=True):
         about = {"change": change["id"], "operation": change["operation"]}
         yield _event(change["created_at"], "queued", row, found_by=change["found_by"], **about)
@@ -180,8 +179,8 @@ def _change_events(conn: Reader, row: Record) -> Iterator[dict[str, Any]]:
             change["id"],
         )
         if change["sent_at"] and all(one["sent_at"] != change["sent_at"] for one in sent):
-            # The intents are deleted once both sides agree.
-            sent.append({name: change[name] for name in ("sent_at", "fields")} | {"answer": None})
+            # Its intent was deleted when both sides agreed.
+            sent.append({"sent_at": change["sent_at"], "fields": change["fields"], "answer": None})
         for one in sent:
             fields = json.loads(one["fields"]) if one["fields"] else {}
             yield _event(one["sent_at"], "sent", row, fields=fields, answer=one["answer"], **about)
@@ -189,7 +188,7 @@ def _change_events(conn: Reader, row: Record) -> Iterator[dict[str, Any]]:
         if state is not State.QUEUED or change["last_error"]:
             clashes = status_queries.clashes_of(change) or None
             at = change["settled_at"] or _noticed(conn, change) or change["created_at"]
-            # A change may be settled as of the moment that its push began: it still comes after what was sent.
+            # `settled_at` may be the time at which the push began, and must not come before the request.
             at = max(at, change["sent_at"] or at)
             decided = {"decided_by": change["decided_by"]} if change["decided_by"] else {}
             yield _event(
@@ -198,7 +197,7 @@ def _change_events(conn: Reader, row: Record) -> Iterator[dict[str, Any]]:
 
 
 def _noticed(conn: Reader, change: Record) -> str | None:
-    """When the daemon reported that an open change waits for a person."""
+    """When the daemon first reported that an open change waits for a person."""
     query = "SELECT max(at) FROM reported WHERE kind = ? AND id = ?"
     at: str | None = first(conn, query, change["state"], change["id"])
     return at

@@ -1,4 +1,4 @@
-"""The events of a person's story in words, for `syncer why` and the page."""
+"""Puts the events of a person's history into words, for `syncer why` and the page."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from syncer.core.wording import span
 
 
 def sentence(event: Mapping[str, Any]) -> str:
-    """One event for people."""
+    """One event as a sentence, without a capital letter or a full stop."""
     kind = event["kind"]
     number = event.get("change")
     if number is not None:
@@ -38,9 +38,8 @@ def sentence(event: Mapping[str, Any]) -> str:
         case "call":
             took = f", {span(event['duration_s'])}" if event["duration_s"] is not None else ""
             agent = f", agent {event['agent']}" if event["agent"] else ""
-            return f"{event['direction']}coming call, {event['outcome']}{took}{agent}".replace(
-                "outcoming", "outgoing"
-            )
+            direction = "incoming" if event["direction"] == "in" else "outgoing"
+            return f"{direction} call, {event['outcome']}{took}{agent}"
         case "voicemail":
             recording = f", recording {event['recording']}" if event["recording"] else ""
             return f"voicemail{'' if event['dated'] else ', undated: first seen then'}{recording}"
@@ -52,7 +51,7 @@ def sentence(event: Mapping[str, Any]) -> str:
 
 
 def _change(event: Mapping[str, Any], number: int) -> str:
-    """What happened to a change of the queue."""
+    """An event of a queued change."""
     kind, what, reason = event["kind"], f"change {number} ({event['operation']})", event.get("reason")
     what += f", decided{_by(event['decided_by'])}," if event.get("decided_by") else ""
     because = f": {reason}" if reason else ""
@@ -66,8 +65,7 @@ def _change(event: Mapping[str, Any], number: int) -> str:
         case State.DONE:
             return f"{what} is done: upstream shows it"
         case State.CONFLICT:
-            sides = event["clashes"] or {}
-            return f"{what} is in conflict{because}" + _sides(sides)
+            return f"{what} is in conflict{because}" + _sides(event["clashes"] or {})
         case State.UNKNOWN:
             return f"{what} got no usable answer{because}"
         case State.QUEUED:

@@ -1,4 +1,4 @@
-"""What the log says of edits that are to be undone. Plain SQL."""
+"""What the log says about edits that are to be undone."""
 
 from __future__ import annotations
 
@@ -9,20 +9,20 @@ from syncer.core.model import FIELDS, Fields
 from syncer.core.undo import Current, Edit
 from syncer.store.db.read_only import Reader, first, placeholders, tuples
 
-#: Entries of the log, from one to another.
+#: The first and the last entry of a part of the log.
 Span = tuple[int, int]
 
 _MINE = "table_name = 'telecmi_contacts' AND origin = 'local'"
 
 
 def since(conn: Reader, stamp: str) -> Span | None:
-    """The entries since a time; None where there are none."""
+    """The entries since a time, or None if there are none."""
     begin = first(conn, "SELECT min(seq) FROM change_log WHERE at >= ?", stamp)
     return None if begin is None else (int(begin), int(first(conn, "SELECT max(seq) FROM change_log")))
 
 
 def contacts(conn: Reader, spans: Sequence[Span]) -> list[int]:
-    """The contacts that people's edits in these spans are about."""
+    """The contacts that people edited in these spans."""
     found: set[int] = set()
     for span in spans:
         query = f"SELECT DISTINCT row_id FROM change_log WHERE seq BETWEEN ? AND ? AND {_MINE}"
@@ -31,18 +31,18 @@ def contacts(conn: Reader, spans: Sequence[Span]) -> list[int]:
 
 
 def missing(conn: Reader, spans: Sequence[Span]) -> int:
-    """How many entries of these spans are no longer there."""
+    """How many entries of these spans are no longer in the log."""
     query = "SELECT count(*) FROM change_log WHERE seq BETWEEN ? AND ?"
     return sum(end - begin + 1 - int(first(conn, query, begin, end)) for begin, end in spans)
 
 
 class History:
-    """What happened to some contacts, and how they are now."""
+    """The edits of some contacts, and their current state."""
 
     def __init__(self, conn: Reader, rows: Sequence[int], spans: Sequence[Span]) -> None:
-        self.current: dict[int, tuple[str, Current]] = {}  #: by contact: its account, and how it is
+        self.current: dict[int, tuple[str, Current]] = {}  #: contact -> its account, and its current state
         self.edits: dict[int, list[Edit]] = {row: [] for row in rows}  #: people's edits within the spans
-        self.later: dict[int, list[Edit]] = {row: [] for row in rows}  #: all that came after the last of them
+        self.later: dict[int, list[Edit]] = {row: [] for row in rows}  #: everything after the last of them
         some = placeholders(rows)
         query = (
             f"SELECT id, account, deleted_at, {', '.join(FIELDS)} FROM telecmi_contacts WHERE id IN ({some})"

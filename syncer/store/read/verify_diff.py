@@ -1,4 +1,4 @@
-"""The queries of `verify`: the differences between the mirror and a copy into which upstream was pulled."""
+"""The queries of `verify`: differences between the mirror and a copy of it into which upstream was pulled."""
 
 from __future__ import annotations
 
@@ -30,27 +30,27 @@ from syncer.store.write.queue import chunks
 
 @dataclass(frozen=True, slots=True)
 class Difference:
-    """One row, or one field of it, that differs between the sides."""
+    """A row or a field that differs between local and upstream."""
 
     table_name: str
-    row_id: int  #: in the mirror; for a missing row, the id that it would have
+    row_id: int  #: in the mirror. For a missing row: the id that it would get
     kind: str  #: `insert`: only upstream has it; `delete`: only the mirror has it; `update`: a field differs
     field: str | None = None
     old: str | None = None  #: the local value
     new: str | None = None  #: the upstream value
     key: str | None = None  #: the vendor's id of the row
-    name: str | None = None  #: only for people at a terminal: personal data
-    change: int | None = None  #: the change that will settle it
+    name: str | None = None  #: personal data, shown only at a terminal
+    change: int | None = None  #: the queued change that will settle it
     state: str | None = None  #: the state of that change
 
 
 def logged(conn: Connection, after: int) -> list[Difference]:
-    """What changed in the copy since an entry of its log, with each row and field once."""
+    """What changed in the copy after an entry of its log, with each row and field once."""
     return _keyed(conn, fold(feed.entries(conn, after)))
 
 
 def fold(entries: Iterable[Entry]) -> list[Difference]:
-    """One difference per row or field, from the first to the last value. A change that was undone is none."""
+    """One difference per row or field, from the first value to the last. Undone changes are left out."""
     born: set[tuple[str, int]] = set()
     found: dict[tuple[str, int, str | None], Difference] = {}
     for entry in entries:
@@ -75,7 +75,7 @@ def fold(entries: Iterable[Entry]) -> list[Difference]:
 
 
 def missed(conn: Connection, tables: Sequence[str], account: str) -> list[Difference]:
-    """Live rows that one complete listing did not show, and that no second one has removed yet."""
+    """Live rows that a complete listing did not show. A second such listing may remove them."""
     out = []
     for name in tables:
         table = metadata.tables[name]
@@ -89,7 +89,7 @@ def missed(conn: Connection, tables: Sequence[str], account: str) -> list[Differ
 
 
 def held_back(conn: Connection, job: str, account: str, decision: str | None) -> list[Difference]:
-    """Rows and values that a safety limit (None) or a person's decision (`rejected`) keeps."""
+    """Rows and values kept by a safety limit (`decision` None) or a person (`rejected`)."""
     query = (
         select(held_rows.c.table_name, held_rows.c.row_id, held_rows.c.field)
         .join(held, held.c.id == held_rows.c.held_id)
@@ -148,7 +148,7 @@ def _clashing(changes: Iterable[QueuedChange], but: int) -> set[str]:
 def unlisted(
     conn: Connection, table: str, account: str, since_ms: int, until_ms: int, shown: set[str]
 ) -> list[str]:
-    """Rows of a span that upstream did not show, of a table that keeps its rows: the vendor's ids."""
+    """The vendor's ids of rows in a time span that upstream did not show, for tables that keep such rows."""
     mirror = MIRRORS[table]
     span = (since_ms, until_ms)
     low, high = span if mirror.dated_by == "time" else map(utc_text, span)
@@ -161,7 +161,7 @@ def unlisted(
 
 
 def _keyed(conn: Connection, rows: Sequence[Difference]) -> list[Difference]:
-    """The same, each with the vendor's id of the row and its name."""
+    """The same with `key` and `name` filled in."""
     keys: dict[tuple[str, int], str | None] = {}
     for name in {one.table_name for one in rows} & MIRRORS.keys():
         table = metadata.tables[name]
