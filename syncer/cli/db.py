@@ -109,7 +109,7 @@ async def _alone(settings: Settings, who: str) -> AsyncIterator[None]:
             "a daemon of this database", locks.holder(DAEMON), "stop it first, then run this again"
         )
     try:
-        async with locks.hold([SCHEMA_LOCK, *map(registry.lock_name, registry.specs(settings))]):
+        async with locks.hold([SCHEMA_LOCK, *(spec.lock for spec in registry.specs(settings))]):
             yield
     finally:
         locks.release(daemon)

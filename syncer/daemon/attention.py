@@ -1,4 +1,4 @@
-"""Logs once when something starts to wait for a person, and keeps what waits for the pages and systemd.
+"""Logs when something starts or stops waiting for a person, and keeps what waits for systemd's status.
 
 `store/read/attention` has the queries.
 """
@@ -21,7 +21,7 @@ class Attention:
         self._log = log
         self._changed = changed
 
-    async def look(self, env: Env) -> None:
+    async def refresh(self, env: Env) -> None:
         """Read the database. Raises StoreError."""
         waiting = await env.store.read(attention.load)
         if await env.store.read(attention.has_news):

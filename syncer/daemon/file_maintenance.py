@@ -1,20 +1,20 @@
-"""Maintenance of the database file while the daemon runs: old records, the write-ahead log, statistics, backups.
+"""Maintains the database file while the daemon runs: old records, the write-ahead log, statistics, backups.
 
-The mirror itself is never deleted.
+Mirrored rows are never deleted.
 """
 
 from __future__ import annotations
 
 import asyncio
+import concurrent.futures
 import contextlib
-import json
 import os
 import re
 import threading
 from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import TypeVar
 
 from syncer import files
 from syncer.config import Backup, Retention
@@ -23,20 +23,12 @@ from syncer.core.normalise import utc_text
 from syncer.errors import StoreBusyError, StoreError
 from syncer.locks import Locks
 from syncer.store.db import copies
-from syncer.store.db.connection import Connection, Database
-from syncer.store.read.metric_queries import COUNTED, FORGOTTEN
-from syncer.store.write import copy_edits, outbox, runs
-from syncer.sync import registry
+from syncer.store.db.connection import Database
+from syncer.store.write import old_records
 from syncer.sync.env import Store
-from syncer.sync.registry import JobSpec
+from syncer.sync.registry import lock_name
 
 T = TypeVar("T")
-
-#: Rows that are deleted in one transaction: edits of others wait no longer than that takes.
-BATCH = 500
-
-#: How many runs of each job are always kept.
-KEEP_RUNS = 100
 
 #: A larger write-ahead log is written back and truncated while no job runs.
 LARGE_WAL = 16 * 1024 * 1024
@@ -51,104 +43,31 @@ _STAMP = "%Y%m%dT%H%M%SZ"
 # -- old records -------------------------------------------------------------------------------------
 
 
-async def forget(
-    store: Store, locks: Locks, retention: Retention, now: datetime, specs: Sequence[JobSpec]
+async def delete_old_records(
+    store: Store, locks: Locks, retention: Retention, now: datetime
 ) -> tuple[int, int]:
-    """Delete runs, and log entries with what else is over, that are older than the config keeps them.
+    """Delete runs, log entries and other finished records that are older than the config keeps them.
 
-    Over are changes that were settled, notifications that were sent or given up, and holds that no listing needed any more; what a person decided of a
-    hold stays. Gives back how many runs, and how many of the rest.
-
-    Raises StoreError.
+    Returns how many runs and how many other records were deleted. Raises StoreError.
     """
-    before = utc_text(now - retention.runs)
-    known = {(spec.job, spec.account): registry.lock_name(spec) for spec in specs}
     deleted = 0
-    for job, account in await store.read(_jobs_with_runs):
+    for job, account in await store.read(old_records.jobs_with_runs):
         # Under the job's lock: a run that ends in the meantime would overwrite the notes.
-        name = known.get((job, account))
-        handle = None if name is None else locks.try_acquire(name)
-        if name is not None and handle is None:
+        handle = locks.try_acquire(lock_name(job, account))
+        if handle is None:
             continue
         try:
-            while gone := await store.write(_forget_runs, job, account, before):
+            while gone := await store.write(
+                old_records.delete_runs, job, account, utc_text(now - retention.runs)
+            ):
                 deleted += gone
         finally:
-            if handle is not None:
-                locks.release(handle)
-    entries = 0
-    before = utc_text(now - retention.log)
-    for forget_some in (_forget_log, _forget_changes, _forget_holds, _forget_notifications, _forget_edits):
-        while gone := await store.write(forget_some, before):
-            entries += gone
-    return deleted, entries
-
-
-def _jobs_with_runs(conn: Connection) -> list[tuple[str, str]]:
-    rows = conn.exec_driver_sql("SELECT DISTINCT job, account FROM sync_runs")
-    return [(str(job), str(account)) for job, account in rows]
-
-
-def _forget_runs(conn: Connection, job: str, account: str, before: str) -> int:
-    """Delete one batch, and add its counts to the job's notes, so totals never decrease."""
-    newest = conn.exec_driver_sql(
-        "SELECT id FROM sync_runs WHERE job = ? AND account = ? ORDER BY id DESC LIMIT 1 OFFSET ?",
-        (job, account, KEEP_RUNS - 1),
-    ).scalar()
-    if newest is None:
-        return 0
-    columns = ", ".join(COUNTED)
-    rows = conn.exec_driver_sql(
-        f"SELECT id, outcome, {columns} FROM sync_runs "  # noqa: S608 - our own column names
-        "WHERE job = ? AND account = ? AND id < ? AND finished_at < ? ORDER BY id LIMIT ?",
-        (job, account, newest, before, BATCH),
-    ).all()
-    if not rows:
-        return 0
-    state = runs.load_job(conn, job, account)
-    kept: dict[str, Any] = state.notes.setdefault(FORGOTTEN, {})
-    outcomes: dict[str, int] = kept.setdefault("outcomes", {})
-    for row in rows:
-        for name in COUNTED:
-            kept[name] = kept.get(name, 0) + getattr(row, name)
-        outcome = row.outcome or "failed"
-        outcomes[outcome] = outcomes.get(outcome, 0) + 1
-    runs.save_job(conn, job, account, state)
-    ids = json.dumps([row.id for row in rows])
-    conn.exec_driver_sql("DELETE FROM sync_runs WHERE id IN (SELECT value FROM json_each(?))", (ids,))
-    return len(rows)
-
-
-def _forget_log(conn: Connection, before: str) -> int:
-    done = conn.exec_driver_sql(
-        "DELETE FROM change_log WHERE seq IN (SELECT seq FROM change_log WHERE at < ? ORDER BY at LIMIT ?)",
-        (before, BATCH),
-    )
-    return done.rowcount
-
-
-def _forget_changes(conn: Connection, before: str) -> int:
-    done = conn.exec_driver_sql(
-        "DELETE FROM change_queue WHERE id IN (SELECT id FROM change_queue q "
-        "WHERE state IN ('done', 'discarded') AND settled_at < ? "
-        "AND NOT EXISTS (SELECT 1 FROM push_intents i WHERE i.change_id = q.id) LIMIT ?)",
-        (before, BATCH),
-    )
-    return done.rowcount
-
-
-def _forget_holds(conn: Connection, before: str) -> int:
-    old = "SELECT id FROM held WHERE decision = 'superseded' AND decided_at < ? LIMIT ?"
-    conn.exec_driver_sql(f"DELETE FROM held_rows WHERE held_id IN ({old})", (before, BATCH))  # noqa: S608 - ours
-    return conn.exec_driver_sql(f"DELETE FROM held WHERE id IN ({old})", (before, BATCH)).rowcount  # noqa: S608 - ours
-
-
-def _forget_notifications(conn: Connection, before: str) -> int:
-    return outbox.forget_old(conn, before, BATCH)
-
-
-def _forget_edits(conn: Connection, before: str) -> int:
-    return copy_edits.forget_old(conn, before, BATCH)
+            locks.release(handle)
+    others = 0
+    for delete in old_records.DELETE_OTHERS:
+        while gone := await store.write(delete, utc_text(now - retention.log), old_records.BATCH):
+            others += gone
+    return deleted, others
 
 
 # -- the file ----------------------------------------------------------------------------------------
@@ -233,27 +152,15 @@ def prune(made: Sequence[tuple[datetime, Path]], keep: int) -> None:
 
 
 async def in_background(work: Callable[[], T]) -> T:
-    """Run long work in a separate thread that does not delay the end of the program."""
-    loop = asyncio.get_running_loop()
-    future: asyncio.Future[T] = loop.create_future()
-
-    def finish(value: T | None, error: BaseException | None) -> None:
-        if future.done():
-            return
-        if error is not None:
-            future.set_exception(error)
-        else:
-            future.set_result(value)  # type: ignore[arg-type]  # None only where T allows it
+    """Run long work in a thread of its own, which does not delay the end of the program."""
+    future: concurrent.futures.Future[T] = concurrent.futures.Future()
+    future.set_running_or_notify_cancel()  # from now on it cannot be cancelled, only abandoned
 
     def run() -> None:
-        value: T | None = None
-        failure: BaseException | None = None
         try:
-            value = work()
+            future.set_result(work())
         except BaseException as error:  # noqa: BLE001 - raised again where it is awaited
-            failure = error
-        with contextlib.suppress(RuntimeError):  # the loop is closed, so nothing waits for it
-            loop.call_soon_threadsafe(finish, value, failure)
+            future.set_exception(error)
 
     threading.Thread(target=run, name="backup", daemon=True).start()
-    return await future
+    return await asyncio.wrap_future(future)

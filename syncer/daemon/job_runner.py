@@ -1,6 +1,6 @@
-"""All workers of one config: started, woken by alarms and edits, and stopped.
+"""Runs all workers of one config: starts them, wakes them by alarms and edits, and stops them.
 
-A new config gets a new job runner. `service` has what outlives it (the database, the pages).
+A new config gets a new job runner. `service` keeps what outlives it: the database, the pages.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ GRACE, STOPPING = 3.0, 3.0
 RunJob = Callable[[Env, JobSpec], Awaitable[Run]]
 
 
-class Crew:
+class JobRunner:
     """The running workers of one config's enabled jobs."""
 
     def __init__(
@@ -55,23 +55,30 @@ class Crew:
         self.edges = edges
         self._attention = attention
         self._home = home.place_of(env.settings.database.path)
-        self._due: dict[Worker, str | None] = {}  #: when the next of what it is to send is due
-        self._tasks: list[asyncio.Task[None]] = []
-        around = WorkerContext(
+        self._due: dict[Worker, str | None] = {}  #: when the next item to be sent is due
+        #: They run for ever. If one ends, that is a bug.
+        self.tasks: list[asyncio.Task[None]] = []
+        context = WorkerContext(
             locks=locks,
             edges=edges,
             log=env.log,
             mono=mono,
             now=env.now,
             rand=env.clock.rand,
-            put_off=self.schedule.put_off,
+            reschedule=self.schedule.reschedule,
             finished=finished,
             save_pause=self._save_pause,
             chatty=chatty,
         )
         logins: dict[str, SharedLogin] = {}
         self.workers = [
-            _worker(env, spec, around, logins, run_job)
+            Worker(
+                spec,
+                context,
+                run_job=partial(run_job, env, spec),
+                deadline=env.sources[spec.label].deadline,
+                credentials=_login(spec, logins),
+            )
             for spec in registry.specs(env.settings)
             if spec.enabled
         ]
@@ -79,25 +86,20 @@ class Crew:
             (w, resolve(w.spec.resource.next_due)) for w in self.workers if w.spec.resource.next_due
         ]
         env.progress = self._progress
-        self._not_late: dict[Worker, int] = {}  #: when the clock was set: the runs that were begun before
+        self._not_late: dict[Worker, int] = {}  #: how many runs had started when the clock was last set
         for worker in self.workers:
-            self.schedule.add(worker.name, worker.spec.every.total_seconds(), worker.ring)
+            self.schedule.add(worker.name, worker.spec.every.total_seconds(), worker.wake)
 
     def start(self) -> None:
         """Start all workers. Each job runs at once."""
-        self._tasks = [asyncio.create_task(w.work(), name=w.name) for w in self.workers]
+        self.tasks = [asyncio.create_task(w.work(), name=w.name) for w in self.workers]
         for worker in self.workers:
             if worker.spec.resource.listen is not None:
                 listening = resolve(worker.spec.resource.listen)
                 source = self.env.sources[worker.spec.label]
                 task = asyncio.create_task(listening(source, worker.request), name=f"{worker.name} listens")
-                self._tasks.append(task)
+                self.tasks.append(task)
         self.schedule.start()
-
-    @property
-    def tasks(self) -> list[asyncio.Task[None]]:
-        """The tasks that run for ever. If one ends, that is a bug."""
-        return self._tasks
 
     @property
     def idle(self) -> bool:
@@ -112,32 +114,31 @@ class Crew:
         self.schedule.stop()
         for worker in self.workers:
             worker.close()
-        waits = {asyncio.create_task(self._at_rest())}
+        waits: set[asyncio.Task[Any]] = {asyncio.create_task(self._until_idle())}
         if hurry is not None:
             waits.add(asyncio.create_task(hurry.wait()))
         await asyncio.wait(waits, timeout=GRACE, return_when=asyncio.FIRST_COMPLETED)
-        for task in (*waits, *self._tasks):
+        for task in (*waits, *self.tasks):
             task.cancel()
-        if self._tasks:
-            await asyncio.wait(self._tasks, timeout=STOPPING)
-        return all(task.done() for task in self._tasks)
+        if self.tasks:
+            await asyncio.wait(self.tasks, timeout=STOPPING)
+        return all(task.done() for task in self.tasks)
 
-    async def _at_rest(self) -> bool:
+    async def _until_idle(self) -> None:
         for worker in self.workers:
-            await worker.at_rest.wait()
-        return True
+            await worker.idle.wait()
 
-    async def look(self, done: Worker | None = None) -> None:
+    async def check(self, done: Worker | None = None) -> None:
         """Start what is due to be sent, and note when the next item is due.
 
         After a run of a sending worker (`done`), only its next retry is considered. Also reads what waits for a
-        person. Raises StoreError.
+        person, and resumes workers whose credentials a person's run has proven good. Raises StoreError.
         """
-        await self._attention.look(self.env)
+        await self._attention.refresh(self.env)
         away = await self.env.store.read(home.elsewhere, self._home)
         for worker, due in self._senders:
             if away is not None and worker.spec.resource.only_at_home:
-                self._due[worker] = None  # what it may not send would wake it after each run of another
+                self._due[worker] = None  # otherwise, each run of another job would wake it for nothing
                 continue
             fresh, self._due[worker] = await self.env.store.read(due, worker.spec.account, self.env.now())
             if fresh and worker is not done:
@@ -149,7 +150,7 @@ class Crew:
                     worker.resume()
 
     def check_clock(self) -> None:
-        """See whether the wall clock was set: the schedule goes on, and no job is late before it has run again."""
+        """Notice that the wall clock was set: the schedule goes on, and no job is late before it has run again."""
         if jump := self.schedule.check_clock():
             self._not_late = {worker: worker.runs + worker.running for worker in self.workers}
             self.env.log.info("the clock was set; the schedule goes on", seconds=round(jump))
@@ -163,7 +164,7 @@ class Crew:
             if worker.runs > self._not_late.get(worker, 0)
         }
 
-    def ring_due(self) -> None:
+    def wake_due(self) -> None:
         """Start the workers with something due to be sent."""
         now = self.env.now()
         for worker, due in self._due.items():
@@ -172,7 +173,7 @@ class Crew:
                 worker.request()
 
     def ring(self, label: str) -> None:
-        """The vendor says that something happened at this account: pull at once what tells of it."""
+        """The account's doorbell rang: pull its voicemails and calls at once."""
         for worker in self.workers:
             if worker.spec.label == label and worker.spec.resource.rings:
                 worker.request()
@@ -195,25 +196,10 @@ class Crew:
         await self.env.store.write(save)
 
 
-def _worker(
-    env: Env, spec: JobSpec, around: WorkerContext, logins: dict[str, SharedLogin], run_job: RunJob
-) -> Worker:
-    source = env.sources[spec.label]
-    # Jobs with the same credentials are paused together if those are refused.
+def _login(spec: JobSpec, logins: dict[str, SharedLogin]) -> SharedLogin:
+    """Jobs with the same credentials are paused together if those are refused."""
     key = f"{spec.label} {' '.join(spec.settings.needs)}"
-    return Worker(
-        spec,
-        around,
-        lock=registry.lock_name(spec),
-        run_job=partial(_call, run_job, env, spec),
-        deadline=source.deadline,
-        credentials=logins.setdefault(key, SharedLogin(key)),
-        sends=spec.resource.next_due is not None,
-    )
-
-
-async def _call(run_job: RunJob, env: Env, spec: JobSpec) -> Run:
-    return await run_job(env, spec)
+    return logins.setdefault(key, SharedLogin(key))
 
 
 class Watch:
@@ -225,9 +211,9 @@ class Watch:
     #: Seconds between two checks of the write-ahead log's timestamp.
     STEP = 0.5
 
-    #: The database itself is read at every n-th check, and if the timestamp has changed: switching to its thread costs a
-    #: hundred times as much as reading the timestamp.
-    ASK = 4
+    #: The database itself is read at every n-th check, and if the timestamp has changed: switching to its thread costs
+    #: a hundred times as much as reading the timestamp.
+    DATABASE_STEP = 4
 
     def __init__(self, mono: Monotonic, edges: Edges, log: Any) -> None:
         self.answered = mono()  #: when the database's thread last answered
@@ -236,40 +222,40 @@ class Watch:
         self._log = log
         self._version: int | None = None
         self._stamp: tuple[int, int] | None = None
-        self._looks = 0
+        self._polls = 0
 
-    async def watch(self, crew: Callable[[], Crew]) -> None:
+    async def watch(self, runner: Callable[[], JobRunner]) -> None:
         """Poll for ever, for the current job runner."""
         while True:
             await asyncio.sleep(self.STEP)
-            await self.look(crew())
+            await self.poll(runner())
 
-    def look_again(self) -> None:
+    def reset(self) -> None:
         """Read the database as if it had changed, for a new job runner."""
         self._version = None
 
-    async def look(self, crew: Crew) -> None:
+    async def poll(self, runner: JobRunner) -> None:
         """Poll once. Errors of the database are logged once, and polling continues.
 
         Raises StoreError if the file was replaced, because further writes would be lost.
         """
-        crew.check_clock()
-        store = crew.env.store
-        self._looks += 1
+        runner.check_clock()
+        store = runner.env.store
+        self._polls += 1
         if store.db.replaced():
             await self._require_files(store)
         stamp = _stamp(store.db.path)
-        if stamp == self._stamp and self._version is not None and self._looks % self.ASK:
-            crew.ring_due()
+        if stamp == self._stamp and self._version is not None and self._polls % self.DATABASE_STEP:
+            runner.wake_due()
             return
         try:
             version = await store.call(store.db.checked_version)
             self.answered = self._mono()
             if version != self._version:
-                await crew.look()
+                await runner.check()
                 self._version = version
             self._stamp = stamp
-            crew.ring_due()
+            runner.wake_due()
         except SyncerError as error:
             self.answered = self._mono()
             self._edges.failing("database", self._log, "the database is in trouble", problem=str(error))

@@ -1,6 +1,6 @@
-"""What the daemon does besides its jobs: the scan, old records, the file, backups, the ping.
+"""The daemon's tasks besides its jobs: the scan, old records, the file, backups, the ping.
 
-A chore that fails is logged once and tried again when it is due. None ends the daemon.
+A task that fails is logged once and tried again when it is due. None of them ends the daemon.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from typing import Any
 
 from syncer.config.targets import NotifyTarget
 from syncer.daemon import file_maintenance
-from syncer.daemon.job_runner import Crew
+from syncer.daemon.job_runner import JobRunner
 from syncer.errors import StoreError, SyncerError
 from syncer.locks import Locks
 from syncer.logs import Edges
@@ -19,7 +19,7 @@ from syncer.remote.ping import Pinger
 from syncer.store.db import migrations
 from syncer.store.read import metric_queries
 from syncer.store.write import outbox
-from syncer.sync import jobs, registry
+from syncer.sync import jobs
 
 #: The interval of the scan, and of deleting old records, in seconds.
 DAILY = 86400.0
@@ -37,13 +37,15 @@ LATE = 10.0
 PING_GAP = 60.0
 
 
-class Chores:
-    """The chores of one config."""
+class Maintenance:
+    """The maintenance tasks of one config."""
 
-    def __init__(self, crew: Crew, locks: Locks, edges: Edges, log: Any, mono: Callable[[], float]) -> None:
-        self._crew = crew
-        self._env = crew.env
-        self._db = crew.env.store.db
+    def __init__(
+        self, runner: JobRunner, locks: Locks, edges: Edges, log: Any, mono: Callable[[], float]
+    ) -> None:
+        self._runner = runner
+        self._env = runner.env
+        self._db = runner.env.store.db
         self._locks = locks
         self._edges = edges
         self._log = log
@@ -51,18 +53,18 @@ class Chores:
         self._tasks: dict[str, asyncio.Task[None]] = {}
         self._failed: dict[str, str] = {}
         self._last_ping: float | None = None
-        url = crew.env.settings.monitor.ping_url
+        url = runner.env.settings.monitor.ping_url
         self._pinger = Pinger(url) if url else None
 
     @property
     def problems(self) -> list[str]:
-        """Chores that failed last time, as sentences."""
+        """The tasks that failed last time, as sentences."""
         return list(self._failed.values())
 
-    def enlist(self) -> None:
-        """Set the alarms of all chores."""
+    def start(self) -> None:
+        """Set the alarms of all tasks."""
         self._add("the scan", DAILY, self.scan, first=0.0)
-        self._add("deleting old records", DAILY, self.forget, first=300.0)
+        self._add("deleting old records", DAILY, self.delete_old_records, first=300.0)
         if self._env.settings.of(NotifyTarget):
             self._add("the check for late jobs", LATE, self.note_late_jobs, first=LATE)
         self._add("maintenance of the file", HOURLY, self.optimize, first=600.0)
@@ -73,7 +75,7 @@ class Chores:
             self._add("the backup", every, self.backup, first=min(every, 5.0))
 
     async def close(self) -> None:
-        """Stop running chores. An unfinished backup is discarded."""
+        """Stop running tasks. An unfinished backup is discarded."""
         for task in self._tasks.values():
             task.cancel()
         if self._tasks:
@@ -85,7 +87,7 @@ class Chores:
         async def ring() -> None:
             self._begin(what, work)
 
-        self._crew.schedule.add(what, every, ring, first=first)
+        self._runner.schedule.add(what, every, ring, first=first)
 
     def _begin(self, what: str, work: Callable[[], Awaitable[None]]) -> None:
         """Start it in a task, unless it is already running."""
@@ -112,24 +114,25 @@ class Chores:
         await jobs.scan(self._env)
         for what in await self._env.store.call(lambda: migrations.heal(self._db)):
             self._log.warning("the database was repaired", what=what)
-        await self._crew.look()
+        await self._runner.check()
 
     async def note_late_jobs(self) -> None:
-        """Write down which jobs have become late, so that it is reported; one that has not run yet is not late."""
+        """Record which jobs have become late, so they are reported. A job that has not run yet is not late."""
         store = self._env.store
-        self._crew.check_clock()  # while the machine slept no job could run
+        self._runner.check_clock()  # while the machine slept no job could run
         if not await store.read(outbox.has_late_jobs):
             return
-        if await store.write(outbox.note_late_jobs, self._env.stamp(), self._crew.ran):
-            await self._crew.look()
+        if await store.write(outbox.note_late_jobs, self._env.stamp(), self._runner.ran):
+            await self._runner.check()
 
-    async def forget(self) -> None:
+    async def delete_old_records(self) -> None:
         """Delete records that are older than the config keeps them."""
         env = self._env
-        specs = registry.specs(env.settings)
-        gone = await file_maintenance.forget(env.store, self._locks, env.settings.retention, env.now(), specs)
-        if any(gone):
-            self._log.info("old records were deleted", runs=gone[0], log_entries=gone[1])
+        deleted, others = await file_maintenance.delete_old_records(
+            env.store, self._locks, env.settings.retention, env.now()
+        )
+        if deleted or others:
+            self._log.info("old records were deleted", runs=deleted, log_entries=others)
 
     async def optimize(self) -> None:
         """Update SQLite's statistics."""
@@ -137,7 +140,7 @@ class Chores:
 
     async def shrink(self) -> None:
         """Write back a large write-ahead log while no job runs."""
-        if not self._crew.idle or file_maintenance.wal_size(self._db) <= file_maintenance.LARGE_WAL:
+        if not self._runner.idle or file_maintenance.wal_size(self._db) <= file_maintenance.LARGE_WAL:
             return
         await self._env.store.call(lambda: file_maintenance.shrink_wal(self._db))
         size = file_maintenance.wal_size(self._db)
@@ -162,7 +165,7 @@ class Chores:
             return
         if self._last_ping is not None and self._mono() - self._last_ping < PING_GAP:
             return
-        if any(worker.problem or not worker.runs for worker in self._crew.workers):
+        if any(worker.problem or not worker.runs for worker in self._runner.workers):
             return
         if any(job.stale for job in await self._env.store.read(metric_queries.read_jobs)):
             return

@@ -1,7 +1,4 @@
-"""Tells systemd how the daemon is: ready, reloading, stopping, in plain words, and still alive.
-
-When to say what is left to `service`. Outside of systemd there is nobody to tell, and nothing is sent.
-"""
+"""Notifies systemd of the daemon's state (sd_notify(3)). Outside of systemd nothing is sent."""
 
 from __future__ import annotations
 
@@ -14,16 +11,18 @@ from syncer.logs import scrub
 
 
 class Notifier:
-    """The socket that systemd named in `$NOTIFY_SOCKET` (sd_notify(3)); abstract ones begin with `@`."""
+    """The socket in `$NOTIFY_SOCKET`. Abstract ones begin with `@`."""
 
     def __init__(self, environ: Mapping[str, str]) -> None:
         address = environ.get("NOTIFY_SOCKET", "")
         self._address = "\0" + address[1:] if address.startswith("@") else address
         self._status = ""
-        self.watchdog = _watchdog(environ)  #: seconds between signs of life that systemd asks for; None: none
+        self.watchdog = _watchdog(
+            environ
+        )  #: seconds between notifications of the watchdog; None: there is none
 
     def send(self, *lines: str) -> bool:
-        """Send these assignments in one message; whether somebody took it."""
+        """Send these assignments in one message. Returns whether it was delivered."""
         if not self._address:
             return False
         try:
@@ -35,25 +34,25 @@ class Notifier:
         return True
 
     def status(self, text: str) -> None:
-        """What `systemctl status` shows; said again only when it changed."""
+        """Set the text that `systemctl status` shows. Sent only when it has changed."""
         if text != self._status:
             self._status = text
             self.send(f"STATUS={_line(text)}")
 
     def ready(self) -> None:
-        """Start-up, or a reload, is over."""
+        """The start, or a reload, is complete."""
         self.send("READY=1", f"STATUS={_line(self._status)}")
 
     def reloading(self) -> None:
-        """A new config is being taken."""
+        """A reload has begun."""
         self.send("RELOADING=1", f"MONOTONIC_USEC={time.monotonic_ns() // 1000}")
 
     def stopping(self) -> None:
-        """The end began."""
+        """The shutdown has begun."""
         self.send("STOPPING=1", "STATUS=stopping: waiting for running jobs to reach a safe point")
 
     def alive(self) -> None:
-        """One sign of life."""
+        """Keep the watchdog from restarting the daemon."""
         self.send("WATCHDOG=1")
 
 
@@ -62,7 +61,7 @@ def _line(text: str) -> str:
 
 
 def _watchdog(environ: Mapping[str, str]) -> float | None:
-    """How often systemd wants a sign of life, halved, as sd_watchdog_enabled(3) advises."""
+    """Half of the watchdog's timeout, as sd_watchdog_enabled(3) advises."""
     text, owner = environ.get("WATCHDOG_USEC", ""), environ.get("WATCHDOG_PID", "")
     if not text.isdecimal() or int(text) == 0 or (owner and owner != str(os.getpid())):
         return None

@@ -38,7 +38,7 @@ class Alarm(BaseTrigger):  # type: ignore[misc]  # the library ships no types
         """Seconds until it rings; 0 if it is overdue."""
         return max(0.0, self._due - self._mono())
 
-    def put_off(self, seconds: float) -> None:
+    def reschedule(self, seconds: float) -> None:
         """Ring in this many seconds instead."""
         self._due = self._mono() + seconds
 
@@ -84,10 +84,10 @@ class Schedule:
         """Start the alarms, in the running event loop."""
         self._scheduler.start()
 
-    def put_off(self, name: str, seconds: float) -> None:
+    def reschedule(self, name: str, seconds: float) -> None:
         """Let this alarm ring in this many seconds instead."""
         alarm = self._alarms[name]
-        alarm.put_off(seconds)
+        alarm.reschedule(seconds)
         self._set(name, alarm)
 
     def remaining(self, name: str) -> float:

@@ -20,8 +20,8 @@ from syncer.config import Settings, load_settings
 from syncer.core.secret import Secret
 from syncer.daemon.attention import Attention
 from syncer.daemon.doorbell import Doorbell
-from syncer.daemon.job_runner import Crew, Watch
-from syncer.daemon.maintenance import Chores
+from syncer.daemon.job_runner import JobRunner, Watch
+from syncer.daemon.maintenance import Maintenance
 from syncer.daemon.notify import Notifier
 from syncer.daemon.pages import ListenError, OpenConsole, Pages, listen
 from syncer.daemon.worker import Worker
@@ -103,11 +103,11 @@ class Service:
         self._stop = asyncio.Event()
         self._reload = asyncio.Event()
         self._watch = Watch(time.monotonic, self._edges, self._log)
-        self._attention = Attention(self._log, self._tell_status)
-        self._doorbell = Doorbell(self._doorbell_keys, lambda label: self._crew.ring(label))
+        self._attention = Attention(self._log, self._update_status)
+        self._doorbell = Doorbell(self._doorbell_keys, lambda label: self._runner.ring(label))
         self._pages = Pages(
-            lambda: self._crew.env,
-            lambda: self._chores.problems,
+            lambda: self._runner.env,
+            lambda: self._maintenance.problems,
             self._doorbell.ring,
             self._clock.now(),
             self._edges,
@@ -115,8 +115,8 @@ class Service:
             console,
         )
         self._db: Database
-        self._crew: Crew
-        self._chores: Chores
+        self._runner: JobRunner
+        self._maintenance: Maintenance
 
     async def run(self) -> int:
         """Run, with the daemon's lock."""
@@ -150,7 +150,7 @@ class Service:
             async with self._locks.hold([SCHEMA_LOCK], END_BY):
                 self._db = await self._on_database_thread(partial(open_database, self._settings))
             try:
-                self._crew, self._chores = self._assemble(self._settings)
+                self._runner, self._maintenance = self._assemble(self._settings)
                 return await self._work(listener)
             finally:
                 await self._on_database_thread(self._db.close)
@@ -166,11 +166,11 @@ class Service:
     async def _on_database_thread(self, work: Callable[[], T]) -> T:
         return await asyncio.get_running_loop().run_in_executor(self._executor, work)
 
-    def _assemble(self, settings: Settings) -> tuple[Crew, Chores]:
-        """A job runner for this config, not yet started. ConfigError if something that it names cannot be used."""
+    def _assemble(self, settings: Settings) -> tuple[JobRunner, Maintenance]:
+        """The job runner and maintenance of a config, not yet started. Raises ConfigError if it cannot be used."""
         registry.prepare(settings, registry.specs(settings))
         env = environment.build(settings, self._db, self._clock, executor=self._executor)
-        crew = Crew(
+        runner = JobRunner(
             env,
             self._locks,
             self._edges,
@@ -179,18 +179,18 @@ class Service:
             attention=self._attention,
             chatty=sys.stderr.isatty(),
         )
-        return crew, Chores(crew, self._locks, self._edges, self._log, time.monotonic)
+        return runner, Maintenance(runner, self._locks, self._edges, self._log, time.monotonic)
 
     async def _work(self, listener: socket.socket | None) -> int:
         """Run until a signal."""
-        self._begin()
+        self._start_jobs()
         if listener is not None and self._settings.http is not None:
             self._pages.serve(listener, self._settings.http)
         forever = [
-            asyncio.create_task(self._watch.watch(lambda: self._crew), name="watch"),
-            asyncio.create_task(self._signs_of_life(), name="signs of life"),
+            asyncio.create_task(self._watch.watch(lambda: self._runner), name="watch"),
+            asyncio.create_task(self._feed_watchdog(), name="watchdog"),
         ]
-        self._log.info("started", jobs=len(self._crew.workers))
+        self._log.info("started", jobs=len(self._runner.workers))
         self._notify.ready()
         code = FAILED
         try:
@@ -198,11 +198,11 @@ class Service:
         finally:
             self._log.info("stopping")
             self._notify.stopping()
-            self._last_resort(code)
+            self._exit_if_stuck(code)
             for task in forever:
                 task.cancel()
             self._doorbell.close()
-            await self._dismiss()
+            await self._stop_jobs()
             await self._pages.close()
             self._log.info("stopped")
         return code
@@ -211,7 +211,7 @@ class Service:
         stop = asyncio.create_task(self._stop.wait())
         while True:
             reload = asyncio.create_task(self._reload.wait())
-            lasting = [*forever, *self._crew.tasks, *([self._pages.task] if self._pages.task else [])]
+            lasting = [*forever, *self._runner.tasks, *([self._pages.task] if self._pages.task else [])]
             await asyncio.wait([stop, reload, *lasting], return_when=asyncio.FIRST_COMPLETED)
             if stop.done():
                 reload.cancel()
@@ -220,12 +220,12 @@ class Service:
             if ended:
                 for task in (stop, reload):
                     task.cancel()
-                self._tell_why(ended)
+                self._log_ended(ended)
                 return FAILED
             self._reload.clear()
-            await self._take_new_config()
+            await self._reload_config()
 
-    def _tell_why(self, ended: list[asyncio.Task[None]]) -> None:
+    def _log_ended(self, ended: list[asyncio.Task[None]]) -> None:
         for task in ended:
             error = None if task.cancelled() else task.exception()
             if isinstance(error, StoreError):
@@ -235,39 +235,41 @@ class Service:
                 "a bug ended the daemon; please report these lines", part=task.get_name(), exc_info=error
             )
 
-    def _begin(self) -> None:
-        """The first schedule: every job runs at once."""
-        self._chores.enlist()
-        self._crew.start()
-        self._watch.look_again()
-        self._tell_status()
+    def _start_jobs(self) -> None:
+        """Start the jobs and maintenance of the current config. Every job runs at once."""
+        self._maintenance.start()
+        self._runner.start()
+        self._watch.reset()
+        self._update_status()
 
-    async def _dismiss(self, hurry: asyncio.Event | None = None) -> None:
-        """Stop at a safe point. Transactions are never interrupted."""
-        if not await self._crew.stop(hurry):
+    async def _stop_jobs(self, hurry: asyncio.Event | None = None) -> None:
+        """Stop the jobs at a safe point. Transactions are never interrupted."""
+        if not await self._runner.stop(hurry):
             self._log.warning("a run did not stop in time")
-        await self._chores.close()
-        self._pages.keep(self._crew.env)
-        await self._crew.env.aclose()
+        await self._maintenance.close()
+        self._pages.keep(self._runner.env)
+        await self._runner.env.aclose()
 
     # -- a new config ------------------------------------------------------------------------------
 
-    async def _take_new_config(self) -> None:
-        """SIGHUP: read the config again. If it cannot be used, that is logged, and the old one stays."""
+    async def _reload_config(self) -> None:
+        """SIGHUP: read the config again. If it cannot be used, log why and keep the old one."""
         self._notify.reloading()
         try:
             settings = load_settings(self._config_path, self._environ)
-            await self._change_to(settings)
-            self._log.info("reload: the config was read again and is in force", jobs=len(self._crew.workers))
+            await self._apply_config(settings)
+            self._log.info(
+                "reload: the config was read again and is in force", jobs=len(self._runner.workers)
+            )
         except ConfigError as error:
             for problem in error.problems:
                 self._log.error("reload: the old config stays, the new one is wrong", problem=problem)
         except (SyncerError, ListenError) as error:
             self._log.error("reload: the old config stays", problem=str(error))
-        self._tell_status()
+        self._update_status()
         self._notify.ready()
 
-    async def _change_to(self, settings: Settings) -> None:
+    async def _apply_config(self, settings: Settings) -> None:
         """Check everything that can be wrong with the new config before the old job runner is stopped."""
         if settings.database != self._settings.database:
             raise ConfigError(
@@ -276,30 +278,30 @@ class Service:
         moved = settings.http != self._settings.http
         listener = self._pages.listen(settings.http) if moved and settings.http else None
         try:
-            crew, chores = self._assemble(settings)
-            await crew.env.store.call(lambda: register(self._db, settings))
+            runner, maintenance = self._assemble(settings)
+            await runner.env.store.call(lambda: register(self._db, settings))
         except BaseException:
             if listener is not None:
                 listener.close()
             raise
-        await self._dismiss(hurry=self._stop)
-        self._crew, self._chores, self._settings = crew, chores, settings
+        await self._stop_jobs(hurry=self._stop)
+        self._runner, self._maintenance, self._settings = runner, maintenance, settings
         if moved:
             await self._pages.close()
             if listener is not None and settings.http is not None:
                 self._pages.serve(listener, settings.http)
-        self._begin()
+        self._start_jobs()
 
     # -- systemd and logs ----------------------------------------------------------------------
 
     async def _after_run(self, worker: Worker) -> None:
-        self._tell_status()
+        self._update_status()
         with contextlib.suppress(StoreError):  # the watch has the same error, and logs it
-            await self._crew.look(worker if worker.sends else None)  # there may be something to send
-            await self._chores.ping()
+            await self._runner.check(worker if worker.sends else None)  # there may be something to send
+            await self._maintenance.ping()
 
-    def _tell_status(self) -> None:
-        workers = self._crew.workers
+    def _update_status(self) -> None:
+        workers = self._runner.workers
         wrong = [f"{w.spec.job} of {w.spec.label}: {w.problem}" for w in workers if w.problem]
         if wrong:
             more = f" (and {len(wrong) - 1} more)" if len(wrong) > 1 else ""
@@ -308,15 +310,15 @@ class Service:
             text = f"all {len(workers)} jobs are healthy"
         else:
             text = f"{len(workers)} jobs are running, the first round is in progress"
-        waiting = "; ".join(self._chores.problems + [str(one) for one in self._attention.waiting])
+        waiting = "; ".join(self._maintenance.problems + [str(one) for one in self._attention.waiting])
         self._notify.status(f"{text}; for you to settle: {waiting}" if waiting else text)
 
-    async def _signs_of_life(self) -> None:
+    async def _feed_watchdog(self) -> None:
         """Notify systemd's watchdog while the loop runs, the database answers, and no run is overdue."""
         every = min(self._notify.watchdog or PULSE, PULSE)
         while True:
             silent = time.monotonic() - self._watch.answered
-            late = [worker.name for worker in self._crew.workers if worker.late]
+            late = [worker.name for worker in self._runner.workers if worker.late]
             if silent > SILENCE or late:
                 self._edges.failing(
                     "life",
@@ -330,7 +332,7 @@ class Service:
                 self._notify.alive()
             await asyncio.sleep(every)
 
-    def _last_resort(self, code: int) -> None:
+    def _exit_if_stuck(self, code: int) -> None:
         """End the process if the shutdown takes too long.
 
         The database's thread may be waiting for another program's lock, or a lookup for a name server. This is safe:

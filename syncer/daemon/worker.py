@@ -1,6 +1,6 @@
-"""One job of one account in the daemon: when it is woken, it takes the job's lock and runs the job once.
+"""Runs one job of one account in the daemon: when woken, it takes the job's lock and runs the job once.
 
-`intervals` computes its pauses.
+`intervals` computes the pauses.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ class SharedLogin:
     key: str  #: `telecmi.main login`
     refusals: int = 0
     until: float = 0.0  #: on the monotonic clock: it is not used before
-    saved: bool = False  #: it is also in the database, so a person's `sync` can show that it is over
+    saved: bool = False  #: the pause is also stored, so a person's `sync` can end it
     members: list[Worker] = field(default_factory=list)
 
 
@@ -47,8 +47,8 @@ class WorkerContext:
     mono: Callable[[], float]
     now: Callable[[], datetime]
     rand: Callable[[], float]
-    #: Lets the alarm of this name ring in this many seconds.
-    put_off: Callable[[str, float], None]
+    #: Sets the alarm of this name to ring in this many seconds.
+    reschedule: Callable[[str, float], None]
     #: Called after each run.
     finished: Callable[[Worker], Awaitable[None]]
     #: Stores that these jobs pause for this many seconds.
@@ -66,48 +66,46 @@ class Worker:
     def __init__(
         self,
         spec: JobSpec,
-        around: WorkerContext,
+        context: WorkerContext,
         *,
-        lock: str,
         run_job: Callable[[], Awaitable[Run]],
         deadline: Callable[[float], AbstractAsyncContextManager[None]],
         credentials: SharedLogin,
-        sends: bool = False,
     ) -> None:
         self.spec = spec
-        self.name = lock
-        self.sends = sends  #: it is woken when something is to be sent
+        self.name = spec.lock
+        self.sends = spec.resource.next_due is not None  #: it is woken when something is to be sent
         self.failures = 0  #: runs in a row that an error ended
         self.problem = ""  #: why it is not healthy; "" if it is
         self.runs = 0
-        self.at_rest = asyncio.Event()  #: set while no run is under way
-        self.at_rest.set()
-        self._around = around
+        self.idle = asyncio.Event()  #: set while no run is under way
+        self.idle.set()
+        self._context = context
         self._run_job = run_job
         self._deadline = deadline
         self._credentials = credentials
         self._wake = asyncio.Event()
-        self._not_before = around.mono()
+        self._not_before = context.mono()
         self._closing = False
         self._limit: asyncio.Timeout | None = None
         self._ends_by = 0.0
         self._silence = 0.0
         self._bug = ""
-        self._log = around.log.bind(job=spec.job, account=spec.label)
+        self._log = context.log.bind(job=spec.job, account=spec.label)
         credentials.members.append(self)
 
     @property
     def running(self) -> bool:
         """Whether a run is in progress, or its result is being handled."""
-        return not self.at_rest.is_set()
+        return not self.idle.is_set()
 
-    async def ring(self) -> None:
-        """The alarm: run, unless it is already running."""
+    async def wake(self) -> None:
+        """The alarm rings: run, unless a run is already in progress."""
         if not self.running:
             self._wake.set()
 
     def request(self) -> None:
-        """There is something to send, or news: run at once, or right after the current run."""
+        """There is something to send or to fetch: run at once, or right after the current run."""
         self._wake.set()
 
     def progress(self) -> None:
@@ -120,36 +118,36 @@ class Worker:
     def late(self) -> bool:
         """Whether the current run should have ended long ago."""
         limit = self._limit.when() if self._limit is not None else None
-        return limit is not None and asyncio.get_running_loop().time() > limit + self._around.late
+        return limit is not None and asyncio.get_running_loop().time() > limit + self._context.late
 
     @property
     def paused(self) -> bool:
         """Whether it pauses after refused credentials, and the pause is stored."""
         shared = self._credentials
-        return shared.saved and shared.until > self._around.mono() and not self.running
+        return shared.saved and shared.until > self._context.mono() and not self.running
 
-    def rest(self, seconds: float, *, edits_wait: float = 0.0) -> None:
-        """The next run is due in this many seconds. An edit waits for `edits_wait` of them."""
-        self._not_before = self._around.mono() + edits_wait
-        self._around.put_off(self.name, seconds)
+    def schedule_next(self, seconds: float, *, edits_wait: float = 0.0) -> None:
+        """Set the next run in this many seconds. An edit starts one after `edits_wait` seconds."""
+        self._not_before = self._context.mono() + edits_wait
+        self._context.reschedule(self.name, seconds)
 
-    def _rest_after(self, took: float, retry_after: float | None = None) -> None:
+    def _schedule_after(self, took: float, retry_after: float | None = None) -> None:
         wait = intervals.until_next(
             self.spec.every.total_seconds(),
             took,
             self.failures,
-            self._around.rand(),
+            self._context.rand(),
             retry_after=retry_after,
         )
-        self.rest(wait, edits_wait=intervals.after_edit(wait, self.failures, retry_after))
+        self.schedule_next(wait, edits_wait=intervals.after_edit(wait, self.failures, retry_after))
 
     def resume(self) -> None:
-        """A person's run showed that the credentials are good: continue."""
-        self._not_before = self._around.mono()
+        """Continue, because a person's run showed that the credentials are good."""
+        self._not_before = self._context.mono()
         self._wake.set()
 
     def close(self) -> None:
-        """No further run."""
+        """Start no further run."""
         self._closing = True
 
     async def work(self) -> None:
@@ -159,50 +157,50 @@ class Worker:
             self._wake.clear()
             if self._closing:
                 continue
-            early = self._not_before - self._around.mono()
+            early = self._not_before - self._context.mono()
             if early > 0:
-                self._around.put_off(self.name, early)
+                self._context.reschedule(self.name, early)
                 continue
             try:
                 await self._turn()
             except SyncerError as error:  # what `run_job` could not record: locks, the disk
                 self._failed(error, str(error))
-                self._rest_after(0.0)
-                await self._around.finished(self)
+                self._schedule_after(0.0)
+                await self._context.finished(self)
 
     async def _turn(self) -> None:
         handle = await self._lock()
-        self.at_rest.clear()
+        self.idle.clear()
         try:
-            began = self._around.mono()
+            began = self._context.mono()
             try:
                 run = await self._run_once()
             finally:
                 self._limit = None
-                self._around.locks.release(handle)
+                self._context.locks.release(handle)
             self.runs += 1
-            took = self._around.mono() - began
+            took = self._context.mono() - began
             if run is not None:
-                await self._take_stock(run, took)
+                await self._handle_result(run, took)
             else:
-                self._rest_after(took)
-            await self._around.finished(self)
+                self._schedule_after(took)
+            await self._context.finished(self)
         finally:
-            self.at_rest.set()
+            self.idle.set()
 
     async def _lock(self) -> int:
         """Get the job's lock. Another process (a `sync`) may have it for a while."""
-        locks, reported = self._around.locks, False
+        locks, reported = self._context.locks, False
         while (handle := locks.try_acquire(self.name)) is None:
             if not reported:
                 self._log.debug("waiting for another process", holder=locks.holder(self.name))
                 reported = True
-            await asyncio.sleep(self._around.lock_step * (0.5 + self._around.rand()))
+            await asyncio.sleep(self._context.lock_step * (0.5 + self._context.rand()))
         return handle
 
     async def _run_once(self) -> Run | None:
         """One run within its limits; None if it was ended, or ended by a bug."""
-        whole, self._silence = self._around.limits
+        whole, self._silence = self._context.limits
         now = asyncio.get_running_loop().time()
         # The run's calls end first, so it can record its end. It is cancelled only after that.
         self._ends_by = now + whole + self._silence / 10
@@ -228,32 +226,32 @@ class Worker:
         self._bug = ""
         return run
 
-    async def _take_stock(self, run: Run, took: float) -> None:
-        self._tell(run, took)
+    async def _handle_result(self, run: Run, took: float) -> None:
+        self._log_result(run, took)
         match run.error:
             case None:
                 self.failures = 0
                 if run.outcome == "ok":
                     # Without sending, the vendor was not called. (`run.requests` counts the whole account.)
-                    self._well(proven=not self.sends or run.seen > 0)
+                    self._succeeded(proven=not self.sends or run.seen > 0)
                 else:
                     self._failed(None, run.problem)
-                self._rest_after(took)
+                self._schedule_after(took)
             case AuthError() as refusal:
                 self._failed(refusal, str(refusal))
                 await self._pause(refusal)
             case error:
                 retry_after = error.retry_after if isinstance(error, TransientError) else None
                 self._failed(error, run.problem or str(error))
-                self._rest_after(took, retry_after)
-        left = self._credentials.until - self._around.mono()
+                self._schedule_after(took, retry_after)
+        left = self._credentials.until - self._context.mono()
         if left > 0:  # also if this run started before the pause: its end has overwritten the stored pause
-            self.rest(left, edits_wait=left)
-            await self._around.save_pause([self.spec], left)
+            self.schedule_next(left, edits_wait=left)
+            await self._context.save_pause([self.spec], left)
 
-    def _tell(self, run: Run, took: float) -> None:
+    def _log_result(self, run: Run, took: float) -> None:
         changed = run.added or run.changed or run.removed
-        say = self._log.info if changed or self._around.chatty else self._log.debug
+        say = self._log.info if changed or self._context.chatty else self._log.debug
         say(
             "run finished",
             outcome=run.outcome,
@@ -265,10 +263,10 @@ class Worker:
             removed=run.removed,
         )
 
-    def _well(self, *, proven: bool) -> None:
+    def _succeeded(self, *, proven: bool) -> None:
         """The run succeeded. `proven`: the vendor was called, so it accepted the credentials."""
         self.problem = ""
-        edges = self._around.edges
+        edges = self._context.edges
         for kind in ("failed", "incomplete"):
             edges.recovered((self.name, kind), self._log, "recovered")
         if proven:
@@ -278,7 +276,7 @@ class Worker:
 
     def _failed(self, error: SyncerError | None, why: str) -> None:
         self.problem = why
-        edges = self._around.edges
+        edges = self._context.edges
         match error:
             case AuthError():
                 self.failures += 1  # `_pause` logs it once for all jobs of the login
@@ -290,16 +288,16 @@ class Worker:
 
     async def _pause(self, refusal: AuthError) -> None:
         """Pause the login, with all jobs that use it."""
-        around, shared = self._around, self._credentials
-        if shared.until > around.mono():  # another job of this login was refused during this run
+        context, shared = self._context, self._credentials
+        if shared.until > context.mono():  # another job of this login was refused during this run
             return
         shared.refusals += 1
         locked_for = None
         if refusal.locked_until is not None:
-            locked_for = (refusal.locked_until - around.now()).total_seconds()
+            locked_for = (refusal.locked_until - context.now()).total_seconds()
         seconds = intervals.pause(shared.refusals, locked_for)
-        shared.until = around.mono() + seconds
-        around.edges.failing(
+        shared.until = context.mono() + seconds
+        context.edges.failing(
             shared.key,
             self._log,
             "the credentials were refused: its jobs pause; correct them, then restart or reload the service",
@@ -308,6 +306,6 @@ class Worker:
         )
         shared.saved = False
         for worker in shared.members:
-            worker.rest(seconds, edits_wait=seconds)
-        await around.save_pause([worker.spec for worker in shared.members], seconds)
+            worker.schedule_next(seconds, edits_wait=seconds)
+        await context.save_pause([worker.spec for worker in shared.members], seconds)
         shared.saved = True

@@ -24,7 +24,7 @@ from syncer.store.write.forget import copy_key
 from syncer.sync import telecmi_contacts
 from syncer.sync.env import Env, Progress, build, no_progress
 from syncer.sync.open_database import SCHEMA_LOCK, is_current, open_database, upgrade_apart
-from syncer.sync.registry import JobSpec, lock_name, prepare, resolve
+from syncer.sync.registry import JobSpec, prepare, resolve
 from syncer.sync.run import Run, perform
 
 T = TypeVar("T")
@@ -110,7 +110,7 @@ async def sync(
     """One pass now, for a person. Takes all locks first; otherwise raises LockedError without doing anything."""
     prepare(settings, chosen)
     locks = Locks(settings.database.path, who, settings.database.group)
-    async with locks.hold([lock_name(spec) for spec in chosen]):
+    async with locks.hold([spec.lock for spec in chosen]):
         if settings.path is not None and not is_current(settings):
             await upgrade_apart(settings.path)
         async with locks.hold([SCHEMA_LOCK]):

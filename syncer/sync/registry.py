@@ -237,6 +237,11 @@ class JobSpec:
         return self.config.label
 
     @property
+    def lock(self) -> str:
+        """The lock under which it runs."""
+        return lock_name(self.job, self.account)
+
+    @property
     def settings(self) -> Job:
         """Its table in the config."""
         return self.config.jobs()[self.resource.section]
@@ -296,6 +301,6 @@ def prepare(settings: Settings, chosen: Sequence[JobSpec]) -> None:
         raise ConfigError(problems)
 
 
-def lock_name(spec: JobSpec) -> str:
-    """The lock under which this job of this account runs."""
-    return f"{spec.job}.{spec.account}"
+def lock_name(job: str, account: str) -> str:
+    """The lock under which a job of an account runs."""
+    return f"{job}.{account}"

@@ -17,7 +17,7 @@ from syncer.store.publish.copy import Copy
 from syncer.sync.apart import PATIENCE, cut_off
 from syncer.sync.env import Progress
 from syncer.sync.publish import check_source, connect, source_of
-from syncer.sync.registry import JobSpec, lock_name
+from syncer.sync.registry import JobSpec
 
 Key = str | int | None
 
@@ -49,9 +49,8 @@ async def verify(settings: Settings, spec: JobSpec, progress: Progress) -> CopyR
     """Compare all rows while nobody publishes them. Raises RemoteError, LockedError."""
     assert isinstance(spec.config, PublishTarget)
     copy: Copy = connect(spec.config, SystemClock()).client
-    async with Locks(settings.database.path, "syncer verify", settings.database.group).hold(
-        [lock_name(spec)]
-    ):
+    locks = Locks(settings.database.path, "syncer verify", settings.database.group)
+    async with locks.hold([spec.lock]):
         try:
             position = await cut_off(copy, PATIENCE, copy.open, make=False)
             if position is None:

@@ -151,7 +151,7 @@ def test_the_daemon_names_what_waits_once_and_again_after_no_restart(
     assert daemon.end(process)[0] == 0
 
 
-def test_a_chore_that_fails_is_named_and_leaves_the_daemon_well(daemon: Daemon) -> None:
+def test_a_maintenance_task_that_fails_is_named_and_leaves_the_daemon_well(daemon: Daemon) -> None:
     port = free_port()
     (daemon.folder / "backups").write_text("a file where the folder should be")
     daemon.configure(

@@ -20,7 +20,6 @@ from syncer.errors import SchemaError, StoreError
 from syncer.locks import Locks
 from syncer.store.db.connection import Connection, Database
 from syncer.store.read import metric_queries
-from syncer.sync import registry
 from syncer.sync.env import Store
 from syncer.sync.open_database import open_database, register
 
@@ -48,7 +47,7 @@ def add_runs(db: Database, job: str, count: int, at: datetime, **counts: int) ->
 
 def forget(db: Database, settings: Settings, retention: Retention) -> tuple[int, int]:
     locks = Locks(db.path, "a test")
-    return asyncio.run(file_maintenance.forget(Store(db), locks, retention, NOW, registry.specs(settings)))
+    return asyncio.run(file_maintenance.delete_old_records(Store(db), locks, retention, NOW))
 
 
 def count(db: Database, table: str) -> int:

@@ -40,7 +40,7 @@ def test_jobs_that_may_not_send_do_not_wake_one_another(tmp_path: Path) -> None:
             await asyncio.sleep(1200)
         with process.db.write() as conn:
             home.adopt(conn, home.place_of(settings.database.path))
-        await process.crew.look()
+        await process.runner.check()
         await asyncio.sleep(5)
         with process.db.read() as conn:
             assert conn.exec_driver_sql("SELECT state FROM change_queue").scalar_one() == "done"

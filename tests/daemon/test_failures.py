@@ -1,6 +1,6 @@
 """Rows 21 to 23 of what has gone wrong for others: runs that pile up, hangs that hold a lock, a database in trouble.
 
-The daemon's crew against the sandbox in virtual time, so that hours of waiting cost nothing.
+The daemon's jobs against the sandbox in virtual time, so that hours of waiting cost nothing.
 """
 
 from __future__ import annotations
@@ -155,7 +155,7 @@ def test_failures_21_a_job_that_hangs_is_reported_once_ended_and_run_once(settin
         assert house.runs(began)[job] in (3, 4)
         [alert] = house.log.said("failing", job)
         assert "a run was ended: no progress for 600 s" in alert["problem"]
-        worker = next(one for one in house.process.crew.workers if one.spec.job == job)
+        worker = next(one for one in house.process.runner.workers if one.spec.job == job)
         assert worker.problem == alert["problem"]  # what `systemctl status` shows
         # The others never noticed.
         assert house.runs(began)["smartflo-contacts"] in (17, 18, 19)
@@ -303,7 +303,7 @@ def test_an_outage_that_follows_refused_credentials_is_met_with_patience(setting
         assert (
             len(house.log.said("the credentials are accepted again")) == 3
         )  # secret and login, and Smartflo's
-        assert not any(worker.problem for worker in house.process.crew.workers)
+        assert not any(worker.problem for worker in house.process.runner.workers)
 
     inside(settings, body)
 
@@ -325,6 +325,6 @@ def test_a_pause_lasts_as_long_as_it_should_when_the_clock_was_ahead(
         assert not house.runs(began), "nobody asks during the pause"
         await asyncio.sleep(40 * MINUTE)
         assert set(house.runs(began)) == set(JOBS)
-        assert not any(worker.problem for worker in house.process.crew.workers)
+        assert not any(worker.problem for worker in house.process.runner.workers)
 
     inside(settings, body)

@@ -129,9 +129,9 @@ async def test_an_alarm_can_be_put_off_and_brought_forward() -> None:
     schedule = Schedule(clock, clock.mono)
     schedule.add("job", 60.0, ring, first=10.0)
     schedule.start()
-    schedule.put_off("job", 7200.0)
+    schedule.reschedule("job", 7200.0)
     assert schedule.when("job") == NOW + timedelta(hours=2)
-    schedule.put_off("job", 1.0)
+    schedule.reschedule("job", 1.0)
     assert schedule.remaining("job") == 1.0
     schedule.stop()
 

@@ -45,7 +45,7 @@ class Log:
 
 
 class Stage:
-    """A worker's surroundings, its alarm included, with time moved by hand."""
+    """A worker's context, its alarm included, with time moved by hand."""
 
     def __init__(self, folder: Path, **more: Any) -> None:
         self.ticks = 0.0
@@ -54,14 +54,14 @@ class Stage:
         self.paused: dict[str, float] = {}
         self.finished = 0
         self.locks = Locks(folder / "t.db", "a test")
-        self.around = WorkerContext(
+        self.context = WorkerContext(
             locks=self.locks,
             edges=Edges(),
             log=self.log,
             mono=lambda: self.ticks,
             now=lambda: NOW,
             rand=lambda: 0.0,
-            put_off=self._put_off,
+            reschedule=self._reschedule,
             finished=self._finished,
             save_pause=self._save,
             lock_step=0.05,
@@ -75,7 +75,6 @@ class Stage:
         *,
         job: str = "telecmi-push",
         credentials: SharedLogin | None = None,
-        sends: bool = True,
         every: float = 30.0,
     ) -> Worker:
         resource = next(one for one in RESOURCES if one.job == job)
@@ -83,17 +82,15 @@ class Stage:
         spec = JobSpec(resource, replace(TelecmiAccount(name="main"), **{resource.section: settings}))
         made = Worker(
             spec,
-            self.around,
-            lock=f"{job}.main",
+            self.context,
             run_job=run,
             deadline=_no_deadline,
             credentials=credentials or SharedLogin("login"),
-            sends=sends,
         )
         self.tasks.append(asyncio.create_task(made.work()))
         return made
 
-    def _put_off(self, name: str, seconds: float) -> None:
+    def _reschedule(self, name: str, seconds: float) -> None:
         self.alarms[name] = seconds
 
     async def _finished(self, worker: Worker) -> None:
@@ -164,7 +161,7 @@ async def test_it_runs_when_woken_and_rests_for_the_rest_of_its_every(stage: Sta
     worker = stage.worker(script)
     await stage.settle()
     assert script.calls == 0
-    await worker.ring()
+    await worker.wake()
     await stage.until(lambda: stage.finished)
     assert script.calls == 1
     assert stage.alarms == {"telecmi-push.main": 30.0}
@@ -174,10 +171,10 @@ async def test_an_alarm_during_a_run_is_not_another_run(stage: Stage) -> None:
     script = Script()
     script.gate.clear()
     worker = stage.worker(script)
-    await worker.ring()
+    await worker.wake()
     await stage.until(lambda: script.calls)
     for _ in range(100):
-        await worker.ring()
+        await worker.wake()
     script.gate.set()
     await stage.settle()
     assert script.calls == 1
@@ -203,7 +200,7 @@ async def test_a_lock_that_another_process_holds_is_waited_for(stage: Stage) -> 
     worker = stage.worker(script)
     handle = stage.locks.try_acquire("telecmi-push.main")
     assert handle is not None
-    await worker.ring()
+    await worker.wake()
     await asyncio.sleep(0.2)
     assert script.calls == 0
     assert not worker.late  # waiting for somebody else is no hang
@@ -219,7 +216,7 @@ async def test_a_failure_and_its_recovery_are_each_reported_once(stage: Stage) -
     worker = stage.worker(script)
     rests = []
     for n in range(5):
-        await worker.ring()
+        await worker.wake()
         await stage.until(lambda n=n: stage.finished == n + 1)
         rests.append(stage.alarms["telecmi-push.main"])
         stage.ticks += 1000
@@ -248,7 +245,7 @@ async def test_what_a_person_has_to_decide_does_not_slow_a_job_down(stage: Stage
     script = Script(run_of(outcome="incomplete"))
     worker = stage.worker(script)
     for n in range(3):
-        await worker.ring()
+        await worker.wake()
         await stage.until(lambda n=n: stage.finished == n + 1)
         assert stage.alarms["telecmi-push.main"] == 30.0
     assert stage.log.said("warning") == ["incomplete"]
@@ -258,9 +255,9 @@ async def test_refused_credentials_pause_every_job_of_the_login_and_are_reported
     refusal = AuthError("telecmi.main", "/v2/user/login", "the login was refused")
     shared = SharedLogin("telecmi.main login")
     pull, push = Script(run_of(refusal, "failed")), Script(run_of())
-    puller = stage.worker(pull, job="telecmi-contacts", credentials=shared, sends=False)
+    puller = stage.worker(pull, job="telecmi-contacts", credentials=shared)
     pusher = stage.worker(push, credentials=shared)
-    await puller.ring()
+    await puller.wake()
     await stage.until(lambda: stage.finished == 1)
     assert stage.alarms == {"telecmi-contacts.main": 900.0, "telecmi-push.main": 900.0}
     assert stage.paused == {"telecmi-contacts": 900.0, "telecmi-push": 900.0}
@@ -271,14 +268,14 @@ async def test_refused_credentials_pause_every_job_of_the_login_and_are_reported
     stage.paused.clear()
     pusher.request()
     await stage.until(lambda: push.calls == 1)  # nothing to send, so nobody was asked, and nothing proven
-    await puller.ring()
+    await puller.wake()
     await stage.until(lambda: stage.finished == 3)
     assert stage.alarms["telecmi-contacts.main"] == 1800.0
     assert [event[:27] for event in stage.log.said("warning")] == ["the credentials were refused"[:27]]
     stage.ticks += 1801
     stage.paused.clear()
     pull.ends = [run_of()]
-    await puller.ring()
+    await puller.wake()
     await stage.until(lambda: stage.finished == 4)
     assert stage.log.said("info") == ["the credentials are accepted again"]
 
@@ -286,12 +283,10 @@ async def test_refused_credentials_pause_every_job_of_the_login_and_are_reported
 async def test_a_call_that_is_not_permitted_pauses_no_other_job(stage: Stage) -> None:
     denied = PermissionDeniedError("telecmi.main", "/v2/user/contact/get", "the token lacks the permission")
     shared = SharedLogin("telecmi.main login")
-    puller = stage.worker(
-        Script(run_of(denied, "failed")), job="telecmi-user-contacts", credentials=shared, sends=False
-    )
+    puller = stage.worker(Script(run_of(denied, "failed")), job="telecmi-user-contacts", credentials=shared)
     push = Script(run_of())
     pusher = stage.worker(push, credentials=shared)
-    await puller.ring()
+    await puller.wake()
     await stage.until(lambda: stage.finished == 1)
     assert stage.paused == {} and "telecmi-push.main" not in stage.alarms
     pusher.request()
@@ -307,7 +302,7 @@ async def test_jobs_refused_at_the_same_time_are_one_refusal(stage: Stage) -> No
     ):
         script.gate.clear()
         worker = stage.worker(script, job=job, credentials=shared)
-        await worker.ring()
+        await worker.wake()
     await stage.until(lambda: all(script.calls for script in scripts))
     for script in scripts:
         script.gate.set()
@@ -319,7 +314,7 @@ async def test_a_lockout_is_waited_for(stage: Stage) -> None:
     until = NOW + timedelta(minutes=40)
     refusal = AuthError("smartflo.main", "/v1/auth/login", "locked", locked_until=until)
     worker = stage.worker(Script(run_of(refusal, "failed")))
-    await worker.ring()
+    await worker.wake()
     await stage.until(lambda: stage.finished)
     assert stage.alarms["telecmi-push.main"] == 2405.0
 
@@ -328,7 +323,7 @@ async def test_a_persons_sync_that_succeeds_ends_the_pause(stage: Stage) -> None
     refusal = AuthError("telecmi.main", "/v2/user/login", "the login was refused")
     script = Script(run_of(refusal, "failed"), run_of(seen=1))
     worker = stage.worker(script)
-    await worker.ring()
+    await worker.wake()
     await stage.until(lambda: stage.finished == 1)
     assert worker.paused
     stage.paused.clear()  # as a run of ours that ends well does
@@ -341,7 +336,7 @@ async def test_a_bug_ends_the_run_loudly_once_and_the_worker_goes_on(stage: Stag
     script = Script(TypeError("no"), TypeError("no"), AssertionError("neither"), run_of())
     worker = stage.worker(script)
     for n in range(4):
-        await worker.ring()
+        await worker.wake()
         await stage.until(lambda n=n: stage.finished == n + 1)
         stage.ticks += 1000
     assert script.calls == 4
@@ -352,7 +347,7 @@ async def test_a_bug_ends_the_run_loudly_once_and_the_worker_goes_on(stage: Stag
 
 async def test_a_timeout_that_is_not_ours_is_a_bug(stage: Stage) -> None:
     worker = stage.worker(Script(TimeoutError()))
-    await worker.ring()
+    await worker.wake()
     await stage.until(lambda: stage.finished)
     assert "bug" in worker.problem
 
@@ -362,14 +357,14 @@ async def test_a_run_that_hangs_is_ended_and_its_lock_is_free(stage: Stage) -> N
     script = Script()
     script.gate.clear()
     worker = stage.worker(script)
-    await worker.ring()
+    await worker.wake()
     await stage.until(lambda: stage.finished == 1)
     assert stage.log.said("warning") == ["failing"]
     assert "no progress" in worker.problem
     assert stage.locks.held(["telecmi-push.main"]) == []
     script.gate.set()
     stage.ticks += 1000
-    await worker.ring()
+    await worker.wake()
     await stage.until(lambda: stage.finished == 2)
     assert worker.problem == ""
 
@@ -377,8 +372,8 @@ async def test_a_run_that_hangs_is_ended_and_its_lock_is_free(stage: Stage) -> N
 async def test_progress_prolongs_a_run_but_not_for_ever(stage: Stage) -> None:
     script = Script()
     script.gate.clear()
-    worker = stage.worker(script, sends=False)
-    await worker.ring()
+    worker = stage.worker(script, job="telecmi-contacts")
+    await worker.wake()
     await stage.until(lambda: script.calls)
     loop = asyncio.get_running_loop()
     began = loop.time()
@@ -401,7 +396,7 @@ async def test_a_run_that_will_not_end_is_late(tmp_path: Path) -> None:
         return run_of()
 
     worker = stage.worker(stubborn)
-    await worker.ring()
+    await worker.wake()
     assert not worker.late
     await stage.until(lambda: worker.late)
     ended.set()
@@ -414,11 +409,11 @@ async def test_a_run_that_will_not_end_is_late(tmp_path: Path) -> None:
 async def test_a_database_in_trouble_is_no_end_of_the_worker(stage: Stage) -> None:
     script = Script(StoreError("the disk that holds the database is full"), run_of())
     worker = stage.worker(script)
-    await worker.ring()
+    await worker.wake()
     await stage.until(lambda: stage.finished == 1)
     assert worker.problem == "the disk that holds the database is full"
     stage.ticks += 1000
-    await worker.ring()
+    await worker.wake()
     await stage.until(lambda: stage.finished == 2)
     assert worker.problem == ""
 
@@ -426,7 +421,7 @@ async def test_a_database_in_trouble_is_no_end_of_the_worker(stage: Stage) -> No
 async def test_only_a_run_that_changed_something_is_worth_a_line(stage: Stage) -> None:
     worker = stage.worker(Script(run_of(), run_of(added=2)))
     for n in range(2):
-        await worker.ring()
+        await worker.wake()
         await stage.until(lambda n=n: stage.finished == n + 1)
     assert stage.log.said("debug") == ["run finished"]
     assert stage.log.said("info") == ["run finished"]

@@ -1,4 +1,4 @@
-"""The daemon's crew and chores against the sandbox in virtual time: days pass in seconds.
+"""The daemon's jobs and maintenance against the sandbox in virtual time: days pass in seconds.
 
 The event loop jumps to the next timer when nothing else is to be done, and the wall clock goes along.
 Only sockets, signals and the watchdog are left out; the database is a real file.
@@ -20,8 +20,8 @@ import time_machine
 from syncer.clock import SystemClock
 from syncer.config import Settings
 from syncer.daemon.attention import Attention
-from syncer.daemon.job_runner import Crew, Watch
-from syncer.daemon.maintenance import Chores
+from syncer.daemon.job_runner import JobRunner, Watch
+from syncer.daemon.maintenance import Maintenance
 from syncer.daemon.worker import Worker
 from syncer.locks import Locks
 from syncer.logs import Edges
@@ -141,7 +141,7 @@ class Process:
         transport = httpx.ASGITransport(create_app(self._world))
         self.env = environment.build(self.settings, self.db, self._clock, transport=transport)
         self.env.log = self._log
-        self.crew = Crew(
+        self.runner = JobRunner(
             self.env,
             self.locks,
             self.edges,
@@ -150,40 +150,40 @@ class Process:
             attention=Attention(self._log),
             run_job=self._run_job,
         )
-        self.chores = Chores(self.crew, self.locks, self.edges, self._log, loop.time)
+        self.maintenance = Maintenance(self.runner, self.locks, self.edges, self._log, loop.time)
         self.watch = Watch(loop.time, self.edges, self._log)
-        self.chores.enlist()
-        self.crew.start()
+        self.maintenance.start()
+        self.runner.start()
         self._looking = asyncio.create_task(self._look())
 
     async def _look(self) -> None:
         while True:
             await asyncio.sleep(STEP)
-            await self.watch.look(self.crew)
+            await self.watch.poll(self.runner)
 
     async def _finished(self, worker: Worker) -> None:
-        await self.crew.look(worker if worker.sends else None)
-        await self.chores.ping()
+        await self.runner.check(worker if worker.sends else None)
+        await self.maintenance.ping()
 
     async def stop(self) -> None:
         """SIGTERM."""
         self._looking.cancel()
-        assert await self.crew.stop()
-        await self.chores.close()
+        assert await self.runner.stop()
+        await self.maintenance.close()
         await self.env.aclose()
         self.db.close()
 
     async def fall(self) -> None:
         """The process is gone in the middle of whatever it did; its locks are given back."""
-        self.crew.schedule.stop()
-        tasks = [self._looking, *self.crew.tasks]
+        self.runner.schedule.stop()
+        tasks = [self._looking, *self.runner.tasks]
         for task in tasks:
             task.cancel()
         await asyncio.wait(tasks)
-        await self.chores.close()
+        await self.maintenance.close()
         await self.env.aclose()
         self.db.close()
 
     def tasks_alive(self) -> bool:
         """Whether everything that should go on for ever does."""
-        return not any(task.done() for task in (self._looking, *self.crew.tasks))
+        return not any(task.done() for task in (self._looking, *self.runner.tasks))
