@@ -12,6 +12,7 @@ import pytest
 
 from syncer.errors import SchemaError, StoreBusyError
 from syncer.store.db import integrity, migrations
+from syncer.store.write import edits
 from tests.store.conftest import Mirror
 
 #: A program that dies with everything written and nothing committed.
@@ -31,6 +32,20 @@ with db.write() as conn:
     print(conn.exec_driver_sql("SELECT active FROM sync_guard").scalar(), flush=True)
     sys.stdin.read()
 """
+
+
+def test_a_statement_that_a_persons_trigger_refuses_closes_the_guard(mirror: Mirror) -> None:
+    row_id = mirror.contact()
+    mirror.sql(
+        "CREATE TRIGGER mine BEFORE UPDATE ON telecmi_contacts WHEN NEW.phone_e164 = '+919200077001' "
+        "BEGIN SELECT RAISE(ABORT, 'no'); END"
+    )
+    with mirror.db.edit() as conn:
+        with pytest.raises(sqlite3.IntegrityError, match="no"):
+            edits.set_numbers(conn, [("+919200077001", row_id)])
+        edits.edit_contact(conn, row_id, {"company": "Acme"})
+    assert mirror.guard() == 0
+    assert mirror.queue() == [(row_id, "update", "queued")]
 
 
 def test_others_see_a_closed_guard_during_our_write(mirror: Mirror) -> None:

@@ -1,6 +1,6 @@
-"""Writes edits that came from a published copy, as a person's, and what became of each, in one transaction.
+"""Applies edits that people made in a published copy, and records the outcome of each in the same transaction.
 
-What is written is decided in `core/copy_edits`; the triggers catch it as any edit.
+`core/copy_edits` decides what is written. The triggers handle it like any edit.
 """
 
 from __future__ import annotations
@@ -14,7 +14,6 @@ from sqlalchemy import Connection
 from syncer.core.copy_edits import CopyEdit, Decision, Target, account_of, decide
 from syncer.core.model import FIELDS
 from syncer.core.normalise import to_e164
-from syncer.store.db.guard_sql import ENTER, LEAVE
 from syncer.store.db.read_only import first, raw, records, tuples
 from syncer.store.read import contact_queries
 from syncer.store.write import actors, edits
@@ -22,7 +21,7 @@ from syncer.store.write import actors, edits
 
 @dataclass(frozen=True, slots=True)
 class EditOutcome:
-    """What became of an edit."""
+    """The outcome of an edit."""
 
     id: int
     state: str  #: `taken` or `refused`
@@ -39,7 +38,7 @@ def apply(
     forgotten: Callable[[str | None], bool],
     at: str,
 ) -> list[EditOutcome]:
-    """Within a transaction of `Database.edit`. An edit that was taken before is answered as it was then."""
+    """Apply edits within a transaction of `Database.edit`. One that was applied before gets the same answer again."""
     answers = []
     with actors.acting(conn, f"publish.{target}"):
         for edit in given:
@@ -57,14 +56,13 @@ def _known(conn: Connection, edit: CopyEdit) -> EditOutcome | None:
 
 
 def _record(conn: Connection, edit: CopyEdit, target: str, answer: EditOutcome, at: str) -> None:
-    driver = raw(conn)
-    driver.execute(ENTER)
-    driver.execute(
-        "INSERT INTO published_edits (request, target, state, contact_row, change_id, note, taken_at) "
-        "VALUES (?, ?, ?, ?, ?, ?, ?)",
-        (edit.request, target, answer.state, answer.contact_row, answer.change_id, answer.note, at),
-    )
-    driver.execute(LEAVE)
+    values = (edit.request, target, answer.state, answer.contact_row, answer.change_id, answer.note, at)
+    with edits.as_program(conn):
+        raw(conn).execute(
+            "INSERT INTO published_edits (request, target, state, contact_row, change_id, note, taken_at) "
+            "VALUES (?, ?, ?, ?, ?, ?, ?)",
+            values,
+        )
 
 
 def _apply(
@@ -74,19 +72,17 @@ def _apply(
     account = account_of(edit, regions, contact)
     region = regions.get(account or "", "IN")
     e164 = to_e164(edit.given.get("phone_no"), region)
-    holders = (
-        contact_queries.holders(conn, account, e164, region, but=contact.id if contact else None)
-        if account and e164
-        else []
-    )
-    holder = holders[0]["id"] if holders else None
-    decision = decide(edit, regions, contact, holder, forgotten(e164))
     row_id = contact.id if contact else None
+    holder = None
+    if account and e164:
+        holders = contact_queries.holders(conn, account, e164, region, but=row_id)
+        holder = holders[0]["id"] if holders else None
+    decision = decide(edit, regions, contact, holder, forgotten(e164))
     if decision.refusal:
         return EditOutcome(edit.id, "refused", row_id, None, decision.refusal)
     try:
         row_id, note = _write(conn, edit, decision, contact)
-    except sqlite3.IntegrityError as error:  # a trigger: the statement is undone, the transaction goes on
+    except sqlite3.IntegrityError as error:  # a trigger refused the statement; the transaction goes on
         return EditOutcome(edit.id, "refused", row_id, None, str(error))
     return EditOutcome(edit.id, "taken", row_id, None if note else _change(conn, row_id), note)
 
@@ -94,7 +90,7 @@ def _apply(
 def _write(
     conn: Connection, edit: CopyEdit, decision: Decision, contact: Target | None
 ) -> tuple[int, str | None]:
-    """Write it; the contact's row, and what is to be said of it."""
+    """Write an edit. Returns the contact's row, and a note if there was nothing to write."""
     if contact is None:
         row_id = edits.add_contact(conn, decision.account, decision.fields)
     elif edit.action == "delete":
@@ -106,14 +102,12 @@ def _write(
         row_id = contact.id
         edits.edit_contact(conn, row_id, decision.fields)
     if number := decision.fields.get("phone_no"):
-        driver = raw(conn)
-        driver.execute(ENTER)  # the trigger leaves this to the daemon; the number is known here
-        driver.execute("UPDATE telecmi_contacts SET phone_e164 = ? WHERE id = ?", (f"+{number}", row_id))
-        driver.execute(LEAVE)
+        edits.set_numbers(conn, [(f"+{number}", row_id)])
     return row_id, None
 
 
 def _target(conn: Connection, edit: CopyEdit) -> Target | None:
+    """The contact that an edit names; None if there is none, or more than one."""
     where, values = "c.id = ?", list[object]([edit.contact_row])
     if edit.contact_row is None:
         where, values = "c.contact_id = ?", [edit.contact_id]
@@ -140,12 +134,12 @@ def _target(conn: Connection, edit: CopyEdit) -> Target | None:
 
 def _change(conn: Connection, row_id: int) -> int | None:
     query = "SELECT max(id) FROM change_queue WHERE contact_row = ? AND state NOT IN ('done', 'discarded')"
-    found = first(conn, query, row_id)
-    return None if found is None else int(found)
+    change: int | None = first(conn, query, row_id)
+    return change
 
 
 def forget_old(conn: Connection, before: str, most: int) -> int:
-    """Delete what is known of old edits; how many."""
+    """Delete at most `most` outcomes that are older than a time. Returns how many."""
     done = raw(conn).execute(
         "DELETE FROM published_edits WHERE request IN "
         "(SELECT request FROM published_edits WHERE taken_at < ? LIMIT ?)",

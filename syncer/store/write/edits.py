@@ -1,15 +1,17 @@
-"""Edits by command: plain SQL that the triggers handle like that of any client (`Database.edit`)."""
+"""Edits of contacts by commands: plain SQL within `Database.edit`, which the triggers handle like that of any client."""
 
 from __future__ import annotations
 
+import contextlib
 import sqlite3
-from collections.abc import Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
 from sqlalchemy import Connection
 
-from syncer.store.db.read_only import placeholders, raw
+from syncer.store.db.guard_sql import ENTER
+from syncer.store.db.read_only import first, placeholders, raw
 
 
 def add_contact(conn: Connection, account: str, fields: Mapping[str, str]) -> int:
@@ -38,11 +40,25 @@ def restore_contact(conn: Connection, row_id: int) -> None:
     raw(conn).execute("UPDATE telecmi_contacts SET deleted_at = NULL WHERE id = ?", (row_id,))
 
 
-# -- the demo ----------------------------------------------------------------------------------------
+@contextlib.contextmanager
+def as_program(conn: Connection) -> Iterator[None]:
+    """Within this block of an edit, triggers treat what is written as the program's own."""
+    before = first(conn, "SELECT active FROM sync_guard WHERE id = 1")
+    raw(conn).execute(ENTER)
+    try:
+        yield
+    finally:
+        raw(conn).execute("UPDATE sync_guard SET active = ? WHERE id = 1", (before,))
+
+
+def set_numbers(conn: Connection, numbers: Iterable[tuple[str, int]]) -> None:
+    """Set `phone_e164` of edited contacts: (number, row id). Triggers leave that to the daemon, which reads numbers."""
+    with as_program(conn):
+        raw(conn).executemany("UPDATE telecmi_contacts SET phone_e164 = ? WHERE id = ?", numbers)
 
 
 def as_any_client(path: Path, statement: str, *values: object) -> list[tuple[Any, ...]]:
-    """Run one statement like any SQLite client, on a separate connection."""
+    """Run one statement on a connection of its own, like any SQLite client. For the demo."""
     conn = sqlite3.connect(path, timeout=10)
     try:
         with conn:

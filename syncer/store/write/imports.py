@@ -1,6 +1,6 @@
-"""Writes what an import plans: as a person's edits, which the triggers catch, and the part of the log that they make.
+"""Writes the rows that an import plans as a person's edits, and records which entries of the log they made.
 
-What becomes of a row is decided by `core/import_plan.py`, of an edit by the push.
+`core/import_plan.py` decides what happens to each row.
 """
 
 from __future__ import annotations
@@ -13,7 +13,6 @@ from sqlalchemy import Connection
 
 from syncer.core.import_plan import PlannedRow, Verdict
 from syncer.core.undo import Undo
-from syncer.store.db.guard_sql import ENTER, LEAVE
 from syncer.store.db.read_only import raw
 from syncer.store.read.feed import last_seq
 from syncer.store.write import edits
@@ -21,7 +20,7 @@ from syncer.store.write import edits
 
 @dataclass(slots=True)
 class Batch:
-    """One import, as far as it came. Its row is made with its first edit."""
+    """One import, and how far it has got. Its row is inserted with its first edit."""
 
     file_name: str
     format: str
@@ -33,7 +32,10 @@ class Batch:
 
 
 def apply(conn: Connection, batch: Batch, plan: Iterable[tuple[str, PlannedRow]]) -> list[PlannedRow]:
-    """Write rows, each with its account, within one transaction of `Database.edit`; the same with their contacts."""
+    """Write planned rows, each with its account, within one transaction of `Database.edit`.
+
+    Returns the rows, with the ids of the contacts that were added.
+    """
     start = last_seq(conn)
     done, numbers = [], []
     added = updated = 0
@@ -59,35 +61,30 @@ def apply(conn: Connection, batch: Batch, plan: Iterable[tuple[str, PlannedRow]]
 def _record(
     conn: Connection, batch: Batch, start: int, added: int, updated: int, numbers: list[tuple[str, int]]
 ) -> None:
-    """Note which entries of the log these edits made: nobody else writes meanwhile."""
+    """Record which entries of the log these edits made: all after `start`, since nobody else writes meanwhile."""
     driver = raw(conn)
     end = last_seq(conn)
-    driver.execute(ENTER)
-    # The trigger leaves this to the daemon; the number is known here.
-    driver.executemany("UPDATE telecmi_contacts SET phone_e164 = ? WHERE id = ?", numbers)
-    driver.execute("UPDATE change_log SET actor = ? WHERE seq > ?", (batch.by, start))
-    if batch.id is None:
-        made = driver.execute(
-            'INSERT INTO import_batches (file_name, format, "by", created_at) VALUES (?, ?, ?, ?)',
-            (batch.file_name, batch.format, batch.by, batch.created_at),
-        )
-        batch.id = made.lastrowid
-    counts = "UPDATE import_batches SET added = added + ?, updated = updated + ? WHERE id = ?"
-    driver.execute(counts, (added, updated, batch.id))
-    longer = "UPDATE import_spans SET last_seq = ? WHERE batch = ? AND last_seq = ?"
-    if driver.execute(longer, (end, batch.id, start)).rowcount == 0:
-        driver.execute("INSERT INTO import_spans VALUES (?, ?, ?)", (batch.id, start + 1, end))
-    driver.execute(LEAVE)
+    edits.set_numbers(conn, numbers)
+    with edits.as_program(conn):
+        driver.execute("UPDATE change_log SET actor = ? WHERE seq > ?", (batch.by, start))
+        if batch.id is None:
+            inserted = driver.execute(
+                'INSERT INTO import_batches (file_name, format, "by", created_at) VALUES (?, ?, ?, ?)',
+                (batch.file_name, batch.format, batch.by, batch.created_at),
+            )
+            batch.id = inserted.lastrowid
+        counts = "UPDATE import_batches SET added = added + ?, updated = updated + ? WHERE id = ?"
+        driver.execute(counts, (added, updated, batch.id))
+        extend = "UPDATE import_spans SET last_seq = ? WHERE batch = ? AND last_seq = ?"
+        if driver.execute(extend, (end, batch.id, start)).rowcount == 0:
+            driver.execute("INSERT INTO import_spans VALUES (?, ?, ?)", (batch.id, start + 1, end))
     batch.added += added
     batch.updated += updated
 
 
 def finish(conn: Connection, batch: Batch, at: str) -> None:
-    """Note, in a write of our own, that all of a batch is written."""
+    """Record that all of a batch is written, within `Database.write`."""
     raw(conn).execute("UPDATE import_batches SET finished_at = ? WHERE id = ?", (at, batch.id))
-
-
-# -- undo --------------------------------------------------------------------------------------------
 
 
 def take_back(conn: Connection, one: Undo) -> None:
@@ -108,5 +105,5 @@ def take_back(conn: Connection, one: Undo) -> None:
 
 
 def set_undone(conn: Connection, batch: int, at: str) -> None:
-    """Note, in a write of our own, that a batch was taken back."""
+    """Record that a batch was undone, within `Database.write`."""
     raw(conn).execute("UPDATE import_batches SET undone_at = ? WHERE id = ?", (at, batch))

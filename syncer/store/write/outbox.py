@@ -1,6 +1,6 @@
-"""The statements of `outbox` and of what fills it: the targets of the config, and jobs that are late.
+"""The statements of notifications: their targets, what becomes of each, and jobs that are late.
 
-Rows are added by triggers (`store/db/outbox_triggers.py`). When to try again is decided in `core/notifications`.
+Triggers add the rows of `outbox` (`store/db/outbox_triggers.py`). `core/notifications` decides about retries.
 """
 
 from __future__ import annotations
@@ -16,10 +16,9 @@ from syncer.core.notifications import LONGEST_WAIT, next_try
 from syncer.store.db.read_only import Reader, first, placeholders, raw, tuples
 from syncer.store.read.outbox import Notification
 
-#: (target, event, seconds): what was older than that when it came is not sent.
+#: (target, event, max_age_s): what is older than that when it is first seen is not sent.
 Wanted = tuple[str, str, int]
 
-#: What a row says whose target is no longer in the config.
 _NO_TARGET = "the config no longer has this target"
 
 
@@ -35,12 +34,12 @@ def is_registered(conn: Reader, wanted: Iterable[Wanted]) -> bool:
 
 
 def register(conn: Connection, wanted: Sequence[Wanted]) -> None:
-    """Write down the targets of the config. What waits for a target that is gone is given up."""
+    """Store the targets of the config, and give up what waits for other targets."""
     names = sorted({target for target, _, _ in wanted})
-    execute = raw(conn).execute
-    execute("DELETE FROM notify_targets")
-    raw(conn).executemany("INSERT INTO notify_targets (target, event, max_age_s) VALUES (?, ?, ?)", wanted)
-    execute(
+    driver = raw(conn)
+    driver.execute("DELETE FROM notify_targets")
+    driver.executemany("INSERT INTO notify_targets (target, event, max_age_s) VALUES (?, ?, ?)", wanted)
+    driver.execute(
         "UPDATE outbox SET state = 'dead', next_attempt_at = NULL, last_error = ? "
         f"WHERE state = 'queued' AND target NOT IN ({placeholders(names)})",
         (_NO_TARGET, *names),
@@ -48,7 +47,7 @@ def register(conn: Connection, wanted: Sequence[Wanted]) -> None:
 
 
 def mark_sent(conn: Connection, one: Notification, at: str) -> None:
-    """The target has accepted it."""
+    """Record that the target accepted a notification."""
     raw(conn).execute(
         "UPDATE outbox SET state = 'sent', attempts = attempts + 1, first_attempt_at = COALESCE(first_attempt_at, ?), "
         "next_attempt_at = NULL, sent_at = ?, last_error = NULL WHERE id = ?",
@@ -57,12 +56,12 @@ def mark_sent(conn: Connection, one: Notification, at: str) -> None:
 
 
 def mark_failed(conn: Connection, one: Notification, now: datetime, error: str) -> bool:
-    """A try failed. Returns False if that was the last one, a day after the first.
+    """Record a failed attempt. Returns False if it was the last one, a day after the first.
 
-    What left the queue meanwhile, because the config lost its target, stays out of it.
+    A notification that left the queue meanwhile, because its target is no longer in the config, stays as it is.
     """
     began = datetime.fromisoformat(one.first_attempt_at) if one.first_attempt_at else now
-    began = min(began, now)  # a clock was ahead then: the day begins now
+    began = min(began, now)  # the clock was ahead at the first attempt, so the day begins now
     again = next_try(one.attempts + 1, began, now)
     changed = raw(conn).execute(
         "UPDATE outbox SET state = ?, attempts = attempts + 1, first_attempt_at = ?, next_attempt_at = ?, "
@@ -79,12 +78,12 @@ def mark_failed(conn: Connection, one: Notification, now: datetime, error: str) 
 
 
 def drop(conn: Connection, one: Notification) -> None:
-    """There is nothing left to say: the row is gone, or is no longer what it was."""
+    """Delete a notification that is void, because its row is gone or has changed."""
     raw(conn).execute("DELETE FROM outbox WHERE id = ?", (one.id,))
 
 
 def retry(conn: Connection, target: str) -> int:
-    """Queue again what was given up for a target; how many."""
+    """Queue the notifications again that were given up for a target. Returns how many."""
     changed = raw(conn).execute(
         "UPDATE outbox SET state = 'queued', attempts = 0, first_attempt_at = NULL, next_attempt_at = NULL "
         "WHERE state = 'dead' AND target = ?",
@@ -94,7 +93,7 @@ def retry(conn: Connection, target: str) -> int:
 
 
 def forget_old(conn: Connection, before: str, most: int) -> int:
-    """Delete up to so many rows that ended before that time."""
+    """Delete at most `most` settled notifications that were created before a time. Returns how many."""
     changed = raw(conn).execute(
         "DELETE FROM outbox WHERE id IN (SELECT id FROM outbox WHERE state <> 'queued' AND created_at < ? LIMIT ?)",
         (before, most),
@@ -104,7 +103,7 @@ def forget_old(conn: Connection, before: str, most: int) -> int:
 
 # -- jobs that are late --------------------------------------------------------------------------------
 
-#: Jobs that have succeeded before, and not in three times their `every`; see the view `sync_health`.
+#: Jobs that have succeeded before, but not within three times their `every` (see the view `sync_health`).
 _LATE = (
     "SELECT h.job, h.account FROM sync_health h WHERE h.stale AND h.last_ok_at IS NOT NULL AND NOT EXISTS "
     "(SELECT 1 FROM stale_jobs s WHERE s.job = h.job AND s.account = h.account)"
@@ -121,7 +120,7 @@ def has_late_jobs(conn: Reader) -> bool:
 
 
 def note_late_jobs(conn: Connection, at: str, ran: Collection[tuple[str, str]]) -> int:
-    """Write down those of `ran` that have become late; triggers report them, and their next success. How many."""
+    """Store which of the jobs `ran` have become late. Triggers report them, and their next success. Returns how many."""
     raw(conn).execute(f"DELETE FROM stale_jobs WHERE (job, account) IN ({_GONE})")
     late = [(job, account, at) for job, account in tuples(conn, _LATE) if (job, account) in ran]
     raw(conn).executemany("INSERT INTO stale_jobs (job, account, since) VALUES (?, ?, ?)", late)
@@ -129,13 +128,8 @@ def note_late_jobs(conn: Connection, at: str, ran: Collection[tuple[str, str]]) 
 
 
 def next_due(conn: Reader, target: str, now: datetime) -> tuple[int, str | None]:
-    """Whether the first notification of a target is to be sent without waiting, and else when it is due."""
-    head = tuples(
-        conn,
-        "SELECT next_attempt_at FROM outbox WHERE target = ? AND state = 'queued' ORDER BY id LIMIT 1",
-        target,
-    )
-    if not head:
-        return 0, None
-    ((due,),) = head
-    return (0, due) if time_left(due, now, LONGEST_WAIT) else (1, None)
+    """1 if the first notification of a target is due now, else 0 and the time when it is."""
+    query = "SELECT next_attempt_at FROM outbox WHERE target = ? AND state = 'queued' ORDER BY id LIMIT 1"
+    for (due,) in tuples(conn, query, target):
+        return (0, due) if time_left(due, now, LONGEST_WAIT) else (1, None)
+    return 0, None

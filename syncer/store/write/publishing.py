@@ -1,4 +1,4 @@
-"""The statements of `publish_targets` and `publish_marks`: what is known of each published copy."""
+"""The statements of `publish_targets` and `publish_marks`: how far each published copy is."""
 
 from __future__ import annotations
 
@@ -8,46 +8,50 @@ from datetime import datetime
 
 from sqlalchemy import Connection
 
-from syncer.store.db.read_only import Reader, first, raw, tuples
+from syncer.store.db.read_only import Reader, raw, tuples
 from syncer.store.db.revision import HEAD
 from syncer.store.read.publish_queries import is_pending
 
 
 @dataclass(frozen=True, slots=True)
 class TargetState:
-    """What the mirror knows of a copy."""
+    """How far a copy is; see the columns of `publish_targets`."""
 
-    mark: int | None
-    seq: int | None
-    token: str | None
-    next_token: str | None
-    revision: str | None
-    swept_at: str | None
+    mark: int | None = None
+    seq: int | None = None
+    token: str | None = None
+    next_token: str | None = None
+    revision: str | None = None
+    swept_at: str | None = None
 
 
 def is_registered(conn: Reader, wanted: Collection[str]) -> bool:
     """Whether `register` would change nothing."""
-    return {name for (name,) in tuples(conn, "SELECT target FROM publish_targets")} == set(wanted)
+    return _targets(conn) == set(wanted)
 
 
 def register(conn: Connection, wanted: Collection[str], at: str) -> None:
-    """Write down the targets of the config. What only a target that is gone still needed goes."""
-    there = {name for (name,) in tuples(conn, "SELECT target FROM publish_targets")}
+    """Store the targets of the config, and delete other targets with the marks that only they needed."""
+    there, driver = _targets(conn), raw(conn)
     for name in there - set(wanted):
-        raw(conn).execute("DELETE FROM publish_targets WHERE target = ?", (name,))
+        driver.execute("DELETE FROM publish_targets WHERE target = ?", (name,))
     for name in sorted(set(wanted) - there):
-        raw(conn).execute("INSERT INTO publish_targets (target, registered_at) VALUES (?, ?)", (name, at))
+        driver.execute("INSERT INTO publish_targets (target, registered_at) VALUES (?, ?)", (name, at))
     _forget_marks(conn)
 
 
+def _targets(conn: Reader) -> set[str]:
+    return {name for (name,) in tuples(conn, "SELECT target FROM publish_targets")}
+
+
 def load(conn: Reader, target: str) -> TargetState:
-    """What is known of a copy."""
+    """How far a copy is."""
     query = "SELECT mark, seq, token, next_token, revision, swept_at FROM publish_targets WHERE target = ?"
-    return next((TargetState(*row) for row in tuples(conn, query, target)), TargetState(*[None] * 6))
+    return next((TargetState(*row) for row in tuples(conn, query, target)), TargetState())
 
 
 def begin(conn: Connection, target: str, token: str | None, next_token: str) -> None:
-    """A pass begins: the copy is in the state `token`, or will be in `next_token`."""
+    """Record the start of a pass, which takes the copy from the state `token` to `next_token`."""
     raw(conn).execute(
         "UPDATE publish_targets SET token = ?, next_token = ?, "
         "floor = COALESCE((SELECT seq FROM sqlite_sequence WHERE name = 'publish_marks'), 0) WHERE target = ?",
@@ -58,7 +62,10 @@ def begin(conn: Connection, target: str, token: str | None, next_token: str) -> 
 def finish(
     conn: Connection, target: str, token: str, position: tuple[int, int], at: str, *, swept: bool
 ) -> None:
-    """A pass is done: the copy is at that mark and entry of the log. Marks that nobody needs any more go."""
+    """Record the end of a pass: the copy has everything up to `position`, a mark and an entry of the log.
+
+    `swept` says that every row was compared. Marks that no copy needs any more are deleted.
+    """
     raw(conn).execute(
         "UPDATE publish_targets SET token = ?, next_token = NULL, floor = NULL, mark = ?, seq = ?, revision = ?, "
         "published_at = ?, swept_at = CASE WHEN ? THEN ? ELSE swept_at END WHERE target = ?",
@@ -68,7 +75,7 @@ def finish(
 
 
 def _forget_marks(conn: Connection) -> None:
-    """A target that was never published whole needs none but those after its `floor`."""
+    """Delete the marks that every copy has. A copy that was never complete only needs those after its `floor`."""
     raw(conn).execute(
         "DELETE FROM publish_marks WHERE id <= COALESCE((SELECT min(COALESCE(mark, floor)) FROM publish_targets "
         "WHERE COALESCE(mark, floor) IS NOT NULL), (SELECT max(id) FROM publish_marks))"
@@ -76,11 +83,6 @@ def _forget_marks(conn: Connection) -> None:
 
 
 def next_due(conn: Reader, account: str, now: datetime) -> tuple[int, str | None]:
-    """Whether something is to be published at once. A copy that was never whole is made so by its schedule."""
+    """1 if there is something to publish now. A copy that was never complete waits for its schedule instead."""
     del now
     return int(is_pending(conn, account)), None
-
-
-def has_targets(conn: Reader) -> bool:
-    """Whether anything is published."""
-    return bool(first(conn, "SELECT EXISTS (SELECT 1 FROM publish_targets)"))

@@ -1,7 +1,4 @@
-"""The statements around one request: what is committed before it is sent, and after its answer.
-
-`core/push.py` decides what is sent.
-"""
+"""The statements around one request: what is committed before it is sent, and after its answer."""
 
 from __future__ import annotations
 
@@ -17,13 +14,12 @@ from syncer.store.db import statements
 from syncer.store.db.read_only import tuples
 from syncer.store.db.tables import change_queue, push_intents
 
-#: The current states of changes, with the values of their rows.
+#: The current state of each change, and the values of its row.
 _NOW = (
     f"SELECT q.id, q.state, q.attempts, c.deleted_at IS NOT NULL, c.contact_id, {', '.join(f'c.{n}' for n in FIELDS)} "
     "FROM change_queue q JOIN telecmi_contacts c ON c.id = q.contact_row "
     "WHERE q.id IN (SELECT value FROM json_each(?))"
 )
-
 
 _SENT = ("state", "operation", "fields", "clashes", "sent_at", "attempts")
 
@@ -33,9 +29,9 @@ _INTENT = ("change_id", "row_id", "operation", "fields", "phone_e164", "sent_at"
 def begin_sending(
     conn: Connection, batch: Sequence[Send], at: str, accepted: Sequence[Send] = ()
 ) -> list[Send]:
-    """Commit what is about to be sent: the state `sending`, and the exact fields of each change.
+    """Record what is about to be sent: the state `sending`, and the exact fields of each change.
 
-    Changes that were settled or edited since the decision are left out. Returns what may be sent. `accepted` is
+    Returns what may be sent: changes that were settled or edited since the decision are left out. `accepted` is
     the batch of the previous request, whose answer is recorded first.
     """
     note_accepted(conn, accepted)
