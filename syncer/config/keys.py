@@ -64,8 +64,8 @@ def read_table(
 ) -> tuple[dict[str, Any], frozenset[str]]:
     """Read one table: the values of its keys for the dataclass, with secrets as text.
 
-    Errors go to `problems`. The second result names the bad keys (`voicemails`, `voicemails.every`), so that
-    nothing is reported twice; their defaults apply.
+    Errors go to `problems`. The second result names the bad keys (`voicemails`, `voicemails.every`), whose defaults
+    apply, so that no error is reported twice.
     """
     if not isinstance(raw, dict):
         problems.append(f"{where} must be a table; write [{where}] on a line of its own and its keys below.")

@@ -72,29 +72,21 @@ def build_settings(
         )
     found = reader.sources.found
     settings = reader.with_paths(Settings(path, tuple(accounts), tuple(targets), sources=found, **sections))
-    with suppress(OSError):  # opening it reports the error
+    with suppress(OSError):  # opening the database reports it
         if odd := files.oddity_at(settings.database.path):
             problems.append(
                 f"database.url names {odd}, {settings.database.path}; name a plain file of its own."
             )
-    http = raw.get("http", {})
-    if settings.http is None and isinstance(http, dict) and "listen" not in http:
+    given = raw.get("http", {})
+    if isinstance(given, dict) and "listen" not in given:  # a wrong address is reported already
+        how = 'write listen = "127.0.0.1:9464" below [http].'
         problems.extend(
-            f'{one.label} is answered by the daemon\'s pages, which are off; write listen = "127.0.0.1:9464" below [http].'
+            f"{one.label} is answered by the daemon's pages, which are off; {how}"
             for one in targets
             if one.needs_pages
         )
-    if (
-        settings.http is None
-        and isinstance(http, dict)
-        and http.get("console") is True
-        and "listen" not in http
-    ):
-        problems.append(
-            'http.console is true, and the page has no address; write listen = "127.0.0.1:9464" below [http].'
-        )
-    if settings.database.group == "":
-        problems.append("database.group is empty; name a group of this machine, or remove the key.")
+        if sections["http"].console:
+            problems.append(f"http.console is true, and the page has no address; {how}")
     if credentials is Credentials.SENT:
         for account in accounts:
             problems.extend(

@@ -1,7 +1,7 @@
 """The tables of the config file, with their keys and defaults. Their instances are the settings of the program.
 
-A vendor is one subclass of `Account` in `VENDORS`, and a job one table in it. Whom the mirror tells of what happens is
-declared in `targets`. How tables are read is left to `keys` and `load`.
+A vendor is a subclass of `Account` in `VENDORS`, and a job is a table in it. `targets` declares the tables for
+notifications, lookups and published copies; `keys` and `load` read tables.
 """
 
 from __future__ import annotations
@@ -52,6 +52,13 @@ def _path(value: object) -> Path:
     return Path(written)
 
 
+def _group(value: object) -> str:
+    name = text(value)
+    if not name:
+        raise ValueError("is empty; name a group of this machine, or remove the key")
+    return name
+
+
 def _ping_url(value: object) -> Secret:
     return Secret(units.parse_ping_url(value))
 
@@ -68,7 +75,7 @@ class DatabaseConfig(Table):
     """`[database]`: where the mirror lives."""
 
     url: str = key(_database_url, "sqlite:///syncer.db")  # absolute once loaded
-    group: str | None = key(text, None)  # may read and write the file; None: only the owner
+    group: str | None = key(_group, None)  # may read and write the file; None: only the owner
 
     @property
     def path(self) -> Path:
@@ -78,12 +85,12 @@ class DatabaseConfig(Table):
 
 @dataclass(frozen=True)
 class Http(Table):
-    """`[http]`: where the daemon answers `/healthz` and `/metrics`, and serves the page for people."""
+    """`[http]`: where the daemon answers `/healthz` and `/metrics`, and serves the web page."""
 
-    listen: tuple[str, int] | None = key(units.parse_listen, None)  # host and port; None: no pages are served
+    listen: tuple[str, int] | None = key(units.parse_listen, None)  # host and port; None: nothing is served
     hosts: frozenset[str] | None = key(units.parse_hosts, None)
-    console: bool = key(yes_no, False)  # the page for people
-    url: str | None = key(units.parse_page_url, None)  # where people reach it, for links
+    console: bool = key(yes_no, False)  # whether the web page is served
+    url: str | None = key(units.parse_page_url, None)  # where people open the page, for links
 
     @property
     def address(self) -> tuple[str, int]:
@@ -95,17 +102,16 @@ class Http(Table):
     def allowed_hosts(self) -> frozenset[str]:
         """The allowed `Host` headers, without the port.
 
-        By default the names of the loopback, the address to listen on unless that means all addresses, and the host of
-        `url`.
+        By default these are the names of the loopback, and the host of `url` or else the address to listen on.
         """
         if self.hosts is not None:
             return self.hosts
-        named = {urlsplit(self.base).netloc.lower().removesuffix(f":{urlsplit(self.base).port}")}
-        return LOOPBACK | named
+        base = urlsplit(self.base)
+        return LOOPBACK | {base.netloc.lower().removesuffix(f":{base.port}")}
 
     @property
     def base(self) -> str:
-        """The beginning of links to the page."""
+        """The beginning of links to the page, without a trailing slash."""
         if self.url is not None:
             return self.url
         host, port = self.address
@@ -116,7 +122,7 @@ class Http(Table):
 
 @dataclass(frozen=True)
 class Monitor(Table):
-    """`[monitor]`: what the daemon calls to show that it is alive."""
+    """`[monitor]`: the service that the daemon calls to show that it is alive."""
 
     ping_url: Secret | None = key(_ping_url, None)  # called after a good run; often holds a key
 
@@ -208,9 +214,7 @@ class Audio(Job):
 
     enabled: bool = key(yes_no, False)
     every: timedelta = key(units.parse_duration, timedelta(minutes=2))
-    keep: timedelta = key(
-        units.parse_duration, timedelta(days=365)
-    )  # counted from when the voicemail was received
+    keep: timedelta = key(units.parse_duration, timedelta(days=365))  # since the voicemail was received
     max_size: int = key(units.parse_size, units.Size(5 * 10**9))  # bytes of all recordings of the account
 
 
@@ -237,16 +241,16 @@ class SmartfloContacts(Job):
 
 @dataclass(frozen=True)
 class Named(Table):
-    """A table that can occur any number of times, each time below a heading with a name: `[telecmi.main]`."""
+    """A table with a name of its own, of which there can be several: `[telecmi.main]`."""
 
     kind: ClassVar[str]  #: the first word of the heading: `telecmi`
-    needs_pages: ClassVar[bool] = False  #: it is answered at the address of `[http]`
+    needs_pages: ClassVar[bool] = False  #: it needs the address of `[http]`
 
     name: str = ""
 
     @property
     def label(self) -> str:
-        """`telecmi.main`: the name that is unique over all kinds."""
+        """`telecmi.main`: unique across all kinds."""
         return f"{self.kind}.{self.name}"
 
     def secrets(self) -> dict[str, Secret]:

@@ -60,17 +60,15 @@ class Sources:
 
     environ: Mapping[str, str]
     folder: Path  #: the folder of relative `*_file` paths
-    found: dict[str, SecretSource] = field(
-        default_factory=dict
-    )  #: where each secret was found, by account and key
+    #: Where each secret was found, by account and key.
+    found: dict[str, SecretSource] = field(default_factory=dict)
 
     def find(
         self, kind: str, account: str, key: str, *, file: str | None, value: str | None, problems: list[str]
     ) -> Secret | None:
         """The secret from the first source that has it. An empty variable or key counts as missing.
 
-        A named file that is empty or cannot be read is a problem: silently using another, older secret would be
-        worse.
+        A named file that is empty or cannot be read is a problem: silently using an older secret would be worse.
         """
         where = f"{kind}.{account}.{key}"
         text = self.environ.get(variable(kind, account, key))

@@ -30,7 +30,7 @@ class Credentials(Enum):
 
     UNUSED = "unused"  #: it calls no vendor, so they are not even read
     LOCATED = "located"  #: it shows where they are; none is required
-    SHOWN = "shown"  #: it shows what is wrong with them
+    SHOWN = "shown"  #: it shows errors in them
     SENT = "sent"  #: none may be missing or a placeholder: vendors lock accounts after wrong ones
 
 
@@ -48,7 +48,7 @@ class Settings:
 
     path: Path | None  #: the absolute path of the file; None without a file (tests, the demo)
     accounts: tuple[Account, ...]  #: vendor by vendor, in the order of the file
-    targets: tuple[Named, ...] = ()  #: what is no account: `[notify.NAME]`, kind by kind
+    targets: tuple[Named, ...] = ()  #: the other named tables: `[notify.NAME]`, kind by kind
     database: DatabaseConfig = DatabaseConfig()
     http: Http | None = None  #: None: no page is served
     monitor: Monitor = Monitor()
@@ -76,24 +76,24 @@ class Settings:
         for account in self.accounts:
             if account.label == label:
                 return account
-        raise UsageError(f"there is no account {label!r}; the config has {self._labels()}")
+        raise self._no_account(label)
 
     def accounts_named(self, word: str) -> tuple[Account, ...]:
         """The accounts of `--account WORD`: one label, or that name at any vendor. UsageError if there is none."""
-        found = tuple(a for a in self.accounts if a.label == word) or tuple(
-            a for a in self.accounts if a.name == word
-        )
+        found = tuple(a for a in self.accounts if a.label == word)
+        found = found or tuple(a for a in self.accounts if a.name == word)
         if not found:
-            raise UsageError(f"there is no account {word!r}; the config has {self._labels()}")
+            raise self._no_account(word)
         return found
 
     def secrets(self) -> Iterator[Secret]:
-        """Every secret in use, so they can be kept out of logs."""
+        """Every secret in use, to keep them out of logs."""
         for holder in (*self.accounts, *self.targets, self.monitor):
             for one in fields(holder):
                 value = getattr(holder, one.name)
                 if isinstance(value, Secret):
                     yield value
 
-    def _labels(self) -> str:
-        return ", ".join(account.label for account in self.accounts)
+    def _no_account(self, word: str) -> UsageError:
+        labels = ", ".join(account.label for account in self.accounts)
+        return UsageError(f"there is no account {word!r}; the config has {labels}")

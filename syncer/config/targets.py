@@ -1,13 +1,8 @@
-"""The tables of the config for what leaves the mirror: `[notify.NAME]`, `[lookup.NAME]`, `[publish.NAME]`. None of
-them is an account.
-
-What is sent to a target is left to `sync` and `remote`.
-"""
+"""The tables of the config for what leaves the mirror: `[notify.NAME]`, `[lookup.NAME]`, `[publish.NAME]`."""
 
 from __future__ import annotations
 
 import base64
-import binascii
 import importlib.util
 import re
 from collections.abc import Iterator, Sequence
@@ -50,7 +45,7 @@ def _command(value: object) -> tuple[str, ...]:
 
 @dataclass(frozen=True)
 class Delivery(Job):
-    """When a target is looked after, apart from the moments at which something is to be sent."""
+    """How often the job of a target runs when nothing new has to be sent."""
 
     needs = ()
 
@@ -59,7 +54,7 @@ class Delivery(Job):
 
 @dataclass(frozen=True)
 class NotifyTarget(Named):
-    """`[notify.NAME]`: a target of notifications about voicemails, missed calls and what waits for a person."""
+    """`[notify.NAME]`: a target of notifications about voicemails, missed calls and changes that wait for a person."""
 
     kind = "notify"
     #: A target has exactly one of these keys.
@@ -71,20 +66,17 @@ class NotifyTarget(Named):
     apprise: Secret | None = secret()
     secret: Secret | None = secret()  # signs the webhook
     private: bool = key(yes_no, False)  # row ids and counts only
-    max_age: timedelta = key(
-        units.parse_duration, timedelta(days=1)
-    )  # what was older when it came is not told
+    max_age: timedelta = key(units.parse_duration, timedelta(days=1))  # nothing older is reported
     delivery: Delivery = field(default=Delivery())
 
     @property
     def way(self) -> str:
         """How it is reached: "webhook", "command" or "apprise"."""
-        return next(
-            (way for way in self.WAYS if getattr(self, way) is not None), "apprise"
-        )  # a secret, unread
+        # If none is set, it is the secret `apprise`, which was not read.
+        return next((way for way in self.WAYS if getattr(self, way) is not None), "apprise")
 
     def faults(self, bad: frozenset[str]) -> Iterator[str]:
-        """What is wrong with the table as a whole; the keys in `bad` are reported already."""
+        """Errors of the table as a whole. The keys in `bad` are reported already."""
         given = [way for way in self.WAYS if getattr(self, way) is not None]
         if len(given) > 1:
             yield f"{self.label} has {' and '.join(given)}; keep one of them, and give the other a section of its own."
@@ -105,25 +97,25 @@ class NotifyTarget(Named):
                 )
 
 
-#: What a signing secret begins with (Standard Webhooks).
+#: The prefix of a signing secret (Standard Webhooks).
 PREFIX: Final = "whsec_"
 
 
 def signing_key(secret: Secret) -> bytes | None:
-    """The key in a `whsec_` secret; None when it is not one of 16 to 64 bytes in base64."""
+    """The key in a `whsec_` secret; None if it is not 16 to 64 bytes in base64."""
     text = secret.reveal()
     if not text.startswith(PREFIX):
         return None
     try:
         found = base64.b64decode(text.removeprefix(PREFIX), validate=True)
-    except (binascii.Error, ValueError):
+    except ValueError:
         return None
     return found if 16 <= len(found) <= 64 else None
 
 
 @dataclass(frozen=True)
 class LookupKey(Named):
-    """`[lookup.NAME]`: a PBX, or phones, that may look callers up and read the phonebooks."""
+    """`[lookup.NAME]`: a PBX or phones that may look up callers and read the phonebooks."""
 
     kind = "lookup"
     needs_pages = True
@@ -131,7 +123,7 @@ class LookupKey(Named):
     key: Secret | None = secret()
 
     def faults(self, bad: frozenset[str]) -> Iterator[str]:
-        """A key that is missing or cannot be used."""
+        """A missing or unusable key."""
         if self.key is None:
             if not bad & {"key", "key_file"}:
                 yield f"{self.label}.key is missing; {ways(self.kind, self.name, 'key')}."
@@ -140,7 +132,7 @@ class LookupKey(Named):
 
     @classmethod
     def faults_between(cls, found: Sequence[Named]) -> Iterator[str]:
-        """Two that have the same key: neither could be limited or withdrawn alone."""
+        """Tables with the same key, which could not be limited or revoked separately."""
         owners: dict[Secret, str] = {}
         for one in found:
             for known in one.secrets().values():
@@ -187,7 +179,7 @@ def _site(value: object) -> str:
 
 @dataclass(frozen=True)
 class Publishing(Job):
-    """When a published copy is looked after, apart from the moments at which something changes."""
+    """How often the job of a published copy runs when nothing changes."""
 
     needs = ("password",)
 
@@ -217,7 +209,7 @@ class PublishTarget(Named):
         return {"publish": self.publish}
 
     def faults(self, bad: frozenset[str]) -> Iterator[str]:
-        """No address, or no driver."""
+        """A missing address, or a missing driver."""
         if not self.url and "url" not in bad:
             yield (
                 f"{self.label}.url is missing; write for example "
@@ -228,7 +220,7 @@ class PublishTarget(Named):
 
     @classmethod
     def faults_between(cls, found: Sequence[Named]) -> Iterator[str]:
-        """Two that publish the same site into the same schema: each would undo what the other did."""
+        """Tables that publish the same site into the same schema: each would undo the other's work."""
         owners: dict[tuple[str, str, str], str] = {}
         for one in found:
             assert isinstance(one, PublishTarget)
@@ -237,5 +229,5 @@ class PublishTarget(Named):
                 yield f"{other} and {one.label} are the same copy; remove one, or give it a `site` of its own."
 
 
-#: The tables that exist once a target, by the first word of the heading.
+#: The tables that exist once per target, by the first word of the heading.
 TARGETS: dict[str, type[Named]] = {"notify": NotifyTarget, "lookup": LookupKey, "publish": PublishTarget}

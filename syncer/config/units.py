@@ -1,12 +1,11 @@
-"""Values of the config: durations, percentages, web addresses, `host:port`.
+"""Parsers for values of the config: durations, sizes, percentages, addresses.
 
-Each parser raises ValueError with the rest of a sentence that starts with the key. None quotes the value, because a
+They raise ValueError with the rest of a sentence that starts with the key. No message quotes the value, because a
 secret may have been pasted into the wrong line.
 """
 
 from __future__ import annotations
 
-import contextlib
 import ipaddress
 import re
 from contextlib import suppress
@@ -47,7 +46,7 @@ def format_duration(span: timedelta) -> str:
 def parse_since(value: object) -> timedelta | datetime:
     """Read a duration, or a date (`2026-01-31`, quoted or not) as its midnight in UTC."""
     if isinstance(value, str):
-        with suppress(ValueError):  # not a date, so it has to be a duration
+        with suppress(ValueError):  # if it is not a date, it has to be a duration
             value = date.fromisoformat(value)
     if isinstance(value, date) and not isinstance(value, datetime):
         return datetime(value.year, value.month, value.day, tzinfo=UTC)
@@ -130,9 +129,9 @@ def is_loopback(host: str) -> bool:
 
 
 def web_address(text: object, how: str) -> tuple[str, SplitResult]:
-    """An http or https address with a host, as it is written and in parts; `how` ends the sentence about another one."""
+    """An http or https address with a host, as written and in parts. `how` ends the message about any other value."""
     if isinstance(text, str) and not re.search(r"[\s\x00-\x1f\x7f\\]", text):
-        with contextlib.suppress(ValueError):
+        with suppress(ValueError):
             parts = urlsplit(text)
             if parts.scheme in ("http", "https") and parts.hostname and parts.port != 0:
                 return text, parts
@@ -140,7 +139,7 @@ def web_address(text: object, how: str) -> tuple[str, SplitResult]:
 
 
 def require_tls(parts: SplitResult, exposed: str) -> None:
-    """ValueError for plain http beyond loopback, which would show `exposed` to the network."""
+    """Raise ValueError for plain http beyond loopback, which would show `exposed` to the network."""
     if parts.scheme == "http" and not is_loopback(parts.hostname or ""):
         raise ValueError(
             f"is plain http, which would show {exposed} to the network; write https:// "

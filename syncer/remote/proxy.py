@@ -46,7 +46,7 @@ def proxy_for(url: str, environ: Mapping[str, str]) -> Proxy | None:
         host, port = parts.hostname or "", parts.port
     except ValueError:
         return None  # the call itself reports what is wrong with the address
-    if is_loopback(url):
+    if _is_loopback(host):
         return None
     for name in (f"{parts.scheme}_proxy", "all_proxy"):
         for variable in (name, name.upper()):
@@ -57,10 +57,8 @@ def proxy_for(url: str, environ: Mapping[str, str]) -> Proxy | None:
     return None
 
 
-def is_loopback(url: str) -> bool:
-    """Whether the host is this machine."""
+def _is_loopback(host: str) -> bool:
     try:
-        host = urlsplit(url).hostname or ""
         return host == "localhost" or ipaddress.ip_address(host).is_loopback
     except ValueError:
         return False
