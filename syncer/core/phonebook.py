@@ -1,7 +1,7 @@
-"""How a contact is written in each format of a phonebook: for phones' XML directories, and as a vCard.
+"""Writes a contact in each phonebook format: the XML directories of phones, and vCard.
 
-Text of any vendor and person goes in: it is escaped, and control characters are removed. Which contacts there are is
-left to the store. Sources of the formats are linked in docs/phones.md.
+All text comes from vendors and people, so it is escaped, and control characters are removed. docs/phones.md links the
+sources of the formats.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from typing import Final
 
 from syncer.core.normalise import split_name
 
-#: What XML 1.0 cannot hold, what ends a line, and marks that nobody sees but that turn text round.
+#: What XML 1.0 cannot hold, what ends a line, and invisible marks that reverse the direction of text.
 _CONTROL = re.compile("[\x00-\x1f\x7f-\x9f\u2028-\u202e\u2066-\u2069\ud800-\udfff\ufffe\uffff]+")
 
 #: Bytes of a line of a vCard (RFC 6350, 3.2).
@@ -31,7 +31,7 @@ class PhonebookEntry:
 
     @property
     def title(self) -> str:
-        """What it is called: the name, else the company, else the number."""
+        """The name, else the company, else the number."""
         return clean(self.name) or clean(self.company) or self.number or ""
 
 
@@ -46,12 +46,12 @@ _ESCAPES = str.maketrans({"&": "&amp;", "<": "&lt;", ">": "&gt;", '"': "&quot;",
 
 
 def escaped(text: str | None) -> str:
-    """Text as XML has it, in an element or an attribute."""
+    """Text as XML, for an element or an attribute."""
     return clean(text).translate(_ESCAPES)
 
 
 def _directory_entry(entry: PhonebookEntry) -> str:
-    """Of Cisco's format, which Yealink has taken over."""
+    """Cisco's format, which Yealink uses too."""
     if not entry.number:
         return ""
     name, number = escaped(entry.title), escaped(entry.number)
@@ -72,13 +72,17 @@ def _grandstream(entry: PhonebookEntry) -> str:
 # -- vCard ---------------------------------------------------------------------------------------------
 
 
+def vcard_escaped(text: str) -> str:
+    """Text on one line, as a vCard has it."""
+    return re.sub(r"([\\,;])", r"\\\1", text)
+
+
 def _value(text: str | None) -> str:
-    """Text as a vCard has it."""
-    return re.sub(r"([\\,;])", r"\\\1", clean(text))
+    return vcard_escaped(clean(text))
 
 
 def folded(line: str) -> str:
-    """A line of a vCard, folded where it is longer than `_LINE` bytes; no character is cut."""
+    """A line of a vCard, folded into lines of at most `_LINE` bytes without cutting a character."""
     if len(line.encode()) <= _LINE:
         return f"{line}\r\n"
     out, size = [], 0
@@ -114,13 +118,13 @@ def _vcard(entry: PhonebookEntry) -> str:
 
 @dataclass(frozen=True, slots=True)
 class Format:
-    """One format: what comes first and last, and what one contact is."""
+    """One format: the beginning and the end of the file, and how one contact is written."""
 
     media_type: str
     head: str
     entry: Callable[[PhonebookEntry], str]  #: "" leaves the contact out
     tail: str
-    refresh: bool = False  #: a phone asks for the next page where the header `Refresh` says so
+    refresh: bool = False  #: phones fetch the next page from the address in the header `Refresh`
 
 
 _XML: Final = '<?xml version="1.0" encoding="UTF-8"?>\n'
@@ -146,5 +150,5 @@ FORMATS: Final[dict[str, Format]] = {
     "contacts.vcf": Format("text/vcard; charset=utf-8", "", _vcard, ""),
 }
 
-#: Other names of the same: Grandstream's phones add this one to the path that they are given.
+#: Other names: Grandstream's phones append this one to the path that they are given.
 ALIASES: Final = {"phonebook.xml": "grandstream.xml"}

@@ -1,7 +1,7 @@
-"""What a file says of contacts, row by row, whatever its format.
+"""Reads the contacts of a file, row by row, in any of its formats.
 
-All of a file is read, and known to be good, before anything is done with it: what was understood is kept in a `Spool`,
-so that memory does not depend on its size.
+A file is read to its end, and so known to be good, before anything is done with it. A `Spool` keeps its rows, so that
+memory use does not depend on the size of the file.
 """
 
 from __future__ import annotations
@@ -9,7 +9,7 @@ from __future__ import annotations
 import contextlib
 import json
 import tempfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import BinaryIO
 
@@ -21,9 +21,9 @@ from syncer.formats import csv_reader, source, vcard_reader, xlsx_reader
 
 
 def read_candidates(path: Path, form: str, mapping: Mapping[str, str]) -> Iterator[Candidate]:
-    """Each row of a file that is not blank. `form` is `csv`, `xlsx` or `vcard`; `mapping` is field -> column.
+    """Each row that is not blank. `form` is `csv`, `xlsx` or `vcard`; `mapping` is field -> column.
 
-    UsageError for a file that cannot be read as this, or in which no column holds phone numbers.
+    UsageError if the file cannot be read in this format, or if no column holds phone numbers.
     """
     with source.opened(path) as file:
         if form == "vcard":
@@ -33,8 +33,7 @@ def read_candidates(path: Path, form: str, mapping: Mapping[str, str]) -> Iterat
 
 
 def _table(file: BinaryIO, name: str, form: str, mapping: Mapping[str, str]) -> Iterator[Candidate]:
-    def score(header: list[str] | object) -> int:
-        assert isinstance(header, list)
+    def score(header: Sequence[str]) -> int:
         try:
             return find_columns(header, mapping).known
         except UnknownColumnError:
@@ -86,7 +85,7 @@ def _cards(file: BinaryIO, name: str) -> Iterator[Candidate]:
 
 
 class Spool:
-    """Rows that were read, in a temporary file that has no name and ends with the program."""
+    """Rows that were read, in a temporary file without a name."""
 
     def __init__(self) -> None:
         self._file = tempfile.TemporaryFile("w+", encoding="utf-8")  # noqa: SIM115 - closed by `close`
@@ -100,7 +99,7 @@ class Spool:
 
     def __iter__(self) -> Iterator[Candidate]:
         with _kept():
-            self._file.seek(0)  # writes what is left
+            self._file.seek(0)  # this writes the rest of the buffer
         for line in self._file:
             row, fields, one_name, others, account, problem = json.loads(line)
             yield Candidate(row, Fields(*fields), one_name, tuple(others), account, problem)
@@ -109,13 +108,13 @@ class Spool:
         return self
 
     def __exit__(self, *exc: object) -> None:
-        with contextlib.suppress(OSError):  # a full disk was reported when it was written to
+        with contextlib.suppress(OSError):  # `add` has reported a full disk
             self._file.close()
 
 
 @contextlib.contextmanager
 def _kept() -> Iterator[None]:
-    """Say where there is no room for the rows of a file."""
+    """Raise UsageError, with the folder, if there is no room for the rows of a file."""
     try:
         yield
     except OSError as error:

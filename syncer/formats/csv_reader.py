@@ -1,4 +1,4 @@
-"""CSV, taken apart into cells. The delimiter is found by the header: a comma, a semicolon or a tab."""
+"""Reads CSV. The delimiter (a comma, a semicolon or a tab) is the one with which the header makes most sense."""
 
 from __future__ import annotations
 
@@ -10,26 +10,26 @@ from syncer.errors import UsageError
 
 _DELIMITERS = ",;\t"
 
-#: Characters of the first line that are looked at for the delimiter.
+#: How many characters of the first line are used to find the delimiter.
 _LONGEST_HEADER = 1 << 16
 
-#: How well a header is understood: more is better.
+#: How many columns of a header are understood.
 Score = Callable[[Sequence[str]], int]
 
 
 def read_cells(file: TextIO, name: str, score: Score) -> Iterator[tuple[int, list[str]]]:
-    """Each row with its number, the header among them as 1; blank lines are counted. UsageError, with the line, for no CSV."""
+    """Each row with its number; the header is row 1, and blank lines count. UsageError, with the line, if it is not CSV."""
     first = file.readline(_LONGEST_HEADER)
     declared = first.strip().lower()
     row = 0
-    if declared.startswith("sep=") and len(declared) == 5:  # Excel's way to say it
+    if declared.startswith("sep=") and len(declared) == 5:  # Excel declares it like this
         row, delimiter = 1, declared[4]
         if delimiter not in _DELIMITERS:
             raise UsageError(
                 f"{name}: line 1 declares a delimiter that is none of , ; and tab; nothing was changed"
             )
     else:
-        while first and not first.strip():  # blank lines in front
+        while first and not first.strip():  # leading blank lines
             first = file.readline(_LONGEST_HEADER)
         delimiter = _delimiter(first, score)
         file.seek(0)
@@ -40,7 +40,7 @@ def read_cells(file: TextIO, name: str, score: Score) -> Iterator[tuple[int, lis
             yield row, cells
     except csv.Error as error:
         line = reader.line_num + row if declared.startswith("sep=") else reader.line_num
-        raise UsageError(f"{name}: line {line} is not CSV ({_said(error)}); nothing was changed") from None
+        raise UsageError(f"{name}: line {line} is not CSV ({_words(error)}); nothing was changed") from None
 
 
 def _delimiter(line: str, score: Score) -> str:
@@ -54,7 +54,7 @@ def _delimiter(line: str, score: Score) -> str:
     return max(_DELIMITERS, key=rank)
 
 
-def _said(error: csv.Error) -> str:
+def _words(error: csv.Error) -> str:
     text = str(error)
     if "unexpected end" in text:
         return "a quoted cell is not closed"

@@ -13,34 +13,34 @@ from typing import BinaryIO, Final, TextIO
 from syncer import files
 from syncer.errors import UsageError
 
-#: How a file's name ends -> its format.
+#: The suffix of a file's name -> its format.
 FORMATS: Final = {
     ".csv": "csv", ".tsv": "csv", ".txt": "csv", ".xlsx": "xlsx", ".xlsm": "xlsx", ".vcf": "vcard", ".vcard": "vcard",
     ".json": "json",
 }  # fmt: skip
 
-#: How files of other kinds begin.
+#: The first bytes of files that are not text.
 _ZIP, _OLE, _PDF = b"PK\x03\x04", b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1", b"%PDF-"
 
 _BOMS = ((codecs.BOM_UTF8, "utf-8-sig"), (codecs.BOM_UTF16_LE, "utf-16"), (codecs.BOM_UTF16_BE, "utf-16"))
 
-#: Bytes that are looked at in one go.
+#: How many bytes are checked at a time.
 _BLOCK = 1 << 20
 
 
 def format_of(path: Path) -> str | None:
-    """The format that a file's name tells; None if it tells none."""
+    """The format by the suffix of a file's name; None if that is unknown."""
     return FORMATS.get(path.suffix.lower())
 
 
 @contextlib.contextmanager
 def opened(path: Path) -> Iterator[BinaryIO]:
-    """The open file. UsageError where it cannot be read, or was written to while it was read."""
+    """The open file. UsageError if it cannot be read, or was written to meanwhile."""
     try:
         file = files.open_linked(path)
     except OSError as error:
         raise UsageError(f"{path} cannot be read: {error.strerror}; nothing was changed") from None
-    handle = os.dup(file.fileno())  # who reads the file as text closes it
+    handle = os.dup(file.fileno())  # the reader of text closes the file
     try:
         before = os.fstat(handle)
         with file:
@@ -57,7 +57,7 @@ def opened(path: Path) -> Iterator[BinaryIO]:
 
 
 def text_of(file: BinaryIO, name: str) -> TextIO:
-    """The file as text: by its byte order mark, else UTF-8, else cp1252. UsageError for what is no text."""
+    """The file as text: by its byte order mark, else UTF-8, else cp1252. UsageError if it is not text."""
     head = file.read(8)
     if head.startswith(_ZIP):
         raise UsageError(
@@ -67,41 +67,20 @@ def text_of(file: BinaryIO, name: str) -> TextIO:
         raise UsageError(f"{name} is an Office file in an old format, not text: save it as .xlsx or .csv")
     if head.startswith(_PDF):
         raise UsageError(f"{name} is a PDF, not text: export the contacts as .csv, .xlsx or .vcf")
-    encoding = next((encoding for mark, encoding in _BOMS if head.startswith(mark)), None) or _guessed(
-        file, name
+    marked = next((encoding for mark, encoding in _BOMS if head.startswith(mark)), None)
+    for encoding in (marked,) if marked else ("utf-8", "cp1252"):
+        line = _undecodable(file, name, encoding)
+        if line is None:
+            file.seek(0)
+            return io.TextIOWrapper(file, encoding=encoding, newline="")
+    problem = "not what its byte order mark says" if marked else "neither UTF-8 nor cp1252"
+    raise UsageError(
+        f"{name}: line {line} holds bytes that are {problem}: save the file as UTF-8; nothing was changed"
     )
-    _check(file, name, encoding)
-    file.seek(0)
-    return io.TextIOWrapper(file, encoding=encoding, newline="")
 
 
-def _guessed(file: BinaryIO, name: str) -> str:
-    decoder = codecs.getincrementaldecoder("utf-8")()
-    encoding = "utf-8"
-    file.seek(0)
-    line = 1
-    while block := file.read(_BLOCK):
-        if (at := block.find(b"\0")) >= 0:
-            line += block.count(b"\n", 0, at)
-            raise UsageError(f"{name} is not a text file: line {line} holds a zero byte; nothing was changed")
-        line += block.count(b"\n")
-        if encoding == "utf-8":
-            try:
-                decoder.decode(block)
-            except UnicodeDecodeError:
-                encoding = "cp1252"
-    if encoding == "utf-8":
-        try:
-            decoder.decode(b"", final=True)
-        except UnicodeDecodeError:
-            encoding = "cp1252"
-    return encoding
-
-
-def _check(file: BinaryIO, name: str, encoding: str) -> None:
-    """Raise UsageError, with the line, for bytes that the encoding does not have."""
-    if encoding == "utf-8":
-        return  # it was found by reading all of it
+def _undecodable(file: BinaryIO, name: str, encoding: str) -> int | None:
+    """The line of the first bytes that the encoding does not have. UsageError for a zero byte: that is no text."""
     decoder = codecs.getincrementaldecoder(encoding)()
     file.seek(0)
     line = 1
@@ -110,17 +89,10 @@ def _check(file: BinaryIO, name: str, encoding: str) -> None:
         try:
             text = decoder.decode(block, final=not block)
         except UnicodeDecodeError as error:
-            line += bytes(error.object[: error.start]).count(b"\n")
-            known = "UTF-8 nor cp1252" if encoding == "cp1252" else "what its byte order mark says"
-            raise UsageError(
-                f"{name}: line {line} holds bytes that are {'neither ' if encoding == 'cp1252' else 'not '}{known}: "
-                "save the file as UTF-8; nothing was changed"
-            ) from None
+            return line + bytes(error.object[: error.start]).count(b"\n")
         if not block:
-            return
-        if "\0" in text:
-            line += text.count("\n", 0, text.index("\0"))
-            raise UsageError(
-                f"{name} is not a text file: line {line} holds a zero character; nothing was changed"
-            )
+            return None
+        if (at := text.find("\0")) >= 0:
+            line += text.count("\n", 0, at)
+            raise UsageError(f"{name} is not a text file: line {line} holds a zero byte; nothing was changed")
         line += text.count("\n")

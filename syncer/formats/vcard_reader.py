@@ -1,7 +1,7 @@
-"""vCard 2.1 to 4.0, taken apart into cards: the few properties that a contact here has room for.
+"""Reads vCard 2.1 to 4.0: the few properties that a contact here has room for. Others are skipped line by line.
 
-Our own, since vobject 0.9.9 gives up a whole file at one odd line and at the quoted-printable lines of Android's and
-Nokia's vCard 2.1, and keeps every photo in memory. Photos and all else that is not wanted are passed over line by line.
+It is our own because vobject 0.9.9 rejects a whole file for one odd line and for the quoted-printable lines of
+Android's and Nokia's vCard 2.1, and keeps every photo in memory.
 """
 
 from __future__ import annotations
@@ -40,7 +40,7 @@ _LONGEST = 1 << 16
 class Card:
     """One vCard, as far as it is read."""
 
-    number: int  #: it is the n-th of the file
+    number: int  #: counted from 1
     line: int  #: where it begins
     structured: list[str] | None = None  #: N: family, given, additional, ...
     full: str = ""
@@ -62,7 +62,7 @@ class Card:
 
 
 def read_cards(file: TextIO, name: str) -> Iterator[Card]:
-    """Each card. UsageError, with the line, for one without an end, and for a file without any."""
+    """Each card. UsageError for a card without an end, with its line, and for a file without cards."""
     card: Card | None = None
     inner = 0  # a card within a card: vCard 2.1 has the AGENT
     agent = False
@@ -100,7 +100,7 @@ def _endless(name: str, card: Card) -> UsageError:
 
 
 def _unfolded(file: TextIO) -> Iterator[tuple[int, str]]:
-    """Each logical line, with the number of the line in which it begins."""
+    """Each logical line, with the number of its first line."""
     began, text, wanted, soft = 0, "", False, False
     for number, raw in enumerate(file, start=1):
         line = raw.rstrip("\r\n")
@@ -122,7 +122,7 @@ def _unfolded(file: TextIO) -> Iterator[tuple[int, str]]:
 
 
 def _take(card: Card, line: str, legacy: bool) -> None:
-    """Note what a line says; what is no property, or is not wanted, is passed over."""
+    """Take what a line says into the card, if it is a wanted property."""
     head = _HEAD.match(line)
     if head is None:
         return
@@ -154,7 +154,7 @@ def _take(card: Card, line: str, legacy: bool) -> None:
 
 
 def _parameters(text: str) -> dict[str, list[str]]:
-    """By name, in upper case; a bare word of vCard 2.1 is a type or an encoding."""
+    """The parameters by name, in upper case. A bare word of vCard 2.1 is a type or an encoding."""
     out: dict[str, list[str]] = {}
     for part in _PARAMETER.findall(text):
         name, equals, value = part.partition("=")
@@ -174,7 +174,7 @@ def _rank(parameters: Mapping[str, list[str]]) -> int:
 
 
 def _decoded(value: str, parameters: Mapping[str, list[str]], legacy: bool) -> str:
-    """A value as text. In a file that is not Unicode (`legacy`: read as cp1252) a property may declare its charset."""
+    """A value as text. In a file that is not Unicode (`legacy`, read as cp1252), a property may declare its charset."""
     if any(one.upper() == "QUOTED-PRINTABLE" for one in parameters.get("ENCODING", ())):
         octets = quopri.decodestring(value.encode("utf-8", "replace"))
     elif legacy and not value.isascii():

@@ -1,6 +1,6 @@
-"""Contacts, written as CSV, XLSX, vCard or JSON, row after row.
+"""Writes contacts as CSV, XLSX, vCard or JSON, row by row.
 
-What is written here is read by `contacts_file.py` as the same.
+`contacts_file.py` reads the same contacts from the result.
 """
 
 from __future__ import annotations
@@ -15,9 +15,7 @@ from typing import Any, BinaryIO, Final, NamedTuple
 
 from syncer.core.import_rows import tidy
 from syncer.core.model import FIELDS, Fields
-
-#: Octets of a line of a vCard (RFC 6350, 3.2).
-_FOLD = 75
+from syncer.core.phonebook import folded, vcard_escaped
 
 
 class Exported(NamedTuple):
@@ -28,7 +26,7 @@ class Exported(NamedTuple):
     fields: Fields  #: `phone_no` in E.164, or as it came where it cannot be read
 
 
-#: Writes contacts; with their accounts, if there are several.
+#: Writes contacts to a file. The flag adds their accounts.
 Writer = Callable[[Iterable[Exported], BinaryIO, bool], None]
 
 
@@ -41,7 +39,7 @@ def _values(row: Exported, accounts: bool) -> tuple[str, ...]:
 
 
 def write_csv(rows: Iterable[Exported], sink: BinaryIO, accounts: bool) -> None:
-    """UTF-8, each value as it is: a spreadsheet may take one for a formula or a number."""
+    """UTF-8, with each value unchanged, although a spreadsheet may read it as a formula or a number."""
     text = io.TextIOWrapper(sink, encoding="utf-8", errors="replace", newline="", write_through=True)
     try:
         writer = csv.writer(text)
@@ -52,7 +50,7 @@ def write_csv(rows: Iterable[Exported], sink: BinaryIO, accounts: bool) -> None:
 
 
 def write_xlsx(rows: Iterable[Exported], sink: BinaryIO, accounts: bool) -> None:
-    """One sheet. Every cell is text, so that no value is a formula and no number loses digits."""
+    """One sheet of text cells, so that no value becomes a formula and no number loses digits."""
     from openpyxl import Workbook
 
     book = Workbook(write_only=True)
@@ -66,7 +64,7 @@ def write_xlsx(rows: Iterable[Exported], sink: BinaryIO, accounts: bool) -> None
             sheet.append(_text_cells(sheet, _values(row, accounts)))
     finally:
         sheet.close()
-    with tempfile.TemporaryFile() as whole:  # what saves a workbook does not take a broken pipe well
+    with tempfile.TemporaryFile() as whole:  # openpyxl does not handle a broken pipe
         book.save(whole)
         whole.seek(0)
         shutil.copyfileobj(whole, sink)
@@ -88,7 +86,7 @@ def write_vcard(rows: Iterable[Exported], sink: BinaryIO, accounts: bool) -> Non
     """vCard 3.0, which phones and mail programs read best."""
     for row in rows:
         for line in _card(row, accounts):
-            sink.write(_folded(line))
+            sink.write(folded(line).encode())
 
 
 def _card(row: Exported, accounts: bool) -> Iterator[str]:
@@ -96,8 +94,8 @@ def _card(row: Exported, accounts: bool) -> Iterator[str]:
     name = f"{fields.first_name} {fields.last_name}".strip()
     yield "BEGIN:VCARD"
     yield "VERSION:3.0"
-    yield f"N:{_escaped(fields.last_name)};{_escaped(fields.first_name)};;;"
-    yield f"FN:{_escaped(name or fields.company or fields.phone_no)}"
+    yield f"N:{vcard_escaped(fields.last_name)};{vcard_escaped(fields.first_name)};;;"
+    yield f"FN:{vcard_escaped(name or fields.company or fields.phone_no)}"
     for head, value in (
         ("TEL;TYPE=VOICE", fields.phone_no),
         ("EMAIL;TYPE=INTERNET", fields.email_id),
@@ -106,27 +104,8 @@ def _card(row: Exported, accounts: bool) -> Iterator[str]:
         ("X-SYNCER-ACCOUNT", row.account if accounts else ""),
     ):
         if value:
-            yield f"{head}:{_escaped(value)}"
+            yield f"{head}:{vcard_escaped(value)}"
     yield "END:VCARD"
-
-
-def _escaped(text: str) -> str:
-    for sign in "\\,;":
-        text = text.replace(sign, f"\\{sign}")
-    return text
-
-
-def _folded(line: str) -> bytes:
-    """The line, in parts of at most 75 octets that break no letter."""
-    out, room = bytearray(), _FOLD
-    for letter in line:
-        octets = letter.encode("utf-8", "replace")
-        if len(octets) > room:
-            out += b"\r\n "
-            room = _FOLD - 1
-        out += octets
-        room -= len(octets)
-    return bytes(out + b"\r\n")
 
 
 def write_json(rows: Iterable[Exported], sink: BinaryIO, accounts: bool) -> None:  # noqa: ARG001 - always named

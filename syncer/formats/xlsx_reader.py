@@ -1,6 +1,6 @@
-"""XLSX, taken apart into cells by openpyxl, which reads row after row.
+"""Reads XLSX row by row, with openpyxl.
 
-A workbook is a zip of XML: what it would unpack to is looked at first.
+A workbook is a zip of XML, so the size that it would unpack to is checked first.
 """
 
 from __future__ import annotations
@@ -16,27 +16,27 @@ from syncer.errors import UsageError
 
 #: What a workbook may unpack to, in bytes: a million rows of contacts are less.
 _MOST = 600_000_000
-#: The texts of its cells, which are kept in memory.
+#: The same for the texts of its cells, which openpyxl keeps in memory.
 _MOST_TEXT = 100_000_000
-#: Above so many bytes, a part that shrank to a hundredth is no sheet of contacts.
+#: A part above this many bytes that was compressed to less than a hundredth is not a sheet of contacts.
 _SUSPICIOUS, _RATIO = 20_000_000, 100
 
-#: What an XLSX that is encrypted begins with, and so does the older .xls.
+#: The first bytes of an encrypted XLSX, and of the older .xls.
 _OLE = b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1"
 
 _DIGITS = 10**15  #: a cell keeps 15 digits of a number
 
 
 def read_cells(file: BinaryIO, name: str) -> Iterator[tuple[int, list[str]]]:
-    """Each row of the first sheet that is not hidden, with its number. UsageError for what is no workbook."""
+    """Each row of the first visible sheet, with its number. UsageError if it is not a workbook."""
     _guard(file, name)
     from openpyxl import load_workbook
 
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # of what a workbook has besides cells
+        warnings.simplefilter("ignore")  # about parts of a workbook that are not read
         try:
             book = load_workbook(file, read_only=True, data_only=True, keep_links=False)
-        except Exception as error:  # noqa: BLE001 - it raises whatever it stumbles over
+        except Exception as error:  # noqa: BLE001 - openpyxl raises anything for a damaged workbook
             raise _no_workbook(name, error) from None
         with contextlib.closing(book):
             sheet = next((one for one in book.worksheets if one.sheet_state == "visible"), None)
@@ -52,19 +52,19 @@ def _rows(sheet: Any, name: str) -> Iterator[tuple[int, list[str]]]:
     while True:
         try:
             cells = next(rows, None)
-            if cells is None:
-                return
-            row += 1
-            values = [_text(value) for value in cells]
         except Exception as error:  # noqa: BLE001 - likewise
             raise _no_workbook(name, error, f", after row {row}") from None
+        if cells is None:
+            return
+        row += 1
+        values = [_text(value) for value in cells]
         while values and not values[-1]:
             values.pop()
         yield row, values
 
 
 def _text(value: object) -> str:
-    """What a cell shows, but for the format of numbers."""
+    """A cell's value as text, without the format of numbers."""
     match value:
         case None:
             return ""
@@ -78,7 +78,7 @@ def _text(value: object) -> str:
 
 
 def _guard(file: BinaryIO, name: str) -> None:
-    """Refuse what is no workbook, is encrypted, or unpacks to far more than a list of contacts."""
+    """Raise UsageError if it is not a workbook, is encrypted, or unpacks to far more than a list of contacts."""
     if file.read(8) == _OLE:
         raise UsageError(
             f"{name} is encrypted, or a workbook in the old .xls format: save it as .xlsx without a password; "
@@ -99,7 +99,7 @@ def _guard(file: BinaryIO, name: str) -> None:
                         )
     except UsageError:
         raise
-    except Exception as error:  # noqa: BLE001 - odd bytes make it raise whatever it stumbles over
+    except Exception as error:  # noqa: BLE001 - zipfile raises anything for odd bytes
         raise _no_workbook(name, error) from None
     file.seek(0)
 
