@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import compileall
 import json
 import os
 import platform
@@ -17,6 +18,7 @@ from benchmarks import docs
 from benchmarks.bench import Bench
 from benchmarks.report import Line, line_of, table
 from benchmarks.rows import compare, growth, lookup, memory, page, pull, push, quiet, start, waiting, watch
+from benchmarks.upstream import ROOT
 
 ROWS: dict[str, Callable[[Bench], Iterator[Line]]] = {
     "compare": compare.compare,
@@ -53,6 +55,10 @@ def main() -> int:
         told = json.loads(given.write_docs.read_text(encoding="utf-8"))
         docs.fill(given.write_docs, told["machine"], [line_of(one) for one in told["lines"]])
         return 0
+    # As pip installs the other tools and would install syncer.
+    os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
+    for package in ("syncer", "benchmarks"):
+        compileall.compile_dir(ROOT / package, quiet=1)
     bench = Bench(
         rounds=given.rounds,
         contacts=given.contacts,

@@ -41,9 +41,7 @@ NOTE = (
 def ours(bench: Bench, url: str, room: Path) -> Figures:
     """`syncer sync telecmi-contacts`."""
     write_config(directory_only(int(url.rsplit(":", 1)[1])), room / "syncer.toml")
-    told = bench.child("command", args=["--config", str(room / "syncer.toml"), "sync", *DIRECTORY])
-    assert told["code"] == 0
-    return told
+    return bench.child("command", args=["--config", str(room / "syncer.toml"), "sync", *DIRECTORY])
 
 
 def plain(bench: Bench, url: str, room: Path) -> Figures:

@@ -6,6 +6,7 @@ The module of a subcommand is imported only when it is called.
 from __future__ import annotations
 
 import errno
+import gc
 import importlib
 import os
 import sys
@@ -226,4 +227,5 @@ def main() -> NoReturn:
         leave = threading.Timer(LEAVE_BY, os._exit, (code,))
         leave.daemon = True
         leave.start()
+    gc.freeze()  # otherwise Python searches all objects for cycles before it exits, which takes 0.04 s
     sys.exit(code)

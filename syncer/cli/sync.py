@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from datetime import datetime
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -11,7 +10,7 @@ import click
 from syncer.cli.app import App, pass_app, require_open_files, run_async
 from syncer.cli.options import WORDS, account_option, example, json_option
 from syncer.cli.output import emit_json, progress_bars, say, show_table
-from syncer.errors import AuthError, RemoteError, StoreError, TransientError, UsageError
+from syncer.errors import AuthError, RemoteError, TransientError, UsageError
 
 if TYPE_CHECKING:
     from syncer.config import Settings
@@ -75,21 +74,20 @@ def _sync(settings: Settings, chosen: Sequence[JobSpec], full: bool, as_json: bo
 
     with progress_bars() as progress:
         runs = run_async(jobs.sync(settings, chosen, who="syncer sync", full=full, progress=progress))
-    seconds = durations(settings, runs)
     code = jobs.exit_code(runs)
     if as_json:
-        emit_json({"runs": [_as_json(run, seconds) for run in runs], "exit_code": code})
+        emit_json({"runs": [_as_json(run) for run in runs], "exit_code": code})
         return code
-    show_runs(runs, seconds)
+    show_runs(runs)
     if not runs:
         say("No job is enabled; see `enabled` in the config.")
     return code
 
 
-def show_runs(runs: Sequence[Run], seconds: Mapping[int, float]) -> None:
+def show_runs(runs: Sequence[Run]) -> None:
     """One line per run, then what went wrong and what to do about it."""
     rows = [[getattr(run, name) for name in COUNTS] for run in runs]
-    took = [f"{seconds[run.id]:.1f} s" if run.id in seconds else "-" for run in runs]
+    took = ["-" if run.seconds is None else f"{run.seconds:.1f} s" for run in runs]
     if rows:
         show_table((*COUNTS, "took"), ([*row, time] for row, time in zip(rows, took, strict=True)))
     said: set[str] = set()
@@ -120,29 +118,10 @@ def advise(run: Run | Planned | VerifyResult) -> str:
             return ""
 
 
-def durations(settings: Settings, runs: Sequence[Run]) -> dict[int, float]:
-    """How long each run took, in seconds, as its record says."""
-    from syncer.store.db.connection import Database
-    from syncer.store.read import status_queries
-
-    ids = [run.id for run in runs if run.id]
-    if not ids:
-        return {}
-    try:
-        with Database(settings.database.path, create=False) as db, db.read() as conn:
-            times = status_queries.run_times(conn, ids)
-    except StoreError:
-        return {}  # the runs report what is wrong with the database
-    return {
-        run: (datetime.fromisoformat(end) - datetime.fromisoformat(begin)).total_seconds()
-        for run, (begin, end) in times.items()
-    }
-
-
-def _as_json(run: Run, seconds: Mapping[int, float]) -> dict[str, Any]:
+def _as_json(run: Run) -> dict[str, Any]:
     counted = {name: getattr(run, name) for name in ("id", *COUNTS, "held")}
     return counted | {
-        "seconds": seconds.get(run.id),
+        "seconds": run.seconds,
         "error": run.problem or None,
         "notices": list(run.notices),
     }

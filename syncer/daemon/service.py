@@ -31,7 +31,7 @@ from syncer.logs import Edges, get_logger, set_up_logs
 from syncer.store.db.connection import Database
 from syncer.sync import env as environment
 from syncer.sync import registry
-from syncer.sync.open_database import SCHEMA_LOCK, is_current, open_database, register, upgrade_apart
+from syncer.sync.open_database import SCHEMA_LOCK, is_outdated, open_database, register, upgrade_apart
 
 T = TypeVar("T")
 
@@ -144,7 +144,7 @@ class Service:
         http = self._settings.http
         listener = listen(http) if http else None
         try:
-            if not await self._on_database_thread(partial(is_current, self._settings)):
+            if await self._on_database_thread(partial(is_outdated, self._settings)):
                 await upgrade_apart(self._config_path, self._environ)
             # Not at the same time as a `sync` that starts at this moment.
             async with self._locks.hold([SCHEMA_LOCK], END_BY):

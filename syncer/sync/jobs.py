@@ -23,7 +23,7 @@ from syncer.store.write import scan as scanning
 from syncer.store.write.forget import copy_key
 from syncer.sync import telecmi_contacts
 from syncer.sync.env import Env, Progress, build, no_progress
-from syncer.sync.open_database import SCHEMA_LOCK, is_current, open_database, upgrade_apart
+from syncer.sync.open_database import SCHEMA_LOCK, is_outdated, open_database, upgrade_apart
 from syncer.sync.registry import JobSpec, prepare, resolve
 from syncer.sync.run import Run, perform
 
@@ -111,7 +111,7 @@ async def sync(
     prepare(settings, chosen)
     locks = Locks(settings.database.path, who, settings.database.group)
     async with locks.hold([spec.lock for spec in chosen]):
-        if settings.path is not None and not is_current(settings):
+        if settings.path is not None and is_outdated(settings):
             await upgrade_apart(settings.path)
         async with locks.hold([SCHEMA_LOCK]):
             db = open_database(settings)

@@ -52,10 +52,15 @@ def read_marks(db: Database, settings: Settings) -> None:
             callbacks.read_marks(conn, numbers)
 
 
-def is_current(settings: Settings) -> bool:
-    """Whether the database has this version's schema. Creates an empty file if there is none."""
+def is_outdated(settings: Settings) -> bool:
+    """Whether the database has an older schema, so Alembic has to upgrade it. A new one does not need Alembic."""
+    if not settings.database.path.exists():
+        return False
     with open_database(settings, migrate=False) as db:
-        return migrations.is_current(db)
+        if migrations.is_current(db):
+            return False
+        with db.read() as conn:
+            return migrations.current(conn) is not None
 
 
 async def upgrade_apart(config: Path, environ: Mapping[str, str] | None = None) -> None:

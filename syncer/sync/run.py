@@ -8,6 +8,7 @@ from __future__ import annotations
 import json
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
+from datetime import datetime
 from typing import Any
 
 from syncer.core.listing import Certificate, worst
@@ -48,6 +49,7 @@ class Run:
     plan: list[str] = field(default_factory=list)  #: what a push would send
     notices: list[str] = field(default_factory=list)  #: for people, not failures
     requests: int = 0
+    seconds: float | None = None  #: how long it took, after its end is stored
     windowed: bool = False  #: it read only time windows of what upstream has
     is_unproven: bool = False  #: it is not `ok`, for a reason other than a hold
     set_aside: set[str] = field(default_factory=set)  #: digests of rows that could not be parsed
@@ -120,7 +122,8 @@ async def _close(run: Run) -> None:
     if not run.id:
         return
     try:
-        await run.env.store.write(_end, run)
+        ended = await run.env.store.write(_end, run)
+        run.seconds = (datetime.fromisoformat(ended) - datetime.fromisoformat(run.at)).total_seconds()
         await run.env.store.call(run.env.store.db.relax)
     except StoreError as error:
         run.fail(error)
@@ -134,7 +137,8 @@ def _begin(conn: Any, run: Run) -> None:
     run.log_seq = feed.last_seq(conn)
 
 
-def _end(conn: Any, run: Run) -> None:
+def _end(conn: Any, run: Run) -> str:
+    """Store the end, and return when it was."""
     at = run.env.stamp()
     state = run.state
     if run.outcome == "ok":
@@ -161,6 +165,7 @@ def _end(conn: Any, run: Run) -> None:
         error=run.problem or None,
         listing=_evidence(run),
     )
+    return at
 
 
 def _evidence(run: Run) -> str | None:

@@ -81,8 +81,6 @@ def everything(conn: Reader) -> list[object]:
     return [
         revision.current(conn),
         status_queries.jobs(conn),
-        status_queries.run_times(conn, [1, 2]),
-        status_queries.run_times(conn, []),
         status_queries.set_aside_counts(conn),
         status_queries.row_counts(conn),
         status_queries.queue_counts(conn),

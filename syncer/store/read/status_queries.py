@@ -39,12 +39,6 @@ def jobs(conn: Reader) -> dict[tuple[str, str], Record]:
     return out
 
 
-def run_times(conn: Reader, ids: Sequence[int]) -> dict[int, tuple[str, str]]:
-    """When these runs started and ended. Unfinished ones are left out."""
-    query = f"SELECT id, started_at, finished_at FROM sync_runs WHERE id IN ({placeholders(ids)}) AND finished_at IS NOT NULL"
-    return {run: (began, ended) for run, began, ended in tuples(conn, query, *ids)}
-
-
 def set_aside_counts(conn: Reader) -> list[Record]:
     """Rows that could not be parsed: their number by job and account, and one of the reasons."""
     return records(
