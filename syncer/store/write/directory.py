@@ -54,9 +54,10 @@ WHERE c.account = ? AND c.contact_id IN (SELECT value FROM json_each(?))
 """
 
 #: Directory rows that were agreed on up to an epoch. Not sorted: SQLite would keep all rows in memory for that.
+#: In the order of the file: with a plain `c.account`, SQLite would follow the index, which takes three times as long.
 _AGREED_BEFORE = """
 SELECT c.id, c.deleted_at FROM telecmi_contacts c JOIN contact_base b ON b.row_id = c.id
-WHERE c.account = ? AND b.source = 'directory' AND b.touched <= ?
+WHERE +c.account = ? AND b.source = 'directory' AND b.touched <= ?
 """
 
 _INSERT_BASES = f"""
