@@ -1,4 +1,4 @@
-"""Who may look callers up, and how often: keys of programs that can send little more than an address."""
+"""Who may look up callers, and how often: keys for programs that can send little more than a URL."""
 
 from __future__ import annotations
 
@@ -17,9 +17,9 @@ SHORTEST: Final = 16
 
 
 def presented(api_key: str | None, authorization: str | None, query: str | None) -> str | None:
-    """The key that a request shows: of `X-Api-Key`, `Authorization` and `?key=` the first that is there.
+    """The key of a request: the first of `X-Api-Key`, `Authorization` and `?key=` that it has.
 
-    `Authorization` is a Bearer token, or the password of Basic: many phones know a user and a password only.
+    `Authorization` is a Bearer token, or the password of Basic, since many phones only know a user and a password.
     """
     scheme, _, text = (authorization or "").strip().partition(" ")
     match scheme.lower():
@@ -40,12 +40,12 @@ def _password(text: str) -> str:
 
 
 def digest(key: str) -> bytes:
-    """What is kept of a key to compare with: of equal length for all keys."""
+    """A hash of a key to compare with, of equal length for all keys."""
     return hashlib.sha256(key.encode("utf-8", "surrogatepass")).digest()
 
 
 def holder(digests: Mapping[str, bytes], key: str | None) -> str | None:
-    """Whose key it is, by name; None: nobody's. The time that it takes says nothing about the keys."""
+    """The name of a key's owner, or None. It takes the same time for all keys."""
     given, found = digest(key or ""), None
     for name, known in digests.items():
         if hmac.compare_digest(known, given):
@@ -54,17 +54,16 @@ def holder(digests: Mapping[str, bytes], key: str | None) -> str | None:
 
 
 def admit(recent: tuple[float, ...], now: float) -> tuple[float, ...] | None:
-    """The moments of the requests that count from now on, with this one; None: it is one too many.
+    """The times of the requests that count, including this one; None if it is one too many.
 
-    `recent` are those of the requests before, in seconds of a clock that only goes forward. A refused request
-    does not count.
+    `recent` are the times of earlier requests, in seconds of a monotonic clock. A refused request does not count.
     """
     kept = tuple(at for at in recent if at > now - SPAN)
     return None if len(kept) >= MOST else (*kept, now)
 
 
 def unusable(key: str) -> str | None:
-    """Why a key cannot be used, as the end of a sentence; None: it can."""
+    """Why a key cannot be used, as the end of a sentence, or None."""
     if len(key) < SHORTEST:
         return (
             f"is too short; write at least {SHORTEST} characters (`openssl rand -hex 16` prints a good key)"

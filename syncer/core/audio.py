@@ -1,6 +1,6 @@
-"""Decisions about recordings of voicemails: what a recording is, its file name, when it is tried again, and which go.
+"""Decisions about recordings of voicemails: their type, their file name, retries, and which ones expire.
 
-Fetching and files are left to `sync`.
+`sync` fetches them and handles the files.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from syncer.core.normalise import utc_text
 
 
 class AudioState(StrEnum):
-    """What has become of a recording."""
+    """The state of a recording."""
 
     WAITING = "waiting"  #: to be fetched, perhaps again
     KEPT = "kept"  #: its file is in the folder
@@ -28,10 +28,10 @@ class AudioState(StrEnum):
 
 # -- what came ---------------------------------------------------------------------------------------
 
-#: Bytes by which a recording is recognized.
+#: How many bytes are needed to recognize a recording.
 HEAD: Final = 16
 
-#: Where which bytes are, and what that means. TeleCMI names MP3 and WAV only; others cost nothing.
+#: (offset, bytes, type). TeleCMI documents only MP3 and WAV; others cost nothing.
 _SIGNS: Final = (
     (0, b"ID3", "audio/mpeg"),
     (0, b"OggS", "audio/ogg"),
@@ -58,7 +58,7 @@ _UNKNOWN_LENGTH: Final = 2**31 - 2**16
 
 
 def media_type(head: bytes) -> str | None:
-    """The type of a recording by its first bytes; None for what is no recording."""
+    """The type of a recording by its first bytes; None if it is not one."""
     if head[:4] == b"RIFF" and head[8:12] == b"WAVE":
         return "audio/wav"
     for at, sign, found in _SIGNS:
@@ -67,14 +67,14 @@ def media_type(head: bytes) -> str | None:
     if len(head) > 2 and head[0] == 0xFF and head[1] & 0xE0 == 0xE0:  # the sync word of MPEG audio
         if head[1] & 0xF6 == 0xF0:
             return "audio/aac"
-        # Layers II and III: the bits of layer I are those of a text in UTF-16, too.
+        # Only layers II and III: text in UTF-16 may begin with the bits of layer I.
         unusual = head[1] & 0x18 == 0x08 or head[1] & 0x06 in (0, 6) or head[2] & 0xF0 == 0xF0
         return None if unusual else "audio/mpeg"
     return None
 
 
 def is_cut(head: bytes, size: int) -> bool:
-    """Whether a recording of `size` bytes says in its first ones that it is longer: only WAV can say so."""
+    """Whether the header of a recording of `size` bytes claims more. Only that of WAV can."""
     if media_type(head) != "audio/wav":
         return False
     claimed = int.from_bytes(head[4:8], "little") + 8
@@ -96,8 +96,8 @@ def folder_of(account: str, received_at: str | None) -> str:
 def path_of(folder: str, row_id: int, voicename: str, media: str) -> str:
     """The path of a recording below the audio folder.
 
-    Only letters, digits, `_` and `-` of the vendor's name are left, so that it leads nowhere else. The row
-    makes it unique, and its extension is that of what it is, so that no player and no desktop is misled.
+    Only letters, digits, `_` and `-` of the vendor's name are kept, so the path cannot leave the folder. The row id
+    makes it unique, and the extension is that of the actual type, which players and desktops go by.
     """
     stem = re.sub(r"\.[A-Za-z0-9]{1,5}$", "", voicename)
     safe = re.sub(r"[^A-Za-z0-9_-]+", "_", stem).strip("_")[:_MOST_OF_A_NAME]
@@ -105,13 +105,13 @@ def path_of(folder: str, row_id: int, voicename: str, media: str) -> str:
 
 
 def is_ours(path: str) -> bool:
-    """Whether a stored path can be one that `path_of` made, and so leads out of no folder."""
+    """Whether a stored path has the form of `path_of`, and so cannot leave the folder."""
     return _OURS.fullmatch(path) is not None
 
 
 # -- when it is tried again --------------------------------------------------------------------------
 
-#: After the first try, the second, the third; then `EVERY_HOUR`.
+#: Waits after the first three tries; then `EVERY_HOUR`.
 _SOON: Final = (timedelta(seconds=30), timedelta(minutes=1), timedelta(minutes=5))
 EVERY_HOUR: Final = timedelta(hours=1)
 #: Counted from the first try.
@@ -120,7 +120,7 @@ GIVE_UP_AFTER: Final = timedelta(days=3)
 
 @dataclass(frozen=True, slots=True)
 class Retry:
-    """What follows from a try that brought no recording."""
+    """What follows a try that brought no recording."""
 
     state: AudioState
     first_tried_at: str
@@ -128,10 +128,10 @@ class Retry:
 
 
 def after_try(attempts: int, first_tried_at: str | None, now: datetime, *, published: bool) -> Retry:
-    """Decide after try number `attempts` (from 1). `published`: something came, though no recording."""
+    """Decide after try number `attempts` (from 1). `published`: there was an answer, but not a recording."""
     first = now if first_tried_at is None else datetime.fromisoformat(first_tried_at)
     if lies_ahead(first, now):
-        first = now  # a clock was wrong then: the days begin now
+        first = now  # the clock was wrong then, so the days begin now
     if now - first >= GIVE_UP_AFTER:
         return Retry(AudioState.FAILED if published else AudioState.GONE, utc_text(first), None)
     wait = _SOON[attempts - 1] if attempts <= len(_SOON) else EVERY_HOUR
@@ -147,28 +147,28 @@ class Recording:
 
     id: int
     received_at: str  #: when the voicemail came in
-    bytes: int  #: of its file; 0: there is none
+    bytes: int  #: of its file; 0 without one
 
 
 def all_stay(oldest: str | None, kept: int, now: datetime | None, keep: timedelta, most: int) -> bool:
-    """Whether `expired` would find none, by the oldest voicemail and the bytes of all: a look at each takes longer."""
+    """Whether `expired` would find none, from the oldest voicemail and the bytes of all. Faster than checking each."""
     too_old = oldest is not None and now is not None and now - datetime.fromisoformat(oldest) >= keep
     return kept < most and not too_old
 
 
 @dataclass(frozen=True, slots=True)
 class Expiry:
-    """Which recordings go, and how large those are that stay."""
+    """Which recordings are removed, and how large the others are."""
 
     gone: list[int]
     kept: int  #: bytes
 
 
 def expired(newest_first: Iterable[Recording], now: datetime | None, keep: timedelta, most: int) -> Expiry:
-    """Which recordings go: older than `keep` at `now`, or beyond the newest ones that fit into `most` bytes.
+    """Which recordings are removed: older than `keep` at `now`, or beyond the newest that fit into `most` bytes.
 
-    Everything older than the first that does not fit goes as well, so that none is fetched only to be removed. `now` is None
-    where only the vendor's clock could say whether ours is right, and no answer of it is known: then age removes none.
+    Everything older than the first that does not fit is removed as well, so that none is fetched only to be removed.
+    `now` is None while no answer of the vendor has confirmed our clock: then none is removed for its age.
     """
     gone: list[int] = []
     kept = 0

@@ -1,6 +1,6 @@
-"""Who still waits for a call back: decided from what happened with one number.
+"""Who still waits for a call back, decided from the events of one number.
 
-The triggers of `store/db/callback_triggers.py` follow the same rule in SQL; a test compares the two. Times are UTC
+The triggers of `store/db/callback_triggers.py` follow the same rule in SQL, and a test compares the two. Times are UTC
 text, which sorts by time.
 """
 
@@ -48,7 +48,7 @@ def decide(
 ) -> Callback | None:
     """A number is open while its newest missed call or voicemail is later than its newest answered call and mark.
 
-    None: it never waited.
+    None if it never waited.
     """
     taken = {call.call for call in answered if call.call}
     waited = [call.at for call in missed if call.call not in taken]
@@ -80,7 +80,7 @@ class Doubt(StrEnum):
 
 
 def doubt(*, outcome: str | None, late_s: float | None, every_s: float, unread_s: int) -> Doubt | None:
-    """Why a list cannot be trusted, if so. `late_s` is how long ago its verified span ended; None: it has none."""
+    """Why a list cannot be trusted, or None. `late_s` is how long ago its verified span ended; None without one."""
     if late_s is None:
         return Doubt.UNREAD
     if outcome not in (None, "ok"):

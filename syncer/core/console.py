@@ -1,4 +1,4 @@
-"""Who may use the page for people, what a role allows, and which requests come from the page itself."""
+"""Who may use the web page, what a role allows, and which requests come from the page itself."""
 
 from __future__ import annotations
 
@@ -9,11 +9,11 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Final
 
-#: Wrong login links that one address may try within `SPAN` seconds.
+#: How many wrong login links an address may try within `SPAN` seconds.
 ATTEMPTS: Final = 10
 SPAN: Final = 60.0
 
-#: Characters that a name may have at most.
+#: The most characters of a name.
 LONGEST: Final = 60
 
 
@@ -31,12 +31,12 @@ class Role(StrEnum):
 
 
 def digest(token: str) -> str:
-    """What is kept of a token: who reads it cannot log in with it. Tokens are random, so a plain hash will do."""
+    """The stored hash of a token, which nobody can log in with. Tokens are random, so a plain hash is enough."""
     return hashlib.sha256(token.encode("utf-8", "replace")).hexdigest()
 
 
 def unusable_name(name: str) -> str | None:
-    """Why a person cannot be called so, as the end of a sentence; None: they can."""
+    """Why a person cannot have this name, as the end of a sentence, or None."""
     if not name.strip():
         return "is empty"
     if len(name) > LONGEST:
@@ -48,12 +48,12 @@ def unusable_name(name: str) -> str | None:
 
 @dataclass(frozen=True, slots=True)
 class Attempts:
-    """When an address tried wrong links of late, in seconds of a clock that only goes forward."""
+    """When an address tried wrong links, in seconds of a monotonic clock."""
 
     at: tuple[float, ...] = ()
 
     def recent(self, now: float) -> tuple[float, ...]:
-        """Those that still count."""
+        """The attempts that still count."""
         return tuple(one for one in self.at if one > now - SPAN)
 
     def barred(self, now: float) -> bool:
@@ -61,15 +61,15 @@ class Attempts:
         return len(self.recent(now)) >= ATTEMPTS
 
     def another(self, now: float) -> Attempts:
-        """One more."""
+        """With one more attempt."""
         return Attempts((*self.recent(now), now))
 
 
 def from_the_page(fetch_site: str | None, origin: str | None, host: str, url: str | None = None) -> bool:
-    """Whether a request that changes something was sent by a page of this very site.
+    """Whether a request that changes something was sent by a page of this site.
 
-    Browsers send `Sec-Fetch-Site` by https and to this machine; where it is missing, `Origin` has to name the host that
-    was asked, or be the page's own address `url`: some proxies pass on another host.
+    Browsers send `Sec-Fetch-Site` over https and to this machine. Without it, `Origin` has to name the requested host,
+    or be the page's own address `url`, since some proxies pass on another host.
     """
     if fetch_site is not None:
         return fetch_site == "same-origin"
@@ -92,9 +92,9 @@ _RANGE = re.compile(r"bytes[ \t]*=[ \t]*([0-9]{0,18})[ \t]*-[ \t]*([0-9]{0,18})[
 
 
 def asked_span(header: str | None, size: int) -> Span | None:
-    """Which bytes a `Range` header asks for; None: all of them. ValueError: none of those is there.
+    """Which bytes a `Range` header asks for; None: all of them. Raises ValueError if the file has none of them.
 
-    Several ranges, and what cannot be read, count as none (RFC 9110, 14.2: a server may ignore the header).
+    Several ranges and invalid headers are ignored, as RFC 9110 (14.2) allows.
     """
     match = _RANGE.fullmatch(header or "")
     if match is None or match[1] == match[2] == "":

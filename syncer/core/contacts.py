@@ -1,8 +1,8 @@
-"""What one contact of the directory means for the row that mirrors it.
+"""What a contact of the directory means for the row that mirrors it.
 
-Takes the row with its base, open changes and intents, and what the directory shows; returns the new
-copies and the transitions of the queue. Pulls, the lookup before a push and the read-back after it all
-use this module. `push.py` decides what is sent.
+Takes the row with its base, open changes and intents, and what the directory shows. Returns the new copies and the
+transitions of the queue. Pulls, the lookup before a push and the read-back after it use this module; `push.py` decides
+what is sent.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field, replace
 from typing import NamedTuple
 
-from syncer.core.merge import Clash, Sent, dirty_fields, is_dirty, merge, shows
+from syncer.core.merge import Clash, Merge, Sent, dirty_fields, is_dirty, merge, shows
 from syncer.core.model import FIELDS, DirectoryContact, Fields, OnConflict, Operation, State
 from syncer.core.normalise import says_the_same
 from syncer.core.queue import Event
@@ -32,7 +32,7 @@ class Intent:
 
 @dataclass(frozen=True, slots=True)
 class QueuedChange:
-    """One row of the queue."""
+    """A row of the queue."""
 
     id: int
     account: str
@@ -42,9 +42,7 @@ class QueuedChange:
     fields: Mapping[str, str] | None = None
     clashes: Mapping[str, Clash] = field(default_factory=dict)
     attempts: int = 0
-    approved: bool = (
-        False  #: a person asked for this change: approved a delete, retried, or restored the contact
-    )
+    approved: bool = False  #: a person approved the delete, retried the change, or restored the contact
     found_by: str = "trigger"
     sent_at: str | None = None
     created_at: str = ""
@@ -101,7 +99,7 @@ class Local:
 
 @dataclass(frozen=True, slots=True)
 class Transition:
-    """One step of one change."""
+    """An event of a change."""
 
     change_id: int
     event: Event
@@ -122,15 +120,13 @@ class NewChange:
 
 @dataclass(frozen=True, slots=True)
 class Reconciliation:
-    """What happens to the row."""
+    """The new copies of a row, and what happens to its changes."""
 
     base: Fields
     local: Fields
     deleted: bool
-    taken: Mapping[str, tuple[str, str]] = field(default_factory=dict)  #: upstream's values that won
-    overruled: Mapping[str, tuple[str, str]] = field(
-        default_factory=dict
-    )  #: upstream's values that lost, with ours
+    taken: Mapping[str, tuple[str, str]] = field(default_factory=dict)  #: (ours, theirs): upstream's won
+    overruled: Mapping[str, tuple[str, str]] = field(default_factory=dict)  #: (theirs, ours): ours won
     restored: bool = False
     moves: tuple[Transition, ...] = ()
     new: tuple[NewChange, ...] = ()
@@ -155,10 +151,10 @@ def keep_values(remote: DirectoryContact, local: Local, names: Collection[str]) 
 
 
 def refused_blanks(local: Local, blanks: Collection[str], region: str) -> list[str]:
-    """Which of the fields that would turn blank keep their value when only some contacts were looked up.
+    """Which of the fields that would turn blank keep their value after a lookup of only some contacts.
 
-    The limit on blanks needs a whole listing, so a lookup leaves them to the next one. It takes over only
-    blanks that overrule a person: by `on_conflict`, or over a delete.
+    The limit on blanks needs a whole listing, so a lookup leaves most of them to the next listing. It takes over only
+    blanks that override a person's edit (`on_conflict`) or delete.
     """
     return [n for n in blanks if not local.deleted and not (local.base and _is_edit(n, local, region))]
 
@@ -207,16 +203,8 @@ def reconcile_listed(
 def _reconcile_deleted(local: Local, remote: DirectoryContact, region: str) -> Reconciliation:
     deletes = local.open(State.QUEUED, State.SENDING, State.UNKNOWN, State.HELD, State.CONFLICT, delete=True)
     adds = local.open(State.SENDING, State.UNKNOWN)
-    if local.base is None and not deletes:  # it was gone and has come back
-        return Reconciliation(remote.fields, remote.fields, deleted=False, restored=True)
-    if (
-        local.base is None
-    ):  # an add without an answer, deleted here since: it arrived, so there is something to delete
-        moves = tuple(Transition(c.id, Event.SHOWN) for c in adds)
-        added = [i.fields for i in local.intents if i.operation is Operation.ADD]
-        if added and not any(_is_as_sent(remote.fields, fields, region) for fields in added):
-            return _edit_beats_delete(remote, moves, deletes)
-        return Reconciliation(remote.fields, local.fields, deleted=True, moves=moves, settled=True)
+    if local.base is None:
+        return _reconcile_deleted_add(local, remote, adds, deletes, region)
     shown = tuple(
         Transition(c.id, Event.SHOWN) for c in adds if c.fields and _is_shown(c, local, remote.fields, region)
     )
@@ -237,12 +225,27 @@ def _reconcile_deleted(local: Local, remote: DirectoryContact, region: str) -> R
             if c.state is not State.SENDING and dict(c.clashes) != clashes
         )
         return Reconciliation(local.base, local.fields, deleted=True, moves=shown + moves)
-    if any(c.state is State.SENDING for c in deletes):
-        return Reconciliation(
-            local.base, local.fields, deleted=True, moves=shown
-        )  # the answer to its delete decides
+    if any(c.state is State.SENDING for c in deletes):  # the answer to the delete decides
+        return Reconciliation(local.base, local.fields, deleted=True, moves=shown)
     blanks = turned_blank(local.base, remote.fields)
     return _edit_beats_delete(remote, shown, deletes, blanks)
+
+
+def _reconcile_deleted_add(
+    local: Local,
+    remote: DirectoryContact,
+    adds: tuple[QueuedChange, ...],
+    deletes: tuple[QueuedChange, ...],
+    region: str,
+) -> Reconciliation:
+    """The directory shows a deleted contact without a base: one that had gone upstream, or a lost add that arrived."""
+    if not deletes:  # it had gone, and has come back
+        return Reconciliation(remote.fields, remote.fields, deleted=False, restored=True)
+    moves = tuple(Transition(c.id, Event.SHOWN) for c in adds)
+    added = [i.fields for i in local.intents if i.operation is Operation.ADD]
+    if added and not any(_is_as_sent(remote.fields, fields, region) for fields in added):
+        return _edit_beats_delete(remote, moves, deletes)
+    return Reconciliation(remote.fields, local.fields, deleted=True, moves=moves, settled=True)
 
 
 def _edit_beats_delete(
@@ -282,26 +285,10 @@ def _reconcile_living(
     new: list[NewChange] = []
     free: list[QueuedChange] = []  # changes that carry the dirty fields
     for change in local.open(State.QUEUED, State.SENDING, State.UNKNOWN, State.REJECTED):
-        in_flight = change.state in (State.SENDING, State.UNKNOWN)
-        adopted = change.operation is Operation.ADD and not local.known
-        if in_flight and (adopted or (change.fields and _is_shown(change, local, remote.fields, region))):
-            moves.append(Transition(change.id, Event.SHOWN))
-        elif (
-            not in_flight
-            and not result.dirty
-            and not result.clashes
-            and (adopted or local.base != result.base)
-        ):
-            beaten = [n for n in result.taken if local.base and _is_edit(n, local, region)]
-            if beaten:  # on_conflict = remote
-                note = f"upstream's {', '.join(beaten)} was kept, as on_conflict says"
-                moves.append(Transition(change.id, Event.GIVE_UP, note))
-            else:
-                moves.append(Transition(change.id, Event.SHOWN))  # upstream has it already
-        elif adopted:
-            moves.append(Transition(change.id, Event.EDIT, operation=Operation.UPDATE))
-            free.append(change)
-        else:
+        step = _follow_merge(change, local, remote.fields, result, region)
+        if step is not None:
+            moves.append(step)
+        if step is None or step.event is Event.EDIT:
             free.append(change)
     _settle_conflict(local, result.clashes, result.dirty, free, moves, new)
     if result.dirty and not free and not any(m.event is Event.KEEP_LOCAL for m in moves):
@@ -317,6 +304,26 @@ def _reconcile_living(
         settled=result.settled,
         blanks=tuple(n for n, (old, now) in result.taken.items() if old and not now),
     )
+
+
+def _follow_merge(
+    change: QueuedChange, local: Local, remote: Fields, result: Merge, region: str
+) -> Transition | None:
+    """What a merge means for an open change; None: the change stays as it is."""
+    adopted = change.operation is Operation.ADD and not local.known
+    in_flight = change.state in (State.SENDING, State.UNKNOWN)
+    if in_flight and (adopted or (change.fields and _is_shown(change, local, remote, region))):
+        return Transition(change.id, Event.SHOWN)
+    agreed = not result.dirty and not result.clashes and (adopted or local.base != result.base)
+    if agreed and not in_flight:
+        beaten = [n for n in result.taken if local.base and _is_edit(n, local, region)]
+        if beaten:  # on_conflict = remote
+            note = f"upstream's {', '.join(beaten)} was kept, as on_conflict says"
+            return Transition(change.id, Event.GIVE_UP, note)
+        return Transition(change.id, Event.SHOWN)  # upstream has it already
+    if adopted:
+        return Transition(change.id, Event.EDIT, operation=Operation.UPDATE)
+    return None
 
 
 def _is_edit(name: str, local: Local, region: str) -> bool:

@@ -1,4 +1,4 @@
-"""What becomes of an edit that somebody wrote into a published copy, before the triggers have their say."""
+"""Checks edits that were written into a published copy, before they reach the triggers of the mirror."""
 
 from __future__ import annotations
 
@@ -16,19 +16,19 @@ FORGOTTEN: Final = (
 
 @dataclass(frozen=True, slots=True)
 class CopyEdit:
-    """One row of `contact_edits`."""
+    """A row of `contact_edits`."""
 
     id: int
-    request: str  #: names it for good
+    request: str  #: its permanent name
     account: str | None
     action: str
     contact_row: int | None
     contact_id: str | None
-    fields: Mapping[str, str | None] = field(default_factory=dict)  #: None: is left as it is
+    fields: Mapping[str, str | None] = field(default_factory=dict)  #: None: not changed
 
     @property
     def given(self) -> dict[str, str]:
-        """The fields that are to be set."""
+        """The fields to set."""
         return {name: value for name in FIELDS if (value := self.fields.get(name)) is not None}
 
 
@@ -40,13 +40,13 @@ class Target:
     account: str
     contact_id: str | None
     deleted: bool
-    user_list: bool  #: it is in the user's own list only
+    user_list: bool  #: it is only in the user's own list
     fields: Mapping[str, str | None]
 
 
 @dataclass(frozen=True, slots=True)
 class Decision:
-    """What is to be written, or why nothing is."""
+    """What to write, or why nothing is written."""
 
     account: str = ""
     fields: Mapping[str, str] = field(default_factory=dict)
@@ -54,7 +54,7 @@ class Decision:
 
 
 def account_of(edit: CopyEdit, regions: Mapping[str, str], target: Target | None) -> str | None:
-    """The account that it is about; None where it names none and there are several."""
+    """The account of an edit; None if it names none and there are several."""
     if target is not None:
         return target.account
     return edit.account or (next(iter(regions)) if len(regions) == 1 else None)
@@ -63,7 +63,8 @@ def account_of(edit: CopyEdit, regions: Mapping[str, str], target: Target | None
 def decide(
     edit: CopyEdit, regions: Mapping[str, str], target: Target | None, holder: int | None, forgotten: bool
 ) -> Decision:
-    """`regions`: the accounts whose directory is mirrored. `holder`: another live contact with the number given."""
+    """Check an edit. `regions` are those of the accounts with a mirrored directory, by account; `holder` is another
+    live contact with the given number."""
     account = account_of(edit, regions, target)
     if account is None:
         return Decision(refusal=f"account is needed: there are {', '.join(sorted(regions)) or 'none'}")
@@ -111,7 +112,7 @@ def _wrong_target(edit: CopyEdit, target: Target | None) -> str:
 
 
 def _set_number(fields: dict[str, str], region: str, target: Target | None) -> str:
-    """Bring the number into the form that is sent, or drop one that is only spelled otherwise; why it cannot be."""
+    """Write the number as it is sent, or drop it if only its spelling differs. Returns why it is not valid, or ''."""
     written = fields.get("phone_no")
     if written is None:
         return ""

@@ -28,7 +28,7 @@ class Merge:
     base: Fields  #: the new base
     local: Fields  #: the new local values
     clashes: Mapping[str, Clash] = field(default_factory=dict)  #: by field: for a person
-    taken: Mapping[str, tuple[str, str]] = field(default_factory=dict)  #: (old, new): upstream's won
+    taken: Mapping[str, tuple[str, str]] = field(default_factory=dict)  #: (ours, theirs): upstream's won
     overruled: Mapping[str, tuple[str, str]] = field(default_factory=dict)  #: (theirs, ours): ours won
     dirty: tuple[str, ...] = ()  #: fields that still differ from base and may be sent
     settled: bool = False  #: something was agreed on: older requests are no longer needed
@@ -45,8 +45,8 @@ class Sent:
 def shows(sent: Sent, name: str, base: str, remote: str, region: str) -> bool:
     """Whether upstream shows what a request asked for in this field, perhaps in its own spelling.
 
-    If the value did not change, that counts only for an accepted request: upstream kept its own spelling of
-    an edit that differed in nothing else.
+    If upstream's value did not change, only an accepted request counts: upstream kept its own spelling of an edit
+    that differed in nothing else.
     """
     if name not in sent.fields:
         return False

@@ -33,13 +33,13 @@ class Note:
 class Row(NamedTuple):
     """One parsed row of a vendor's list. A tuple, because it takes a third of the time to create."""
 
-    key: str  #: the vendor's id of it, unique within the account
+    key: str  #: the vendor's id, unique within the account
     values: Mapping[str, Value]  #: columns of the mirrored table by name, `phone_e164` included
-    raw: str  #: the vendor's JSON of this row, compact, keys in the order they came
-    deleted_at: str | None = None  #: UTC text, if the vendor itself says that the row was deleted
+    raw: str  #: the vendor's JSON of this row, compact, with the keys in their order
+    deleted_at: str | None = None  #: UTC text, if the vendor says that the row was deleted
     stamp: str | None = None  #: UTC text of the vendor's "updated at", if it has one
     notes: tuple[Note, ...] = ()
-    doubt: str = ""  #: what could not be read, and how it was interpreted; no personal data
+    doubt: str = ""  #: what was unclear, and how it was interpreted; no personal data
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,7 +48,7 @@ class SetAside:
 
     raw: str  #: its JSON
     reason: str  #: which field, and what was wrong with it; no personal data
-    key: str | None = None  #: its id, if at least that could be read
+    key: str | None = None  #: its id, if that could be read
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,8 +57,8 @@ class Page:
 
     rows: tuple[Row, ...]  #: those that could be understood
     set_aside: tuple[SetAside, ...] = ()  #: the others
-    digest: str = ""  #: a hash of all rows: two pages with one digest are the same page
-    total: int | None = None  #: the vendor's `count`, never believed alone
+    digest: str = ""  #: a hash of all rows; pages with the same digest are the same page
+    total: int | None = None  #: the vendor's `count`, which proves nothing by itself
     cursor: str | None = None  #: of the next page; None or "": this is the last one
     server_date: datetime | None = None  #: the answer's HTTP `Date`, UTC
 
@@ -81,15 +81,15 @@ class Paging(StrEnum):
 
 
 class Proof(StrEnum):
-    """How a listing ended. Only `COMPLETE` may say that something is gone."""
+    """How a listing ended. Only `COMPLETE` may prove that a row is gone."""
 
     COMPLETE = "complete"
-    DRIFTED = "drifted"  #: it changed while we read, or its totals do not add up
+    DRIFTED = "drifted"  #: it changed while it was read, or its totals do not add up
     PARTIAL = "partial"  #: failed, cut, refused
 
 
 class Operation(StrEnum):
-    """What a change of the queue asks of upstream."""
+    """What a change asks upstream to do."""
 
     ADD = "add"
     UPDATE = "update"
@@ -113,7 +113,7 @@ OnConflict: TypeAlias = Literal["ask", "local", "remote"]
 
 
 class Fields(NamedTuple):
-    """The six fields of a contact, in the vendor's order. NULL and '' are one value here: ''."""
+    """The six fields of a contact, in the vendor's order. NULL is ''."""
 
     phone_no: str = ""
     first_name: str = ""
@@ -124,17 +124,17 @@ class Fields(NamedTuple):
 
     @classmethod
     def of(cls, values: Mapping[str, object]) -> Fields:
-        """Read the six from any mapping; what is missing or NULL is ''."""
+        """Read them from any mapping; a missing or NULL field is ''."""
         return cls(*["" if (value := values.get(name)) is None else str(value) for name in FIELDS])
 
     def get(self, name: str) -> str:
-        """One of the six, by name."""
+        """One field, by name."""
         value = getattr(self, name)
         assert isinstance(value, str)
         return value
 
     def asdict(self) -> dict[str, str]:
-        """All six by name, in the vendor's order."""
+        """The fields by name, in the vendor's order."""
         return dict(zip(FIELDS, self, strict=True))
 
     def changed_from(self, before: Fields) -> dict[str, str]:

@@ -1,4 +1,4 @@
-"""What a notification says, and when it is tried again. Sending is left to `remote`, keeping to `store`."""
+"""What a notification says, and when it is tried again."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from datetime import datetime, timedelta
 from typing import Any, Final
 
-#: The events that a target can ask for.
+#: The events that a target can choose from.
 EVENTS: Final = ("voicemail", "missed-call", "conflict", "rejected", "held", "stale", "recovered")
 
 #: Waits after the first failed tries, in seconds; then one an hour.
@@ -17,7 +17,7 @@ _HOURLY: Final = 3600.0
 #: No notification waits longer for its next try.
 LONGEST_WAIT: Final = timedelta(seconds=_HOURLY)
 
-#: So long after its first try a notification is given up.
+#: A notification is given up this long after its first try.
 GIVE_UP_AFTER: Final = timedelta(days=1)
 
 
@@ -33,16 +33,16 @@ def next_try(attempts: int, first: datetime, now: datetime) -> datetime | None:
 
 
 def message_id(target: str, row: int, created_at: str) -> str:
-    """The `webhook-id` of a notification: the same at each try, another one for anything else."""
+    """The `webhook-id` of a notification: unique to it, and the same at each try."""
     return "msg_" + hashlib.sha256(f"{target}\0{row}\0{created_at}".encode()).hexdigest()[:32]
 
 
-#: What of a row goes to a private target: nothing that a person wrote or is called.
+#: What a private target learns about a row: no names, and nothing that a person wrote.
 _PRIVATE: Final = ("table", "id", "rows", "job")
 
 
 def shown(data: Mapping[str, Any], *, private: bool) -> dict[str, Any]:
-    """What a target gets to know about a row."""
+    """What a target learns about a row."""
     return {key: value for key, value in data.items() if not private or key in _PRIVATE}
 
 

@@ -1,6 +1,6 @@
-"""What the values of a row become in PostgreSQL, and the digest by which two copies of a row are compared.
+"""Converts the values of a row for PostgreSQL, and computes the digest that compares two copies of a row.
 
-The digest is taken of the texts that PostgreSQL makes of its own values, so that it can compute the same one.
+The digest is taken from the texts that PostgreSQL makes of its own values, so that it can compute the same one.
 """
 
 from __future__ import annotations
@@ -16,18 +16,18 @@ from typing import Any, Final, NoReturn
 
 from syncer.core.normalise import parse_stamp
 
-#: What a value can be: as SQLite holds it.
+#: A value in SQLite.
 Value = str | int | None
 
-#: Stands for what PostgreSQL cannot hold.
+#: Replaces characters that PostgreSQL cannot hold.
 REPLACEMENT: Final = "\ufffd"
 
-#: Between two columns of a row, and before one that is not NULL. NULL has a sign of its own.
+#: Between two columns of a row, before a value, and in place of NULL.
 SEPARATOR, PRESENT, NULL = "\x1f", "=", "~"
 
-#: Escapes in JSON of a NUL, or of half a character.
+#: JSON escapes of NUL, and of surrogates.
 _ODD_ESCAPE: Final = re.compile(r"\\u(?:0000|[dD][89a-fA-F])")
-#: A number too large for `numeric` has an exponent of so many digits, or so many digits itself.
+#: Numbers too large for `numeric`: an exponent of five digits, or 4000 digits.
 _HUGE: Final = re.compile(r"\d[eE][+-]?\d{5}|\d{4000}")
 _HALVES: Final = re.compile("[\x00\ud800-\udfff]")
 
@@ -76,7 +76,7 @@ def _refuse(word: str) -> NoReturn:
 
 
 def document(value: Value) -> str | None:
-    """JSON as `jsonb` takes it. What is no JSON becomes a JSON string."""
+    """JSON that `jsonb` accepts. Text that is not JSON becomes a JSON string."""
     if value is None:
         return None
     written = str(value)
@@ -94,7 +94,7 @@ def document(value: Value) -> str | None:
 
 
 def _deeper(value: Any, left: int) -> bool:
-    """Whether a document has more levels than `left`."""
+    """Whether a document has more than `left` levels."""
     if not isinstance(value, dict | list) or not value:
         return False
     inner = value.values() if isinstance(value, dict) else value
@@ -122,7 +122,7 @@ _CONVERT: Final[dict[Kind, Callable[[Value], Value]]] = {
 
 
 def converted(row: Sequence[Value], kinds: Iterable[Kind]) -> tuple[Value, ...]:
-    """A row of the mirror as it is published."""
+    """A row of the mirror with the values that are published."""
     return tuple(_CONVERT[kind](value) for kind, value in zip(kinds, row, strict=True))
 
 
@@ -130,7 +130,7 @@ def converted(row: Sequence[Value], kinds: Iterable[Kind]) -> tuple[Value, ...]:
 
 
 def digest(row: Sequence[Value], kinds: Iterable[Kind]) -> bytes:
-    """The digest of a published row; PostgreSQL computes the same of what it holds."""
+    """The digest of a published row. PostgreSQL computes the same from its copy."""
     shown = (
         NULL if value is None else PRESENT + _shown(value, kind)
         for value, kind in zip(row, kinds, strict=True)
@@ -178,10 +178,10 @@ def _string(value: str) -> str:
 
 
 def is_known(token: str | None, known: Iterable[str | None]) -> bool:
-    """Whether the state that a copy names is one that we left it in: else it, or the mirror, was put back."""
+    """Whether we left a copy in the state that it names. If not, the copy or the mirror was restored from a backup."""
     return token is not None and token in set(known)
 
 
 def is_ahead(position: tuple[int, int], newest: tuple[int, int]) -> bool:
-    """Whether a copy is past the newest mark, or entry of the log, of the mirror: that was put back while a pass ran."""
+    """Whether a copy is ahead of the mirror (its newest mark, or entry of the log), which was restored during a pass."""
     return any(there > here for there, here in zip(position, newest, strict=True))

@@ -1,6 +1,6 @@
-"""What it takes to undo edits of a contact: back to what it was before, but for what somebody changed since.
+"""How to undo edits of a contact: restore the values before them, except those that somebody changed since.
 
-The edits are entries of `change_log`. Which of them are to be undone, and how that is written, is left to the caller.
+The edits are entries of `change_log`. The caller chooses them and writes the result.
 """
 
 from __future__ import annotations
@@ -14,12 +14,12 @@ from syncer.core.normalise import same, spelled_alike
 
 Action = Literal["restore", "delete", "bring back", "keep", "nothing"]
 
-#: How the log says that a contact was brought back.
+#: The field of an entry that says that a contact was brought back.
 _REVIVAL = "deleted_at"
 
 
 class Edit(NamedTuple):
-    """An entry of the log about one contact."""
+    """An entry of `change_log` about a contact."""
 
     kind: str  #: `insert`, `update` or `delete`
     field: str | None = None
@@ -29,7 +29,7 @@ class Edit(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Current:
-    """The contact as it is."""
+    """The contact as it is now."""
 
     row: int
     fields: Fields
@@ -42,13 +42,13 @@ class Undo:
 
     contact: int
     action: Action
-    fields: Mapping[str, str] = field(default_factory=dict)  #: the values that come back
-    kept: tuple[str, ...] = ()  #: fields that somebody changed since
+    fields: Mapping[str, str] = field(default_factory=dict)  #: the restored values
+    kept: tuple[str, ...] = ()  #: fields that stay because somebody changed them since
     reason: str = ""  #: why something stays
 
 
 def undo(current: Current, edits: Sequence[Edit], later: Sequence[Edit], region: str) -> Undo:
-    """What undoes these edits, in their order. `later` is all that happened to the contact after them, by either side."""
+    """How to undo these edits, in their order. `later` are all entries about the contact after them, by either side."""
     lives = [edit.kind if edit.kind != "update" else "revival" for edit in edits if _is_life(edit)]
     was_live = not lives or lives[0] == "delete"
     is_live = not lives or lives[-1] != "delete"
@@ -69,7 +69,7 @@ def _is_life(edit: Edit) -> bool:
 
 
 def _take_away(current: Current, later: Sequence[Edit], region: str) -> Undo:
-    """The contact was added, or brought back: it goes, unless somebody has edited it since."""
+    """Delete a contact that was added or brought back, unless somebody has edited it since."""
     if current.deleted:
         return Undo(current.row, "nothing")
     edited = tuple(dict.fromkeys(name for edit in later if (name := _edited(edit, region))))
@@ -81,7 +81,7 @@ def _take_away(current: Current, later: Sequence[Edit], region: str) -> Undo:
 
 
 def _edited(edit: Edit, region: str) -> str | None:
-    """The field that an entry changed, if it is more than another spelling."""
+    """The field that an entry changed to more than another spelling."""
     if edit.field not in FIELDS or spelled_alike(edit.field, edit.old, edit.new, region):
         return None
     return edit.field
@@ -97,13 +97,10 @@ def _fields(current: Current, edits: Sequence[Edit], region: str) -> tuple[dict[
             after[edit.field] = edit.new
     values, kept = {}, []
     for name in FIELDS:
-        if (
-            name not in before
-            or same(before[name], after[name])
-            or same(current.fields.get(name), before[name])
-        ):
+        now = current.fields.get(name)
+        if name not in before or same(before[name], after[name]) or same(now, before[name]):
             continue
-        if spelled_alike(name, current.fields.get(name), after[name], region):
+        if spelled_alike(name, now, after[name], region):
             values[name] = before[name] or ""
         else:
             kept.append(name)

@@ -302,6 +302,7 @@ def test_the_time_in_a_voicename(voicename: str, time: int | None, epoch: int) -
     ("voicename", "time"),
     [
         ("greeting.mp3", 1570157223000),
+        ("42.mp3", 1570157223000),
         ("", None),
         ("919100000000_1570137436.mp3", 1570157223000),
         ("20231105123000.mp3", None),

@@ -6,7 +6,7 @@ from datetime import UTC, datetime
 
 import pytest
 
-from syncer.core.wording import count, moment, seconds_since, span
+from syncer.core.wording import count, moment, seconds_since, span, upper_first
 
 
 @pytest.mark.parametrize(
@@ -24,6 +24,10 @@ def test_how_long_ago_a_stored_time_was() -> None:
     assert seconds_since("2026-11-21 12:01:00", noon) == -60
     assert seconds_since("yesterday", noon) is None
     assert moment("2026-11-21T12:00:00") == noon
+
+
+def test_sentences_begin_with_a_capital_letter() -> None:
+    assert [upper_first(text) for text in ("", "a row", "éa", "Done")] == ["", "A row", "Éa", "Done"]
 
 
 def test_counts() -> None:
