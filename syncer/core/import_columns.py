@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 from syncer.core.import_rows import (
     Candidate,
-    Number,
+    LabelledNumber,
     cell,
     job_title,
     names,
@@ -138,7 +138,10 @@ def read_row(columns: Columns, row: int, cells: Sequence[str]) -> Candidate | No
     return Candidate(row, fields, one_name, others, first("account"))
 
 
-def _numbers(columns: Columns, n: int, values: Sequence[str]) -> list[Number]:
+def _numbers(columns: Columns, n: int, values: Sequence[str]) -> list[LabelledNumber]:
     label = values[columns.labels[n]] if n in columns.labels else columns.header[n]
     preferred = label.startswith("*")
-    return [Number(written_number(part), label.lstrip("* "), preferred) for part in values[n].split(_SEVERAL)]
+    return [
+        LabelledNumber(written_number(part), label.lstrip("* "), preferred)
+        for part in values[n].split(_SEVERAL)
+    ]

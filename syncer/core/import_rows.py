@@ -46,7 +46,7 @@ class Candidate(NamedTuple):
     problem: str = ""  #: why the row cannot be read; no personal data
 
 
-class Number(NamedTuple):
+class LabelledNumber(NamedTuple):
     """One of the numbers of a contact."""
 
     value: str
@@ -71,7 +71,7 @@ def cell(text: str) -> str:
     return plain
 
 
-def pick_number(numbers: Iterable[Number]) -> tuple[str, tuple[str, ...]]:
+def pick_number(numbers: Iterable[LabelledNumber]) -> tuple[str, tuple[str, ...]]:
     """The number that counts (the preferred one, else a mobile, else the first), and the others with their labels."""
     listed = [one for one in numbers if one.value]
     if not listed:
@@ -140,7 +140,7 @@ def card_candidate(
     *,
     structured: Sequence[str] | None,
     full: str,
-    numbers: Sequence[Number],
+    numbers: Sequence[LabelledNumber],
     email: str,
     company: str,
     title: str,

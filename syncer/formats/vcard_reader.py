@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from operator import itemgetter
 from typing import TextIO
 
-from syncer.core.import_rows import Number
+from syncer.core.import_rows import LabelledNumber
 from syncer.errors import UsageError
 
 #: The properties that are kept.
@@ -44,7 +44,7 @@ class Card:
     line: int  #: where it begins
     structured: list[str] | None = None  #: N: family, given, additional, ...
     full: str = ""
-    ranked: list[tuple[int, Number]] = field(default_factory=list)  #: numbers; 1: the preferred one
+    ranked: list[tuple[int, LabelledNumber]] = field(default_factory=list)  #: numbers; 1: the preferred one
     emails: list[tuple[int, str]] = field(default_factory=list)  #: likewise
     company: str = ""
     title: str = ""
@@ -56,7 +56,7 @@ class Card:
         return min(self.emails, key=itemgetter(0))[1] if self.emails else ""
 
     @property
-    def numbers(self) -> list[Number]:
+    def numbers(self) -> list[LabelledNumber]:
         """All numbers, the preferred ones first."""
         return [number for _, number in sorted(self.ranked, key=itemgetter(0))]
 
@@ -142,7 +142,7 @@ def _take(card: Card, line: str, legacy: bool) -> None:
             card.full = _unescaped(value)
         case "TEL":
             label = " ".join(sorted(kinds - _NO_LABELS))
-            card.ranked.append((rank, Number(_unescaped(value), label, rank < _UNRANKED)))
+            card.ranked.append((rank, LabelledNumber(_unescaped(value), label, rank < _UNRANKED)))
         case "EMAIL" if value.strip():
             card.emails.append((rank, _unescaped(value)))
         case "ORG" if not card.company:

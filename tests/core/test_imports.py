@@ -10,7 +10,7 @@ from syncer.core.import_columns import UnknownColumnError, find_columns, read_ro
 from syncer.core.import_plan import Holder, Matches, PlannedRow, RowKey, Verdict, decide, key_of, usable
 from syncer.core.import_rows import (
     Candidate,
-    Number,
+    LabelledNumber,
     card_candidate,
     cell,
     names,
@@ -46,15 +46,22 @@ def test_what_keeps_a_spreadsheet_from_reading_a_text_is_taken_off() -> None:
 
 
 def test_the_preferred_number_counts_else_a_mobile_else_the_first() -> None:
-    home, cell_phone = Number("1", "home"), Number("2", "Mobile")
+    home, cell_phone = LabelledNumber("1", "home"), LabelledNumber("2", "Mobile")
     assert pick_number([]) == ("", ())
-    assert pick_number([Number(""), home]) == ("1", ())
+    assert pick_number([LabelledNumber(""), home]) == ("1", ())
     assert pick_number([home, cell_phone]) == ("2", ("1 (home)",))
-    assert pick_number([home, cell_phone, Number("3", "", preferred=True)]) == (
+    assert pick_number([home, cell_phone, LabelledNumber("3", "", preferred=True)]) == (
         "3",
         ("1 (home)", "2 (Mobile)"),
     )
-    assert pick_number([Number("9200000001"), Number("+91 92000 00001"), Number("5"), Number("5")]) == (
+    assert pick_number(
+        [
+            LabelledNumber("9200000001"),
+            LabelledNumber("+91 92000 00001"),
+            LabelledNumber("5"),
+            LabelledNumber("5"),
+        ]
+    ) == (
         "9200000001",
         ("5",),
     )
@@ -88,7 +95,7 @@ def card(**more: Any) -> Candidate:
 
 
 def test_a_card_that_repeats_something_as_its_name_has_no_name() -> None:
-    numbers = [Number("9200000001", "cell")]
+    numbers = [LabelledNumber("9200000001", "cell")]
     assert card(full="Asha Example", numbers=numbers).fields == Fields("9200000001", "Asha", "Example")
     assert card(full="Acme Example", company="Acme Example").fields == Fields(company="Acme Example")
     assert card(full="9200000001", numbers=numbers).fields == Fields("9200000001")
@@ -114,7 +121,7 @@ def test_a_whole_name_as_the_family_name_is_split(
 
 
 def test_a_whole_card() -> None:
-    numbers = [Number("044 2345 6789", "home"), Number("tel:9200000001", "cell")]
+    numbers = [LabelledNumber("044 2345 6789", "home"), LabelledNumber("tel:9200000001", "cell")]
     found = card_candidate(
         7,
         structured=None,
