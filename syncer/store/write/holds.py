@@ -1,4 +1,4 @@
-"""The statements of `held`: what a safety limit stopped, and what people decided."""
+"""The statements of `held` (what a safety limit stopped, and what people decided) and of `absences`."""
 
 from __future__ import annotations
 
@@ -6,11 +6,11 @@ import json
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from sqlalchemy import Connection, and_, delete, func, insert, select, update
+from sqlalchemy import Connection, delete, func, insert, select, update
 
-from syncer.store.db.read_only import tuples
+from syncer.store.db import statements
+from syncer.store.db.read_only import raw, tuples
 from syncer.store.db.tables import absences, held, held_rows
-from syncer.store.write.queue import chunks
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,14 +34,14 @@ def decided(conn: Connection, job: str, account: str, table: str) -> Decided:
             held_rows.c.settled == 0,
         )
     )
-    sides: dict[str, set[tuple[int, str]]] = {"approved": set(), "rejected": set()}
-    for decision, row_id, column in conn.execute(query):
-        sides[str(decision)].add((row_id, column))
-    return Decided(frozenset(sides["approved"]), frozenset(sides["rejected"]))
+    rows = conn.execute(query).all()
+    approved = frozenset((row.row_id, row.field) for row in rows if row.decision == "approved")
+    rejected = frozenset((row.row_id, row.field) for row in rows if row.decision == "rejected")
+    return Decided(approved, rejected)
 
 
 def kept_blanks(conn: Connection, table: str, rows: Iterable[int]) -> dict[int, set[str]]:
-    """By row: the columns that may not turn blank, because a person has not decided yet, or has rejected it."""
+    """The columns of rows that may not turn blank, because a person has not decided yet or has rejected it."""
     kept: dict[int, set[str]] = {}
     for row_id, column in tuples(conn, _KEPT, table, json.dumps(list(rows))):
         kept.setdefault(row_id, set()).add(column)
@@ -88,39 +88,27 @@ def update_open(
 ) -> int | None:
     """Set the rows of a table in the open hold. Its rows of other tables stay.
 
-    Opens a hold if there is none, and closes one without any rows. Returns its id, or None if there are no rows.
-    `reason` "" keeps the old reason.
+    Opens a hold if there is none, and closes one that has no rows left. Returns its id, or None if the table has
+    no rows in it. `reason` "" keeps the old reason.
     """
     listed = sorted(set(rows))
     number = open_hold(conn, job, account)
-    if number is None and not listed:
-        return None
-    if number is not None and open_rows(conn, job, account, table) == set(listed):
+    if number is None:
+        if not listed:
+            return None
+        new = insert(held).values(job=job, account=account, reason=reason, rows=len(listed), created_at=at)
+        number = int(conn.execute(new.returning(held.c.id)).scalar_one())
+    elif open_rows(conn, job, account, table) == set(listed):
         return number if listed else None
     mine = held_rows.c.table_name == table
-    if number is None:
-        number, others = (
-            int(
-                conn.execute(
-                    insert(held)
-                    .values(job=job, account=account, reason=reason, rows=len(listed), created_at=at)
-                    .returning(held.c.id)
-                ).scalar_one()
-            ),
-            0,
-        )
-    else:
-        count = select(func.count()).select_from(held_rows).where(held_rows.c.held_id == number, ~mine)
-        others = int(conn.execute(count).scalar_one())
+    count = select(func.count()).select_from(held_rows).where(held_rows.c.held_id == number, ~mine)
+    others = int(conn.execute(count).scalar_one())
     if not listed and not others:  # its rows stay on record
         conn.execute(update(held).where(held.c.id == number).values(decided_at=at, decision="superseded"))
         return None
     conn.execute(delete(held_rows).where(held_rows.c.held_id == number, mine))
-    for block in chunks(listed):
-        conn.execute(
-            insert(held_rows),
-            [{"held_id": number, "table_name": table, "row_id": r, "field": f} for r, f in block],
-        )
+    columns = ("held_id", "table_name", "row_id", "field")
+    statements.insert_rows(conn, held_rows, columns, [(number, table, *one) for one in listed])
     values: dict[str, object] = {"rows": others + len(listed)}
     if reason:
         before = reason_of(conn, number)
@@ -130,7 +118,7 @@ def update_open(
 
 
 def recount(conn: Connection) -> None:
-    """After rows were deleted from the database: update the counts of open holds, and close those without rows."""
+    """Update the counts of open holds after rows were deleted from the database, and close those without rows."""
     listed = select(func.count()).where(held_rows.c.held_id == held.c.id).scalar_subquery()
     conn.execute(update(held).where(held.c.decided_at.is_(None), held.c.rows != listed).values(rows=listed))
     conn.execute(
@@ -148,9 +136,9 @@ def reason_of(conn: Connection, number: int) -> str:
 def forget_decisions(
     conn: Connection, job: str, account: str, table: str, settled: Iterable[tuple[int, str]]
 ) -> None:
-    """Mark decisions as used up, for rows that the listing shows again or that were removed.
+    """Mark decisions about rows as used, because the listing shows them again or they were removed.
 
-    The rows stay on record, so the decisions can still be shown.
+    They stay on record, so that they can still be shown.
     """
     numbers = select(held.c.id).where(
         held.c.job == job, held.c.account == account, held.c.decision.in_(["approved", "rejected"])
@@ -191,13 +179,11 @@ def noted_absences(conn: Connection, table: str) -> set[int]:
 
 def note_absences(conn: Connection, table: str, rows: Iterable[int], at: str) -> None:
     """Record rows that were missing for the first time."""
-    for block in chunks(rows):
-        conn.execute(insert(absences), [{"table_name": table, "row_id": r, "noted_at": at} for r in block])
+    columns = ("table_name", "row_id", "noted_at")
+    statements.insert_rows(conn, absences, columns, [(table, row_id, at) for row_id in rows])
 
 
 def clear_absences(conn: Connection, table: str, rows: Iterable[int]) -> None:
-    """Forget rows that were shown again, or are settled."""
-    for block in chunks(rows):
-        conn.execute(
-            delete(absences).where(and_(absences.c.table_name == table, absences.c.row_id.in_(block)))
-        )
+    """Delete absences of rows that were shown again, or are settled."""
+    statement = "DELETE FROM absences WHERE table_name = ? AND row_id = ?"
+    raw(conn).executemany(statement, [(table, row_id) for row_id in rows])

@@ -1,22 +1,24 @@
-"""The statements for runs, jobs, windows and rows that were set aside."""
+"""The statements for jobs, their runs, windows, and rows that were set aside."""
 
 from __future__ import annotations
 
 import hashlib
 import json
 from collections.abc import Collection, Iterable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field, fields
 from typing import Any
 
-from sqlalchemy import Connection, delete, func, insert, select, update
+from sqlalchemy import ColumnElement, Connection, and_, delete, func, insert, select, update
 from sqlalchemy.dialects.sqlite import insert as upsert
 
 from syncer.core.model import SetAside
 from syncer.core.windows import Verified
+from syncer.store.db import statements
+from syncer.store.db.read_only import tuples
 from syncer.store.db.tables import set_aside, sync_jobs, sync_runs, telecmi_accounts, windows
 from syncer.store.write.queue import chunks
 
-#: The most rows that could not be parsed that are kept per job and account.
+#: How many rows that could not be parsed are kept per job and account.
 MOST_SET_ASIDE = 1000
 
 
@@ -33,7 +35,7 @@ class JobRow:
 
 @dataclass(slots=True)
 class JobState:
-    """The state of a job between its runs."""
+    """The state of a job between its runs: columns of `sync_jobs`."""
 
     last_ok_at: str | None = None
     last_complete_at: str | None = None
@@ -49,11 +51,10 @@ def register(conn: Connection, jobs: Sequence[JobRow], accounts: Sequence[tuple[
 
     The state of existing jobs is kept. Jobs that are no longer in the config are disabled.
     """
-    there = {(row.job, row.account): row for row in conn.execute(select(sync_jobs))}
+    there = _stored_jobs(conn)
     for one in jobs:
-        values = {"provider": one.provider, "enabled": int(one.enabled), "every_s": one.every_s}
-        before = there.pop((one.job, one.account), None)
-        if before is None or any(getattr(before, name) != value for name, value in values.items()):
+        if there.pop((one.job, one.account), None) != one:
+            values = {"provider": one.provider, "enabled": int(one.enabled), "every_s": one.every_s}
             conn.execute(
                 upsert(sync_jobs)
                 .values(job=one.job, account=one.account, **values)
@@ -61,69 +62,53 @@ def register(conn: Connection, jobs: Sequence[JobRow], accounts: Sequence[tuple[
             )
     for job, account in there:
         conn.execute(
-            update(sync_jobs)
-            .where(sync_jobs.c.job == job, sync_jobs.c.account == account, sync_jobs.c.enabled == 1)
-            .values(enabled=0)
+            update(sync_jobs).where(_is_job(job, account), sync_jobs.c.enabled == 1).values(enabled=0)
         )
-    wanted = {(name, int(contacts), int(deletes)) for name, contacts, deletes in accounts}
-    if wanted != set(conn.execute(select(telecmi_accounts)).all()):
+    if _stored_accounts(conn) != set(accounts):
         conn.execute(delete(telecmi_accounts))
-        if wanted:
-            conn.execute(
-                insert(telecmi_accounts),
-                [{"name": n, "contacts": c, "deletes": d} for n, c, d in sorted(wanted)],
-            )
+        statements.insert_rows(conn, telecmi_accounts, ("name", "contacts", "deletes"), sorted(accounts))
 
 
 def is_registered(
     conn: Connection, jobs: Sequence[JobRow], accounts: Sequence[tuple[str, bool, bool]]
 ) -> bool:
     """Whether `register` would change nothing."""
-    there = {
-        (row.job, row.account, row.provider, bool(row.enabled), row.every_s)
-        for row in conn.execute(select(sync_jobs))
+    wanted = {(one.job, one.account): one for one in jobs}
+    there = {key: one for key, one in _stored_jobs(conn).items() if one.enabled or key in wanted}
+    return there == wanted and _stored_accounts(conn) == set(accounts)
+
+
+def _stored_jobs(conn: Connection) -> dict[tuple[str, str], JobRow]:
+    rows = tuples(conn, "SELECT job, account, provider, enabled, every_s FROM sync_jobs")
+    return {
+        (job, account): JobRow(job, account, provider, bool(enabled), every_s)
+        for job, account, provider, enabled, every_s in rows
     }
-    wanted = {(j.job, j.account, j.provider, j.enabled, j.every_s) for j in jobs}
-    known = {(n, bool(c), bool(d)) for n, c, d in conn.execute(select(telecmi_accounts))}
-    gone = {one for one in there - wanted if one[3]}
-    return wanted <= there and not gone and known == set(accounts)
+
+
+def _stored_accounts(conn: Connection) -> set[tuple[str, bool, bool]]:
+    rows = tuples(conn, "SELECT name, contacts, deletes FROM telecmi_accounts")
+    return {(name, bool(contacts), bool(deletes)) for name, contacts, deletes in rows}
+
+
+def _is_job(job: str, account: str) -> ColumnElement[bool]:
+    return and_(sync_jobs.c.job == job, sync_jobs.c.account == account)
 
 
 def load_job(conn: Connection, job: str, account: str) -> JobState:
     """The state of a job."""
-    row = conn.execute(
-        select(sync_jobs).where(sync_jobs.c.job == job, sync_jobs.c.account == account)
-    ).first()
+    columns = [sync_jobs.c[one.name] for one in fields(JobState)]
+    row = conn.execute(select(*columns).where(_is_job(job, account))).first()
     if row is None:
         return JobState()
-    notes = json.loads(row.notes) if row.notes else {}
-    return JobState(
-        row.last_ok_at,
-        row.last_complete_at,
-        row.cursor,
-        row.last_full_at,
-        row.paused_until,
-        row.failures,
-        notes,
-    )
+    return JobState(**row._asdict() | {"notes": json.loads(row.notes or "{}")})
 
 
 def save_job(conn: Connection, job: str, account: str, state: JobState) -> None:
     """Store the state of a job. Empty notes are left out."""
     notes = {name: note for name, note in state.notes.items() if note not in ({}, [])}
-    conn.execute(
-        update(sync_jobs)
-        .where(sync_jobs.c.job == job, sync_jobs.c.account == account)
-        .values(
-            last_ok_at=state.last_ok_at,
-            last_complete_at=state.last_complete_at,
-            cursor=state.cursor,
-            last_full_at=state.last_full_at,
-            paused_until=state.paused_until,
-            failures=state.failures,
-            notes=json.dumps(notes, sort_keys=True) if notes else None,
-        )
-    )
+    values = asdict(state) | {"notes": json.dumps(notes, sort_keys=True) if notes else None}
+    conn.execute(update(sync_jobs).where(_is_job(job, account)).values(values))
 
 
 def start_run(conn: Connection, job: str, account: str, at: str) -> int:
@@ -184,17 +169,15 @@ def save_set_aside(conn: Connection, job: str, account: str, rows: Iterable[SetA
                     last_seen_at=at,
                 )
             )
-        elif (
-            there.last_seen_at[:13] != at[:13]
-        ):  # at most hourly, so a row that stays does not cost a write each time
+        elif there.last_seen_at[:13] != at[:13]:  # hourly, so that a row that stays rarely costs a write
             conn.execute(update(set_aside).where(set_aside.c.id == there.id).values(last_seen_at=at))
     return new
 
 
 def drop_set_aside(conn: Connection, job: str, account: str, seen: Collection[str] | None) -> None:
-    """Delete rows that a proven listing (`seen`: its digests) no longer showed.
+    """Delete rows that a proven listing no longer showed; `seen` has its digests, or is None if nothing is proven.
 
-    In any case only the newest are kept, so a row that differs on each read does not fill the disk.
+    Only the newest rows are kept, so that one that differs on each read does not fill the disk.
     """
     c = set_aside.c
     mine = (c.job == job) & (c.account == account)
@@ -212,17 +195,15 @@ def save_window(
     conn: Connection, account: str, name: str, window: Verified, replaces: Iterable[int], rows: int
 ) -> None:
     """Record that a span of a list was read completely. It replaces those that start at `replaces`."""
-    table = windows
-    if gone := list(replaces):
-        drop_windows(conn, account, name, gone)
+    drop_windows(conn, account, name, replaces)
     values = {"end_ms": window.end, "verified_ms": window.at, "rows": rows}
     conn.execute(
-        upsert(table)
+        upsert(windows)
         .values(account=account, list=name, start_ms=window.start, **values)
         .on_conflict_do_update(
             index_elements=["account", "list", "start_ms"],
             set_=values,
-            where=table.c.end_ms <= window.end,
+            where=windows.c.end_ms <= window.end,
         )
     )
 

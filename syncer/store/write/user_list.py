@@ -1,7 +1,7 @@
 """The statements for contacts that are only in a user's own list (TeleCMI v2).
 
-Each is also a row of `telecmi_contacts`, without a `contact_id`, so people can edit it; an edit queues an add.
-`core/user_list.py` decides what the list's row means for it.
+Each is also a row of `telecmi_contacts`, without a `contact_id`, so that people can edit it. An edit queues an add.
+`core/user_list.py` decides what the list's row means for the contact.
 """
 
 from __future__ import annotations
@@ -21,14 +21,22 @@ from syncer.store.write import changelog, contacts, queue
 from syncer.store.write.contacts import TABLE, Policy
 
 _C, _B, _U = telecmi_contacts.c, contact_base.c, telecmi_user_contacts.c
+_DIRECTORY = contact_base.alias().c
+
+#: Whether the directory has the number of a base.
+_in_directory = exists().where(
+    _DIRECTORY.account == _B.account,
+    _DIRECTORY.phone_e164 == _B.phone_e164,
+    _DIRECTORY.source == "directory",
+)
 
 
 @dataclass(frozen=True, slots=True)
 class ToDo:
-    """The rows to update, by id. This is done in blocks, which read their rows again."""
+    """The ids of rows that may need an update, which reads them again."""
 
-    missing: tuple[int, ...]  #: rows of the list without a contact, the newest first
-    followers: tuple[int, ...]  #: contacts that are only from the list, and may differ from it
+    missing: tuple[int, ...]  #: rows of the list without a contact, newest first
+    followers: tuple[int, ...]  #: contacts that come only from the list and may differ from it
 
 
 def to_do(conn: Connection, policy: Policy) -> ToDo:
@@ -64,7 +72,7 @@ def add(conn: Connection, policy: Policy, ids: Sequence[int], at: str) -> int:
     for row in conn.execute(_missing(policy).where(_U.id.in_(ids))):
         rows.setdefault(
             row.phone_e164 or row.mobile, row
-        )  # the same number in two spellings: the newest row counts
+        )  # of two spellings of a number, the newest row counts
     if not rows:
         return 0
     shown, bases, epoch = [], [], queue.next_epoch(conn)
@@ -83,7 +91,7 @@ def add(conn: Connection, policy: Policy, ids: Sequence[int], at: str) -> int:
 
 
 def _doubtful(policy: Policy) -> Select[Any]:
-    """Contacts that are only from the list, and whose row in the list has changed."""
+    """Contacts that come only from the list, and whose row there has changed."""
     unreadable = and_(_B.phone_e164.is_(None), _U.mobile == _B.phone_no)
     same = exists().where(
         _U.account == policy.account,
@@ -103,43 +111,26 @@ def _doubtful(policy: Policy) -> Select[Any]:
         .where(
             _B.account == policy.account,
             _B.source == "user_list",
-            or_(~same, other, _B.row_id.in_(_shown(policy))),
+            or_(~same, other, _in_directory),
         )
         .order_by(_B.row_id)
     )
 
 
-def _shown(policy: Policy, ids: Sequence[int] | None = None) -> Select[Any]:
-    """Those contacts (or, of `rows`, those) whose number the directory shows again."""
-    mine, directory = contact_base.alias(), contact_base.alias()
-    query = (
-        select(mine.c.row_id)
-        .join(
-            directory,
-            (directory.c.account == mine.c.account) & (directory.c.phone_e164 == mine.c.phone_e164),
-        )
-        .where(
-            mine.c.account == policy.account,
-            mine.c.source == "user_list",
-            directory.c.source == "directory",
-        )
-    )
-    return query if ids is None else query.where(mine.c.row_id.in_(ids))
-
-
 def _followers(
     conn: Connection, policy: Policy, ids: Sequence[int]
 ) -> list[tuple[Local, Fields, ListRow | None]]:
-    """Contacts that are only from the list, each with its base and its row in the list.
+    """Contacts that come only from the list, each with its base and its row in the list.
 
     The row is None if the list no longer has it, or if the directory shows the number again.
     """
-    phones = {
-        row.row_id: row.phone_e164 or row.phone_no
-        for row in conn.execute(
-            select(_B.row_id, _B.phone_e164, _B.phone_no).where(_B.row_id.in_(ids), _B.source == "user_list")
+    bases = conn.execute(
+        select(_B.row_id, _B.phone_e164, _B.phone_no, _in_directory.label("in_directory")).where(
+            _B.row_id.in_(ids), _B.source == "user_list"
         )
-    }
+    ).all()
+    phones = {base.row_id: base.phone_e164 or base.phone_no for base in bases}
+    shown = {base.row_id for base in bases if base.in_directory}
     listed: dict[str, ListRow] = {}
     wanted = list(phones.values())
     for row in conn.execute(
@@ -153,7 +144,6 @@ def _followers(
     ):
         fields = derived(row.name, row.mobile, row.email)
         listed[row.phone_e164 or row.mobile] = ListRow(fields, row.phone_e164, row.raw)
-    shown = set(conn.execute(_shown(policy, ids)).scalars())
     return [
         (local, local.base, None if local.row_id in shown else listed.get(phones[local.row_id]))
         for local in contacts.load_rows(conn, phones).values()
