@@ -93,14 +93,14 @@ def compare(bench: Bench) -> Iterator[Line]:
             file=sys.stderr,
         )
         return
-    for contacts in (bench.compared, 10 * bench.compared):
-        yield from _compare(bench, contacts)
+    yield from _compare(bench, bench.compared, bench.rounds)
+    yield from _compare(bench, 10 * bench.compared, bench.few)
 
 
-def _compare(bench: Bench, contacts: int) -> Iterator[Line]:
+def _compare(bench: Bench, contacts: int, rounds: int) -> Iterator[Line]:
     found: dict[tuple[str, str], list[Figures]] = {}
     missing: dict[str, str] = {}
-    for _ in range(bench.few):
+    for _ in range(rounds):
         for name, tool in TOOLS.items():
             if name in missing:
                 continue
