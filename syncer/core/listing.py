@@ -1,8 +1,7 @@
 """What a listing proves: walks the pages of one list call and certifies how it ended.
 
-`Walk` takes each page and says which one to ask for next. It keeps counts and digests, never rows, so its
-memory use does not depend on the length of the listing. `sync` fetches; `limits.py` and the store act on
-the certificate.
+`Walk` takes each page and says which one to ask for next. It keeps counts and digests, not rows, so its memory use
+hardly depends on the length of the listing. `sync` fetches; `limits.py` and the store act on the certificate.
 """
 
 from __future__ import annotations
@@ -27,14 +26,14 @@ class Certificate:
 
     verdict: Proof
     reason: str  #: one sentence: why it is not complete; "" when it is
-    pages: int  #: pages read, the closing re-read not counted
-    rows: int  #: rows that came; a row that came twice counts twice
+    pages: int  #: pages read, without the closing re-read
+    rows: int  #: rows listed; a row that was listed twice counts twice
     distinct: int  #: different identities among them
     unreadable: int  #: rows set aside
     total_first: int | None  #: the vendor's count on the first page
     total_last: int | None  #: and on the last page, or on the closing re-read
     ended_by: str  #: `empty page`, `no cursor`, `same cursor`, `seen cursor`, `repeated page`, ...
-    first_page_same: bool | None  #: the closing re-read of the first page; None: not asked for
+    first_page_same: bool | None  #: whether the closing re-read showed the same first page; None: not re-read
 
     @property
     def complete(self) -> bool:
@@ -62,9 +61,9 @@ _WORDS = Struct("<4I")
 
 
 class SeenKeys:
-    """A Bloom filter of the identities that have come: one megabyte, whatever the length of the listing.
+    """A Bloom filter of the identities listed so far: one megabyte for a listing of any length.
 
-    Very rarely it takes a new identity for a known one, never the other way round.
+    Very rarely it takes a new identity for a known one, but never the reverse.
     """
 
     _BITS = 1 << 23
@@ -90,14 +89,15 @@ class SeenKeys:
 class Walk:
     """One listing, page by page.
 
-    `next_position()` says what to ask for (False: nothing more); `feed` takes the answer, `close`
-    the re-read first page, `fail` an error, `certificate` how many different rows the store counted.
-    Every way in which a vendor may end a list counts as its end: an empty page, no cursor, a cursor that
-    was there before, repeated pages. A short page proves nothing, since servers cap pages. Two pages with
-    the same identities are the same page, even if other fields differ.
+    `next_position()` says what to ask for (False: nothing more). `feed` takes the answer, `close` the first page that
+    was read again, `fail` an error, and `certificate` the number of different rows that the store counted.
 
-    `offset` is the difference between the vendor's total and its rows in two earlier quiet listings; a
-    total that is off by exactly that is ignored. `asked` is the number of rows that were asked for per page.
+    A list may end with an empty page, without a cursor, with an earlier cursor, or with repeated pages. A short page
+    proves nothing, since servers cap pages. Two pages with the same identities are the same page, even if other fields
+    differ.
+
+    `offset` is the difference between the vendor's total and its rows in two earlier quiet listings. A total that is
+    off by exactly that is ignored. `asked` is the number of rows requested per page.
     """
 
     def __init__(
@@ -148,17 +148,17 @@ class Walk:
 
     @property
     def rows(self) -> int:
-        """Rows that came so far."""
+        """Rows listed so far."""
         return self._rows
 
     @property
     def total(self) -> int | None:
-        """The vendor's latest total. It is shown in progress bars and never proves anything by itself."""
+        """The vendor's latest total, for progress bars. It proves nothing by itself."""
         return next((total for total in reversed(self._totals) if total is not None), None)
 
     @property
     def counted(self) -> int | None:
-        """The total on the first page, unless it may be only the size of that page."""
+        """The total on the first page, unless it could be only the size of that page."""
         if self._first is None or self._first.total is None or self._first.total <= self._first.size:
             return None
         return self._first.total
@@ -197,10 +197,10 @@ class Walk:
             self._advance(page)
 
     def past_the_end(self) -> bool:
-        """Whether an error now may be the vendor's way to say that there is no such page.
+        """Whether an error now may only mean that there is no such page.
 
-        True if as many rows have come as the total promised, or after a page that is shorter than others or
-        than was asked for. The latter does not prove the end.
+        True if all rows of the total were listed, or after a page that is shorter than others or than requested. The
+        latter does not prove the end.
         """
         if self._paging is not Paging.NUMBERED or self._pages == 0:
             return False
@@ -208,27 +208,27 @@ class Walk:
         return self._last_size < least or (self._counted() and not self._total_moved)
 
     def _counted(self) -> bool:
-        """Whether all rows came that the total promised, and the total is more than each page's own size."""
+        """Whether all rows of the total were listed, if it is more than each page's own size."""
         if not self.total or self._counts_pages:
             return False
         return self._rows >= self.total
 
     def refuse_past_end(self) -> None:
-        """The page past the last one was refused: this ends the listing if `past_the_end` allows it."""
+        """End the listing, because the page past the last one was refused (see `past_the_end`)."""
         self._ended_by = "refused past the end"
 
     def fail(self, reason: str) -> None:
-        """The listing broke off; `reason` is a sentence without personal data."""
+        """End the listing with an error. `reason` is a sentence without personal data."""
         self._error = reason
 
     @property
     def failed(self) -> bool:
-        """Whether it broke off."""
+        """Whether it ended with an error."""
         return bool(self._error)
 
     @property
     def wants_reread(self) -> bool:
-        """Whether reading the first page again would prove anything (it would not for a single page)."""
+        """Whether reading the first page again would prove anything. It would not for a single page."""
         return not self._error and self._first is not None and self._first.size > 0 and self._pages > 1
 
     def close(self, first_page: Page) -> None:
@@ -245,7 +245,7 @@ class Walk:
 
     @property
     def _counts_pages(self) -> bool:
-        """Whether the total of each of several pages was only its own size."""
+        """Whether there were several pages, each with its own size as the total."""
         return self._per_page and len(self._digests) > 1
 
     def _advance(self, page: Page) -> None:
@@ -264,10 +264,10 @@ class Walk:
 
     @property
     def fingerprint(self) -> str:
-        """Equal for two listings that showed the same pages in any order."""
+        """Equal for listings that showed the same pages in any order."""
         return f"{self._pages}:{self._print:x}"
 
-    # -- judging
+    # -- the certificate
 
     @property
     def observed_offset(self) -> int | None:
@@ -276,12 +276,12 @@ class Walk:
             return None
         if self._ended_by == "refused past the end" or self._emptied:
             return None
-        if self._reread is not None and not self._first_page_same():
+        if self._first_page_same() is False:
             return None
         return self.total - self._rows
 
     def certificate(self, distinct: int) -> Certificate:
-        """The certificate; `distinct` is the number of different rows among those that came."""
+        """The certificate. `distinct` is the number of different rows that were listed."""
         total_first = self._totals[0] if self._totals else None
         total_last = self._totals[-1] if self._totals else None
         if self._reread is not None and self._reread.total is not None:
@@ -297,15 +297,14 @@ class Walk:
             total_first=total_first,
             total_last=total_last,
             ended_by=self._ended_by,
-            first_page_same=None if self._reread is None else self._first_page_same(),
+            first_page_same=self._first_page_same(),
         )
 
-    def _first_page_same(self) -> bool:
-        return (
-            self._first is not None
-            and self._reread is not None
-            and ({row.key for row in self._first.rows} == {row.key for row in self._reread.rows})
-        )
+    def _first_page_same(self) -> bool | None:
+        """Whether the closing re-read showed the rows of the first page; None: not re-read."""
+        if self._first is None or self._reread is None:
+            return None
+        return {row.key for row in self._first.rows} == {row.key for row in self._reread.rows}
 
     def _judge(self, total_first: int | None, total_last: int | None, distinct: int) -> tuple[Proof, str]:
         if self._error:
@@ -320,14 +319,12 @@ class Walk:
             return Proof.DRIFTED, f"{self._keyless} rows without a readable identity were set aside"
         if distinct < self._rows - self._unreadable:
             return Proof.DRIFTED, "rows were listed twice, so others may have been skipped"
-        if self._reread is not None and not self._first_page_same():
+        if self._first_page_same() is False:
             return Proof.DRIFTED, "the first page had changed when the last one was read"
         if self.wants_reread and self._reread is None:
             return Proof.DRIFTED, "the first page could not be read again"
-        if not self._has_total or total_first is None:
+        if not self._has_total or total_first is None or self._counts_pages:
             return self._judge_without_total()
-        if self._counts_pages:
-            return self._judge_without_total()  # a count of each page's own rows says nothing about the list
         if self._total_moved or total_first != total_last:
             return Proof.DRIFTED, f"the total moved from {total_first} to {total_last} meanwhile"
         if total_first != self._rows:

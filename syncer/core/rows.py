@@ -38,7 +38,7 @@ class RowInsert:
 
 @dataclass(frozen=True, slots=True)
 class RowRemoval:
-    """The vendor itself says that the row is deleted."""
+    """A row that the vendor says is deleted."""
 
     id: int
 
@@ -47,8 +47,8 @@ class RowRemoval:
 class RowUpdate:
     """A row that differs.
 
-    `changes` by column: (old, new). If it is empty, only `raw` or a vendor timestamp differs: that is stored,
-    but not logged as a change. `volatile` are vendor fields, if only those differ.
+    `changes` is column -> (old, new). If it is empty, only `raw` or a vendor timestamp differs, which is stored but not
+    logged as a change. `volatile` are the vendor fields that differ, if nothing else does.
     """
 
     id: int
@@ -76,7 +76,8 @@ def decide_row(
 ) -> RowDecision:
     """Compare one listed row with what is stored.
 
-    `stamps` are columns that alone are no change; `ignored` are vendor fields that change on every read.
+    `stamps` are columns that do not count as a change by themselves; `ignored` are vendor fields that differ on every
+    read.
     """
     if stored is None:
         return RowUnchanged(0) if row.deleted_at else RowInsert()
@@ -87,11 +88,13 @@ def decide_row(
     changes: dict[str, tuple[Value, Value]] = {}
     stamped: dict[str, tuple[Value, Value]] = {}
     for column in content:
-        old, new = stored.values.get(column), row.values.get(column)
-        if column in ignored or _same(column, old, new):
+        if (
+            column in ignored or column == "phone_e164"
+        ):  # that is derived from the number, and updated with it
             continue
-        if column == "phone_e164":
-            continue  # derived from the number, and updated with it
+        old, new = stored.values.get(column), row.values.get(column)
+        if _same(column, old, new):
+            continue
         (stamped if column in stamps else changes)[column] = (old, new)
     if stored.deleted_at:
         return RowUpdate(stored.id, changes | stamped, restores=True)
@@ -105,7 +108,7 @@ def decide_row(
 
 
 def is_older(stored: Stored | None, row: Row, newest_by: str | None) -> bool:
-    """Whether a listed row may be the older of two with the same id, so it is not written yet."""
+    """Whether a listed row may be the older of two with the same id, so that it is not written yet."""
     if stored is None or newest_by is None or stored.deleted_at is not None:
         return False
     mine, theirs = stored.values.get(newest_by), row.values.get(newest_by)
@@ -113,10 +116,10 @@ def is_older(stored: Stored | None, row: Row, newest_by: str | None) -> bool:
 
 
 def keep_columns(stored: Stored, row: Row, columns: Sequence[str], number: str | None) -> Row:
-    """A listed row that keeps the stored values of columns that may not turn blank.
+    """The listed row with the stored values of these columns, which may not turn blank.
 
     `number` is the column from which `phone_e164` is derived. `raw` stays the old one, so that the next listing
-    shows the difference again.
+    differs again.
     """
     kept = {name: stored.values.get(name) for name in columns}
     if number in kept:
@@ -125,10 +128,11 @@ def keep_columns(stored: Stored, row: Row, columns: Sequence[str], number: str |
 
 
 def combine(copies: Sequence[Row], newest_by: str | None, number: str | None) -> Row:
-    """Make one row of several that a listing showed under one id. Their order does not matter.
+    """Merge rows that a listing showed under one id. Their order does not matter.
 
-    Rows that the vendor calls deleted count only if all are. Of the others the newest wins, by the
-    column `newest_by` or the vendor's timestamp, then by its JSON. Blanks are filled from the next newest row. The notes of all are kept. `number` is the column from which `phone_e164` is derived.
+    Rows that the vendor calls deleted count only if all are deleted. Of the others the newest wins, by the column
+    `newest_by`, then by the vendor's timestamp, then by its JSON. Its blanks are filled from the next newest row. The
+    notes of all are kept. `number` is the column from which `phone_e164` is derived.
     """
     living = [row for row in copies if row.deleted_at is None] or copies
     ranked = sorted(living, key=lambda row: _priority(row, newest_by))
@@ -154,7 +158,7 @@ def combine(copies: Sequence[Row], newest_by: str | None, number: str | None) ->
 
 def _priority(row: Row, newest_by: str | None) -> tuple[int, str, str]:
     newest = row.values.get(newest_by) if newest_by else None
-    meaning = repr(_meaning(json.loads(row.raw)))  # its text may be spelled differently at the next pull
+    meaning = repr(_meaning(json.loads(row.raw)))  # the text may be spelled differently in the next pull
     return newest if isinstance(newest, int) else -1, row.stamp or "", meaning
 
 
@@ -179,8 +183,8 @@ _BRACKETS = ("[", "{")
 def differing_fields(old: str | None, new: str | None) -> frozenset[str]:
     """Top-level fields in which two JSON rows differ in meaning.
 
-    Not a difference: the order of keys and list items; blank or absent; a number or its digits as text; another
-    spelling of an id or a timestamp. The six editable fields are compared character by character.
+    These are the same: keys and list items in another order, blank and absent, a number and its digits as text, and
+    other spellings of an id or a timestamp. The six editable fields are compared character by character.
     """
     if old is None or new is None:
         return frozenset()

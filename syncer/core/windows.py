@@ -1,4 +1,4 @@
-"""Voicemail windows: which spans of time to read now, from what was verified when.
+"""Time windows of voicemails and calls: which spans to read now, from what was verified when.
 
 Interval arithmetic on epoch milliseconds. `sync` reads the windows.
 """
@@ -15,8 +15,8 @@ from syncer.core.due import SLACK
 HOUR = 3_600_000
 DAY = 24 * HOUR
 
-#: Vendor timestamps were seen 5 h 30 min ahead of the real time, so the newest window ends this far after
-#: now. No overlap is ever shorter than this.
+#: Vendor timestamps were seen 5 h 30 min ahead of the real time, so the newest window ends this far after now, and
+#: no overlap is shorter than this.
 AHEAD = 6 * HOUR
 
 #: A window is read again this long after its end, since rows may show up late.
@@ -72,7 +72,7 @@ def gaps(since: int, until: int, verified: Iterable[Verified]) -> list[tuple[int
 
 
 def believed(verified: Iterable[Verified], now: int) -> list[Verified]:
-    """The spans, except those stored while the clock was ahead: their real end is not known."""
+    """The spans, except those stored while the clock was ahead, whose real end is unknown."""
     return [v for v in verified if v.at - now <= SLACK // timedelta(milliseconds=1)]
 
 
@@ -83,7 +83,7 @@ def recheck_due(v: Verified, now: int) -> bool:
 
 
 def look_again(start: int, end: int, verified: Iterable[Verified], now: int) -> bool:
-    """Whether a recent window is due: never read completely, or read longer ago than it has been over."""
+    """Whether a recent window is due: it was never read completely, or its last read is as long ago as its end."""
     read = [v.at for v in verified if v.start <= start and end <= v.end]
     return not read or now - max(read) >= now - end
 
@@ -103,15 +103,14 @@ def plan(
     """What to read in this run, newest first: the recent span, then gaps, then re-checks.
 
     The recent span is from `overlap` before now to `ahead` after it, and at least as long before as after. If it
-    has many windows, a `sparing` plan reads its older ones at growing intervals. At most `rechecks` old windows
-    are read again in one run; `full` reads everything since `since` again. Windows that were verified once are
-    read again as planned even if they are now before `since`.
+    has many windows, a `sparing` plan reads its older ones at growing intervals. One run reads at most `rechecks` old
+    windows again, even those before `since`; `full` reads everything since `since` again.
     """
     overlap = max(overlap, ahead)
     recent = max(since, now - overlap)
     new = cells(recent, now + ahead, width)
     if len(new) > 1 and new[-1][0] >= now and ahead < HOUR:
-        new[-2:] = [(new[-2][0], new[-1][1])]  # not worth a request of its own: it is all in the future
+        new[-2:] = [(new[-2][0], new[-1][1])]  # all of it is in the future: not worth its own request
     if sparing:
         new = [(a, b) for a, b in new[:-2] if look_again(a, b, verified, now)] + new[-2:]
     windows = [Window(a, b, "new") for a, b in new]
@@ -133,9 +132,9 @@ def note(
 ) -> tuple[Verified, tuple[int, ...]] | None:
     """What to store after `window` was read completely, starting at `began`: the span, and the starts it replaces.
 
-    A span never ends after the time of its reading. It is joined to an adjacent span of the same cell, so a
-    recent window that moves leaves one span per cell, not one per run. None: there is nothing to store, because
-    the window is in the future or within a longer span.
+    A span ends at the latest when its reading began. It is joined to an adjacent span of the same cell, so a recent
+    window that moves leaves one span per cell, not one per run. None if the window is in the future or within a longer
+    span.
     """
     start, end, at = window.start, min(window.end, began), began
     verified = list(verified)
@@ -154,6 +153,6 @@ def note(
 
 
 def split(window: Window, pieces: int) -> list[Window]:
-    """The window cut into this many of about equal width, the newest first."""
+    """The window in `pieces` of about equal width, the newest first."""
     edges = [window.start + (window.end - window.start) * n // pieces for n in range(pieces + 1)]
     return [Window(a, b, window.why) for a, b in pairwise(edges)][::-1]
