@@ -1,7 +1,4 @@
-"""Accounts that are no longer in the config: what the database still has of them, and renaming them.
-
-Rows contain the account's name in the config.
-"""
+"""Accounts that are no longer in the config: what the database still has of them, and renaming them."""
 
 from __future__ import annotations
 
@@ -21,7 +18,7 @@ if TYPE_CHECKING:
 _OPEN = ", ".join(f"'{state.value}'" for state in sorted(OPEN))
 
 #: TeleCMI tables that are not mirrors.
-_TELECMI_ALONE = ("telecmi_notes", "change_queue", "contact_base", "voicemail_clocks")
+_TELECMI_TABLES = ("telecmi_notes", "change_queue", "contact_base", "voicemail_clocks")
 #: Tables of all vendors, with the column that identifies the job.
 _TABLES_OF_JOBS = {
     "sync_jobs": "job",
@@ -36,11 +33,11 @@ _TABLES_OF_JOBS = {
 def _tables(provider: str) -> tuple[str, ...]:
     """The tables that only this vendor's accounts have."""
     mirrors = [mirror.name for mirror in MIRRORS.values() if mirror.vendor == provider]
-    return (*mirrors, *(_TELECMI_ALONE if provider == "telecmi" else ()))
+    return (*mirrors, *(_TELECMI_TABLES if provider == "telecmi" else ()))
 
 
 def _counted(provider: str) -> dict[str, str]:
-    """What is counted for an account, and the query."""
+    """What is counted for an account, and with which query."""
     living = "SELECT count(*) FROM {} WHERE deleted_at IS NULL AND account = ?"
     out = {
         mirror.what: living.format(mirror.name)
@@ -102,10 +99,8 @@ def strays(conn: Reader, known: Collection[str]) -> list[Stray]:
     for provider, account in tuples(conn, "SELECT DISTINCT provider, account FROM sync_jobs ORDER BY 1, 2"):
         if f"{provider}.{account}" not in known:
             counts = {what: first(conn, query, account) for what, query in _counted(provider).items()}
-            if any(counts.values()):
-                out.append(
-                    Stray(provider, account, {what: number for what, number in counts.items() if number})
-                )
+            if found := {what: number for what, number in counts.items() if number}:
+                out.append(Stray(provider, account, found))
     return out
 
 
@@ -129,7 +124,7 @@ def rename(
 
     If `new` has already pulled the same row, the row of `old` stays, with its id and history. `remove_files` is
     called with the paths of recordings that both have. Raises UsageError, without changing anything, if a contact
-    has edits under both names, which cannot be merged.
+    was edited under both names: such edits cannot be merged.
     """
     renaming = _Renaming(conn, provider, old, new, at)
     done = {"merged": renaming.merge()}
@@ -170,7 +165,7 @@ class _Renaming:
         }
 
     def merge(self) -> int:
-        """Remove rows of the new name that also exist under the old one. Returns how many contacts that were."""
+        """Merge rows that exist under both names. Returns how many."""
         merged = self._merge_contacts() if self.provider == "telecmi" else 0
         self.run(
             "UPDATE held SET decision = 'superseded', decided_at = :at WHERE decided_at IS NULL AND account = :new "
@@ -238,8 +233,6 @@ class _Renaming:
         self.doubled.extend(path for (path,) in raw(self.conn).execute(paths, self._values))
         self.run(f"DELETE FROM voicemail_audio WHERE voicemail IN ({dropped})")
 
-    # -- contacts, with their edits ----------------------------------------------------------------------
-
     def _merge_contacts(self) -> int:
         drops, stuck = dict[int, int](), list[tuple[int, int]]()
         for old, new, old_edited, new_edited, old_gone, new_gone in self._twins():
@@ -261,7 +254,7 @@ class _Renaming:
         return len(drops)
 
     def _twins(self) -> Iterator[tuple[Any, ...]]:
-        """Rows of both names that are one contact upstream: their ids, whether edited, whether deleted.
+        """Pairs of rows that are one contact upstream: their ids, whether each was edited, whether each was deleted.
 
         They have the same contact_id or, if one comes from the user's list, the same number in base.
         """
@@ -301,7 +294,7 @@ class _Renaming:
 
 
 def _edited(row: str) -> str:
-    """Whether a contact has edits that are not settled upstream."""
+    """SQL: whether a contact has edits that are not settled upstream."""
     differs = " OR ".join(f"COALESCE({row}.{name}, '') <> b.{name}" for name in FIELDS)
     return (
         f"(EXISTS (SELECT 1 FROM change_queue WHERE contact_row = {row}.id AND state IN ({_OPEN})) "

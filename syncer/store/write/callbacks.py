@@ -1,4 +1,4 @@
-"""Marks of people on numbers that wait for a call back. `core/callbacks.py` decides what they mean."""
+"""The statements of `callback_marks`: what people say about numbers that wait for a call back."""
 
 from __future__ import annotations
 
@@ -42,11 +42,8 @@ def _load(conn: Reader, number: str) -> Record:
 def done(conn: Connection, number: str, *, note: str | None, by: str, at: str) -> bool:
     """Close a number. False if a person has already closed it. Raises UsageError for a number that never waited."""
     known = _load(conn, number)
-    if (
-        known["state"] == "done"
-        and known["closed_by"] == "person"
-        and (note is None or note == known["note"])
-    ):
+    closed = known["state"] == "done" and known["closed_by"] == "person"
+    if closed and note in (None, known["note"]):
         return False
     _mark(conn, number, note=note, by=by, at=at, reopens=0)
     return True

@@ -1,6 +1,6 @@
-"""Converts stored ids to their canonical form: older versions stored some as the vendor spelled them.
+"""Converts ids to their canonical form that older versions stored as the vendor spelled them.
 
-The canonical form is that of `core.normalise.canonical_id`. New rows already have it.
+`core.normalise.canonical_id` gives the canonical form. New rows already have it.
 """
 
 from __future__ import annotations
@@ -8,11 +8,10 @@ from __future__ import annotations
 from sqlalchemy import Connection
 
 from syncer.core.normalise import canonical_id
-from syncer.core.queue import OPEN
 from syncer.store.db.connection import Database
 from syncer.store.db.guard_sql import NOW
 from syncer.store.db.mirrors import CONTACTS, MIRRORS
-from syncer.store.write import contacts
+from syncer.store.write import contacts, queue
 from syncer.store.write.mirror import MirrorReconciler
 from syncer.store.write.reconciler import Context
 
@@ -61,8 +60,7 @@ def _change(conn: Connection, table: str, row_id: int, account: str, written: st
     if table != CONTACTS.name:
         MirrorReconciler(MIRRORS[table], Context(account)).remove(conn, row_id, at)
         return 1
-    open_ = f"SELECT 1 FROM change_queue WHERE contact_row = ? AND state IN ({', '.join('?' * len(OPEN))})"
-    if conn.exec_driver_sql(open_, (row_id, *map(str, OPEN))).first() is not None:
+    if queue.load_open(conn, [row_id]):
         return 0
     contacts.tombstone(conn, row_id, at)
     return 1

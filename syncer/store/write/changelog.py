@@ -1,54 +1,30 @@
-"""The statements of `change_log` for changes from upstream. Triggers log people's edits."""
+"""The statements of `change_log` for what no trigger logs: changes from upstream, and repairs by the scan."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from typing import TypeAlias
+from collections.abc import Mapping
 
-from sqlalchemy import Connection, bindparam, insert, select
+from sqlalchemy import Connection, bindparam, select
 
 from syncer.core.model import Value
 from syncer.store.db import statements
 from syncer.store.db.tables import change_log
 
-
-def _text(value: Value) -> str | None:
-    return None if value is None or value == "" else str(value)
+_COLUMNS = ("at", "table_name", "row_id", "kind", "field", "old", "new", "origin")
 
 
 def inserted(conn: Connection, table: str, row_id: int, at: str, origin: str = "upstream") -> None:
     """Log an inserted row."""
-    conn.execute(
-        insert(change_log).values(at=at, table_name=table, row_id=row_id, kind="insert", origin=origin)
+    statements.insert_rows(
+        conn, change_log, _COLUMNS, [(at, table, row_id, "insert", None, None, None, origin)]
     )
 
 
 def removed(conn: Connection, table: str, row_id: int, at: str, origin: str = "upstream") -> None:
     """Log a row that became a tombstone."""
-    conn.execute(
-        insert(change_log).values(at=at, table_name=table, row_id=row_id, kind="delete", origin=origin)
+    statements.insert_rows(
+        conn, change_log, _COLUMNS, [(at, table, row_id, "delete", None, None, None, origin)]
     )
-
-
-#: A row of the log, in the order of `_COLUMNS`.
-Entry: TypeAlias = tuple[str, str, int, str, str, str | None, str | None, str]
-
-_COLUMNS = ("at", "table_name", "row_id", "kind", "field", "old", "new", "origin")
-
-
-def entries(
-    table: str, row_id: int, changes: Mapping[str, tuple[Value, Value]], at: str, origin: str
-) -> list[Entry]:
-    """The log entries for changed fields of a row: (old, new) by field."""
-    return [
-        (at, table, row_id, "update", name, _text(old), _text(new), origin)
-        for name, (old, new) in changes.items()
-    ]
-
-
-def write(conn: Connection, told: Sequence[Entry]) -> None:
-    """Log changes, in this order."""
-    statements.insert_rows(conn, change_log, _COLUMNS, told)
 
 
 def changed(
@@ -60,7 +36,15 @@ def changed(
     origin: str,
 ) -> None:
     """Log changed fields of a row: (old, new) by field."""
-    write(conn, entries(table, row_id, changes, at, origin))
+    rows = [
+        (at, table, row_id, "update", name, _text(old), _text(new), origin)
+        for name, (old, new) in changes.items()
+    ]
+    statements.insert_rows(conn, change_log, _COLUMNS, rows)
+
+
+def _text(value: Value) -> str | None:
+    return None if value is None or value == "" else str(value)
 
 
 _L = change_log.c
@@ -80,10 +64,7 @@ def newest_value(conn: Connection, table: str, row_id: int, field: str) -> str |
 
 def born_here(conn: Connection, table: str, row_id: int) -> bool:
     """Whether a person inserted the row. The log does not contain its first values."""
-    query = select(change_log.c.seq).where(
-        change_log.c.table_name == table,
-        change_log.c.row_id == row_id,
-        change_log.c.kind == "insert",
-        change_log.c.origin == "local",
+    query = select(_L.seq).where(
+        _L.table_name == table, _L.row_id == row_id, _L.kind == "insert", _L.origin == "local"
     )
     return conn.execute(query.limit(1)).first() is not None

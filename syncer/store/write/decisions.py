@@ -1,7 +1,6 @@
 """People's decisions about a change of the queue: retry, discard, approve, resolve.
 
-Each is one transition of `core/queue.py` with its consequences for the row. The returned sentences are for the
-person who decided.
+Each is one transition of `core/queue.py` with its consequences for the row, and returns a sentence for the person.
 """
 
 from __future__ import annotations
@@ -94,7 +93,7 @@ def discard(conn: Connection, number: int, at: str, region: str) -> str:
 
 
 def resolve(conn: Connection, number: int, keep: Literal["local", "remote"], at: str, region: str) -> str:
-    """Settle a conflict by the values that were shown."""
+    """Settle a conflict with the values that were shown."""
     change, local = _load(conn, number)
     if change.state is not State.CONFLICT:
         raise UsageError(f"change {number} is {change.state}, not a conflict: there is nothing to resolve")
@@ -151,6 +150,3 @@ def _return(conn: Connection, change: QueuedChange, local: Local, at: str, regio
     contacts.revive(conn, row, at)
     if row.base is not None:
         contacts.show_base(conn, row, list(row.base.asdict()), region, at)
-
-
-__all__ = ["approve", "discard", "resolve", "retry"]

@@ -1,7 +1,7 @@
 """Removes a person from every table, including raw and the log, and keeps them out.
 
-A keyed hash of the number is stored to keep the person out. The key is in a file next to the database, so the
-database alone does not reveal numbers.
+A keyed hash of the number keeps the person out. The key is in a file next to the database, so the database alone does
+not reveal numbers.
 """
 
 from __future__ import annotations
@@ -11,15 +11,17 @@ import hmac
 import os
 import re
 import secrets
+from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TypeAlias
+from typing import Any, TypeAlias
 
-from sqlalchemy import Connection, Table, and_, delete, func, or_, select
+from sqlalchemy import ColumnElement, Connection, Select, Table, and_, delete, func, or_, select
 from sqlalchemy.dialects.sqlite import insert as upsert
 
 from syncer import files
+from syncer.core.model import State
 from syncer.core.normalise import phone_digits, to_e164
 from syncer.errors import StoreError, UsageError
 from syncer.store.db.connection import Database
@@ -93,7 +95,7 @@ def _write_key(path: Path, key: bytes) -> None:
 
 
 def copy_key(original: Path, copy: Path) -> None:
-    """Copy the key for a copy of the database, so it keeps the same people out. The copy's folder is private."""
+    """Copy the key for a copy of the database in a private folder, so that it keeps the same people out."""
     if (key := load_key(original, create=False)) is not None:
         _write_key(key_path(copy), key)
 
@@ -103,7 +105,7 @@ def _digest(key: bytes, e164: str) -> str:
 
 
 def keeper(db: Database) -> Callable[[str | None], bool]:
-    """Returns a function that says whether a number (E.164) was forgotten.
+    """A function that tells whether a number (E.164) was forgotten.
 
     Raises StoreError if people were forgotten and the key is lost: continuing would bring them back.
     """
@@ -135,9 +137,8 @@ class ForgetPreview:
     """Rows with a number, and other numbers of the same contacts."""
 
     rows: Rows  #: rows that have the number, and contacts that had it earlier
-    other_numbers: dict[
-        str, Rows
-    ]  #: other numbers of the same contacts, now or earlier: rows with only those stay
+    #: Other numbers of the same contacts, now or earlier. Rows that have only those stay.
+    other_numbers: dict[str, Rows]
 
 
 @dataclass(frozen=True, slots=True)
@@ -145,9 +146,9 @@ class Removed:
     """What `forget` did, and what is left for a person to do."""
 
     rows: dict[str, int]  #: removed rows, by table
-    other_numbers: dict[str, Rows]  #: see `Found`
+    other_numbers: dict[str, Rows]  #: see `ForgetPreview`
     mentioned: Rows  #: rows of other people whose texts contain the number
-    sent: dict[str, int]  #: notifications about them that were sent, by target: these cannot be undone
+    sent: dict[str, int]  #: notifications about them that were sent and cannot be undone, by target
     traces: bool  #: the file could not be compacted, so its free pages may still contain removed data
 
 
@@ -176,9 +177,8 @@ def forget(
             sent = _sent_notifications(conn, found.rows)
             gone = _remove(conn, found.rows, e164, regions)
             mentioned = _mentioned(conn, e164, regions)
-            remove_files(
-                recordings
-            )  # before the commit: a row without its file is harmless, a file without its row is not
+            # Before the commit: a row without its file is harmless, a file without its row is not.
+            remove_files(recordings)
             conn.execute(upsert(forgotten).values(digest=_digest(key, e164), at=at).on_conflict_do_nothing())
         traces = not _compact(db)
     finally:
@@ -199,29 +199,29 @@ def _compact(db: Database) -> bool:
 
 def find(conn: Connection, e164: str, regions: Sequence[str]) -> ForgetPreview:
     """Rows that would be removed for this number, and other numbers of the same contacts."""
-    rows = _bearers(conn, e164, regions)
+    rows = _rows_with(conn, e164, regions)
     # A read-only contact that now has another number may be somebody else: it is reported, not removed.
     related = rows | {
-        table.name: _past_bearers(conn, table, e164, regions)
+        table.name: _rows_once_with(conn, table, e164, regions)
         for table, mirror in _people().items()
         if mirror.lasting and not mirror.editable
     }
     other_numbers = {}
     for number in sorted(_numbers_of(conn, related, regions) - {e164}):
-        under = _bearers(conn, number, regions)
+        under = _rows_with(conn, number, regions)
         kept = {table: [one for one in ids if one not in rows.get(table, ())] for table, ids in under.items()}
         other_numbers[number] = {table: ids for table, ids in kept.items() if ids}
     return ForgetPreview(rows, other_numbers)
 
 
-def _bearers(conn: Connection, e164: str, regions: Sequence[str]) -> Rows:
-    """Rows that bear a number, and contacts that bore or sent it for a while."""
+def _rows_with(conn: Connection, e164: str, regions: Sequence[str]) -> Rows:
+    """Rows that have a number, and contacts that had or sent it earlier."""
     telling = phone_digits(e164)[-_TELLING:]
     out: Rows = {}
     for table, mirror in _people().items():
         ids = set(conn.execute(select(table.c.id).where(table.c.phone_e164 == e164)).scalars())
         if table is telecmi_contacts:
-            ids |= set(_past_bearers(conn, table, e164, regions))
+            ids |= set(_rows_once_with(conn, table, e164, regions))
             ids |= _agreed_rows(conn, e164) | _unread_rows(conn, e164, regions)
         for column in mirror.traces:
             ids |= set(conn.execute(select(table.c.id).where(table.c[column].contains(telling))).scalars())
@@ -230,13 +230,13 @@ def _bearers(conn: Connection, e164: str, regions: Sequence[str]) -> Rows:
     return out
 
 
-def _past_bearers(conn: Connection, table: Table, e164: str, regions: Sequence[str]) -> list[int]:
+def _rows_once_with(conn: Connection, table: Table, e164: str, regions: Sequence[str]) -> list[int]:
     past = _past_numbers(conn, table, regions, phone_digits(e164)[-4:])  # it may be written in groups
     return sorted({row_id for row_id, numbers in past if e164 in numbers})
 
 
 def _numbers_of(conn: Connection, rows: Rows, regions: Sequence[str]) -> set[str]:
-    """All numbers that these rows bear or bore."""
+    """All numbers that these rows have or had."""
     found: set[str] = set()
     for table in [table for table, mirror in _people().items() if mirror.lasting]:
         ids = set(rows.get(table.name, ()))
@@ -255,7 +255,7 @@ def _numbers_of(conn: Connection, rows: Rows, regions: Sequence[str]) -> set[str
 def _past_numbers(
     conn: Connection, table: Table, regions: Sequence[str], ending: str = ""
 ) -> Iterator[tuple[int, set[str]]]:
-    """What the log knows of the numbers of rows, in E.164; only entries with these digits in them."""
+    """The numbers of rows in the log, in E.164, from entries that contain the digits `ending`."""
     c = change_log.c
     query = select(c.row_id, c.old, c.new).where(
         c.table_name == table.name,
@@ -268,48 +268,20 @@ def _past_numbers(
 
 
 def _remove(conn: Connection, rows: Rows, e164: str, regions: Sequence[str]) -> dict[str, int]:
-    gone: dict[str, int] = {}
-    telling = phone_digits(e164)[-_TELLING:]
+    """Delete rows and everything that belongs to them. Returns how many rows of each table."""
+    gone: Counter[str] = Counter()
 
-    def drop(table: Table, *conditions: object) -> None:
-        result = conn.execute(delete(table).where(*conditions))  # type: ignore[arg-type]
-        gone[table.name] = gone.get(table.name, 0) + int(result.rowcount or 0)
+    def drop(table: Table, condition: ColumnElement[bool]) -> None:
+        gone[table.name] += conn.execute(delete(table).where(condition)).rowcount
 
     for table in _people():
-        ids = rows.get(table.name, [])
-        for block in chunks(ids):
+        for block in chunks(rows.get(table.name, ())):
             if table is telecmi_contacts:
-                busy = conn.execute(
-                    select(change_queue.c.id).where(
-                        change_queue.c.contact_row.in_(block), change_queue.c.state == "sending"
-                    )
-                ).scalar()
-                if busy is not None:
-                    raise UsageError(
-                        f"change {busy} of this person is being sent right now: try again in a moment"
-                    )
-                changes = select(change_queue.c.id).where(change_queue.c.contact_row.in_(block))
-                drop(outbox, outbox.c.table_name == change_queue.name, outbox.c.row_id.in_(changes))
-                drop(push_intents, push_intents.c.row_id.in_(block))
-                drop(change_queue, change_queue.c.contact_row.in_(block))
-                drop(contact_base, contact_base.c.row_id.in_(block))
-            if table is telecmi_user_contacts:
-                notes = list(
-                    conn.execute(
-                        select(telecmi_notes.c.id).where(telecmi_notes.c.contact_row.in_(block))
-                    ).scalars()
-                )
-                drop(
-                    change_log, change_log.c.table_name == telecmi_notes.name, change_log.c.row_id.in_(notes)
-                )
-                drop(telecmi_notes, telecmi_notes.c.contact_row.in_(block))
-            if table is telecmi_voicemails:
-                audio = (change_log.c.table_name == voicemail_audio.name, change_log.c.row_id.in_(block))
-                drop(change_log, *audio)
-                drop(voicemail_audio, voicemail_audio.c.voicemail.in_(block))
-            for around in (change_log, absences, held_rows, outbox):
-                drop(around, around.c.table_name == table.name, around.c.row_id.in_(block))
+                _require_not_sending(conn, block)
+            for other, condition in _dependents(table, block):
+                drop(other, condition)
             drop(table, table.c.id.in_(block))
+    telling = phone_digits(e164)[-_TELLING:]
     drop(change_log, or_(change_log.c.old.contains(telling), change_log.c.new.contains(telling)))
     marks = conn.execute(select(callback_marks.c.id, callback_marks.c.phone_e164)).all()
     theirs = [one.id for one in marks if any(to_e164(one.phone_e164, region) == e164 for region in regions)]
@@ -320,8 +292,42 @@ def _remove(conn: Connection, rows: Rows, e164: str, regions: Sequence[str]) -> 
     return gone
 
 
+def _require_not_sending(conn: Connection, contact_rows: Sequence[int]) -> None:
+    c = change_queue.c
+    busy = conn.execute(
+        select(c.id).where(c.contact_row.in_(contact_rows), c.state == State.SENDING)
+    ).scalar()
+    if busy is not None:
+        raise UsageError(f"change {busy} of this person is being sent right now: try again in a moment")
+
+
+def _dependents(table: Table, ids: Sequence[int]) -> Iterator[tuple[Table, ColumnElement[bool]]]:
+    """What belongs to rows of a table, in the order in which it can be deleted."""
+
+    def about(
+        other: Table, name: str, rows: Sequence[int] | Select[Any]
+    ) -> tuple[Table, ColumnElement[bool]]:
+        return other, and_(other.c.table_name == name, other.c.row_id.in_(rows))
+
+    if table is telecmi_contacts:
+        changes = select(change_queue.c.id).where(change_queue.c.contact_row.in_(ids))
+        yield about(outbox, change_queue.name, changes)
+        yield push_intents, push_intents.c.row_id.in_(ids)
+        yield change_queue, change_queue.c.contact_row.in_(ids)
+        yield contact_base, contact_base.c.row_id.in_(ids)
+    if table is telecmi_user_contacts:
+        notes = select(telecmi_notes.c.id).where(telecmi_notes.c.contact_row.in_(ids))
+        yield about(change_log, telecmi_notes.name, notes)
+        yield telecmi_notes, telecmi_notes.c.contact_row.in_(ids)
+    if table is telecmi_voicemails:
+        yield about(change_log, voicemail_audio.name, ids)
+        yield voicemail_audio, voicemail_audio.c.voicemail.in_(ids)
+    for other in (change_log, absences, held_rows, outbox):
+        yield about(other, table.name, ids)
+
+
 def _recordings(conn: Connection, rows: Rows) -> list[str]:
-    """The files of these voicemails, below the audio folder."""
+    """The files of recordings, relative to the audio folder."""
     c = voicemail_audio.c
     found: list[str] = []
     for block in chunks(set(rows.get(telecmi_voicemails.name, ()))):
@@ -331,7 +337,7 @@ def _recordings(conn: Connection, rows: Rows) -> list[str]:
 
 
 def _sent_notifications(conn: Connection, rows: Rows) -> dict[str, int]:
-    """How many notifications about these rows were sent, by target; tries that failed may have arrived, too."""
+    """How many notifications about these rows were sent, by target, with failed attempts: those may have arrived."""
     out: dict[str, int] = {}
     for name, ids in rows.items():
         for block in chunks(ids):
@@ -350,7 +356,7 @@ def _names(text: str | None, e164: str, regions: Iterable[str]) -> bool:
 
 
 def _mentioned(conn: Connection, e164: str, regions: Sequence[str]) -> Rows:
-    """Rows of other people that name the number, in a note or a field of the vendor's."""
+    """Rows of other people that mention the number, in a note or a field of the vendor's."""
     telling = phone_digits(e164)[-4:]  # it may be written in groups
     out: Rows = {}
     for table in (*_people(), telecmi_notes):
@@ -363,7 +369,7 @@ def _mentioned(conn: Connection, e164: str, regions: Sequence[str]) -> Rows:
 
 
 def _unread_rows(conn: Connection, e164: str, regions: Iterable[str]) -> set[int]:
-    """Contacts that a person typed this number into, and that no job has read yet."""
+    """Contacts into which a person typed this number, before a job has read it."""
     c = telecmi_contacts.c
     query = select(c.id, c.phone_no).where(c.phone_e164.is_(None), c.phone_no.is_not(None))
     return {

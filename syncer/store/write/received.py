@@ -1,4 +1,4 @@
-"""The statements behind `received_at`: the evidence about an account's clocks, and the rows that depend on it.
+"""The statements of `received_at`: the evidence about an account's clocks, and the rows that depend on it.
 
 `core/received.py` decides which timestamp is right.
 """
@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TypeAlias
 
 from syncer.core.normalise import plausible_ms, stamp_ms, utc_text
@@ -17,25 +17,22 @@ from syncer.store.db.read_only import Reader, first, raw, tuples
 #: Rows per block.
 BLOCK = 1000
 
-#: Nothing was proven.
-UNKNOWN = Evidence()
-
 #: Later than any timestamp.
-FOREVER = 2**62
+_FOREVER = 2**62
 
 
 @dataclass(slots=True)
 class ClockState:
     """The evidence about one account's clocks."""
 
-    evidence: Evidence = UNKNOWN
+    evidence: Evidence = field(default_factory=Evidence)
     verified_ms: int | None = None  #: when the newest windows were last read completely, by our clock
     newest_row: int = 0  #: rows up to this one were considered
-    follows: bool = False  #: `received_at` of all rows is by the evidence
+    follows: bool = False  #: whether `received_at` of all rows follows the evidence
 
 
 def clocks(conn: Reader) -> dict[str, str]:
-    """By account: `time`, `voicename` or `unknown`."""
+    """The clock that is right, by account: `time`, `voicename` or `unknown`."""
     return dict(tuples(conn, "SELECT account, clock FROM voicemail_clocks"))
 
 
@@ -82,7 +79,7 @@ Correction: TypeAlias = tuple[int | None, str | None, int]
 def corrections(
     conn: Reader, account: str, clock: StampSource, after: int, changed_since: str
 ) -> tuple[int | None, list[Correction]]:
-    """The rows after row `after` whose `received_at` is not by `clock` yet, block by block.
+    """The rows in the block after row `after` whose `received_at` does not follow `clock` yet.
 
     Also returns the last row of the block, or None if no rows follow it.
     """
@@ -96,7 +93,7 @@ def corrections(
         # An older version stored seconds unchanged, and no text.
         time = stored if plausible_ms(stored) else _time_of(json_)
         seen = stamp_ms(first_seen_at)
-        milliseconds = received_ms(read_stamps(time, voicename), clock, FOREVER if seen is None else seen)
+        milliseconds = received_ms(read_stamps(time, voicename), clock, _FOREVER if seen is None else seen)
         received_at = None if milliseconds is None else utc_text(milliseconds)
         if received_at != before or (time is not None and time != stored):
             out.append((time, received_at, row_id))

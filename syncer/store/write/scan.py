@@ -1,7 +1,7 @@
 """The scan: finds edits that no trigger saw, and repairs the queue.
 
-A row is edited if it differs from its base; triggers only notice it sooner. The scan runs at start and daily.
-Changes that it finds are marked, and its deletes wait for approval.
+A row is edited if it differs from its base; triggers only notice that sooner. Changes that the scan finds are marked,
+and its deletes wait for approval.
 """
 
 from __future__ import annotations
@@ -132,7 +132,7 @@ def _vanished_query(account: str | None) -> Select[Any]:
 
 
 def _vanished(conn: Connection, policy: Policy, at: str) -> int:
-    """Rows that were really deleted while the trigger was missing come back as tombstones."""
+    """Insert tombstones for rows that were really deleted while the trigger was missing."""
     rows = conn.execute(_vanished_query(policy.account)).all()
     for row in rows:
         values = {name: getattr(row, name) or None for name in FIELDS}
@@ -188,7 +188,10 @@ def _orphans(conn: Connection, policy: Policy, at: str) -> int:
 
 def _hold_delete(conn: Connection, policy: Policy, row_id: int, at: str) -> None:
     note = "found by the scan, not by a trigger: a person has to decide whether it goes upstream"
-    new = NewChange(Operation.DELETE, State.HELD, note=note)
+    _add_change(conn, policy, row_id, NewChange(Operation.DELETE, State.HELD, note=note), at)
+
+
+def _add_change(conn: Connection, policy: Policy, row_id: int, new: NewChange, at: str) -> None:
     queue.add_change(conn, policy.account, row_id, new, at, found_by="scan")
 
 
@@ -234,8 +237,8 @@ def _unnoticed_query(policy: Policy) -> Select[Any]:
             .correlate(telecmi_contacts)
             .scalar_subquery()
         )
-        stands = func.coalesce(_C[name], "")
-        lacking.append(and_(stands != _B[name], newest.is_distinct_from(stands)))
+        current = func.coalesce(_C[name], "")
+        lacking.append(and_(current != _B[name], newest.is_distinct_from(current)))
     return _dirty_query(policy, in_queue=True).where(or_(*lacking))
 
 
@@ -246,9 +249,7 @@ def _unnoticed(conn: Connection, policy: Policy) -> list[tuple[Local, list[str]]
     for local in contacts.load_rows(conn, rows).values():
         assert local.base is not None
         names = _unlogged(conn, local, dirty_fields(local.base, local.fields, policy.region))
-        if names and changelog.born_here(
-            conn, TABLE, local.row_id
-        ):  # the log does not contain its first values
+        if names and changelog.born_here(conn, TABLE, local.row_id):  # its first values are not in the log
             names = [n for n in names if changelog.newest_value(conn, TABLE, local.row_id, n) is not None]
         if names:
             out.append((local, names))
@@ -256,21 +257,17 @@ def _unnoticed(conn: Connection, policy: Policy) -> list[tuple[Local, list[str]]
 
 
 def _unnoticed_edits(conn: Connection, policy: Policy, at: str) -> int:
-    """Like the trigger: a refused change is tried again, and one that is being sent gets a successor."""
+    """Do what the trigger does: try a refused change again, and queue another one after a change that is being sent."""
     found = _unnoticed(conn, policy)
     for local, names in found:
         _log_edit(conn, policy, local, names, at)
-        refused = next(iter(local.open(State.REJECTED)), None)
         if local.open(State.QUEUED):
             continue
-        if refused is not None:
-            fresh: dict[str, Any] = {
-                "attempts": 0,
-                "approved": 0,
-                "next_attempt_at": None,
-                "last_error": None,
-            }
-            queue.move(conn, refused.id, Event.EDIT, at, note=None, **fresh)
+        if refused := local.open(State.REJECTED):
+            queue.move(
+                conn, refused[0].id, Event.EDIT, at,
+                attempts=0, approved=0, next_attempt_at=None, last_error=None,
+            )  # fmt: skip
         else:
             _queue_edit(conn, policy, local, at)
     return len(found)
@@ -278,8 +275,7 @@ def _unnoticed_edits(conn: Connection, policy: Policy, at: str) -> int:
 
 def _queue_edit(conn: Connection, policy: Policy, local: Local, at: str) -> None:
     operation = Operation.UPDATE if local.source == "directory" else Operation.ADD
-    new = NewChange(operation, State.QUEUED)
-    queue.add_change(conn, policy.account, local.row_id, new, at, found_by="scan")
+    _add_change(conn, policy, local.row_id, NewChange(operation, State.QUEUED), at)
 
 
 def _unlogged(conn: Connection, local: Local, names: Iterable[str]) -> list[str]:
@@ -315,7 +311,5 @@ def _inserts(conn: Connection, policy: Policy, at: str) -> int:
             stamps = {"first_seen_at": at, "last_changed_at": at}
             conn.execute(update(telecmi_contacts).where(_C.id == row.id).values(**stamps))
             changelog.inserted(conn, TABLE, row.id, at, "local")
-        queue.add_change(
-            conn, policy.account, row.id, NewChange(Operation.ADD, State.QUEUED), at, found_by="scan"
-        )
+        _add_change(conn, policy, row.id, NewChange(Operation.ADD, State.QUEUED), at)
     return len(rows)
