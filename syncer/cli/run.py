@@ -20,10 +20,10 @@ if TYPE_CHECKING:
 @click.pass_context
 def run(ctx: click.Context, app: App) -> None:
     """The daemon: all jobs on their schedule, until SIGTERM or ctrl-c."""
-    from syncer import daemon
+    from syncer.daemon import service  # late, with the scheduler and the web server
 
     require_open_files()
-    ctx.exit(daemon.main(app.config_path(), app.environ, app.log_level, _open_console))
+    ctx.exit(service.main(app.config_path(), app.environ, app.log_level, _open_console))
 
 
 def _open_console(env: Callable[[], Env]) -> Console:

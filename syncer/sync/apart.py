@@ -1,4 +1,4 @@
-"""Work on a published copy in a thread, cut off when the target hangs or the run is ended."""
+"""Runs work on a published copy in a thread, and cuts it off when the target hangs or the run is stopped."""
 
 from __future__ import annotations
 
@@ -12,14 +12,14 @@ from syncer.store.publish.copy import Copy
 P = ParamSpec("P")
 T = TypeVar("T")
 
-#: How long a target may be silent within a run, in seconds, and how often that is looked at.
+#: How long a target may be silent within a run, in seconds, and how often that is checked.
 SILENCE, STEP = 130.0, 0.5
-#: The same for a person, who waits.
+#: The same if a person is waiting.
 PATIENCE = 30.0
 
 
 async def cut_off(copy: Copy, silence: float, work: Callable[P, T], *args: P.args, **kw: P.kwargs) -> T:
-    """Do `work` in a thread. A target that stops answering, or a run that is ended, is cut off."""
+    """Run `work` in a thread. Aborts it if the target is silent for `silence` seconds, or the run is cancelled."""
     copy.last_answer = time.monotonic()
     task = asyncio.ensure_future(asyncio.to_thread(work, *args, **kw))
     try:
@@ -36,6 +36,6 @@ async def cut_off(copy: Copy, silence: float, work: Callable[P, T], *args: P.arg
 
 
 def _drop(task: asyncio.Future[T]) -> None:
-    """Take the error of work that was cut off, so that asyncio does not log it."""
+    """Retrieve the error of work that was cut off, so asyncio does not log it."""
     if not task.cancelled():
         task.exception()

@@ -143,7 +143,7 @@ def build(
     sources = {}
     for account in settings.accounts:
         api = _api(account, clock, transport)
-        connect = registry.resolve(registry.vendor(account.kind).connect)
+        connect = registry.resolve(registry.CLIENTS[account.kind])
         sources[account.label] = Source(account, api, connect(api, account, tokens))
     for target in settings.targets:
         if target.kind in registry.TARGETS:

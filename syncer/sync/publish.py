@@ -1,6 +1,6 @@
-"""The `publish` job of one target: brings a copy in PostgreSQL to where the mirror is.
+"""The `publish` job of one target: brings a copy in PostgreSQL up to date with the mirror.
 
-The work is done in a thread by `store/publish`; this decides whether anything is to be done, and ends what hangs.
+Decides whether a pass is due, and ends one that hangs. `store/publish` does the work in a thread.
 """
 
 from __future__ import annotations
@@ -24,6 +24,7 @@ from syncer.store.publish.copy import Copy, CopyAddress, Position
 from syncer.store.publish.reading import newest, pending
 from syncer.store.write import copy_edits, publishing
 from syncer.store.write.copy_edits import EditOutcome
+from syncer.store.write.publishing import TargetState
 from syncer.sync import apart
 from syncer.sync.apart import cut_off
 from syncer.sync.run import Run
@@ -32,14 +33,14 @@ from syncer.sync.vendors import Source
 #: How often every row is compared.
 SWEEP = timedelta(days=1)
 
-#: Targets whose job rests for longer than that are not kept connected, in seconds.
+#: Between runs, the connection to a target stays open if its job runs at least this often, in seconds.
 STAYS_OPEN = 60.0
 
 PublishSource = Source[PublishTarget, Copy]
 
 
 def connect(target: PublishTarget, clock: Clock) -> PublishSource:
-    """The way to a target. It is connected when it is first needed."""
+    """The source of a target. It connects when it is first used."""
     del clock
     password = target.password.reveal() if target.password is not None else None
     copy = Copy(CopyAddress(target.label, target.url, password, target.schema, target.site))
@@ -47,7 +48,7 @@ def connect(target: PublishTarget, clock: Clock) -> PublishSource:
 
 
 async def publish(run: Run, source: PublishSource) -> None:
-    """Publish what changed. Everything is compared at first, once a day, and where either side was put back."""
+    """Publish what changed. Every row is compared at first, once a day, and after either side was restored."""
     run.rests = True
     target, copy = source.account, source.client
     if run.env.plan_only:
@@ -69,18 +70,13 @@ async def _publish(run: Run, target: PublishTarget, copy: Copy) -> None:
         check_source(target, position, source)
     if target.edits and position is not None:
         await _take_edits(run, target, copy, silence)
-    put_back = (
-        position is None
-        or position.mark is None
-        or not is_known(position.token, (known.token, known.next_token))
-        or is_ahead((position.mark, position.seq), await store.read(newest))
-    )
-    whole = run.full or put_back or known.revision != HEAD
+    put_back = position is not None and await _was_put_back(run, position, known)
+    whole = run.full or position is None or put_back or known.revision != HEAD
     sweep = whole or known.swept_at is None or has_passed(SWEEP, known.swept_at, run.env.now())
     if not sweep and position is not None and not await store.read(pending, position.mark or 0, position.seq):
         return
     token, at = f"{run.at}/{run.id}", run.env.stamp()
-    # A copy that is not known to be ours becomes so by a comparison that went through.
+    # A copy that is not known to be ours is accepted after a complete comparison.
     before = position.token if position is not None and not whole else None
     await store.write(publishing.begin, target.name, before, token)
     loop = asyncio.get_running_loop()
@@ -93,7 +89,7 @@ async def _publish(run: Run, target: PublishTarget, copy: Copy) -> None:
         token,
         at,
         sweep,
-        position is not None and put_back,
+        put_back,
         run.env.forgotten,
         run.env.settings.regions,
     )
@@ -106,8 +102,17 @@ async def _publish(run: Run, target: PublishTarget, copy: Copy) -> None:
         )
 
 
+async def _was_put_back(run: Run, position: Position, known: TargetState) -> bool:
+    """Whether the copy was never complete, or one of the sides was restored from a backup."""
+    return (
+        position.mark is None
+        or not is_known(position.token, (known.token, known.next_token))
+        or is_ahead((position.mark, position.seq), await run.env.store.read(newest))
+    )
+
+
 def check_source(target: PublishTarget, position: Position | None, source: str) -> None:
-    """Raises RejectedError where the site there belongs to another database."""
+    """Raise RejectedError if another database publishes to this site."""
     if position is not None and position.source != source:
         raise RejectedError(
             target.label,
@@ -119,12 +124,12 @@ def check_source(target: PublishTarget, position: Position | None, source: str) 
 
 
 async def _take_edits(run: Run, target: PublishTarget, copy: Copy, silence: float) -> None:
-    """Apply what people wrote into `contact_edits` there, as their edits here, in order."""
+    """Apply what people wrote into the copy's `contact_edits` to the mirror, in order, as their edits."""
     env, loop = run.env, asyncio.get_running_loop()
     regions = {one.name: one.region for one in env.settings.telecmi if one.contacts.enabled}
 
     def write(given: list[CopyEdit]) -> list[EditOutcome]:
-        """On the thread of the database, while the thread of the copy waits."""
+        """Called in the thread of the copy, which waits while the database's thread writes."""
         work = env.store.edit(copy_edits.apply, given, target.name, regions, env.forgotten, env.stamp())
         return asyncio.run_coroutine_threadsafe(work, loop).result()
 
@@ -134,7 +139,7 @@ async def _take_edits(run: Run, target: PublishTarget, copy: Copy, silence: floa
 
 
 async def listen(source: PublishSource, wake: Callable[[], None]) -> None:
-    """Run the job when an edit comes in there. It also looks by itself, each time that it runs."""
+    """Start the job when the copy gets an edit. Each run also looks for edits."""
     if source.account.edits:
         await listening.listen(source.client.place, wake)
     else:
@@ -142,7 +147,7 @@ async def listen(source: PublishSource, wake: Callable[[], None]) -> None:
 
 
 def source_of(conn: Reader) -> str:
-    """What a published site says of the database that it comes from: a digest of where that lives."""
+    """Identifies this database in a published site: a digest of its home."""
     place = home.recorded(conn)
     text = f"{place.path}\n{place.machine}" if place else ""
     return hashlib.sha256(text.encode()).hexdigest()[:32]
@@ -154,6 +159,3 @@ def _plan(conn: Reader, target: PublishTarget) -> list[str]:
         return [f"would publish everything to {target.label}"]
     waiting = pending(conn, known.mark, known.seq or 0)
     return [f"would publish what changed to {target.label}"] if waiting else []
-
-
-__all__ = ["Position", "PublishSource", "check_source", "connect", "publish", "source_of"]

@@ -1,8 +1,7 @@
-"""Every vendor and every resource, declared once: config, schedules, triggers, `status`, metrics, `verify`, `forget`,
-`doctor` and the tests of the docs all read what is declared here, in the tables of the config, and in `store`'s mirrors.
+"""Declares every resource once: a job of an account or target, and the tables that it fills.
 
-A resource is a job of an account and the tables that it fills. CONTRIBUTING.md lists the steps to add one. This module
-imports nothing that fetches, so commands that only read the mirror start fast.
+Schedules, `status`, metrics, `verify`, `forget`, `doctor` and the docs tests read these declarations. CONTRIBUTING.md
+lists the steps to add one. This module imports nothing that fetches, so commands that only read the mirror start fast.
 """
 
 from __future__ import annotations
@@ -30,42 +29,29 @@ PUBLISH: Final = "publish"
 
 
 @dataclass(frozen=True, slots=True)
-class Vendor:
-    """A vendor whose accounts the config may have."""
-
-    account: type[Account]  #: its table of the config
-    connect: Function  #: (api, account, token store) -> the client
-
-    @property
-    def name(self) -> str:
-        """`telecmi`."""
-        return self.account.kind
-
-
-@dataclass(frozen=True, slots=True)
 class Resource:
-    """A job that an account may have, and what it mirrors or sends."""
+    """A job of an account or target, and what it mirrors or sends."""
 
     job: str  #: `telecmi-contacts`
     vendor: str  #: or the kind of its target: `notify`
     section: str  #: the key of its table in an account of the config: `contacts`
-    run: Function  #: async (run, source): one run
+    run: Function  #: async `(run, source)`
     samples: tuple[tuple[str, Function], ...] = ()
-    """What `doctor` asks for, with a name for each: `async (source, Sample, now) -> Page`."""
+    """What `doctor` requests, each with a name: async `(source, Sample, now) -> Page`."""
     tables: tuple[str, ...] = ()  #: the mirrors that it fills
-    optional: bool = False  #: off by default: unless the config enables it, the job does not exist
-    requires: str | None = None  #: a section without which it does not run
+    optional: bool = False  #: the job only exists if the config enables it
+    requires: str | None = None  #: the section that has to be enabled as well
     lists: tuple[str, ...] = ()  #: the lists that are read in time windows, as `windows` names them
     prepare: Function | None = None
-    """What has to be there before it runs at all: `(settings)`; raises ConfigError."""
+    """Checks and creates what the job needs on this machine: `(settings)`. Raises ConfigError."""
     next_due: Function | None = None
-    """Of a job that has something of its own to send or try again: `(connection, account, now)` -> how much of it waits
-    for no time, and the stored time at which the next is due, or None."""
+    """For a job that sends or retries: `(connection, account, now)` -> the number of items that are due now, and when
+    the next one is due (UTC text, or None)."""
     listen: Function | None = None
-    """In the daemon, waits for events that are to start the job: async `(source, wake)`, never returns."""
+    """In the daemon, waits for events that start the job: async `(source, wake)`, never returns."""
     only_at_home: bool = False  #: it sends, so it does not run in a copy of the database elsewhere
-    rings: bool = False  #: the doorbell of its account wakes it
-    last: bool = False  #: in a `sync` it runs after the jobs of all accounts
+    rings: bool = False  #: the doorbell of its account starts it
+    last: bool = False  #: a `sync` runs it after the jobs of all accounts
 
 
 #: In the order in which one `sync` runs the jobs of an account.
@@ -170,22 +156,23 @@ RESOURCES: list[Resource] = [
     ),
 ]
 
-#: By kind of target that has jobs: (target, clock) -> the source.
+#: By kind of target that has jobs: `(target, clock)` -> the source.
 TARGETS: dict[str, Function] = {
     "notify": "syncer.sync.notify:connect",
     "publish": "syncer.sync.publish:connect",
 }
 
-_CONNECT: dict[str, Function] = {
+#: By vendor: `(api, account, token store)` -> the client.
+CLIENTS: dict[str, Function] = {
     "telecmi": "syncer.sync.vendors:connect_telecmi",
     "smartflo": "syncer.sync.vendors:connect_smartflo",
 }
 
 
-def add_vendor(vendor: Vendor) -> None:
-    """Add a vendor, so that the config may have accounts of it."""
-    VENDORS[vendor.name] = vendor.account
-    _CONNECT[vendor.name] = vendor.connect
+def add_vendor(account: type[Account], connect: Function) -> None:
+    """Add a vendor: the class of its accounts in the config, and what creates the client (see `CLIENTS`)."""
+    VENDORS[account.kind] = account
+    CLIENTS[account.kind] = connect
 
 
 def add_resource(resource: Resource) -> None:
@@ -193,13 +180,8 @@ def add_resource(resource: Resource) -> None:
     RESOURCES.append(resource)
 
 
-def vendor(name: str) -> Vendor:
-    """The vendor of that name."""
-    return Vendor(VENDORS[name], _CONNECT[name])
-
-
 def resolve(function: Function) -> Callable[..., Any]:
-    """The function itself."""
+    """Import the function if it is given by name."""
     found: Callable[..., Any] = pkgutil.resolve_name(function) if isinstance(function, str) else function
     return found
 
@@ -270,9 +252,9 @@ def specs_of(config: Named) -> tuple[JobSpec, ...]:
 
 
 def select(all_specs: Sequence[JobSpec], names: Sequence[str], account: str | None) -> tuple[JobSpec, ...]:
-    """The enabled jobs that a person named: all of them, some, or those of one account.
+    """The enabled jobs with these names (none: all jobs), of all accounts or of one.
 
-    Raises UsageError for a job or account that does not exist, or that the config switched off.
+    Raises UsageError for a job or account that does not exist or is switched off.
     """
     for name in names:
         if name not in job_names():
@@ -289,7 +271,7 @@ def select(all_specs: Sequence[JobSpec], names: Sequence[str], account: str | No
 
 
 def prepare(settings: Settings, chosen: Sequence[JobSpec]) -> None:
-    """See to what these jobs need on this machine before they run. Raises ConfigError with all problems."""
+    """Check and create what these jobs need on this machine. Raises ConfigError with all problems."""
     problems: list[str] = []
     for function in dict.fromkeys(spec.resource.prepare for spec in chosen if spec.enabled):
         if function is not None:

@@ -1,8 +1,8 @@
 """Compares the mirror with upstream, row by row, without writing to it.
 
-Upstream is read completely into a temporary copy of the database. What changes there, or would change without a
-limit or a person's decision, is what differs. Edits that are not pushed yet are listed separately: they are not an
-error of the mirror.
+Upstream is read completely into a temporary copy of the database. The differences are what changes there, or would
+change without a limit or a person's decision. Edits that are not pushed yet are listed separately: they are not errors
+of the mirror.
 """
 
 from __future__ import annotations
@@ -42,16 +42,15 @@ class VerifyResult:
     kept: list[Difference] = field(default_factory=list)  #: what stays locally by a person's decision
     waiting: list[Difference] = field(default_factory=list)  #: local edits that are not upstream yet
     unreadable: int = 0  #: upstream rows that cannot be parsed and compared
-    unlisted: list[str] = field(
-        default_factory=list
-    )  #: voicemails that upstream no longer lists: they are kept for good
+    unlisted: list[str] = field(default_factory=list)
+    """Voicemails and calls that upstream no longer lists: they are kept for good."""
     error: Exception | None = None
 
     @property
     def same(self) -> bool:
-        """Whether it is proven that nothing differs, except voicemails that are kept by design."""
-        told = self.differences or self.held or self.kept or self.waiting or self.unreadable
-        return self.outcome == "ok" and not told
+        """Whether it is proven that nothing differs, except rows of the past that are kept by design."""
+        differs = self.differences or self.held or self.kept or self.waiting or self.unreadable
+        return self.outcome == "ok" and not differs
 
 
 async def verify(
@@ -73,8 +72,7 @@ async def verify(
 async def _verify(env: Env, spec: JobSpec) -> VerifyResult:
     store, tables = env.store, spec.resource.tables
     before = await store.read(feed.last_seq)
-    shown: set[str] = set()
-    env.shown = shown
+    env.shown = shown = set[str]()
     run, complete = await _read(env, spec)
     outcome, problem = run.outcome, run.problem
     if not run.is_unproven and run.error is None:
@@ -83,10 +81,12 @@ async def _verify(env: Env, spec: JobSpec) -> VerifyResult:
     differences = await store.read(verify_diff.logged, before)
     held = await store.read(verify_diff.held_back, spec.job, spec.account, None)
     kept = await store.read(verify_diff.held_back, spec.job, spec.account, "rejected")
-    told = {(one.table_name, one.row_id) for one in (*differences, *held, *kept) if one.kind == "delete"}
     if outcome == "ok":
+        listed = {
+            (one.table_name, one.row_id) for one in (*differences, *held, *kept) if one.kind == "delete"
+        }
         missed = await store.read(verify_diff.missed, tables, spec.account)
-        differences += [one for one in missed if (one.table_name, one.row_id) not in told]
+        differences += [one for one in missed if (one.table_name, one.row_id) not in listed]
     waiting, unlisted = [], []
     if spec.job == registry.CONTACTS:
         assert isinstance(spec.config, TelecmiAccount)
@@ -128,7 +128,7 @@ def _moving(run: Run) -> str:
 
 
 async def _unlisted(env: Env, spec: JobSpec, shown: set[str]) -> list[str]:
-    """Rows within the windows that upstream did not list. Timestamps of voicemails may be hours ahead."""
+    """Rows within the windows that upstream did not list. Timestamps of voicemails may be hours in the future."""
     job, now = spec.settings, env.now()
     assert isinstance(job, Windowed)
     since = job.begin(now)

@@ -1,4 +1,4 @@
-"""Compares the mirror with a published copy, row by row, and writes to neither."""
+"""Compares the mirror with a published copy, row by row, without writing to either."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ Key = str | int | None
 
 @dataclass(slots=True)
 class TableResult:
-    """How one table of the copy differs: keys of rows."""
+    """The keys of the rows of one table that differ."""
 
     table: str
     rows: int = 0  #: of the mirror
@@ -46,7 +46,7 @@ class CopyResult:
 
 
 async def verify(settings: Settings, spec: JobSpec, progress: Progress) -> CopyResult:
-    """Compare all rows while nobody publishes them. Raises RemoteError, LockedError."""
+    """Compare all rows under the lock of the publish job. Raises RemoteError, LockedError."""
     assert isinstance(spec.config, PublishTarget)
     copy: Copy = connect(spec.config, SystemClock()).client
     locks = Locks(settings.database.path, "syncer verify", settings.database.group)

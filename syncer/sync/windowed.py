@@ -36,12 +36,12 @@ from syncer.sync.windows import (
 #: The most old windows that one run reads again.
 RECHECKS = 10
 
-#: After an empty answer has been doubted for this long, the vendor is assumed to have deleted the rows.
+#: An empty answer is doubted for this long. After that, the vendor is assumed to have deleted the rows.
 DOUBTED_FOR = timedelta(days=1)
 
 
-def _together(windows_read: list[Certificate]) -> Certificate:
-    """One certificate for all windows: the verdict of the one that proves least, and the counts of all."""
+def _combined(windows_read: list[Certificate]) -> Certificate:
+    """One certificate for all windows: the verdict of the one that proves least, and the sums of all counts."""
     found = worst(windows_read)
     assert found is not None
 
@@ -92,9 +92,9 @@ async def pull_windows(listing: WindowedList) -> None:
             listing.cut = False
     finally:
         if listing.read:
-            run.listings[listing.name] = _together(listing.read)
+            run.listings[listing.name] = _combined(listing.read)
     pull.learn_volatile(run, listing.name, listing.volatile, listing.rows)
-    await _judge_emptiness(listing)
+    await _save_unsaved(listing)
 
 
 async def _read_all(listing: WindowedList, plan: list[Window], now: int) -> None:
@@ -119,23 +119,14 @@ async def _read_window(listing: WindowedList, window: Window) -> bool:
     """
     stretched = min(listing.ahead, CLOCKS_DIFFER)  # the newest window may end this far in the future
     if window.end - window.start > listing.width + stretched:
-        pieces = windows.cells(window.start, window.end, listing.width)
-        read = [await verify_window(listing, Window(*piece, window.why)) for piece in reversed(pieces)]
-        whole = [one for one in read if one is not None]
-        if len(whole) == len(read):
-            await _save(
-                listing, window, min(one.began for one in whole), sum(len(one.names) for one in whole)
-            )
-        return len(whole) == len(read)
-    glance = (
-        listing.counts and window.why == "new" and not listing.run.full
-    )  # `verify` reads everything as well
-    shown = await no_news(listing, window) if glance else None
-    if shown is not None:
-        listing.read.append(shown.certificate)
-        listing.shown += len(shown.names)
-        await _save(listing, window, shown.began, shown.certificate.distinct)
-        return True
+        return await _read_in_pieces(listing, window)
+    if listing.counts and window.why == "new" and not listing.run.full:  # `verify` reads everything as well
+        shown = await no_news(listing, window)
+        if shown is not None:
+            listing.read.append(shown.certificate)
+            listing.shown += len(shown.names)
+            await _save(listing, window, shown.began, shown.certificate.distinct)
+            return True
     shown = await list_window(listing, window)
     if isinstance(shown.error, RejectedError) and shown.nothing and window.end - window.start > NARROWEST:
         halves = [await _read_window(listing, half) for half in windows.split(window, 2)]
@@ -152,6 +143,16 @@ async def _read_window(listing: WindowedList, window: Window) -> bool:
         listing.unsaved.append((window, shown.began, len(shown.names)))
     else:
         await _save(listing, window, shown.began, len(shown.names))
+    return True
+
+
+async def _read_in_pieces(listing: WindowedList, window: Window) -> bool:
+    pieces = windows.cells(window.start, window.end, listing.width)
+    read = [await verify_window(listing, Window(*piece, window.why)) for piece in reversed(pieces)]
+    whole = [one for one in read if one is not None]
+    if len(whole) < len(read):
+        return False
+    await _save(listing, window, min(one.began for one in whole), sum(len(one.names) for one in whole))
     return True
 
 
@@ -176,27 +177,24 @@ async def _save(listing: WindowedList, window: Window, began: int, rows: int) ->
     await run.env.store.write(save)
 
 
-async def _judge_emptiness(listing: WindowedList) -> None:
-    """An empty answer for a window in which the mirror has rows may be an outage: believe it after a day.
+async def _save_unsaved(listing: WindowedList) -> None:
+    """Record the windows that came empty although the mirror has rows there, unless that may be an outage.
 
-    Nothing is removed in either case, but until then the window does not count as verified.
+    Nothing is removed in either case, but until the answers are believed the windows do not count as verified.
     """
     run, notes = listing.run, listing.run.state.notes
     key = "empty_since" + listing.name.removeprefix(listing.mirror.name)
-    if listing.shown or listing.known < listing.doubted:
-        if listing.shown:
-            notes.pop(key, None)
-        believed = True
-    else:
+    if listing.shown:
+        notes.pop(key, None)
+    elif listing.known >= listing.doubted:
         since = notes.setdefault(key, run.at)
-        believed = has_passed(DOUBTED_FOR, since, run.env.now())
-        if not believed:
+        if not has_passed(DOUBTED_FOR, since, run.env.now()):
             run.incomplete(
                 f"the vendor lists no {listing.what} where the mirror has {listing.known}; they are kept"
             )
-    if believed:
-        for window, began, rows in listing.unsaved:
-            await _save(listing, window, began, rows)
+            return
+    for window, began, rows in listing.unsaved:
+        await _save(listing, window, began, rows)
 
 
 def sample_span(job: Windowed, sample: Sample, now: datetime) -> tuple[int, int]:

@@ -57,8 +57,10 @@ class WindowedList(ABC):
     scope: Mapping[str, str] = MappingProxyType({})  #: the columns that select the rows of this list
     asked: int = 10  #: rows per page that are requested
     ahead: int = AHEAD  #: how far in the future the newest window ends, in milliseconds
-    counts: bool = False  #: the vendor's count is that of the whole window: if the mirror has as many rows, there is nothing new
-    doubted: int = 3  #: if the mirror has at least this many rows, an empty list is doubtful
+    counts: bool = (
+        False  #: the vendor counts the rows of the whole window, so an equal count means nothing new
+    )
+    doubted: int = 3  #: an empty list is doubtful if the mirror has at least this many rows
 
     def __init__(self, run: Run, job: Windowed) -> None:
         self.run = run
@@ -72,9 +74,7 @@ class WindowedList(ABC):
         self.checks = 0  #: windows that were checked for being cut short
         self.cut = False  #: one was cut short: the rest has to be planned again
         self.read: list[Certificate] = []  #: one per window
-        self.ahead_of_us: int | None = (
-            None  #: how far the vendor's clock is ahead, in milliseconds; None: unknown
-        )
+        self.ahead_of_us: int | None = None  #: milliseconds of the vendor's clock; None: unknown
 
     @abstractmethod
     async def fetch(self, start: int, end: int, page: int) -> Page:
@@ -88,7 +88,7 @@ class WindowedList(ABC):
         """Called after existing rows were written."""
 
     async def newest_read(self, verified: int | None) -> None:
-        """Called after the newest windows were read. `verified`: since when, if all of them were read completely."""
+        """Called after the newest windows were read. `verified`: when (epoch ms), if they were read completely."""
         del verified
 
 
@@ -135,7 +135,7 @@ async def list_window(listing: WindowedList, window: Window) -> Shown:
         if run.env.shown is not None:
             run.env.shown |= names
         if reconciler.deferred:
-            # rows of the past do not turn blank: stored values stay
+            # Rows of the past do not turn blank: the stored values stay.
             await run.env.store.write(reconciler.write_deferred, frozenset())
         if reconciler.changed:
             await listing.rows_changed()
@@ -151,9 +151,9 @@ async def list_window(listing: WindowedList, window: Window) -> Shown:
 
 
 async def no_news(listing: WindowedList, window: Window) -> Shown | None:
-    """The first page of a window, if the vendor counts no more rows than the mirror has after it; else None.
+    """Read only the first page of a window, if the vendor's count then equals the rows of the mirror; else None.
 
-    A new row is missed if another one was deleted. Windows are read fully again as they age.
+    This misses a new row if another one was deleted. Windows are read fully again as they age.
     """
     run, names, moments = listing.run, set[str](), [listing.run.env.now()]
     page = await _fetch(listing, window, names, moments, 1)
@@ -223,7 +223,7 @@ async def _fetch(
 
 
 def _learn_offset(listing: WindowedList, certificate: Certificate) -> None:
-    """Whether the vendor always counts too many rows, so an empty window is empty."""
+    """Notice a vendor that always counts more rows than it lists, so its count is ignored."""
     run, over = listing.run, (certificate.total_first or 0) - certificate.distinct
     if over <= 0 or pull.known_offset(run, listing.name) is not None:
         return
@@ -240,7 +240,7 @@ def _all_shown(certificate: Certificate, names: set[str]) -> bool:
 
 
 def note_widest(listing: WindowedList, refused: Window) -> None:
-    """Remember a width that is accepted, so greater ones are not tried each time."""
+    """Remember a width that the vendor accepts, so greater ones are not tried each time."""
     notes, width = listing.run.state.notes, max(NARROWEST, (refused.end - refused.start) // 2)
     if "widest_ms" not in notes:
         listing.run.notice(
@@ -253,7 +253,7 @@ def note_widest(listing: WindowedList, refused: Window) -> None:
 
 
 def _check_due(listing: WindowedList, window: Window) -> bool:
-    """Whether a window is worth reading again in parts: a few per run, until it is settled."""
+    """Whether to read a window again in parts: a few per run, until it is known whether wide windows are cut."""
     notes, width = listing.run.state.notes, window.end - window.start
     if listing.checks >= CHECKS or width <= NARROWEST or 2 * width <= listing.width:
         return False

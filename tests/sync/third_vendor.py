@@ -108,7 +108,7 @@ async def first_page(source: Source[AcmeAccount, Acme], sample: Sample, now: obj
     return await source.client.fetch_page(1)
 
 
-registry.add_vendor(registry.Vendor(AcmeAccount, connect))
+registry.add_vendor(AcmeAccount, connect)
 registry.add_resource(
     registry.Resource(
         "acme-leads", "acme", "leads", pull_leads, samples=(("leads", first_page),), tables=(LEADS.name,)
