@@ -1,6 +1,6 @@
-"""Which column of a table holds which field, by the headers that Excel, Google, Outlook and Zoho exports use (English).
+"""Which column of a table holds which field, by the English headers of Excel, Google, Outlook and Zoho exports.
 
-Anything else is for `--map`.
+`--map` names other columns.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from syncer.core.import_rows import (
 )
 from syncer.core.model import Fields
 
-#: What can be read of a row -> the headers that mean it, the best first. Headers are compared as `_plain` writes them.
+#: Role of a column -> its headers in the form of `_plain`, the best first.
 _HEADERS: dict[str, tuple[str, ...]] = {
     "phone_no": (
         "phone no", "mobile", "mobile phone", "mobile number", "mobile no", "cell", "cell phone", "cell number", "phone",
@@ -47,26 +47,26 @@ _HEADERS: dict[str, tuple[str, ...]] = {
     "account": ("account",),
 }  # fmt: skip
 
-#: The field of a contact that `--map` names -> what it is here.
+#: Field in `--map` -> role, if they differ.
 _ROLES = {"first_name": "first", "last_name": "last"}
 
 #: Google's pairs of columns: `Phone 1 - Label` and `Phone 1 - Value`.
 _PAIR = re.compile(r"(phone|e mail|email) \d+ value")
 
-#: What Google writes between several values of one kind.
+#: Google's separator of several values in a cell.
 _SEVERAL = " ::: "
 
 
 class UnknownColumnError(ValueError):
-    """`--map` names a column that the file has not."""
+    """`--map` names a column that the file does not have."""
 
 
 @dataclass(frozen=True, slots=True)
 class Columns:
     """Where the fields are in a table."""
 
-    header: tuple[str, ...]  #: as the file has it, tidied
-    places: Mapping[str, tuple[int, ...]]  #: by what it is: columns, the best first
+    header: tuple[str, ...]  #: of the file, tidied
+    places: Mapping[str, tuple[int, ...]]  #: role -> columns, the best first
     labels: Mapping[int, int]  #: column of a number -> column of its label
 
     @property
@@ -76,7 +76,7 @@ class Columns:
 
 
 def find_columns(header: Sequence[str], mapping: Mapping[str, str]) -> Columns:
-    """Read a header. `mapping` is field -> column, as `--map` says; UnknownColumnError where there is none of that name."""
+    """Read a header. `mapping` (`--map`) is field -> column. Raises UnknownColumnError if it names a missing one."""
     shown = tuple(cell(name.removeprefix("\ufeff")) for name in header)
     places: dict[str, tuple[int, ...]] = {}
     for field, column in mapping.items():
@@ -111,7 +111,7 @@ def _plain(name: str) -> str:
 
 
 def read_row(columns: Columns, row: int, cells: Sequence[str]) -> Candidate | None:
-    """What a row of a table says; None for one that is blank."""
+    """What a row of a table says; None if it is blank."""
     values = [cell(text) for text in cells]
     if not any(values):
         return None
@@ -124,10 +124,10 @@ def read_row(columns: Columns, row: int, cells: Sequence[str]) -> Candidate | No
     def first(role: str) -> str:
         return next((values[n] for n in columns.places.get(role, ()) if values[n]), "")
 
-    phone, others = pick_number(
-        number for n in columns.places.get("phone_no", ()) for number in _numbers(columns, n, values)
-    )
     places = columns.places
+    phone, others = pick_number(
+        number for n in places.get("phone_no", ()) for number in _numbers(columns, n, values)
+    )
     if places.get("first") and places.get("first") == places.get("last"):  # mapped to one column
         given, surname, one_name = names("", "", "", first("first"))
     else:

@@ -1,7 +1,7 @@
-"""What becomes of each row of a file: `add`, `update`, `same`, `duplicate` or `unreadable`, and why.
+"""What an import does with each row of a file: `add`, `update`, `same`, `duplicate` or `unreadable`, and why.
 
-Only blanks, kinds of blanks and composed characters are no difference. A blank cell changes nothing. How the contacts
-are found that a row may mean is left to `store`.
+Values that differ only in blanks or composed characters are the same, and a blank cell changes nothing. `store` finds
+the contacts that a row may mean.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from syncer.core.normalise import collapse, phone_digits, phone_problem, to_e164
 
 
 class Verdict(StrEnum):
-    """What becomes of a row of a file."""
+    """What an import does with a row."""
 
     ADD = "add"
     UPDATE = "update"
@@ -27,57 +27,57 @@ class Verdict(StrEnum):
 
 
 class Holder(NamedTuple):
-    """A live contact that may be the one that a row means."""
+    """A live contact that a row may mean."""
 
     id: int
     fields: Fields
 
 
 class RowKey(NamedTuple):
-    """What a row is found by."""
+    """What the contact of a row is found by."""
 
     account: str
     e164: str | None  #: its number
-    written: str  #: the same as it is written, where it cannot be read; else ''
+    written: str  #: the number as written, if it cannot be read; else ''
 
 
 @dataclass(frozen=True, slots=True)
 class Matches:
-    """What the mirror has under the key of a row."""
+    """What the mirror has for the key of a row."""
 
     holders: Sequence[Holder] = ()  #: live contacts, the oldest first
     leaving: int | None = None  #: a deleted contact whose delete is not upstream yet
-    forgotten: bool = False  #: the person was forgotten, and is to be kept out
+    forgotten: bool = False  #: the person was forgotten, and must not come back
 
 
 @dataclass(frozen=True, slots=True)
 class PlannedRow:
-    """What becomes of a row."""
+    """The plan for a row."""
 
     row: int
     verdict: Verdict
-    fields: Mapping[str, str] = field(default_factory=dict)  #: what is added, or what changes: the new values
-    of: int | None = None  #: of a duplicate: the row of the file that has the number, else the contact
+    fields: Mapping[str, str] = field(default_factory=dict)  #: the new values that are added or changed
+    of: int | None = None  #: of a duplicate: the row of the file with the same number, else the contact
     reason: str = ""
     contact: int | None = None  #: the row of `telecmi_contacts`
 
 
 def key_of(candidate: Candidate, region: str) -> RowKey:
-    """What a row is found by."""
+    """What the contact of a row is found by."""
     written = candidate.fields.phone_no
     e164 = to_e164(written, region)
     return RowKey(candidate.account, e164, "" if e164 else written)
 
 
 def usable(candidate: Candidate) -> int:
-    """How usable a row is, whatever the mirror has: of several with one number the first of the most usable counts."""
+    """How complete a row is. Of several rows with one number, the first of the most complete ones counts."""
     if candidate.problem or any(map(_damage, candidate.fields)):
         return 0
     return 2 if candidate.fields.first_name and candidate.fields.last_name else 1
 
 
 def decide(candidate: Candidate, key: RowKey, known: Matches, region: str, other: int | None) -> PlannedRow:
-    """What becomes of a row. `other` is the row of the file that counts for this key, if it is not this one."""
+    """Plan a row. `other` is the row of the file that counts for this key, if it is not this one."""
     row = candidate.row
     if candidate.problem:
         return PlannedRow(row, Verdict.UNREADABLE, reason=candidate.problem)
@@ -120,7 +120,7 @@ def _add(candidate: Candidate, key: RowKey, known: Matches) -> PlannedRow:
 
 
 def _checked(planned: PlannedRow) -> PlannedRow:
-    """Refuse what is no value."""
+    """The same plan, or a refusal if one of its values is damaged."""
     for name, value in planned.fields.items():
         if damage := _damage(value):
             reason = f"{name}: {damage}"
@@ -129,14 +129,14 @@ def _checked(planned: PlannedRow) -> PlannedRow:
 
 
 def _damage(value: str) -> str:
-    """Why a text is no value, or '': a formula that failed, or a letter that was lost on its way."""
+    """Why a text is not a usable value, or '': a failed formula, or a lost letter."""
     if "\ufffd" in value:
         return "a letter was lost (U+FFFD): save the file as UTF-8 from the original"
     return f"a formula failed ({value})" if formula_failed(value) else ""
 
 
 def _changes(candidate: Candidate, holder: Holder) -> dict[str, str]:
-    """The fields that a row would change, with the new values. The number is what the contact was found by."""
+    """The fields that a row would change, with the new values. The number is not one: the contact was found by it."""
     given, there = candidate.fields, Fields(*map(cell, holder.fields))
     changed = {
         name: new

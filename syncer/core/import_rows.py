@@ -1,6 +1,6 @@
-"""What a file says of one contact, before it is compared with the mirror.
+"""What a file says about one contact, before it is compared with the mirror.
 
-How a file is taken apart into cells and cards is left to `formats`; what becomes of a row, to `import_plan.py`.
+`formats` splits files into cells and cards; `import_plan.py` decides what is done with a row.
 """
 
 from __future__ import annotations
@@ -12,21 +12,21 @@ from typing import NamedTuple
 from syncer.core.model import Fields
 from syncer.core.normalise import clean, collapse, split_name
 
-#: Control characters, but for those that collapse to a space. Triggers refuse most of them.
+#: Control characters, except those that collapse to a space. Triggers refuse most of them.
 _CONTROL = dict.fromkeys(sign for sign in (*range(0x20), *range(0x7F, 0xA0)) if not chr(sign).isspace())
-#: Those two that XML has no way to write: a workbook with one of them cannot be opened.
+#: Two more that XML cannot contain: a workbook with one of them cannot be opened.
 _CONTROL |= dict.fromkeys((0xFFFE, 0xFFFF))
 
-#: A number that a spreadsheet has shortened: its last digits are gone.
+#: A number that a spreadsheet has shortened, so that its last digits are lost.
 _SHORTENED = re.compile(r"[+-]?\d(?:[.,]\d+)?E\+?\d+", re.IGNORECASE)
 
-#: A number as programs write it that keep it as a fraction: 919200000001.0.
+#: A number from a program that stores it as a fraction: 919200000001.0.
 _FRACTION = re.compile(r"(\+?\d{5,})\.0+")
 
-#: How a spreadsheet says that a formula failed.
+#: What a spreadsheet shows for a failed formula.
 _FORMULA_ERRORS = frozenset({"#REF!", "#N/A", "#VALUE!", "#NAME?", "#DIV/0!", "#NULL!", "#NUM!"})
 
-#: A text that is kept from being read as a number by making it a formula: ="919200000001".
+#: Text as a formula, so that it is not read as a number: ="919200000001".
 _QUOTED = re.compile(r'="(.*)"', re.DOTALL)
 
 #: Marks a label that means a mobile phone.
@@ -36,18 +36,18 @@ _HONORIFICS = frozenset({"mr", "mrs", "ms", "miss", "dr", "prof", "shri", "smt",
 
 
 class Candidate(NamedTuple):
-    """One row of a file, understood: what it says of a contact. A blank field says nothing."""
+    """What a row of a file says about a contact. A blank field says nothing."""
 
-    row: int  #: its number in the file, as a person counts: a spreadsheet's row, or the n-th card
+    row: int  #: its number in the file, from 1: a spreadsheet's row, or the n-th card
     fields: Fields = Fields()
     one_name: bool = False  #: first and last name were one text in the file
-    others: tuple[str, ...] = ()  #: further numbers, which upstream has no room for
+    others: tuple[str, ...] = ()  #: further numbers, which upstream cannot store
     account: str = ""  #: the account that the row names, if it names one
     problem: str = ""  #: why the row cannot be read; no personal data
 
 
 class LabelledNumber(NamedTuple):
-    """One of the numbers of a contact."""
+    """A phone number of a contact, as the file has it."""
 
     value: str
     label: str = ""
@@ -55,7 +55,7 @@ class LabelledNumber(NamedTuple):
 
 
 def tidy(text: str | None) -> str:
-    """A value on one line, in NFC, without control characters and outer blanks."""
+    """A value on one line, in NFC, without control characters, trimmed."""
     if not text:
         return ""
     if text.isascii() and text.isprintable():
@@ -64,7 +64,7 @@ def tidy(text: str | None) -> str:
 
 
 def cell(text: str) -> str:
-    """What a cell of a table says: tidied, and without the quotes that keep a spreadsheet from reading it."""
+    """A cell of a table, tidied, without the formula that keeps a spreadsheet from reading a number."""
     plain = tidy(text)
     while quoted := _QUOTED.fullmatch(plain):
         plain = tidy(quoted[1].replace('""', '"'))
@@ -72,7 +72,7 @@ def cell(text: str) -> str:
 
 
 def pick_number(numbers: Iterable[LabelledNumber]) -> tuple[str, tuple[str, ...]]:
-    """The number that counts (the preferred one, else a mobile, else the first), and the others with their labels."""
+    """The number to use (the preferred one, else a mobile, else the first), and the others with their labels."""
     listed = [one for one in numbers if one.value]
     if not listed:
         return "", ()
@@ -94,7 +94,7 @@ def _digits(number: str) -> str:
 
 
 def number_problem(text: str) -> str:
-    """What a spreadsheet did to a number so that it cannot be read, or ''."""
+    """Why a number cannot be read after a spreadsheet saved it, or ''."""
     if _SHORTENED.fullmatch(text):
         return (
             f"{text} was shortened by a spreadsheet, and its last digits are lost: format the column as text "
@@ -104,12 +104,12 @@ def number_problem(text: str) -> str:
 
 
 def formula_failed(text: str) -> bool:
-    """Whether a cell says that its formula failed."""
+    """Whether a cell shows a failed formula."""
     return text in _FORMULA_ERRORS
 
 
 def written_number(text: str | None) -> str:
-    """A number as it is compared where it cannot be read; what may be in front of it says only that it is one."""
+    """A number as text, without the marks that only say that it is a number."""
     plain = cell(text or "").removeprefix("'")
     if plain[:4].lower() == "tel:":
         plain = plain[4:].strip()
@@ -118,9 +118,9 @@ def written_number(text: str | None) -> str:
 
 
 def names(first: str, middle: str, last: str, full: str) -> tuple[str, str, bool]:
-    """First and last name, and whether they were made of one text.
+    """First and last name, and whether they come from one text.
 
-    Where the parts lack a last name, the full name counts if it has more than one word.
+    If the parts have no last name, the full name is used if it has more than one word.
     """
     first = collapse(f"{first} {middle}")
     if last or (first and " " not in full):
@@ -131,7 +131,7 @@ def names(first: str, middle: str, last: str, full: str) -> tuple[str, str, bool
 
 
 def job_title(text: str) -> str:
-    """A job title; what many programs call "title" may be an honorific, which is none."""
+    """A job title, or '' for an honorific, which many programs also call "title"."""
     return "" if text.casefold().rstrip(".") in _HONORIFICS else text
 
 
@@ -146,12 +146,12 @@ def card_candidate(
     title: str,
     account: str = "",
 ) -> Candidate:
-    """What a vCard says; `structured` is its N (family, given, additional, ...), None where it has none."""
+    """What a vCard says. `structured` is its N (family, given, additional, ...), if it has one."""
     family, given, additional = ([*map(cell, structured or ()), "", "", ""])[:3]
     company, email, full = cell(company), cell(email), cell(full)
     numbers = [one._replace(value=written_number(one.value)) for one in numbers]
     phone, others = pick_number(numbers)
-    # A card of a company, or of nobody, repeats something else as its name, which no card may lack.
+    # A card needs a name, so that of a company, or of an unknown person, repeats another value.
     if full in (company, email) or any(written_number(full) == one.value for one in numbers):
         full = ""
     if " " in family and not (given or additional) and full in ("", family):

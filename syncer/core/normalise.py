@@ -15,7 +15,7 @@ from typing import NamedTuple
 
 #: Longer texts are not phone numbers.
 _LONGEST_PHONE = 64
-#: No region has a shorter number (by the tables of phonenumbers, which a lookup of row 1 need not load).
+#: No region has a shorter number, by the tables of phonenumbers. Shorter texts need not load those.
 _SHORTEST_PHONE = 4
 #: A country code in brackets: `(+91) 92000 00001`.
 _LEADING = re.compile(r"^\(\+(\d{1,3})\)")
@@ -34,7 +34,7 @@ _EXTENSION = re.compile(
 )
 #: What separates two numbers.
 _SEVERAL = re.compile(r"[,;/|&\n]|\b(?:or|and)\b", re.IGNORECASE)
-#: A letter in place of a digit, with digits around it, which occurs in no word.
+#: Letters in place of digits, which no word has: with digits around them, or at an end.
 _LETTER_FOR_DIGIT = re.compile(r"\d[^\W\d_]+\d|^[^\W\d_]+\d{2,}$|\d[^\W\d_]+$")
 #: Characters that hide a digit.
 _MASK_SIGNS = frozenset("*#?_~•●∙·…×xX")
@@ -61,10 +61,10 @@ _EARLIEST_MS, _LATEST_MS = 1_104_537_600_000, 4_102_444_800_000
 
 
 def to_e164(text: str | int | None, region: str) -> str | None:
-    """The number as `+919200000001`, or None when it is masked, in doubt, unreadable or not valid anywhere.
+    """The number as `+919200000001`, or None if it is masked, ambiguous, unreadable or not valid anywhere.
 
-    A label next to it, such as `(office)`, is ignored. Extensions, SIP addresses and texts with two numbers are
-    not read (`phone_problem` says why).
+    A label such as `(office)` is ignored. Numbers with an extension, SIP addresses and texts with two numbers are not
+    read (`phone_problem` says why).
 
     `region` (ISO 3166, "IN") is for numbers without a country code. A number that is invalid there is tried
     again with a `+` in front: TeleCMI's v3 calls write all numbers with the country code and no `+`.
@@ -110,9 +110,9 @@ def _mobiles(region: str) -> _Mobiles | None:
 
 
 def _plain_mobile(text: str, region: str) -> str | None:
-    """A mobile number of the region in bare digits, with or without the country code. Most numbers are.
+    """A mobile number of the region in bare digits, with or without the country code, as most numbers are.
 
-    A shortcut, fifty times as fast, with the tables of phonenumbers. None: phonenumbers has to decide.
+    A shortcut with the tables of phonenumbers, fifty times as fast. None: phonenumbers has to decide.
     """
     digits = text.removeprefix("+")
     if not (digits.isascii() and digits.isdecimal()) or (known := _mobiles(region)) is None:
@@ -159,11 +159,10 @@ def _plain_phone(text: str) -> str:
 
 
 def phone_problem(written: str, region: str) -> str:
-    """Why a text cannot be sent as a phone number, and what to write instead; '' when it can.
+    """Why a text cannot be sent as a phone number, and what to write instead, or ''.
 
-    A number with an extension belongs to a switchboard that several people share. Only the number would be
-    sent, so it is refused. A label next to a number is ignored when reading (`to_e164`), but a person has to
-    remove it before the number is sent.
+    A number with an extension belongs to a switchboard that several people share. Only the number would be sent, so it
+    is refused. `to_e164` ignores a label next to a number, but a person has to remove it before the number is sent.
     """
     plain = _plain_phone(written)
     if "@" in plain or plain.lower().startswith(("sip:", "sips:")):
@@ -201,9 +200,9 @@ def phone_digits(e164: str) -> str:
 def canonical_id(written: str) -> str:
     """A vendor's id in the one form in which it is stored, compared and sent back.
 
-    `1`, `1.0`, `+1` and ` 1 ` are the same number. A UUID is the same in any case, in braces, or as a URN
-    (RFC 9562). Anything else is the vendor's own text and is only trimmed. Leading zeros are kept: treating two
-    ids as one would lose a row, while treating one as two only costs a row that is removed later.
+    `1`, `1.0`, `+1` and ` 1 ` are the same number. A UUID is the same in any case, in braces, or as a URN (RFC 9562).
+    Other text is only trimmed. Leading zeros are kept: treating two ids as one would lose a row, while treating one as
+    two only adds a row that is removed later.
     """
     text = written.strip(_AROUND)
     if number := _WHOLE_NUMBER.fullmatch(text):
@@ -214,7 +213,7 @@ def canonical_id(written: str) -> str:
 
 
 def written_like(canonical: str, sample: str) -> str:
-    """A canonical UUID in the spelling of another one: a vendor may compare ids character by character."""
+    """A canonical UUID in the spelling of `sample`, since a vendor may compare ids character by character."""
     form = canonical_id(sample)
     if sample == form or not (_UUID.fullmatch(canonical) and _UUID.fullmatch(form)):
         return canonical
@@ -229,7 +228,7 @@ _UUID = re.compile(r"(?:urn:uuid:)?\{?([0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{1
 
 
 def clean(text: str) -> str:
-    """The text without NUL, and with lone surrogates replaced: SQLite and UTF-8 cannot store them."""
+    """The text without NUL and lone surrogates, which SQLite and UTF-8 cannot store."""
     if "\x00" in text:
         text = text.replace("\x00", "")
     if text.isascii():
@@ -279,8 +278,8 @@ def _folded(text: str | None) -> str:
 def says_the_same(field: str, sent: str | None, shown: str | None, region: str) -> bool:
     """Whether `shown` may be upstream's own spelling of the `sent` value.
 
-    Only letters and digits are compared, without case and accents, so use it only for what upstream shows
-    after it was sent that value. Phone numbers: the same E.164.
+    Only letters and digits are compared, without case and accents, so use it only for a value that was sent before.
+    Phone numbers: the same E.164.
     """
     return spelled_alike(field, sent, shown, region) or (
         field not in _PHONE_FIELDS and _bare(sent) == _bare(shown)

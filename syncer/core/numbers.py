@@ -1,7 +1,7 @@
-"""Phone numbers that move from one contact to another: which contact has to give up a number first.
+"""Phone numbers that move between contacts: which contact has to give up its number first.
 
-Upstream allows each number once, and cannot exchange two in one step. The store reads who holds which number;
-`push.py` decides what happens to a change that has to wait.
+Upstream allows each number once and cannot swap two in one step. The store reads who holds which number; `push.py`
+decides what happens to a change that has to wait.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True, slots=True)
 class PendingRelease:
-    """A contact that has a number upstream and gives it up here: it is deleted, or has another number."""
+    """A contact that still has a number upstream but gives it up here: it is deleted, or has another number."""
 
     row: int
     change: int  #: the change that frees the number
@@ -26,8 +26,8 @@ def in_the_way(
 ) -> Sequence[PendingRelease]:
     """The contacts that have to give up a number before `row` can take this one, the nearest first.
 
-    The keys of `leaving` are the numbers that are given up. If contacts wait for each other in a circle, the
-    lowest row does not wait: upstream may accept its request, and if not, a person sees the refusal.
+    The keys of `leaving` are the numbers that are given up. If contacts wait for each other in a circle, the lowest
+    row does not wait: upstream may accept its request, and otherwise a person sees the refusal.
     """
     chain: list[PendingRelease] = []
     rows = [row]

@@ -1,6 +1,6 @@
 """When a voicemail was received: by the vendor's `time`, or by the epoch in its file name.
 
-The two differ by 5 h 30 min on some accounts. The vendor does not say which is right, so it is measured per
+The two differ by 5 h 30 min on some accounts. The vendor does not document which is right, so it is measured for each
 account. `sync/received.py` gathers the evidence and `store/write/received.py` stores it.
 """
 
@@ -17,7 +17,7 @@ SLACK = 5 * 60_000
 #: An older verification proves nothing about a new voicemail.
 RECENT = 3_600_000
 
-#: This many newer proofs to the contrary, in a row, overturn what was proven.
+#: This many proofs to the contrary in a row overturn an earlier one.
 OVERTURNED_BY = 3
 
 
@@ -78,10 +78,10 @@ def received_ms(stamps: Stamps, clock: StampSource, seen: int) -> int | None:
 
 
 def prove(stamps: Stamps, *, verified: int | None, now: int, by_server: bool) -> StampSource | None:
-    """What a voicemail proves that is first seen now and was not listed at `verified`; None: nothing.
+    """What a voicemail proves that was not listed at `verified` and is now; None: nothing.
 
-    `now` is the vendor's clock (`by_server`) or, if it sends no `Date`, ours. Only the vendor's clock can show
-    that its own `time` is ahead.
+    `now` is the vendor's clock (`by_server`) or, if it sends no `Date`, ours. Only the vendor's clock can show that
+    its own `time` is ahead.
     """
     time, name = stamps
     if time is None or name is None:

@@ -19,8 +19,8 @@ LONGEST_PAUSE = 6 * 3600.0
 def backoff(attempt: int, rand: float, base: float = 0.5, cap: float = 30.0) -> float:
     """Seconds to wait after failed attempt number `attempt` (from 1).
 
-    Doubles from `base` up to `cap`; `rand` in [0, 1) picks a point in the upper half of that, so many clients
-    do not retry at the same moment.
+    Doubles from `base` up to `cap`. `rand` in [0, 1) picks a point in the upper half of that, so that clients do not
+    all retry at the same moment.
     """
     full = cap if attempt > 60 else min(cap, base * 2.0 ** max(0, attempt - 1))
     return full * (0.5 + 0.5 * rand)

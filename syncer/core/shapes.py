@@ -1,6 +1,6 @@
-"""The shape of a vendor's answers: which fields they have and of what kind, and never a value.
+"""The shape of a vendor's answers: their fields and the kinds of values, without any value.
 
-`remote.documented` has the documented fields, and `cli/report.py` writes the report.
+`remote/documented.py` has the documented fields, and `cli/report.py` writes the report.
 """
 
 from __future__ import annotations
@@ -38,14 +38,14 @@ _DATE = re.compile(r"\d{4}-\d\d-\d\d([T ]\d\d:\d\d(:\d\d(\.\d+)?)?(?P<zone>Z|[+-
 
 @dataclass(slots=True)
 class Shape:
-    """What was seen so far in the answers to one call."""
+    """The fields seen so far in the answers to one call."""
 
     kinds: dict[Place, Counter[str]] = field(default_factory=dict)
     #: How many objects were seen at a path (`contacts[]`).
     objects: Counter[Place] = field(default_factory=Counter)
 
     def add(self, value: Any, promised: Mapping[Place, Promise]) -> None:
-        """Add one answer. Fields below an object that is not documented are not named."""
+        """Add one answer. Fields below an undocumented object are not named."""
         self._add("", value, promised)
 
     def _add(self, place: Place, value: Any, promised: Mapping[Place, Promise]) -> None:
@@ -64,7 +64,7 @@ class Shape:
 
 @dataclass(frozen=True, slots=True)
 class Line:
-    """One field: what was promised, what came."""
+    """One field: what is documented, and what was seen."""
 
     place: Place
     verdict: FieldFinding

@@ -33,8 +33,8 @@ def is_wanted(local: Local, region: str, now: datetime) -> bool:
     """Whether a live contact that upstream no longer has should be added again.
 
     An edit wins over upstream's delete. So does restoring the contact, whose change is approved from the start.
-    A contact that our own delete removed upstream, while it was restored here, was not deleted by upstream,
-    even if upstream kept showing it for a while.
+    If our own delete removed the contact while it was restored here, upstream did not delete it, even if it kept
+    showing it for a while.
     """
     if local.base is None or dirty_fields(local.base, local.fields, region):
         return True

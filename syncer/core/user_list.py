@@ -25,13 +25,11 @@ class ListDecision:
     """What happens to the contact."""
 
     action: Literal["keep", "update", "delete", "forget base"]
-    taken: Mapping[str, tuple[str, str]] = field(
-        default_factory=dict
-    )  #: by field: the list's (old, new) values
+    taken: Mapping[str, tuple[str, str]] = field(default_factory=dict)  #: field -> (old, new)
 
 
 def derived(name: str | None, mobile: str, email: str | None) -> Fields:
-    """The directory's fields that a row of the user's list provides."""
+    """The fields of a contact that a row of the user's list provides."""
     first, last = split_name(name)
     return Fields(phone_no=mobile, first_name=first, last_name=last, email_id=email or "")
 
@@ -39,8 +37,8 @@ def derived(name: str | None, mobile: str, email: str | None) -> Fields:
 def follow_list(local: Local, base: Fields, row: ListRow | None, region: str) -> ListDecision:
     """Take over what changed in the list, except for fields that were edited locally.
 
-    `base` is what the list showed before. Without a `row`, the list no longer has the contact, or the
-    directory has it: the contact is removed, unless it was edited.
+    `base` is what the list showed before. `row` is None if the list no longer has the contact, or the directory has
+    it: then the contact is removed, unless it was edited.
     """
     if row is None:
         if local.deleted:
