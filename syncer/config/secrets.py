@@ -1,4 +1,4 @@
-"""Where a secret comes from: the environment, a credential of the service manager, a file, or the key itself.
+"""Finds secrets: in the environment, a credential of the service manager, a file, or the key itself.
 
 No message of this module contains any part of a secret.
 """

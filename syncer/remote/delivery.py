@@ -1,6 +1,6 @@
-"""How a notification leaves this machine: a signed webhook, a command, an address of Apprise.
+"""Sends a notification: by a signed webhook, a command, or an address of Apprise.
 
-One try each; what is sent, and when it is tried again, is left to `sync` and `core/notifications`.
+One try each. `sync` and `core/notifications.py` decide what is sent, and when it is tried again.
 """
 
 from __future__ import annotations
@@ -21,10 +21,10 @@ from syncer.errors import ConfigError, RejectedError, TransientError
 from syncer.remote.client import ApiClient
 from syncer.remote.wire import Answer, Call, encode, split_address
 
-#: Seconds for one try.
+#: The time limit of one try, in seconds.
 TIMEOUT: Final = 15.0
 
-#: What a command gets of our environment: nothing that a secret of ours could be in.
+#: The variables of our environment that a command gets. None of them can contain our secrets.
 _ENVIRONMENT: Final = (
     "PATH",
     "HOME",
@@ -63,7 +63,7 @@ def sign(key: bytes, message_id: str, timestamp: int, body: bytes) -> str:
 
 
 class Webhook:
-    """Posts JSON to an address. It often holds a key, so no message repeats any of it."""
+    """Posts JSON to an address. It often contains a key, so no message quotes it."""
 
     def __init__(self, api: ApiClient, url: str, key: bytes | None, now: Callable[[], float]) -> None:
         self._path = split_address(url)[1]
@@ -72,7 +72,7 @@ class Webhook:
         self._now = now
 
     async def send(self, message: Message) -> None:
-        """Post it; any 2xx means that it was taken."""
+        """Post it. Any 2xx means success."""
         timestamp = int(self._now())
         headers = {"webhook-id": message.id, "webhook-timestamp": str(timestamp)}
         if self._key is not None:
@@ -89,7 +89,7 @@ class Webhook:
 
 
 class Command:
-    """Runs a program, without a shell, with the JSON on its standard input; exit status 0 means that it was taken."""
+    """Runs a program without a shell, with the JSON on its standard input. Exit status 0 means success."""
 
     def __init__(
         self, source: str, command: tuple[str, ...], environ: Mapping[str, str], *, timeout: float = TIMEOUT
@@ -100,7 +100,7 @@ class Command:
         self._environ = {name: environ[name] for name in _ENVIRONMENT if name in environ}
 
     async def send(self, message: Message) -> None:
-        """Run it once; it and what it started are ended after `timeout` seconds."""
+        """Run it once. It and its children are killed after `timeout` seconds."""
         try:
             process = await asyncio.create_subprocess_exec(
                 *self._command,
@@ -135,12 +135,12 @@ class Command:
 
 
 class AppriseAddress:
-    """Any service that Apprise knows. The library is an extra, and is imported when there is such a target."""
+    """A service that Apprise supports. The library is optional, so it is imported late."""
 
     def __init__(self, source: str, address: str) -> None:
         import apprise
 
-        # It logs addresses, which hold passwords.
+        # It logs addresses, which contain passwords.
         logging.getLogger("apprise").setLevel(logging.CRITICAL + 1)
         self._source = source
         self._apprise = apprise.Apprise()

@@ -1,4 +1,4 @@
-"""What may be quoted from a vendor's message: nothing that could be a person's name or number."""
+"""Decides what may be quoted from a vendor's message: nothing that could be a person's name or number."""
 
 from __future__ import annotations
 
@@ -53,7 +53,7 @@ def safe_text(message: Json) -> str | None:
 
 
 def named_field(message: Json) -> str | None:
-    """Which of the six vendor fields a message names first."""
+    """Which of the six fields a message names first."""
     written = (text(message) or "").lower()
     found = {name: re.search(pattern, written) for name, pattern in _NAMES.items()}
     places = {name: hit.start() for name, hit in found.items() if hit}

@@ -1,6 +1,6 @@
-"""Why a vendor cannot be reached, step by step: its name, the connection, its certificate.
+"""Finds out why a vendor cannot be reached, step by step: name, connection, certificate.
 
-For `doctor`, after a call has failed without an answer. No request is sent.
+`doctor` uses it after a call has failed without an answer. No request is sent.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
-"""Reads the body of an answer: into memory, piece by piece into a sink of the caller's, or not at all.
+"""Reads the body of an answer: into memory, piece by piece into the caller's sink, or not at all.
 
-What the body means is left to `wire` and to the judge of the call.
+`wire` and the judge of the call decide what the body means.
 """
 
 from __future__ import annotations
@@ -14,15 +14,15 @@ import httpx
 from syncer.remote.unpack import LARGEST_ANSWER
 from syncer.remote.wire import Sink
 
-#: A body that a sink does not take is an error of the vendor's, which is short, or something that nobody needs.
+#: The largest body that is read if the sink does not take it. An error of the vendor is shorter.
 LARGEST_REFUSED = 256 * 1024
 
-#: A body that nobody needs is read only to keep the connection: up to so many bytes, for so many seconds.
+#: An unneeded body is read only to keep the connection: up to this many bytes and seconds.
 LARGEST_UNREAD, UNREAD_WITHIN = 64 * 1024, 1.0
 
 
 async def skip(stream: AsyncIterator[bytes]) -> None:
-    """Read a body that nobody needs, as long as that is cheaper than a new connection."""
+    """Read an unneeded body while that is cheaper than a new connection."""
     size = 0
     with contextlib.suppress(TimeoutError, httpx.HTTPError, httpx.StreamError, OSError):
         async with asyncio.timeout(UNREAD_WITHIN):
@@ -35,10 +35,10 @@ async def skip(stream: AsyncIterator[bytes]) -> None:
 async def receive(
     stream: AsyncIterator[bytes], headers: httpx.Headers, sink: Sink | None, received: Callable[[int], None]
 ) -> bytearray:
-    """All of a body that no sink takes; of one that is taken, nothing.
+    """The body, or nothing if the sink takes it.
 
-    `received` is called with the number of bytes in the sink. Raises httpx.RemoteProtocolError where these are not as many as
-    the answer announced.
+    `received` is called with the number of bytes in the sink. Raises httpx.RemoteProtocolError if the answer announced
+    another number of them.
     """
     raw = bytearray()
     measured = bool({"content-length", "transfer-encoding"} & headers.keys())

@@ -26,8 +26,10 @@ Judge: TypeAlias = Callable[[Call, Answer], None]
 def broken(
     source: str, call: Call, text: str, retry_after: float | None = None, code: int | None = None
 ) -> RemoteError:
-    """The error for a failed answer (5xx, cut, none): a read may be repeated, a write may have been applied. `code`
-    is the vendor's own number for the failure."""
+    """The error for a failed answer (5xx, cut, none): a read may be repeated, a write may have been applied.
+
+    `code` is the vendor's own number for the failure.
+    """
     if call.write:
         return _unknown(source, call, text, code)
     return TransientError(source, call.name, text, retry_after=retry_after, sent=True)

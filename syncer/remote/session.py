@@ -1,4 +1,4 @@
-"""Which token an account's calls use: when another one is needed, and when a refusal is not about the token.
+"""Decides which token an account's calls use: when to get another one, and when a refusal is not about the token.
 
 The adapters log in, and `tokens.py` stores tokens.
 """
@@ -29,7 +29,6 @@ class Session:
         api: ApiClient,
         store: TokenStore,
         *,
-        source: str,
         given: str | None,
         credentials: tuple[str, str, str],
         keys: str,
@@ -40,7 +39,7 @@ class Session:
         self.days_left: int | None = None  #: until the password expires, if a login said so
         self._api = api
         self._store = store
-        self._source = source
+        self._source = api.source
         self._given = given
         self._given_refused = False
         self._keys = keys
@@ -52,9 +51,9 @@ class Session:
         """Make a call. If the token is refused, try another one, and once that of a new login.
 
         This may repeat a write: refused credentials mean that it was not applied. If another call, `prove`, accepts
-        the token and this one refuses it twice, the refusal is about the call: PermissionDeniedError, without a
-        login, because repeated logins lock an account out. The same applies at once to a refusal with the code
-        `of_record`.
+        the token and this one refuses it twice, the refusal is about the call. Then PermissionDeniedError is raised
+        without a login, because repeated logins lock an account out. A refusal with the code `of_record` is about the
+        call the first time.
         """
         token, is_fresh = await self._token(name)
         proven = ""

@@ -71,16 +71,14 @@ class Smartflo:
         token: str | None,
         region: str,
         tokens: TokenStore,
-        source: str,
     ) -> None:
-        self.source = source
+        self.source = api.source
         self._api = api
         self._region = region
         self._tokens = tokens
         self._session = Session(
             api,
             tokens,
-            source=source,
             given=_bare(token) if token else None,
             credentials=(api.base_url, email or "", password or ""),
             keys="email and password",
@@ -167,7 +165,7 @@ class Smartflo:
     # -- the token ---------------------------------------------------------------------------------
 
     async def login(self, force: bool = False) -> None:
-        """Get a token if there is none. `force` logs in in any case, but never during a lockout."""
+        """Get a token if there is none. `force` always logs in, except during a lockout."""
         await self._session.login(LOGIN, force=force)
 
     async def _log_in(self, name: str) -> Token:
@@ -241,7 +239,7 @@ class Smartflo:
             raise misshapen(self.source, call, f"success is false, with HTTP status {answer.status}")
 
     def _judge_login(self, call: Call, answer: Answer) -> None:
-        """The same for a login: a refusal may have any HTTP status [not documented]."""
+        """Like `_judge`, for a login: a refusal may have any HTTP status [not documented]."""
         body = answer.body
         if isinstance(body, dict):
             said_no = _failed(body) or body.get("login_failed_count") is not None

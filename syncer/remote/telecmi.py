@@ -7,7 +7,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from functools import partial
-from types import MappingProxyType
 
 from syncer.core.model import FIELDS, Note, Page, Row, Value
 from syncer.core.normalise import to_e164, utc_text, written_like
@@ -35,7 +34,7 @@ CALLS: Mapping[str, str] = {
 #: A token lives 30 days (`LONGEST_LIFE`) [doc login-token]; it is renewed an hour early.
 _MARGIN = 3600.0
 
-#: Codes that mean "bad credential", per call: the same number means other things elsewhere.
+#: Codes that mean "bad credentials", by call: elsewhere the same number means something else.
 _AUTH_CODES: Mapping[str, frozenset[int]] = {
     LOGIN: frozenset({400, 404}),
     USER_CONTACTS: frozenset({404}),
@@ -51,7 +50,6 @@ _AUTH_CODES: Mapping[str, frozenset[int]] = {
 _DETAILS = ("error", "errors", "details", "field")
 #: Text columns of a user's contact.
 _USER_TEXTS = ("agent", "inet_no", "name", "tag", "status", "info", "email")
-_NEEDED = "app_id and secret are needed for this call; set both"
 _AUTH_ANYWHERE = frozenset({401, 403})
 
 _OURS = {
@@ -79,9 +77,8 @@ class Telecmi:
         token: str | None,
         region: str,
         tokens: TokenStore,
-        source: str,
     ) -> None:
-        self.source = source
+        self.source = api.source
         self._api = api
         self._app_id = read.integer_or_text(app_id)
         self._secret = secret
@@ -90,7 +87,6 @@ class Telecmi:
         self._session = Session(
             api,
             tokens,
-            source=source,
             given=token or None,
             credentials=(api.base_url, user_id or "", password or ""),
             keys="user_id and password",
@@ -153,38 +149,35 @@ class Telecmi:
 
     async def fetch_calls_page(self, kind: str, start_ms: int, end_ms: int, page: int) -> Page:
         """A page (from 1, ten rows or up to twenty) of one of `CALLS`, started from `start_ms` to `end_ms`."""
-        answer = await self._with_secret(CALLS[kind], start_ms, end_ms, page, {"limit": 20})
+        answer = await self._with_secret(CALLS[kind], start_ms, end_ms, page, limit=20)
         body, rows = self._list(answer, CALLS[kind], "cdr", page)
         total = read.count(body.get("count"))
         row = partial(self._call_row, kind.startswith("out_"))
         return read.read_page(rows, row, total=total, server_date=answer.server_date)
 
     async def fetch_recording(self, voicename: str, sink: Sink) -> None:
-        """Let `sink` take a voicemail's recording; RejectedError with code 502 where it is not published."""
-        if self._app_id is None or not self._secret:
-            raise AuthError(self.source, PLAY, _NEEDED)
-        call = recording_call(self._app_id, self._secret, voicename, sink)
+        """Let `sink` take a voicemail's recording. RejectedError with code 502 if it is not published."""
+        app_id, secret = self._app(PLAY)
+        call = recording_call(app_id, secret, voicename, sink)
         await self._api.call(call, judge_recording(self.source, self._judge, sink))
 
-    async def _with_secret(
-        self,
-        name: str,
-        start_ms: int,
-        end_ms: int,
-        page: int,
-        more: Mapping[str, object] = MappingProxyType({}),
-    ) -> Answer:
-        if self._app_id is None or not self._secret:
-            raise AuthError(self.source, name, _NEEDED)
+    async def _with_secret(self, name: str, start_ms: int, end_ms: int, page: int, **more: object) -> Answer:
+        app_id, secret = self._app(name)
         payload = {
-            "appid": self._app_id,
-            "secret": self._secret,
+            "appid": app_id,
+            "secret": secret,
             "start_date": start_ms,
             "end_date": end_ms,
             "page": page,
             **more,
         }
         return await self._api.call(Call(name, "POST", name, json=payload), self._judge)
+
+    def _app(self, name: str) -> tuple[int | str, str]:
+        """The app's id and secret. AuthError if they are not set."""
+        if self._app_id is None or not self._secret:
+            raise AuthError(self.source, name, "app_id and secret are needed for this call; set both")
+        return self._app_id, self._secret
 
     # -- writes ------------------------------------------------------------------------------------
 
@@ -211,7 +204,7 @@ class Telecmi:
     async def _contact_call(
         self, name: str, payload: Mapping[str, object], *, write: bool = False, of_record: bool = False
     ) -> Answer:
-        """Make a call with the user's token. `of_record`: if the token is good, a 404 is about the contact."""
+        """Make a call with the user's token. With `of_record`, a 404 for a good token is about the contact."""
 
         async def send(token: str) -> Answer:
             return await self._with_token(name, token, payload, write)
@@ -278,7 +271,7 @@ class Telecmi:
         return read.listed(answer, key, "count", page, source=self.source, call=name)
 
     def _cursor(self, state: Json) -> str | None:
-        """The next cursor. Absent, null, false and "" end the listing; an object is an unknown answer."""
+        """The next cursor. The listing ends if it is absent, null, false or ""."""
         if state is None or state is False or state == "":
             return None
         if isinstance(state, (dict, list, bool)):

@@ -1,6 +1,6 @@
-"""TeleCMI's call for a recording (page `play-record`): the one that answers with something else than JSON.
+"""TeleCMI's call for a recording (page `play-record`), the only one whose answer is not JSON.
 
-Its secret is in the URL, so the call is only ever named by its path. Where the bytes go is left to the sink.
+Its URL contains the secret, so the call is only named by its path.
 """
 
 from __future__ import annotations
@@ -12,12 +12,12 @@ from syncer.remote.wire import Answer, Call, NotJson, Sink
 
 PLAY = "/v2/play"
 
-#: What the vendor answers if it has no such file. Whether it will have it later is not known.
+#: The vendor's answer if it does not have the file, perhaps not yet.
 NOT_PUBLISHED = 502
 
 
 def recording_call(app_id: object, secret: str, voicename: str, sink: Sink) -> Call:
-    """The request for a recording. One that broke off is not repeated at once: the schedule does that."""
+    """The request for a recording. If it breaks off, the job's schedule repeats it, not the client."""
     return Call(
         PLAY,
         "GET",
@@ -30,7 +30,7 @@ def recording_call(app_id: object, secret: str, voicename: str, sink: Sink) -> C
 
 
 def judge_recording(source: str, judge: Judge, sink: Sink) -> Judge:
-    """Judge the answer: good once the sink took all of it, else an error of the vendor's, or none that we know."""
+    """A judge that accepts the answer if the sink took it. Otherwise the answer is an error of the vendor, or unknown."""
 
     def judge_it(call: Call, answer: Answer) -> None:
         if sink.taken:

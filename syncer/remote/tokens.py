@@ -1,6 +1,6 @@
-"""Stores tokens between runs of the program: a small file of mode 0600, shared by all processes.
+"""Stores tokens between runs of the program, in a small file of mode 0600 that all processes share.
 
-It contains no passwords: a salted hash binds an entry to its credentials, so changed credentials drop the token.
+It contains no passwords. A salted hash binds an entry to its credentials, so changed credentials drop the token.
 """
 
 from __future__ import annotations
@@ -124,8 +124,10 @@ class TokenStore:
         return Lockout(until, refusals if isinstance(refusals, int) else 1)
 
     def lock(self, account: str, lockout: Lockout, binding: tuple[str, ...]) -> None:
-        """Store that no login with this binding may be tried before `lockout.until`. The binding is the login name if
-        the vendor locked it, or name and password if they were refused."""
+        """Store that no login with this binding may be tried before `lockout.until`.
+
+        The binding is the login name if the vendor locked it, or the name and the password if they were refused.
+        """
         bound = self.fingerprint(*binding)
         entry = dict(self._entries.get(account, {}))
         entry |= {
@@ -168,7 +170,7 @@ class TokenStore:
             return
         try:
             found = self.path.lstat()
-            seen = (found.st_ino, found.st_mtime_ns, found.st_size)
+            seen = _version(found)
             if seen == self._seen:
                 return
             content = None if _foreign(found) else json.loads(files.read(self.path, _MOST))
@@ -178,16 +180,12 @@ class TokenStore:
             return
         except (OSError, ValueError, RecursionError):
             content, seen = None, None
-        self._seen = seen
-        if not isinstance(content, dict) or content.get("version") != _VERSION:
-            self._entries = {}
-            return
-        accounts, salt = content.get("accounts"), content.get("salt")
-        if isinstance(accounts, dict) and isinstance(salt, str) and salt:
-            self._salt = salt
-            self._entries = {str(key): value for key, value in accounts.items() if isinstance(value, dict)}
-        else:
-            self._entries = {}
+        self._seen, self._entries = seen, {}
+        if isinstance(content, dict) and content.get("version") == _VERSION:
+            accounts, salt = content.get("accounts"), content.get("salt")
+            if isinstance(accounts, dict) and isinstance(salt, str) and salt:
+                self._salt = salt
+                self._entries = {str(key): one for key, one in accounts.items() if isinstance(one, dict)}
 
     def _write(self, account: str, entry: dict[str, object]) -> None:
         """Store one account's entry. Other entries, also of other processes, stay."""
@@ -216,17 +214,20 @@ class TokenStore:
                 os.fsync(file.fileno())
             fresh.replace(path)
             files.sync_folder(path.parent)
-            found = path.lstat()
+            self._seen = _version(path.lstat())
         except OSError as error:
             self._complain(error)
-            return
-        self._seen = (found.st_ino, found.st_mtime_ns, found.st_size)
 
     def _complain(self, error: OSError) -> None:
         self._report(
             f"the token file {self.path} cannot be written ({error.strerror}); "
             "each start of the program has to log in again. Check the owner and mode of it and its folder"
         )
+
+
+def _version(found: os.stat_result) -> tuple[int, int, int]:
+    """Changes with each version of the file."""
+    return found.st_ino, found.st_mtime_ns, found.st_size
 
 
 def _foreign(found: os.stat_result) -> bool:

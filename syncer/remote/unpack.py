@@ -1,4 +1,4 @@
-"""Unpacks compressed bodies up to a limit, and only one layer, so a small answer cannot fill the memory.
+"""Unpacks compressed bodies up to a limit, and only one layer, so that a small answer cannot fill the memory.
 
 httpx unpacks without a limit.
 """

@@ -28,18 +28,18 @@ DEEPEST = 100
 
 
 class Sink(Protocol):
-    """Takes the body of a 200, if that begins like what it is for. What it raises ends the call."""
+    """Takes the body of a 200 if that begins like the expected content. Its exceptions end the call."""
 
     @property
     def head(self) -> int:
-        """By how many bytes it decides."""
+        """How many bytes it needs to decide."""
 
     @property
     def taken(self) -> bool:
         """Whether it took the body."""
 
     def takes(self, head: bytes, measured: bool) -> bool:
-        """Whether it takes a body that begins like this. Unless it is `measured`, nothing shows whether it is whole."""
+        """Whether it takes a body that begins like this. If the body is not `measured`, its end may be missing."""
 
     def write(self, piece: bytes) -> None:
         """The next bytes of the body, from the first."""
@@ -58,7 +58,7 @@ class Call:
     write: bool = False  #: it changes something upstream, so it is sent only once
     sink: Sink | None = field(default=None, repr=False)  #: takes a body that is not JSON
     unsure_once: bool = False  #: a read that is not repeated if it may have arrived (a login)
-    status_only: bool = False  #: the body is not needed: neither its end nor its meaning is waited for
+    status_only: bool = False  #: the body is not needed
 
 
 @dataclass(frozen=True, slots=True)

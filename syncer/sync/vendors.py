@@ -70,7 +70,6 @@ def connect_telecmi(api: ApiClient, account: TelecmiAccount, tokens: TokenStore)
         token=_reveal(account.token),
         region=account.region,
         tokens=tokens,
-        source=account.label,
     )
 
 
@@ -83,7 +82,6 @@ def connect_smartflo(api: ApiClient, account: SmartfloAccount, tokens: TokenStor
         token=_reveal(account.token),
         region=account.region,
         tokens=tokens,
-        source=account.label,
     )
 
 

@@ -52,7 +52,6 @@ def smartflo(
         "token": None,
         "region": "IN",
         "tokens": tokens or TokenStore(None),
-        "source": "smartflo.main",
     } | changes
     return Smartflo(api(vendor, clock, source="smartflo.main"), **settings)
 

@@ -54,7 +54,6 @@ def telecmi(
         "token": "given",
         "region": "IN",
         "tokens": tokens or TokenStore(None),
-        "source": "telecmi.main",
     } | changes
     return Telecmi(api(vendor, clock), **settings)
 
