@@ -48,7 +48,7 @@ def map_error(error: SQLAlchemyError, path: Path) -> StoreError | UsageError:
 def _translated(path: Path) -> Iterator[None]:
     """Map errors of SQLAlchemy and SQLite."""
     try:
-        with sqlite_errors.told(path):
+        with sqlite_errors.mapped(path):
             yield
     except SQLAlchemyError as error:
         raise map_error(error, path) from None

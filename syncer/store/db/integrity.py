@@ -1,6 +1,6 @@
-"""Integrity checks: the file's structure, our tables, triggers and views, and references between rows.
+"""Checks a database: the file's structure, our tables, triggers and views, and references between rows.
 
-These checks only report. `migrations.py` repairs what can be repaired.
+`migrations.py` repairs what can be repaired.
 """
 
 from __future__ import annotations
@@ -34,11 +34,11 @@ def guard_problems(conn: Connection) -> list[str]:
     if found.problems:
         return list(found.problems)
     out = found.in_words()
-    lost = triggers.broken(conn)
-    if lost:
+    if lost := triggers.broken(conn):
+        number = "1 trigger is" if len(lost) == 1 else f"{len(lost)} triggers are"
+        names = ", ".join(lost[:3]) + (", ..." if len(lost) > 3 else "")
         out.append(
-            f"{'1 trigger is' if len(lost) == 1 else f'{len(lost)} triggers are'} missing or altered ({', '.join(lost[:3])}{', ...' if len(lost) > 3 else ''}), "
-            "so that edits may go unnoticed: `syncer db upgrade` puts them back"
+            f"{number} missing or altered ({names}), so that edits may go unnoticed: `syncer db upgrade` puts them back"
         )
     if stale := views.missing(conn):
         out.append(f"views are missing or altered ({', '.join(stale)}): `syncer db upgrade` puts them back")
@@ -47,12 +47,12 @@ def guard_problems(conn: Connection) -> list[str]:
     return out
 
 
-class _TakenBackError(Exception):
+class _RollBackError(Exception):
     """Ends a trial write."""
 
 
 def own_trigger_problems(db: Database) -> list[str]:
-    """People's own triggers that make our writes fail, in words. Found by trial writes that are rolled back."""
+    """People's own triggers that make our writes fail, in words: found with trial writes that are rolled back."""
     with db.read() as conn:
         own = triggers.own(conn)
     out = []
@@ -62,15 +62,16 @@ def own_trigger_problems(db: Database) -> list[str]:
         if reason is None or _refused(db, table, without=names) is not None:
             continue
         guilty = [name for name in names if _refused(db, table, without=[name]) is None] or names
+        which = "the trigger" if len(guilty) == 1 else "one of the triggers"
         out.append(
-            f"{'the trigger' if len(guilty) == 1 else 'one of the triggers'} {', '.join(guilty)} on {table}, "
-            f"not one of syncer's, makes what syncer writes fail: {reason}; correct it or drop it"
+            f"{which} {', '.join(guilty)} on {table}, not one of syncer's, makes what syncer writes fail: {reason}; "
+            "correct it or drop it"
         )
     return out
 
 
 def _refused(db: Database, table: str, *, without: list[str]) -> str | None:
-    """Why a row of the table cannot be inserted, updated and deleted; None if it can."""
+    """Why a row of the table cannot be inserted, updated and deleted without these triggers; None if it can."""
     columns = [c for c in metadata.tables[table].columns if c.autoincrement is not True and c.name != "id"]
     row = {column.name: 1 if isinstance(column.type, Integer) else "syncer doctor" for column in columns}
     changed = columns[-1].name
@@ -83,8 +84,8 @@ def _refused(db: Database, table: str, *, without: list[str]) -> str | None:
             conn.execute(insert(metadata.tables[table]).values(**row))
             for statement in (f"UPDATE {table} SET {changed} = {changed}", f"DELETE FROM {table}"):
                 conn.exec_driver_sql(f"{statement} WHERE rowid = last_insert_rowid()")
-            raise _TakenBackError
-    except _TakenBackError:
+            raise _RollBackError
+    except _RollBackError:
         return None
     except StoreError as error:
         return str(error)
@@ -92,8 +93,8 @@ def _refused(db: Database, table: str, *, without: list[str]) -> str | None:
         db.pragma("PRAGMA ignore_check_constraints = OFF")
 
 
-#: Each row of these queries is a problem: what is wrong, and the row id.
-_SANE = {
+#: What is wrong, and the query that finds the ids of such rows.
+_PROBLEM_QUERIES = {
     "the base copy of a contact row that does not exist": (
         "SELECT row_id FROM contact_base b WHERE NOT EXISTS (SELECT 1 FROM telecmi_contacts c WHERE c.id = b.row_id)"
     ),
@@ -140,9 +141,8 @@ def integrity_problems(db: Database) -> list[str]:
     if len(orphans) > _MOST:
         out.append(f"and {len(orphans) - _MOST} more rows that point to nothing")
     with db.read() as conn:
-        for finding, query in _SANE.items():
-            ids = conn.execute(text(query)).scalars().all()
-            if ids:
-                listed = ", ".join(str(one) for one in ids[:_MOST])
-                out.append(f"{finding}: {len(ids)} ({listed}{', ...' if len(ids) > _MOST else ''})")
+        for finding, query in _PROBLEM_QUERIES.items():
+            if ids := conn.execute(text(query)).scalars().all():
+                listed = ", ".join(map(str, ids[:_MOST])) + (", ..." if len(ids) > _MOST else "")
+                out.append(f"{finding}: {len(ids)} ({listed})")
     return out + own_trigger_problems(db)

@@ -1,23 +1,23 @@
-"""The schema over time: brings a database to this version, or says why it cannot be.
+"""Brings the schema of a database to this version, and repairs what can be repaired.
 
-A new database is created from the metadata. An older one is upgraded by the Alembic scripts in `migrations/`. Triggers
+A new database is created from the metadata, an older one is upgraded by the Alembic scripts in `migrations/`. Triggers
 and views are created in the same transaction, because rebuilding a table silently drops its triggers.
 """
 
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterator, Mapping
-from datetime import UTC, datetime
+from collections.abc import Iterator
 from pathlib import Path
 
 from sqlalchemy import Connection, text
 
 import syncer
 from syncer.errors import SchemaError
-from syncer.store.db import callback_triggers, schema_diff, triggers, views
+from syncer.store.db import callback_triggers, objects, schema_diff, triggers, views
 from syncer.store.db.connection import Database
 from syncer.store.db.copies import backup
+from syncer.store.db.identity import stamp
 from syncer.store.db.revision import HEAD, REVISIONS, current, is_current
 from syncer.store.db.tables import metadata
 
@@ -42,22 +42,21 @@ def migrations_folder() -> Path:
 
 
 def backup_before_upgrade(db: Database) -> Path | None:
-    """Copy a database before it is migrated, into the same folder. None if it is new."""
+    """Copy a database into its folder before it is migrated. Returns the copy's path, or None for a new database."""
     with db.read() as conn:
         revision = current(conn)
     if revision is None:
         return None
-    stamp = datetime.now(UTC).strftime("%Y%m%dT%H%M%SZ")
-    target = db.path.with_name(f"{db.path.name}.before-{HEAD}-{stamp}")
+    target = db.path.with_name(f"{db.path.name}.before-{HEAD}-{stamp()}")
     backup(db, target)
     return target
 
 
 def upgrade(db: Database) -> list[str]:
-    """Bring the database to `HEAD`; returns what was repaired or done, in words.
+    """Bring the database to `HEAD`. Returns what was done and repaired, in words.
 
-    Safe when several processes start at once: the version is looked at again inside the write
-    transaction, and all of it commits together or not at all.
+    Safe if several processes start at once: the version is checked again inside the write transaction, and the whole
+    upgrade is one commit.
     """
     done: list[str] = []
     if not is_current(db):
@@ -74,7 +73,7 @@ def upgrade(db: Database) -> list[str]:
                 if before != HEAD:
                     done.append(f"schema upgraded from {before or 'nothing'} to {HEAD}")
         except BaseException:
-            # Nothing was changed. A service that is started again and again must not fill the disk with copies.
+            # Nothing was changed, and a service that keeps restarting must not fill the disk with copies.
             if saved is not None:
                 saved.unlink(missing_ok=True)
             raise
@@ -83,10 +82,9 @@ def upgrade(db: Database) -> list[str]:
 
 @contextlib.contextmanager
 def _free_to_rebuild(db: Database) -> Iterator[None]:
-    """Where a table is recreated and the old one dropped, the rows that refer to it stay.
+    """Let a migration replace tables: rows that refer to the old table stay, and views may name it while it is gone.
 
-    Both switches do nothing inside a transaction. The second keeps a renaming from stumbling over
-    views, a person's own among them.
+    Inside a transaction, both PRAGMAs would have no effect.
     """
     db.pragma("PRAGMA foreign_keys = OFF")
     db.pragma("PRAGMA legacy_alter_table = ON")
@@ -98,9 +96,9 @@ def _free_to_rebuild(db: Database) -> Iterator[None]:
 
 
 def create(conn: Connection) -> None:
-    """Make a new database at `HEAD` without the scripts, which take most of a first start.
+    """Create a new database at `HEAD` without the scripts, which would take most of a first start.
 
-    A test proves that it equals a migrated one, object by object.
+    A test compares it with a migrated one, object by object.
     """
     metadata.create_all(conn, checkfirst=False)
     conn.exec_driver_sql("CREATE TABLE alembic_version (version_num VARCHAR(32) NOT NULL PRIMARY KEY)")
@@ -111,42 +109,29 @@ def create(conn: Connection) -> None:
 
 
 def migrate(conn: Connection) -> None:
-    """Run the scripts with none of our triggers in place, then put all back, a person's own too.
+    """Run the scripts without our triggers, then create all triggers again, including people's own.
 
-    SchemaError, and so nothing happened, when a script left a row pointing to nothing.
+    Raises SchemaError if a script leaves a row that points to nothing.
     """
     orphans = conn.execute(_ORPHANS).all()
-    there = _take_away(conn)
+    before = objects.existing(conn, "trigger")
+    ours = triggers.expected().keys()
+    for name in ours & before.keys():
+        conn.exec_driver_sql(f"DROP TRIGGER {name}")
     _run_alembic(conn)
     callback_triggers.refresh_all(conn)
     views.ensure(conn)
     triggers.ensure(conn)
-    _put_back(conn, there)
+    for name in before.keys() - ours - objects.existing(conn, "trigger").keys():  # dropped with their tables
+        conn.exec_driver_sql(before[name])
     for table, row_id, parent, _ in set(conn.execute(_ORPHANS).all()) - set(orphans):
         raise SchemaError(f"row {row_id} of {table} points to a row of {parent} that does not exist")
 
 
-def _take_away(conn: Connection) -> dict[str, str]:
-    """Drop our triggers for a migration; gives back those of others, which may go with their tables."""
-    there: dict[str, str] = dict(
-        conn.exec_driver_sql("SELECT name, sql FROM sqlite_master WHERE type = 'trigger'").all()
-    )
-    for name in triggers.expected().keys() & there:
-        conn.exec_driver_sql(f"DROP TRIGGER {name}")
-    return {name: sql for name, sql in there.items() if name not in triggers.expected()}
-
-
-def _put_back(conn: Connection, others: Mapping[str, str]) -> None:
-    """Recreate those of `others` that were dropped with their tables."""
-    there = set(conn.exec_driver_sql("SELECT name FROM sqlite_master WHERE type = 'trigger'").scalars())
-    for name in others.keys() - there:
-        conn.exec_driver_sql(others[name])
-
-
 def heal(db: Database) -> list[str]:
-    """Put back indexes, triggers and views that are missing or differ, and the guard as it has to be.
+    """Restore indexes, triggers and views that are missing or different, and the guard. Returns the repairs, in words.
 
-    Raises SchemaError when a table is missing, or lacks something: what it held only a backup has.
+    Raises SchemaError if a table is missing or incomplete, since only a backup has what it contained.
     """
     with db.read() as conn:
         found = schema_diff.compare(conn)
@@ -164,7 +149,7 @@ def heal(db: Database) -> list[str]:
         repaired = [f"put back: {name}" for name in names]
         guard = conn.execute(_GUARD).scalar()
         if guard is None:
-            # No page that was asked for earlier may be believed about a row that was agreed on since.
+            # A later epoch than any row's, so that no page that was requested earlier overrides an agreement.
             conn.execute(
                 text(
                     "INSERT INTO sync_guard (id, active, epoch) "
@@ -183,7 +168,7 @@ _ORPHANS = text("PRAGMA foreign_key_check")
 
 
 def _run_alembic(conn: Connection) -> None:
-    from alembic import command  # late: it takes longer to import than most commands run
+    from alembic import command  # imported late: that takes longer than most commands
     from alembic.config import Config
 
     config = Config()

@@ -55,13 +55,13 @@ class ReadOnlyDatabase:
         self.path = path
         sqlite_errors.require(path)
         put_foreign_log_aside(path)
-        with sqlite_errors.told(path):
+        with sqlite_errors.mapped(path):
             self._conn = sqlite_errors.opened(partial(_open, path, busy_timeout, cache_kb))
 
     @contextlib.contextmanager
     def read(self) -> Iterator[sqlite3.Connection]:
         """A snapshot to read from."""
-        with sqlite_errors.told(self.path):
+        with sqlite_errors.mapped(self.path):
             self._conn.execute("BEGIN")
             try:
                 yield self._conn
@@ -74,7 +74,7 @@ class ReadOnlyDatabase:
 
     def data_version(self) -> int:
         """A number that changes when another connection has committed."""
-        with sqlite_errors.told(self.path):
+        with sqlite_errors.mapped(self.path):
             return int(self._conn.execute("PRAGMA data_version").fetchone()[0])
 
     def close(self) -> None:

@@ -38,41 +38,8 @@ _ADVICE = {
     "held_rows": "decide with `syncer held approve` or `syncer held reject`",
 }
 
-
-def _read_only_triggers() -> dict[str, str]:
-    mirrors = {one.name: one.advice for one in MIRRORS.values() if not one.editable}
-    out = {}
-    for table, advice in (mirrors | _ADVICE).items():
-        quoted = f"{table} is read-only: {advice}".replace("'", "''")
-        for verb in ("INSERT", "UPDATE", "DELETE"):
-            name = f"{table}_read_only_{verb.lower()}"
-            out[name] = (
-                f"CREATE TRIGGER {name} BEFORE {verb} ON {table} WHEN {PEOPLE}\n"
-                f"BEGIN\n    SELECT RAISE(ABORT, '{quoted}');\nEND"
-            )
-    return out
-
-
-def _guard_triggers() -> dict[str, str]:
-    """The guard row cannot be added, deleted or changed by people, except that it can be opened and closed."""
-    quoted = "sync_guard is read-only: it is kept by syncer; edit contacts in telecmi_contacts instead"
-    moved = "NEW.id IS NOT OLD.id OR NEW.epoch IS NOT OLD.epoch OR NEW.active IS OLD.active"
-    when = {
-        "INSERT": "EXISTS (SELECT 1 FROM sync_guard)",
-        "UPDATE": f"OLD.active = 0 AND ({moved})",
-        "DELETE": "1",
-    }
-    return {
-        f"sync_guard_read_only_{verb.lower()}": (
-            f"CREATE TRIGGER sync_guard_read_only_{verb.lower()} BEFORE {verb} ON sync_guard WHEN {condition}\n"
-            f"BEGIN\n    SELECT RAISE(ABORT, '{quoted}');\nEND"
-        )
-        for verb, condition in when.items()
-    }
-
-
-#: The same for the views.
-_VIEWS_READ_ONLY = {
+#: The same for views.
+_VIEWS = {
     "contacts": "it is a view; edit telecmi_contacts instead (Smartflo's contacts in Smartflo's portal)",
     "voicemails": "it is a view; a caller's name is edited in telecmi_contacts",
     "sync_health": "it is a view of how the jobs do",
@@ -80,20 +47,36 @@ _VIEWS_READ_ONLY = {
     "callbacks": "it is a view; INSERT the number into callback_marks, or use `syncer callbacks done`",
 }
 
+#: The guard row cannot be added, deleted or changed by people, except that it can be opened and closed.
+_GUARD_ADVICE = "it is kept by syncer; edit contacts in telecmi_contacts instead"
+_GUARD_WHEN = {
+    "INSERT": "EXISTS (SELECT 1 FROM sync_guard)",
+    "UPDATE": (
+        "OLD.active = 0 AND (NEW.id IS NOT OLD.id OR NEW.epoch IS NOT OLD.epoch OR NEW.active IS OLD.active)"
+    ),
+    "DELETE": "1",
+}
 
-def _view_triggers() -> dict[str, str]:
-    out = {}
-    for view, advice in _VIEWS_READ_ONLY.items():
-        quoted = f"{view} is read-only: {advice}".replace("'", "''")
-        for verb in ("INSERT", "UPDATE", "DELETE"):
-            name = f"{view}_read_only_{verb.lower()}"
-            out[name] = (
-                f"CREATE TRIGGER {name} INSTEAD OF {verb} ON {view}\n"
-                f"BEGIN\n    SELECT RAISE(ABORT, '{quoted}');\nEND"
-            )
-    return out
+
+def _refusal(name: str, verb: str, advice: str, timing: str, when: str = "") -> tuple[str, str]:
+    """A trigger that refuses one kind of write to a table or view: its name and SQL."""
+    message = f"{name} is read-only: {advice}".replace("'", "''")
+    trigger = f"{name}_read_only_{verb.lower()}"
+    condition = f" WHEN {when}" if when else ""
+    return trigger, (
+        f"CREATE TRIGGER {trigger} {timing} {verb} ON {name}{condition}\n"
+        f"BEGIN\n    SELECT RAISE(ABORT, '{message}');\nEND"
+    )
 
 
 def expected() -> dict[str, str]:
     """Each of these triggers: name -> SQL."""
-    return {**_read_only_triggers(), **_guard_triggers(), **_view_triggers()}
+    tables = {one.name: one.advice for one in MIRRORS.values() if not one.editable} | _ADVICE
+    verbs = ("INSERT", "UPDATE", "DELETE")
+    return dict(
+        [
+            *(_refusal(name, verb, tables[name], "BEFORE", PEOPLE) for name in tables for verb in verbs),
+            *(_refusal("sync_guard", verb, _GUARD_ADVICE, "BEFORE", _GUARD_WHEN[verb]) for verb in verbs),
+            *(_refusal(name, verb, _VIEWS[name], "INSTEAD OF") for name in _VIEWS for verb in verbs),
+        ]
+    )

@@ -146,7 +146,7 @@ def prepared(conn: sqlite3.Connection, pragmas: Iterable[str]) -> sqlite3.Connec
 
 
 @contextlib.contextmanager
-def told(path: Path) -> Iterator[None]:
+def mapped(path: Path) -> Iterator[None]:
     """Map errors of SQLite about `path`."""
     try:
         yield

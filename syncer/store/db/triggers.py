@@ -1,20 +1,20 @@
-"""The triggers: they queue every edit of `telecmi_contacts`, by any client, and refuse all other writes.
+"""The triggers that queue every edit of `telecmi_contacts`, by any client, and the list of all triggers.
 
-Plain SQL without JSON or custom functions, so `sqlite3 -safe`, `trusted_schema=OFF` and GUI clients work.
-Triggers recognize our own writes by the guard row, which is set inside the same IMMEDIATE transaction: other
-connections see 0, and a crash rolls it back.
+They are plain SQL without JSON or custom functions, so they work in `sqlite3 -safe`, with `trusted_schema=OFF` and in
+GUI clients. They recognize the program's own writes by the guard row, which is set inside the same IMMEDIATE
+transaction: other connections see 0, and a crash rolls it back.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from sqlalchemy import Connection
 
 from syncer.core.model import FIELDS
-from syncer.store.db import callback_triggers, outbox_triggers, publish_triggers, read_only_triggers
+from syncer.store.db import callback_triggers, objects, outbox_triggers, publish_triggers, read_only_triggers
 from syncer.store.db.guard_sql import ENTER, LEAVE, NOW, PEOPLE
 from syncer.store.db.tables import metadata, telecmi_contacts
 
@@ -36,10 +36,10 @@ _FIXED = {
 #: Columns that are NULL if empty: a client's '' is changed to NULL.
 _NULLABLE = ("contact_id", "phone_e164", "first_seen_at", "last_changed_at", "deleted_at", "raw")
 
-#: How far an id that a person chooses may be beyond the greatest. The greatest possible id would stop all inserts.
+#: How far beyond the greatest id a person may choose one. The greatest possible id would stop all inserts.
 _ID_ROOM = 1_000_000
 
-#: Matches a character that is not ASCII. Most values have none and need no further check.
+#: Matches a character outside ASCII. Most values have none and need no further check.
 _FOREIGN = "'*[^' || char(1) || '-' || char(127) || ']*'"
 
 #: Matches the control characters of Latin-1, and U+FFFD, which replaces a lost character.
@@ -212,10 +212,10 @@ def _update_checks() -> list[str]:
 
 @dataclass(frozen=True, slots=True)
 class Contacts:
-    """Columns of `telecmi_contacts` that people have added."""
+    """What people have added to `telecmi_contacts`."""
 
-    own: tuple[str, ...] = ()  #: a person's columns
-    size: int = 0  #: length of its definition, which changes when a column is added
+    own: tuple[str, ...] = ()  #: their columns
+    size: int = 0  #: the length of the table's definition, which changes when a column is added
 
 
 def _contacts_of(conn: Connection) -> Contacts:
@@ -229,7 +229,7 @@ _SIZE = "(SELECT length(sql) FROM sqlite_master WHERE type = 'table' AND name = 
 
 
 def _tombstone(own: Sequence[str]) -> str:
-    """Puts a deleted row back as a tombstone. The client sees its DELETE counted, and nothing is lost."""
+    """SQL that inserts a deleted row again, as a tombstone. The client sees its DELETE counted."""
     stamped = {"deleted_at": NOW, "last_changed_at": NOW}
     columns = [column.name for column in telecmi_contacts.columns]
     columns += ['"' + name.replace('"', '""') + '"' for name in own]
@@ -359,15 +359,17 @@ def expected(contacts: Contacts = Contacts()) -> dict[str, str]:
 
 def missing(conn: Connection) -> list[str]:
     """Names of triggers that are missing or different."""
-    return _differing(conn, expected(_contacts_of(conn)))
+    return objects.differing(conn, "trigger", expected(_contacts_of(conn)))
 
 
 def broken(conn: Connection) -> list[str]:
-    """The same, without triggers that only lack a column that a person has added: they work."""
+    """Like `missing`, without triggers that work but do not know a column that a person has added."""
     contacts = _contacts_of(conn)
-    known = re.search(r"<> ([0-9]+)\nBEGIN", _there(conn).get("telecmi_contacts_kept_whole", ""))
+    there = objects.existing(conn, "trigger")
+    known = re.search(r"<> ([0-9]+)\nBEGIN", there.get("telecmi_contacts_kept_whole", ""))
     before = [Contacts(contacts.own[:n], int(known[1])) for n in range(len(contacts.own))] if known else []
-    return min((_differing(conn, expected(one)) for one in (contacts, *before)), key=len)
+    found = [objects.differing(conn, "trigger", expected(one)) for one in (contacts, *before)]
+    return min(found, key=len)
 
 
 def own(conn: Connection) -> dict[str, str]:
@@ -379,20 +381,6 @@ def own(conn: Connection) -> dict[str, str]:
     }
 
 
-def _there(conn: Connection) -> dict[str, str]:
-    return dict(conn.exec_driver_sql("SELECT name, sql FROM sqlite_master WHERE type = 'trigger'").all())
-
-
-def _differing(conn: Connection, wanted: Mapping[str, str]) -> list[str]:
-    there = _there(conn)
-    return [name for name, sql in wanted.items() if there.get(name) != sql]
-
-
 def ensure(conn: Connection) -> list[str]:
     """Create missing or different triggers. Returns their names."""
-    lost = missing(conn)
-    wanted = expected(_contacts_of(conn))
-    for name in lost:
-        conn.exec_driver_sql(f"DROP TRIGGER IF EXISTS {name}")
-        conn.exec_driver_sql(wanted[name])
-    return lost
+    return objects.ensure(conn, "trigger", expected(_contacts_of(conn)))

@@ -1,6 +1,6 @@
 """The views that people query: contacts of any provider, voicemails with names, health of the jobs.
 
-They are computed when they are read, so a dead daemon looks stale.
+They are computed when they are read, so jobs look stale as soon as the daemon is dead.
 """
 
 from __future__ import annotations
@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from syncer.core.due import SLACK
 from syncer.core.retry import LONGEST_PAUSE
-from syncer.store.db import call_views
+from syncer.store.db import call_views, objects
 from syncer.store.db.call_sql import FULL_NAME, caller
 
 if TYPE_CHECKING:
@@ -25,7 +25,7 @@ _SHIFT = """(SELECT 15 * shift FROM (
             FROM telecmi_voicemails w WHERE w.account = j.account ORDER BY w.id DESC LIMIT 200) v)
         WHERE shift IS NOT NULL GROUP BY shift ORDER BY count(*) DESC LIMIT 1)"""
 
-#: Whether the last full listing was complete; NULL: there was none yet.
+#: Whether the last full listing was complete; NULL if there was none.
 _COMPLETE = """(SELECT r.listing LIKE '{"verdict": "complete"%' FROM sync_runs r
         WHERE r.job = j.job AND r.account = j.account AND r.listing LIKE '%"whole": true%'
         ORDER BY r.id DESC LIMIT 1)"""
@@ -95,16 +95,9 @@ def expected() -> dict[str, str]:
 
 def missing(conn: Connection) -> list[str]:
     """Names of views that are missing or different."""
-    there: dict[str, str] = dict(
-        conn.exec_driver_sql("SELECT name, sql FROM sqlite_master WHERE type = 'view'").all()
-    )
-    return [name for name, sql in expected().items() if there.get(name) != sql]
+    return objects.differing(conn, "view", expected())
 
 
 def ensure(conn: Connection) -> list[str]:
     """Create missing or different views. Returns their names."""
-    lost = missing(conn)
-    for name in lost:
-        conn.exec_driver_sql(f"DROP VIEW IF EXISTS {name}")
-        conn.exec_driver_sql(expected()[name])
-    return lost
+    return objects.ensure(conn, "view", expected())
