@@ -22,6 +22,7 @@ from syncer.store.db.connection import Connection, Database
 from syncer.store.read import metric_queries
 from syncer.sync.env import Store
 from syncer.sync.open_database import open_database, register
+from tests.rows import insert
 
 NOW = datetime(2026, 11, 21, 9, 30, tzinfo=UTC)
 
@@ -103,10 +104,7 @@ def test_old_log_entries_go(db: Database, settings: Settings) -> None:
 def test_old_changes_and_holds_go_when_they_are_over(db: Database, settings: Settings) -> None:
     old, new = utc_text(NOW - timedelta(days=800)), utc_text(NOW)
     with db.write() as conn:
-        conn.exec_driver_sql(
-            "INSERT INTO telecmi_contacts (id, account, first_seen_at, last_changed_at) VALUES (1, 'main', ?, ?)",
-            (old, old),
-        )
+        insert(conn, "telecmi_contacts", id=1, account="main", first_seen_at=old, last_changed_at=old)
         for state, settled in (
             ("done", old), ("discarded", old), ("done", new), ("rejected", None), ("conflict", None), ("done", old),
         ):  # fmt: skip
@@ -115,20 +113,14 @@ def test_old_changes_and_holds_go_when_they_are_over(db: Database, settings: Set
                 "VALUES ('main', 1, 'update', ?, ?, ?)",
                 (state, old, settled),
             )
-        conn.exec_driver_sql(  # proof of what was sent, and so is its change
-            "INSERT INTO push_intents (row_id, change_id, operation, fields, sent_at) VALUES (1, 6, 'update', '{}', ?)",
-            (old,),
-        )
+        insert(conn, "push_intents", row_id=1, change_id=6, operation="update", fields="{}", sent_at=old)
         for number, decision in enumerate(("superseded", "approved", "rejected", None), start=1):
             conn.exec_driver_sql(
                 "INSERT INTO held (id, job, account, reason, rows, created_at, decided_at, decision) "
                 "VALUES (?, 'telecmi-contacts', 'main', 'x', 1, ?, ?, ?)",
                 (number, old, old if decision else None, decision),
             )
-            conn.exec_driver_sql(
-                "INSERT INTO held_rows (held_id, table_name, row_id, field) VALUES (?, 'telecmi_contacts', 1, '')",
-                (number,),
-            )
+            insert(conn, "held_rows", held_id=number, table_name="telecmi_contacts", row_id=1, field="")
     assert forget(db, settings, Retention()) == (0, 3)
     with db.read() as conn:
         assert conn.exec_driver_sql("SELECT id FROM change_queue ORDER BY id").scalars().all() == [3, 4, 5, 6]
@@ -140,10 +132,7 @@ def test_old_changes_and_holds_go_when_they_are_over(db: Database, settings: Set
 def test_totals_wait_for_runs_under_way(db: Database) -> None:
     add_runs(db, "telecmi-push", 2, NOW, added=1)
     with db.write() as conn:
-        conn.exec_driver_sql(
-            "INSERT INTO sync_runs (job, account, started_at) VALUES ('telecmi-contacts', 'main', ?)",
-            (utc_text(NOW),),
-        )
+        insert(conn, "sync_runs", job="telecmi-contacts", account="main", started_at=utc_text(NOW))
     add_runs(db, "telecmi-push", 2, NOW, added=1)
     totals = totals_of(db)
     assert totals.sums["telecmi-push", "main"]["added"] == 2
@@ -310,9 +299,7 @@ def test_an_empty_mirror_has_all_its_figures(db: Database) -> None:
 
 def test_what_waits_for_a_person_is_counted(db: Database) -> None:
     def put(conn: Connection) -> None:
-        conn.exec_driver_sql(
-            "INSERT INTO telecmi_contacts (id, account, phone_no) VALUES (1, 'main', '919200000000')"
-        )
+        insert(conn, "telecmi_contacts", id=1, account="main", phone_no="919200000000")
         for state, at in (("conflict", "2020"), ("queued", "2026-11-20"), ("held", "2019"), ("done", "2018")):
             conn.exec_driver_sql(
                 "INSERT INTO change_queue (account, contact_row, operation, state, created_at) "

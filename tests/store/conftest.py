@@ -13,6 +13,7 @@ import pytest
 from syncer.store.db import migrations
 from syncer.store.db.connection import Database
 from syncer.store.write import runs
+from tests.rows import insert
 
 #: Any moment; what is stamped with it was there before the test.
 BEFORE = "2026-11-20T08:00:00.000Z"
@@ -40,6 +41,11 @@ class Mirror:
         with self.db.write() as conn:
             return int(conn.exec_driver_sql(statement, values).lastrowid or 0)
 
+    def insert(self, table: str, **columns: object) -> int:
+        """A row as the program would store it. Returns its id."""
+        with self.db.write() as conn:
+            return insert(conn, table, **columns)
+
     def contact(
         self,
         phone: str = "919200000001",
@@ -56,19 +62,13 @@ class Mirror:
             "account": account, "contact_id": contact_id, "phone_e164": f"+{phone}", "raw": "{}",
             "first_seen_at": BEFORE, "last_changed_at": BEFORE, "deleted_at": deleted_at, **values,
         }  # fmt: skip
-        row_id = self.own(
-            f"INSERT INTO telecmi_contacts ({', '.join(row)}) VALUES ({', '.join('?' * len(row))})",
-            *row.values(),
-        )
+        row_id = self.insert("telecmi_contacts", **row)
         if source is not None:
             base = {
                 "row_id": row_id, "account": account, "source": source, "contact_id": contact_id,
                 "phone_e164": f"+{phone}", **values,
             }  # fmt: skip
-            self.own(
-                f"INSERT INTO contact_base ({', '.join(base)}) VALUES ({', '.join('?' * len(base))})",
-                *base.values(),
-            )
+            self.insert("contact_base", **base)
         return row_id
 
     def change(self, row_id: int, operation: str, state: str, **more: object) -> int:
@@ -77,10 +77,7 @@ class Mirror:
             "account": "main", "contact_row": row_id, "operation": operation, "state": state,
             "created_at": BEFORE, **more,
         }  # fmt: skip
-        return self.own(
-            f"INSERT INTO change_queue ({', '.join(row)}) VALUES ({', '.join('?' * len(row))})",
-            *row.values(),
-        )
+        return self.insert("change_queue", **row)
 
     # -- theirs
 

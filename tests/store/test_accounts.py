@@ -24,12 +24,7 @@ def mirror(make_mirror: MakeMirror) -> Mirror:
 
 def job(mirror: Mirror, account: str, name: str) -> None:
     provider = name.partition("-")[0]
-    mirror.own(
-        "INSERT INTO sync_jobs (job, account, provider, every_s) VALUES (?, ?, ?, 900)",
-        name,
-        account,
-        provider,
-    )
+    mirror.insert("sync_jobs", job=name, account=account, provider=provider, every_s=900)
 
 
 def forget_office(mirror: Mirror) -> None:
@@ -60,9 +55,7 @@ def test_every_table_with_an_account_is_renamed(mirror: Mirror) -> None:
 def test_all_rows_get_the_new_name(mirror: Mirror) -> None:
     row = mirror.contact(account="office")
     mirror.sql("UPDATE telecmi_contacts SET company = 'Acme Example'")
-    mirror.own(
-        "INSERT INTO sync_runs (job, account, started_at) VALUES ('telecmi-push', 'office', ?)", BEFORE
-    )
+    mirror.insert("sync_runs", job="telecmi-push", account="office", started_at=BEFORE)
     mirror.own("INSERT INTO windows VALUES ('office', 'telecmi_voicemails', 1, 2, 3, 4)")
     mirror.own("INSERT INTO reported VALUES ('conflict', 1, 'telecmi.office', ?)", BEFORE)
     job(mirror, "office", "smartflo-contacts")
@@ -162,19 +155,11 @@ def test_what_only_mirrors_is_there_once(mirror: Mirror) -> None:
         for job_name in ("telecmi-voicemails", "telecmi-user-contacts"):
             job(mirror, name, job_name)
         mirror.own("INSERT INTO telecmi_voicemails (account, voicename) VALUES (?, 'one.wav')", name)
-        user = mirror.own(
-            "INSERT INTO telecmi_user_contacts (account, mobile) VALUES (?, '919200000001')", name
-        )
+        user = mirror.insert("telecmi_user_contacts", account=name, mobile="919200000001")
         for text in ("the same", name):
-            mirror.own(
-                "INSERT INTO telecmi_notes (account, contact_row, msg, first_seen_at) VALUES (?, ?, ?, ?)",
-                name, user, text, BEFORE,
-            )  # fmt: skip
+            mirror.insert("telecmi_notes", account=name, contact_row=user, msg=text, first_seen_at=BEFORE)
         mirror.own("INSERT INTO windows VALUES (?, 'telecmi_voicemails', 1, 2, 3, 4)", name)
-        mirror.own(
-            "INSERT INTO held (job, account, reason, rows, created_at) VALUES ('telecmi-contacts', ?, 'x', 1, ?)",
-            name, BEFORE,
-        )  # fmt: skip
+        mirror.insert("held", job="telecmi-contacts", account=name, reason="x", rows=1, created_at=BEFORE)
     mirror.own("INSERT INTO telecmi_voicemails (account, voicename) VALUES ('office', 'two.wav')")
     rename(mirror)
     assert mirror.sql("SELECT account, voicename FROM telecmi_voicemails ORDER BY 2") == [
@@ -243,9 +228,7 @@ def test_recordings_stay_with_their_voicemail_and_one_of_two_is_removed(mirror: 
         (7, "office", "d.mp3", None, None),
         (8, "chennai", "d.mp3", "waiting", None),
     ):
-        mirror.own(
-            "INSERT INTO telecmi_voicemails (id, account, voicename) VALUES (?, ?, ?)", row, account, name
-        )
+        mirror.insert("telecmi_voicemails", id=row, account=account, voicename=name)
         if state:
             insert = (
                 "INSERT INTO voicemail_audio (voicemail, state, path, bytes, sha256) VALUES (?, ?, ?, 1, 'x')"

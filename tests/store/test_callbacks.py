@@ -24,10 +24,9 @@ def at(second: int) -> str:
 
 
 def telecmi(mirror: Mirror, kind: str, phone: str | None, second: int, call: str) -> None:
-    mirror.own(
-        "INSERT INTO telecmi_calls (account, kind, cmiuid, phone_e164, started_at) VALUES ('main', ?, ?, ?, ?)",
-        kind, call, phone, at(second),
-    )  # fmt: skip
+    mirror.insert(
+        "telecmi_calls", account="main", kind=kind, cmiuid=call, phone_e164=phone, started_at=at(second)
+    )
 
 
 def smartflo(mirror: Mirror, direction: str, status: str, phone: str, second: int, call: str) -> None:
@@ -39,19 +38,13 @@ def smartflo(mirror: Mirror, direction: str, status: str, phone: str, second: in
 
 
 def voicemail(mirror: Mirror, phone: str, second: int, name: str) -> None:
-    mirror.own(
-        "INSERT INTO telecmi_voicemails (account, voicename, phone_e164, received_at) VALUES ('main', ?, ?, ?)",
-        name, phone, at(second),
-    )  # fmt: skip
+    mirror.insert(
+        "telecmi_voicemails", account="main", voicename=name, phone_e164=phone, received_at=at(second)
+    )
 
 
 def mark(mirror: Mirror, phone: str, second: int, reopens: int) -> None:
-    mirror.own(
-        "INSERT INTO callback_marks (phone_e164, marked_at, reopens) VALUES (?, ?, ?)",
-        phone,
-        at(second),
-        reopens,
-    )
+    mirror.insert("callback_marks", phone_e164=phone, marked_at=at(second), reopens=reopens)
 
 
 EVENTS = st.lists(

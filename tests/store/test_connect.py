@@ -23,6 +23,7 @@ from syncer.errors import SchemaError, StoreBusyError, StoreError, UsageError
 from syncer.store.db import connection, migrations, sqlite_errors
 from syncer.store.db.connection import Database, map_error
 from syncer.store.db.read_only import ReadOnlyDatabase
+from tests.rows import insert
 from tests.store.conftest import BEFORE, Mirror
 
 SECRET = "Asha-Rao-919200000001"
@@ -254,10 +255,7 @@ def test_nobody_who_edits_meets_a_log_that_he_has_to_copy(mirror: Mirror) -> Non
 def fill(db: Database, rows: int = 400, *, first: int = 0) -> None:
     with db.write() as conn:
         for n in range(first, first + rows):
-            conn.exec_driver_sql(
-                "INSERT INTO telecmi_voicemails (account, voicename, raw) VALUES ('main', ?, ?)",
-                (f"{n:08}", "x" * 4000),
-            )
+            insert(conn, "telecmi_voicemails", account="main", voicename=f"{n:08}", raw="x" * 4000)
 
 
 def test_a_full_database_rolls_back_and_goes_on(mirror: Mirror) -> None:

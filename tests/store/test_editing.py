@@ -383,10 +383,7 @@ def test_a_row_that_was_never_sent_is_simply_discarded(mirror: Mirror) -> None:
 def test_a_row_whose_add_is_under_way_is_deleted_upstream_too(mirror: Mirror) -> None:
     mirror.sql("INSERT INTO telecmi_contacts (last_name) VALUES ('Rao')")
     mirror.own("UPDATE change_queue SET state = 'unknown'")
-    mirror.own(
-        "INSERT INTO push_intents (change_id, row_id, operation, fields, sent_at) VALUES (1, 1, 'add', '{}', ?)",
-        BEFORE,
-    )
+    mirror.insert("push_intents", change_id=1, row_id=1, operation="add", fields="{}", sent_at=BEFORE)
     mirror.sql("DELETE FROM telecmi_contacts")
     assert mirror.queue() == [(1, "add", "unknown"), (1, "delete", "held")]
 

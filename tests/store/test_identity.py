@@ -22,6 +22,7 @@ from syncer.store.db import identity, migrations
 from syncer.store.db.connection import Database
 from syncer.store.db.read_only import ReadOnlyDatabase, first
 from syncer.sync.open_database import SCHEMA_LOCK
+from tests.rows import insert
 
 # -- how a backup is made, and how it gets to its place ------------------------------------------------
 
@@ -102,9 +103,7 @@ def start(path: Path) -> Database:
 def add(db: Database, *names: str) -> None:
     for name in names:
         with db.write() as conn:
-            conn.exec_driver_sql(
-                "INSERT INTO telecmi_contacts (account, last_name) VALUES ('main', ?)", (name,)
-            )
+            insert(conn, "telecmi_contacts", account="main", last_name=name)
 
 
 def names(path: Path, opener: type[Database] | type[ReadOnlyDatabase] | None = None) -> list[str]:

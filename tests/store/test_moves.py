@@ -36,11 +36,9 @@ def test_requests_that_may_be_under_way_are_kept_when_a_base_moves(mirror: Mirro
     for row in rows:
         for state in states:
             change = mirror.change(row, "update", state)
-            mirror.own(
-                "INSERT INTO push_intents (change_id, row_id, operation, fields, sent_at) "
-                "VALUES (?, ?, 'update', '{}', ?)",
-                change, row, NOW,
-            )  # fmt: skip
+            mirror.insert(
+                "push_intents", change_id=change, row_id=row, operation="update", fields="{}", sent_at=NOW
+            )
     with mirror.db.write() as conn:
         queue.drop_intents(conn, *rows[:2])
     left = mirror.sql(

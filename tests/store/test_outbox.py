@@ -128,22 +128,14 @@ def test_a_change_that_a_person_s_statement_makes_is_sent(told: Mirror) -> None:
 
 
 def test_a_held_listing_is_sent(told: Mirror) -> None:
-    hold = told.own(
-        "INSERT INTO held (job, account, reason, rows, created_at) VALUES ('telecmi-contacts', 'main', 'r', 9, ?)",
-        at(),
-    )
+    hold = told.insert("held", job="telecmi-contacts", account="main", reason="r", rows=9, created_at=at())
     assert queued(told) == [("held", "held", hold, "queued")]
 
 
 def test_a_late_job_is_sent_once_and_its_recovery_once(told: Mirror) -> None:
     for job, ok in (("telecmi-contacts", at(days=900)), ("telecmi-push", None)):
-        told.own(
-            "INSERT INTO sync_jobs (job, account, provider, every_s, last_ok_at) VALUES (?, 'main', 'telecmi', 60, ?)",
-            job, ok,
-        )  # fmt: skip
-    run = told.own(
-        "INSERT INTO sync_runs (job, account, started_at) VALUES ('telecmi-contacts', 'main', ?)", at()
-    )
+        told.insert("sync_jobs", job=job, account="main", provider="telecmi", every_s=60, last_ok_at=ok)
+    run = told.insert("sync_runs", job="telecmi-contacts", account="main", started_at=at())
 
     def note(*ran: str) -> int:
         with told.db.write() as conn:
@@ -265,16 +257,11 @@ def test_forget_reaches_what_waits_and_says_what_was_sent(told: Mirror) -> None:
 
 def test_what_is_known_of_each_event(told: Mirror) -> None:
     row = told.contact(company="Example Ltd")
-    told.own(
-        "INSERT INTO sync_jobs (job, account, provider, every_s) VALUES ('telecmi-contacts', 'main', 'telecmi', 60)"
-    )
+    told.insert("sync_jobs", job="telecmi-contacts", account="main", provider="telecmi", every_s=60)
     voicemail(told, "v1", at(minutes=1))
     call(told, "missed", "c1", at(minutes=2))
     told.change(row, "update", "conflict", last_error="company differs")
-    told.own(
-        "INSERT INTO held (job, account, reason, rows, created_at) VALUES ('telecmi-contacts', 'main', 'r', 9, ?)",
-        at(),
-    )
+    told.insert("held", job="telecmi-contacts", account="main", reason="r", rows=9, created_at=at())
     told.own("INSERT INTO sync_runs (job, account, started_at) VALUES ('telecmi-contacts', 'main', ?)", at())
     told.own("INSERT INTO stale_jobs VALUES ('telecmi-contacts', 'main', ?)", at())
     who = {"phone": "+919200000001", "name": "Asha Rao", "company": "Example Ltd"}

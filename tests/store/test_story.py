@@ -40,10 +40,7 @@ def log(mirror: Mirror, row: int, minute: int, kind: str, origin: str, *values: 
 
 def test_what_happens_to_a_row(mirror: Mirror) -> None:
     row = mirror.contact()
-    mirror.own(
-        "INSERT INTO sync_runs (job, account, started_at, finished_at) VALUES ('telecmi-contacts', 'main', ?, ?)",
-        at(0), at(2),
-    )  # fmt: skip
+    mirror.insert("sync_runs", job="telecmi-contacts", account="main", started_at=at(0), finished_at=at(2))
     log(mirror, row, 1, "insert", "upstream")
     log(mirror, row, 3, "update", "upstream", "company", None, "Acme")
     seq = log(mirror, row, 4, "update", "local", "company", "Acme", "Beta")
@@ -135,21 +132,16 @@ def test_what_happens_to_its_changes(mirror: Mirror) -> None:
 def test_what_happens_with_the_number(mirror: Mirror) -> None:
     row = listed(mirror, first_seen_at=at(0))
     flo(mirror, first_seen_at=at(1))
-    mirror.own(
-        "INSERT INTO telecmi_notes (account, contact_row, msg, agent, first_seen_at) VALUES ('main', ?, 'calls late', 'Devan', ?)",
-        row, at(2),
-    )  # fmt: skip
+    mirror.insert(
+        "telecmi_notes", account="main", contact_row=row, msg="calls late", agent="Devan", first_seen_at=at(2)
+    )
     for n, (received, state) in enumerate(((at(3), "kept"), (None, None))):
         voicemail = mirror.own(
             "INSERT INTO telecmi_voicemails (account, voicename, phone_e164, received_at, first_seen_at) VALUES ('main', ?, ?, ?, ?)",
             f"v{n}", NUMBER, received, at(4),
         )  # fmt: skip
         if state:
-            mirror.own(
-                "INSERT INTO voicemail_audio (voicemail, state, path, bytes, sha256) VALUES (?, ?, 'a', 1, 'b')",
-                voicemail,
-                state,
-            )
+            mirror.insert("voicemail_audio", voicemail=voicemail, state=state, path="a", bytes=1, sha256="b")
     mirror.own(
         "INSERT INTO smartflo_calls (account, smartflo_id, direction, status, phone_e164, started_at, call_duration, agent_name) "
         f"VALUES ('shop', '1', 'outbound', 'answered', '{NUMBER}', '{at(5)}', 75, 'Devan')"

@@ -177,10 +177,7 @@ def test_every_voicemail_is_shown(mirror: Mirror) -> None:
 )
 def test_stale_is_computed_when_it_is_read(mirror: Mirror, ago: timedelta | None, stale: int) -> None:
     last_ok = None if ago is None else utc_text(datetime.now(UTC) - ago)
-    mirror.own(
-        "INSERT INTO sync_jobs (job, account, provider, every_s, last_ok_at) VALUES ('j', 'main', 'telecmi', 60, ?)",
-        last_ok,
-    )
+    mirror.insert("sync_jobs", job="j", account="main", provider="telecmi", every_s=60, last_ok_at=last_ok)
     job, account, at, age, every, told = mirror.sql(
         "SELECT job, account, last_ok_at, age_s, every_s, stale FROM sync_health"
     )[0]
