@@ -1,6 +1,6 @@
 """What all tests share: asyncio as the only event loop, and two profiles for generated tests.
 
-Fakes and servers are next to the tests that need them.
+Fakes and servers that one folder needs are in that folder.
 """
 
 from __future__ import annotations
@@ -9,10 +9,15 @@ import os
 import shutil
 import sys
 import tempfile
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 from hypothesis import HealthCheck, settings
+
+from tests.planted import Decoy
+from tests.postgres import SKIPPED, Server, programs, serving
+from tests.receiver import Receiver, receiving
 
 #: The space that a run needs for its files, in bytes.
 ROOM = 2 << 30
@@ -45,6 +50,28 @@ keep_bytecode()
 settings.register_profile("default", deadline=None)
 settings.register_profile("ci", deadline=None, derandomize=True, suppress_health_check=[HealthCheck.too_slow])
 settings.load_profile("ci" if os.environ.get("CI") else "default")
+
+
+@pytest.fixture
+def desk() -> Iterator[Receiver]:
+    """A receiver of webhooks."""
+    with receiving() as made:
+        yield made
+
+
+@pytest.fixture
+def decoy(tmp_path: Path) -> Decoy:
+    """What is not ours."""
+    return Decoy.make(tmp_path / "decoys")
+
+
+@pytest.fixture(scope="session")
+def server() -> Iterator[Server]:
+    """A real PostgreSQL."""
+    if programs() is None:
+        pytest.skip(SKIPPED)
+    with serving() as made:
+        yield made
 
 
 @pytest.fixture(scope="session")

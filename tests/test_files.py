@@ -26,12 +26,6 @@ KEY = "database.url"
 
 
 @pytest.fixture
-def decoy(tmp_path: Path) -> Decoy:
-    """What is not ours."""
-    return Decoy.make(tmp_path / "decoys")
-
-
-@pytest.fixture
 def place() -> Iterator[Path]:
     """A folder of root's own that others can reach; pytest's are root's alone."""
     with tempfile.TemporaryDirectory(prefix="syncer-test-") as name:

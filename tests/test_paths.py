@@ -47,12 +47,6 @@ ca_file = "ca.pem"
 """
 
 
-@pytest.fixture
-def decoy(tmp_path: Path) -> Decoy:
-    """What is not ours."""
-    return Decoy.make(tmp_path / "decoys")
-
-
 @pytest.fixture(scope="module")
 def furnished(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder with a config and all that it names, and a database."""

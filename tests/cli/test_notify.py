@@ -3,18 +3,9 @@
 from __future__ import annotations
 
 import socket
-from collections.abc import Iterator
-
-import pytest
 
 from tests.cli.conftest import Syncer
 from tests.receiver import Receiver, receiving
-
-
-@pytest.fixture
-def desk() -> Iterator[Receiver]:
-    with receiving() as made:
-        yield made
 
 
 def targets(syncer: Syncer, text: str) -> None:

@@ -2,20 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-
 import pytest
 
 from tests.cli.conftest import Syncer
-from tests.postgres import SKIPPED, Server, programs, serving
-
-
-@pytest.fixture(scope="module")
-def server() -> Iterator[Server]:
-    if programs() is None:
-        pytest.skip(SKIPPED)
-    with serving() as made:
-        yield made
+from tests.postgres import Server
 
 
 @pytest.fixture

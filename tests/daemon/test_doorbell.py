@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 
 import httpx
@@ -14,7 +13,7 @@ from syncer.core.secret import Secret
 from syncer.daemon.doorbell import GAP, Doorbell
 from tests.daemon.conftest import Daemon, Sandbox, free_port, until
 from tests.daemon.timeless import NOW, Time, live
-from tests.receiver import Receiver, receiving
+from tests.receiver import Receiver
 
 KEYS = {"telecmi.main": Secret("a-long-doorbell-key"), "smartflo.main": Secret("another-doorbell-key")}
 
@@ -54,12 +53,6 @@ def test_a_wrong_key_wakes_nobody(label: str, key: str) -> None:
     woken: list[str] = []
     assert not Doorbell(lambda: KEYS, woken.append).ring(label, key)
     assert woken == []
-
-
-@pytest.fixture
-def desk() -> Iterator[Receiver]:
-    with receiving() as made:
-        yield made
 
 
 def test_a_voicemail_is_reported_within_seconds_of_the_vendor_s_webhook(

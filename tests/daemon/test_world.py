@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import os
 import socket
+from contextlib import aclosing
 from pathlib import Path
 
 import pytest
@@ -78,24 +79,19 @@ class Monitor:
 @pytest.mark.anyio
 async def test_a_ping_calls_the_whole_address() -> None:
     monitor = Monitor(200)
-    async with monitor as url:
-        pinger = Pinger(Secret(f"{url}/ping/invented-key/?create=1"))
+    async with monitor as url, aclosing(Pinger(Secret(f"{url}/ping/invented-key/?create=1"))) as pinger:
         await pinger.ping()
-        await pinger.aclose()
     assert monitor.lines == ["GET /ping/invented-key/?create=1 HTTP/1.1"]
 
 
 @pytest.mark.anyio
 async def test_a_ping_that_fails_names_no_address() -> None:
-    async with Monitor(404) as url:
-        pinger = Pinger(Secret(f"{url}/ping/invented-key"))
+    async with Monitor(404) as url, aclosing(Pinger(Secret(f"{url}/ping/invented-key"))) as pinger:
         with pytest.raises(BadAnswerError) as caught:
             await pinger.ping()
-        await pinger.aclose()
-    gone = Pinger(Secret(f"http://127.0.0.1:{free_port()}/ping/invented-key"))
-    with pytest.raises(RemoteError) as refused:
-        await asyncio.wait_for(gone.ping(), 30)
-    await gone.aclose()
+    async with aclosing(Pinger(Secret(f"http://127.0.0.1:{free_port()}/ping/invented-key"))) as gone:
+        with pytest.raises(RemoteError) as refused:
+            await asyncio.wait_for(gone.ping(), 30)
     for text in (str(caught.value), repr(caught.value), str(refused.value), repr(refused.value)):
         assert "invented-key" not in text
         assert "127.0.0.1" not in text

@@ -10,17 +10,9 @@ from typing import Any
 import pytest
 
 from tests.office import Office
-from tests.postgres import SKIPPED, Server, programs, serving
+from tests.postgres import Server
 
 _schemas = itertools.count(1)
-
-
-@pytest.fixture(scope="session")
-def server() -> Iterator[Server]:
-    if programs() is None:
-        pytest.skip(SKIPPED)
-    with serving() as made:
-        yield made
 
 
 class Published(Office):

@@ -17,6 +17,7 @@ from syncer.store.publish.copy import CopyAddress
 from syncer.store.write import copy_edits
 from syncer.store.write.forget import forget
 from syncer.sync import registry
+from syncer.sync.env import Env
 from tests.postgres import SKIPPED, Server, programs, serving
 from tests.publish.conftest import Published
 from tests.publish.equality import assert_equal
@@ -214,9 +215,8 @@ def test_nobody_listens_at_a_host_that_cannot_exist() -> None:
 def test_the_daemon_hears_of_an_edit(office: Published) -> None:
     [spec] = registry.select(registry.specs(office.settings), ["publish"], None)
 
-    async def work() -> int:
+    async def work(env: Env) -> int:
         rung = asyncio.Event()
-        env = office.env()
         copy = env.sources[spec.label].client
         heard = asyncio.create_task(listening.listen(copy.place, rung.set, 0.05))
         try:
@@ -236,9 +236,8 @@ def test_the_daemon_hears_of_an_edit(office: Published) -> None:
             return count
         finally:
             heard.cancel()
-            await env.aclose()
 
-    assert asyncio.run(work()) == 2
+    assert office.within(work) == 2
 
 
 @pytest.mark.soak

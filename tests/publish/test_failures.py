@@ -13,6 +13,7 @@ from syncer.config import settings_from
 from syncer.errors import ConfigError
 from syncer.store.publish import copy as copies
 from syncer.sync import apart, jobs, registry
+from syncer.sync.env import Env
 from tests.postgres import Server
 from tests.publish.conftest import Published
 
@@ -123,22 +124,16 @@ def test_a_server_that_was_stopped_by_hand_hangs_nobody(
 def test_a_lost_connection_is_made_again(frozen: Published) -> None:
     spec = registry.select(registry.specs(frozen.settings), ["publish"], None)
 
-    async def work() -> list[str]:
-        env = frozen.env()
-        try:
-            first = await jobs.run_all(env, spec, full=False, person=False)
-            with frozen.server.connect() as conn:
-                conn.execute(
-                    "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name = 'syncer'"
-                )
-            then = [await jobs.run_all(env, spec, full=False, person=False) for _ in range(2)]
-            return [run.outcome for runs in (first, *then) for run in runs]
-        finally:
-            await env.aclose()
+    async def work(env: Env) -> list[str]:
+        first = await jobs.run_all(env, spec, full=False, person=False)
+        with frozen.server.connect() as conn:
+            conn.execute(
+                "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name = 'syncer'"
+            )
+        then = [await jobs.run_all(env, spec, full=False, person=False) for _ in range(2)]
+        return [run.outcome for runs in (first, *then) for run in runs]
 
-    import asyncio
-
-    assert asyncio.run(work()) == ["ok", "failed", "ok"]
+    assert frozen.within(work) == ["ok", "failed", "ok"]
 
 
 def test_nothing_is_published_from_a_copy_elsewhere(office: Published) -> None:

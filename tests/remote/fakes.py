@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import asynccontextmanager
+from contextlib import aclosing, asynccontextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -74,7 +74,7 @@ def page_of(text: str | bytes, status: int = 200, **headers: str) -> httpx.Respo
 
 
 def api(handler: Any, clock: Clock | None = None, **changes: Any) -> ApiClient:
-    """A api to a vendor in a function; nothing waits for real."""
+    """A client of a vendor in a function; nothing waits for real."""
     clock = clock or Clock()
     settings: dict[str, Any] = {
         "source": "telecmi.main",
@@ -110,6 +110,28 @@ async def listening(serve: Serve) -> AsyncIterator[str]:
         yield f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}"
     finally:
         server.close()
+
+
+def real(base_url: str, **changes: Any) -> aclosing[ApiClient]:
+    """A client of a vendor on a socket, which is closed at the end."""
+    return aclosing(api(None, base_url=base_url, transport=None, **changes))
+
+
+def saying(content: bytes) -> Serve:
+    """Answers a request with this, and closes the connection."""
+
+    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await read_request(reader)
+        writer.write(content)
+        await writer.drain()
+
+    return serve
+
+
+async def silent(reader: asyncio.StreamReader, _: asyncio.StreamWriter) -> None:
+    """Never answers."""
+    await read_request(reader)
+    await asyncio.sleep(3600)
 
 
 async def read_request(reader: asyncio.StreamReader) -> None:

@@ -26,7 +26,20 @@ from syncer.errors import (
 from syncer.remote import client
 from syncer.remote.unpack import LARGEST_ANSWER
 from syncer.remote.wire import Call
-from tests.remote.fakes import BASE, Clock, Vendor, answer, api, listening, page_of, read_request
+from tests.remote.fakes import (
+    BASE,
+    Clock,
+    Serve,
+    Vendor,
+    answer,
+    api,
+    listening,
+    page_of,
+    read_request,
+    real,
+    saying,
+    silent,
+)  # fmt: skip
 
 pytestmark = pytest.mark.anyio
 
@@ -393,44 +406,24 @@ async def test_patience_is_shared_by_all_reads_of_a_run() -> None:
 # -- over a real socket --------------------------------------------------------------------------------
 
 
-def real(base_url: str, **changes: Any) -> client.ApiClient:
-    return api(None, base_url=base_url, transport=None, **changes)
+async def drip(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    await read_request(reader)
+    writer.write(b"HTTP/1.1 200 OK\r\nContent-Length: 100000\r\n\r\n")
+    while True:
+        writer.write(b" ")
+        await writer.drain()
+        await asyncio.sleep(0.02)
 
 
-async def test_a_body_that_drips_ends_at_the_deadline() -> None:
-    async def drip(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        await read_request(reader)
-        writer.write(b"HTTP/1.1 200 OK\r\nContent-Length: 100000\r\n\r\n")
-        while True:
-            writer.write(b" ")
-            await writer.drain()
-            await asyncio.sleep(0.02)
-
-    async with listening(drip) as url:
-        the_client = real(url, timeout=0.15, give_up_after=0.3)
+@pytest.mark.parametrize("serve", [drip, silent])
+async def test_an_answer_that_does_not_come_in_time_ends_at_the_deadline(serve: Serve) -> None:
+    async with listening(serve) as url, real(url, timeout=0.15, give_up_after=0.3) as the_client:
         began = time.monotonic()
         with pytest.raises(TransientError) as caught:
             await the_client.call(READ)
         assert caught.value.sent and time.monotonic() - began < 2
         with pytest.raises(OutcomeUnknownError):
             await the_client.call(WRITE)
-        await the_client.aclose()
-
-
-async def test_a_server_that_never_answers() -> None:
-    async def silent(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        await read_request(reader)
-        await asyncio.sleep(3600)
-
-    async with listening(silent) as url:
-        the_client = real(url, timeout=0.1, give_up_after=0.25)
-        began = time.monotonic()
-        with pytest.raises(TransientError) as caught:
-            await the_client.call(READ)
-        assert caught.value.sent and time.monotonic() - began < 2
-        with pytest.raises(OutcomeUnknownError):
-            await the_client.call(WRITE)
-        await the_client.aclose()
 
 
 @pytest.mark.parametrize(
@@ -444,15 +437,9 @@ async def test_a_server_that_never_answers() -> None:
     ids=["20 kB", "90 kB", "500 lines", "20 cookies"],
 )
 async def test_a_head_of_any_size_that_a_cdn_sends(head: bytes) -> None:
-    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        await read_request(reader)
-        writer.write(b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n" + head + b"\r\n{}")
-        await writer.drain()
-
-    async with listening(serve) as url:
-        the_client = real(url)
+    said = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n" + head + b"\r\n{}"
+    async with listening(saying(said)) as url, real(url) as the_client:
         assert (await the_client.call(WRITE)).body == {}
-        await the_client.aclose()
 
 
 @pytest.mark.parametrize("line", [b"x", b"x: " + b"y" * 1000 + b"\r\nx"])
@@ -464,14 +451,12 @@ async def test_a_head_beyond_the_bound_is_called_that(line: bytes) -> None:
             writer.write(line * 1000)
             await writer.drain()
 
-    async with listening(serve) as url:
-        the_client = real(url)
+    async with listening(serve) as url, real(url) as the_client:
         with pytest.raises(BadAnswerError, match="the head of the answer is over 100 KiB"):
             await the_client.call(READ)
         with pytest.raises(OutcomeUnknownError, match="the head of the answer is over 100 KiB"):
             await the_client.call(WRITE)
         assert the_client.requests == 2
-        await the_client.aclose()
 
 
 @pytest.mark.parametrize("helps", [True, False])
@@ -487,8 +472,7 @@ async def test_an_answer_that_does_not_end_is_asked_for_with_the_connection_clos
         if not (closing[-1] and helps):
             await asyncio.sleep(3600)
 
-    async with listening(serve) as url:
-        the_client = real(url, timeout=0.2)
+    async with listening(serve) as url, real(url, timeout=0.2) as the_client:
         get = Call("/list", "GET", "/list")
         if helps:
             assert (await the_client.call(get)).body == (await the_client.call(get)).body == {}
@@ -497,39 +481,34 @@ async def test_an_answer_that_does_not_end_is_asked_for_with_the_connection_clos
             with pytest.raises(TransientError, match="no complete answer within"):
                 await the_client.call(get)
             assert closing == [False, True, False, True]
-        await the_client.aclose()
 
 
 async def test_a_port_that_nobody_listens_on() -> None:
-    async with listening(read_request_only) as url:
+    async with listening(silent) as url:
         pass
-    the_client = real(url)
-    with pytest.raises(TransientError) as caught:
-        await the_client.call(WRITE)
+    async with real(url) as the_client:
+        with pytest.raises(TransientError) as caught:
+            await the_client.call(WRITE)
     assert not caught.value.sent
-    await the_client.aclose()
-
-
-async def read_request_only(reader: asyncio.StreamReader, _: asyncio.StreamWriter) -> None:
-    await read_request(reader)
 
 
 async def test_a_tls_handshake_that_hangs_was_never_sent() -> None:
     ended = asyncio.Event()
 
-    async def silent(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    async def no_handshake(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         while await reader.read(65_536):
             pass
         ended.set()
 
-    async with listening(silent) as url:
-        the_client = real(url.replace("http", "https"), timeout=0.1)
+    async with (
+        listening(no_handshake) as url,
+        real(url.replace("http", "https"), timeout=0.1) as the_client,
+    ):
         with pytest.raises(TransientError) as caught:
             await the_client.call(WRITE)
         assert not caught.value.sent
         async with asyncio.timeout(5):
             await ended.wait()  # the connection was closed, not only forgotten
-        await the_client.aclose()
 
 
 @pytest.mark.parametrize(
@@ -543,39 +522,25 @@ async def test_a_tls_handshake_that_hangs_was_never_sent() -> None:
     ],
 )
 async def test_a_connection_cut_in_the_answer(said: bytes) -> None:
-    async def cut(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        await read_request(reader)
-        writer.write(said)
-        await writer.drain()
-
-    async with listening(cut) as url:
-        the_client = real(url)
+    async with listening(saying(said)) as url, real(url) as the_client:
         with pytest.raises(TransientError) as caught:
             await the_client.call(READ)
         assert caught.value.sent and the_client.requests == 4
         no_leak(caught.value)
         with pytest.raises(OutcomeUnknownError):
             await the_client.call(WRITE)
-        await the_client.aclose()
 
 
 async def test_loopback_never_goes_through_a_proxy(monkeypatch: pytest.MonkeyPatch) -> None:
-    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        await read_request(reader)
-        writer.write(b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\nConnection: close\r\n\r\n{}")
-        await writer.drain()
-
+    said = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\nConnection: close\r\n\r\n{}"
     for name in ("HTTP_PROXY", "http_proxy", "ALL_PROXY", "all_proxy"):
         monkeypatch.setenv(name, "http://127.0.0.1:9")
-    async with listening(serve) as url:
-        the_client = real(url)
+    async with listening(saying(said)) as url, real(url) as the_client:
         assert (await the_client.call(READ)).body == {}
-        await the_client.aclose()
-    outside = api(None, base_url="http://vendor.example", transport=None)
-    with pytest.raises(TransientError) as caught:
-        await outside.call(WRITE)
+    async with real("http://vendor.example") as outside:
+        with pytest.raises(TransientError) as caught:
+            await outside.call(WRITE)
     assert not caught.value.sent
-    await outside.aclose()
 
 
 def test_a_ca_file_that_is_none_is_a_problem_of_the_config(tmp_path: Path) -> None:

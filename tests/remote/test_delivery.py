@@ -8,7 +8,6 @@ import json
 import os
 import sys
 import time
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -33,23 +32,17 @@ MESSAGE = Message(
 )
 
 
-@pytest.fixture
-def receiver() -> Iterator[Receiver]:
-    with receiving() as made:
-        yield made
-
-
-async def post(receiver: Receiver, path: str = "/", **more: Any) -> None:
-    source = connect(NotifyTarget(name="desk", webhook=Secret(receiver.url + path), **more), SystemClock())
+async def post(desk: Receiver, path: str = "/", **more: Any) -> None:
+    source = connect(NotifyTarget(name="desk", webhook=Secret(desk.url + path), **more), SystemClock())
     try:
         await source.client.send(MESSAGE)
     finally:
         await source.aclose()
 
 
-async def test_the_library_of_the_standard_accepts_the_signature(receiver: Receiver) -> None:
-    await post(receiver, "/hook?key=1", secret=Secret(WHSEC))
-    [one] = receiver.got
+async def test_the_library_of_the_standard_accepts_the_signature(desk: Receiver) -> None:
+    await post(desk, "/hook?key=1", secret=Secret(WHSEC))
+    [one] = desk.got
     assert one.path == "/hook?key=1"
     assert one.headers["content-type"] == "application/json"
     assert Verifier(WHSEC).verify(one.content, one.headers) == MESSAGE.body
@@ -59,24 +52,24 @@ async def test_the_library_of_the_standard_accepts_the_signature(receiver: Recei
         Verifier(WHSEC).verify(one.content, one.headers | {"webhook-id": "msg_2"})
 
 
-async def test_without_a_secret_nothing_is_signed(receiver: Receiver) -> None:
-    await post(receiver)
-    assert "webhook-signature" not in receiver.got[0].headers
-    assert receiver.got[0].headers["webhook-id"] == "msg_1"
+async def test_without_a_secret_nothing_is_signed(desk: Receiver) -> None:
+    await post(desk)
+    assert "webhook-signature" not in desk.got[0].headers
+    assert desk.got[0].headers["webhook-id"] == "msg_1"
 
 
 @pytest.mark.parametrize("status", [200, 201, 204, 299])
-async def test_any_2xx_is_an_acceptance(receiver: Receiver, status: int) -> None:
-    receiver.otherwise = status
-    await post(receiver)
+async def test_any_2xx_is_an_acceptance(desk: Receiver, status: int) -> None:
+    desk.otherwise = status
+    await post(desk)
 
 
 @pytest.mark.parametrize("status", [301, 400, 401, 403, 404, 410, 429, 500, 503])
-async def test_anything_else_is_a_failure_after_one_try(receiver: Receiver, status: int) -> None:
-    receiver.otherwise = status
+async def test_anything_else_is_a_failure_after_one_try(desk: Receiver, status: int) -> None:
+    desk.otherwise = status
     with pytest.raises(RemoteError, match=f"notify.desk webhook: it answered HTTP {status}"):
-        await post(receiver)
-    assert len(receiver.got) == 1
+        await post(desk)
+    assert len(desk.got) == 1
 
 
 @pytest.mark.parametrize("piece", [b"x", b"x" * 65536, None])
@@ -95,7 +88,7 @@ async def test_a_2xx_is_an_acceptance_whatever_its_body_does(piece: bytes | None
     assert time.monotonic() - began < TIMEOUT / 2
 
 
-async def test_a_webhook_that_nobody_serves_names_no_address(receiver: Receiver) -> None:
+async def test_a_webhook_that_nobody_serves_names_no_address(desk: Receiver) -> None:
     with receiving() as gone:
         pass
     with pytest.raises(RemoteError) as caught:
@@ -151,14 +144,14 @@ async def test_a_command_that_is_gone(tmp_path: Path) -> None:
         await Command("notify.desk", (str(tmp_path / "none"),), {}).send(MESSAGE)
 
 
-async def test_apprise(receiver: Receiver) -> None:
-    address = AppriseAddress("notify.desk", receiver.url.replace("http://", "json://") + "/phone")
+async def test_apprise(desk: Receiver) -> None:
+    address = AppriseAddress("notify.desk", desk.url.replace("http://", "json://") + "/phone")
     await address.send(MESSAGE)
-    assert (receiver.got[0].json["title"], receiver.got[0].json["message"]) == (
+    assert (desk.got[0].json["title"], desk.got[0].json["message"]) == (
         "Voicemail",
         "from Ásha Example",
     )
-    receiver.otherwise = 500
+    desk.otherwise = 500
     with pytest.raises(RemoteError, match=r"notify.desk apprise: the service did not take it"):
         await address.send(MESSAGE)
 

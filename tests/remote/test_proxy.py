@@ -11,7 +11,7 @@ from syncer.errors import ConfigError, OutcomeUnknownError, TransientError
 from syncer.remote.probe import probe
 from syncer.remote.proxy import proxy_for
 from syncer.remote.wire import Call
-from tests.remote.fakes import api, listening, read_request
+from tests.remote.fakes import Serve, listening, real, silent
 from tests.remote.test_tls import folder, needs_openssl, vendor
 
 __all__ = ["folder"]  # a fixture
@@ -163,7 +163,7 @@ def clean(monkeypatch: pytest.MonkeyPatch) -> pytest.MonkeyPatch:
     return monkeypatch
 
 
-def a_proxy(heads: list[bytes], answer: bytes) -> object:
+def a_proxy(heads: list[bytes], answer: bytes) -> Serve:
     async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         heads.append(await reader.readuntil(b"\r\n\r\n"))
         writer.write(answer)
@@ -178,11 +178,10 @@ OK = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\nConnection: close\r\n\r\n{}"
 @pytest.mark.anyio
 async def test_plain_http_goes_through_the_proxy_with_its_credentials(clean: pytest.MonkeyPatch) -> None:
     heads: list[bytes] = []
-    async with listening(a_proxy(heads, OK)) as url:  # type: ignore[arg-type]
+    async with listening(a_proxy(heads, OK)) as url:
         clean.setenv("http_proxy", url.replace("http://", "asha:example@"))
-        client = api(None, base_url="http://vendor.example", transport=None)
-        assert (await client.call(READ)).body == {}
-        await client.aclose()
+        async with real("http://vendor.example") as client:
+            assert (await client.call(READ)).body == {}
     assert heads[0].startswith(b"GET http://vendor.example/list HTTP/1.1")
     assert b"proxy-authorization: basic yxnoytplegftcgxl" in heads[0].lower()
 
@@ -193,22 +192,22 @@ async def test_a_proxy_that_refuses_is_named_and_nothing_was_sent(
     base: str, clean: pytest.MonkeyPatch
 ) -> None:
     refusal = b"HTTP/1.1 407 planted-secret\r\nContent-Length: 0\r\nConnection: close\r\n\r\n"
-    async with listening(a_proxy([], refusal)) as url:  # type: ignore[arg-type]
+    async with listening(a_proxy([], refusal)) as url:
         clean.setenv("ALL_PROXY", url)
-        client = api(None, base_url=base, transport=None)
-        with pytest.raises(TransientError, match=r"the proxy refused \(407\); nothing was sent") as caught:
-            await client.call(WRITE)
-        await client.aclose()
+        async with real(base) as client:
+            with pytest.raises(
+                TransientError, match=r"the proxy refused \(407\); nothing was sent"
+            ) as caught:
+                await client.call(WRITE)
     assert not caught.value.sent and "planted-secret" not in str(caught.value)
 
 
 @pytest.mark.anyio
 async def test_a_proxy_that_is_not_there_is_named_by_its_variable(clean: pytest.MonkeyPatch) -> None:
     clean.setenv("HTTPS_PROXY", "http://asha:planted-secret@127.0.0.1:9")
-    client = api(None, base_url=VENDOR, transport=None)
-    with pytest.raises(TransientError, match="no connection through the proxy in HTTPS_PROXY") as caught:
-        await client.call(WRITE)
-    await client.aclose()
+    async with real(VENDOR) as client:
+        with pytest.raises(TransientError, match="no connection through the proxy in HTTPS_PROXY") as caught:
+            await client.call(WRITE)
     assert not caught.value.sent and "planted-secret" not in str(caught.value)
     found = await probe(VENDOR, None)
     assert found is not None and "HTTPS_PROXY" in found.text and "127.0.0.1, port 9, refuses" in found.text
@@ -216,7 +215,7 @@ async def test_a_proxy_that_is_not_there_is_named_by_its_variable(clean: pytest.
 
 @pytest.mark.anyio
 async def test_a_proxy_that_leads_nowhere(clean: pytest.MonkeyPatch) -> None:
-    async with listening(a_proxy([], b"")) as url:  # type: ignore[arg-type]
+    async with listening(a_proxy([], b"")) as url:
         clean.setenv("HTTPS_PROXY", url)
         found = await probe(VENDOR, None)
     assert found is not None and "takes connections, but does not lead to rest.vendor.example" in found.text
@@ -226,21 +225,15 @@ async def test_a_proxy_that_leads_nowhere(clean: pytest.MonkeyPatch) -> None:
 async def test_a_tunnel_that_hangs_was_never_sent_and_a_call_in_it_may_have_been(
     clean: pytest.MonkeyPatch,
 ) -> None:
-    async def hang(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        await read_request(reader)
-        await asyncio.sleep(3600)
-
-    async with listening(hang) as url:
+    async with listening(silent) as url:
         clean.setenv("ALL_PROXY", url)
-        client = api(None, base_url="https://vendor.example", transport=None, timeout=0.1)
-        with pytest.raises(TransientError) as caught:
-            await client.call(WRITE)
-        assert not caught.value.sent
-        await client.aclose()
-        client = api(None, base_url="http://vendor.example", transport=None, timeout=0.1)
-        with pytest.raises(OutcomeUnknownError):
-            await client.call(WRITE)
-        await client.aclose()
+        async with real("https://vendor.example", timeout=0.1) as client:
+            with pytest.raises(TransientError) as caught:
+                await client.call(WRITE)
+            assert not caught.value.sent
+        async with real("http://vendor.example", timeout=0.1) as client:
+            with pytest.raises(OutcomeUnknownError):
+                await client.call(WRITE)
 
 
 @needs_openssl
@@ -262,9 +255,8 @@ async def test_https_goes_through_a_tunnel(folder: Path, clean: pytest.MonkeyPat
 
         async with listening(tunnel) as url:
             clean.setenv("https_proxy", url)
-            client = api(None, base_url="https://vendor.example", transport=None, ca_file=folder / "ca.pem")
-            assert (await client.call(WRITE)).body == {}
-            await client.aclose()
+            async with real("https://vendor.example", ca_file=folder / "ca.pem") as client:
+                assert (await client.call(WRITE)).body == {}
     assert served.requests == 1 and heads[0].startswith(b"CONNECT vendor.example:443 HTTP/1.1")
 
 
@@ -282,9 +274,8 @@ async def test_no_netrc_is_read(tmp_path: Path, clean: pytest.MonkeyPatch) -> No
     clean.setenv("HOME", str(tmp_path))
     clean.setenv("NETRC", str(tmp_path / ".netrc"))
     heads: list[bytes] = []
-    async with listening(a_proxy(heads, OK)) as url:  # type: ignore[arg-type]
+    async with listening(a_proxy(heads, OK)) as url:
         clean.setenv("http_proxy", url)
-        client = api(None, base_url="http://vendor.example", transport=None)
-        await client.call(READ)
-        await client.aclose()
+        async with real("http://vendor.example") as client:
+            await client.call(READ)
     assert b"authorization" not in heads[0].lower()

@@ -14,9 +14,8 @@ import pytest
 
 from syncer.errors import TransientError
 from syncer.remote import transport
-from syncer.remote.client import ApiClient
 from syncer.remote.wire import Call
-from tests.remote.fakes import api, read_request
+from tests.remote.fakes import read_request, real
 
 needs_openssl = pytest.mark.skipif(
     shutil.which("openssl") is None, reason="there is no openssl here to make certificates"
@@ -108,25 +107,18 @@ async def vendor(folder: Path, name: str, *, newest: ssl.TLSVersion | None = Non
         server.close()
 
 
-def real(url: str, ca_file: Path | None) -> ApiClient:
-    return api(None, base_url=url, transport=None, ca_file=ca_file)
-
-
 async def refused(served: Served, ca_file: Path | None) -> None:
     """The call fails without having been sent, and the error holds neither the address nor the secret."""
-    client = real(served.url, ca_file)
-    with pytest.raises(TransientError, match="its certificate is not trusted") as caught:
-        await client.call(CALL)
-    await client.aclose()
+    async with real(served.url, ca_file=ca_file) as client:
+        with pytest.raises(TransientError, match="its certificate is not trusted") as caught:
+            await client.call(CALL)
     assert served.requests == 0 and not caught.value.sent
     assert SECRET not in repr(caught.value) and "127.0.0.1" not in str(caught.value)
 
 
 async def test_an_own_ca_is_trusted_where_the_config_names_it(folder: Path) -> None:
-    async with vendor(folder, "good") as served:
-        client = real(served.url, folder / "ca.pem")
+    async with vendor(folder, "good") as served, real(served.url, ca_file=folder / "ca.pem") as client:
         assert (await client.call(CALL)).body == {}
-        await client.aclose()
         assert served.requests == 1 and served.version in ("TLSv1.2", "TLSv1.3")
 
 
@@ -163,7 +155,6 @@ async def test_nothing_older_than_tls_1_2_is_spoken(folder: Path) -> None:
     async with vendor(folder, "good", newest=ssl.TLSVersion.TLSv1_1) as served:
         await refused(served, folder / "ca.pem")
     async with vendor(folder, "good", newest=ssl.TLSVersion.TLSv1_2) as served:
-        client = real(served.url, folder / "ca.pem")
-        assert (await client.call(CALL)).body == {}
-        await client.aclose()
+        async with real(served.url, ca_file=folder / "ca.pem") as client:
+            assert (await client.call(CALL)).body == {}
         assert served.version == "TLSv1.2"

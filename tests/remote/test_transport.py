@@ -8,7 +8,7 @@ import pytest
 
 from syncer.errors import OutcomeUnknownError, TransientError
 from syncer.remote.wire import Call
-from tests.remote.fakes import api, listening, read_request
+from tests.remote.fakes import listening, read_request, real
 
 pytestmark = pytest.mark.anyio
 
@@ -29,13 +29,11 @@ async def test_a_kept_connection_that_the_vendor_closes_under_a_write_is_no_unse
         await read_request(reader)
         served += 1  # and no answer: the connection ends here
 
-    async with listening(once) as url:
-        the_client = api(None, base_url=url, transport=None)
+    async with listening(once) as url, real(url) as the_client:
         await the_client.call(READ)
         with pytest.raises(OutcomeUnknownError):
             await the_client.call(WRITE)
         assert served == 2
-        await the_client.aclose()
 
 
 async def test_connections_are_kept_and_not_more_than_allowed() -> None:
@@ -52,19 +50,16 @@ async def test_connections_are_kept_and_not_more_than_allowed() -> None:
             writer.write(b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n{}")
             await writer.drain()
 
-    async with listening(serve) as url:
-        the_client = api(None, base_url=url, transport=None, concurrency=3)
+    async with listening(serve) as url, real(url, concurrency=3) as the_client:
         await asyncio.gather(*(the_client.call(READ) for _ in range(30)))
         assert 1 <= made <= 3
-        await the_client.aclose()
 
 
 async def test_a_name_that_nobody_knows_was_never_sent_to() -> None:
-    the_client = api(None, base_url="http://vendor.invalid", transport=None)
-    with pytest.raises(TransientError) as caught:
-        await the_client.call(WRITE)
+    async with real("http://vendor.invalid") as the_client:
+        with pytest.raises(TransientError) as caught:
+            await the_client.call(WRITE)
     assert not caught.value.sent
-    await the_client.aclose()
 
 
 async def test_no_cookie_is_kept() -> None:
@@ -77,11 +72,9 @@ async def test_no_cookie_is_kept() -> None:
             writer.write(b"HTTP/1.1 200 OK\r\nSet-Cookie: a=b\r\nContent-Length: 2\r\n\r\n{}")
             await writer.drain()
 
-    async with listening(serve) as url:
-        the_client = api(None, base_url=url, transport=None)
+    async with listening(serve) as url, real(url) as the_client:
         await the_client.call(READ)
         await the_client.call(READ)
-        await the_client.aclose()
     assert len(heard) == 2 and not any(b"cookie" in one.lower() for one in heard)
     assert b"user-agent: syncer" in heard[0].lower() and b"accept-encoding: gzip, deflate" in heard[0].lower()
 
@@ -99,11 +92,9 @@ async def test_a_body_that_the_vendor_is_slow_to_take_arrives_whole() -> None:
         writer.write(b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n{}")
         await writer.drain()
 
-    async with listening(serve) as url:
-        the_client = api(None, base_url=url, transport=None)
+    async with listening(serve) as url, real(url) as the_client:
         call = Call("/get", "POST", "/get", json={"a": "x" * 20_000_000})
         task = asyncio.create_task(the_client.call(call))
         await came.wait()
         went.set()
         assert (await task).ok and sizes == [20_000_008]
-        await the_client.aclose()

@@ -3,22 +3,13 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterator
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
-import pytest
-
 from syncer.sync import jobs, registry
 from tests.office import Office, VirtualClock
 from tests.receiver import Receiver, receiving
-
-
-@pytest.fixture
-def desk() -> Iterator[Receiver]:
-    with receiving() as made:
-        yield made
 
 
 class Told(Office):
