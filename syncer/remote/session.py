@@ -78,11 +78,8 @@ class Session:
                 raise AuthError(self._source, name, f"{refusal.text}, also right after a fresh login")
             token, is_fresh = await self._another(name, token)
 
-    async def login(self, name: str, *, force: bool) -> None:
-        """Get a token if there is none. `force` logs in in any case."""
-        if not force:
-            await self._token(name)
-            return
+    async def login(self, name: str) -> None:
+        """Log in, even if there is a good token."""
         kept = self._kept()
         await self._another(name, kept.text if kept else None)
 

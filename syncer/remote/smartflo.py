@@ -164,9 +164,9 @@ class Smartflo:
 
     # -- the token ---------------------------------------------------------------------------------
 
-    async def login(self, force: bool = False) -> None:
-        """Get a token if there is none. `force` always logs in, except during a lockout."""
-        await self._session.login(LOGIN, force=force)
+    async def login(self) -> None:
+        """Log in, even if there is a good token, but not during a lockout."""
+        await self._session.login(LOGIN)
 
     async def _log_in(self, name: str) -> Token:
         before = self._check_lockout(name)

@@ -197,9 +197,9 @@ class Telecmi:
 
     # -- the token ---------------------------------------------------------------------------------
 
-    async def login(self, force: bool = False) -> None:
-        """Get a token if there is none. `force` logs in in any case. AuthError if refused."""
-        await self._session.login(LOGIN, force=force)
+    async def login(self) -> None:
+        """Log in, even if there is a good token. AuthError if refused."""
+        await self._session.login(LOGIN)
 
     async def _contact_call(
         self, name: str, payload: Mapping[str, object], *, write: bool = False, of_record: bool = False

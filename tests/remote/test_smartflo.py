@@ -396,7 +396,7 @@ async def test_a_refused_login_is_not_tried_again_for_five_minutes_then_ten(
     for wait, expected in [(4, 1), (1, 2), (9, 2), (1, 3)]:
         clock.now += timedelta(minutes=wait)
         with pytest.raises(AuthError) as caught:
-            await smartflo(vendor, clock, TokenStore(path)).login(force=True)
+            await smartflo(vendor, clock, TokenStore(path)).login()
         assert len(vendor.requests) == expected
         assert caught.value.locked_until is not None and caught.value.locked_until > clock.now
     for _ in range(10):
@@ -426,7 +426,7 @@ async def test_a_lockout_by_the_vendor_holds_for_any_password(tmp_path: Path) ->
     assert caught.value.locked_until == until
     for _ in range(2):
         with pytest.raises(AuthError) as caught:
-            await smartflo(vendor, clock, TokenStore(path), password="better").login(force=True)
+            await smartflo(vendor, clock, TokenStore(path), password="better").login()
         assert caught.value.locked_until == until
     assert len(vendor.requests) == 1
     clock.now = until
@@ -481,7 +481,7 @@ async def test_success_ends_the_growing() -> None:
     await smartflo(vendor, clock, tokens).login()
     vendor.script = [REFUSED]
     with pytest.raises(AuthError) as caught:
-        await smartflo(vendor, clock, tokens).login(force=True)
+        await smartflo(vendor, clock, tokens).login()
     assert caught.value.locked_until == clock.now + timedelta(minutes=5)
 
 
