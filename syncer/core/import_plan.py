@@ -11,9 +11,12 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import NamedTuple
 
-from syncer.core.import_rows import Candidate, cell, formula_failed, number_problem
+from syncer.core.import_rows import Candidate, cell, number_problem
 from syncer.core.model import FIELDS, Fields
 from syncer.core.normalise import collapse, phone_digits, phone_problem, to_e164
+
+#: What a spreadsheet shows for a failed formula.
+_FORMULA_ERRORS = frozenset({"#REF!", "#N/A", "#VALUE!", "#NAME?", "#DIV/0!", "#NULL!", "#NUM!"})
 
 
 class Verdict(StrEnum):
@@ -132,7 +135,7 @@ def _damage(value: str) -> str:
     """Why a text is not a usable value, or '': a failed formula, or a lost letter."""
     if "\ufffd" in value:
         return "a letter was lost (U+FFFD): save the file as UTF-8 from the original"
-    return f"a formula failed ({value})" if formula_failed(value) else ""
+    return f"a formula failed ({value})" if value in _FORMULA_ERRORS else ""
 
 
 def _changes(candidate: Candidate, holder: Holder) -> dict[str, str]:

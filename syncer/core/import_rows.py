@@ -23,9 +23,6 @@ _SHORTENED = re.compile(r"[+-]?\d(?:[.,]\d+)?E\+?\d+", re.IGNORECASE)
 #: A number from a program that stores it as a fraction: 919200000001.0.
 _FRACTION = re.compile(r"(\+?\d{5,})\.0+")
 
-#: What a spreadsheet shows for a failed formula.
-_FORMULA_ERRORS = frozenset({"#REF!", "#N/A", "#VALUE!", "#NAME?", "#DIV/0!", "#NULL!", "#NUM!"})
-
 #: Text as a formula, so that it is not read as a number: ="919200000001".
 _QUOTED = re.compile(r'="(.*)"', re.DOTALL)
 
@@ -101,11 +98,6 @@ def number_problem(text: str) -> str:
             "in the original and export it again"
         )
     return ""
-
-
-def formula_failed(text: str) -> bool:
-    """Whether a cell shows a failed formula."""
-    return text in _FORMULA_ERRORS
 
 
 def written_number(text: str | None) -> str:

@@ -57,11 +57,16 @@ def waiting_text(chain: Sequence[PendingRelease]) -> str:
     return text
 
 
+def taken_text(holder: int) -> str:
+    """Why a contact cannot have the number of `holder`, which keeps it."""
+    return f"row {holder} holds this number; this goes on by itself once that row has given it up"
+
+
 def held_text(row: int, number: str, holder: int, leaving: Mapping[str, PendingRelease]) -> str:
     """Why `row` cannot have the number of `holder`: `holder` keeps it, or the two exchange numbers."""
     going = leaving.get(number)
     if going is None or going.row != holder or in_the_way(leaving, row, number):
-        return f"row {holder} holds this number; this goes on by itself once that row has given it up"
+        return taken_text(holder)
     return (
         f"row {holder} holds this number, and its {going.what} (change {going.change}) waits for the one of "
         f"row {row}: upstream cannot exchange numbers in one step. Give row {row} an unused number for now; "

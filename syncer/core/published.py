@@ -14,10 +14,8 @@ from decimal import Decimal
 from enum import Enum
 from typing import Any, Final, NoReturn
 
+from syncer.core.model import Value
 from syncer.core.normalise import parse_stamp
-
-#: A value in SQLite.
-Value = str | int | None
 
 #: Replaces characters that PostgreSQL cannot hold.
 REPLACEMENT: Final = "\ufffd"

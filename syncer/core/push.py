@@ -16,7 +16,7 @@ from syncer.core.due import has_passed
 from syncer.core.merge import dirty_fields
 from syncer.core.model import REQUIRED, Fields, Operation, Proof, State
 from syncer.core.normalise import phone_digits, phone_problem, says_the_same, to_e164
-from syncer.core.numbers import PendingRelease, in_the_way, waiting_text
+from syncer.core.numbers import PendingRelease, in_the_way, taken_text, waiting_text
 from syncer.core.queue import OPEN, Event
 from syncer.core.upstream_delete import is_wanted
 
@@ -208,8 +208,7 @@ def _decide_add(change: QueuedChange, local: Local, look: Observation, ctx: Push
     if ctx.in_the_way:
         return _behind(change, ctx.in_the_way)
     if ctx.holder is not None:
-        text = f"phone_no: row {ctx.holder} holds this number"
-        return _refuse(change, f"{text}; this goes on by itself once that row has given it up")
+        return _refuse(change, f"phone_no: {taken_text(ctx.holder)}")
     number = to_e164(local.fields.phone_no, region)
     return Send(change, Operation.ADD, None, _as_sent(values, region), number, local.fields)
 

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from syncer.core.published import Value, digest, digest_of_all
+from syncer.core.model import Value
+from syncer.core.published import digest, digest_of_all
 from syncer.store.db.read_only import ReadOnlyDatabase
 from syncer.store.publish import reading
 from syncer.store.publish.copy import Copy

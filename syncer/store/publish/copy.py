@@ -13,7 +13,8 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
-from syncer.core.published import NULL, PRESENT, SEPARATOR, Kind, Value
+from syncer.core.model import Value
+from syncer.core.published import NULL, PRESENT, SEPARATOR, Kind
 from syncer.errors import TransientError
 from syncer.store.publish import postgres_errors, schema
 from syncer.store.publish.reading import Changes, Rows

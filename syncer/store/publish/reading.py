@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 
-from syncer.core.published import Kind, Value, converted
+from syncer.core.model import Value
+from syncer.core.published import Kind, converted
 from syncer.store.db.read_only import Reader, first, placeholders, tuples
 from syncer.store.publish.tables import LOG, PUBLISHED, Published
 
