@@ -46,6 +46,14 @@ def shown(data: Mapping[str, Any], *, private: bool) -> dict[str, Any]:
     return {key: value for key, value in data.items() if not private or key in _PRIVATE}
 
 
+#: Titles of events about a change that waits for a person.
+_WAITING: Final = {
+    "conflict": "Conflict: a contact changed on both sides",
+    "rejected": "A change was rejected",
+    "held": "A delete is held",
+}
+
+
 def words(event: str, data: Mapping[str, Any]) -> tuple[str, str]:
     """A title and a text for people, from `shown`."""
     caller = " ".join(filter(None, [data.get("name"), data.get("phone")])) or None
@@ -56,28 +64,19 @@ def words(event: str, data: Mapping[str, Any]) -> tuple[str, str]:
     state = data.get("state", event)
     settled = "" if state == event else f"It no longer waits for you: {state}"
     match event:
-        case "voicemail":
-            title = "Voicemail" + (f" from {caller}{company}" if caller else "")
-            text = _lines(f"Received at {data['at']}" if data.get("at") else "", where)
-        case "missed-call":
-            title = "Missed call" + (f" from {caller}{company}" if caller else "")
-            text = _lines(f"At {data['at']}" if data.get("at") else "", where)
-        case "conflict":
-            title = "Conflict: a contact changed on both sides"
-            text = _lines(caller or "", data.get("reason") or "", settled, f"syncer queue show {data['id']}")
-        case "rejected":
-            title = "A change was rejected"
-            text = _lines(caller or "", data.get("reason") or "", settled, f"syncer queue show {data['id']}")
-        case "held":
-            listing = data.get("table") == "held"
-            title = f"{data['rows']} rows are held" if listing else "A delete is held"
-            command = f"syncer held show {data['id']}" if listing else f"syncer queue show {data['id']}"
+        case "voicemail" | "missed-call":
+            what, received = ("Voicemail", "Received at") if event == "voicemail" else ("Missed call", "At")
+            title = what + (f" from {caller}{company}" if caller else "")
+            text = _lines(f"{received} {data['at']}" if data.get("at") else "", where)
+        case "conflict" | "rejected" | "held":
+            of_listing = data.get("table") == "held"
+            title = f"{data['rows']} rows are held" if of_listing else _WAITING[event]
+            command = f"syncer {'held' if of_listing else 'queue'} show {data['id']}"
             text = _lines(caller or "", data.get("reason") or "", settled, command)
         case "stale":
             title = f"{job} has not succeeded in time"
-            text = _lines(
-                f"Last success: {data['last_ok_at']}" if data.get("last_ok_at") else "", "syncer status"
-            )
+            success = f"Last success: {data['last_ok_at']}" if data.get("last_ok_at") else ""
+            text = _lines(success, "syncer status")
         case "recovered":
             title = f"{job} works again"
             text = "syncer status"
