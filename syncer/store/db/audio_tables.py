@@ -1,4 +1,4 @@
-"""The table of recordings: what has become of each, and where its file is."""
+"""The table of recordings: the state of each, and where its file is."""
 
 from __future__ import annotations
 
@@ -7,12 +7,12 @@ from sqlalchemy import CheckConstraint, Column, ForeignKey, Index, Integer
 from syncer.core.audio import AudioState
 from syncer.store.db.column_types import int_, one_of, table, text_
 
-#: A row per voicemail of an account that keeps recordings.
+#: One row per voicemail of an account that keeps recordings.
 voicemail_audio = table(
     "voicemail_audio",
     Column("voicemail", Integer, ForeignKey("telecmi_voicemails.id"), primary_key=True),
     text_("state", null=False),
-    text_("path"),  # relative to the audio folder; unless `kept`, where its file was, and may be again
+    text_("path"),  # relative to the audio folder; unless the state is `kept`, a file that may exist
     int_("bytes"),
     text_("sha256"),
     text_("media_type"),

@@ -1,7 +1,7 @@
 """The triggers that keep `callback_numbers` up to date, by the rule of `core/callbacks.py`.
 
-A change of a call, a voicemail or a mark computes its number again from the rows of that number. A test compares
-this with the pure decision over random histories.
+A change of a call, a voicemail or a mark computes its number again from all rows of that number. A test compares the
+result with the pure decision over random histories.
 """
 
 from __future__ import annotations

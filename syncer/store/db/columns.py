@@ -1,7 +1,7 @@
-"""The names of all tables, and the columns of those that people are shown, as plain text.
+"""The names of all tables, and the columns of those that commands show, as plain text.
 
-`tables.py` defines them with SQLAlchemy, which commands that only read do without: they start faster.
-A test compares the two.
+`tables.py` defines them with SQLAlchemy, which takes too long to import for commands that only read. A test compares
+the two.
 """
 
 from __future__ import annotations

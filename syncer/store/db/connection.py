@@ -23,17 +23,17 @@ from sqlalchemy.util import LRUCache
 from syncer import files
 from syncer.errors import SchemaError, StoreBusyError, StoreError, UsageError
 from syncer.store.db import sqlite_errors
-from syncer.store.db.identity import LOG, OpenFiles, beside, in_use, put_foreign_log_aside
+from syncer.store.db.identity import INDEX, LOG, OpenFiles, beside, in_use, put_foreign_log_aside
 from syncer.store.db.read_only import BUSY_TIMEOUT, lenient, raw
 
-__all__ = ["BUSY_TIMEOUT", "Connection", "Database", "create_private", "map_error"]
+__all__ = ["Connection", "Database", "create_private", "map_error"]
 
 #: The page size in bytes. A scattered change writes one page of each table and index that it touches, twice (to
 #: the WAL and to the file). With SQLite's default of 4096 it would write four times as much.
 PAGE_SIZE = 1024
 
-#: After our commits, the WAL is copied into the file if it has this many pages. Other clients do so at 1000, so
-#: a person who edits would wait while our changes are copied.
+#: Our commits copy the WAL into the file once it has this many pages. Other clients do so at 1000, where a person's
+#: edit would have to copy our changes.
 CHECKPOINT_PAGES = 600
 
 
@@ -54,12 +54,6 @@ def _translated(path: Path) -> Iterator[None]:
         raise map_error(error, path) from None
 
 
-def _is_sqlite(handle: int) -> bool:
-    """Whether the file is empty or starts with SQLite's header."""
-    head = os.pread(handle, 16, 0)
-    return head in (b"", b"SQLite format 3\x00")
-
-
 def create_private(path: Path, group: str | None) -> None:
     """Create an empty database file that nobody else may read (0660 for `group`, else 0600).
 
@@ -67,11 +61,9 @@ def create_private(path: Path, group: str | None) -> None:
     file of another kind, which is left alone.
     """
     try:
-        files.make_folder(
-            path.parent, group
-        )  # users who may write the database must be able to create its -wal there
-        for suffix in ("", "-wal", "-shm"):
-            _settle_file(path.with_name(f"{path.name}{suffix}"), group, create=not suffix)
+        files.make_folder(path.parent, group)  # whose users create the -wal there
+        for suffix in ("", LOG, INDEX):
+            _settle_file(beside(path, suffix), group, create=not suffix)
     except OSError as error:
         raise StoreError(
             f"the database {path.name} cannot be opened for writing ({error.strerror}): "
@@ -87,14 +79,15 @@ def _settle_file(path: Path, group: str | None, *, create: bool) -> None:
             raise
         return
     try:
-        if create and not _is_sqlite(handle):  # SQLite accepts a file of one byte as an empty database
+        # Checked here, because SQLite accepts a file of one byte as an empty database.
+        if create and os.pread(handle, 16, 0) not in (b"", b"SQLite format 3\x00"):
             raise SchemaError(sqlite_errors.BROKEN.format(name=path.name))
         files.settle(handle, group)
     finally:
         os.close(handle)
 
 
-#: Compiled statements, shared by all files that this process opens: compiling takes longer than running.
+#: Compiled statements of all files that this process opens: compiling takes longer than running.
 _compiled: LRUCache[Any, Any] = LRUCache(1000)
 
 
@@ -102,7 +95,7 @@ _compiled: LRUCache[Any, Any] = LRUCache(1000)
 def _dialect() -> Dialect:
     """One dialect for all files, because compiled statements belong to it."""
     engine = create_engine("sqlite+pysqlite://")
-    with engine.connect():  # it reads SQLite's version at this point
+    with engine.connect():  # reads SQLite's version
         pass
     engine.dispose()
     return engine.dialect
@@ -126,7 +119,7 @@ class Database:
     ) -> None:
         self.path = path
         if create:
-            sqlite_errors.is_there(path)  # raises an error that names what is there instead
+            sqlite_errors.is_there(path)  # raises StoreError for anything but a plain file
             create_private(path, group)
         else:
             sqlite_errors.require(path)
@@ -134,9 +127,9 @@ class Database:
         self._lasting = True
         self._closed = False
         self._lost: str | None = None  #: why writing is no longer possible
-        opened: Any = lambda: sqlite_errors.opened(partial(self._open, busy_timeout, checkpoints))  # noqa: E731 - typed for NullPool
+        connect: Any = partial(sqlite_errors.opened, partial(self._open, busy_timeout, checkpoints))
         self._engine = Engine(
-            NullPool(opened, dialect=_dialect()),
+            NullPool(connect, dialect=_dialect()),
             _dialect(),
             make_url("sqlite+pysqlite://"),
             execution_options={"compiled_cache": _compiled},
@@ -199,8 +192,8 @@ class Database:
     def edit(self, *, lasting: bool = True) -> Iterator[Connection]:
         """A write on behalf of a person: the triggers check and queue it.
 
-        Without `lasting` it does not wait for the disk. A power failure may then lose the whole write, never
-        half of it, and never an earlier write while a later one survives.
+        Without `lasting` it does not wait for the disk. A power failure may then lose the write as a whole, together
+        with all later ones.
         """
         self.require_files()
         self._wait_for_disk(lasting)
@@ -212,7 +205,9 @@ class Database:
                 transaction.commit()
             except BaseException:
                 transaction.rollback()
-                self._end_transaction()
+                raw(
+                    self._conn
+                ).rollback()  # after a failed commit, SQLAlchemy takes the transaction for ended
                 raise
 
     @contextlib.contextmanager
@@ -233,10 +228,6 @@ class Database:
             self.pragma(f"PRAGMA synchronous = {'FULL' if lasting else 'NORMAL'}")
             self._lasting = lasting
 
-    def _end_transaction(self) -> None:
-        """After a failed commit, SQLAlchemy considers the transaction ended, but SQLite may not."""
-        raw(self._conn).rollback()  # does nothing if SQLite has ended it
-
     def data_version(self) -> int:
         """A number that changes when another connection has committed."""
         with self.mapped():
@@ -244,7 +235,7 @@ class Database:
         return int(row[0])
 
     def checked_version(self) -> int:
-        """`data_version` of the file. StoreError if the file was replaced."""
+        """`data_version`. Raises StoreError if the file was replaced."""
         self.require_files()
         return self.data_version()
 
@@ -256,7 +247,7 @@ class Database:
 
     @contextlib.contextmanager
     def patience(self, milliseconds: int) -> Iterator[None]:
-        """Wait at most this long for locks of others, until the end of the block."""
+        """Wait at most this long for locks of others within the block."""
         driver = raw(self._conn)
         (usual,) = driver.execute("PRAGMA busy_timeout").fetchone()
         driver.execute(f"PRAGMA busy_timeout = {milliseconds}")
@@ -266,9 +257,9 @@ class Database:
             driver.execute(f"PRAGMA busy_timeout = {usual}")
 
     def replaced(self) -> bool:
-        """Whether the file or its WAL seems to have been removed or replaced; False if that cannot be seen now.
+        """Whether the file or its WAL seems to have been removed or replaced; False if that cannot be checked now.
 
-        Does not use SQLite, so any thread may call it. `require_files` makes sure.
+        Does not use SQLite, so any thread may call it. `require_files` checks more thoroughly.
         """
         return self._lost is not None or self._files.lost() != ""
 
@@ -291,12 +282,12 @@ class Database:
 
     def _give_up(self, what: str, ours: OpenFiles) -> str:
         """Save the contents of our WAL, and keep them out of the new file. Returns a sentence for the error."""
-        # A reference that keeps the connection from being closed when the program ends.
+        # Another reference keeps the connection from being closed when the program ends.
         ctypes.pythonapi.Py_IncRef(ctypes.py_object(self._conn))
         name = self.path.name
         if what == "database":
             if not ours.in_place():
-                self._copy_log()  # so the old file is complete, wherever it was moved
+                self._copy_log()  # to complete the old file, wherever it was moved
             moved = [one.name for one in ours.put_log_aside()]
             aside = f"its old log was put aside as {' and '.join(moved)}" if moved else "its old log is gone"
             return f"the database {name} was removed or replaced while it was in use; {aside}"
@@ -316,16 +307,16 @@ class Database:
         return False
 
     def make_distinct(self) -> None:
-        """Make the file differ from each of its copies, unless others are using it at the moment.
+        """Make the file differ from all of its copies, unless others are using it at the moment.
 
-        After a kill, a copy in its place can then be distinguished from the file that the WAL belongs to.
+        After a kill, the file that the WAL belongs to can then be told from a copy in its place.
         """
         if self._alone:
             with contextlib.suppress(StoreBusyError), self.patience(100):
                 (number,) = self.pragma("PRAGMA user_version")[0]
                 self.pragma(
                     f"PRAGMA user_version = {number}"
-                )  # the write increments the counter in the file's first page
+                )  # increments the counter in the file's first page
                 self.pragma("PRAGMA wal_checkpoint(TRUNCATE)")
         self.require_files()
 

@@ -1,6 +1,6 @@
-"""Copies of the database: backing it up while it is in use, and restoring a copy.
+"""Backs up the database while it is in use, and restores a backup.
 
-A kill at any point leaves only complete files: a copy gets its name when it is complete, and the next one removes
+A kill at any point leaves only complete files: a copy gets its name when it is complete, and the next copy removes
 unfinished ones.
 """
 
@@ -68,9 +68,7 @@ def _part_of(target: Path) -> Iterator[Path]:
     """A new, locked file next to `target` to write a copy to, which is removed at the end. Raises OSError."""
     clear_parts(target.parent)
     part = target.with_name(f"{target.name}.syncer.part-{os.getpid()}")
-    part.unlink(
-        missing_ok=True
-    )  # left by an earlier process with our process id, or created by somebody else
+    part.unlink(missing_ok=True)  # left by an earlier process with the same id, or created by somebody else
     os.close(files.create(part))
     try:
         with _locked(part, os.O_RDWR):
@@ -108,7 +106,7 @@ def _to_disk(path: Path) -> None:
         os.close(handle)
 
 
-# -- putting one in the place of the database ---------------------------------------------------------
+# -- restoring
 
 
 def restore(source: Path, database: Path, group: str | None) -> Path | None:
@@ -194,7 +192,7 @@ def _unused(database: Path) -> Iterator[None]:
 def _put_in_place(part: Path, database: Path) -> Path | None:
     """Exchange the copy and the old database. Returns the old one's new name."""
     aside = free_name(database, stamp())
-    for suffix in files.DATABASE_FILES[1:]:  # these first: SQLite would write an old WAL into the new file
+    for suffix in files.DATABASE_FILES[1:]:  # first, since SQLite would copy an old WAL into the new file
         with contextlib.suppress(FileNotFoundError):
             beside(database, suffix).rename(beside(aside, suffix))
     there = database.exists()

@@ -1,6 +1,6 @@
 """The home of a database: the path and the machine that it belongs to. Nothing is sent from a copy elsewhere.
 
-A backup contains its home. Restored to the same place it is at home, opened anywhere else it is a copy.
+A backup has the same home, so it is at home if it is restored to the same place, and a copy anywhere else.
 """
 
 from __future__ import annotations
@@ -29,14 +29,14 @@ def place_of(database: Path, machine_id: Path = MACHINE_ID) -> Place:
         text = machine_id.read_text(errors="replace").strip()
     except OSError:
         text = ""
-    # Only a hash: the id is confidential (machine-id(5)), and databases are passed on. Before the first boot it
-    # is "uninitialized".
+    # Only a hash, because the id is confidential (machine-id(5)) and databases are passed on. It is "uninitialized"
+    # before the first boot.
     digest = hashlib.sha256(f"syncer {text}".encode()).hexdigest()[:32]
     return Place(str(database.resolve()), None if text in ("", "uninitialized") else digest)
 
 
 def recorded(conn: Reader) -> Place | None:
-    """The home that the database remembers; None before this version first opened it."""
+    """The home that the database remembers; None if only older versions have opened it."""
     if not tuples(conn, "SELECT 1 FROM sqlite_master WHERE type = 'table' AND name = 'home'"):
         return None  # written by a version without homes
     return next((Place(*row) for row in tuples(conn, "SELECT path, machine FROM home")), None)

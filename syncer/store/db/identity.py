@@ -1,9 +1,8 @@
-"""Whether a database, its log (`-wal`) and the log's index (`-shm`) still belong together.
+"""Checks that a database, its log (`-wal`) and the log's index (`-shm`) still belong together.
 
-SQLite uses any `-wal` next to a file. If a backup is moved or copied over a database that is in use, or that a
-killed process left, SQLite would write the old log into the backup and destroy it. So a connection watches its
-three files, and `RECORD` says which file the log belongs to after the process has ended. `connection.py` decides
-what to do about a replaced file.
+SQLite uses any `-wal` next to a file. If a backup is moved or copied over a database that is in use, or that a killed
+process left, SQLite would write the old log into the backup and destroy it. So a connection watches its three files,
+and `RECORD` says which file the log belongs to after the process has ended.
 """
 
 from __future__ import annotations
@@ -31,8 +30,7 @@ _DATABASE_HEADER, _LOG_HEADER, _FRAME_HEADER = 100, 32, 24
 #: The first salt of a log is random in a new log and increases by one whenever the log is restarted.
 _MOST_RESTARTS = 1 << 24
 
-
-#: How many connections of this process have each database.
+#: How many connections of this process use each database.
 in_use: Counter[Path] = Counter()
 
 
@@ -55,7 +53,7 @@ def _header(page: bytes) -> Header | None:
 
 
 def beside(path: Path, suffix: str) -> Path:
-    """The log of a database, or its index."""
+    """The log of a database, or the log's index."""
     return path.with_name(path.name + suffix)
 
 
@@ -134,7 +132,7 @@ class OpenFiles:
         return target
 
     def note(self) -> None:
-        """Record which file the log belongs to, if that has changed. Failing to do so has no other consequence."""
+        """Record which file the log belongs to, if that has changed. A failure is ignored."""
         handle = self._handle(LOG)
         if self._known is None or handle is None:
             return
@@ -242,7 +240,7 @@ def put_foreign_log_aside(path: Path) -> list[Path]:
                 f"the database {path.name} was replaced after the process that used it was killed: "
                 f"the old log does not belong to the new file and was put aside as {names}"
             )
-            import logging  # late: most commands have nothing to say
+            import logging  # imported late: most commands log nothing
 
             logging.getLogger(__name__).error(text)
             return moved
@@ -258,7 +256,7 @@ def _is_log_of(log: Path, owner: _Owner) -> bool:
 
 
 def _owns(path: Path, owner: _Owner, log: Path) -> bool:
-    """Whether the file is the one that the log was written for."""
+    """Whether the log was written for this file."""
     page = _begin(path, _DATABASE_HEADER)
     header = _header(page)
     if header is None or path.stat().st_ino != owner.database:

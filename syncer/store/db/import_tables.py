@@ -1,4 +1,4 @@
-"""The tables of imports. What an import changed is in `change_log`: here is which part of it."""
+"""The tables of imports. `change_log` has what an import changed; these tables say which entries."""
 
 from __future__ import annotations
 
@@ -13,13 +13,13 @@ import_batches = table(
     text_("format", null=False),
     text_("by", null=False),
     text_("created_at", null=False),
-    text_("finished_at"),  # NULL: it was cut short
+    text_("finished_at"),  # NULL if it was interrupted
     text_("undone_at"),
     int_("added", null=False, default="0"),
     int_("updated", null=False, default="0"),
 )
 
-#: The entries of `change_log` that a batch wrote, from one to another: nobody else writes within a transaction.
+#: Ranges of `change_log` that a batch wrote. Each is from one transaction, in which nobody else writes.
 import_spans = table(
     "import_spans",
     Column("batch", Integer, ForeignKey("import_batches.id"), primary_key=True, nullable=False),

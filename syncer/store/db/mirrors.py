@@ -1,6 +1,6 @@
-"""Which tables mirror which vendor list, declared once: triggers, `forget`, `verify`, `status`, `doctor --report` and
-renaming an account read it. The columns are in `tables.py`. This module does not import SQLAlchemy, so commands that
-only read the mirror start fast.
+"""Declares which table mirrors which vendor list, for all that depends on it. The columns are in `tables.py`.
+
+It does not import SQLAlchemy, so that commands that only read the mirror start fast.
 """
 
 from __future__ import annotations
@@ -8,7 +8,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Final
 
-#: What most refusals of a direct write say.
+#: Why most direct writes are refused.
 READ_ONLY: Final = "it mirrors what the vendor shows"
 
 
@@ -23,27 +23,21 @@ class Mirror:
     what: str  #: what one row is: "voicemail"
     within: tuple[str, ...] = ()  #: further columns of the identity
     number: str | None = (
-        None  #: the column that holds a person's phone number as it came; with `phone_e164` next to it
+        None  #: the column with a person's number as it came; `phone_e164` is derived from it
     )
     lasting: bool = False  #: a row keeps its identity when its number changes
     traces: tuple[str, ...] = ()  #: further columns that may contain a person's number
     stamps: frozenset[str] = frozenset()  #: vendor timestamps: alone they are not a change
     newest_by: str | None = (
-        None  #: if an id is listed twice, the row with the greatest value of this column counts
+        None  #: of rows with the same id, the one with the greatest value of this column counts
     )
-    dated_by: str = (
-        "time"  #: of rows that are read in windows: the column that windows go by, in ms, or in UTC text
-    )
+    dated_by: str = "time"  #: the column that time windows go by, in ms or UTC text
     keeps: bool = False  #: never removed, even if upstream no longer lists the row
     inserts_only: bool = False  #: `change_log` has only the inserts
     one_spelling: bool = False  #: its key has only one spelling
-    derived: frozenset[str] = (
-        frozenset()
-    )  #: columns that a row gets when it is new, and its module keeps then
+    derived: frozenset[str] = frozenset()  #: columns that are only set in new rows
     advice: str = READ_ONLY  #: what the refusal of a direct write says
-    editable: bool = (
-        False  #: people write to it; what it does with a listed row is decided in `core/contacts.py`
-    )
+    editable: bool = False  #: people write to it, and `core/contacts.py` decides about its listed rows
 
 
 CONTACTS: Final = Mirror(
@@ -120,7 +114,7 @@ SMARTFLO_CALLS: Final = Mirror(
     inserts_only=True,
 )
 
-#: All of them, by table.
+#: All mirrors, by table.
 MIRRORS: Final[dict[str, Mirror]] = {
     one.name: one
     for one in (

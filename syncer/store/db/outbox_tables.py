@@ -1,4 +1,4 @@
-"""The tables of notifications: whom to tell of what, and what is still to be sent."""
+"""The tables of notifications: which target wants which events, and what is to be sent."""
 
 from __future__ import annotations
 
@@ -6,16 +6,16 @@ from sqlalchemy import Column, Index, Text
 
 from syncer.store.db.column_types import id_, int_, one_of, table, text_
 
-#: The events that each target of the config wants, for triggers to look at.
+#: The events that each target of the config wants. Triggers read it.
 notify_targets = table(
     "notify_targets",
     Column("target", Text, primary_key=True, nullable=False),
     Column("event", Text, primary_key=True, nullable=False),
-    int_("max_age_s", null=False),  # what was older when it came is not sent
+    int_("max_age_s", null=False),  # what is older when it is first seen is not sent
     autoincrement=False,
 )
 
-#: What is sent to whom, in order. What it says is read from the row when it is sent.
+#: Notifications, in the order of sending. Their text is composed from the row when they are sent.
 outbox = table(
     "outbox",
     id_(),
@@ -35,7 +35,7 @@ outbox = table(
     Index("outbox_row", "table_name", "row_id"),
 )
 
-#: Jobs that have not succeeded in time and were reported for it; the next success removes them.
+#: Jobs that were reported because they have not succeeded in time. Their next success removes them.
 stale_jobs = table(
     "stale_jobs",
     Column("job", Text, primary_key=True, nullable=False),

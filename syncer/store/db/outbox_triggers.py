@@ -1,6 +1,6 @@
-"""Fill `outbox` in the transaction of what is to be sent: a voicemail, a missed call, a change that waits for a person.
+"""The triggers that fill `outbox`, in the same transaction as the voicemail, call, change, hold or job that it is about.
 
-The targets and what they want are in `notify_targets`. Sending is left to the `notify` jobs.
+`notify_targets` says which target wants what. The `notify` jobs send.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ _WAITING = "('conflict', 'rejected', 'held')"
 
 
 def _add(event: str, table: str, row: str, at: str, where: str) -> str:
-    """The statement that adds one notification for each target that wants the event; all arguments are SQL."""
+    """SQL that adds a notification for each target that wants the event. All arguments are SQL, too."""
     return (
         "INSERT INTO outbox (target, event, table_name, row_id, state, created_at)\n"
         f"    SELECT n.target, n.event, {table}, {row}, 'queued', {at} FROM notify_targets n\n"
@@ -22,7 +22,7 @@ def _add(event: str, table: str, row: str, at: str, where: str) -> str:
 
 
 def _recent(stamp: str) -> str:
-    """Not older than the target wants when it was first seen; an unknown time is no reason to be silent."""
+    """The condition that a row was not too old for the target when it was first seen. An unknown time passes."""
     age = f"(julianday(NEW.first_seen_at) - julianday(NEW.{stamp})) * 86400"
     return f" AND COALESCE({age}, 0) <= n.max_age_s"
 
@@ -49,7 +49,7 @@ def _change(verb: str, when: str) -> str:
 
 
 def _job(event: str) -> str:
-    """A target is not sent that it could not be reached itself."""
+    """SQL that adds a notification about a job, except to the target that the job sends to."""
     others = " AND NOT (NEW.job = 'notify' AND NEW.account = n.target)"
     run = "(SELECT COALESCE(max(r.id), 0) FROM sync_runs r WHERE r.job = NEW.job AND r.account = NEW.account)"
     return _add(f"'{event}'", "'sync_runs'", run, NOW, others)

@@ -1,6 +1,6 @@
-"""Fill `publish_marks`: which rows of published tables were written or removed, by anybody, as long as there are targets.
+"""The triggers that fill `publish_marks`: which rows of published tables were written or deleted, by any client.
 
-Entries that are added to `change_log` need no mark: their own number says what is new.
+They do so only while there are targets. New entries of `change_log` need no mark, since their numbers rise.
 """
 
 from __future__ import annotations
@@ -9,7 +9,7 @@ from typing import Final
 
 from syncer.store.db.guard_sql import NOW, PEOPLE
 
-#: The published tables, each with the column that identifies a row. A test compares them with `store/publish/tables`.
+#: The published tables, each with the column that identifies a row. A test compares them with `store/publish`.
 KEYS: Final = {
     "telecmi_contacts": "id",
     "telecmi_user_contacts": "id",
@@ -27,7 +27,7 @@ KEYS: Final = {
 
 _TARGETS = "EXISTS (SELECT 1 FROM publish_targets)"
 
-#: The number that was agreed on differs from the contact's for a while after an edit: `contacts` goes by both.
+#: The view `contacts` looks for a number in the base, too: after an edit, it differs from that of the contact.
 _AGREED = "NEW.phone_e164 IS NOT (SELECT c.phone_e164 FROM telecmi_contacts c WHERE c.id = NEW.row_id)"
 
 
@@ -41,7 +41,7 @@ def _mark(table: str, key: str, verb: str, row: str, when: str = "", marked: str
 
 
 def _kept(verb: str) -> tuple[str, str]:
-    """Every edit of a published row adds a mark, by any client. Marks go when every target has them."""
+    """A trigger that refuses to change marks. People's edits may only add them, through the triggers."""
     name = f"publish_marks_kept_{verb.lower()}"
     return name, (
         f"CREATE TRIGGER {name} BEFORE {verb} ON publish_marks WHEN {PEOPLE}\n"

@@ -22,19 +22,19 @@ from syncer.store.db.identity import LOG, beside, put_foreign_log_aside
 if TYPE_CHECKING:
     from sqlalchemy import Connection
 
-#: A connection to read from: this module's, or that of a `Database`.
+#: A connection to read from, of this module or of a `Database`.
 Reader: TypeAlias = "sqlite3.Connection | Connection"
 
 #: A row: column -> value.
 Record: TypeAlias = dict[str, Any]
 
-#: How long a statement waits for another program's write transaction, in seconds.
+#: How many seconds a statement waits for another program's write transaction.
 BUSY_TIMEOUT = 10.0
 
 #: How much of the file a connection keeps in memory.
 CACHE_KB = 8000
 
-#: Instructions of SQLite between two checks of the time: about 1 ms.
+#: How many of SQLite's instructions run between two checks of the time: about 1 ms.
 _STEPS = 20_000
 
 
@@ -89,9 +89,9 @@ class ReadOnlyDatabase:
 
 
 def _open(path: Path, busy_timeout: float, cache_kb: int) -> sqlite3.Connection:
-    """Open it like any client. In SQLite's read-only mode, the log of a killed program could not be read.
+    """Open a file like any client, since SQLite's read-only mode cannot read the log of a killed program.
 
-    On a read-only disk it is opened read-only, without the log if that has no index.
+    On a read-only disk it is opened in that mode, without its log if the log has no index.
     """
     try:
         return _connect(path.absolute().as_uri(), busy_timeout, cache_kb)
@@ -122,12 +122,12 @@ def _connect(uri: str, busy_timeout: float, cache_kb: int) -> sqlite3.Connection
     )
 
 
-#: Decodes text. Invalid bytes from a person or a vendor are shown and cause no errors.
+#: Decodes text. Invalid bytes from a person or a vendor are replaced.
 lenient = partial(str, encoding="utf-8", errors="replace")
 
 
 def raw(conn: Reader) -> sqlite3.Connection:
-    """The sqlite3 connection under it."""
+    """The connection of the `sqlite3` module."""
     if isinstance(conn, sqlite3.Connection):
         return conn
     driver = conn.connection.driver_connection
@@ -174,9 +174,9 @@ def first(conn: Reader, query: str, *values: object) -> Any:
 
 @contextlib.contextmanager
 def sql_function(conn: Reader, name: str, takes: int, function: Callable[..., bool]) -> Iterator[None]:
-    """Within this block, a query may call `function`, with `takes` arguments, by `name`.
+    """Within this block, queries may call `function`, which takes `takes` arguments, by `name`.
 
-    Exceptions of the function (a bug, ctrl-c) are raised as they are. SQLite alone would only report a failure.
+    Exceptions of the function (a bug, Ctrl-C) are raised as they are, where SQLite only reports a failure.
     """
     raised: list[BaseException] = []
 

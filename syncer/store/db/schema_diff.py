@@ -1,7 +1,7 @@
-"""Whether the tables of a file are as this version creates them: columns, constraints and indexes.
+"""Compares the tables of a file with those that this version creates: columns, constraints and indexes.
 
-Columns, indexes, triggers, views and tables that people added are ignored. `migrations.py` restores missing
-indexes, triggers and views. What a table lost must come from a person or a backup.
+What people added is ignored. `migrations.py` restores missing indexes; a table can only be repaired by a person, or
+from a backup.
 """
 
 from __future__ import annotations
@@ -166,5 +166,5 @@ def _checks(sql: str) -> Iterable[str]:
 
 
 def _plain(sql: str) -> str:
-    """A statement without insignificant differences: blanks, quotes around names, case."""
+    """A statement without differences that mean nothing: whitespace, quotes around names, case."""
     return " ".join(sql.replace('"', "").replace("IF NOT EXISTS ", "").lower().split())

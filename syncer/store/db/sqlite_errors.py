@@ -1,7 +1,4 @@
-"""Maps SQLite's errors to ours, with a sentence for people.
-
-`connection.py` and `read_only.py` use it.
-"""
+"""Maps SQLite's errors to ours, with a sentence for people."""
 
 from __future__ import annotations
 
@@ -18,7 +15,7 @@ from syncer.store.db import columns, views
 _BUSY = "the database {name} is held by another program; try again in a moment"
 _UNWRITABLE = "the database {name} cannot be written: check the owner and mode of it and its folder"
 
-#: For a file of another kind, or a damaged one.
+#: For a damaged file, or one of another kind.
 BROKEN = (
     "the file {name} is not an intact SQLite database: restore a backup, or name another file in database.url"
 )
@@ -35,7 +32,7 @@ _FILES_OF_SQLITE = 6
 #: For errors without an entry below.
 _REFUSED = "the database {name} refused a statement; `syncer doctor` looks for the cause"
 
-#: How the refusals of our own triggers start.
+#: What the messages of our own triggers start with.
 _OURS = (*columns.TABLES, *views.expected())
 
 #: SQLite's primary result codes (https://sqlite.org/rescode.html) -> the error, and its sentence.
@@ -86,7 +83,7 @@ def of_sqlite(error: sqlite3.Error, path: Path) -> StoreError | UsageError:
     return kind(f"{text} ({_reason(error)})")
 
 
-#: How often a file is opened before a failed read counts, and the codes of such reads.
+#: How often a file is opened before a failed read counts, and the codes of reads that may succeed later.
 _OPENINGS = 3
 _MAY_PASS = (sqlite3.SQLITE_IOERR, sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB)
 
@@ -106,7 +103,7 @@ def _reason(error: sqlite3.Error) -> str:
 
 
 def _is_broken(path: Path) -> bool:
-    """Whether the file is damaged when it is read again: one failed read proves nothing."""
+    """Read the file again to see whether it is damaged. One failed read proves nothing."""
     try:
         with contextlib.closing(sqlite3.connect(path, timeout=1.0)) as conn:
             return bool(conn.execute("PRAGMA quick_check(1)").fetchone() != ("ok",))

@@ -1,6 +1,5 @@
-"""Statements for many rows, with values passed directly to the driver.
-
-Composing them with SQLAlchemy would take longer than running them.
+"""Statements for many rows, whose values go to the driver directly: composing them with SQLAlchemy takes longer than
+running them.
 """
 
 from __future__ import annotations
@@ -10,15 +9,15 @@ from typing import Any
 
 from sqlalchemy import Connection, Table
 
-from syncer.store.db.read_only import first, raw
+from syncer.store.db.read_only import first, placeholders, raw
 
 Values = Sequence[tuple[Any, ...]]
 
 
 def insert_rows(conn: Connection, table: Table, columns: tuple[str, ...], rows: Values) -> None:
     """Insert rows, each a tuple of the values of `columns`."""
-    places = ", ".join("?" * len(columns))
-    raw(conn).executemany(f"INSERT INTO {table.name} ({', '.join(columns)}) VALUES ({places})", rows)
+    statement = f"INSERT INTO {table.name} ({', '.join(columns)}) VALUES ({placeholders(columns)})"
+    raw(conn).executemany(statement, rows)
 
 
 def update_rows(conn: Connection, table: Table, columns: tuple[str, ...], rows: Values) -> None:

@@ -1,7 +1,7 @@
-"""The tables. `mirrors.py` declares which of them mirror a vendor list.
+"""The tables. Their names are a contract (docs/tables.md).
 
-The names are a contract (docs/tables.md). Migrations create the tables and triggers protect them. The CHECKs
-reject invalid values from writes that no trigger sees.
+`mirrors.py` declares which of them mirror a vendor list, and triggers protect them. The CHECKs reject invalid values
+from writes that no trigger sees.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ from syncer.store.db import (
 )
 from syncer.store.db.column_types import id_, int_, mirror_columns, one_of, table, text_, yes_no
 
-#: All of them, with those of the other modules `*_tables.py`.
+#: All tables, including those of the other modules `*_tables.py`.
 metadata = column_types.metadata
 callback_marks = call_tables.callback_marks
 voicemail_audio = audio_tables.voicemail_audio
@@ -57,7 +57,7 @@ telecmi_contacts = table(
     UniqueConstraint("account", "contact_id"),
     Index("telecmi_contacts_phone", "phone_e164"),
     Index("telecmi_contacts_last_name", "last_name"),
-    # All that a search of the page looks at: a row with its JSON is ten times as wide.
+    # All that a search of the page reads. The rows themselves are ten times as wide, with their JSON.
     Index(
         "telecmi_contacts_search",
         "first_name",
@@ -325,7 +325,7 @@ windows = table(
     autoincrement=False,
 )
 
-#: Which of a voicemail's two stamps is right, by TeleCMI account: see `core/received.py`.
+#: Which of a voicemail's two timestamps is right, by TeleCMI account (`core/received.py`).
 voicemail_clocks = table(
     "voicemail_clocks",
     Column("account", Text, primary_key=True, nullable=False),
@@ -333,7 +333,7 @@ voicemail_clocks = table(
     int_("contrary", null=False),  # newer proofs against it, in a row
     int_("verified_ms"),  # when the newest windows were last read completely
     int_("newest_row", null=False),  # rows up to this one were considered
-    int_("follows", null=False),  # 1: `received_at` of all rows is by `clock`
+    int_("follows", null=False),  # 1: `received_at` of all rows follows `clock`
     one_of("clock", *(one.value for one in StampSource)),
     yes_no("follows"),
     autoincrement=False,
