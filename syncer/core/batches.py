@@ -1,4 +1,4 @@
-"""How the contacts of one kind of change are grouped into requests."""
+"""Groups changes into requests."""
 
 from __future__ import annotations
 
@@ -7,15 +7,15 @@ from collections.abc import Sequence
 from syncer.core.model import Operation, State
 from syncer.core.push import Send
 
-#: Most contacts that one write call takes (v3 `/contact/add`, `/update`, `/delete`).
+#: The most contacts of a write call (v3 `/contact/add`, `/update`, `/delete`).
 BATCH = 100
 
 
-def batches(sends: Sequence[Send], size: int = BATCH) -> list[tuple[Send, ...]]:
-    """Cut into calls: one operation each, updates first, then adds, then deletes.
+def batches(sends: Sequence[Send]) -> list[tuple[Send, ...]]:
+    """Divide into calls with one operation each: updates first, then adds, then deletes.
 
-    Changes that were sent before without success go in separate calls, smaller with each attempt: one row
-    that crashes the server must not block others for good.
+    Changes that were sent before without success go in separate calls, smaller with each attempt, so that one row
+    that crashes the server does not block others for good.
     """
     out: list[tuple[Send, ...]] = []
     for operation in (Operation.UPDATE, Operation.ADD, Operation.DELETE):
@@ -25,13 +25,13 @@ def batches(sends: Sequence[Send], size: int = BATCH) -> list[tuple[Send, ...]]:
                 tries = send.change.attempts if send.change.state is State.UNKNOWN else 0
                 by_tries.setdefault(tries, []).append(send)
         for tries, group in sorted(by_tries.items()):
-            step = max(1, size >> min(tries, 16))
+            step = max(1, BATCH >> tries)
             out += [tuple(group[i : i + step]) for i in range(0, len(group), step)]
     return out
 
 
 def halves(batch: Sequence[Send]) -> list[tuple[Send, ...]]:
-    """Cut a refused batch in two, to find the bad row."""
+    """The halves of a refused batch, to find the bad row."""
     middle = (len(batch) + 1) // 2
     return [tuple(batch[:middle]), tuple(batch[middle:])]
 

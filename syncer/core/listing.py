@@ -7,7 +7,7 @@ hardly depends on the length of the listing. `sync` fetches; `limits.py` and the
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from hashlib import blake2b
 from struct import Struct
 
@@ -39,10 +39,6 @@ class Certificate:
     def complete(self) -> bool:
         """Whether absence from this listing may count as evidence."""
         return self.verdict is Proof.COMPLETE
-
-    def evidence(self) -> dict[str, object]:
-        """All of it, for the record of the run."""
-        return asdict(self) | {"verdict": str(self.verdict)}
 
 
 _ORDER = (Proof.COMPLETE, Proof.DRIFTED, Proof.PARTIAL)
@@ -220,11 +216,6 @@ class Walk:
     def fail(self, reason: str) -> None:
         """End the listing with an error. `reason` is a sentence without personal data."""
         self._error = reason
-
-    @property
-    def failed(self) -> bool:
-        """Whether it ended with an error."""
-        return bool(self._error)
 
     @property
     def wants_reread(self) -> bool:

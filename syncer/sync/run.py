@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from datetime import datetime
 from typing import Any
 
@@ -172,7 +172,7 @@ def _evidence(run: Run) -> str | None:
     """The certificate that proves least and, if there are several lists, those of all lists."""
     if run.certificate is None:
         return None
-    found = run.certificate.evidence() | {"whole": run.is_full}
+    found = asdict(run.certificate) | {"whole": run.is_full}
     if len(run.listings) > 1:
-        found["lists"] = {table: one.evidence() for table, one in run.listings.items()}
+        found["lists"] = {table: asdict(one) for table, one in run.listings.items()}
     return json.dumps(found)

@@ -49,7 +49,6 @@ def test_a_numbered_list_ends_with_an_empty_page() -> None:
     walk.close(page(1, 2, total=3))
     certificate = walk.certificate(3)
     assert certificate.complete and certificate.ended_by == "empty page"
-    assert certificate.evidence()["verdict"] == "complete"
     assert (certificate.pages, certificate.rows, certificate.first_page_same) == (3, 3, True)
 
 
@@ -149,7 +148,7 @@ def test_a_broken_list_is_partial_whatever_came() -> None:
     walk = numbered()
     walk.feed(page(1, total=1))
     walk.fail("no answer")
-    assert walk.next_position() is False and walk.failed and not walk.wants_reread
+    assert walk.next_position() is False and not walk.wants_reread
     certificate = walk.certificate(1)
     assert (certificate.verdict, certificate.reason) == (Proof.PARTIAL, "no answer")
     assert numbered().certificate(0).verdict is Proof.PARTIAL, "nothing was read"

@@ -257,15 +257,14 @@ def test_whether_a_refusal_may_mean_an_earlier_call_was_applied(
 
 
 def test_calls_hold_one_operation_and_what_failed_before_goes_apart() -> None:
-    fresh = [send(number=n) for n in range(5)]
-    tried = [
-        send(number=n, state="unknown", attempts=tries) for n, tries in ((5, 1), (6, 1), (7, 1), (8, 40))
-    ]
-    kept = send(number=9, attempts=3)  # its tries were never processed
-    out = batches([send("delete", 11), send("add", 10), *tried, *fresh, kept], size=4)
+    fresh = [send(number=n) for n in range(101)]
+    kept = send(number=101, attempts=3)  # its tries were never processed
+    attempts = {102: 5, 103: 5, 104: 5, 105: 5, 106: 40}
+    tried = [send(number=n, state="unknown", attempts=tries) for n, tries in attempts.items()]
+    out = batches([send("delete", 108), send("add", 107), *tried, *fresh, kept])
     numbers = [[one.change.id for one in call] for call in out]
-    assert numbers == [[0, 1, 2, 3], [4, 9], [5, 6], [7], [8], [10], [11]]
-    assert [len(call) for call in batches([send(number=n) for n in range(101)])] == [100, 1]
+    assert numbers[0] == list(range(100))
+    assert numbers[1:] == [[100, 101], [102, 103, 104], [105], [106], [107], [108]]
 
 
 def test_halves_and_payloads() -> None:
