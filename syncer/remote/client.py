@@ -7,6 +7,7 @@ because it has to follow `Retry-After`, know whether a request was sent, and log
 from __future__ import annotations
 
 import asyncio
+import math
 import os
 import random
 from collections.abc import AsyncIterator, Awaitable, Callable
@@ -137,9 +138,11 @@ class ApiClient:
         self.requests = 0  #: requests made so far, including repeated ones
         self.server_date: datetime | None = None  #: the `Date` of the newest answer that had one
         self.waits = 0.0  #: seconds of waiting for the budget
+        #: How many more seconds failing calls may delay a run in total. After that, a call gets one attempt of a few
+        #: seconds: calls that work still do, and five jobs against a hanging vendor wait no longer than one.
+        self.patience = math.inf
         self._rand = rand
         self._give_up_after = give_up_after
-        self._patience: float | None = None
         self.concurrency = concurrency
         self._slots = asyncio.Semaphore(concurrency)
         self._gap = 1 / requests_per_second  #: seconds from one request to the next; 0: no budget
@@ -175,19 +178,6 @@ class ApiClient:
         finally:
             _deadline.reset(token)
 
-    def set_patience(self, seconds: float | None) -> None:
-        """How long failing calls may delay a run in total; None: 40 s for each read.
-
-        After that, a call gets one attempt of a few seconds: calls that work still do, and five jobs against a
-        hanging vendor do not wait five times as long as one.
-        """
-        self._patience = seconds
-
-    @property
-    def patience(self) -> float | None:
-        """The remaining patience; None: no limit."""
-        return self._patience
-
     async def call(self, call: Call, judge: Judge | None = None) -> Answer:
         """Make the call and return its answer, which `judge` accepted.
 
@@ -197,7 +187,7 @@ class ApiClient:
         """
         judge = judge or self._by_status
         spent = 0.0
-        tries = 1 if call.write or (self._patience is not None and self._patience <= 0) else TRIES
+        tries = 1 if call.write or self.patience <= 0 else TRIES
         attempt = 1
         while True:
             await self._wait_for_turn(call)
@@ -207,23 +197,20 @@ class ApiClient:
             finally:
                 self._slots.release()
             if isinstance(got, Answer):
-                if self._patience is not None:
-                    self._patience += spent  # it succeeded in the end, so this was not a failing vendor
+                self.patience += spent  # it succeeded in the end, so the vendor is not failing
                 return got
             pause = self._pause(attempt, got.error) if got.again and attempt < tries else None
             lost = _clock() - began + (pause or 0.0)
             spent += lost
-            if self._patience is not None:
-                self._patience -= lost
-            out_of_patience = self._patience is not None and self._patience <= 0
-            if pause is None or out_of_patience or spent >= self._give_up_after:
+            self.patience -= lost
+            if pause is None or self.patience <= 0 or spent >= self._give_up_after:
                 raise got.error from None
             await self._pause_for(call, pause)
             attempt += 1
 
     def _limit(self, call: Call, spent: float) -> float:
         limit = self.timeout if call.write else min(self.timeout, self._give_up_after - spent)
-        return limit if self._patience is None else min(limit, max(self._patience, LAST_CHANCE))
+        return min(limit, max(self.patience, LAST_CHANCE))
 
     def _pause(self, attempt: int, error: RemoteError) -> float | None:
         """Seconds until the next attempt, or None if the vendor asks for a longer wait than a run allows."""

@@ -99,8 +99,7 @@ class _Fetcher:
 
     def _is_out_of_patience(self) -> bool:
         """Whether failing calls of this account have delayed a person's pass for as long as they may."""
-        patience = self.run.client().patience
-        return patience is not None and patience <= 0
+        return self.run.client().patience <= 0
 
     def _show_progress(self) -> None:
         self.env.progress(self.run.job, self.account, self.run.seen, self.due)

@@ -37,7 +37,7 @@ class Source(Generic[A, C]):
     def set_patience(self, seconds: float) -> None:
         """How long failing calls may delay a run in total."""
         if self.api is not None:
-            self.api.set_patience(seconds)
+            self.api.patience = seconds
 
     async def aclose(self) -> None:
         """Close its connections."""

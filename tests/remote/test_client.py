@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import gzip
 import json
+import math
 import time
 import traceback
 from collections.abc import Iterator
@@ -390,14 +391,14 @@ async def test_a_429_halves_the_rate_once_for_all_that_was_under_way() -> None:
 async def test_patience_is_shared_by_all_reads_of_a_run() -> None:
     vendor = Vendor([answer({}, 503)])
     the_client = api(vendor)
-    the_client.set_patience(0.6)
+    the_client.patience = 0.6
     with pytest.raises(TransientError):
         await the_client.call(READ)
     tried = len(vendor.requests)
     with pytest.raises(TransientError):
         await the_client.call(READ)
     assert len(vendor.requests) == tried + 1
-    the_client.set_patience(None)
+    the_client.patience = math.inf
     with pytest.raises(TransientError):
         await the_client.call(READ)
     assert len(vendor.requests) == tried + 5

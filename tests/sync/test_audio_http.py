@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
+import math
 import time
 import tracemalloc
 from collections.abc import Iterator
@@ -56,14 +57,14 @@ class Place:
                     (name, "2026-11-21T12:00:00.000Z"),
                 )
 
-    def run(self, patience: float | None = None) -> Run:
+    def run(self, patience: float = math.inf) -> Run:
         """Fetch everything that waits."""
         chosen = registry.select(registry.specs(self.settings), ["telecmi-audio"], None)
 
         async def work() -> Run:
             with open_database(self.settings) as db:
                 env = build(self.settings, db, SystemClock(), tokens=TokenStore(None))
-                env.sources["telecmi.main"].api.set_patience(patience)
+                env.sources["telecmi.main"].api.patience = patience
                 try:
                     return await jobs.run_job(env, chosen[0], person=True)
                 finally:
