@@ -32,7 +32,6 @@ class Mirror:
         None  #: of rows with the same id, the one with the greatest value of this column counts
     )
     dated_by: str = "time"  #: the column that time windows go by, in ms or UTC text
-    keeps: bool = False  #: never removed, even if upstream no longer lists the row
     inserts_only: bool = False  #: `change_log` has only the inserts
     one_spelling: bool = False  #: its key has only one spelling
     derived: frozenset[str] = frozenset()  #: columns that are only set in new rows
@@ -70,7 +69,6 @@ VOICEMAILS: Final = Mirror(
     number="from_number",
     traces=("voicename",),
     derived=frozenset({"received_at"}),
-    keeps=True,
     one_spelling=True,
 )
 SMARTFLO_CONTACTS: Final = Mirror(
@@ -97,7 +95,6 @@ TELECMI_CALLS: Final = Mirror(
     within=("kind",),
     number="from_number",
     traces=("from_number", "to_number", "filename"),
-    keeps=True,
     inserts_only=True,
     one_spelling=True,
 )
@@ -110,7 +107,6 @@ SMARTFLO_CALLS: Final = Mirror(
     number="client_number",
     traces=("client_number",),
     dated_by="started_at",
-    keeps=True,
     inserts_only=True,
 )
 

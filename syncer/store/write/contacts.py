@@ -246,9 +246,9 @@ _SAVE_BASE = (
 )
 
 
-def forget_base(conn: Connection, row_id: int, epoch: int) -> None:
-    """Record that upstream no longer has the contact, as of `epoch`."""
-    conn.execute(update(contact_base).where(_B.row_id == row_id).values(source="gone", touched=epoch))
+def forget_base(conn: Connection, row_id: int) -> None:
+    """Record that upstream no longer has the contact."""
+    statements.update_row(conn, contact_base, row_id, {"source": "gone", "touched": queue.next_epoch(conn)})
 
 
 def tombstone(conn: Connection, row_id: int, at: str) -> None:
@@ -258,13 +258,13 @@ def tombstone(conn: Connection, row_id: int, at: str) -> None:
         .where(_C.id == row_id, _C.deleted_at.is_(None))
         .values(deleted_at=at, last_changed_at=at)
     )
-    forget_base(conn, row_id, queue.next_epoch(conn))
+    forget_base(conn, row_id)
     changelog.removed(conn, TABLE, row_id, at)
 
 
 def unlink(conn: Connection, row_id: int, at: str) -> None:
     """Detach a row from the contact that upstream deleted, so that it can be added again."""
-    conn.execute(update(telecmi_contacts).where(_C.id == row_id).values(contact_id=None, raw=None))
+    statements.update_row(conn, telecmi_contacts, row_id, {"contact_id": None, "raw": None})
     conn.execute(delete(contact_base).where(_B.row_id == row_id))
     queue.drop_intents(conn, row_id)
     changelog.changed(conn, TABLE, row_id, {"contact_id": ("gone", None)}, at, "upstream")
@@ -278,19 +278,17 @@ def show_base(conn: Connection, local: Local, names: Iterable[str], region: str,
     if not changes:
         return
     changelog.changed(conn, TABLE, local.row_id, changes, at, "upstream")
-    values = {name: new or None for name, (_, new) in changes.items()}
+    values = {"last_changed_at": at} | {name: new or None for name, (_, new) in changes.items()}
     if "phone_no" in values:
         values["phone_e164"] = to_e164(values["phone_no"], region)
-    conn.execute(update(telecmi_contacts).where(_C.id == local.row_id).values(last_changed_at=at, **values))
+    statements.update_row(conn, telecmi_contacts, local.row_id, values)
 
 
 def revive(conn: Connection, local: Local, at: str) -> None:
     """Undo a local delete. The row keeps its values."""
     if local.deleted_at is None:
         return
-    conn.execute(
-        update(telecmi_contacts).where(_C.id == local.row_id).values(deleted_at=None, last_changed_at=at)
-    )
+    statements.update_row(conn, telecmi_contacts, local.row_id, {"deleted_at": None, "last_changed_at": at})
     changelog.changed(conn, TABLE, local.row_id, {"deleted_at": (local.deleted_at, None)}, at, "upstream")
 
 

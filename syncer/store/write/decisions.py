@@ -15,6 +15,7 @@ from syncer.core.model import Fields, Operation, State
 from syncer.core.normalise import to_e164
 from syncer.core.queue import SETTLED, Event
 from syncer.errors import UsageError
+from syncer.store.db import statements
 from syncer.store.db.tables import change_queue, contact_base, push_intents, telecmi_contacts
 from syncer.store.write import changelog, contacts, queue
 from syncer.store.write.contacts import TABLE
@@ -79,10 +80,8 @@ def discard(conn: Connection, number: int, at: str, region: str) -> str:
     if local.base is None:
         conn.execute(delete(push_intents).where(push_intents.c.row_id == local.row_id))
         if not local.deleted:
-            conn.execute(
-                update(telecmi_contacts)
-                .where(_C.id == local.row_id)
-                .values(deleted_at=at, last_changed_at=at)
+            statements.update_row(
+                conn, telecmi_contacts, local.row_id, {"deleted_at": at, "last_changed_at": at}
             )
             changelog.removed(conn, TABLE, local.row_id, at, "local")
         return f"change {number} is discarded; contact row {local.row_id}, which upstream never had, is gone"
@@ -124,21 +123,17 @@ def _wake_followers(conn: Connection, local: Local, at: str, region: str) -> Non
         queue.wake(conn, local.account, to_e164(local.base.phone_no, region), local.row_id, at)
 
 
-def _agree_on_remote(conn: Connection, change: QueuedChange, local: Local, region: str) -> Fields:
+def _agree_on_remote(conn: Connection, change: QueuedChange, local: Local, region: str) -> None:
     """Set base to the upstream values that were shown. If upstream changed since, the conflict opens again."""
     assert local.base is not None or change.clashes
     base = (local.base or Fields()).asdict() | {n: c.remote for n, c in change.clashes.items()}
     e164 = to_e164(base["phone_no"], region)
-    conn.execute(
-        update(contact_base).where(contact_base.c.row_id == local.row_id).values(phone_e164=e164, **base)
-    )
-    return Fields.of(base)
+    statements.update_row(conn, contact_base, local.row_id, base | {"phone_e164": e164})
 
 
 def _take_remote(conn: Connection, change: QueuedChange, local: Local, at: str, region: str) -> None:
-    base = _agree_on_remote(conn, change, local, region)
+    _agree_on_remote(conn, change, local, region)
     row = contacts.load_rows(conn, [local.row_id])[local.row_id]
-    assert row.base == base
     contacts.show_base(conn, row, list(change.clashes), region, at)
 
 

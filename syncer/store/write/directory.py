@@ -216,7 +216,7 @@ def handle_upstream_delete(conn: Connection, local: Local, region: str, at: str)
         queue.wake(conn, local.account, to_e164(local.base.phone_no, region), local.row_id, at)
     match decision.row:
         case "forget base":
-            contacts.forget_base(conn, local.row_id, queue.next_epoch(conn))
+            contacts.forget_base(conn, local.row_id)
             queue.drop_intents(conn, local.row_id)
         case "add again":
             contacts.unlink(conn, local.row_id, at)  # before the transitions, to keep unanswered requests

@@ -104,7 +104,7 @@ def update_open(
     count = select(func.count()).select_from(held_rows).where(held_rows.c.held_id == number, ~mine)
     others = int(conn.execute(count).scalar_one())
     if not listed and not others:  # its rows stay on record
-        conn.execute(update(held).where(held.c.id == number).values(decided_at=at, decision="superseded"))
+        statements.update_row(conn, held, number, {"decided_at": at, "decision": "superseded"})
         return None
     conn.execute(delete(held_rows).where(held_rows.c.held_id == number, mine))
     columns = ("held_id", "table_name", "row_id", "field")
@@ -113,7 +113,7 @@ def update_open(
     if reason:
         before = reason_of(conn, number)
         values["reason"] = f"{before}; {reason}" if others and reason not in before else reason
-    conn.execute(update(held).where(held.c.id == number).values(**values))
+    statements.update_row(conn, held, number, values)
     return number if listed else None
 
 
@@ -140,20 +140,10 @@ def forget_decisions(
 
     They stay on record, so that they can still be shown.
     """
-    numbers = select(held.c.id).where(
-        held.c.job == job, held.c.account == account, held.c.decision.in_(["approved", "rejected"])
-    )
-    for row_id, column in settled:
-        conn.execute(
-            update(held_rows)
-            .where(
-                held_rows.c.held_id.in_(numbers),
-                held_rows.c.table_name == table,
-                held_rows.c.row_id == row_id,
-                held_rows.c.field == column,
-            )
-            .values(settled=1)
-        )
+    statement = """
+        UPDATE held_rows SET settled = 1 WHERE table_name = ? AND row_id = ? AND field = ? AND held_id IN (
+            SELECT id FROM held WHERE job = ? AND account = ? AND decision IN ('approved', 'rejected'))"""
+    raw(conn).executemany(statement, [(table, *one, job, account) for one in settled])
 
 
 def decide(conn: Connection, number: int, decision: str, at: str, by: str | None = None) -> str | None:
@@ -163,9 +153,8 @@ def decide(conn: Connection, number: int, decision: str, at: str, by: str | None
         return ""
     if row.decided_at is not None:
         return str(row.decision)
-    conn.execute(
-        update(held).where(held.c.id == number).values(decided_at=at, decision=decision, decided_by=by)
-    )
+    decided = {"decided_at": at, "decision": decision, "decided_by": by}
+    statements.update_row(conn, held, number, decided)
     return None
 
 

@@ -121,7 +121,7 @@ def start_run(conn: Connection, job: str, account: str, at: str) -> int:
 
 def finish_run(conn: Connection, run: int, at: str, **columns: object) -> None:
     """Record the end of a run."""
-    conn.execute(update(sync_runs).where(sync_runs.c.id == run).values(finished_at=at, **columns))
+    statements.update_row(conn, sync_runs, run, {"finished_at": at, **columns})
 
 
 def drop_idle_run(conn: Connection, job: str, account: str, before: int) -> None:

@@ -32,6 +32,7 @@ from syncer.core.merge import dirty_fields
 from syncer.core.model import FIELDS, Operation, State
 from syncer.core.normalise import to_e164
 from syncer.core.queue import OPEN, Event
+from syncer.store.db import statements
 from syncer.store.db.tables import change_log, change_queue, contact_base, telecmi_contacts
 from syncer.store.write import changelog, contacts, queue
 from syncer.store.write.contacts import TABLE, Policy
@@ -293,7 +294,7 @@ def _log_edit(conn: Connection, policy: Policy, local: Local, names: Sequence[st
     values: dict[str, Any] = {"last_changed_at": at}
     if "phone_no" in names:
         values["phone_e164"] = to_e164(local.fields.phone_no, policy.region)
-    conn.execute(update(telecmi_contacts).where(_C.id == local.row_id).values(**values))
+    statements.update_row(conn, telecmi_contacts, local.row_id, values)
 
 
 def _insert_query(policy: Policy) -> Select[Any]:
@@ -309,7 +310,7 @@ def _inserts(conn: Connection, policy: Policy, at: str) -> int:
     for row in rows:
         if row.first_seen_at is None:
             stamps = {"first_seen_at": at, "last_changed_at": at}
-            conn.execute(update(telecmi_contacts).where(_C.id == row.id).values(**stamps))
+            statements.update_row(conn, telecmi_contacts, row.id, stamps)
             changelog.inserted(conn, TABLE, row.id, at, "local")
         _add_change(conn, policy, row.id, NewChange(Operation.ADD, State.QUEUED), at)
     return len(rows)

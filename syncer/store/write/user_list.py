@@ -10,7 +10,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import Connection, Row, Select, and_, exists, or_, select, update
+from sqlalchemy import Connection, Row, Select, and_, exists, or_, select
 
 from syncer.core.contacts import Local
 from syncer.core.model import FIELDS, Fields
@@ -157,7 +157,7 @@ def follow(conn: Connection, policy: Policy, ids: Sequence[int], at: str) -> tup
     for local, base, row in _followers(conn, policy, ids):
         decision = follow_list(local, base, row, policy.region)
         if decision.action == "forget base":
-            contacts.forget_base(conn, local.row_id, queue.next_epoch(conn))
+            contacts.forget_base(conn, local.row_id)
         elif decision.action == "delete":
             contacts.tombstone(conn, local.row_id, at)
             removed += 1
@@ -175,10 +175,10 @@ def _update(
     taken: Mapping[str, tuple[str, str]],
     at: str,
 ) -> None:
-    values: dict[str, object] = {name: new or None for name, (_, new) in taken.items()}
+    values = {"raw": row.raw} | {name: new or None for name, (_, new) in taken.items()}
     if taken:
         values["last_changed_at"] = at
-    conn.execute(update(telecmi_contacts).where(_C.id == local.row_id).values(raw=row.raw, **values))
+    statements.update_row(conn, telecmi_contacts, local.row_id, values)
     if row.fields != local.base:
         epoch = queue.next_epoch(conn)
         contacts.save_base(
