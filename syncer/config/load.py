@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import re
 import tomllib
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
@@ -72,30 +72,33 @@ def build_settings(
         )
     found = reader.sources.found
     settings = reader.with_paths(Settings(path, tuple(accounts), tuple(targets), sources=found, **sections))
-    with suppress(OSError):  # opening the database reports it
-        if odd := files.oddity_at(settings.database.path):
-            problems.append(
-                f"database.url names {odd}, {settings.database.path}; name a plain file of its own."
-            )
-    given = raw.get("http", {})
-    if isinstance(given, dict) and "listen" not in given:  # a wrong address is reported already
-        how = 'write listen = "127.0.0.1:9464" below [http].'
-        problems.extend(
-            f"{one.label} is answered by the daemon's pages, which are off; {how}"
-            for one in targets
-            if one.needs_pages
-        )
-        if sections["http"].console:
-            problems.append(f"http.console is true, and the page has no address; {how}")
-    if credentials is Credentials.SENT:
-        for account in accounts:
-            problems.extend(
-                f"{account.label}.{name} is still the placeholder of the example; write the real one, or remove the key."
-                for name in placeholders(account)
-            )
+    problems.extend(_faults_of_all(settings, sections["http"], raw.get("http", {}), credentials))
     if problems:
         raise ConfigError(problems)
     return settings
+
+
+def _faults_of_all(
+    settings: Settings, http: schema.Http, given_http: object, credentials: Credentials
+) -> Iterator[str]:
+    """Errors that no table shows by itself. `http` is the table [http], which `settings` may lack, and as given."""
+    with suppress(OSError):  # opening the database reports it
+        if odd := files.oddity_at(settings.database.path):
+            yield f"database.url names {odd}, {settings.database.path}; name a plain file of its own."
+    if isinstance(given_http, dict) and "listen" not in given_http:  # a wrong address is reported already
+        how = 'write listen = "127.0.0.1:9464" below [http].'
+        for target in settings.targets:
+            if target.needs_pages:
+                yield f"{target.label} is answered by the daemon's pages, which are off; {how}"
+        if http.console:
+            yield f"http.console is true, and the page has no address; {how}"
+    if credentials is Credentials.SENT:
+        for account in settings.accounts:
+            for name in placeholders(account):
+                yield (
+                    f"{account.label}.{name} is still the placeholder of the example; write the real one, "
+                    "or remove the key."
+                )
 
 
 def _parse(path: Path) -> dict[str, Any]:

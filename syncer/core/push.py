@@ -241,12 +241,19 @@ def _decide_update(change: QueuedChange, local: Local, look: Observation, ctx: P
             f"{names}: upstream accepted the change but still shows the old value, which was restored locally"
         )
         return _refuse(change, text, show=stubborn)
+    return _send_update(change, local, fields, ctx)
+
+
+def _send_update(
+    change: QueuedChange, local: Local, fields: Mapping[str, str], ctx: PushContext
+) -> PushDecision:
+    """Send these fields, except those whose value was pushed too often within a day."""
+    assert local.base is not None
     pushed_often = [] if change.approved else _pushed_often(fields, ctx.pushed)  # approved: a person insists
     respelled_upstream = [
         n for n in pushed_often if says_the_same(n, fields[n], local.base.get(n), ctx.region)
     ]
-    for name in respelled_upstream:
-        del fields[name]
+    fields = {name: value for name, value in fields.items() if name not in respelled_upstream}
     if not fields:
         names = ", ".join(respelled_upstream)
         text = f"upstream keeps its own spelling of {names}, which the row shows again"
