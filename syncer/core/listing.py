@@ -277,7 +277,7 @@ class Walk:
         total_last = self._totals[-1] if self._totals else None
         if self._reread is not None and self._reread.total is not None:
             total_last = self._reread.total
-        verdict, reason = self._judge(total_first, total_last, distinct)
+        verdict, reason = self._verdict(total_first, total_last, distinct)
         return Certificate(
             verdict=verdict,
             reason=reason,
@@ -297,7 +297,7 @@ class Walk:
             return None
         return {row.key for row in self._first.rows} == {row.key for row in self._reread.rows}
 
-    def _judge(self, total_first: int | None, total_last: int | None, distinct: int) -> tuple[Proof, str]:
+    def _verdict(self, total_first: int | None, total_last: int | None, distinct: int) -> tuple[Proof, str]:
         if self._error:
             return Proof.PARTIAL, self._error
         if self._ended_by == "too many pages" or not self._ended_by:
@@ -315,12 +315,12 @@ class Walk:
         if self.wants_reread and self._reread is None:
             return Proof.DRIFTED, "the first page could not be read again"
         if not self._has_total or total_first is None or self._counts_pages:
-            return self._judge_without_total()
+            return self._verdict_without_total()
         if self._total_moved or total_first != total_last:
             return Proof.DRIFTED, f"the total moved from {total_first} to {total_last} meanwhile"
         if total_first != self._rows:
             if self._offset is not None and total_first - self._rows == self._offset:
-                return self._judge_without_total()
+                return self._verdict_without_total()
             if self._rows == 0:
                 return Proof.PARTIAL, f"the vendor counts {total_first} rows and sent none"
             if total_first - self._rows >= self._largest and self._ended_by == "empty page":
@@ -329,7 +329,7 @@ class Walk:
             return Proof.DRIFTED, f"the vendor counts {total_first} rows and sent {self._rows}"
         return Proof.COMPLETE, ""
 
-    def _judge_without_total(self) -> tuple[Proof, str]:
+    def _verdict_without_total(self) -> tuple[Proof, str]:
         if self._repeats:
             return Proof.DRIFTED, "a page was sent twice, which may hide what follows"
         if self._ended_by == "refused past the end":

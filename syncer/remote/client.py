@@ -1,6 +1,6 @@
 """The client that makes every call: request budget, deadlines, retries of reads, error mapping.
 
-The adapter's `judge` decides what an answer means; `transport` holds the connections. The retry loop is our own
+The adapter's `check` decides what an answer means; `transport` holds the connections. The retry loop is our own
 because it has to follow `Retry-After`, know whether a request was sent, and log no arguments.
 """
 
@@ -15,7 +15,7 @@ from contextlib import asynccontextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from functools import lru_cache
+from functools import lru_cache, partial
 from pathlib import Path
 from typing import Any
 
@@ -25,7 +25,7 @@ from syncer.core.retry import MOST_HALVINGS, backoff, halvings_left, parse_http_
 from syncer.errors import BadAnswerError, RemoteError, TransientError
 from syncer.remote.proxy import proxy_for
 from syncer.remote.receive import receive, skip
-from syncer.remote.response_errors import Judge, broken, judge_status, misshapen
+from syncer.remote.response_errors import AnswerCheck, broken, misshapen, raise_for_status
 from syncer.remote.transport import connect
 from syncer.remote.wire import Answer, Call, NotJson, encode, read_body
 
@@ -43,7 +43,7 @@ SLOWEST = 16_000
 #: Counts the requests of one run and its tasks. `ApiClient.requests` counts those of all jobs of the account.
 counted: ContextVar[list[int] | None] = ContextVar("counted", default=None)
 
-#: Called with the source, the call's name and the answer, before the answer is judged. Applies to this task and the
+#: Called with the source, the call's name and the answer, before the answer is checked. Applies to this task and the
 #: tasks that it starts.
 heard: ContextVar[Callable[[str, str, Answer], None] | None] = ContextVar("heard", default=None)
 
@@ -178,14 +178,14 @@ class ApiClient:
         finally:
             _deadline.reset(token)
 
-    async def call(self, call: Call, judge: Judge | None = None) -> Answer:
-        """Make the call and return its answer, which `judge` accepted.
+    async def call(self, call: Call, check: AnswerCheck | None = None) -> Answer:
+        """Make the call and return its answer, which `check` accepted.
 
         Raises RemoteError only. Reads are tried up to four times within 40 s, writes once. After a write,
         TransientError means that it was not sent or not processed, OutcomeUnknownError that it may have been
         applied.
         """
-        judge = judge or self._by_status
+        check = check or partial(raise_for_status, self.source)
         spent = 0.0
         tries = 1 if call.write or self.patience <= 0 else TRIES
         attempt = 1
@@ -193,7 +193,7 @@ class ApiClient:
             await self._wait_for_turn(call)
             began = _clock()
             try:
-                got = await self._attempt(call, judge, self._limit(call, spent))
+                got = await self._attempt(call, check, self._limit(call, spent))
             finally:
                 self._slots.release()
             if isinstance(got, Answer):
@@ -265,7 +265,7 @@ class ApiClient:
     def _out_of_time(self, call: Call) -> TransientError:
         return TransientError(self.source, call.name, "the run's time was up before this could be sent")
 
-    async def _attempt(self, call: Call, judge: Judge, limit: float) -> Answer | _Failed:
+    async def _attempt(self, call: Call, check: AnswerCheck, limit: float) -> Answer | _Failed:
         """One attempt. Failures are returned, because an error raised here would have httpx's exception, which
         contains the URL, as its context."""
         end = _deadline.get()
@@ -302,7 +302,7 @@ class ApiClient:
         if answer.status == 407 and (call.sink is None or not isinstance(answer.body, dict)):
             return self._unsent_or_unsure(call, False, "the proxy refused (407)")
         try:
-            judge(call, answer)
+            check(call, answer)
         except RemoteError as error:
             again = isinstance(error, TransientError)
             if isinstance(error, TransientError) and not error.sent:
@@ -355,9 +355,6 @@ class ApiClient:
             server_date=date,
             retry_after=None if asked is None else parse_retry_after(asked, date or self.now()),
         )
-
-    def _by_status(self, call: Call, answer: Answer) -> None:
-        judge_status(self.source, call, answer)
 
     def _words(self, error: BaseException) -> str:
         if isinstance(error, httpx.ProxyError):

@@ -80,9 +80,9 @@ class Webhook:
         call = Call(
             "webhook", "POST", self._path, json=message.body, headers=headers, write=True, status_only=True
         )
-        await self._api.call(call, self._judge)
+        await self._api.call(call, self._raise_for_error)
 
-    def _judge(self, call: Call, answer: Answer) -> None:
+    def _raise_for_error(self, call: Call, answer: Answer) -> None:
         if not answer.ok:
             text = f"it answered HTTP {answer.status}"
             raise RejectedError(self._api.source, call.name, text, code=answer.status)

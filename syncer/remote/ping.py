@@ -27,13 +27,13 @@ class Pinger:
 
     async def ping(self) -> None:
         """Call it. Any 2xx is a success. Raises RemoteError."""
-        await self._api.call(self._call, self._judge)
+        await self._api.call(self._call, self._raise_for_error)
 
     async def aclose(self) -> None:
         """Close the connection."""
         await self._api.aclose()
 
-    def _judge(self, call: Call, answer: Answer) -> None:
+    def _raise_for_error(self, call: Call, answer: Answer) -> None:
         if answer.ok:
             return
         text = f"the monitoring service answered HTTP {answer.status}"

@@ -1,6 +1,6 @@
 """Reads the body of an answer: into memory, piece by piece into the caller's sink, or not at all.
 
-`wire` and the judge of the call decide what the body means.
+`wire` and the check of the call decide what the body means.
 """
 
 from __future__ import annotations

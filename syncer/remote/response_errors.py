@@ -20,7 +20,7 @@ from syncer.remote.error_text import named_field, with_vendor_text
 from syncer.remote.wire import Answer, Call, NotJson
 
 #: Raises a RemoteError if the answer is not a success.
-Judge: TypeAlias = Callable[[Call, Answer], None]
+AnswerCheck: TypeAlias = Callable[[Call, Answer], None]
 
 
 def broken(
@@ -49,7 +49,7 @@ def _unknown(source: str, call: Call, text: str, code: int | None = None) -> Out
     return OutcomeUnknownError(source, call.name, f"{text}; it may or may not have been applied", code=code)
 
 
-def judge_status(source: str, call: Call, answer: Answer) -> None:
+def raise_for_status(source: str, call: Call, answer: Answer) -> None:
     """Raise unless the answer is a 2xx with JSON."""
     status, body = answer.status, answer.body
     if status == 429:

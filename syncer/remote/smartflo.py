@@ -17,7 +17,7 @@ from syncer.core.retry import IST, parse_ist
 from syncer.errors import AuthError, BadAnswerError
 from syncer.remote import rows as read
 from syncer.remote.client import ApiClient
-from syncer.remote.response_errors import broken, judge_status, misshapen, overloaded
+from syncer.remote.response_errors import broken, misshapen, overloaded, raise_for_status
 from syncer.remote.rows import UnreadableRowError
 from syncer.remote.session import Session
 from syncer.remote.tokens import LONGEST_LIFE, Lockout, Token, TokenStore
@@ -160,7 +160,9 @@ class Smartflo:
             text = "the token holds characters that cannot be sent; paste it again"
             raise AuthError(self.source, name, text)
         headers = {"Authorization": f"Bearer {token}"}
-        return await self._api.call(Call(name, "GET", name, params=params, headers=headers), self._judge)
+        return await self._api.call(
+            Call(name, "GET", name, params=params, headers=headers), self._raise_for_error
+        )
 
     # -- the token ---------------------------------------------------------------------------------
 
@@ -174,7 +176,7 @@ class Smartflo:
         payload = {"email": email, "password": password}
         call = Call(LOGIN, "POST", LOGIN, json=payload, unsure_once=True)
         try:
-            answer = await self._api.call(call, self._judge_login)
+            answer = await self._api.call(call, self._raise_for_login)
         except AuthError as refusal:
             raise self._note_refusal(refusal, before) from None
         return self._read_login(answer)
@@ -219,7 +221,7 @@ class Smartflo:
 
     # -- the envelope ------------------------------------------------------------------------------
 
-    def _judge(self, call: Call, answer: Answer) -> None:
+    def _raise_for_error(self, call: Call, answer: Answer) -> None:
         """Raise unless the answer is a success: 2xx, an object, and `success` not false."""
         body = answer.body
         said_no = isinstance(body, dict) and _failed(body)
@@ -230,7 +232,7 @@ class Smartflo:
                 raise AuthError(
                     self.source, call.name, "the token was refused or has expired", code=answer.status
                 )
-        judge_status(self.source, call, answer)
+        raise_for_status(self.source, call, answer)
         if not isinstance(body, dict):
             raise misshapen(self.source, call, "an answer that is not a JSON object")
         if said_no:
@@ -238,8 +240,8 @@ class Smartflo:
                 raise broken(self.source, call, "the vendor says that it failed", answer.retry_after)
             raise misshapen(self.source, call, f"success is false, with HTTP status {answer.status}")
 
-    def _judge_login(self, call: Call, answer: Answer) -> None:
-        """Like `_judge`, for a login: a refusal may have any HTTP status [not documented]."""
+    def _raise_for_login(self, call: Call, answer: Answer) -> None:
+        """Like `_raise_for_error`, for a login: a refusal may have any HTTP status [not documented]."""
         body = answer.body
         if isinstance(body, dict):
             said_no = _failed(body) or body.get("login_failed_count") is not None
@@ -254,7 +256,7 @@ class Smartflo:
                 said_no = said_no and bool(_ABOUT_THE_LOGIN.search(_message(body)))
             if said_no or (400 <= answer.status < 500 and not down):
                 raise AuthError(self.source, call.name, "the login was refused")
-        judge_status(self.source, call, answer)
+        raise_for_status(self.source, call, answer)
         if not isinstance(body, dict):
             raise misshapen(self.source, call, "an answer that is not a JSON object")
 

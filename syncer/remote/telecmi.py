@@ -15,10 +15,10 @@ from syncer.errors import AuthError, BadAnswerError, PermissionDeniedError, Reje
 from syncer.remote import rows as read
 from syncer.remote.client import ApiClient
 from syncer.remote.error_text import named_field, with_vendor_text
-from syncer.remote.response_errors import broken, judge_status, misshapen, overloaded
+from syncer.remote.response_errors import broken, misshapen, overloaded, raise_for_status
 from syncer.remote.rows import UnreadableRowError
 from syncer.remote.session import Session
-from syncer.remote.telecmi_play import PLAY, judge_recording, recording_call
+from syncer.remote.telecmi_play import PLAY, check_recording, recording_call
 from syncer.remote.tokens import LONGEST_LIFE, Token, TokenStore
 from syncer.remote.wire import Answer, Call, Json, Sink
 
@@ -159,7 +159,7 @@ class Telecmi:
         """Let `sink` take a voicemail's recording. RejectedError with code 502 if it is not published."""
         app_id, secret = self._app(PLAY)
         call = recording_call(app_id, secret, voicename, sink)
-        await self._api.call(call, judge_recording(self.source, self._judge, sink))
+        await self._api.call(call, check_recording(self.source, self._raise_for_error, sink))
 
     async def _with_secret(self, name: str, start_ms: int, end_ms: int, page: int, **more: object) -> Answer:
         app_id, secret = self._app(name)
@@ -171,7 +171,7 @@ class Telecmi:
             "page": page,
             **more,
         }
-        return await self._api.call(Call(name, "POST", name, json=payload), self._judge)
+        return await self._api.call(Call(name, "POST", name, json=payload), self._raise_for_error)
 
     def _app(self, name: str) -> tuple[int | str, str]:
         """The app's id and secret. AuthError if they are not set."""
@@ -224,13 +224,13 @@ class Telecmi:
 
     async def _with_token(self, name: str, token: str, payload: Mapping[str, object], write: bool) -> Answer:
         call = Call(name, "POST", name, json={"token": token, **payload}, write=write)
-        return await self._api.call(call, self._judge)
+        return await self._api.call(call, self._raise_for_error)
 
     async def _log_in(self, name: str) -> Token:
         del name
         _, user_id, password = self._session.credentials
         payload = {"id": user_id, "password": password}
-        answer = await self._api.call(Call(LOGIN, "POST", LOGIN, json=payload), self._judge)
+        answer = await self._api.call(Call(LOGIN, "POST", LOGIN, json=payload), self._raise_for_error)
         token = answer.body.get("token") if isinstance(answer.body, dict) else None
         if not isinstance(token, str) or not token:
             raise BadAnswerError(self.source, LOGIN, "the login was accepted, but its answer has no token")
@@ -238,11 +238,11 @@ class Telecmi:
 
     # -- the envelope ------------------------------------------------------------------------------
 
-    def _judge(self, call: Call, answer: Answer) -> None:
+    def _raise_for_error(self, call: Call, answer: Answer) -> None:
         """Raise unless the answer is a success: 2xx, an object, `code` 200, and no `error`."""
         body = answer.body
         if answer.status == 429 or answer.status >= 500 or not isinstance(body, dict):
-            judge_status(self.source, call, answer)
+            raise_for_status(self.source, call, answer)
             raise misshapen(self.source, call, "an answer that is not a JSON object")
         code = read.integer(body.get("code"))
         if answer.ok and code == 200 and not read.truthy(body.get("error")):

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from syncer.errors import RejectedError
 from syncer.remote import rows as read
-from syncer.remote.response_errors import Judge, misshapen
+from syncer.remote.response_errors import AnswerCheck, misshapen
 from syncer.remote.wire import Answer, Call, NotJson, Sink
 
 PLAY = "/v2/play"
@@ -29,10 +29,10 @@ def recording_call(app_id: object, secret: str, voicename: str, sink: Sink) -> C
     )
 
 
-def judge_recording(source: str, judge: Judge, sink: Sink) -> Judge:
-    """A judge that accepts the answer if the sink took it. Otherwise the answer is an error of the vendor, or unknown."""
+def check_recording(source: str, check: AnswerCheck, sink: Sink) -> AnswerCheck:
+    """A check that accepts the answer if the sink took it. Otherwise the answer is an error of the vendor, or unknown."""
 
-    def judge_it(call: Call, answer: Answer) -> None:
+    def check_it(call: Call, answer: Answer) -> None:
         if sink.taken:
             return
         body = answer.body
@@ -43,7 +43,7 @@ def judge_recording(source: str, judge: Judge, sink: Sink) -> Judge:
             raise misshapen(
                 source, call, f"an answer that is not a recording ({body.kind}, HTTP {answer.status})"
             )
-        judge(call, answer)
+        check(call, answer)
         raise misshapen(source, call, "an answer that is not a recording (JSON)")
 
-    return judge_it
+    return check_it

@@ -1,4 +1,4 @@
-"""TeleCMI: requests as documented, the envelope judged whole, tokens, and lenient rows."""
+"""TeleCMI: requests as documented, the whole envelope, tokens, and lenient rows."""
 
 from __future__ import annotations
 

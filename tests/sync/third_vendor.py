@@ -20,7 +20,7 @@ from syncer.core.normalise import to_e164
 from syncer.core.secret import Secret
 from syncer.remote import rows as read
 from syncer.remote.client import ApiClient
-from syncer.remote.response_errors import judge_status
+from syncer.remote.response_errors import raise_for_status
 from syncer.remote.wire import Call, Json
 from syncer.store.db.column_types import id_, mirror_columns, text_
 from syncer.store.db.column_types import table as database_table
@@ -74,7 +74,7 @@ class Acme:
     async def fetch_page(self, page: int) -> Page:
         call = Call("/leads", "GET", "/leads", params={"page": str(page)}, headers=self.header)
         answer = await self.api.call(
-            call, lambda call, answer: judge_status(self.account.label, call, answer)
+            call, lambda call, answer: raise_for_status(self.account.label, call, answer)
         )
         body: Any = answer.body
         return read.read_page(body["leads"], self._row, total=body["total"], server_date=answer.server_date)
