@@ -309,7 +309,7 @@ class Database:
     def make_distinct(self) -> None:
         """Make the file differ from all of its copies, unless others are using it at the moment.
 
-        After a kill, the file that the WAL belongs to can then be told from a copy in its place.
+        After a kill, the file that the WAL belongs to can then be distinguished from a copy in its place.
         """
         if self._alone:
             with contextlib.suppress(StoreBusyError), self.patience(100):

@@ -171,55 +171,56 @@ class _Renaming:
             "UPDATE held SET decision = 'superseded', decided_at = :at WHERE decided_at IS NULL AND account = :new "
             "AND job IN (SELECT job FROM held WHERE decided_at IS NULL AND account = :old AND job LIKE :jobs)"
         )
-        mirrors = {one.name: (one.key, *one.within) for one in MIRRORS.values() if not one.editable}
-        for table, key in (mirrors | _KEYS).items():
-            if table not in _tables(self.provider) and table not in _TABLES_OF_JOBS:
-                continue
-            same = " AND ".join(
-                ["twin.account = :{other}", *(f"twin.{name} = {table}.{name}" for name in key)]
-            )
-            only = f" AND {_TABLES_OF_JOBS[table]} LIKE :jobs" if table in _TABLES_OF_JOBS else ""
-            if table not in mirrors:
-                twin = f"EXISTS (SELECT 1 FROM {table} twin WHERE {same.format(other='old')})"
-                self.run(f"DELETE FROM {table} WHERE account = :new{only} AND {twin}")
-                continue
-            # A live row is preferred to a tombstone, then the older row.
-            for mine, other, beats in (
-                ("new", "old", f"(twin.deleted_at IS NULL OR {table}.deleted_at IS NOT NULL)"),
-                ("old", "new", "1"),
-            ):
-                merged += self._drop_twins(
-                    table, f"account = :{mine}", f"{same.format(other=other)} AND {beats}"
-                )
+        for mirror in MIRRORS.values():
+            if mirror.vendor == self.provider and not mirror.editable:
+                merged += self._merge_mirror(mirror.name, (mirror.key, *mirror.within))
+        for table, key in _KEYS.items():
+            if table in _TABLES_OF_JOBS or table in _tables(self.provider):
+                only = f" AND {_TABLES_OF_JOBS[table]} LIKE :jobs" if table in _TABLES_OF_JOBS else ""
+                twin = f"SELECT 1 FROM {table} twin WHERE {_is_twin(table, key, 'old')}"
+                self.run(f"DELETE FROM {table} WHERE account = :new{only} AND EXISTS ({twin})")
         return merged
 
+    def _merge_mirror(self, table: str, key: Sequence[str]) -> int:
+        """Keep the live row of two, or else the row of the old name. Returns how many were merged."""
+        is_kept = f"(twin.deleted_at IS NULL OR {table}.deleted_at IS NOT NULL)"
+        dropped = self._drop_twins(table, "account = :new", f"{_is_twin(table, key, 'old')} AND {is_kept}")
+        return dropped + self._drop_twins(table, "account = :old", _is_twin(table, key, "new"))
+
     def _drop_twins(self, table: str, whose: str, twin: str) -> int:
+        """Delete the rows that have a `twin`, which gets their notes and recordings. Returns how many."""
         which = f"{whose} AND EXISTS (SELECT 1 FROM {table} twin WHERE {twin})"
+        dropped = f"SELECT id FROM {table} WHERE {which}"
         if table == "telecmi_user_contacts":
-            of_row = f"SELECT twin.id FROM {table} twin, {table} WHERE {table}.id = telecmi_notes.contact_row AND {twin}"
-            dropped = f"SELECT id FROM {table} WHERE {which}"
-            same = (
-                "n.msg = telecmi_notes.msg AND n.date IS telecmi_notes.date AND n.agent = telecmi_notes.agent"
-            )
-            self.run(
-                f"DELETE FROM telecmi_notes WHERE contact_row IN ({dropped}) "
-                f"AND EXISTS (SELECT 1 FROM telecmi_notes n WHERE n.contact_row IN ({of_row}) AND {same})"
-            )
-            self.run(f"UPDATE telecmi_notes SET contact_row = ({of_row}) WHERE contact_row IN ({dropped})")
+            self._merge_notes(dropped, twin)
         if table == "telecmi_voicemails":
-            self._merge_recordings(f"SELECT id FROM {table} WHERE {which}", twin)
+            self._merge_recordings(dropped, twin)
         self.run(
             "INSERT INTO change_log (at, table_name, row_id, kind, origin) "
             f"SELECT :at, '{table}', id, 'delete', 'local' FROM {table} WHERE {which} AND deleted_at IS NULL"
         )
-        self.run(
-            f"DELETE FROM absences WHERE table_name = '{table}' AND row_id IN (SELECT id FROM {table} WHERE {which})"
-        )
+        self.run(f"DELETE FROM absences WHERE table_name = '{table}' AND row_id IN ({dropped})")
         return self.run(f"DELETE FROM {table} WHERE {which}")
 
+    def _merge_notes(self, dropped: str, twin: str) -> None:
+        """Move the notes of dropped user contacts to the remaining rows. Of two equal ones, one stays."""
+        of_row = (
+            "SELECT twin.id FROM telecmi_user_contacts twin, telecmi_user_contacts "
+            f"WHERE telecmi_user_contacts.id = telecmi_notes.contact_row AND {twin}"
+        )
+        self.run(
+            f"DELETE FROM telecmi_notes WHERE contact_row IN ({dropped}) AND EXISTS (SELECT 1 FROM telecmi_notes n "
+            f"WHERE n.contact_row IN ({of_row}) AND n.msg = telecmi_notes.msg AND n.date IS telecmi_notes.date "
+            "AND n.agent = telecmi_notes.agent)"
+        )
+        self.run(f"UPDATE telecmi_notes SET contact_row = ({of_row}) WHERE contact_row IN ({dropped})")
+
     def _merge_recordings(self, dropped: str, twin: str) -> None:
-        """Move the recordings of dropped voicemails to the remaining rows. Of two, one that is kept stays."""
-        of_row = f"SELECT twin.id FROM telecmi_voicemails twin, telecmi_voicemails WHERE telecmi_voicemails.id = a.voicemail AND {twin}"
+        """Move the recordings of dropped voicemails to the remaining rows. Of two, the one that has a file stays."""
+        of_row = (
+            "SELECT twin.id FROM telecmi_voicemails twin, telecmi_voicemails "
+            f"WHERE telecmi_voicemails.id = a.voicemail AND {twin}"
+        )
         theirs = (
             f"SELECT ({of_row}) FROM voicemail_audio a WHERE a.voicemail IN ({dropped}) AND a.state = 'kept'"
         )
@@ -291,6 +292,11 @@ class _Renaming:
             "VALUES (:at, 'telecmi_contacts', :row, 'delete', 'local')",
             **where,
         )
+
+
+def _is_twin(table: str, key: Sequence[str], other: str) -> str:
+    """SQL: whether `twin` has the key of a row, under the other name (`old` or `new`)."""
+    return " AND ".join([f"twin.account = :{other}", *(f"twin.{name} = {table}.{name}" for name in key)])
 
 
 def _edited(row: str) -> str:
