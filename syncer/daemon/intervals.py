@@ -1,4 +1,4 @@
-"""How long a job waits until its next run: after success, after failures, after refused credentials."""
+"""Computes how long a job waits for its next run: after success, after failures, after refused credentials."""
 
 from __future__ import annotations
 

@@ -1,8 +1,8 @@
-"""The socket of the pages: uvicorn with limits, so clients cannot use up what the jobs need.
+"""The server of the pages: uvicorn with limits, so clients cannot use up what the jobs need.
 
-At most `MOST` connections are open, fewer if the process may have few file descriptors. A request has to arrive
-within a few seconds. If there is no room, the connection that has waited longest without a request is closed, so
-honest requests are answered.
+At most `MOST` connections are open, or fewer if the process may open few files. A request has to arrive within a few
+seconds. If there is no room, the connection that has waited longest without a request is closed, so honest requests are
+answered.
 """
 
 from __future__ import annotations
@@ -36,8 +36,8 @@ READING = 60.0
 #: Seconds without a refused connection after which the overload counts as over.
 CALM = 60.0
 
-#: Where a request's scope has the function that closes its connection at once: an answer that cannot be finished must
-#: not look like a whole one.
+#: The key of a request's scope for a function that closes its connection at once: a response that cannot be finished
+#: must not look complete.
 GIVE_UP = "syncer.give_up"
 
 #: The pause after each connection while there is no room, so jobs continue and requests have time to arrive.

@@ -1,4 +1,4 @@
-"""Answers `/lookup` and `/phonebook/...`: who is calling, for a PBX, and all contacts, for phones.
+"""Answers `/lookup` (who is calling, for a PBX) and `/phonebook/...` (all contacts, for phones).
 
 Keys and limits are in `core/access.py`, formats in `core/phonebook.py`, queries in `store/read/lookup_queries.py`.
 """
@@ -35,12 +35,12 @@ from syncer.store.read.lookup_queries import CHUNK
 #: Seconds for a lookup, and for each step of a phonebook. A PBX holds the call until it has the name.
 QUICK, PATIENT = 2.0, 10.0
 
-#: Phonebooks that are sent at a time; a phone may read slowly, and each holds 8 bytes a contact meanwhile.
+#: Phonebooks that are sent at the same time. A phone may read slowly, and each takes 8 bytes per contact meanwhile.
 AT_ONCE = 16
 
 
 class Lookups:
-    """The pages for PBXs and phones. `settings` gives the config in force, `jobs` which job fills each table."""
+    """The pages for PBXs and phones. `settings` returns the current config, `jobs` names the job of each table."""
 
     def __init__(
         self,
@@ -60,12 +60,12 @@ class Lookups:
         self._at_once = at_once
         self._names = ThreadedReader("lookup")
         self._books = ThreadedReader("phonebook")
-        self._recent: dict[str, tuple[float, ...]] = {}  #: by key: when it was used of late
+        self._recent: dict[str, tuple[float, ...]] = {}  #: by key: when it was used recently
         self._sending = 0
         self._digests: tuple[Settings, dict[str, bytes]] | None = None
 
     def routes(self) -> list[Route]:
-        """What is served, all of it as long as the config has a key."""
+        """The routes. They answer 404 unless the config has a key."""
         return [Route("/lookup", self._lookup), Route("/phonebook/{name}", self._phonebook)]
 
     def close(self) -> None:
@@ -73,7 +73,7 @@ class Lookups:
         self._names.close()
         self._books.close()
 
-    # -- who may ask
+    # -- access
 
     def _keys(self) -> dict[str, bytes]:
         settings = self._settings()
@@ -87,7 +87,7 @@ class Lookups:
         return self._digests[1]
 
     def _refusal(self, request: Request) -> Response | None:
-        """401 or 429; None: the request is let in."""
+        """A response of 401, 404 or 429; None: the request is allowed."""
         keys = self._keys()
         if not keys:
             return PlainTextResponse("Not Found", 404, headers=_FRESH)
@@ -130,7 +130,7 @@ class Lookups:
         return JSONResponse(found, headers=_FRESH)
 
     def _find(self, written: str, regions: Sequence[str], conn: Reader) -> dict[str, Any] | None:
-        number = typed_e164(written, regions)  # here, too: the library of numbers takes a while to load
+        number = typed_e164(written, regions)  # in the thread, because phonenumbers takes a while to load
         found = lookup_queries.find(conn, number) if number else None
         if found is None:
             return None
@@ -197,7 +197,7 @@ class Lookups:
 
 
 class _Streamed(StreamingResponse):
-    """A response that says when it is over, and why the client did not get all of it; None: it is not our fault."""
+    """A response that calls `over` at its end: with the error that cut it short, or None."""
 
     def __init__(
         self, content: AsyncIterator[bytes], over: Callable[[StoreError | None], None], **kw: Any
@@ -212,7 +212,7 @@ class _Streamed(StreamingResponse):
         except StoreError as error:
             problem = error
             scope[GIVE_UP]()
-            await asyncio.sleep(0)  # uvicorn hears of it
+            await asyncio.sleep(0)  # lets uvicorn notice
         finally:
             self._over(problem)
 
@@ -225,7 +225,7 @@ def _written(form: Format, keys: array[int], conn: Reader) -> bytes:
 
 
 def _number(request: Request, name: str, least: int) -> int | None:
-    """A whole number of the query; None: it is not there. ValueError, with a sentence, for anything else."""
+    """A whole number of the query, or None if it is missing. Raises ValueError with a sentence for anything else."""
     text = request.query_params.get(name)
     if text is None:
         return None

@@ -111,11 +111,11 @@ def _queue(figures: Figures) -> Iterator[Metric]:
     yield from (changes, conflicts, oldest)
     waiting, since = figures.callbacks
     yield GaugeMetricFamily("syncer_callbacks_open", "Numbers that wait for a call back", value=waiting)
-    told = _gauge("outbox", "Notifications, by target and state", ("target", "state"))
+    outbox = _gauge("outbox", "Notifications, by target and state", ("target", "state"))
     for target, states in figures.outbox.items():
         for state_name, number in states.items():
-            told.add_metric((target, state_name), number)
-    yield told
+            outbox.add_metric((target, state_name), number)
+    yield outbox
     lag = _gauge("publish_lag_seconds", "Age of the oldest change that a published copy lacks", ("target",))
     for target, age in figures.publish_lags.items():
         lag.add_metric((target,), age)

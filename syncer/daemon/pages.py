@@ -1,4 +1,4 @@
-"""The contents of the pages `/healthz` and `/metrics`, and their server.
+"""Builds the pages `/healthz` and `/metrics`, and runs the web server.
 
 `store/read/metric_queries` has the queries.
 """
@@ -62,23 +62,26 @@ def listen(http: Http) -> socket.socket:
 
 
 class RouteProvider(Protocol):
-    """The page for people, which is built on top of the daemon."""
+    """The page for people (`console`), which the daemon does not import."""
 
     def routes(self) -> Sequence[BaseRoute]:
-        """What it serves."""
+        """Its routes."""
         ...
 
     def close(self) -> None:
-        """Answer no more."""
+        """Stop answering."""
         ...
 
 
-#: Makes the page for people; it is given what looks up the config and the clock in force.
+#: Creates the page for people from a function that returns the current environment.
 OpenConsole = Callable[[Callable[[], Env]], RouteProvider]
 
 
 class Pages:
-    """The pages of the daemon; `env` gives the one in force, `problems` what failed apart from jobs, `ring` the doorbell."""
+    """The pages of the daemon.
+
+    `env` returns the current environment, `problems` the maintenance tasks that failed. `ring` rings a doorbell.
+    """
 
     def __init__(
         self,
@@ -115,8 +118,8 @@ class Pages:
     def serve(self, listener: socket.socket, http: Http) -> None:
         """Start answering on this socket."""
         self._listener, self._address = listener, http.address
-        # Imported late, here and in `metrics`: the web server and Prometheus' library take 0.1 s and 4 MB, and are off
-        # by default.
+        # Imported late, here and in `metrics`: the web server and Prometheus' library take 0.1 s and 4 MB, and are
+        # off by default.
         from syncer.daemon import web
         from syncer.daemon.listener import Server
         from syncer.daemon.lookup import Lookups
@@ -149,13 +152,13 @@ class Pages:
             self._console = None
 
     def keep(self, env: Env) -> None:
-        """Keep the counts of clients that are about to be closed."""
+        """Keep the request counts of clients that are about to be closed."""
         self._spent = self._by_account(env)
 
     async def health(self) -> tuple[bool, dict[str, Any]]:
-        """Whether the tables are as they must be and each enabled job of an account was well within three times its `every`.
+        """Whether the schema is right and no enabled job of an account is stale, and the body.
 
-        What waits for a person is named, and leaves the answer as it is.
+        What waits for a person is named, but does not make the daemon unhealthy.
         """
         store = self._env().store
         if broken := (await store.read(schema_diff.compare)).in_words():
@@ -164,7 +167,7 @@ class Pages:
         waiting = await store.read(attention.load)
         mirrored = tuple(job for job in found if job.provider in VENDORS)
         reasons = metric_queries.stale_reasons(mirrored)
-        # A target that is down says nothing about the mirror.
+        # The mirror is healthy even if a target is down.
         targets = metric_queries.stale_reasons(tuple(job for job in found if job not in mirrored))
         body = {
             "status": "failing" if reasons else "ok",

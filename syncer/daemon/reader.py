@@ -1,7 +1,8 @@
-"""A read-only connection in a thread of its own, for questions that must not delay the daemon's loop or its jobs.
+"""A read-only connection in a thread of its own, for queries that must not delay the daemon's loop or its jobs.
 
-Each question has a limit of time, its wait for the thread included. A plain thread with a queue: on a busy machine the
-slowest percent of lookups takes 3 ms with it, and 7 with a `ThreadPoolExecutor`, whose locks wake both threads more often.
+Each query has a time limit, which includes its wait for the thread. This is a plain thread with a queue: on a busy
+machine, the slowest percent of lookups takes 3 ms with it and 7 ms with a `ThreadPoolExecutor`, whose locks wake both
+threads more often.
 """
 
 from __future__ import annotations
@@ -22,7 +23,7 @@ T = TypeVar("T")
 
 
 class ThreadedReader:
-    """One connection, opened when it is first needed and again after an error."""
+    """One connection, opened at the first query and again after an error."""
 
     def __init__(
         self, name: str, mono: Callable[[], float] = time.monotonic, *, cache_kb: int = CACHE_KB
@@ -33,10 +34,10 @@ class ThreadedReader:
         self._work: SimpleQueue[Callable[[], None] | None] = SimpleQueue()
         self._thread: Thread | None = None
         self._db: ReadOnlyDatabase | None = None  # of the thread
-        self._end = 0.0  # when the question under way has to be answered
+        self._end = 0.0  # when the current query has to be answered
 
     async def ask(self, path: Path, query: Callable[[Reader], T], limit: float) -> T:
-        """What the query finds; StoreError, also after `limit` seconds."""
+        """Run the query. Raises StoreError, also after `limit` seconds."""
         loop = asyncio.get_running_loop()
         answer: asyncio.Future[T] = loop.create_future()
         end = self._mono() + limit
@@ -45,25 +46,25 @@ class ThreadedReader:
             found, problem = None, None
             try:
                 found = self._answer(path, query, end)
-            except Exception as error:  # noqa: BLE001 - raised again where it was asked
+            except Exception as error:  # noqa: BLE001 - raised again where it is awaited
                 problem = error
-            with contextlib.suppress(RuntimeError):  # the loop has ended, and nobody waits
+            with contextlib.suppress(RuntimeError):  # the loop has ended, so nothing waits for it
                 loop.call_soon_threadsafe(_settle, answer, found, problem)
 
         if self._thread is None:
-            # A daemon's end does not wait for it.
+            # A daemon thread, so the end of the program does not wait for it.
             self._thread = Thread(target=self._run, name=self._name, daemon=True)
             self._thread.start()
         self._work.put(work)
         try:
-            # SQLite gives up by itself; this is for a disk that does not answer.
+            # SQLite gives up by itself. This is for a disk that does not answer.
             async with asyncio.timeout(limit + 1.0):
                 return await answer
         except TimeoutError:
             raise StoreBusyError(_LATE) from None
 
     def close(self) -> None:
-        """Answer no more; what is under way ends by its limit."""
+        """End the thread after the current query."""
         self._work.put(None)
 
     # -- in the thread
@@ -98,7 +99,7 @@ class ThreadedReader:
 
 def _settle(answer: asyncio.Future[T], found: Any, problem: Exception | None) -> None:
     if answer.done():
-        return  # nobody waits any more
+        return  # nothing waits for it any more
     if problem is not None:
         answer.set_exception(problem)
     else:

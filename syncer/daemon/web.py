@@ -1,6 +1,6 @@
-"""Answers `/healthz` and `/metrics`, and everything else that is served at the same address.
+"""The web application: `/healthz`, `/metrics`, the doorbell, and other routes at the same address.
 
-`pages` has the contents, `lookup` the lookups, and `listener` the connections.
+`pages` builds the contents, `lookup` answers lookups, and `listener` handles connections.
 """
 
 from __future__ import annotations
@@ -65,7 +65,7 @@ def create_app(
 
 
 def doorbell(ring: Ring) -> Route:
-    """Where a vendor rings. What it sends along is not read."""
+    """The route for a vendor's webhook. Its body is not read."""
 
     async def answer(request: Request) -> Response:
         known = ring(request.path_params["account"], request.path_params["key"])

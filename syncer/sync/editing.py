@@ -1,6 +1,6 @@
-"""What a person may do with a contact, by command or on the page: which number is stored, and what is refused.
+"""Checks what a person does with a contact, by a command or on the page: which number is stored, what is refused.
 
-The writing is `store/write/edits.py`; what becomes of an edit is left to the push.
+`store/write/edits.py` writes the edits, and the push sends them.
 """
 
 from __future__ import annotations
@@ -19,11 +19,11 @@ REQUIRED: Final = ("phone_no", "first_name", "last_name")
 
 
 class NumberError(UsageError):
-    """The phone number cannot be taken."""
+    """The phone number is not valid for a contact."""
 
 
 class TakenError(NumberError):
-    """Another live contact of the account has the number."""
+    """Another live contact of the account has this number."""
 
     def __init__(self, account: str, holders: Sequence[Record]) -> None:
         self.holders = holders
@@ -35,7 +35,7 @@ class TakenError(NumberError):
 
 
 def stored_number(conn: Reader, account: TelecmiAccount, typed: str, row: Record | None = None) -> str:
-    """How a typed number is stored for a contact, a new one or that of `row`. Raises NumberError."""
+    """How a typed number is stored, for a new contact or for that of `row`. Raises NumberError."""
     problem = phone_problem(typed, account.region)
     number = to_e164(typed, account.region)
     if problem or number is None:
@@ -49,7 +49,7 @@ def stored_number(conn: Reader, account: TelecmiAccount, typed: str, row: Record
 
 
 def changes(conn: Reader, account: TelecmiAccount, row: Record, wanted: Mapping[str, str]) -> dict[str, str]:
-    """Of the wanted values those that differ from the contact's, as they are stored. Raises NumberError."""
+    """The wanted values that differ from the contact's, as they will be stored. Raises NumberError."""
     values = dict(wanted)
     if "phone_no" in values:
         values["phone_no"] = stored_number(conn, account, values["phone_no"], row)
@@ -57,7 +57,7 @@ def changes(conn: Reader, account: TelecmiAccount, row: Record, wanted: Mapping[
 
 
 def refuse_deleted(conn: Reader, row: Mapping[str, Any]) -> None:
-    """Refuse to edit a tombstone, and say how to restore the contact."""
+    """Raise UsageError for a tombstone, with how to restore the contact."""
     if row["deleted_at"] is None:
         return
     number = row["id"]
@@ -74,7 +74,7 @@ def refuse_deleted(conn: Reader, row: Mapping[str, Any]) -> None:
 
 
 def refuse_undeletable(conn: Reader, row: Mapping[str, Any]) -> None:
-    """Refuse to delete what is deleted already, or what TeleCMI has no call to delete."""
+    """Raise UsageError for a contact that is deleted already, or that TeleCMI has no call to delete."""
     refuse_deleted(conn, row)
     base = contact_queries.upstream_values(conn, row["id"])
     if base is not None and base["source"] == "user_list":

@@ -28,7 +28,7 @@ T = TypeVar("T")
 
 
 class Store:
-    """The database for coroutines: each call is one transaction. They run in one thread, one at a time."""
+    """The database for coroutines. Each call is one transaction, and all of them run in one thread."""
 
     def __init__(self, db: Database, executor: Executor | None = None) -> None:
         self.db = db
@@ -65,7 +65,7 @@ class Store:
         return await self.call(work)
 
     async def call(self, work: Callable[[], T]) -> T:
-        """Run any work on the database's thread."""
+        """Run work in the database's thread."""
         if self._executor is None:
             return work()
         return await asyncio.get_running_loop().run_in_executor(self._executor, work)
@@ -91,7 +91,7 @@ def disk_of(folder: Path) -> tuple[int, int]:
 
 @dataclass(slots=True)
 class Env:
-    """All that a run needs."""
+    """What every run needs."""
 
     settings: Settings
     store: Store
@@ -99,15 +99,15 @@ class Env:
     sources: Mapping[str, Source[Any, Any]]  #: by label: `telecmi.main`
     progress: Progress = no_progress
     log: Any = field(default_factory=get_logger)
-    #: The push only says what it would send. Used on a copy of the database.
+    #: Jobs that send only say what they would send. Used on a copy of the database.
     plan_only: bool = False
     #: Collects the voicemails that are listed, so `verify` can find those that are not.
     shown: set[str] | None = None
-    #: Called with a name at every commit of a push and before and after its requests: tests may kill it there.
+    #: Called with a name after each step of a push: tests kill the process there.
     step: Callable[[str], None] = field(default=lambda _: None)
     #: The size of a folder's disk and its free space, in bytes.
     disk: Callable[[Path], tuple[int, int]] = disk_of
-    #: Runs disk operations outside of the event loop.
+    #: Runs file operations outside of the event loop.
     in_thread: Callable[..., Awaitable[Any]] = asyncio.to_thread
     #: Whether a number was forgotten; loaded again for each run.
     forgotten: Callable[[str | None], bool] = field(default=lambda _: False)
@@ -135,7 +135,7 @@ def build(
     transport: Any = None,
     tokens: TokenStore | None = None,
 ) -> Env:
-    """Create the clients of every account and target. `transport` replaces the network in tests."""
+    """Create the clients of all accounts and targets. `transport` replaces the network in tests."""
     for secret in settings.secrets():
         register_secret(secret)
     path = settings.database.path

@@ -1,6 +1,6 @@
-"""One import: rows that were read from a file are compared with the mirror, and written as a person's edits.
+"""Imports the rows of a file: compares them with the mirror and writes them as a person's edits.
 
-The file is read by `formats`, what becomes of a row is decided in `core/import_plan.py`, and shown by the command.
+`formats` reads the file, and `core/import_plan.py` decides what happens to each row.
 """
 
 from __future__ import annotations
@@ -18,14 +18,14 @@ from syncer.store.write import imports
 from syncer.store.write.contacts import fill_phones
 from syncer.store.write.forget import keeper
 
-#: Rows that are looked up at once, and the most that are written in one transaction.
+#: How many rows are looked up at once, and the most that are written in one transaction.
 BLOCK, TRANSACTION = 1000, 100
 
 
 class _Work(NamedTuple):
     candidate: Candidate
     key: RowKey
-    other: int | None  #: the row of the file that counts for this key, if it is not this one
+    other: int | None  #: the row of the file that is used for this key, if it is not this one
 
 
 class Importer:
@@ -38,7 +38,7 @@ class Importer:
         regions: Mapping[str, str],
         stamp: Callable[[], str],
     ) -> None:
-        """`rows` are read twice. `regions` are the accounts that they name, each with its region."""
+        """`rows` are read twice. `regions` has the region of each account that they name."""
         self._db = db
         self._rows = rows
         self._regions = regions
@@ -50,7 +50,7 @@ class Importer:
         self.counts: Counter[Verdict] = Counter()
 
     def plan(self) -> Iterator[PlannedRow]:
-        """What would become of each row, in the order of the file."""
+        """What would happen to each row, in the order of the file."""
         with self._db.read() as conn:
             lookup = self._lookup(conn)
             for block in self._blocks():
@@ -58,7 +58,7 @@ class Importer:
                     yield self._counted(planned)
 
     def apply(self, batch: imports.Batch) -> Iterator[PlannedRow]:
-        """What became of each row. An iterator that is left early leaves a batch that is written in part."""
+        """Write the rows, and yield what happened to each. Stopping early leaves a batch that is written in part."""
         with self._db.write() as conn:
             for account, region in self._regions.items():
                 fill_phones(conn, account, region)
@@ -80,7 +80,7 @@ class Importer:
     def _write(
         self, lookup: ContactLookup, batch: imports.Batch, block: list[_Work]
     ) -> list[tuple[_Work, PlannedRow]]:
-        """Decide again, since somebody may have edited the same contacts meanwhile, and write."""
+        """Decide again, because somebody may have edited the same contacts meanwhile, and write."""
         with self._db.edit(lasting=False) as conn:  # the last write of the batch waits for the disk
             plan = self._decide(conn, lookup, block)
             done = imports.apply(conn, batch, [(work.key.account, planned) for work, planned in plan])
@@ -118,7 +118,7 @@ class Importer:
 
     @property
     def totals(self) -> dict[str, int]:
-        """How many rows of each verdict there were."""
+        """The number of rows by verdict."""
         return {verdict.value: self.counts[verdict] for verdict in Verdict}
 
     def _counted(self, planned: PlannedRow) -> PlannedRow:

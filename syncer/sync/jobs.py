@@ -1,4 +1,4 @@
-"""Runs the jobs that `registry` declares: one, or a whole `sync`, on the database or on a copy."""
+"""Runs the jobs that `registry` declares: one job, or a whole `sync`, on the database or on a copy of it."""
 
 from __future__ import annotations
 
@@ -149,10 +149,10 @@ async def dry_run(
     progress: Progress = no_progress,
     clock: Clock | None = None,
 ) -> list[Planned]:
-    """Say what a `sync` would change, without changing anything on either side.
+    """Find out what a `sync` would change, without changing anything on either side.
 
-    The pulls really run, into a copy of the database, and its changes are what would change. The push looks up
-    and decides, but sends nothing.
+    The pulls run on a copy of the database, and the changes of the copy are what would change. The push looks up and
+    decides, but sends nothing.
     """
 
     async def work(env: Env) -> list[Planned]:

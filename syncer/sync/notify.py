@@ -1,6 +1,6 @@
-"""The `notify` job of one target: sends what `outbox` has for it, in order, each at least once.
+"""The `notify` job of one target: sends the notifications in `outbox`, in order, each at least once.
 
-What is to be sent is written down by triggers, when it is tried again decided in `core/notifications`.
+Triggers write the outbox. `core/notifications.py` decides when a notification is tried again.
 """
 
 from __future__ import annotations
@@ -24,12 +24,12 @@ from syncer.store.write import outbox as writing
 from syncer.sync.run import Run
 from syncer.sync.vendors import Source
 
-#: What a test says.
+#: The event of a test notification.
 TEST_EVENT = "test"
 
 
 def connect(target: NotifyTarget, clock: Clock) -> Source[NotifyTarget, Sender]:
-    """The way to a target. ConfigError for an address that Apprise does not know."""
+    """The source of a target. Raises ConfigError for an address that Apprise does not know."""
     if target.webhook is not None:
         url = target.webhook.reveal()
         api = ApiClient(
@@ -51,7 +51,7 @@ def connect(target: NotifyTarget, clock: Clock) -> Source[NotifyTarget, Sender]:
 
 
 def check_addresses(targets: Iterable[NotifyTarget]) -> None:
-    """Raises ConfigError for the addresses that Apprise does not know. Sends nothing."""
+    """Raise ConfigError if Apprise does not know an address. Sends nothing."""
     problems: list[str] = []
     for target in targets:
         if target.apprise is not None:
@@ -97,20 +97,20 @@ async def deliver(run: Run, source: Source[NotifyTarget, Sender]) -> None:
 
 
 def _message(conn: Reader, one: Notification, target: NotifyTarget) -> Message | None:
-    found = outbox.data(conn, one)
-    if found is None:
+    data = outbox.data(conn, one)
+    if data is None:
         return None
-    return _compose(message_id(one.target, one.id, one.created_at), one.event, one.created_at, found, target)
+    return _compose(message_id(one.target, one.id, one.created_at), one.event, one.created_at, data, target)
 
 
 def _compose(number: str, event: str, at: str, data: dict[str, Any], target: NotifyTarget) -> Message:
-    told = shown(data, private=target.private)
-    title, text = words(event, told)
-    return Message(number, {"type": event, "timestamp": at, "data": told}, title, text)
+    data = shown(data, private=target.private)
+    title, text = words(event, data)
+    return Message(number, {"type": event, "timestamp": at, "data": data}, title, text)
 
 
 async def send_test(source: Source[NotifyTarget, Sender], at: str, rand: float) -> None:
-    """Send a test, which is on no record. Raises RemoteError."""
+    """Send a test notification, which is not recorded. Raises RemoteError."""
     target = source.account
     number = message_id(target.name, int(rand * 2**53), at)
     await source.client.send(_compose(number, TEST_EVENT, at, {"table": "outbox", "id": 0}, target))

@@ -80,7 +80,7 @@ async def upgrade_apart(config: Path, environ: Mapping[str, str] | None = None) 
 
 
 def register(db: Database, settings: Settings) -> None:
-    """Store the jobs, accounts and targets of the config if they have changed, and the home if there is none."""
+    """Store the jobs, accounts and targets of the config if they have changed, and the home if none is recorded."""
     jobs = [
         JobRow(s.job, s.account, s.provider, s.enabled, max(1, int(s.every.total_seconds())))
         for s in specs(settings)

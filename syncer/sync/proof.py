@@ -1,4 +1,4 @@
-"""Up to when the lists behind the callbacks were read completely. Light to import: `status` is quick."""
+"""Says up to when the lists behind the callbacks were read completely. Light to import, so `status` starts fast."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 
 def wanted(specs: Sequence[JobSpec], now: datetime) -> dict[tuple[str, str], Wanted]:
-    """By account: the span of voicemails that the mirror should cover."""
+    """By job and account: the span that the mirror should cover, for lists that are read in time windows."""
     from syncer.config import Windowed
     from syncer.store.read.coverage import Wanted
 
@@ -35,14 +35,14 @@ def wanted(specs: Sequence[JobSpec], now: datetime) -> dict[tuple[str, str], Wan
 
 @dataclass(frozen=True, slots=True)
 class CallbackProof:
-    """Up to when all lists behind the callbacks were read completely, and what speaks against them."""
+    """Up to when all lists behind the callbacks were read completely, and why they may be incomplete."""
 
     verified_to: str | None  #: UTC text
     doubts: tuple[str, ...]  #: a sentence each
 
 
 def callback_proof(conn: Reader, settings: Settings, now: datetime) -> CallbackProof | None:
-    """What the list of callbacks rests on; None where no calls are pulled."""
+    """Whether the list of callbacks can be trusted; None if no calls are pulled."""
     from syncer.config import Windowed
     from syncer.core.callbacks import Doubt, doubt
     from syncer.store.read import coverage, status_queries

@@ -49,7 +49,7 @@ def connect(target: PublishTarget, clock: Clock) -> PublishSource:
 
 async def publish(run: Run, source: PublishSource) -> None:
     """Publish what changed. Every row is compared at first, once a day, and after either side was restored."""
-    run.rests = True
+    run.drop_idle = True
     target, copy = source.account, source.client
     if run.env.plan_only:
         run.plan += await run.env.store.read(_plan, target)

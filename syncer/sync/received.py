@@ -16,7 +16,7 @@ from syncer.sync.run import Run
 async def learn(run: Run, known: ClockState, *, now: int, ahead: int | None, verified: int | None) -> None:
     """Evaluate the newest windows after all of them were read, and update older rows.
 
-    Updates `known`. `now` is by our clock, in epoch milliseconds; `ahead` is how far the vendor's clock is ahead
+    Updates `known`. `now` is our clock in epoch milliseconds, and `ahead` how far the vendor's clock is ahead of it
     (None: unknown). `verified` is when these windows were read completely, or None.
     """
     server = now + (ahead or 0)
@@ -42,7 +42,7 @@ async def learn(run: Run, known: ClockState, *, now: int, ahead: int | None, ver
 
 
 async def follow(run: Run, clock: StampSource, changed_since: str = "") -> None:
-    """Set `received_at` of the account's rows, or of those that changed since, by `clock`."""
+    """Set `received_at` of the account's rows, or of those that changed since then, from the timestamp `clock`."""
     after: int | None = 0
     while after is not None:
         after, rows = await run.env.store.read(received.corrections, run.account, clock, after, changed_since)

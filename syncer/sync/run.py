@@ -54,7 +54,9 @@ class Run:
     is_unproven: bool = False  #: it is not `ok`, for a reason other than a hold
     set_aside: set[str] = field(default_factory=set)  #: digests of rows that could not be parsed
     unanswered: set[str] = field(default_factory=set)  #: tables for which no request by id was answered
-    rests: bool = False  #: it runs often: of consecutive runs without anything to do, only the newest is kept
+    drop_idle: bool = (
+        False  #: it runs often: of consecutive runs without anything to do, only the newest is kept
+    )
     log_seq: int = 0  #: the newest entry of the change log when it started
 
     @property
@@ -150,7 +152,7 @@ def _end(conn: Any, run: Run) -> str:
     proven = run.outcome == "ok" and run.is_full and bool(run.certificate and run.certificate.complete)
     runs.drop_set_aside(conn, run.job, run.account, run.set_aside if proven and not run.windowed else None)
     runs.save_job(conn, run.job, run.account, state)
-    if run.rests and run.outcome == "ok" and not (run.seen or run.changed or run.removed):
+    if run.drop_idle and run.outcome == "ok" and not (run.seen or run.changed or run.removed):
         runs.drop_idle_run(conn, run.job, run.account, run.id)
     runs.finish_run(
         conn,

@@ -1,4 +1,4 @@
-"""Takes edits of contacts back, as edits of its own: what becomes of each contact is decided in `core/undo.py`."""
+"""Undoes people's edits of contacts by further edits. `core/undo.py` decides what happens to each contact."""
 
 from __future__ import annotations
 
@@ -10,12 +10,12 @@ from syncer.store.read import undo_queries
 from syncer.store.read.undo_queries import History, Span
 from syncer.store.write import actors, imports
 
-#: The most contacts that are read, or written, at once.
+#: The most contacts that are read or written at once.
 TRANSACTION = 100
 
 
 class Undoing:
-    """One undo, of people's edits within some spans of the log."""
+    """One undo of people's edits within some spans of the change log."""
 
     def __init__(self, db: Database, spans: Sequence[Span], region_of: Callable[[str], str]) -> None:
         self._db = db
@@ -26,14 +26,14 @@ class Undoing:
         self._blocks = [rows[n : n + TRANSACTION] for n in range(0, len(rows), TRANSACTION)]
 
     def plan(self) -> Iterator[Undo]:
-        """What would become of each contact. Those that are as before already are left out."""
+        """What would happen to each contact. Contacts that need no change are left out."""
         for block in self._blocks:
             with self._db.read() as conn:
                 plan = self._decide(conn, block)
             yield from plan
 
     def apply(self, batch: int | None, stamp: Callable[[], str]) -> Iterator[Undo]:
-        """What became of each. If it breaks off, a second call takes back the rest."""
+        """Undo the edits, and yield what happened to each contact. If it is interrupted, a second call undoes the rest."""
         for n, block in enumerate(self._blocks, start=1):
             with self._db.edit(lasting=n == len(self._blocks)) as conn, actors.acting(conn, actors.CLI):
                 plan = self._decide(conn, block)

@@ -1,4 +1,4 @@
-"""The client of an account, created from its table of the config."""
+"""The clients of accounts, created from their tables in the config."""
 
 from __future__ import annotations
 
@@ -26,16 +26,16 @@ class Source(Generic[A, C]):
     """An account or a target, with the client that reaches it."""
 
     account: A
-    api: ApiClient | None  #: None: it is not reached by HTTP
+    api: ApiClient | None  #: None: it does not use HTTP
     client: C
-    close: Callable[[], None] | None = None  #: of a client that keeps a connection of its own
+    close: Callable[[], None] | None = None  #: for a client with a connection of its own
 
     def deadline(self, seconds: float) -> AbstractAsyncContextManager[None]:
-        """Calls made inside end within this many seconds."""
+        """Within this context, all calls together may take this many seconds."""
         return contextlib.nullcontext() if self.api is None else self.api.deadline(seconds)
 
     def set_patience(self, seconds: float) -> None:
-        """How long failing calls may delay a run in total."""
+        """Set how long failing calls may delay runs in total, in seconds."""
         if self.api is not None:
             self.api.patience = seconds
 
