@@ -1,1 +1,1 @@
-"""Runnable comparisons: `make bench`. They print figures; no test asserts any of them."""
+"""Benchmarks, run by `make bench`. They print figures, and no test checks speed."""

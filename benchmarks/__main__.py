@@ -1,4 +1,4 @@
-"""`make bench`, or `python -m benchmarks [ROW...]`: measures, and prints a table to stdout."""
+"""`make bench`, or `python -m benchmarks [ROW...]`: runs the benchmarks and prints a table."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ ROWS: dict[str, Callable[[Bench], Iterator[Line]]] = {
 
 
 def machine() -> str:
-    """What it ran on."""
+    """The machine and versions of this run."""
     cores = len(os.sched_getaffinity(0))
     return (
         f"{cores} cores, Python {platform.python_version()}, SQLite {sqlite3.sqlite_version}, "
@@ -52,8 +52,8 @@ def main() -> int:
     """Run the named rows, or all of them."""
     given = _arguments()
     if given.write_docs:
-        told = json.loads(given.write_docs.read_text(encoding="utf-8"))
-        docs.fill(given.write_docs, told["machine"], [line_of(one) for one in told["lines"]])
+        figures = json.loads(given.write_docs.read_text(encoding="utf-8"))
+        docs.fill(given.write_docs, figures["machine"], [line_of(one) for one in figures["lines"]])
         return 0
     # As pip installs the other tools and would install syncer.
     os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
@@ -75,10 +75,7 @@ def main() -> int:
                 for line in ROWS[name](bench):
                     lines.append(replace(line, row=name))
                     print(f"  {' | '.join(lines[-1].cells())}", file=sys.stderr, flush=True)
-            except (
-                RuntimeError,
-                AssertionError,
-            ) as error:  # one row that cannot be measured takes no other with it
+            except (RuntimeError, AssertionError) as error:  # continue with the other rows
                 failed.append(name)
                 print(f"{name} could not be measured: {error}", file=sys.stderr)
             print(f"{name}: {time.monotonic() - began:.0f} s", file=sys.stderr, flush=True)
@@ -93,19 +90,27 @@ def main() -> int:
 def _arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
     parser.add_argument("rows", nargs="*", metavar="ROW", help=", ".join(ROWS))
-    parser.add_argument("--rounds", type=int, default=3, help="measurements of each kind (3)")
-    parser.add_argument("--contacts", type=int, default=100_000, help="of the large account (100000)")
+    parser.add_argument("--rounds", type=int, default=3, help="measurements per figure (3)")
     parser.add_argument(
-        "--compared", type=int, default=10_000, help="contacts for other tools, and ten times as many (10000)"
-    )
-    parser.add_argument("--idle", type=float, default=60.0, metavar="S", help="to watch the idle daemon (60)")
-    parser.add_argument("--big", action="store_true", help="a million contacts, too")
-    parser.add_argument(
-        "--json", type=Path, metavar="FILE", help="keep the figures there, a row in place of an older"
+        "--contacts", type=int, default=100_000, help="contacts of the large account (100000)"
     )
     parser.add_argument(
-        "--write-docs", type=Path, metavar="FILE", help="measure nothing: fill the docs from FILE"
+        "--compared",
+        type=int,
+        default=10_000,
+        help="contacts for the comparison with other tools, which also runs with ten times as many (10000)",
     )
+    parser.add_argument(
+        "--idle", type=float, default=60.0, metavar="S", help="seconds to watch the idle daemon (60)"
+    )
+    parser.add_argument("--big", action="store_true", help="also measure a million contacts")
+    parser.add_argument(
+        "--json",
+        type=Path,
+        metavar="FILE",
+        help="save the figures in FILE, and replace those of the same row",
+    )
+    parser.add_argument("--write-docs", type=Path, metavar="FILE", help="only update the docs from FILE")
     given = parser.parse_args()
     unknown = [name for name in given.rows if name not in ROWS]
     if unknown:
@@ -114,12 +119,14 @@ def _arguments() -> argparse.Namespace:
 
 
 def _keep(path: Path, row: str, lines: Sequence[Line]) -> None:
-    """Put a row's figures into the file, where those of an earlier run stood."""
-    told = json.loads(path.read_text(encoding="utf-8")) if path.exists() else {"lines": []}
-    kept = [one for one in told["lines"] if one["row"] != row] + [line.as_json() for line in lines]
+    """Save the figures of a row, and replace those of an earlier run."""
+    old = json.loads(path.read_text(encoding="utf-8")) if path.exists() else {"lines": []}
+    kept = [one for one in old["lines"] if one["row"] != row] + [line.as_json() for line in lines]
     kept.sort(key=lambda one: list(ROWS).index(one["row"]))
-    told = {"machine": machine(), "lines": kept}
-    path.write_text(json.dumps(told, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
+    path.write_text(
+        json.dumps({"machine": machine(), "lines": kept}, indent=1, ensure_ascii=False) + "\n",
+        encoding="utf-8",
+    )
 
 
 if __name__ == "__main__":

@@ -1,7 +1,6 @@
-"""What runs in a measured process of its own: a pass of the program, or the barest client there can be.
+"""What runs in a measured process: a pass of the program, or a minimal client.
 
-Takes its orders as one JSON argument and prints one JSON object. What is done with the figures is left
-to the rows.
+`python -m benchmarks.child WORK ORDERS` takes its arguments as a JSON object and prints a JSON object.
 """
 
 from __future__ import annotations
@@ -20,7 +19,7 @@ Orders = dict[str, Any]
 
 
 def sync(orders: Orders) -> dict[str, Any]:
-    """One pass over the named jobs, as `syncer sync` makes it; without a budget unless `paced`."""
+    """One pass over the named jobs, as with `syncer sync`. Without a request budget unless `paced`."""
     from benchmarks.office import unpaced
     from syncer.config import settings_from
     from syncer.sync import jobs, registry
@@ -31,17 +30,17 @@ def sync(orders: Orders) -> dict[str, Any]:
     chosen = registry.select(registry.specs(settings), orders.get("jobs", ()), None)
     meter = Meter()
     runs = asyncio.run(jobs.sync(settings, chosen, full=orders.get("full", False)))
-    told: dict[str, Any] = dict(meter.read())
-    told["runs"] = [
+    result: dict[str, Any] = dict(meter.read())
+    result["runs"] = [
         {"job": r.job, "outcome": r.outcome, "seen": r.seen, "added": r.added, "changed": r.changed}
         | {"requests": r.requests, "problem": r.problem}
         for r in runs
     ]
-    return told
+    return result
 
 
 def command(orders: Orders) -> NoReturn:
-    """A whole command line, as a person types it. Prints what the process used when it exits."""
+    """A whole command line. Prints what the process used when it exits."""
     from syncer.cli.main import main as syncer
 
     atexit.register(lambda: print(json.dumps(whole_process())))
@@ -50,7 +49,7 @@ def command(orders: Orders) -> NoReturn:
 
 
 def migrate(orders: Orders) -> dict[str, Any]:
-    """Nothing but the empty database, so that no migration is measured."""
+    """Create the database, so that the migration is not measured."""
     from benchmarks.office import unpaced
     from syncer.sync.open_database import open_database
 
@@ -59,7 +58,7 @@ def migrate(orders: Orders) -> dict[str, Any]:
 
 
 def floor(orders: Orders) -> dict[str, Any]:
-    """The same requests over bare sockets, answers thrown away: what the network alone takes."""
+    """The same requests over bare sockets, without reading the answers: the cost of the network."""
     meter = Meter()
     asyncio.run(_bare(orders["port"], orders["path"], orders["bodies"], orders["flight"]))
     return dict(meter.read())
@@ -97,9 +96,8 @@ WORK: dict[str, Callable[[Orders], dict[str, Any]]] = {
 
 
 def main() -> None:
-    """`python -m benchmarks.child WORK ORDERS`."""
-    told = WORK[sys.argv[1]](json.loads(sys.argv[2]))
-    print(json.dumps(told))
+    """Run one of `WORK`."""
+    print(json.dumps(WORK[sys.argv[1]](json.loads(sys.argv[2]))))
 
 
 if __name__ == "__main__":

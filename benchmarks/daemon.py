@@ -1,10 +1,11 @@
-"""The daemon as a process of its own, for the rows that watch it."""
+"""Runs the daemon in its own process."""
 
 from __future__ import annotations
 
 import contextlib
 import os
 import signal
+import socket
 import subprocess
 import sys
 import time
@@ -17,7 +18,7 @@ from benchmarks.upstream import ROOT
 
 @contextlib.contextmanager
 def running(room: Path) -> Iterator[subprocess.Popen[bytes]]:
-    """The daemon, for as long as the `with` lasts."""
+    """The running daemon."""
     command = [sys.executable, "-m", "syncer", "--config", str(room / "syncer.toml"), "run"]
     with (room / "log").open("wb") as log:
         process = subprocess.Popen(command, cwd=ROOT, stderr=log, env={**os.environ, "NO_COLOR": "1"})
@@ -30,7 +31,7 @@ def running(room: Path) -> Iterator[subprocess.Popen[bytes]]:
 
 
 def wait_for_first_round(path: Path, *, limit: float, jobs: int = 5, after: int = 0) -> None:
-    """Until so many jobs have ended well; runs up to number `after` are older."""
+    """Wait until this many jobs have succeeded in runs after number `after`."""
     end = time.monotonic() + limit
     query = f"SELECT count(DISTINCT job) FROM sync_runs WHERE outcome = 'ok' AND id > {after}"
     while time.monotonic() < end:
@@ -39,3 +40,20 @@ def wait_for_first_round(path: Path, *, limit: float, jobs: int = 5, after: int 
                 return
         time.sleep(0.2)
     raise RuntimeError(f"the first round was not done after {limit:.0f} s")
+
+
+def free_port() -> int:
+    """A port that nothing listens on."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+def wait_for_port(port: int) -> None:
+    """Wait until something listens on a port."""
+    end = time.monotonic() + 60
+    while time.monotonic() < end:
+        with contextlib.suppress(OSError), socket.create_connection(("127.0.0.1", port), timeout=1):
+            return
+        time.sleep(0.02)
+    raise RuntimeError(f"nothing listened on port {port} within a minute")

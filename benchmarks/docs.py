@@ -1,6 +1,6 @@
-"""Fills the marked blocks of docs/performance.md and the README from measured figures, and draws the plot.
+"""Fills the marked blocks of docs/performance.md and the README with figures, and draws the plot.
 
-A block begins with `<!-- figures: NAME -->` and ends with `<!-- /figures -->`; people write the text around it.
+A block begins with `<!-- figures: NAME -->` and ends with `<!-- /figures -->`. The text around it is written by hand.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from benchmarks.upstream import ROOT
 PLOT = ROOT / "docs" / "growth.svg"
 PAGES = (ROOT / "docs" / "performance.md", ROOT / "README.md")
 
-#: What the README shows: a row, and how the line's text begins.
+#: The lines in the README: row, and the beginning of the text.
 SHORT = (
     ("user-list", "first pull"),
     ("budget", "first pull"),
@@ -36,30 +36,26 @@ def _table(headers: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
     return "\n".join([_cells(headers), _cells(["---"] * len(headers)), *map(_cells, rows)])
 
 
-def goals(machine: str, lines: Sequence[Line]) -> str:
-    """Every line that has a goal."""
-    rows = [line.cells() for line in lines if line.limit is not None]
-    return f"{_table(HEADERS, rows)}\n\nMeasured on {machine}."
+def goals(lines: Sequence[Line]) -> str:
+    """All lines with a goal."""
+    return _table(HEADERS, [line.cells() for line in lines if line.limit is not None])
 
 
-def rest(machine: str, lines: Sequence[Line]) -> str:
-    """What has none, but for the comparison and the growth, which have their own."""
-    del machine
+def rest(lines: Sequence[Line]) -> str:
+    """Lines without a goal, except the comparison (its own block) and the growth (the plot)."""
     rows = [
         line.cells()[:5] for line in lines if line.limit is None and line.row not in ("compare", "growth")
     ]
     return _table(HEADERS[:5], rows)
 
 
-def notes(machine: str, lines: Sequence[Line]) -> str:
-    """How it was measured, where that needs saying."""
-    del machine
-    said = dict.fromkeys(f"- {line.row}: {note}" for line in lines for note in line.notes)
-    return "\n".join(said)
+def notes(lines: Sequence[Line]) -> str:
+    """The notes of all lines."""
+    return "\n".join(dict.fromkeys(f"- {line.row}: {note}" for line in lines for note in line.notes))
 
 
-def comparison(machine: str, lines: Sequence[Line]) -> str:
-    """A table of tools for each pass and size: all figures of each."""
+def comparison(lines: Sequence[Line]) -> str:
+    """For each pass and size, a table of tools."""
     compared: dict[str, list[Line]] = {}
     for line in lines:
         if line.row == "compare" and line.limit is None and line.baseline is not None:
@@ -73,38 +69,44 @@ def comparison(machine: str, lines: Sequence[Line]) -> str:
             tools.setdefault("syncer", {})[word] = f"{short(line.ours.median)} {line.ours.unit}"
             tools.setdefault(line.against, {})[word] = f"{short(line.baseline.median)} {line.baseline.unit}"
         words = [word for word, _, _ in FIGURES.values()]
-        rows = [[name, *(told.get(word, "") for word in words)] for name, told in tools.items()]
+        rows = [[name, *(figures.get(word, "") for word in words)] for name, figures in tools.items()]
         parts.append(f"**{stage[0].upper()}{stage[1:]}**\n\n{_table(['tool', *words], rows)}")
-    return "\n\n".join(parts) + f"\n\nMedians, measured on {machine}."
+    return "\n\n".join(parts)
 
 
-def brief(machine: str, lines: Sequence[Line]) -> str:
-    """The few lines of the README."""
+def brief(lines: Sequence[Line]) -> str:
+    """The lines of the README."""
     rows = [
         line.cells()[1:3]
         for name, beginning in SHORT
         for line in lines
         if line.row == name and line.limit is not None and line.what.startswith(beginning)
     ]
-    return f"{_table(('what', 'median (spread)'), rows)}\n\nMeasured on {machine}."
+    return _table(("what", "median (spread)"), rows)
 
 
-BLOCKS: dict[str, Callable[[str, Sequence[Line]], str]] = {
-    "goals": goals,
-    "rest": rest,
-    "notes": notes,
-    "comparison": comparison,
-    "brief": brief,
+#: By name of the block: its content, and how the sentence about the machine begins (if there is one).
+BLOCKS: dict[str, tuple[Callable[[Sequence[Line]], str], str]] = {
+    "goals": (goals, "Measured on"),
+    "rest": (rest, ""),
+    "notes": (notes, ""),
+    "comparison": (comparison, "Medians, measured on"),
+    "brief": (brief, "Measured on"),
 }
 
-
-#: A block: how it begins, its name, how it ends.
+#: A block: beginning, name, end.
 MARKS = re.compile(r"(<!-- figures: (\w+) -->)\n.*?(<!-- /figures -->)", re.DOTALL)
 
 
 def filled(text: str, machine: str, lines: Sequence[Line]) -> str:
-    """A page with its blocks filled in again."""
-    return MARKS.sub(lambda found: f"{found[1]}\n{BLOCKS[found[2]](machine, lines)}\n{found[3]}", text)
+    """A page with its blocks filled."""
+
+    def block(found: re.Match[str]) -> str:
+        content, measured = BLOCKS[found[2]]
+        footer = f"\n\n{measured} {machine}." if measured else ""
+        return f"{found[1]}\n{content(lines)}{footer}\n{found[3]}"
+
+    return MARKS.sub(block, text)
 
 
 def fill(figures: Path, machine: str, lines: Sequence[Line]) -> None:

@@ -1,7 +1,4 @@
-"""The installation that is measured: its config, its settings without a budget, its command line.
-
-What is done with it is left to the rows; whatever runs in a process of its own is `child.py`.
-"""
+"""The config of the measured installation."""
 
 from __future__ import annotations
 
@@ -13,14 +10,14 @@ from typing import Any
 
 from syncer.config import Settings, settings_from
 
-#: Jobs by the word that the rows use.
+#: A job that is switched off.
 OFF = {"enabled": False}
 
 
 def raw_config(
     port: int, *, telecmi: dict[str, Any] | None, smartflo: dict[str, Any] | None
 ) -> dict[str, Any]:
-    """The config as TOML would give it; None: no account at that vendor."""
+    """The config as parsed from TOML. None means no account with that vendor."""
     url = f"http://127.0.0.1:{port}"
     raw: dict[str, Any] = {"database": {"url": "sqlite:///mirror.db"}}
     if telecmi is not None:
@@ -34,14 +31,14 @@ def raw_config(
 
 
 def unpaced(raw: dict[str, Any], folder: Path) -> Settings:
-    """Settings without a request budget, which the config does not offer."""
+    """Settings without a request budget. The config cannot express that."""
     settings = settings_from(raw, folder, {})
     accounts = tuple(dataclasses.replace(a, requests_per_second=math.inf) for a in settings.accounts)
     return dataclasses.replace(settings, accounts=accounts)
 
 
 def write_config(raw: dict[str, Any], path: Path) -> None:
-    """The same as a file, for the program itself; JSON's values are TOML's here."""
+    """Write the config as a file. Its values look the same in JSON and TOML."""
     lines = []
     for heading, table in raw.items():
         tables = (

@@ -1,7 +1,7 @@
-"""Invented people by number: the same ones each time, as JSON text, cheap enough to make a million of.
+"""Invented people by number, always the same, as JSON text. They are cheap enough to make a million.
 
-A *revision* changes one field of one contact in a thousand (company, job title or email address in turn), each
-time of others; what was changed once stays changed. The changed ones lie scattered, which costs most to write.
+A *revision* changes one field (company, job title or email address in turn) of one contact in a thousand. Each revision
+changes other contacts, and changes are kept. They are scattered over the list, which is the most expensive to write.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ _LAST = _words(
 _COMPANY = ("Invented Logistics", "Example Traders", "Sample Press", "Fictional Motors", "Specimen Foods", "")
 _JOB = ("Sales", "Buyer", "Accounts", "Dispatch", "")
 
-#: One contact in so many changes with each revision.
+#: Each revision changes one contact in this many.
 PER_REVISION = 1000
 _STEP, _BACK = 397, 733  # 397 * 733 = 1 (mod 1000)
 
@@ -42,13 +42,13 @@ def changed_by(revision: int, people: int) -> range:
 
 
 def contact_id(number: int) -> str:
-    """The directory's id: in no order, as such ids are, and yet easy to read back."""
+    """The directory's id: not in order, like real ids, but `number_of` can read it."""
     mixed = f"{(number + 1) * 0x9E3779B97F4A7C15 % 2**64:016x}"
     return f"{mixed[:8]}-{mixed[8:12]}-4{mixed[12:15]}-8{mixed[13:16]}-{number:012x}"
 
 
 def number_of(identity: str) -> int:
-    """The contact that has this id; -1 for none."""
+    """The contact with this id, or -1."""
     try:
         return int(identity[-12:], 16)
     except ValueError:
@@ -56,12 +56,12 @@ def number_of(identity: str) -> int:
 
 
 def mobile(number: int) -> str:
-    """Ten digits, in no order."""
+    """Ten digits, not in order."""
     return f"92{number * 614_657 % 10_000_000:08d}"
 
 
 def _touched(number: int, revision: int, field: int) -> int | None:
-    """The revision that changed this field of a contact, if one has."""
+    """The revision that changed this field of a contact, if any."""
     changed = changed_in(number)
     return changed if changed <= revision and number // PER_REVISION % 3 == field else None
 
@@ -85,7 +85,7 @@ def _email(number: int, revision: int) -> str:
 
 
 def names(number: int) -> tuple[str, str]:
-    """First and last name; some eight hundred of the latter, as a real directory has hundreds."""
+    """First and last name. There are about 800 last names, as in a real directory."""
     one, other = _LAST[number // 7 % len(_LAST)], _LAST[number // 203 % len(_LAST)]
     return _FIRST[number % len(_FIRST)], f"{one}-{other}"
 
@@ -114,7 +114,7 @@ def directory_row(number: int, revision: int) -> str:
 
 
 def user_row(number: int, revision: int) -> str:
-    """A contact of a user's own list (TeleCMI v2)."""
+    """A contact of a user list (TeleCMI v2)."""
     first, last = names(number)
     return (
         f'{{"agent":"101_1111113","inet_no":1111113,"name":"{first} {last}","mobile":{mobile(number)},'
@@ -124,7 +124,7 @@ def user_row(number: int, revision: int) -> str:
 
 
 def stamp(number: int, revision: int) -> str:
-    """When Smartflo says that a contact was last changed."""
+    """Smartflo's `updated_at` of a contact."""
     changed = changed_in(number)
     when = _EPOCH + timedelta(seconds=number % 86_400)
     if changed <= revision:

@@ -1,10 +1,11 @@
-"""What was measured, as a person reads it and as a program does: samples, lines, the table."""
+"""Measurements as a table and as JSON."""
 
 from __future__ import annotations
 
+import math
 import statistics
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any, Literal
 
 Unit = Literal["s", "ms", "MB", "B", "kB", "%", ""]
@@ -16,7 +17,7 @@ class Sample:
 
     values: tuple[float, ...]
     unit: Unit = "s"
-    floor: bool = False  #: it was ended before it was done: the true value is larger
+    floor: bool = False  #: the measurement was stopped: the true value is larger
 
     @classmethod
     def of(cls, values: Iterable[float], unit: Unit = "s", *, floor: bool = False) -> Sample:
@@ -25,7 +26,7 @@ class Sample:
 
     @property
     def median(self) -> float:
-        """The middle one."""
+        """The median."""
         return statistics.median(self.values)
 
     def __str__(self) -> str:
@@ -36,42 +37,47 @@ class Sample:
 
 
 def short(value: float) -> str:
-    """Three figures are what a measurement is good for."""
+    """A number with three significant digits."""
     if value >= 1000:
         return f"{value:,.0f}"
     return f"{value:.3g}" if value < 100 else f"{value:.0f}"
 
 
+def p99(values: Sequence[float]) -> float:
+    """The 99th percentile."""
+    return sorted(values)[math.ceil(len(values) * 0.99) - 1]
+
+
 @dataclass(frozen=True)
 class Line:
-    """One line of the table."""
+    """A line of the table."""
 
     what: str
     ours: Sample
     against: str = ""  #: what the baseline is
     baseline: Sample | None = None
-    limit: float | None = None  #: the goal: at most so much
+    limit: float | None = None  #: the goal: at most this
     judged: Literal["ratio", "ours"] = "ratio"
-    notes: tuple[str, ...] = field(default=())
+    notes: tuple[str, ...] = ()
     row: str = ""
 
     @property
     def ratio(self) -> float | None:
-        """Ours against the baseline."""
+        """Our median divided by the baseline's."""
         if self.baseline is None or not self.baseline.median:
             return None
         return self.ours.median / self.baseline.median
 
     @property
     def met(self) -> bool | None:
-        """Whether the goal is reached; None: there is none."""
+        """Whether the goal is met, or None if there is none."""
         value = self.ratio if self.judged == "ratio" else self.ours.median
         if self.limit is None or value is None:
             return None
         return value <= self.limit and not self.ours.floor
 
     def cells(self) -> tuple[str, ...]:
-        """As the table shows it."""
+        """The cells of the line in a table."""
         goal = ""
         if self.limit is not None:
             goal = f"≤ {short(self.limit)}" + ("" if self.judged == "ratio" else f" {self.ours.unit}")
@@ -81,7 +87,7 @@ class Line:
         return (self.row, self.what, str(self.ours), baseline, ratio, goal, met)
 
     def as_json(self) -> dict[str, Any]:
-        """For programs."""
+        """The line for figures.json."""
         return {
             "row": self.row,
             "what": self.what,
@@ -99,15 +105,15 @@ class Line:
         }
 
 
-def line_of(told: dict[str, Any]) -> Line:
-    """A line as `as_json` wrote it."""
+def line_of(written: dict[str, Any]) -> Line:
+    """The line that `as_json` wrote."""
     baseline = None
-    if told["baseline"] is not None:
-        baseline = Sample.of(told["baseline"], told["baseline_unit"])
-    ours = Sample.of(told["ours"], told["unit"], floor=told["unfinished"])
+    if written["baseline"] is not None:
+        baseline = Sample.of(written["baseline"], written["baseline_unit"])
+    ours = Sample.of(written["ours"], written["unit"], floor=written["unfinished"])
     return Line(
-        told["what"], ours, told["against"], baseline, told["limit"], told["judged"], tuple(told["notes"]),
-        told["row"],
+        written["what"], ours, written["against"], baseline, written["limit"], written["judged"], tuple(written["notes"]),
+        written["row"],
     )  # fmt: skip
 
 
@@ -115,7 +121,7 @@ HEADERS = ("row", "what", "median (spread)", "baseline", "ratio", "goal", "met")
 
 
 def table(lines: Sequence[Line]) -> str:
-    """All of it in columns, the notes below."""
+    """All lines in columns, with their notes below."""
     rows = [HEADERS, *(line.cells() for line in lines)]
     widths = [max(len(row[n]) for row in rows) for n in range(len(HEADERS))]
     text = [

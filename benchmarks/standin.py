@@ -1,8 +1,7 @@
-"""A stand-in for both vendors that is fast enough not to be what is measured: a process of its own.
+"""A stand-in for both vendors, in its own process and fast enough not to affect what is measured.
 
-A hand-written HTTP/1.1 server: it finds the request's end, looks up an answer that lies ready as bytes
-(beyond some hundred thousand contacts a page is made when it is asked for) and writes it after the latency.
-What it knows of the vendors is what a well-behaved vendor does; misbehaviour is the sandbox's.
+A minimal HTTP/1.1 server: it looks up an answer that is prepared as bytes and writes it after the latency. (Pages of very
+long lists are made on request.) It only behaves like a well-behaved vendor. Misbehaviour is the sandbox's task.
 """
 
 from __future__ import annotations
@@ -19,28 +18,28 @@ from urllib.parse import parse_qs
 
 from benchmarks import people
 
-#: Answers lie ready for lists of so many contacts at most; more would fill the memory.
+#: Answers are prepared for lists of up to this many contacts. More would take too much memory.
 READY = 250_000
 
 #: The rows of a full page, by list.
 STEPS = {"directory": 100, "users": 10, "smartflo": 100}
 
-#: Voicemails lie so far apart.
+#: Time between two voicemails.
 VOICEMAIL_MS = 600_000
 
 Params = dict[str, Any]
 
 
 class Vendors:
-    """What both vendors hold, and their answers as bytes."""
+    """The data of both vendors, and their answers as bytes."""
 
     def __init__(self, directory: int, users: int, smartflo: int, latency: float) -> None:
         self.sizes = {"directory": directory, "users": users, "smartflo": smartflo}
         self.latency = latency
         self.revision = 0
-        self.edited: dict[int, dict[str, str]] = {}  #: contacts of the directory that a write touched
+        self.edited: dict[int, dict[str, str]] = {}  #: contacts of the directory that were written to
         self.calls: dict[str, int] = {}
-        self.writes: list[float] = []  #: when each write came, on the clock that all processes share
+        self.writes: list[float] = []  #: when each write arrived, on the monotonic clock
         self._ready: dict[tuple[str, int, int], bytes] = {}
         self.routes: dict[str, Callable[[Params], bytes]] = {
             "/v3/contact/get": self.directory,
@@ -54,7 +53,7 @@ class Vendors:
         }
 
     def prepare(self) -> None:
-        """Make the answers before anybody asks."""
+        """Prepare the answers."""
         for name, step in STEPS.items():
             if self.sizes[name] <= READY:
                 for start in range(0, self.sizes[name], step):
@@ -78,7 +77,7 @@ class Vendors:
         return json.dumps({"contact_id": people.contact_id(number), **edit}, separators=(",", ":"))
 
     def _page(self, name: str, start: int, limit: int) -> bytes:
-        """The body of the page that begins with contact `start`."""
+        """The body of the page that starts with contact `start`."""
         key = (name, start, limit)
         body = self._ready.get(key)
         if body is None:
@@ -102,7 +101,7 @@ class Vendors:
         return text.encode()
 
     def _outdated(self, name: str, numbers: Iterable[int]) -> None:
-        """Forget the answers that hold one of these contacts."""
+        """Drop the prepared answers that contain one of these contacts."""
         step = STEPS[name]
         for n in numbers:
             self._ready.pop((name, n // step * step, step), None)
@@ -128,7 +127,7 @@ class Vendors:
         return b'{"code":200,"msg":"contacts updated"}'
 
     def add(self, asked: Params) -> bytes:
-        """`/v3/contact/add`: new contacts come last in the directory."""
+        """`/v3/contact/add`: appends to the directory."""
         for one in asked["contacts"]:
             number = self.sizes["directory"]
             self.edited[number] = dict.fromkeys(people.fields(0), "") | one
@@ -142,7 +141,7 @@ class Vendors:
         return self._page("users", (int(asked.get("page", 1)) - 1) * limit, limit)
 
     def voicemails(self, asked: Params) -> bytes:
-        """`/v2/voicemail`: ten a page; one came every ten minutes."""
+        """`/v2/voicemail`: ten per page. There is one every ten minutes."""
         first = -(-int(asked["start_date"]) // VOICEMAIL_MS)
         last = int(asked["end_date"]) // VOICEMAIL_MS
         skipped = (int(asked.get("page", 1)) - 1) * 10
@@ -153,7 +152,7 @@ class Vendors:
     # -- Smartflo
 
     def smartflo(self, asked: Params) -> bytes:
-        """`/v1/contacts`: numbered pages, all or those updated after a stamp."""
+        """`/v1/contacts`: numbered pages of all contacts, or of those updated after a time."""
         limit = min(int(asked.get("limit", 100)), 100)
         start = (int(asked.get("page", 1)) - 1) * limit
         if "updated_after" not in asked:
@@ -168,7 +167,7 @@ class Vendors:
         return self._body("smartflo", self._rows("smartflo", newest[start : start + limit]), 0)
 
     def groups(self, asked: Params) -> bytes:
-        """`/v1/contact/groups`: three."""
+        """`/v1/contact/groups`: three groups."""
         rows = [
             f'{{"id":{n},"name":"Group {n}","description":null,"updated_at":"2026-01-01T00:00:00+0530"}}'
             for n in (1, 2, 3)
@@ -176,10 +175,10 @@ class Vendors:
         ]
         return f'{{"page":1,"size":{len(rows)},"limit":100,"results":[{",".join(rows)}]}}'.encode()
 
-    # -- the benchmark's own api
+    # -- control
 
     def control(self, asked: Params) -> bytes:
-        """Change the latency or the revision, and tell (and forget) what was asked for so far."""
+        """Change the latency or the revision. Returns and resets the counts of requests."""
         if "latency" in asked:
             self.latency = float(asked["latency"])
         if "revision" in asked:
@@ -190,12 +189,12 @@ class Vendors:
             self.prepare()
         if "bulk" in asked:
             self._edit_in_bulk(int(asked["start"]), int(asked["bulk"]))
-        told = {"calls": self.calls, "writes": self.writes, "sizes": self.sizes, "edited": len(self.edited)}
+        counts = {"calls": self.calls, "writes": self.writes, "sizes": self.sizes, "edited": len(self.edited)}
         self.calls, self.writes = {}, []
-        return json.dumps(told).encode()
+        return json.dumps(counts).encode()
 
     def _edit_in_bulk(self, start: int, contacts: int) -> None:
-        """Somebody gives neighbouring contacts another job title, all at once."""
+        """Change the job title of adjacent contacts."""
         numbers = range(start, start + contacts)
         for n in numbers:
             now = self.edited.get(n) or people.fields(n, self.revision)
@@ -205,7 +204,7 @@ class Vendors:
 
 
 class Connection(asyncio.Protocol):
-    """One client's connection, kept alive."""
+    """A keep-alive connection."""
 
     def __init__(self, vendors: Vendors) -> None:
         self._vendors = vendors
@@ -214,22 +213,22 @@ class Connection(asyncio.Protocol):
         self._transport: asyncio.Transport
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        """A client came."""
+        """A client connected."""
         assert isinstance(transport, asyncio.Transport)
         self._transport = transport
 
     def data_received(self, data: bytes) -> None:
-        """Answer every request that is whole."""
+        """Answer every complete request."""
         self._pending += data
         while (end := self._pending.find(b"\r\n\r\n")) >= 0:
             head = self._pending[:end].lower()
             at = head.find(b"content-length:")
             length = int(head[at + 15 :].split(b"\r\n", 1)[0]) if at >= 0 else 0
-            whole = end + 4 + length
-            if len(self._pending) < whole:
+            complete = end + 4 + length
+            if len(self._pending) < complete:
                 return
             target = self._pending.split(b" ", 2)[1].decode()
-            body, self._pending = self._pending[end + 4 : whole], self._pending[whole:]
+            body, self._pending = self._pending[end + 4 : complete], self._pending[complete:]
             self._answer(target, body)
 
     def _answer(self, target: str, body: bytes) -> None:
@@ -259,11 +258,11 @@ class Connection(asyncio.Protocol):
 
 
 async def serve(vendors: Vendors) -> None:
-    """Listen on a free port, say which on stdout, and serve until stdin closes."""
+    """Listen on a free port, print it, and serve until stdin closes."""
     loop = asyncio.get_running_loop()
     server = await loop.create_server(lambda: Connection(vendors), "127.0.0.1", 0)
     print(server.sockets[0].getsockname()[1], flush=True)
-    # Whoever started us holds the other end: when he is gone, so are we.
+    # The process that started this one holds the other end, so this one ends with it.
     await loop.run_in_executor(None, sys.stdin.read)
     server.close()
 
@@ -276,7 +275,7 @@ def main() -> None:
     parser.add_argument("--latency", type=float, default=0.0, help="seconds")
     vendors = Vendors(**vars(parser.parse_args()))
     vendors.prepare()
-    # select() keeps time to the microsecond; epoll's milliseconds would add one to a latency of 50.
+    # select() is exact to the microsecond. epoll works in milliseconds, and would add one to a latency of 50.
     loop = asyncio.SelectorEventLoop(selectors.SelectSelector())
     loop.run_until_complete(serve(vendors))
 

@@ -1,4 +1,4 @@
-"""Starts and stops the stand-in, and speaks with it."""
+"""Starts, controls and stops the stand-in."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ ROOT = Path(__file__).resolve().parent.parent
 
 
 class Upstream:
-    """A stand-in for as long as the `with` lasts; sizes are numbers of contacts, `latency` is in seconds."""
+    """A running stand-in. Sizes are numbers of contacts, `latency` is in seconds."""
 
     def __init__(
         self, *, directory: int = 0, users: int = 0, smartflo: int = 0, latency: float = 0.0
@@ -28,12 +28,12 @@ class Upstream:
         self.port = int(self._process.stdout.readline())
 
     def control(self, **change: float) -> dict[str, Any]:
-        """Change latency or revision; what was asked for since the last time."""
+        """Change the latency or the revision. Returns the counts of requests since the last call."""
         query = "&".join(f"{name}={value}" for name, value in change.items())
         opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
         with opener.open(f"http://127.0.0.1:{self.port}/control?{query}", timeout=60) as answer:
-            told: dict[str, Any] = json.load(answer)
-        return told
+            counts: dict[str, Any] = json.load(answer)
+        return counts
 
     def __enter__(self) -> Upstream:
         return self

@@ -1,6 +1,6 @@
-"""What a piece of work takes: wall clock, processor, memory, bytes written. Linux only, standard library only.
+"""Measures wall time, CPU time, memory and bytes written. Linux and standard library only.
 
-Used within the measured process, ours or another tool's, so that both are measured alike.
+It runs within the measured process, so other tools are measured like syncer.
 """
 
 from __future__ import annotations
@@ -13,43 +13,38 @@ PROC = Path("/proc")
 
 
 def peak_mb(pid: int | str = "self") -> float:
-    """The largest memory that a process held so far (VmHWM), in MB."""
-    return _status_kb(pid, "VmHWM") / 1024
+    """The peak memory of a process so far (VmHWM), in MB."""
+    return _proc(pid, "status", "VmHWM") / 1024
 
 
 def memory_mb(pid: int | str = "self") -> float:
-    """The memory that a process holds now (VmRSS), in MB."""
-    return _status_kb(pid, "VmRSS") / 1024
+    """The current memory of a process (VmRSS), in MB."""
+    return _proc(pid, "status", "VmRSS") / 1024
 
 
-def _status_kb(pid: int | str, key: str) -> int:
-    for line in (PROC / str(pid) / "status").read_text().splitlines():
+def _proc(pid: int | str, file: str, key: str) -> int:
+    for line in (PROC / str(pid) / file).read_text().splitlines():
         if line.startswith(f"{key}:"):
             return int(line.split()[1])
     return 0
 
 
 def written(pid: int | str = "self") -> int:
-    """Bytes that a process has given to write calls on files, database and WAL above all.
+    """Bytes that a process has written to files.
 
-    `wchar` counts write() and pwrite(), not send(): no byte that goes to a socket is among them.
+    `wchar` counts write() and pwrite() but not send(), so bytes sent over sockets are not included.
     """
-    for line in (PROC / str(pid) / "io").read_text().splitlines():
-        if line.startswith("wchar:"):
-            return int(line.split()[1])
-    return 0
+    return _proc(pid, "io", "wchar")
 
 
 def cpu_s(pid: int) -> float:
-    """Processor seconds of another process so far, all of its threads."""
-    schedstat = 0
-    for task in (PROC / str(pid) / "task").iterdir():
-        schedstat += int((task / "schedstat").read_text().split()[0])
-    return schedstat / 1e9
+    """CPU seconds of another process so far, with all of its threads."""
+    tasks = (PROC / str(pid) / "task").iterdir()
+    return sum(int((task / "schedstat").read_text().split()[0]) for task in tasks) / 1e9
 
 
 class Meter:
-    """Begins when it is made; `read()` says what was used since."""
+    """Measures what this process uses from now on."""
 
     def __init__(self) -> None:
         self._wall, self._cpu, self._written = time.perf_counter(), time.process_time(), written()
@@ -65,7 +60,7 @@ class Meter:
 
 
 def whole_process() -> dict[str, float]:
-    """What this process has used since it began, and the processes that it waited for."""
+    """What this process and its finished children have used."""
     children = resource.getrusage(resource.RUSAGE_CHILDREN)
     return {
         "cpu": time.process_time() + children.ru_utime + children.ru_stime,

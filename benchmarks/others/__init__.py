@@ -1,1 +1,1 @@
-"""What one would use instead: each a script that pulls the directory once into SQLite. Run in `.venv-bench`."""
+"""Other tools: scripts that pull the directory into SQLite once. They run in `.venv-bench`."""

@@ -1,4 +1,4 @@
-"""dlt: its REST source, merged by key into SQLite through its sqlalchemy destination."""
+"""dlt: its REST source, merged by key into SQLite with its sqlalchemy destination."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""`requests` and `sqlite-utils`: the script that one writes in an afternoon."""
+"""`requests` and `sqlite-utils`: a script written in an afternoon."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from benchmarks.usage import whole_process
 
 
 def main(url: str, folder: str) -> None:
-    """Pull every page, upsert it by its key."""
+    """Pull all pages, and upsert them by key."""
     table = sqlite_utils.Database(f"{folder}/plain.db")["contacts"]
     session, state = requests.Session(), ""
     while True:

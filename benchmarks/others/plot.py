@@ -1,4 +1,4 @@
-"""Draws how cost grows: `.venv-bench/bin/python -m benchmarks.others.plot FIGURES.json OUT.svg`. Needs matplotlib."""
+"""Plots how cost grows: `.venv-bench/bin/python -m benchmarks.others.plot FIGURES.json OUT.svg`. Needs matplotlib."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from matplotlib.ticker import FuncFormatter, NullFormatter, NullLocator
 
 MEMORY = "Peak of memory"
 
-#: What is drawn: title, unit, and the series of each small picture.
+#: The plots: title, unit, and series.
 PICTURES = (
     ("First pull, no latency", "s", ("first pull: wall", "first pull: CPU")),
     ("Quiet pull, no latency", "s", ("quiet pull: wall", "quiet pull: CPU")),
@@ -25,7 +25,7 @@ PICTURES = (
 
 
 def series(lines: list[dict[str, object]], name: str) -> tuple[list[int], list[float]]:
-    """The points of one curve."""
+    """The points of a series."""
     sizes, values = [], []
     for line in lines:
         what = str(line["what"])
@@ -41,7 +41,7 @@ def people(count: float, _: object = None) -> str:
 
 
 def main(figures: str, out: str) -> None:
-    """Four small pictures in a row."""
+    """Four plots in a row."""
     lines = json.loads(Path(figures).read_text(encoding="utf-8"))["lines"]
     plt.rcParams.update({"font.size": 9, "svg.fonttype": "none", "svg.hashsalt": "syncer"})
     figure, axes = plt.subplots(1, len(PICTURES), figsize=(12, 2.9), layout="constrained")
@@ -54,7 +54,7 @@ def main(figures: str, out: str) -> None:
         if title == MEMORY:
             axis.axhline(100, linestyle=":", color="grey", label="goal")
             axis.set_ylim(0, None)
-        else:  # what grows in proportion is a straight line
+        else:  # linear growth is a straight line
             axis.set_yscale("log")
         if len(axis.lines) > 1:
             axis.legend(frameon=False, loc="best")

@@ -1,4 +1,4 @@
-"""A Singer tap of the directory, as the SDK's template makes one."""
+"""A Singer tap for the directory, after the SDK's template."""
 
 from __future__ import annotations
 
@@ -29,23 +29,23 @@ class Contacts(RESTStream[str]):
 
     @property
     def url_base(self) -> str:
-        """Where it is."""
+        """The base URL."""
         return str(self.config["url"])
 
     def prepare_request_payload(self, context: Any, next_page_token: str | None) -> dict[str, Any]:
-        """The body of the next page's request."""
+        """The body of a request."""
         del context
         return {"token": "none", "limit": 100, "page_state": next_page_token or ""}
 
 
 class TapContacts(Tap):
-    """One stream."""
+    """A tap with one stream."""
 
     name = "tap-contacts"
     config_jsonschema = th.PropertiesList(th.Property("url", th.StringType)).to_dict()
 
     def discover_streams(self) -> list[Any]:
-        """The one."""
+        """The stream."""
         return [Contacts(self)]
 
 

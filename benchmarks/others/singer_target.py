@@ -1,4 +1,4 @@
-"""A Singer target for SQLite: the SDK's SQL target with an upsert by key, since the published one no longer starts."""
+"""A Singer target for SQLite: the SDK's SQL target with an upsert by key. The published one no longer starts."""
 
 from __future__ import annotations
 
@@ -16,12 +16,12 @@ from benchmarks.usage import whole_process
 
 
 class Connector(SQLConnector):
-    """SQLite by its path."""
+    """A SQLite file."""
 
     allow_merge_upsert = True
 
     def get_sqlalchemy_url(self, config: dict[str, Any]) -> str:
-        """Of the file."""
+        """The URL of the file."""
         return f"sqlite:///{config['path']}"
 
 
@@ -45,7 +45,7 @@ class Sink(SQLSink[Connector]):
 
 
 class TargetSqlite(SQLTarget):
-    """Into one file."""
+    """A target for one file."""
 
     name = "target-sqlite"
     default_sink_class = Sink

@@ -1,1 +1,1 @@
-"""A module a kind of row: each row is a function that takes the Bench and yields Lines."""
+"""The rows. Each is a function that takes the Bench and yields Lines."""

@@ -1,4 +1,4 @@
-"""What one would use instead, on the same pages in the same run."""
+"""Other tools with the same pages, in the same run."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from functools import partial
 from pathlib import Path
 
 from benchmarks.bench import DIRECTORY, Bench, directory_only
@@ -20,7 +21,7 @@ OTHERS = ROOT / ".venv-bench" / "bin" / "python"
 #: The passes, and the revision of the directory at each.
 PASSES = {"first load": 0, "0.1 % changed": 1, "nothing changed": 1}
 
-#: What is measured of each pass: what it is called, its unit, and by how much to divide.
+#: What is measured of each pass -> its label, its unit, and the divisor.
 FIGURES: dict[str, tuple[str, Unit, float]] = {
     "wall": ("wall", "s", 1),
     "cpu": ("CPU", "s", 1),
@@ -44,14 +45,9 @@ def ours(bench: Bench, url: str, room: Path) -> Figures:
     return bench.child("command", args=["--config", str(room / "syncer.toml"), "sync", *DIRECTORY])
 
 
-def plain(bench: Bench, url: str, room: Path) -> Figures:
-    """requests and sqlite-utils."""
-    return bench.measured([str(OTHERS), "-m", "benchmarks.others.plain", url, str(room)], 900)
-
-
-def dlt(bench: Bench, url: str, room: Path) -> Figures:
-    """A dlt pipeline."""
-    return bench.measured([str(OTHERS), "-m", "benchmarks.others.dlt_pull", url, str(room)], 900)
+def other(module: str, bench: Bench, url: str, room: Path) -> Figures:
+    """A module of `benchmarks.others`."""
+    return bench.measured([str(OTHERS), "-m", f"benchmarks.others.{module}", url, str(room)], 900)
 
 
 def singer(bench: Bench, url: str, room: Path) -> Figures:
@@ -68,28 +64,28 @@ def singer(bench: Bench, url: str, room: Path) -> Figures:
         )  # fmt: skip
         tap.wait(30)
         log.seek(0)
-        said = log.read()
+        output = log.read()
     if target.returncode or tap.returncode:
-        raise RuntimeError(f"{said[-2000:]}\n{target.stderr[-2000:]}")
-    one: Figures = json.loads(said.strip().splitlines()[-1])
-    other: Figures = json.loads(target.stdout.strip().splitlines()[-1])
-    both = {name: one[name] + other[name] for name in ("cpu", "peak")}
-    return both | {"written": other["written"], "rows": other["rows"]}  # what the tap writes is the pipe
+        raise RuntimeError(f"{output[-2000:]}\n{target.stderr[-2000:]}")
+    source: Figures = json.loads(output.strip().splitlines()[-1])
+    sink: Figures = json.loads(target.stdout.strip().splitlines()[-1])
+    both = {name: source[name] + sink[name] for name in ("cpu", "peak")}
+    return both | {"written": sink["written"], "rows": sink["rows"]}  # the tap only writes to the pipe
 
 
 TOOLS: dict[str, Tool] = {
     "syncer": ours,
-    "requests + sqlite-utils": plain,
-    "dlt": dlt,
+    "requests + sqlite-utils": partial(other, "plain"),
+    "dlt": partial(other, "dlt_pull"),
     "Singer tap and target": singer,
 }
 
 
 def compare(bench: Bench) -> Iterator[Line]:
-    """First load, second run with 0.1 % changed, third with nothing changed."""
+    """A first load, a run with 0.1 % changed, and a run with nothing changed."""
     if not OTHERS.exists():
         print(
-            "the other tools are not installed: `make bench` does that, or make .venv-bench/.ready",
+            "the other tools are not installed: run `make bench` or `make .venv-bench/.ready`",
             file=sys.stderr,
         )
         return
@@ -133,7 +129,7 @@ def _compare(bench: Bench, contacts: int, rounds: int) -> Iterator[Line]:
 
 
 def _goals(contacts: int, found: Mapping[tuple[str, str], Sequence[Figures]]) -> Iterator[Line]:
-    """Wall time of each pass against the fastest other tool, and processor time of the quiet pass against two of them."""
+    """Wall time of each pass against the fastest other tool, and CPU time of the quiet pass against two of them."""
 
     def sample(name: str, stage: str, figure: str) -> Sample | None:
         there = found.get((name, stage))
@@ -150,4 +146,4 @@ def _goals(contacts: int, found: Mapping[tuple[str, str], Sequence[Figures]]) ->
     for name, limit in (("requests + sqlite-utils", 2.0), ("dlt", 1 / 3)):
         theirs = sample(name, quiet, "cpu")
         if mine is not None and theirs is not None:
-            yield Line(f"its processor time, {contacts:,} contacts, {quiet}", mine, name, theirs, limit)
+            yield Line(f"its CPU time, {contacts:,} contacts, {quiet}", mine, name, theirs, limit)

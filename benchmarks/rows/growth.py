@@ -4,19 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from benchmarks.bench import DIRECTORY, Bench, directory_only, ended_well
+from benchmarks.bench import DIRECTORY, Bench, directory_only, succeeded
 from benchmarks.report import Line, Sample
 from benchmarks.upstream import Upstream
 
 
 def growth(bench: Bench) -> Iterator[Line]:
-    """A first pull of the directory and a quiet one, without latency: what the machine itself takes."""
+    """A first pull of the directory and a pull without changes, without latency: the cost on this machine."""
     for contacts in bench.sizes(0.1, 0.3, 1, large=(3, 10)):
         with bench.room() as room, Upstream(directory=contacts) as upstream:
             orders = bench.office(room, directory_only(upstream.port))
-            first = ended_well(bench.child("sync", **orders, jobs=DIRECTORY, limit=3600))
+            first = succeeded(bench.child("sync", **orders, jobs=DIRECTORY, limit=3600))
             size = (room / "mirror.db").stat().st_size / 1e6
-            quiet = ended_well(bench.child("sync", **orders, jobs=DIRECTORY, limit=3600))
+            quiet = succeeded(bench.child("sync", **orders, jobs=DIRECTORY, limit=3600))
         of = f"{contacts:,} contacts"
         yield Line(f"{of}, first pull: wall", Sample.of([first["wall"]]))
         yield Line(f"{of}, first pull: CPU", Sample.of([first["cpu"]]))

@@ -1,32 +1,32 @@
-"""How fast a PBX has a caller's name: at rest, while phones read a phonebook, and while a pull writes."""
+"""How long a caller lookup takes: at rest, while a phone reads a phonebook, and while a pull writes."""
 
 from __future__ import annotations
 
 import asyncio
 import contextlib
 import http.client
-import math
 import multiprocessing
 import socket
 import threading
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
+from contextlib import AbstractContextManager
 
 from benchmarks import people
-from benchmarks.bench import Bench, directory_only
-from benchmarks.daemon import running, wait_for_first_round
+from benchmarks.bench import Bench, directory_only, in_background
+from benchmarks.daemon import free_port, running, wait_for_first_round, wait_for_port
 from benchmarks.office import write_config
-from benchmarks.report import Line, Sample
+from benchmarks.report import Line, Sample, p99
 from benchmarks.upstream import Upstream
 
-#: Keys, since each may ask 20 times a second, and how often it is used; lookups of one round.
+#: Keys (each allows 20 lookups a second), lookups a second with each, and lookups in a round.
 KEYS, A_SECOND, LOOKUPS = 50, 10, 1000
 
-NOTE = "each lookup is of another number, one after the other over one connection; the slowest 1 % is what p99 shows"
+NOTE = "lookups of different numbers, one after the other over one connection"
 
 
 def lookup(bench: Bench) -> Iterator[Line]:
-    """The slowest percent of lookups, next to a socket that always says the same."""
+    """The 99th percentile of lookups, compared with a minimal server."""
     quiet: list[float] = []
     median: list[float] = []
     reading: list[float] = []
@@ -35,7 +35,7 @@ def lookup(bench: Bench) -> Iterator[Line]:
     with Upstream(directory=bench.contacts) as upstream:
         for n in range(bench.rounds):
             with bench.room() as room:
-                port = _free_port()
+                port = free_port()
                 config = directory_only(upstream.port, contacts={"every": "1h"}, push={"enabled": False})
                 config["http"] = {"listen": f"127.0.0.1:{port}"}
                 config["lookup"] = {f"n{i}": {"key": _key(i)} for i in range(KEYS + 1)}
@@ -44,18 +44,18 @@ def lookup(bench: Bench) -> Iterator[Line]:
                 with running(room):
                     wait_for_first_round(room / "mirror.db", limit=600, jobs=1, after=1)
                     with _constant() as bare:
-                        constant.append(_p99(_lookups(bare, bench.contacts)))
+                        constant.append(p99(_lookups(bare, bench.contacts)))
                     took = _lookups(port, bench.contacts)
-                    quiet.append(_p99(took))
+                    quiet.append(p99(took))
                     median.append(sorted(took)[len(took) // 2])
                     with _reading(port):
-                        reading.append(_p99(_lookups(port, bench.contacts)))
+                        reading.append(p99(_lookups(port, bench.contacts)))
                 upstream.control(bulk=bench.contacts // 10, start=n * bench.contacts // 10)
                 with running(room):  # pulls at once
-                    _wait_until_it_answers(port)
-                    pulling.append(_p99(_lookups(port, bench.contacts)))
+                    wait_for_port(port)
+                    pulling.append(p99(_lookups(port, bench.contacts)))
     base = Sample.of(constant, "ms")
-    what, against = f"`/lookup`, {bench.contacts:,} contacts", "a socket that always says the same, p99"
+    what, against = f"`/lookup`, {bench.contacts:,} contacts", "a minimal server, p99"
     yield Line(f"{what}: p99", Sample.of(quiet, "ms"), against, base, 5, "ours", (NOTE,))
     yield Line(f"{what}: median", Sample.of(median, "ms"))
     yield Line(f"{what}: p99 while a phonebook is read", Sample.of(reading, "ms"), against, base)
@@ -67,7 +67,7 @@ def _key(n: int) -> str:
 
 
 def _lookups(port: int, contacts: int) -> list[float]:
-    """How long each took, in ms; no faster than the keys allow."""
+    """How long each lookup took, in ms. They are sent no faster than the keys allow."""
     took = []
     with contextlib.closing(http.client.HTTPConnection("127.0.0.1", port, timeout=30)) as client:
         client.connect()
@@ -83,16 +83,10 @@ def _lookups(port: int, contacts: int) -> list[float]:
     return took
 
 
-def _p99(took: Sequence[float]) -> float:
-    return sorted(took)[math.ceil(len(took) * 0.99) - 1]
+def _reading(port: int) -> AbstractContextManager[None]:
+    """A phone that reads the whole phonebook again and again."""
 
-
-@contextlib.contextmanager
-def _reading(port: int) -> Iterator[None]:
-    """A phone reads the whole phonebook again and again, for as long as the `with` lasts."""
-    stop = threading.Event()
-
-    def work() -> None:
+    def work(stop: threading.Event) -> None:
         while not stop.is_set():
             with contextlib.closing(http.client.HTTPConnection("127.0.0.1", port, timeout=30)) as client:
                 client.request("GET", "/phonebook/yealink.xml", headers={"X-Api-Key": _key(KEYS)})
@@ -100,23 +94,17 @@ def _reading(port: int) -> Iterator[None]:
                 while not stop.is_set() and answer.read(65536):
                     pass
 
-    thread = threading.Thread(target=work)
-    thread.start()
-    try:
-        yield
-    finally:
-        stop.set()
-        thread.join()
+    return in_background(work)
 
 
 @contextlib.contextmanager
 def _constant() -> Iterator[int]:
-    """The least that any server does, in a process of its own: read a request, and write 80 bytes."""
-    port = _free_port()
+    """A minimal server in its own process: it reads a request and writes 80 bytes."""
+    port = free_port()
     process = multiprocessing.get_context("spawn").Process(target=_serve_constant, args=(port,))
     process.start()
     try:
-        _wait_until_it_answers(port)
+        wait_for_port(port)
         yield port
     finally:
         process.terminate()
@@ -125,12 +113,12 @@ def _constant() -> Iterator[int]:
 
 def _serve_constant(port: int) -> None:
     body = b'{"phone_e164": "+919200000001", "name": "Asha Example", "company": "", "age_s": 1}'
-    said = b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n%b" % (len(body), body)
+    response = b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n%b" % (len(body), body)
 
     async def answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         with contextlib.suppress(asyncio.IncompleteReadError):
             while await reader.readuntil(b"\r\n\r\n"):
-                writer.write(said)
+                writer.write(response)
         writer.close()
 
     async def serve() -> None:
@@ -138,18 +126,3 @@ def _serve_constant(port: int) -> None:
             await server.serve_forever()
 
     asyncio.run(serve())
-
-
-def _wait_until_it_answers(port: int) -> None:
-    end = time.monotonic() + 60
-    while time.monotonic() < end:
-        with contextlib.suppress(OSError), socket.create_connection(("127.0.0.1", port), timeout=1):
-            return
-        time.sleep(0.02)
-    raise RuntimeError("the daemon did not listen within a minute")
-
-
-def _free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])

@@ -1,10 +1,9 @@
-"""How fast the page for people is over a large mirror: at rest and while a pull writes; how large, and in how much memory."""
+"""How long the page takes with a large mirror, at rest and while a pull writes, its size, and its memory use."""
 
 from __future__ import annotations
 
 import contextlib
 import http.client
-import math
 import random
 import sqlite3
 import time
@@ -15,24 +14,23 @@ from urllib.parse import quote
 
 from benchmarks import people
 from benchmarks.bench import Bench, directory_only
-from benchmarks.daemon import running, wait_for_first_round
+from benchmarks.daemon import free_port, running, wait_for_first_round, wait_for_port
 from benchmarks.office import write_config
-from benchmarks.report import Line, Sample
-from benchmarks.rows.lookup import _free_port, _wait_until_it_answers
+from benchmarks.report import Line, Sample, p99
 from benchmarks.upstream import Upstream
 from benchmarks.usage import memory_mb
 
-#: Requests of each page in a round, and calls and voicemails by contact.
+#: Requests per page in a round, and calls and voicemails per contact.
 REQUESTS, CALLS, VOICEMAILS = 40, 2.0, 0.5
 
-#: The pages that are measured: those with the most rows, and searches that find few, many and nobody.
+#: The measured pages: the ones with the most rows, and searches with few, many and no results.
 PAGES = (
     "/", "/callbacks", "/callbacks?closed=1", "/voicemails", "/voicemails?unknown=1", "/voicemails?q={few}", "/calls",
     "/calls?missed=1", "/calls?q={few}", "/calls?q={many}", "/contacts", "/contacts?q={few}", "/contacts?q={many}",
     "/contacts?q=nobody-of-this-name", "/contacts/7", "/contacts/7/edit", "/queue", "/held", "/health",
 )  # fmt: skip
 
-NOTE = "each page is asked for one after the other; the line shows the slowest of all pages, its median and its p99"
+NOTE = "pages are requested one after the other; the lines show the slowest page"
 
 
 def page(bench: Bench) -> Iterator[Line]:
@@ -42,7 +40,7 @@ def page(bench: Bench) -> Iterator[Line]:
     with Upstream(directory=bench.contacts) as upstream:
         for n in range(bench.rounds):
             with bench.room() as room:
-                port = _free_port()
+                port = free_port()
                 config = directory_only(upstream.port, contacts={"every": "1h"}, push={"enabled": False})
                 config["http"] = {"listen": f"127.0.0.1:{port}", "console": True}
                 bench.office(room, config, contacts=bench.contacts)
@@ -63,9 +61,9 @@ def page(bench: Bench) -> Iterator[Line]:
                     memory.append(memory_mb(daemon.pid) - without)
                 upstream.control(bulk=bench.contacts // 10, start=n * bench.contacts // 10)
                 with running(room):  # pulls at once
-                    _wait_until_it_answers(port)
+                    wait_for_port(port)
                     took = _all(port, cookie)
-                    pulling.append(max(_p99(times) for times, _ in took.values()))
+                    pulling.append(max(p99(times) for times, _ in took.values()))
     found = ", ".join(
         f"`{path}` {slow[path]:.0f} ms" for path in sorted(slow, key=slow.__getitem__)[::-1][:4]
     )
@@ -80,16 +78,12 @@ def page(bench: Bench) -> Iterator[Line]:
     yield Line(
         f"{what}: p99 of the slowest while a pull writes", Sample.of(pulling, "ms"), limit=300, judged="ours"
     )
-    yield Line(f"{what}: the largest", Sample.of(sizes, "kB"), limit=60, judged="ours")
-    yield Line(f"{what}: memory that it takes", Sample.of(memory, "MB"), limit=15, judged="ours")
-
-
-def _p99(took: list[float]) -> float:
-    return sorted(took)[math.ceil(len(took) * 0.99) - 1]
+    yield Line(f"{what}: largest response", Sample.of(sizes, "kB"), limit=60, judged="ours")
+    yield Line(f"{what}: memory", Sample.of(memory, "MB"), limit=15, judged="ours")
 
 
 def _all(port: int, cookie: str) -> dict[str, tuple[list[float], int]]:
-    """By page: how long each answer took, in ms, and the size of the largest."""
+    """Page -> the times of its requests in ms, and the size of the largest response."""
     first, last = people.names(11)
     few, many = quote(f"{first} {last}"), quote(people.names(3)[0][:2])
     found: dict[str, tuple[list[float], int]] = {}
@@ -110,7 +104,7 @@ def _all(port: int, cookie: str) -> dict[str, tuple[list[float], int]]:
 
 
 def _session(database: Path) -> str:
-    """Log somebody in, without the round trip."""
+    """The cookie of a new session."""
     from syncer.console.sessions import Sessions
     from syncer.core.console import Role
 
@@ -121,7 +115,7 @@ def _session(database: Path) -> str:
 
 
 def _add_calls(database: Path, contacts: int) -> None:
-    """Calls and voicemails of people whom the mirror knows, and of one in six whom it does not."""
+    """Add calls and voicemails. One caller in six is not among the contacts."""
     chance = random.Random(7)
     now = datetime.now(UTC)
 

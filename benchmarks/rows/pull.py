@@ -1,10 +1,10 @@
-"""Whole pulls over HTTP against what the network alone takes."""
+"""Whole pulls over HTTP, compared with the network alone."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 
-from benchmarks.bench import DIRECTORY, Bench, TooSlowError, directory_only, ended_well
+from benchmarks.bench import DIRECTORY, Bench, TooSlowError, directory_only, succeeded
 from benchmarks.office import OFF, raw_config
 from benchmarks.report import Line, Sample
 from benchmarks.upstream import Upstream
@@ -12,9 +12,8 @@ from benchmarks.upstream import Upstream
 #: The latency of every request, in seconds.
 LATENCY = 0.05
 
-#: The bare client asks for one page in so many, and its time is multiplied: it has nothing to grow tired of.
+#: The bare client requests one page in this many, and its time is multiplied.
 PART = 5
-
 
 #: Requests in flight.
 FLIGHT = 16
@@ -24,7 +23,7 @@ BUDGET = 5.0
 
 
 def user_list(bench: Bench) -> Iterator[Line]:
-    """A user's list, 10 a page, 16 requests in flight."""
+    """A user list, 10 per page, 16 requests in flight."""
     pages = bench.contacts // 10
     ideal = pages / FLIGHT * LATENCY
     with Upstream(users=bench.contacts, latency=LATENCY) as upstream:
@@ -42,7 +41,7 @@ def user_list(bench: Bench) -> Iterator[Line]:
 
 
 def directory(bench: Bench) -> Iterator[Line]:
-    """The directory's cursor, 100 a page: one request after the other."""
+    """The directory by cursor, 100 per page, one request after the other."""
     pages = bench.contacts // 100
     with Upstream(directory=bench.contacts, latency=LATENCY) as upstream:
         yield from _against_the_wire(
@@ -54,20 +53,20 @@ def directory(bench: Bench) -> Iterator[Line]:
 
 
 def budget(bench: Bench) -> Iterator[Line]:
-    """The directory at the default budget: what a user sees."""
+    """The directory with the default budget."""
     pages = bench.compared // 100
     took = []
     for _ in range(bench.few):
         with bench.room() as room, Upstream(directory=bench.compared, latency=LATENCY) as upstream:
             config = directory_only(upstream.port, requests_per_second=BUDGET)
             orders = bench.office(room, config)
-            told = ended_well(bench.child("sync", **orders, jobs=DIRECTORY, paced=True))
-            requests = told["runs"][0]["requests"]
-            took.append(told["wall"])
+            result = succeeded(bench.child("sync", **orders, jobs=DIRECTORY, paced=True))
+            requests = result["runs"][0]["requests"]
+            took.append(result["wall"])
     yield Line(
         f"first pull of {bench.compared:,} contacts at {BUDGET:g} requests a second",
         Sample.of(took), f"{requests} requests / {BUDGET:g} a second", Sample.of([requests / BUDGET]), 1.02,
-        notes=(f"{pages} pages are needed; one more proves that the listing stood still",),
+        notes=(f"{pages} pages are needed; one more proves that the list did not change meanwhile",),
     )  # fmt: skip
 
 
@@ -80,15 +79,15 @@ def _against_the_wire(
         with bench.room() as room:
             orders = bench.office(room, config)
             try:
-                told = ended_well(bench.child("sync", **orders, jobs=jobs, limit=ideal * 4 + 20))
+                result = succeeded(bench.child("sync", **orders, jobs=jobs, limit=ideal * 4 + 20))
             except TooSlowError as slow:
                 yield Line(what, Sample.of([slow.limit], floor=True), against, Sample.of([ideal]), limit)
                 return
-        ours.append(told["wall"])
-        cpu.append(told["cpu"])
+        ours.append(result["wall"])
+        cpu.append(result["cpu"])
         some = pages // PART
-        told = bench.child("floor", port=upstream.port, path=path, bodies=some, flight=flight)
-        bare.append(told["wall"] * pages / some)
+        result = bench.child("floor", port=upstream.port, path=path, bodies=some, flight=flight)
+        bare.append(result["wall"] * pages / some)
     yield Line(what, Sample.of(ours), against, Sample.of([ideal]), limit)
     yield Line("the same", Sample.of(ours), "bare sockets", Sample.of(bare))
-    yield Line("its processor time", Sample.of(cpu))
+    yield Line("its CPU time", Sample.of(cpu))

@@ -1,4 +1,4 @@
-"""Thousands of edits on their way upstream."""
+"""Pushes thousands of edits."""
 
 from __future__ import annotations
 
@@ -6,16 +6,16 @@ import contextlib
 import sqlite3
 from collections.abc import Iterator
 
-from benchmarks.bench import Bench, TooSlowError, directory_only, ended_well, one
+from benchmarks.bench import Bench, TooSlowError, directory_only, one, succeeded
 from benchmarks.report import Line, Sample
 from benchmarks.rows.pull import BUDGET, LATENCY
 from benchmarks.upstream import Upstream
 
 
 def push(bench: Bench) -> Iterator[Line]:
-    """A bulk UPDATE of a tenth as many contacts as the large account has, pushed at the default budget."""
-    # The least that it takes: a listing before, the updates a hundred a call, a listing after; a listing of several
-    # pages reads its first one again. A push reads back earlier, too, so that a large one is not unknown to its end.
+    """A bulk UPDATE of a tenth of the contacts, pushed with the default budget."""
+    # The minimum: a listing before, a call per hundred updates, a listing after. Listings of several pages read the
+    # first one again. In addition, a push reads back on the way, so that a large one is not unknown until its end.
     edits = bench.contacts // 10
     pages = edits // 100
     needed = 2 * (pages + (pages > 1)) + pages
@@ -31,14 +31,14 @@ def push(bench: Bench) -> Iterator[Line]:
             with contextlib.closing(sqlite3.connect(room / "mirror.db")) as shell, shell:
                 shell.execute("UPDATE telecmi_contacts SET job_title = ?", (f"Pushed {n}",))
             try:
-                ended_well(
-                    told := bench.child(
+                succeeded(
+                    result := bench.child(
                         "sync", **orders, jobs=("telecmi-push",), paced=True, limit=ideal * 4 + 20
                     )
                 )
             except TooSlowError as slow:
                 done = one(room / "mirror.db", "SELECT count(*) FROM change_queue WHERE state = 'done'")
-                note = f"{done:,} of {edits:,} were done when it was ended"
+                note = f"{done:,} of {edits:,} were done when it was stopped"
                 yield Line(
                     what,
                     Sample.of([slow.limit], floor=True),
@@ -50,8 +50,8 @@ def push(bench: Bench) -> Iterator[Line]:
                 return
             done = one(room / "mirror.db", "SELECT count(*) FROM change_queue WHERE state = 'done'")
             assert done == edits == upstream.control()["edited"], done
-        ours.append(told["wall"])
-        calls.append(told["runs"][0]["requests"])
+        ours.append(result["wall"])
+        calls.append(result["runs"][0]["requests"])
     made = Sample.of([number / BUDGET for number in calls])
     yield Line(what, Sample.of(ours), f"{calls[-1]} calls / {BUDGET:g} a second", made, 1.05)
-    yield Line("its calls", Sample.of(calls, ""), "calls at least", Sample.of([needed], ""))
+    yield Line("its calls", Sample.of(calls, ""), "calls at the least", Sample.of([needed], ""))

@@ -1,4 +1,4 @@
-"""What a cycle writes in which little or nothing changed upstream."""
+"""Bytes that a pull writes when little or nothing changed upstream."""
 
 from __future__ import annotations
 
@@ -9,38 +9,38 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from benchmarks import people
-from benchmarks.bench import DIRECTORY, Bench, directory_only, ended_well
+from benchmarks.bench import DIRECTORY, Bench, directory_only, succeeded
 from benchmarks.report import Line, Sample
 from benchmarks.upstream import Upstream
 from benchmarks.usage import written
 
 NOTE = (
-    "bytes are those given to write calls on files (wchar of /proc/self/io): database, WAL, what a checkpoint "
-    "copies at the end, lock files and log lines"
+    "bytes written to files (wchar of /proc/self/io): database, WAL, the checkpoint at the end, lock files and log "
+    "lines"
 )
 
 
 def quiet(bench: Bench) -> Iterator[Line]:
-    """A second pull in which nothing changed, then pulls in which one contact in a thousand did."""
-    still, still_wall, still_cpu, moved, bare, beside = [], [], [], [], [], []
+    """A second pull without changes, then pulls in which one contact in a thousand changed."""
+    still, still_wall, still_cpu, moved, bare, adjacent = [], [], [], [], [], []
     changed = 0
     with bench.room() as room, Upstream(directory=bench.contacts) as upstream:
         orders = bench.office(room, directory_only(upstream.port), contacts=bench.contacts)
         for n in range(bench.rounds):
-            told = ended_well(bench.child("sync", **orders, jobs=DIRECTORY))
-            still.append(told["written"] / 1000)
-            still_wall.append(told["wall"])
-            still_cpu.append(told["cpu"])
+            result = succeeded(bench.child("sync", **orders, jobs=DIRECTORY))
+            still.append(result["written"] / 1000)
+            still_wall.append(result["wall"])
+            still_cpu.append(result["cpu"])
             upstream.control(revision=n + 1)
-            told = ended_well(bench.child("sync", **orders, jobs=DIRECTORY))
-            changed = told["runs"][0]["changed"]
-            assert changed == bench.contacts // 1000, told["runs"]
-            moved.append(told["written"] / 1000 / changed)
+            result = succeeded(bench.child("sync", **orders, jobs=DIRECTORY))
+            changed = result["runs"][0]["changed"]
+            assert changed == bench.contacts // 1000, result["runs"]
+            moved.append(result["written"] / 1000 / changed)
             bare.append(_barest(bench, room, n + 1) / 1000 / changed)
             upstream.control(start=n * changed, bulk=changed)
-            told = ended_well(bench.child("sync", **orders, jobs=DIRECTORY))
-            assert told["runs"][0]["changed"] == changed, told["runs"]
-            beside.append(told["written"] / 1000 / changed)
+            result = succeeded(bench.child("sync", **orders, jobs=DIRECTORY))
+            assert result["runs"][0]["changed"] == changed, result["runs"]
+            adjacent.append(result["written"] / 1000 / changed)
     of = f"{bench.contacts:,} contacts"
     yield Line(
         f"{of}, nothing changed: bytes written",
@@ -50,16 +50,16 @@ def quiet(bench: Bench) -> Iterator[Line]:
         notes=(NOTE,),
     )
     yield Line("its wall time, no latency", Sample.of(still_wall))
-    yield Line("its processor time", Sample.of(still_cpu))
+    yield Line("its CPU time", Sample.of(still_cpu))
     what = f"{changed} of {of} changed"
     by_hand = "one transaction of plain UPDATEs"
-    yield Line(f"{what}, side by side: bytes written for each", Sample.of(beside, "kB"))
-    what = f"{what}, scattered: bytes written for each"
+    yield Line(f"{what}, adjacent: bytes written per contact", Sample.of(adjacent, "kB"))
+    what = f"{what}, scattered: bytes written per contact"
     yield Line(what, Sample.of(moved, "kB"), by_hand, Sample.of(bare, "kB"), limit=12, judged="ours")
 
 
 def _barest(bench: Bench, room: Path, revision: int) -> int:
-    """Bytes that the same changes take by hand: row, base and log entry of each, one transaction, no triggers."""
+    """Bytes that the same changes take by hand: row, base and log entry, in one transaction without triggers."""
     path = room / "bare.db"
     shutil.copy(bench.mirror(bench.contacts), path)
     changes = []

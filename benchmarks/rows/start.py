@@ -1,4 +1,4 @@
-"""Commands from start to end, and searches in SQL, beside 100,000 contacts."""
+"""How long commands and SQL searches take with 100,000 contacts."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ TIMES = 10
 
 
 def start(bench: Bench) -> Iterator[Line]:
-    """`syncer --help`, `status` and `contacts show`, each a process of its own."""
+    """`syncer --help`, `status` and `contacts`, each in its own process."""
     with bench.room() as room:
         config = room / "syncer.toml"
         write_config(directory_only(1), config)
@@ -53,7 +53,7 @@ def _seconds(command: list[str]) -> float:
 
 
 def search(bench: Bench) -> Iterator[Line]:
-    """By phone and by name, in the table and in the view, with the plan that SQLite makes."""
+    """Searches by phone and by name, in the table and the view, with SQLite's query plan."""
     number = bench.contacts // 2
     first, last = people.names(number)
     phone = f"+91{people.mobile(number)}"
@@ -80,12 +80,12 @@ def search(bench: Bench) -> Iterator[Line]:
 
 
 def plan(conn: sqlite3.Connection, query: str, values: tuple[str, ...] = ()) -> list[str]:
-    """How SQLite goes about it."""
+    """The query plan."""
     return [row[3] for row in conn.execute(f"EXPLAIN QUERY PLAN {query}", values)]
 
 
 def _everyday(conn: sqlite3.Connection) -> Iterator[Line]:
-    """The everyday queries of the docs."""
+    """The queries of docs/queries.md."""
     chapter = (ROOT / "docs" / "queries.md").read_text(encoding="utf-8")
     took, notes = [], []
     for number, query in enumerate(re.findall(r"^```sql\n(.*?)^```$", chapter, re.DOTALL | re.MULTILINE), 1):

@@ -1,4 +1,4 @@
-"""How long a shell waits that edits while a pull is under way."""
+"""How long edits in a shell wait while a pull is running."""
 
 from __future__ import annotations
 
@@ -9,21 +9,21 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
-from benchmarks.bench import DIRECTORY, Bench, directory_only, ended_well
+from benchmarks.bench import DIRECTORY, Bench, directory_only, in_background, succeeded
 from benchmarks.report import Line, Sample
 from benchmarks.upstream import Upstream
 
-#: Between two edits, and between two tries of one that met a lock, in seconds.
+#: Seconds between two edits, and between two attempts of an edit.
 PAUSE, AGAIN = 0.02, 0.001
 
 NOTE = (
-    "an UPDATE is tried every millisecond until it is in, as a shell's busy_timeout does; its own commit "
-    "(a flush to the disk) is part of what is shown"
+    "an UPDATE is tried every millisecond until it succeeds, as with a shell's busy_timeout; the time includes its own "
+    "commit (a flush to disk)"
 )
 
 
 def waiting(bench: Bench) -> Iterator[Line]:
-    """An UPDATE every 20 ms: during the first pull, during one in which all changes, and with nobody else."""
+    """An UPDATE every 20 ms: during a first pull, during one with many changes, and without a pull."""
     first: list[float] = []
     many: list[float] = []
     alone: list[float] = []
@@ -35,7 +35,7 @@ def waiting(bench: Bench) -> Iterator[Line]:
                 _insert_own(path)
                 for longest in (first, many):
                     with _editing(path) as waits:
-                        ended_well(bench.child("sync", **orders, jobs=DIRECTORY))
+                        succeeded(bench.child("sync", **orders, jobs=DIRECTORY))
                     longest.append(max(waits) * 1000)
                     upstream.control(bulk=bench.contacts // 10, start=n * bench.contacts // 10)
                 with _editing(path) as waits:
@@ -43,12 +43,12 @@ def waiting(bench: Bench) -> Iterator[Line]:
                 alone.append(max(waits) * 1000)
     base = Sample.of(alone, "ms")
     what = f"longest wait of a shell's UPDATE, {bench.contacts:,} contacts"
-    yield Line(f"{what}: first pull", Sample.of(first, "ms"), "nobody else", base, 100, "ours", (NOTE,))
-    yield Line(f"{what}: a tenth changed", Sample.of(many, "ms"), "nobody else", base, 50, "ours")
+    yield Line(f"{what}: first pull", Sample.of(first, "ms"), "without a pull", base, 100, "ours", (NOTE,))
+    yield Line(f"{what}: a tenth changed", Sample.of(many, "ms"), "without a pull", base, 50, "ours")
 
 
 def _insert_own(path: Path) -> None:
-    """A contact of our own to edit, so that the first pull has one to meet, too."""
+    """Add a local contact, so there is one to edit during the first pull."""
     with contextlib.closing(sqlite3.connect(path)) as shell, shell:
         shell.execute(
             "INSERT INTO telecmi_contacts (phone_no, first_name, last_name) VALUES ('9300000001', 'Asha', 'Example')"
@@ -57,11 +57,10 @@ def _insert_own(path: Path) -> None:
 
 @contextlib.contextmanager
 def _editing(path: Path) -> Iterator[list[float]]:
-    """Edit without end, for as long as the `with` lasts; how long each edit took."""
+    """Keep editing. The list receives the duration of each edit, in seconds."""
     waits: list[float] = []
-    stop = threading.Event()
 
-    def work() -> None:
+    def work(stop: threading.Event) -> None:
         with contextlib.closing(sqlite3.connect(path, timeout=0, isolation_level=None)) as shell:
             n = 0
             while not stop.wait(PAUSE):
@@ -75,10 +74,5 @@ def _editing(path: Path) -> Iterator[list[float]]:
                         time.sleep(AGAIN)
                 waits.append(time.perf_counter() - began)
 
-    thread = threading.Thread(target=work)
-    thread.start()
-    try:
+    with in_background(work):
         yield waits
-    finally:
-        stop.set()
-        thread.join()

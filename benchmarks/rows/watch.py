@@ -1,4 +1,4 @@
-"""The daemon at rest, and woken by an edit."""
+"""The idle daemon, and how soon it pushes an edit."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from benchmarks.rows.pull import LATENCY
 from benchmarks.upstream import Upstream
 from benchmarks.usage import cpu_s, memory_mb
 
-#: Edits whose way is timed.
+#: Edits to time.
 EDITS = 20
 
 
@@ -35,7 +35,7 @@ def edit(bench: Bench) -> Iterator[Line]:
             wait_for_first_round(path, limit=600, jobs=2, after=before)
             for n in range(1, EDITS + 1):
                 upstream.control()
-                # No two edits meet the daemon at the same moment of its second.
+                # The edits arrive at different points of the daemon's polling interval.
                 time.sleep(0.31 + n * 0.137 % 1.0)
                 with contextlib.closing(sqlite3.connect(path)) as shell, shell:
                     shell.execute("UPDATE telecmi_contacts SET company = 'Edited' WHERE id = ?", (n,))
@@ -60,7 +60,7 @@ def _wait_until_done(path: Path, edits: int) -> None:
 
 
 def idle(bench: Bench) -> Iterator[Line]:
-    """The daemon with nothing to do but its schedule: all jobs, both vendors, default distances."""
+    """The daemon with only its schedule: all jobs of both vendors, at default intervals."""
     with bench.room() as room, Upstream(directory=1000, users=100, smartflo=1000) as upstream:
         write_config(whole_config(upstream.port), room / "syncer.toml")
         with running(room) as daemon:
