@@ -21,7 +21,7 @@ Orders = dict[str, Any]
 def sync(orders: Orders) -> dict[str, Any]:
     """One pass over the named jobs, as with `syncer sync`. Without a request budget unless `paced`."""
     from benchmarks.office import unpaced
-    from syncer.config import settings_from
+    from syncer.config.load import settings_from
     from syncer.sync import jobs, registry
 
     folder = Path(orders["folder"])

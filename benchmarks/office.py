@@ -8,7 +8,8 @@ import math
 from pathlib import Path
 from typing import Any
 
-from syncer.config import Settings, settings_from
+from syncer.config import Settings
+from syncer.config.load import settings_from
 
 #: A job that is switched off.
 OFF = {"enabled": False}

@@ -22,7 +22,8 @@ from typing import Any, TypeVar
 
 import httpx
 
-from syncer.config import Settings, settings_from
+from syncer.config import Settings
+from syncer.config.load import settings_from
 from syncer.remote.tokens import TokenStore
 from syncer.sandbox import Fault, World, create_app
 from syncer.store.db import migrations

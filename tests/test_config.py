@@ -26,12 +26,11 @@ from syncer.config import (
     TelecmiAccount,
     example_text,
     find_config,
-    load_settings,
     schema,
-    settings_from,
     units,
 )
 from syncer.config.keys import Table, keys_of
+from syncer.config.load import load_settings, settings_from
 from syncer.config.regions import REGIONS
 from syncer.config.targets import TARGETS, LookupKey, NotifyTarget
 from syncer.core.secret import Secret

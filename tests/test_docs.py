@@ -22,7 +22,7 @@ import pytest
 from syncer.cli.main import cli
 from syncer.config import schema as config_schema
 from syncer.config.keys import Table, keys_of
-from syncer.config.load import build_settings
+from syncer.config.load import settings_from
 from syncer.config.secrets import variable
 from syncer.config.targets import TARGETS
 from syncer.store.db import migrations as database_schema
@@ -221,7 +221,7 @@ def test_the_config_of_the_readme_is_complete(tmp_path: Path) -> None:
         variable(kind, "main", key): "such-a-secret"
         for kind, key in (("telecmi", "secret"), ("telecmi", "password"), ("smartflo", "token"))
     }
-    settings = build_settings(tomllib.loads(block), tmp_path, environ)
+    settings = settings_from(tomllib.loads(block), tmp_path, environ)
     assert [account.label for account in settings.accounts] == ["telecmi.main", "smartflo.main"]
 
 

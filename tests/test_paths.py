@@ -19,7 +19,8 @@ from pathlib import Path
 import pytest
 
 from syncer.cli.main import run
-from syncer.config import Backup, load_settings
+from syncer.config import Backup
+from syncer.config.load import load_settings
 from syncer.daemon import file_maintenance
 from syncer.errors import ConfigError, SyncerError
 from syncer.locks import Locks

@@ -49,7 +49,8 @@ class App:
         A command that only reads logs nothing: it names no level, and starts faster. One that calls a vendor
         says what it does with the `credentials` (see `config.Credentials`).
         """
-        from syncer.config import Credentials, load_settings
+        from syncer.config import Credentials
+        from syncer.config.load import load_settings
 
         settings = load_settings(self.config_path(), self.environ, Credentials(credentials))
         level = self.log_level or logs

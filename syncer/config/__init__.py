@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 
 from syncer import files
 from syncer.config.schema import (
@@ -63,31 +63,6 @@ def find_config(
     )
 
 
-def load_settings(
-    path: Path, environ: Mapping[str, str], credentials: Credentials = Credentials.SENT
-) -> Settings:
-    """Read one config file and its secrets. ConfigError with all problems.
-
-    Root accepts no file that others may change, and no folder of others.
-    """
-    # Imported late: half of the commands do not need it.
-    from syncer.config.load import read_settings
-
-    return read_settings(path, environ, credentials)
-
-
-def settings_from(
-    raw: Mapping[str, Any],
-    folder: Path,
-    environ: Mapping[str, str],
-    credentials: Credentials = Credentials.SENT,
-) -> Settings:
-    """The same from tables without a file (the demo, tests). Paths are relative to `folder`."""
-    from syncer.config.load import build_settings
-
-    return build_settings(raw, folder, environ, credentials=credentials)
-
-
 def example_text() -> str:
     """The commented example that `syncer init` writes, from the wheel or the repository."""
     shipped = _PACKAGE / "_config.example.toml"
@@ -116,7 +91,5 @@ __all__ = [
     "Windowed",
     "example_text",
     "find_config",
-    "load_settings",
     "placeholders",
-    "settings_from",
 ]

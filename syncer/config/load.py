@@ -31,12 +31,15 @@ _T = TypeVar("_T", bound=Table)
 N = TypeVar("N", bound=Named)
 
 
-def read_settings(
+def load_settings(
     path: Path, environ: Mapping[str, str], credentials: Credentials = Credentials.SENT
 ) -> Settings:
-    """Read and check one config file. ConfigError with all problems."""
+    """Read one config file and its secrets. ConfigError with all problems.
+
+    Root accepts no file that others may change, and no folder of others.
+    """
     path = path.absolute()
-    settings = build_settings(_parse(path), path.parent, environ, path=path, credentials=credentials)
+    settings = settings_from(_parse(path), path.parent, environ, credentials, path=path)
     try:
         files.refuse_root(settings.database.path.parent, "database.url", settings.database.group)
     except OSError as error:
@@ -44,15 +47,15 @@ def read_settings(
     return settings
 
 
-def build_settings(
+def settings_from(
     raw: Mapping[str, Any],
     folder: Path,
     environ: Mapping[str, str],
+    credentials: Credentials = Credentials.SENT,
     *,
     path: Path | None = None,
-    credentials: Credentials = Credentials.SENT,
 ) -> Settings:
-    """Check the contents of a config file. Paths are relative to `folder`. ConfigError with all problems."""
+    """Check tables as a config file has them. Paths are relative to `folder`. ConfigError with all problems."""
     problems: list[str] = []
     reader = _Reader(Sources(environ, folder), problems, credentials)
     known = (*schema.SECTIONS, *schema.VENDORS, *TARGETS)

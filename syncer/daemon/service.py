@@ -16,7 +16,8 @@ from pathlib import Path
 from typing import TypeVar
 
 from syncer.clock import Clock, SystemClock
-from syncer.config import Settings, load_settings
+from syncer.config import Settings
+from syncer.config.load import load_settings
 from syncer.core.secret import Secret
 from syncer.daemon.attention import Attention
 from syncer.daemon.doorbell import Doorbell

@@ -9,7 +9,8 @@ from pathlib import Path
 import pytest
 
 from syncer.cli.doctor import check_config, check_secrets, check_side_files
-from syncer.config import Credentials, Settings, load_settings, settings_from
+from syncer.config import Credentials, Settings
+from syncer.config.load import load_settings, settings_from
 from tests.cli.conftest import Syncer, Upstream
 from tests.planted import KINDS, Decoy
 

@@ -16,7 +16,8 @@ import httpx
 import pytest
 from starlette.applications import Starlette
 
-from syncer.config import Settings, settings_from
+from syncer.config import Settings
+from syncer.config.load import settings_from
 from syncer.console.app import Console
 from syncer.console.sessions import Sessions
 from syncer.core.console import Role

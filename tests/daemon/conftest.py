@@ -20,7 +20,8 @@ from typing import Any
 import httpx
 import pytest
 
-from syncer.config import Settings, settings_from
+from syncer.config import Settings
+from syncer.config.load import settings_from
 from syncer.sync.open_database import open_database
 from tests.office import forget_home
 

@@ -6,7 +6,7 @@ import asyncio
 import random
 from pathlib import Path
 
-from syncer.config import settings_from
+from syncer.config.load import settings_from
 from syncer.logs import get_logger
 from syncer.sandbox import World
 from syncer.store.db import home

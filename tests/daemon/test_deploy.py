@@ -12,7 +12,8 @@ from pathlib import Path
 
 import pytest
 
-from syncer.config import Credentials, load_settings
+from syncer.config import Credentials
+from syncer.config.load import load_settings
 from syncer.daemon import metrics
 from syncer.store.read import metric_queries
 

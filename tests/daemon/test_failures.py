@@ -17,7 +17,8 @@ from typing import Any
 
 import pytest
 
-from syncer.config import Settings, settings_from
+from syncer.config import Settings
+from syncer.config.load import settings_from
 from syncer.daemon import file_maintenance
 from syncer.locks import Locks
 from syncer.sandbox import World

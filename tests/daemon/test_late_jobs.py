@@ -7,7 +7,7 @@ import random
 from datetime import UTC, datetime
 from pathlib import Path
 
-from syncer.config import settings_from
+from syncer.config.load import settings_from
 from syncer.logs import get_logger
 from syncer.sandbox import World
 from syncer.store.db.read_only import raw

@@ -19,7 +19,8 @@ from xml.etree import ElementTree
 import httpx
 import pytest
 
-from syncer.config import Http, Settings, settings_from
+from syncer.config import Http, Settings
+from syncer.config.load import settings_from
 from syncer.core.access import MOST
 from syncer.core.phonebook import FORMATS
 from syncer.daemon import web

@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from syncer.config import settings_from
+from syncer.config.load import settings_from
 from syncer.logs import get_logger
 from syncer.sandbox import World
 from tests.daemon.timeless import NOW, STEP, Process, Time, live

@@ -18,7 +18,8 @@ from typing import Any
 
 import pytest
 
-from syncer.config import Settings, settings_from
+from syncer.config import Settings
+from syncer.config.load import settings_from
 from syncer.core.normalise import utc_text
 from syncer.sandbox import World
 from syncer.sandbox.faults import KINDS

@@ -108,7 +108,8 @@ def test_a_large_file_is_written_in_short_transactions(syncer: Syncer) -> None:
 
 def test_what_others_write_meanwhile_is_not_part_of_the_batch(syncer: Syncer) -> None:
     """Two rows are more than a transaction apart, and a person types in between."""
-    from syncer.config import Credentials, load_settings
+    from syncer.config import Credentials
+    from syncer.config.load import load_settings
     from syncer.store.write.imports import Batch
     from syncer.sync.importing import Importer
     from syncer.sync.open_database import open_database

@@ -13,7 +13,7 @@ import sys
 import time
 from pathlib import Path
 
-from syncer.config import load_settings
+from syncer.config.load import load_settings
 from syncer.store.db.connection import Database
 from syncer.sync import jobs, registry
 from syncer.sync.env import build

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from syncer.config import settings_from
+from syncer.config.load import settings_from
 from syncer.errors import ConfigError
 from syncer.store.publish import copy as copies
 from syncer.sync import apart, jobs, registry

@@ -10,7 +10,8 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
-from syncer.config import Settings, settings_from
+from syncer.config import Settings
+from syncer.config.load import settings_from
 from syncer.remote.tokens import TokenStore
 from syncer.sync import jobs, registry
 from syncer.sync.env import build

@@ -17,7 +17,8 @@ from typing import Any
 
 import httpx
 
-from syncer.config import Settings, settings_from
+from syncer.config import Settings
+from syncer.config.load import settings_from
 from syncer.remote.client import ApiClient
 from syncer.remote.tokens import TokenStore
 from syncer.store.db.connection import Database

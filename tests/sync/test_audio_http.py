@@ -14,7 +14,8 @@ from typing import Any
 import pytest
 
 from syncer.clock import SystemClock
-from syncer.config import Settings, settings_from
+from syncer.config import Settings
+from syncer.config.load import settings_from
 from syncer.errors import TransientError
 from syncer.logs import get_logger, set_up_logs
 from syncer.remote.tokens import TokenStore

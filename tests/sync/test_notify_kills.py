@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from syncer.config import load_settings
+from syncer.config.load import load_settings
 from syncer.sync.open_database import open_database
 from tests.receiver import Receiver, receiving
 

@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from syncer.config import settings_from
+from syncer.config.load import settings_from
 from syncer.sandbox import World, running
 from syncer.sync import jobs, registry
 from syncer.sync.verify import VerifyResult, verify
