@@ -22,21 +22,21 @@ class PendingRelease:
 
 
 def in_the_way(
-    leaving: Mapping[str, PendingRelease], row: int, number: str | None
+    releases: Mapping[str, PendingRelease], row: int, number: str | None
 ) -> Sequence[PendingRelease]:
     """The contacts that have to give up a number before `row` can take this one, the nearest first.
 
-    The keys of `leaving` are the numbers that are given up. If contacts wait for each other in a circle, the lowest
+    The keys of `releases` are the numbers that are given up. If contacts wait for each other in a circle, the lowest
     row does not wait: upstream may accept its request, and otherwise a person sees the refusal.
     """
     chain: list[PendingRelease] = []
     rows = [row]
-    holder = leaving.get(number or "")
-    while holder is not None and holder.row not in rows:
-        chain.append(holder)
-        rows.append(holder.row)
-        holder = None if holder.for_person else leaving.get(holder.takes or "")
-    if holder is not None and holder.row == row == min(rows):
+    release = releases.get(number or "")
+    while release is not None and release.row not in rows:
+        chain.append(release)
+        rows.append(release.row)
+        release = None if release.for_person else releases.get(release.takes or "")
+    if release is not None and release.row == row == min(rows):
         return ()
     return chain
 
@@ -62,10 +62,10 @@ def taken_text(holder: int) -> str:
     return f"row {holder} holds this number; this goes on by itself once that row has given it up"
 
 
-def held_text(row: int, number: str, holder: int, leaving: Mapping[str, PendingRelease]) -> str:
+def held_text(row: int, number: str, holder: int, releases: Mapping[str, PendingRelease]) -> str:
     """Why `row` cannot have the number of `holder`: `holder` keeps it, or the two exchange numbers."""
-    going = leaving.get(number)
-    if going is None or going.row != holder or in_the_way(leaving, row, number):
+    going = releases.get(number)
+    if going is None or going.row != holder or in_the_way(releases, row, number):
         return taken_text(holder)
     return (
         f"row {holder} holds this number, and its {going.what} (change {going.change}) waits for the one of "

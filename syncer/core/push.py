@@ -89,7 +89,7 @@ class Observation:
     listing: Proof | None  #: of the directory listing, if one was read
     seen: bool  #: the row's contact was shown
     gone: bool = False  #: proven absent: by a complete listing, and by its id if that call works
-    looks: int = 1  #: complete listings since the last request went out, two seconds apart
+    listings: int = 1  #: complete listings since the last request went out, two seconds apart
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,37 +98,37 @@ class PushContext:
 
     now: datetime
     region: str
-    holder: int | None = None  #: another live row of the account with this number
+    phone_owner: int | None = None  #: another live row of the account with this number
     #: Contacts that have to give up a number before this one is free.
     in_the_way: Sequence[PendingRelease] = ()
     pushed: Sequence[Mapping[str, str]] = ()  #: fields of this row's done changes within a day
     too_many_deletes: bool = False
 
 
-def decide(change: QueuedChange, local: Local, look: Observation, ctx: PushContext) -> PushDecision:
+def decide(change: QueuedChange, local: Local, observed: Observation, ctx: PushContext) -> PushDecision:
     """What to do with one queued or unknown change."""
     if change.operation is Operation.DELETE:
-        return _decide_delete(change, local, look, ctx)
+        return _decide_delete(change, local, observed, ctx)
     if local.deleted:
-        return _decide_overtaken(change, local, look, ctx)
+        return _decide_overtaken(change, local, observed, ctx)
     if local.known:
-        return _decide_update(change, local, look, ctx)
-    return _decide_add(change, local, look, ctx)
+        return _decide_update(change, local, observed, ctx)
+    return _decide_add(change, local, observed, ctx)
 
 
 def _decide_overtaken(
-    change: QueuedChange, local: Local, look: Observation, ctx: PushContext
+    change: QueuedChange, local: Local, observed: Observation, ctx: PushContext
 ) -> PushDecision:
     """An add or update of a contact that was deleted locally in the meantime."""
     if change.state is not State.UNKNOWN or local.contact_id is not None:
         return _give_up(change, "the contact was deleted")
     why = "its answer was lost and the contact is deleted here: looking for it upstream"
     accepted_at = _accepted_at(local, Operation.ADD)
-    if look.listing is not Proof.COMPLETE or look.seen:
+    if observed.listing is not Proof.COMPLETE or observed.seen:
         return Wait(change, why)
     if accepted_at and not has_passed(PATIENCE, accepted_at, ctx.now):
         return Wait(change, why)
-    if look.looks < 2:
+    if observed.listings < 2:
         return Wait(change, why, look_again=True)
     return _give_up(change, "the contact was deleted, and never reached upstream")
 
@@ -177,12 +177,12 @@ def _as_sent(values: Mapping[str, str], region: str) -> dict[str, str]:
     return {**values, **({"phone_no": phone_digits(number)} if number else {})}
 
 
-def _decide_add(change: QueuedChange, local: Local, look: Observation, ctx: PushContext) -> PushDecision:
+def _decide_add(change: QueuedChange, local: Local, observed: Observation, ctx: PushContext) -> PushDecision:
     region = ctx.region
     if local.base is not None and not dirty_fields(local.base, local.fields, region):
         return _give_up(change, "undone before it was sent")
     if local.contact_id is not None:  # restored after upstream had deleted it: its old id is useless
-        if look.seen or look.listing in (None, Proof.PARTIAL):
+        if observed.seen or observed.listing in (None, Proof.PARTIAL):
             return Wait(change, "waits for a look into the directory")
         return _gone(change)
     if accepted_at := _accepted_at(local, Operation.ADD):
@@ -190,34 +190,38 @@ def _decide_add(change: QueuedChange, local: Local, look: Observation, ctx: Push
             return _refuse(
                 change, "upstream accepted it a day ago and its directory does not show it: retry or discard"
             )
-        return Wait(change, "accepted; waiting for the directory to show it", look_again=look.looks < 2)
-    if look.seen:
+        return Wait(
+            change, "accepted; waiting for the directory to show it", look_again=observed.listings < 2
+        )
+    if observed.seen:
         return Wait(change, "found upstream: taken over at the next look")
     if any(i.operation is Operation.ADD and i.answer is None for i in local.intents):
-        if look.listing is not Proof.COMPLETE:
+        if observed.listing is not Proof.COMPLETE:
             return Wait(change, "its answer was lost: waiting for a complete listing to look it up in")
-        if look.looks < 2:
+        if observed.listings < 2:
             return Wait(
                 change, "its answer was lost and it does not show: looking once more", look_again=True
             )
-    elif look.listing in (None, Proof.PARTIAL):
+    elif observed.listing in (None, Proof.PARTIAL):
         return Wait(change, "waits for a look into the directory")
     values = {name: value for name, value in local.fields.asdict().items() if value or name in REQUIRED}
     if problem := _problem(values, region):
         return _refuse(change, problem)
     if ctx.in_the_way:
         return _behind(change, ctx.in_the_way)
-    if ctx.holder is not None:
-        return _refuse(change, f"phone_no: {taken_text(ctx.holder)}")
+    if ctx.phone_owner is not None:
+        return _refuse(change, f"phone_no: {taken_text(ctx.phone_owner)}")
     number = to_e164(local.fields.phone_no, region)
     return Send(change, Operation.ADD, None, _as_sent(values, region), number, local.fields)
 
 
-def _decide_update(change: QueuedChange, local: Local, look: Observation, ctx: PushContext) -> PushDecision:
+def _decide_update(
+    change: QueuedChange, local: Local, observed: Observation, ctx: PushContext
+) -> PushDecision:
     assert local.base is not None
-    if look.gone and is_wanted(local, ctx.region, ctx.now):
+    if observed.gone and is_wanted(local, ctx.region, ctx.now):
         return _gone(change)
-    if not look.seen and not look.gone:
+    if not observed.seen and not observed.gone:
         return Wait(change, "waits for a look into the directory")
     dirty = dirty_fields(local.base, local.fields, ctx.region)
     values = {name: local.fields.get(name) for name in dirty if name not in local.in_conflict}
@@ -234,13 +238,13 @@ def _decide_update(change: QueuedChange, local: Local, look: Observation, ctx: P
         del fields["phone_no"]  # the other fields do not wait for it
         if not fields:
             return _behind(change, ctx.in_the_way)
-    stubborn = _ignored_by_upstream(change, local, fields, ctx.now)
-    if stubborn:
-        names = ", ".join(stubborn)
+    ignored = _ignored_by_upstream(change, local, fields, ctx.now)
+    if ignored:
+        names = ", ".join(ignored)
         text = (
             f"{names}: upstream accepted the change but still shows the old value, which was restored locally"
         )
-        return _refuse(change, text, show=stubborn)
+        return _refuse(change, text, show=ignored)
     return _send_update(change, local, fields, ctx)
 
 
@@ -299,21 +303,23 @@ def _ignored_by_upstream(
     return tuple(out)
 
 
-def _decide_delete(change: QueuedChange, local: Local, look: Observation, ctx: PushContext) -> PushDecision:
+def _decide_delete(
+    change: QueuedChange, local: Local, observed: Observation, ctx: PushContext
+) -> PushDecision:
     if local.source == "user_list":
         text = "the contact is in the user's own list only, and TeleCMI has no call to delete it there: it comes back"
         return _refuse(change, text, revive=True)
     if change.state in (State.HELD, State.CONFLICT):
-        if look.gone and local.contact_id is not None:
+        if observed.gone and local.contact_id is not None:
             return _gone(change)
         return Wait(change, "waits for a person")
     if local.contact_id is None:
         if local.open(State.SENDING, State.UNKNOWN):
             return Wait(change, "waits until its lost add is settled")
         return _give_up(change, "it never reached upstream")
-    if look.gone:
+    if observed.gone:
         return _gone(change)
-    if not look.seen:
+    if not observed.seen:
         return Wait(change, "waits for a look into the directory")
     if not local.deleted:
         return _give_up(change, "the contact was brought back")
@@ -339,10 +345,10 @@ class PushFacts:
 
     now: datetime
     region: str
-    looks: Mapping[int, Observation]
-    holders: Mapping[int, int]  #: another live row of the account with this row's number
+    observations: Mapping[int, Observation]
+    phone_owners: Mapping[int, int]  #: another live row of the account with this row's number
     pushed: Mapping[int, Sequence[Mapping[str, str]]]  #: fields of done changes within a day
-    leaving: Mapping[str, PendingRelease]  #: by the number that is given up
+    releases: Mapping[str, PendingRelease]  #: by the number that is given up
     too_many_deletes: bool = False
 
 
@@ -354,12 +360,12 @@ def decide_all(pairs: Sequence[tuple[QueuedChange, Local]], facts: PushFacts) ->
         context = PushContext(
             now=facts.now,
             region=facts.region,
-            holder=None if local.known else facts.holders.get(row),
-            in_the_way=in_the_way(facts.leaving, row, number),
+            phone_owner=None if local.known else facts.phone_owners.get(row),
+            in_the_way=in_the_way(facts.releases, row, number),
             pushed=facts.pushed.get(row, ()) if change.operation is Operation.UPDATE else (),
             too_many_deletes=facts.too_many_deletes,
         )
-        out.append(decide(change, local, facts.looks.get(row, Observation(None, seen=False)), context))
+        out.append(decide(change, local, facts.observations.get(row, Observation(None, seen=False)), context))
     return newest_per_row(out)
 
 

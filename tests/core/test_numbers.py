@@ -44,9 +44,9 @@ def test_who_is_in_the_way(
 
 def test_a_circle_with_somebody_who_waits_for_a_person_is_none() -> None:
     """Nobody goes first then: all wait for that decision."""
-    leaving = moves((1, A, B), (2, B, A), for_person=1)
-    assert [one.row for one in in_the_way(leaving, 2, A)] == [1]
-    assert waiting_text(in_the_way(leaving, 2, A)) == (
+    releases = moves((1, A, B), (2, B, A), for_person=1)
+    assert [one.row for one in in_the_way(releases, 2, A)] == [1]
+    assert waiting_text(in_the_way(releases, 2, A)) == (
         "row 1 holds this number, and its new number waits for a person: decide on change 10 first"
     )
 

@@ -32,10 +32,10 @@ from tests.core.examples import BASE, NOW, ago, change, intent, local
 SEEN = Observation(None, seen=True)
 UNSEEN = Observation(None, seen=False)
 GONE = Observation(Proof.COMPLETE, seen=False, gone=True)
-LISTED = Observation(Proof.COMPLETE, seen=False, looks=2)
-ONE_LOOK = Observation(Proof.COMPLETE, seen=False, looks=1)
-DRIFTED = Observation(Proof.DRIFTED, seen=False, looks=2)
-PARTIAL = Observation(Proof.PARTIAL, seen=False, looks=2)
+LISTED = Observation(Proof.COMPLETE, seen=False, listings=2)
+ONE_LOOK = Observation(Proof.COMPLETE, seen=False, listings=1)
+DRIFTED = Observation(Proof.DRIFTED, seen=False, listings=2)
+PARTIAL = Observation(Proof.PARTIAL, seen=False, listings=2)
 RELEASE = PendingRelease(row=2, change=7, what="delete", for_person=False)
 HELD_RELEASE = PendingRelease(row=2, change=7, what="delete", for_person=True)
 
@@ -114,9 +114,9 @@ CASES: dict[str, tuple[QueuedChange, Local, Observation, dict[str, Any], tuple[A
     "new, without a number": (ADD, new(phone_no=""), LISTED, {}, ("refused", EMPTY)),
     "new, without a name": (ADD, new(last_name=" "), LISTED, {}, ("refused", "last_name is empty: upstream takes no contact without it")),
     "new, damaged": (ADD, new(company="\ufffd"), LISTED, {}, ("refused", "company: the value is not UTF-8 text: type it again")),
-    "new, another has the number": (ADD, new(), LISTED, {"holder": 3}, ("refused", "phone_no: row 3 holds this number; this goes on by itself once that row has given it up")),
+    "new, another has the number": (ADD, new(), LISTED, {"phone_owner": 3}, ("refused", "phone_no: row 3 holds this number; this goes on by itself once that row has given it up")),
     "a lost add, looked up, and the number is coming free": (LOST_ADD, new(LOST_ADD, intents=(intent("add", answer=None),)), LISTED, {"in_the_way": [HELD_RELEASE]}, ("not_there", "row 2 holds this number, and its delete waits for a person: decide on change 7 first")),
-    "new, the number is coming free": (ADD, new(), LISTED, {"in_the_way": [HELD_RELEASE], "holder": 3}, ("wait", "row 2 holds this number, and its delete waits for a person: decide on change 7 first", "for_person")),
+    "new, the number is coming free": (ADD, new(), LISTED, {"in_the_way": [HELD_RELEASE], "phone_owner": 3}, ("wait", "row 2 holds this number, and its delete waits for a person: decide on change 7 first", "for_person")),
     "of a user's list, not edited": (ADD, new(base=BASE, source="user_list"), LISTED, {}, ("give_up", "undone before it was sent")),
     "of a user's list, edited": (ADD, new(base=BASE, source="user_list", company="Apex"), LISTED, {}, ("send", "add", None, WHOLE | {"company": "Apex"})),
     "brought back, old id shown": (ADD, new(contact_id="c-1"), SEEN, {}, ("wait", LOOK)),
@@ -134,7 +134,7 @@ CASES: dict[str, tuple[QueuedChange, Local, Observation, dict[str, Any], tuple[A
     "lost update, deleted": (LOST_UPDATE, local(deleted=True), SEEN, {}, ("give_up", "the contact was deleted")),
     "lost add, deleted": (LOST_ADD, new(deleted=True), ONE_LOOK, {}, ("wait", LOST, "look_again")),
     "lost add, deleted, unlisted": (LOST_ADD, new(deleted=True), DRIFTED, {}, ("wait", LOST)),
-    "lost add, deleted, shown": (LOST_ADD, new(deleted=True), Observation(Proof.COMPLETE, seen=True, looks=2), {}, ("wait", LOST)),
+    "lost add, deleted, shown": (LOST_ADD, new(deleted=True), Observation(Proof.COMPLETE, seen=True, listings=2), {}, ("wait", LOST)),
     "lost add, deleted, absent": (LOST_ADD, new(deleted=True), LISTED, {}, ("give_up", "the contact was deleted, and never reached upstream")),
     "accepted add, deleted": (LOST_ADD, new(deleted=True, intents=[intent("add")]), LISTED, {}, ("wait", LOST)),
     "accepted add, a day ago": (LOST_ADD, new(deleted=True, intents=[intent("add", sent_at=ago(days=1))]), LISTED, {}, ("give_up", "the contact was deleted, and never reached upstream")),
@@ -193,8 +193,8 @@ def test_the_newest_change_of_a_row_acts_alone() -> None:
 def test_a_block_is_decided_on_by_the_facts_of_each_row() -> None:
     swap = PendingRelease(row=1, change=3, what="new number", for_person=False)
     facts = PushFacts(
-        NOW, "IN", looks={1: SEEN, 2: LISTED}, holders={1: 9, 2: 9}, pushed={1: [{"company": "Apex"}] * 3},
-        leaving={"+919200000001": swap}, too_many_deletes=True,
+        NOW, "IN", observations={1: SEEN, 2: LISTED}, phone_owners={1: 9, 2: 9}, pushed={1: [{"company": "Apex"}] * 3},
+        releases={"+919200000001": swap}, too_many_deletes=True,
     )  # fmt: skip
     other = replace(new(), row_id=2)
     moved = replace(other, fields=BASE._replace(phone_no="9200000002"))

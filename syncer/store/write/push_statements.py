@@ -124,10 +124,10 @@ def decide_all(
     facts = PushFacts(
         now=now,
         region=policy.region,
-        looks=looks,
-        holders=holders,
+        observations=looks,
+        phone_owners=holders,
         pushed=queue.pushed_within(conn, updates, DAY, now),
-        leaving=leaving,
+        releases=leaving,
         too_many_deletes=too_many_deletes,
     )
     return push.decide_all(pairs, facts)
