@@ -314,9 +314,8 @@ class Database:
         if self._alone:
             with contextlib.suppress(StoreBusyError), self.patience(100):
                 (number,) = self.pragma("PRAGMA user_version")[0]
-                self.pragma(
-                    f"PRAGMA user_version = {number}"
-                )  # increments the counter in the file's first page
+                # Any write increments the counter in the file's first page.
+                self.pragma(f"PRAGMA user_version = {number}")
                 self.pragma("PRAGMA wal_checkpoint(TRUNCATE)")
         self.require_files()
 

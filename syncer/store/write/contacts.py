@@ -216,11 +216,9 @@ def unfilled(conn: Connection, account: str, region: str) -> list[tuple[str, int
     return [(e164, row_id) for e164, row_id in read if e164 is not None]
 
 
-def fill_phones(conn: Connection, account: str, region: str) -> int:
-    """Fill in `phone_e164` after people changed numbers. Returns the number of rows."""
-    found = unfilled(conn, account, region)
-    statements.update_rows(conn, telecmi_contacts, ("phone_e164",), found)
-    return len(found)
+def fill_phones(conn: Connection, account: str, region: str) -> None:
+    """Fill in `phone_e164` after people changed numbers."""
+    statements.update_rows(conn, telecmi_contacts, ("phone_e164",), unfilled(conn, account, region))
 
 
 def save_base(

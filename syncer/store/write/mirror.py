@@ -102,11 +102,12 @@ class MirrorReconciler(Reconciler):
             f"AND {mirror.key} IN (SELECT value FROM json_each(?)){self._where}"
         )
         listed = {row.key: row for row in rows}
+        # Enough for most rows of a listing without changes. Only the others need all columns.
         known = {
             key: StoredMatch(row_id, same=True)
             for key, row_id, raw in tuples(conn, query, json.dumps(list(listed)), *self._bound)
             if raw == listed[key].raw and listed[key].deleted_at is None
-        }  # most rows of a listing without changes; only the others need all columns
+        }
         for key, there in self._load(conn, listed.keys() - known.keys()).items():
             decision = self._decide(there, self._fit(listed[key]))
             known[key] = StoredMatch(there.id, same=isinstance(decision, RowUnchanged))

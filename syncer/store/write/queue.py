@@ -8,7 +8,7 @@ from dataclasses import asdict
 from datetime import datetime, timedelta
 from typing import Any, TypeAlias
 
-from sqlalchemy import Connection, delete, func, insert, select, update
+from sqlalchemy import Connection
 
 from syncer.core.contacts import Intent, NewChange, QueuedChange, Transition
 from syncer.core.due import latest
@@ -19,7 +19,7 @@ from syncer.core.push import LONGEST_RETRY
 from syncer.core.queue import OPEN, SETTLED, Event, advance
 from syncer.store.db import statements
 from syncer.store.db.read_only import first, raw, tuples
-from syncer.store.db.tables import change_log, change_queue, push_intents
+from syncer.store.db.tables import change_queue
 
 #: The most values in one IN list. SQLite's limit is far higher, but it plans short lists better.
 CHUNK = 400
@@ -220,43 +220,35 @@ def _local_values(clashes: Mapping[str, Clash]) -> str:
 
 def add_change(
     conn: Connection, account: str, contact_row: int, new: NewChange, at: str, *, found_by: str = "trigger"
-) -> int:
+) -> None:
     """Queue a change that no trigger queued."""
     values: dict[str, object] = {
         "account": account,
         "contact_row": contact_row,
         "operation": new.operation,
         "state": new.state,
-        "edit_seq": conn.execute(select(func.max(change_log.c.seq))).scalar(),
+        "edit_seq": first(conn, "SELECT max(seq) FROM change_log"),
         "created_at": at,
         "last_error": new.note,
         "found_by": found_by,
     }
     if new.clashes is not None:
         values |= {"clashes": _dump_clashes(new.clashes), "fields": _local_values(new.clashes)}
-    result = conn.execute(insert(change_queue).values(**values).returning(change_queue.c.id))
-    return int(result.scalar_one())
+    statements.insert_rows(conn, change_queue, tuple(values), [tuple(values.values())])
 
 
 def accept_intents(conn: Connection, row_id: int, operation: Operation) -> None:
     """Mark unanswered requests as accepted, after a refusal showed that they were applied."""
-    conn.execute(
-        update(push_intents)
-        .where(
-            push_intents.c.row_id == row_id,
-            push_intents.c.operation == operation,
-            push_intents.c.answer.is_(None),
-        )
-        .values(answer="accepted")
+    statement = (
+        "UPDATE push_intents SET answer = 'accepted' WHERE row_id = ? AND operation = ? AND answer IS NULL"
     )
+    raw(conn).execute(statement, (row_id, operation))
 
 
 def drop_newest_intent(conn: Connection, change_id: int) -> None:
     """Delete the intent of a request that never reached upstream, or was not processed."""
-    newest = (
-        select(func.max(push_intents.c.id)).where(push_intents.c.change_id == change_id).scalar_subquery()
-    )
-    conn.execute(delete(push_intents).where(push_intents.c.id == newest))
+    newest = "SELECT max(id) FROM push_intents WHERE change_id = ?"
+    raw(conn).execute(f"DELETE FROM push_intents WHERE id = ({newest})", (change_id,))
 
 
 def drop_intents(conn: Connection, *rows: int) -> None:

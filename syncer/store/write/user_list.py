@@ -70,9 +70,7 @@ def add(conn: Connection, policy: Policy, ids: Sequence[int], at: str) -> int:
     """Create contacts from rows of the list. Returns how many."""
     rows: dict[str, Row[Any]] = {}
     for row in conn.execute(_missing(policy).where(_U.id.in_(ids))):
-        rows.setdefault(
-            row.phone_e164 or row.mobile, row
-        )  # of two spellings of a number, the newest row counts
+        rows.setdefault(row.phone_e164 or row.mobile, row)  # the newest of several spellings of a number
     if not rows:
         return 0
     shown, bases, epoch = [], [], queue.next_epoch(conn)
