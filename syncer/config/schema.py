@@ -139,14 +139,14 @@ class Backup(Table):
 
 @dataclass(frozen=True)
 class AudioFolder(Table):
-    """`[audio]`: where recordings of voicemails are kept."""
+    """`[audio]`: the folder for recordings of voicemails."""
 
     path: Path = key(_path, Path("audio"))  # absolute once loaded
 
 
 @dataclass(frozen=True)
 class Retention(Table):
-    """`[retention]`: how long the program's own records are kept. The mirror is kept for good."""
+    """`[retention]`: how long the program's own records are kept. The mirror is kept forever."""
 
     runs: timedelta = key(units.parse_duration, timedelta(days=90))  # `sync_runs`
     log: timedelta = key(units.parse_duration, timedelta(days=730))  # `change_log` and settled changes

@@ -194,7 +194,7 @@ def parse_webhook(value: object) -> str:
 
 
 def parse_database_url(text: object) -> str:
-    """Read the path out of `sqlite:///syncer.db` (relative) or `sqlite:////var/lib/x.db` (absolute)."""
+    """Read the path from `sqlite:///syncer.db` (relative) or `sqlite:////var/lib/x.db` (absolute)."""
     how = 'write "sqlite:///syncer.db" (next to this file) or "sqlite:////var/lib/syncer/syncer.db"'
     if not isinstance(text, str) or not text.startswith("sqlite:///"):
         raise ValueError(f"is not a SQLite address; {how}")

@@ -81,7 +81,7 @@ def is_cut(head: bytes, size: int) -> bool:
     return size < claimed <= _UNKNOWN_LENGTH
 
 
-# -- where it is kept --------------------------------------------------------------------------------
+# -- its path -----------------------------------------------------------------------------------------
 
 _MOST_OF_A_NAME: Final = 80
 _OURS: Final = re.compile(r"[A-Za-z0-9][\w.-]*/(?:\d{4}-\d{2}|undated)/[A-Za-z0-9_-][\w.-]*", re.ASCII)

@@ -71,7 +71,7 @@ def decide(
 
 
 class Doubt(StrEnum):
-    """Why a list behind the callbacks may lack somebody who waits."""
+    """Why the callbacks may be incomplete: what is wrong with a list behind them."""
 
     UNREAD = "unread"  #: it was never read completely
     FAILED = "failed"  #: its last run did not succeed

@@ -104,7 +104,7 @@ class ForbiddenMoveError(AssertionError):
 
 
 def advance(state: State, event: Event) -> State:
-    """Where `event` leads from `state`; raises ForbiddenMoveError for what is not drawn."""
+    """The state after `event`. Raises ForbiddenMoveError for a transition that is not drawn above."""
     try:
         return MOVES[state, event]
     except KeyError:

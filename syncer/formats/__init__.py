@@ -1,1 +1,1 @@
-"""Files that hold contacts: CSV, XLSX and vCard are taken apart and written here, JSON is written. What they mean is left to `core`."""
+"""Reads and writes contacts as CSV, XLSX and vCard, and writes them as JSON. `core` interprets what was read."""

@@ -1,4 +1,4 @@
-"""Reads CSV. The delimiter (a comma, a semicolon or a tab) is the one with which the header makes most sense."""
+"""Reads CSV. The delimiter is the one of comma, semicolon and tab with which most columns of the header are known."""
 
 from __future__ import annotations
 

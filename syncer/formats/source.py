@@ -1,4 +1,4 @@
-"""A file to be read: opened once, as a plain file, with its encoding found."""
+"""Opens a file to be read, as a plain file, and detects its encoding."""
 
 from __future__ import annotations
 
@@ -80,7 +80,7 @@ def text_of(file: BinaryIO, name: str) -> TextIO:
 
 
 def _undecodable(file: BinaryIO, name: str, encoding: str) -> int | None:
-    """The line of the first bytes that the encoding does not have. UsageError for a zero byte: that is no text."""
+    """The line of the first bytes that the encoding does not have. UsageError for a zero byte."""
     decoder = codecs.getincrementaldecoder(encoding)()
     file.seek(0)
     line = 1

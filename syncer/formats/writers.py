@@ -19,11 +19,11 @@ from syncer.core.phonebook import folded, vcard_escaped
 
 
 class Exported(NamedTuple):
-    """A contact to be written."""
+    """A contact to write."""
 
     provider: str
     account: str
-    fields: Fields  #: `phone_no` in E.164, or as it came where it cannot be read
+    fields: Fields  #: `phone_no` in E.164, or unchanged if it cannot be read
 
 
 #: Writes contacts to a file. The flag adds their accounts.

@@ -60,12 +60,12 @@ class TokenStore:
     """Tokens and lockouts by account label. `path` None keeps them in memory only.
 
     A file that is damaged, or that others could read, is ignored and replaced. If it cannot be written,
-    `complain` is called with a sentence, and the tokens are kept only in memory.
+    `warn` is called with a sentence, and the tokens are kept only in memory.
     """
 
-    def __init__(self, path: Path | None, complain: Callable[[str], object] = lambda _: None) -> None:
+    def __init__(self, path: Path | None, warn: Callable[[str], object] = lambda _: None) -> None:
         self.path = path
-        self._report = complain
+        self._warn = warn
         self._seen: tuple[int, int, int] | None = None
         self._salt = secrets.token_hex(16)
         self._entries: dict[str, dict[str, object]] = {}
@@ -161,7 +161,7 @@ class TokenStore:
                 self.path.with_name(f"{self.path.name}{infix}.lock"), os.O_RDWR | os.O_CREAT
             )
         except OSError as error:
-            self._complain(error)
+            self._warn_unwritable(error)
             return None
 
     def _refresh(self) -> None:
@@ -216,10 +216,10 @@ class TokenStore:
             files.sync_folder(path.parent)
             self._seen = _version(path.lstat())
         except OSError as error:
-            self._complain(error)
+            self._warn_unwritable(error)
 
-    def _complain(self, error: OSError) -> None:
-        self._report(
+    def _warn_unwritable(self, error: OSError) -> None:
+        self._warn(
             f"the token file {self.path} cannot be written ({error.strerror}); "
             "each start of the program has to log in again. Check the owner and mode of it and its folder"
         )
