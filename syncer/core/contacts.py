@@ -7,7 +7,7 @@ what is sent.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import NamedTuple
 
@@ -281,17 +281,21 @@ def _reconcile_living(
     result = merge(
         local.base, local.fields, remote.fields, sent=local.sent, region=region, on_conflict=on_conflict
     )
-    moves: list[Transition] = []
-    new: list[NewChange] = []
+    moves: dict[int, Transition] = {}  # by change
     free: list[QueuedChange] = []  # changes that carry the dirty fields
     for change in local.open(State.QUEUED, State.SENDING, State.UNKNOWN, State.REJECTED):
         step = _follow_merge(change, local, remote.fields, result, region)
         if step is not None:
-            moves.append(step)
+            moves[change.id] = step
         if step is None or step.event is Event.EDIT:
             free.append(change)
-    _settle_conflict(local, result.clashes, result.dirty, free, moves, new)
-    if result.dirty and not free and not any(m.event is Event.KEEP_LOCAL for m in moves):
+    new: list[NewChange] = []
+    match _conflict_step(local, result, free):
+        case NewChange() as opened:
+            new.append(opened)
+        case Transition() as step:
+            moves[step.change_id] = step
+    if result.dirty and not free and not any(move.event is Event.KEEP_LOCAL for move in moves.values()):
         new.append(NewChange(Operation.UPDATE, State.QUEUED))
     return Reconciliation(
         base=result.base,
@@ -299,7 +303,7 @@ def _reconcile_living(
         deleted=False,
         taken=result.taken,
         overruled=result.overruled,
-        moves=tuple(moves),
+        moves=tuple(moves.values()),
         new=tuple(new),
         settled=result.settled,
         blanks=tuple(n for n, (old, now) in result.taken.items() if old and not now),
@@ -331,35 +335,29 @@ def _is_edit(name: str, local: Local, region: str) -> bool:
     return is_dirty(name, local.base.get(name), local.fields.get(name), region)
 
 
-def _settle_conflict(
-    local: Local,
-    clashes: Mapping[str, Clash],
-    dirty: tuple[str, ...],
-    free: list[QueuedChange],
-    moves: list[Transition],
-    new: list[NewChange],
-) -> None:
-    """Open, update or close the row's conflict. It holds only the fields that differ."""
+def _conflict_step(
+    local: Local, result: Merge, free: Sequence[QueuedChange]
+) -> Transition | NewChange | None:
+    """Open, update or close the row's conflict, which holds only the fields that differ.
+
+    `free` are the changes that carry the other edited fields.
+    """
     conflict = next(iter(local.open(State.CONFLICT)), None)
+    clashes, dirty = result.clashes, result.dirty
     note = f"both sides changed {', '.join(clashes)}"
     if clashes and conflict is not None:
-        if dict(conflict.clashes) != dict(clashes):
-            moves.append(Transition(conflict.id, Event.CLASH, note, clashes=clashes))
-    elif clashes:
-        turned = next((c for c in free if c.state is not State.SENDING), None)
-        if turned is not None and not dirty:
-            moves[:] = [m for m in moves if m.change_id != turned.id]
-            moves.append(
-                Transition(turned.id, Event.CLASH, note, clashes=clashes, operation=Operation.UPDATE)
-            )
-            free.remove(turned)
-        else:
-            new.append(NewChange(Operation.UPDATE, State.CONFLICT, clashes, note))
-    elif conflict is not None:
-        if not set(conflict.clashes) & set(dirty):
-            moves.append(Transition(conflict.id, Event.SHOWN))  # both sides agree again
-        elif free:
-            moves.append(Transition(conflict.id, Event.GIVE_UP, f"continued in change {free[0].id}"))
-        else:
-            moves.append(Transition(conflict.id, Event.KEEP_LOCAL))
-            free.append(conflict)
+        if dict(conflict.clashes) == dict(clashes):
+            return None
+        return Transition(conflict.id, Event.CLASH, note, clashes=clashes)
+    if clashes:
+        unsent = next((change for change in free if change.state is not State.SENDING), None)
+        if unsent is None or dirty:
+            return NewChange(Operation.UPDATE, State.CONFLICT, clashes, note)
+        return Transition(unsent.id, Event.CLASH, note, clashes=clashes, operation=Operation.UPDATE)
+    if conflict is None:
+        return None
+    if not set(conflict.clashes) & set(dirty):
+        return Transition(conflict.id, Event.SHOWN)  # both sides agree again
+    if free:
+        return Transition(conflict.id, Event.GIVE_UP, f"continued in change {free[0].id}")
+    return Transition(conflict.id, Event.KEEP_LOCAL)
