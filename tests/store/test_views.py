@@ -7,7 +7,8 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from syncer.core.normalise import utc_text
-from syncer.store.write import contacts
+from syncer.store.db.read_only import raw
+from syncer.store.write import contacts, user_list
 from tests.store.conftest import BEFORE, MakeMirror, Mirror
 
 PHONE = "919200000001"
@@ -259,6 +260,27 @@ def test_what_a_pull_asks_walks_no_account_whole(mirror: Mirror, query: str, ind
     found = [str(row[3]) for row in rows]
     assert any(line.endswith(index) for line in found), found
     assert [line for line in found if line.startswith("SCAN") and "json_each" not in line] == []
+
+
+def test_comparing_the_user_list_with_its_contacts_grows_with_its_length_only(mirror: Mirror) -> None:
+    policy = contacts.Policy("main", "IN", "ask")
+    work = []
+    for count in (200, 400):
+        for n in range(len(work) * 200, count):
+            listed(mirror, str(919200000000 + n), raw=f'{{"n": {n}}}')
+        with mirror.db.write() as conn:
+            user_list.add(conn, policy, user_list.to_do(conn, policy).missing, BEFORE)
+        steps = [0]
+
+        def step(steps: list[int] = steps) -> None:
+            steps[0] += 1
+
+        with mirror.db.read() as conn:
+            raw(conn).set_progress_handler(step, 100)
+            assert user_list.to_do(conn, policy) == user_list.ToDo((), ())
+            raw(conn).set_progress_handler(None, 0)
+        work.append(steps[0])
+    assert work[1] < 2.5 * work[0], work
 
 
 def test_the_views_stay_quick_with_many_rows(mirror: Mirror) -> None:

@@ -90,19 +90,12 @@ def add(conn: Connection, policy: Policy, ids: Sequence[int], at: str) -> int:
 
 def _doubtful(policy: Policy) -> Select[Any]:
     """Contacts that come only from the list, and whose row there has changed."""
-    unreadable = and_(_B.phone_e164.is_(None), _U.mobile == _B.phone_no)
-    same = exists().where(
-        _U.account == policy.account,
-        _U.deleted_at.is_(None),
-        or_(_U.phone_e164 == _B.phone_e164, unreadable),
-        _U.raw == _C.raw,
-    )
-    other = exists().where(
-        _U.account == policy.account,
-        _U.deleted_at.is_(None),
-        _U.phone_e164 == _B.phone_e164,
-        _U.raw != _C.raw,
-    )
+    listed = exists().where(_U.account == policy.account, _U.deleted_at.is_(None))
+    by_number = listed.where(_U.phone_e164 == _B.phone_e164)
+    by_text = listed.where(_B.phone_e164.is_(None), _U.mobile == _B.phone_no)  # an unreadable number
+    # Not one EXISTS with OR: SQLite would compare each contact with the whole list.
+    same = or_(by_number.where(_U.raw == _C.raw), by_text.where(_U.raw == _C.raw))
+    other = by_number.where(_U.raw != _C.raw)
     return (
         select(_B.row_id)
         .join(telecmi_contacts, _C.id == _B.row_id)
