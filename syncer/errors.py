@@ -42,13 +42,15 @@ class ConfigError(SyncerError):
 class RemoteError(SyncerError):
     """A vendor did not do what was asked of it.
 
-    `source` is the account's label (`telecmi.main`), `call` the path (`/v3/contact/get`).
+    `source` is the account's label (`telecmi.main`), `call` the path (`/v3/contact/get`), `text` our sentence without
+    personal data, and `code` the vendor's own number (400, 409, ...) if it sent one.
     """
 
-    def __init__(self, source: str, call: str, text: str) -> None:
+    def __init__(self, source: str, call: str, text: str, *, code: int | None = None) -> None:
         self.source = source
         self.call = call
         self.text = text
+        self.code = code
         super().__init__(f"{source} {call}: {text}")
 
 
@@ -68,20 +70,13 @@ class TransientError(RemoteError):
 
 
 class OutcomeUnknownError(RemoteError):
-    """A write was sent and no usable answer came back: it may or may not have been applied.
-
-    `code` is the vendor's own number, if it reported a failure itself (500 inside an answer).
-    """
-
-    def __init__(self, source: str, call: str, text: str, *, code: int | None = None) -> None:
-        super().__init__(source, call, text)
-        self.code = code
+    """A write was sent and no usable answer came back: it may or may not have been applied."""
 
 
 class AuthError(RemoteError):
     """The credentials were refused, even after a new login.
 
-    `locked_until` is set (UTC) if the vendor locked the account for a time; `code` is the vendor's own number, if any.
+    `locked_until` is set (UTC) if the vendor locked the account for a time.
     """
 
     def __init__(
@@ -93,32 +88,24 @@ class AuthError(RemoteError):
         locked_until: datetime | None = None,
         code: int | None = None,
     ) -> None:
-        super().__init__(source, call, text)
+        super().__init__(source, call, text, code=code)
         self.locked_until = locked_until
-        self.code = code
 
 
 class PermissionDeniedError(RemoteError):
-    """The credentials are good, as another call shows, but may not make this call.
-
-    `code` is the vendor's own number, if any.
-    """
-
-    def __init__(self, source: str, call: str, text: str, *, code: int | None = None) -> None:
-        super().__init__(source, call, text)
-        self.code = code
+    """The credentials are good, as another call shows, but may not make this call."""
 
 
 class RejectedError(RemoteError):
     """The vendor understood the request and refused its content.
 
-    `code` is the vendor's own number (400, 409, ...); `text` is our sentence, without personal data; `field` is the
-    field that the vendor's message names, if it is one of ours.
+    `field` is the field that the vendor's message names, if it is one of ours.
     """
 
+    code: int
+
     def __init__(self, source: str, call: str, text: str, *, code: int, field: str | None = None) -> None:
-        super().__init__(source, call, text)
-        self.code = code
+        super().__init__(source, call, text, code=code)
         self.field = field
 
 
@@ -150,10 +137,8 @@ class LockedError(SyncerError):
     """Another process runs this job; `holder` says who, in words."""
 
     def __init__(self, what: str, holder: str, advice: str = "try again when it has finished") -> None:
-        self.what = what
-        self.holder = holder
         super().__init__(f"{what} is running elsewhere ({holder}); {advice}")
 
 
 class UsageError(SyncerError):
-    """What was asked for cannot be done as it was said (an unknown row, an ambiguous number)."""
+    """The command cannot be carried out as given (an unknown row, an ambiguous number)."""

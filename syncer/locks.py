@@ -8,7 +8,7 @@ from __future__ import annotations
 import contextlib
 import fcntl
 import os
-from collections.abc import AsyncIterator, Iterable, Sequence
+from collections.abc import AsyncIterator, Iterable
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -79,7 +79,7 @@ class Locks:
             return "another process"
 
     def held_by(self, name: str) -> str | None:
-        """Who has the lock now, from the text in its file; None: nobody. Creates nothing."""
+        """Who has the lock now, from the text in its file, or None. Creates nothing."""
         try:
             handle = files.open_plain(self._folder / f"{name}.lock", os.O_RDONLY)
         except OSError:
@@ -113,14 +113,3 @@ class Locks:
         finally:
             for handle in handles:
                 self.release(handle)
-
-    def held(self, names: Sequence[str]) -> list[str]:
-        """Which of these another process holds now."""
-        taken = []
-        for name in names:
-            handle = self.try_acquire(name)
-            if handle is None:
-                taken.append(name)
-            else:
-                self.release(handle)
-        return taken

@@ -27,17 +27,6 @@ with without("rich"):
     import structlog
     from structlog.typing import EventDict, ExcInfo, FilteringBoundLogger, Processor
 
-__all__ = [
-    "LEVELS",
-    "Edges",
-    "configure_logs",
-    "get_logger",
-    "is_journal",
-    "register_secret",
-    "scrub",
-    "set_up_logs",
-]
-
 #: What `--log-level` takes.
 LEVELS: Final = ("debug", "info", "warning", "error")
 
@@ -54,45 +43,15 @@ _QUIET: Final = (
 )
 
 #: Values under a key that contains one of these words are masked: `user_password`, `callerPhone`.
-_PRIVATE_WORDS: Final = frozenset(
-    [
-        "secret",
-        "password",
-        "passwd",
-        "token",
-        "authorization",
-        "cookie",
-        "credential",
-        "apikey",
-        "phone",
-        "mobile",
-        "e164",
-        "email",
-        "address",
-        "raw",
-        "msg",
-    ]
-)
+_PRIVATE_WORDS: Final = frozenset([
+    "secret", "password", "passwd", "token", "authorization", "cookie", "credential", "apikey", "phone",
+    "mobile", "e164", "email", "address", "raw", "msg",
+])  # fmt: skip
 #: So are values under these keys. Other names (`table_name`, `job_name`) are not personal.
-_PRIVATE_KEYS: Final = frozenset(
-    [
-        "name",
-        "first_name",
-        "last_name",
-        "full_name",
-        "caller_name",
-        "contact_name",
-        "display_name",
-        "company",
-        "company_name",
-        "job_title",
-        "from_number",
-        "phone_no",
-        "voicename",
-        "info",
-        "tag",
-    ]
-)
+_PRIVATE_KEYS: Final = frozenset([
+    "name", "first_name", "last_name", "full_name", "caller_name", "contact_name", "display_name",
+    "company", "company_name", "job_title", "from_number", "phone_no", "voicename", "info", "tag",
+])  # fmt: skip
 #: Level -> priority in syslog and systemd's journal.
 _PRIORITIES: Final = {"critical": 2, "error": 3, "warning": 4, "info": 6, "debug": 7}
 

@@ -89,7 +89,7 @@ def look(home: Path) -> None:
 
 def lock(home: Path) -> None:
     locks = Locks(home / "mirror.db", "a test")
-    locks.held(["schema"])
+    locks.held_by("schema")
     handle = locks.try_acquire("schema")
     assert handle is not None
     locks.holder("schema")

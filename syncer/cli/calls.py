@@ -47,7 +47,7 @@ def list_(
 
     settings = app.settings()
     labels = [one.label for one in accounts_meant(settings, account)]
-    begin = since_stamp(app, since)
+    begin = since_stamp(app, since) if since is not None else None
     with app.query(settings) as conn:
         rows = call_queries.list_calls(
             conn, labels, since=begin, direction=direction, missed=missed, search=search, limit=limit

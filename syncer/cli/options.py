@@ -96,15 +96,13 @@ def since_option(what: str) -> Callable[[Callable[..., Any]], Callable[..., Any]
     return click.option("--since", metavar="SPAN", type=WORDS, help=text)
 
 
-def since_stamp(app: App, text: str | None) -> str | None:
+def since_stamp(app: App, text: str) -> str:
     """What `--since` means, as UTC text."""
     from datetime import datetime
 
     from syncer.config.units import parse_since
     from syncer.core.normalise import utc_text
 
-    if text is None:
-        return None
     try:
         since = parse_since(text)
         return utc_text(since if isinstance(since, datetime) else app.now() - since)

@@ -119,8 +119,9 @@ def _machine(stamp: str) -> Iterator[str]:
 
 def _accounts(settings: Settings) -> Iterator[str]:
     yield "== The accounts"
-    for label, known in _numbered(settings).items():
-        account = next(one for one in settings.accounts if one.label == label)
+    names = _numbered(settings)
+    for account in settings.accounts:
+        known = names[account.label]
         yield f"{known}: {_where(account)}, credentials: {', '.join(account.secrets()) or 'none'}"
         yield (
             f"  {account.requests_per_second:g} requests a second, timeout {account.timeout.total_seconds():g} s, "

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import click
 
 from syncer.cli.app import App, pass_app
-from syncer.cli.options import WORDS, Number, example, json_option, region_of
+from syncer.cli.options import WORDS, Number, example, json_option, region_of, since_stamp
 from syncer.cli.output import count, emit_json, local, say
 from syncer.errors import UsageError
 
@@ -61,8 +61,8 @@ def undo(
         raise click.UsageError("name one thing to undo: a BATCH, --since or --log")
     if dry_run and applying:
         raise click.UsageError("--dry-run and --apply exclude each other")
-    stamp = None if since is None else _stamp(app, since)
-    span = None if entries is None else _span(entries)
+    stamp = _stamp(app, since) if since is not None else None
+    span = _span(entries) if entries is not None else None
     settings = app.settings()
     acts = applying or (batch is not None and not dry_run)
     with app.deciding(settings) as db:
@@ -81,7 +81,6 @@ def _stamp(app: App, text: str) -> str:
     """What `--since` means, as UTC text."""
     from datetime import datetime
 
-    from syncer.cli.options import since_stamp
     from syncer.core.normalise import utc_text
 
     if re.match(r"\d{4}-\d{2}-\d{2}.", text):
@@ -89,9 +88,7 @@ def _stamp(app: App, text: str) -> str:
             return utc_text(datetime.fromisoformat(text).astimezone())
         except (ValueError, OverflowError):
             raise click.UsageError(f"--since {text} is not a time: write 2026-11-29 14:30, or 30m") from None
-    stamp = since_stamp(app, text)
-    assert stamp is not None
-    return stamp
+    return since_stamp(app, text)
 
 
 def _span(text: str) -> Span:

@@ -141,7 +141,7 @@ async def check_account(source: Source[Any, Any], now: Now, *, full: bool = Fals
     async with source.deadline(PATIENCE):
         needs_login = any("login" in spec.settings.needs for spec in jobs)
         if needs_login and account.may_log_in_again and account.has_login:
-            await asked.ask("login", lambda: _nothing(client.login()))
+            await asked.ask("login", client.login)
         refused = any(one.credentials for one in asked.findings)
         for spec in jobs:
             if refused and "login" in spec.settings.needs:
@@ -183,7 +183,3 @@ async def _looks_empty(
                 if page.size or page.total:
                     return False
     return True
-
-
-async def _nothing(call: Awaitable[None]) -> None:
-    await call

@@ -68,7 +68,7 @@ def list_(
 
     settings = app.settings()
     accounts = list(telecmi_accounts(settings, account))
-    begin = since_stamp(app, since)
+    begin = since_stamp(app, since) if since is not None else None
     with app.query(settings) as conn:
         rows = contact_queries.list_voicemails(
             conn, accounts, since=begin, unknown=unknown, search=search, limit=limit

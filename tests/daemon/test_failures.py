@@ -91,7 +91,7 @@ class House:
 
     def free(self, job: str) -> bool:
         """Whether another process could take the job's lock now."""
-        return Locks(self.process.settings.database.path, "somebody else").held([f"{job}.main"]) == []
+        return Locks(self.process.settings.database.path, "somebody else").held_by(f"{job}.main") is None
 
 
 async def until(true: Callable[[], bool]) -> None:

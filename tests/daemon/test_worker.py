@@ -207,7 +207,7 @@ async def test_a_lock_that_another_process_holds_is_waited_for(stage: Stage) -> 
     stage.locks.release(handle)
     await stage.until(lambda: script.calls)
     await stage.settle()
-    assert stage.locks.held(["telecmi-push.main"]) == []
+    assert stage.locks.held_by("telecmi-push.main") is None
 
 
 async def test_a_failure_and_its_recovery_are_each_reported_once(stage: Stage) -> None:
@@ -342,7 +342,7 @@ async def test_a_bug_ends_the_run_loudly_once_and_the_worker_goes_on(stage: Stag
     assert script.calls == 4
     assert len(stage.log.said("exception")) == 2  # one a kind
     assert worker.problem == ""
-    assert stage.locks.held(["telecmi-push.main"]) == []
+    assert stage.locks.held_by("telecmi-push.main") is None
 
 
 async def test_a_timeout_that_is_not_ours_is_a_bug(stage: Stage) -> None:
@@ -361,7 +361,7 @@ async def test_a_run_that_hangs_is_ended_and_its_lock_is_free(stage: Stage) -> N
     await stage.until(lambda: stage.finished == 1)
     assert stage.log.said("warning") == ["failing"]
     assert "no progress" in worker.problem
-    assert stage.locks.held(["telecmi-push.main"]) == []
+    assert stage.locks.held_by("telecmi-push.main") is None
     script.gate.set()
     stage.ticks += 1000
     await worker.wake()
