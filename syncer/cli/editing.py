@@ -70,13 +70,19 @@ def _brief(row: Mapping[str, Any]) -> tuple[object, ...]:
     return (row["id"], row["account"], full_name(row), "deleted" if row["deleted_at"] else None)
 
 
-def adding_account(settings: Settings, word: str | None) -> TelecmiAccount:
-    """The account that a new contact goes to: the named one, else the only one."""
-    mirrored = {name: one for name, one in telecmi_accounts(settings, word).items() if one.contacts.enabled}
-    if not mirrored:
+def mirrored_accounts(settings: Settings, word: str | None) -> dict[str, TelecmiAccount]:
+    """The accounts that `--account` means and that contacts can be added to, by name. UsageError if there is none."""
+    found = {name: one for name, one in telecmi_accounts(settings, word).items() if one.contacts.enabled}
+    if not found:
         raise UsageError(
             "contacts are switched off for this account in the config; nothing can be added to it"
         )
+    return found
+
+
+def adding_account(settings: Settings, word: str | None) -> TelecmiAccount:
+    """The account that a new contact goes to: the named one, else the only one."""
+    mirrored = mirrored_accounts(settings, word)
     if len(mirrored) > 1:
         raise click.UsageError(f"--account is needed: there are {', '.join(mirrored)}")
     return next(iter(mirrored.values()))

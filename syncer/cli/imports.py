@@ -4,16 +4,16 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable, Collection, Iterable, Iterator
-from contextlib import contextmanager, nullcontext
+from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, TypeVar
 
 import click
 
 from syncer.cli.app import App, pass_app
-from syncer.cli.editing import adding_account
-from syncer.cli.options import FILE, account_option, example, json_option, telecmi_accounts
+from syncer.cli.editing import adding_account, mirrored_accounts
+from syncer.cli.options import FILE, account_option, example, json_option
 from syncer.cli.output import count, emit_json, progress_bars, say, show_table, to_json, when
 from syncer.core.model import FIELDS
 
@@ -21,7 +21,10 @@ if TYPE_CHECKING:
     from syncer.config import Settings
     from syncer.core.import_plan import PlannedRow
     from syncer.core.import_rows import Candidate
+    from syncer.store.write.imports import Batch
     from syncer.sync.importing import Importer
+
+T = TypeVar("T")
 
 #: Rows between two steps of the progress bar.
 STEP = 1000
@@ -81,29 +84,22 @@ def import_(
         )
     mapping = _mapping(maps, form)
     settings = app.settings()
-    accounts = {
-        name: one for name, one in telecmi_accounts(settings, account).items() if one.contacts.enabled
-    }
-    if not accounts:
-        adding_account(settings, account)  # says why
-    regions = {name: one.region for name, one in accounts.items()}
+    regions = {name: one.region for name, one in mirrored_accounts(settings, account).items()}
     with Spool() as spool:
         with progress_bars() as progress:
-            for candidate in read_candidates(file, form, mapping):
+            candidates = read_candidates(file, form, mapping)
+            for candidate in _counted(candidates, partial(progress, "reading", file.name), None):
                 spool.add(_with_account(candidate, settings, account, regions))
-                if spool.rows % STEP == 0:
-                    progress("reading", file.name, spool.rows, None)
         batch = Batch(file.name, form, "cli", app.stamp())
         with (
             app.writing(settings) if applying else app.deciding(settings) as db,
             # A bar would break up the rows that are printed to the same terminal.
-            nullcontext() if sys.stdout.isatty() else progress_bars() as bars,
+            progress_bars(hidden=sys.stdout.isatty()) as progress,
             _reported_when_cut_short(batch),
         ):
             importer = Importer(db, spool, regions, app.stamp)
             rows = importer.apply(batch) if applying else importer.plan()
-            if bars is not None:
-                rows = _counted(rows, partial(bars, "importing", file.name), spool.rows)
+            rows = _counted(rows, partial(progress, "importing", file.name), spool.rows)
             (_print_json if as_json else _print_text)(rows, importer, batch if applying else None)
 
 
@@ -138,16 +134,16 @@ def _with_account(
 
 
 def _counted(
-    rows: Iterable[PlannedRow], progress: Callable[[int, int], None], total: int
-) -> Iterator[PlannedRow]:
-    for done, planned in enumerate(rows, start=1):
+    rows: Iterable[T], progress: Callable[[int, int | None], None], total: int | None
+) -> Iterator[T]:
+    for done, row in enumerate(rows, start=1):
         if done % STEP == 0:
             progress(done, total)
-        yield planned
+        yield row
 
 
 @contextmanager
-def _reported_when_cut_short(batch: Any) -> Iterator[None]:
+def _reported_when_cut_short(batch: Batch) -> Iterator[None]:
     """Say on stderr what an import that broke off has written."""
     try:
         yield
@@ -161,7 +157,7 @@ def _reported_when_cut_short(batch: Any) -> Iterator[None]:
         raise
 
 
-def _print_json(rows: Iterable[PlannedRow], importer: Importer, batch: Any) -> None:
+def _print_json(rows: Iterable[PlannedRow], importer: Importer, batch: Batch | None) -> None:
     """One object, written row by row."""
     click.echo('{\n  "rows": [', nl=False)
     for n, row in enumerate(rows):
@@ -178,7 +174,7 @@ def _print_json(rows: Iterable[PlannedRow], importer: Importer, batch: Any) -> N
     click.echo(f'\n  "batch": {to_json(None if batch is None else batch.id)}\n}}')
 
 
-def _print_text(rows: Iterable[PlannedRow], importer: Importer, batch: Any) -> None:
+def _print_text(rows: Iterable[PlannedRow], importer: Importer, batch: Batch | None) -> None:
     """A line for each row that changes something, then the totals."""
     for row in rows:
         if row.verdict != "same" or row.reason:

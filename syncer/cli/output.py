@@ -208,9 +208,9 @@ def shown(rows: QueryPage, noun: str) -> str:
 
 
 @contextlib.contextmanager
-def progress_bars() -> Iterator[Callable[[str, str, int, int | None], None]]:
-    """Bars on stderr, one per job and account, while a sync runs; nothing if stderr is not a terminal."""
-    if not sys.stderr.isatty():
+def progress_bars(*, hidden: bool = False) -> Iterator[Callable[[str, str, int, int | None], None]]:
+    """Bars on stderr, one per job and account. Nothing if stderr is not a terminal."""
+    if hidden or not sys.stderr.isatty():
         yield lambda *_: None
         return
     from rich.console import Console

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import shutil
 import subprocess
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -28,10 +27,11 @@ from syncer.cli.output import emit_list, say, show_table, shown, when
 from syncer.errors import UsageError
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterable, Mapping
 
     from syncer.config import Settings
     from syncer.store.db.read_only import Record
+    from syncer.sync.recordings import Recordings
 
 #: Opens a file in the program that the desktop has for it.
 PLAYER = "xdg-open"
@@ -102,32 +102,24 @@ def list_(
     say(f"{shown(rows, 'voicemail')}.")
 
 
-@dataclass(frozen=True, slots=True)
-class _Kept:
-    """A recording that is there."""
-
-    voicemail: int
-    path: str  #: below the audio folder
-    file: Path
-    sha256: str
-
-
 @voicemails.command(epilog=example("syncer voicemails play 12"))
 @number_argument
 @pass_app
 def play(app: App, number: int) -> None:
     """Play the recording of voicemail N, its row id, or print the path where there is no desktop."""
+    from syncer.sync.recordings import Recordings
+
     settings = app.settings()
-    [found] = _kept(app, settings, [number])
+    recordings = Recordings(settings.audio.path)
+    [row] = _kept(app, settings, recordings, [number])
+    file = recordings.file(row["path"])
     player = _player(app.environ)
     if player is None:
-        say(str(found.file))
+        say(str(file))
         return
-    done = subprocess.run([player, str(found.file)], stdin=subprocess.DEVNULL, check=False)
+    done = subprocess.run([player, str(file)], stdin=subprocess.DEVNULL, check=False)
     if done.returncode:
-        raise UsageError(
-            f"{PLAYER} could not play it (exit code {done.returncode}); the recording is {found.file}"
-        )
+        raise UsageError(f"{PLAYER} could not play it (exit code {done.returncode}); the recording is {file}")
 
 
 @voicemails.command(epilog=example("syncer voicemails save 12 13 --to /tmp"))
@@ -140,23 +132,21 @@ def save(app: App, numbers: tuple[int, ...], folder: Path | None) -> None:
 
     settings = app.settings()
     recordings = Recordings(settings.audio.path)
-    for found in _kept(app, settings, list(dict.fromkeys(numbers))):
-        copy = (folder or Path()) / found.file.name
+    for row in _kept(app, settings, recordings, numbers):
+        copy = (folder or Path()) / recordings.file(row["path"]).name
         with new_file(copy) as file:
-            if not recordings.copy(found.path, found.sha256, file.fileno()):
+            if not recordings.copy(row["path"], row["sha256"], file.fileno()):
                 raise UsageError(
-                    f"the recording of voicemail {found.voicemail} is damaged: `syncer sync telecmi-audio --full` "
+                    f"the recording of voicemail {row['id']} is damaged: `syncer sync telecmi-audio --full` "
                     "fetches it again"
                 )
         say(str(copy))
 
 
-def _kept(app: App, settings: Settings, numbers: list[int]) -> list[_Kept]:
-    """The recordings of these voicemails; UsageError unless each of them is there."""
+def _kept(app: App, settings: Settings, recordings: Recordings, numbers: Iterable[int]) -> list[Record]:
+    """The rows of the recordings of these voicemails, each once. UsageError unless all of the files are there."""
     from syncer.store.read import audio_queries
-    from syncer.sync.recordings import Recordings
 
-    recordings = Recordings(settings.audio.path)
     out = []
     with app.query(settings) as conn:
         rows = {number: audio_queries.recording(conn, number) for number in numbers}
@@ -170,7 +160,7 @@ def _kept(app: App, settings: Settings, numbers: list[int]) -> list[_Kept]:
                 f"the recording of voicemail {number} is missing in {settings.audio.path}, or damaged: the next run of "
                 "telecmi-audio fetches it again"
             )
-        out.append(_Kept(number, row["path"], recordings.file(row["path"]), row["sha256"]))
+        out.append(row)
     return out
 
 
@@ -179,12 +169,8 @@ def _why(row: Record) -> str:
         case None:
             return "recordings are off; add audio = { enabled = true } to the account, then `syncer sync`"
         case "waiting":
-            last = row["last_error"]
-            return (
-                f"it is to be fetched ({last})"
-                if last
-                else "it is to be fetched at the next run of telecmi-audio"
-            )
+            why = f"({row['last_error']})" if row["last_error"] else "at the next run of telecmi-audio"
+            return f"it is to be fetched {why}"
         case "expired":
             return "it was older than audio.keep, or there was no room for it in audio.max_size"
         case "gone":
@@ -194,6 +180,6 @@ def _why(row: Record) -> str:
 
 
 def _player(environ: Mapping[str, str]) -> str | None:
-    """What plays a file on this desktop; None where there is none."""
+    """The program that plays a file on this desktop, or None without a desktop."""
     on_a_desktop = environ.get("DISPLAY") or environ.get("WAYLAND_DISPLAY")
     return shutil.which(PLAYER, path=environ.get("PATH")) if on_a_desktop else None
