@@ -1,4 +1,4 @@
-"""One call of the program: its config, its logs, and the three ways to open the database.
+"""What every command shares: its config, its logs, and the ways to open the database.
 
 Nothing slow is imported before it is needed.
 """
@@ -25,20 +25,20 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 
-#: Files that a sync of two accounts has open at once, with some to spare.
+#: A sync of two accounts has fewer files open than this.
 FILES_OF_A_SYNC = 24
 
 
 @dataclass(slots=True)
 class App:
-    """The options before the command, and what follows from them."""
+    """The options before the command, and what depends on them."""
 
     config: Path | None = None
     log_level: str | None = None
     environ: Mapping[str, str] = field(default_factory=lambda: os.environ)
 
     def config_path(self) -> Path:
-        """The config file in use; ConfigError when there is none."""
+        """The config file in use. Raises ConfigError if there is none."""
         from syncer.config import find_config
 
         return find_config(self.config, self.environ, Path.cwd())
@@ -46,8 +46,8 @@ class App:
     def settings(self, logs: str | None = None, *, credentials: str = "unused") -> Settings:
         """Load the config, and set up logging at level `logs` unless --log-level says otherwise.
 
-        A command that only reads logs nothing: it names no level, and starts faster. One that calls a vendor
-        says what it does with the `credentials` (see `config.Credentials`).
+        Commands that only read pass no level: they log nothing, and start faster. Commands that call a vendor say
+        what they do with the `credentials` (see `config.Credentials`).
         """
         from syncer.config import Credentials
         from syncer.config.load import load_settings
@@ -69,14 +69,14 @@ class App:
         return SystemClock().now()
 
     def stamp(self) -> str:
-        """The wall clock as it is stored."""
+        """The wall clock, as text for the database."""
         from syncer.core.normalise import utc_text
 
         return utc_text(self.now())
 
     @contextlib.contextmanager
     def reading(self, settings: Settings) -> Iterator[ReadOnlyDatabase]:
-        """The database, read-only. An older one is migrated first; a missing one is an error."""
+        """Open the database read-only. An older one is migrated first, a missing one is an error."""
         from syncer.store.db.read_only import ReadOnlyDatabase
         from syncer.store.db.revision import is_current
 
@@ -91,13 +91,13 @@ class App:
 
     @contextlib.contextmanager
     def query(self, settings: Settings) -> Iterator[Reader]:
-        """One read-only view of the database."""
+        """Read from one snapshot of the database."""
         with self.reading(settings) as db, db.read() as conn:
             yield conn
 
     @contextlib.contextmanager
     def deciding(self, settings: Settings) -> Iterator[Database]:
-        """The database, to record a person's decisions about existing rows. It is not created."""
+        """Open the database for decisions about existing rows. It is not created."""
         from syncer.store.db.connection import Database
 
         with self.reading(settings):
@@ -107,7 +107,7 @@ class App:
 
     @contextlib.contextmanager
     def writing(self, settings: Settings) -> Iterator[Database]:
-        """The database, to write to: created, migrated, with the accounts of the config in it."""
+        """Open the database for writing: created, migrated, with the accounts of the config in it."""
         from syncer.sync.open_database import open_database
 
         db = under_schema_lock(settings, lambda: open_database(settings))
@@ -118,7 +118,7 @@ class App:
 
 
 def _unread_marks(db: ReadOnlyDatabase, settings: Settings) -> bool:
-    """Whether somebody typed a number into `callback_marks` that no program has read yet."""
+    """Whether `callback_marks` has numbers that a person typed and no program has read yet."""
     from syncer.store.write.callbacks import unread_marks
 
     with db.read() as conn:
@@ -129,7 +129,7 @@ pass_app = click.make_pass_decorator(App)
 
 
 def under_schema_lock(settings: Settings, work: Callable[[], T]) -> T:
-    """Do what may migrate the database; LockedError when another process holds the lock for too long."""
+    """Do work that may migrate the database. Raises LockedError if another process holds the lock for too long."""
     import asyncio
 
     from syncer.locks import Locks

@@ -1,4 +1,4 @@
-"""`syncer contacts edit` of several contacts: a plan first, then with --apply. One contact is edited by `contacts.py`."""
+"""`syncer contacts edit` of several contacts: a plan first, then with --apply. `contacts.py` edits a single one."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ TRANSACTION = 100
 def several(
     conn: Reader, who: Sequence[str], search: str | None, accounts: Mapping[str, TelecmiAccount]
 ) -> list[dict[str, Any]]:
-    """The contacts that are meant, each once. UsageError for one that is unknown, ambiguous or deleted."""
+    """The contacts to edit, each once. UsageError if one is unknown, ambiguous or deleted."""
     from syncer.store.read import contact_queries
     from syncer.sync.editing import refuse_deleted
 
@@ -54,7 +54,7 @@ def edit_several(
     *,
     applying: bool,
 ) -> None:
-    """Show what changes, or change it: as one batch, which `contacts undo` takes back."""
+    """Show what would change, or write it as one batch that `contacts undo` takes back."""
     if "phone_no" in wanted:
         raise click.UsageError("--phone is for one contact: no two have the same number; nothing was changed")
     plan = [(row, _changes(row, wanted)) for row in rows]
@@ -84,7 +84,7 @@ def _changes(row: Mapping[str, Any], wanted: Mapping[str, str]) -> dict[str, str
 def _write(
     app: App, settings: Settings, ids: Iterable[int], wanted: Mapping[str, str]
 ) -> tuple[int | None, int]:
-    """Write the edits; the batch, and how many there were: a contact that is deleted by now is left out."""
+    """Write the edits, except to contacts deleted meanwhile. Returns the batch and how many contacts changed."""
     from syncer.core.import_plan import PlannedRow, Verdict
     from syncer.store.read import contact_queries
     from syncer.store.write import imports

@@ -1,4 +1,4 @@
-"""`syncer callbacks`: who still waits for a call back."""
+"""`syncer callbacks`: lists who waits for a call back, and closes and reopens numbers."""
 
 from __future__ import annotations
 
@@ -19,19 +19,19 @@ phone_argument = click.argument("phone", type=WORDS)
 
 @click.group()
 def callbacks() -> None:
-    """Who still waits for a call back."""
+    """List who waits for a call back, and close or reopen numbers."""
 
 
 @callbacks.command("list", epilog=example("syncer callbacks list", "syncer callbacks list --all --json"))
-@click.option("--all", "everything", is_flag=True, help="Closed ones, too.")
+@click.option("--all", "everything", is_flag=True, help="Also closed ones.")
 @limit_option
 @list_options
 @pass_app
 def list_(app: App, everything: bool, limit: int | None, form: str | None) -> None:
     """List who waits, longest first.
 
-    A number waits until a call with it is answered, in either direction and by either vendor, or until somebody says
-    `syncer callbacks done`.
+    A number waits until a call with it is answered, in either direction and through either vendor, or until
+    `syncer callbacks done` closes it.
     """
     from syncer.cli.evidence import proof_sentence
     from syncer.store.read import call_queries
@@ -98,7 +98,7 @@ def done(app: App, phone: str, note: str | None) -> None:
 @phone_argument
 @pass_app
 def reopen(app: App, phone: str) -> None:
-    """Take a closing by hand back, with the counts from before."""
+    """Undo `done`: the number waits again, with the counts from before."""
     from syncer.store.read import call_queries
     from syncer.store.write import callbacks as marks
 

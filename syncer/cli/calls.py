@@ -42,7 +42,7 @@ def list_(
     limit: int | None,
     form: str | None,
 ) -> None:
-    """Newest first, with the name from any provider's contacts."""
+    """List calls, newest first, with the name from any provider's contacts."""
     from syncer.store.read import call_queries
 
     settings = app.settings()

@@ -80,7 +80,7 @@ def effective(settings: Settings) -> dict[str, dict[str, Any]]:
 
 
 def _named(settings: Settings, one: Named) -> dict[str, Any]:
-    """The keys of an account or a target."""
+    """The settings of an account or a target."""
     from syncer.config.keys import keys_of
 
     table: dict[str, Any] = {}
@@ -120,7 +120,7 @@ def _written(value: Any) -> Any:
 
 
 def toml(name: str, table: Mapping[str, Any]) -> Iterator[str]:
-    """A table in the notation of the config file; what is not set, or secret, is a comment."""
+    """A table as the config file writes it. Secrets and keys that are not set are comments."""
     kind, _, account = name.partition(".")
     yield ""
     yield f"[{kind}.{json.dumps(account)}]" if "." in account else f"[{name}]"

@@ -1,4 +1,4 @@
-"""`syncer console`: who may use the page for people."""
+"""`syncer console`: invites people to the page, lists who may use it, and ends their sessions."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ class Duration(click.ParamType[timedelta]):
 
 @click.group()
 def console() -> None:
-    """Who may use the page for people."""
+    """Invite people to the page, list sessions, and end them."""
 
 
 @console.command(

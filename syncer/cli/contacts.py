@@ -45,7 +45,7 @@ if TYPE_CHECKING:
 
 def field_options(command: Callable[..., Any]) -> Callable[..., Any]:
     """The six options that `add` and `edit` take."""
-    helps = {"phone": "In any usual spelling.", "email": "An empty text clears it, also for the next two."}
+    helps = {"phone": "In any usual spelling.", "email": "An empty text clears it, also below."}
     for option in reversed(OPTIONS):
         switch = SWITCH[OPTIONS[option]]
         command = click.option(switch, option, metavar="TEXT", type=WORDS, help=helps.get(option))(command)
@@ -74,7 +74,7 @@ def list_(
     limit: int | None,
     form: str | None,
 ) -> None:
-    """The contacts, by name."""
+    """List contacts, by name."""
     from syncer.store.db import columns
     from syncer.store.read import contact_queries
 
@@ -106,7 +106,7 @@ def list_(
 @json_option
 @pass_app
 def show(app: App, who: str, account: str | None, as_json: bool) -> None:
-    """One contact, with its open changes. WHO is a phone number, a contact_id or a row id."""
+    """Show one contact, with its open changes. WHO is a phone number, a contact_id or a row id."""
     from syncer.cli.queue import note_touched, show_change
     from syncer.store.read import status_queries
 
@@ -165,7 +165,10 @@ def add(app: App, /, account: str | None, **given: str | None) -> None:
     "--search", metavar="TEXT", type=WORDS, help="All contacts with these words or digits in a field."
 )
 @click.option(
-    "--apply", "applying", is_flag=True, help="Of several contacts, which are only shown otherwise."
+    "--apply",
+    "applying",
+    is_flag=True,
+    help="Write the edits of several contacts. Otherwise they are only shown.",
 )
 @field_options
 @account_option

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 @click.group()
 def db() -> None:
-    """The database: upgrade, check, backup, restore, adopt, rename-account."""
+    """Upgrade, check, back up, restore or move the database, or rename an account in it."""
 
 
 @db.command(epilog=example("syncer db upgrade"))
@@ -90,14 +90,14 @@ def backup(app: App, path: Path) -> None:
     settings = app.settings()
     files.refuse_root(path.parent, "the command")
     with Database(settings.database.path, group=settings.database.group, create=False) as opened:
-        migrations.is_current(opened)  # one from a newer version is refused here, too
+        migrations.is_current(opened)  # also refuses one from a newer version
         migrations.backup(opened, path)
     say(f"Copied {settings.database.path} to {path} ({path.stat().st_size:,} bytes).")
 
 
 @contextlib.asynccontextmanager
 async def _alone(settings: Settings, who: str) -> AsyncIterator[None]:
-    """While neither a daemon nor a `sync` can run; LockedError if one does."""
+    """Keep daemons and syncs from starting. Raises LockedError if one is running."""
     from syncer.locks import DAEMON, Locks
     from syncer.sync import registry
     from syncer.sync.open_database import SCHEMA_LOCK
@@ -149,8 +149,7 @@ def restore(app: App, path: Path) -> None:
 def adopt(app: App) -> None:
     """Make the current place of the database its home, so that edits are sent from here.
 
-    A database remembers its home, and nothing is sent from a copy elsewhere. Stop the other one first: otherwise
-    both would send.
+    A database remembers its home, and a copy elsewhere sends nothing. Stop the other one first, or both would send.
     """
     from syncer.store.db import home
 
@@ -200,7 +199,7 @@ def rename_account(app: App, old: str, new: str) -> None:
 
 
 def _renamings(conn: Reader, settings: Settings, old: str, new: str) -> list[tuple[str, str, str]]:
-    """What the two names mean: vendor, old name, new name. UsageError with what to do otherwise."""
+    """The accounts to rename: vendor, old name, new name. UsageError if there is none, or the config lacks the new name."""
     from syncer.config import VENDORS
     from syncer.store.write import accounts
 

@@ -1,6 +1,6 @@
-"""`syncer demo`: the whole program against its own sandbox, narrated, in a folder that stays.
+"""`syncer demo`: shows the whole program against a sandbox, step by step, in a folder that stays.
 
-It does what a person would do: a config file, commands, plain SQL from another client.
+It does what a person would do: it writes a config file, runs commands, and edits rows with plain SQL.
 """
 
 from __future__ import annotations
@@ -63,7 +63,7 @@ def demo(app: App) -> None:
 
 @contextlib.contextmanager
 def _sandbox() -> Iterator[str]:
-    """A sandbox in its own process, while the block runs; its base URL."""
+    """Run a sandbox in its own process. Yields its base URL."""
     command = [sys.executable, "-m", "syncer.sandbox", "--port", "0"]
     process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True)
     assert process.stdout is not None
@@ -125,7 +125,7 @@ class _Demo:
         self.notifications()
 
     def again(self) -> None:
-        """A second sync, which has nothing to do."""
+        """A second sync has nothing to do."""
         runs, entries = self.sql("SELECT max(id), (SELECT max(seq) FROM change_log) FROM sync_runs")[0]
         self.command("sync", show=False)
         totals = "SELECT sum(requests), sum(seen), sum(added + changed + removed) FROM sync_runs WHERE id > ?"
@@ -149,7 +149,7 @@ class _Demo:
         return row
 
     def conflict(self, row: int) -> None:
-        """Both sides change one field."""
+        """Both sides change the same field."""
         contact_id = self.sql("SELECT contact_id FROM telecmi_contacts WHERE id = ?", row)[0][0]
         self.by_hand("UPDATE telecmi_contacts SET job_title = 'Head of Sales' WHERE id = ?", row)
         say("  meanwhile, in TeleCMI: job_title = 'Chief Buyer'")
@@ -189,7 +189,7 @@ class _Demo:
         self.show_query(query, ("from", "voicemails"))
 
     def recordings(self) -> None:
-        """A recording as a file, fetched again where it was lost."""
+        """A recording is a file, and is fetched again if it was lost."""
         query = "SELECT voicemail, state, bytes, path FROM voicemail_audio LIMIT 1"
         self.show_query(query, ("voicemail", "state", "bytes", "path"))
         path = self.config.with_name("audio") / self.sql(query)[0][3]
@@ -202,7 +202,7 @@ class _Demo:
         )
 
     def callbacks(self) -> None:
-        """A caller who waits, and a call back."""
+        """A missed call waits until somebody calls back."""
         phone = self.sql("SELECT phone_e164 FROM contacts WHERE provider = 'telecmi' ORDER BY name LIMIT 1")[
             0
         ][0]
@@ -226,7 +226,7 @@ class _Demo:
         say("`syncer callbacks list` shows who waits; `syncer callbacks done PHONE` closes one by hand.")
 
     def notifications(self) -> None:
-        """The missed call of the step before, as a target got it."""
+        """A target receives the missed call of the step before."""
         self.command("sync notify", show=False)
         told = [
             json.loads(line) for line in self.config.with_name("notifications.jsonl").read_text().splitlines()
@@ -258,29 +258,29 @@ class _Demo:
         self.expect(not code, f"`syncer {text}` ended with exit code {code}")
 
     def expect(self, holds: bool, otherwise: str) -> None:
-        """What is shown has to be true."""
+        """Stop with an error unless what is shown is true."""
         if not holds:
             raise UsageError(f"the demo failed: {otherwise}; the mirror is {self.path}")
 
     def expect_upstream(self, row: int, name: str, value: str) -> None:
-        """A field of a contact has arrived."""
+        """Show what upstream has in a field, and check it."""
         there = self.upstream(row).get(name)
         say(f"Upstream now has {name} = {there!r}.")
         self.expect(there == value, f"the {name} did not arrive")
 
     def sql(self, statement: str, *values: object) -> list[tuple[Any, ...]]:
-        """A statement by a client that knows nothing of syncer."""
+        """Run a statement as any SQLite client would."""
         from syncer.store.write.edits import as_any_client
 
         return as_any_client(self.path, statement, *values)
 
     def by_hand(self, statement: str, row: int) -> None:
-        """An edit by such a client, shown."""
+        """Show an edit, and make it as any SQLite client would."""
         say(f"  sqlite> {statement.replace('?', str(row))};")
         self.sql(statement, row)
 
     def show_query(self, query: str, headers: Sequence[str]) -> None:
-        """A query and its rows."""
+        """Show a query and its rows."""
         for n, line in enumerate(textwrap.wrap(f"{query};", 96)):
             say(f"     ...> {line}" if n else f"  sqlite> {line}")
         show_table(headers, self.sql(query))
@@ -302,14 +302,14 @@ class _Demo:
         return int(found[0][0])
 
     def ask(self, path: str, body: object = None) -> Any:
-        """A call of the sandbox's control path."""
+        """Call the sandbox's control path."""
         data = None if body is None else json.dumps(body).encode()
         request = urllib.request.Request(f"{self.url}/_sandbox/{path}", data=data)  # noqa: S310 - our own loopback
         with _OPENER.open(request, timeout=10) as answer:
             return json.load(answer)
 
     def upstream(self, row: int) -> dict[str, Any]:
-        """What upstream says about a contact of the mirror; {} if it does not have it."""
+        """A contact of the mirror as upstream has it, or {}."""
         contact_id = self.sql("SELECT contact_id FROM telecmi_contacts WHERE id = ?", row)[0][0]
         directory = self.ask("state")["telecmi"]["1111113"]["contacts"]
         return next((one for one in directory if one["contact_id"] == contact_id), {})

@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 #: Free space below which nothing is reliable, and below which a warning is due, in bytes.
 NO_SPACE, LITTLE_SPACE = 50 * 1024**2, 500 * 1024**2
 
-#: Our own write transactions take a fraction of this, in seconds: a longer one is somebody else's.
+#: Seconds to wait for a write transaction. Our own take a fraction of this, so a longer one is another program's.
 BUSY = 2.0
 
 #: SQLite versions in between may corrupt a database in WAL mode when two connections checkpoint at
@@ -126,7 +126,7 @@ def _number(found: Sequence[Finding], level: Level) -> int:
 
 
 def check_config(settings: Settings) -> Iterator[Finding]:
-    """Who may read or change the config file, and the files of secrets and certificates that it names."""
+    """Whether others can read or change the config file, or the secrets and certificates that it names."""
     path = settings.path
     assert path is not None  # loaded from a file
     yield Finding("ok", "config", f"{path}, with {', '.join(account.label for account in settings.accounts)}")
@@ -237,7 +237,7 @@ def _unusable(path: Path, error: OSError) -> Finding:
 
 
 def check_database(settings: Settings) -> Iterator[Finding]:
-    """Whether the database itself is intact, and who may read it."""
+    """Whether the database is intact and private, and can be written."""
     path = settings.database.path
     if not path.exists():
         yield Finding("ok", "database", f"{path.name} does not exist yet; the first sync creates it")
@@ -262,7 +262,7 @@ def check_database(settings: Settings) -> Iterator[Finding]:
 
 
 def _inside(settings: Settings) -> Iterator[Finding]:
-    """What is in the file: structure, triggers, accounts; and whether it can be written."""
+    """Check what is in the file (structure, triggers, accounts), and that it can be written."""
     from syncer.store.db import home, integrity, migrations, schema_diff
     from syncer.store.db.connection import Database
     from syncer.store.write import accounts
@@ -286,7 +286,7 @@ def _inside(settings: Settings) -> Iterator[Finding]:
             unique = schema_diff.compare(conn).unique
             strays = [] if guards else accounts.strays(conn, {one.label for one in settings.accounts})
         with db.edit():
-            pass  # begins to write, and writes nothing: does another program block it?
+            pass  # begins a write, and writes nothing: fails if another program blocks it
         guards = guards or integrity.own_trigger_problems(db)
     if away is not None:
         yield Finding("warning", "database", away)
@@ -327,9 +327,9 @@ def check_sqlite(settings: Settings) -> Iterator[Finding]:
 async def check_upstream(
     app: App, settings: Settings, without: Container[str], shapes: ResponseShapes | None = None
 ) -> list[Finding]:
-    """A login and one call per list, for every account except those in `without`, all at once.
+    """Log in and make one call per list, for all accounts at once, except those in `without`.
 
-    With `shapes`, full pages are requested, and their shapes recorded there.
+    `shapes` requests full pages, and records their shapes.
     """
     from syncer.cli.upstream import check_account
     from syncer.clock import SystemClock
@@ -341,7 +341,7 @@ async def check_upstream(
     full = shapes is not None
     if shapes is not None:
         client.heard.set(shapes.take)
-    # The clients come with a database; none of these calls needs the real one.
+    # A client needs a database, but none of these calls uses what is in it.
     with (
         tempfile.TemporaryDirectory(prefix="syncer-doctor-") as folder,
         Database(Path(folder) / "none.db") as db,

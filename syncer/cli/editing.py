@@ -1,4 +1,4 @@
-"""Which contact a command means, whether it may be edited, and what happens to the edit.
+"""Finds the contact that a command means, and shows what happens to an edit.
 
 The commands themselves are `contacts.py`; the writing is `store/write/edits.py`.
 """
@@ -34,7 +34,7 @@ SWITCH = {column: f"--{option.replace('_', '-')}" for option, column in OPTIONS.
 
 
 def pick(conn: Reader, who: str, accounts: Mapping[str, TelecmiAccount]) -> dict[str, Any]:
-    """The one contact that `who` means; UsageError, after showing what was found, when it is not one."""
+    """The one contact that `who` means. Otherwise shows what was found, and raises UsageError."""
     from syncer.store.read import contact_queries
 
     if not who:
@@ -93,7 +93,7 @@ def adding_account(settings: Settings, word: str | None) -> TelecmiAccount:
 
 @contextlib.contextmanager
 def holders_shown() -> Iterator[None]:
-    """Show who has a number, where an edit is refused for that."""
+    """Show the contacts that have a number already, if an edit is refused because of them."""
     from syncer.sync.editing import TakenError
 
     try:
@@ -115,7 +115,7 @@ def fill_in(db: Database, account: TelecmiAccount) -> None:
 
 
 def show_result(app: App, db: Database, settings: Settings, row_id: int) -> None:
-    """Say what happens to an edit that was written: which change it is, and what it waits for."""
+    """Show the change that an edit became, and what it waits for."""
     from syncer.cli.queue import note_touched, show_change
     from syncer.store.read import status_queries
 

@@ -1,4 +1,4 @@
-"""What `syncer status` says about a job's evidence: its last listing, what was noticed, what was not read.
+"""The evidence behind a job's data, for `syncer status`: its last listing, notes, and spans not read yet.
 
 `store/read/coverage.py` collects it.
 """
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from syncer.store.read.coverage import Facts
     from syncer.sync.proof import CallbackProof
 
-#: What `status` says about the proof of a job.
+#: What `status --json` has of it.
 FACTS = (
     "listing",
     "notes",
@@ -29,7 +29,7 @@ FACTS = (
 
 
 def proof_sentence(proof: CallbackProof, waiting: int, now: datetime) -> str:
-    """What the list of callbacks rests on, for a person."""
+    """Whether the list of callbacks can be trusted, for people."""
     if proof.doubts:
         upto = f"past {when(proof.verified_to, now)}" if proof.verified_to else "at all yet"
         more = "Others may wait" if waiting else "Somebody may wait"
@@ -39,7 +39,7 @@ def proof_sentence(proof: CallbackProof, waiting: int, now: datetime) -> str:
 
 
 def of_job(facts: Facts) -> dict[str, Any]:
-    """What proves a job's data, and what was noticed about its vendor."""
+    """The evidence of a job, for JSON."""
     out = {name: getattr(facts, name) for name in FACTS}
     if facts.covered_from is not None:
         covered = {name: getattr(facts, name) for name in ("covered_from", "covered_to", "unread_s")}
@@ -57,7 +57,7 @@ def verdict(listing: dict[str, Any] | None) -> str:
 
 
 def lines(job: dict[str, Any], now: datetime, *, everything: bool) -> Iterator[str]:
-    """What a person should know about it; all that is known with `everything`."""
+    """What a person should know about it. `everything` adds how the last listing ended."""
     yield from job["notes"]
     if job["complete"] is False and job["last_complete_at"]:
         yield f"the last listing that proved what is gone ended {when(job['last_complete_at'], now)}"
@@ -74,7 +74,7 @@ def lines(job: dict[str, Any], now: datetime, *, everything: bool) -> Iterator[s
 
 
 def _evidence(job: dict[str, Any]) -> Iterator[str]:
-    """How the last listing ended, with everything for and against it."""
+    """How the last listing ended, table by table."""
     listing = job["listing"]
     for table, one in (listing.get("lists") or {"": listing}).items() if listing else ():
         of = f" ({table})" if table else ""

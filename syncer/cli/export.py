@@ -39,8 +39,8 @@ if TYPE_CHECKING:
 def export(app: App, file: Path | None, form: str | None, provider: str | None, account: str | None) -> None:
     """Write the contacts to FILE, or to stdout. An existing file is never overwritten.
 
-    What is written, `contacts import` finds the same. CSV has every value as it is; for a spreadsheet use .xlsx, in
-    which every cell is text.
+    `contacts import` finds every row of such a file the same. CSV has each value as it is. For a spreadsheet, use
+    .xlsx: every cell is text.
     """
     from syncer.formats.source import format_of
     from syncer.formats.writers import WRITERS

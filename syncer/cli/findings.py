@@ -1,4 +1,4 @@
-"""What `doctor` finds: one line each. `doctor.py` and `upstream.py` look for it."""
+"""What `doctor` reports: one finding per line."""
 
 from __future__ import annotations
 

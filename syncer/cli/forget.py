@@ -74,7 +74,7 @@ def forget(app: App, phone: str, yes: bool, as_json: bool) -> None:
 
 
 def _show(conn: Reader, found: ForgetPreview, e164: str) -> None:
-    """Who would go, on stderr: the question follows there."""
+    """Show who would be removed, on stderr like the question that follows."""
     from syncer.store.read import status_queries
 
     listed = [(table, row_id) for table, ids in found.rows.items() for row_id in ids]
@@ -88,7 +88,7 @@ def _show(conn: Reader, found: ForgetPreview, e164: str) -> None:
 
 
 def _show_other_numbers(others: Mapping[str, Rows], *, err: bool = False) -> None:
-    """Other numbers of the same contacts: they may belong to somebody else now, so a person decides."""
+    """Name other numbers of the same contacts. They may belong to somebody else now, so a person decides."""
     for number, rows in others.items():
         under = (
             "; ".join(_rows(table, ids) for table, ids in rows.items())

@@ -1,4 +1,4 @@
-"""`syncer held`: what a safety limit stopped in a pull, and what a person decides about it.
+"""`syncer held`: shows what a safety limit stopped in a pull, and records what a person decides.
 
 The next listing carries the decision out.
 """
@@ -27,7 +27,7 @@ EXAMPLES = 5
 
 @click.group()
 def held() -> None:
-    """What a safety limit stopped in a pull."""
+    """Show what a safety limit stopped in a pull, and approve or reject it."""
 
 
 @held.command("list", epilog=example("syncer held list"))
@@ -35,7 +35,7 @@ def held() -> None:
 @list_options
 @pass_app
 def list_(app: App, everything: bool, form: str | None) -> None:
-    """What is held now, with some of the rows."""
+    """List what is held, with some of the rows."""
     from syncer.store.db import columns
     from syncer.store.read import status_queries
 
@@ -58,7 +58,7 @@ def list_(app: App, everything: bool, form: str | None) -> None:
 @json_option
 @pass_app
 def show(app: App, number: int, as_json: bool) -> None:
-    """One hold, with all of its rows."""
+    """Show one hold, with all of its rows."""
     from syncer.store.read import status_queries
 
     settings = app.settings()

@@ -1,4 +1,4 @@
-"""`syncer contacts import` and `imports`: a plan of what a file would change, and the change itself."""
+"""`syncer contacts import` and `imports`: plans what a file would change, and changes it."""
 
 from __future__ import annotations
 
@@ -75,7 +75,7 @@ def import_(
 
     form = form or format_of(file)
     if form not in ("csv", "xlsx", "vcard"):
-        with opened(file):  # what is no file gets a better sentence
+        with opened(file):  # reports a missing file first
             pass
         if form:
             raise click.UsageError(f"{file} is JSON, which is exported but not imported; nothing was changed")
@@ -123,7 +123,7 @@ def _mapping(maps: Iterable[str], form: str) -> dict[str, str]:
 def _with_account(
     candidate: Candidate, settings: Settings, word: str | None, regions: Collection[str]
 ) -> Candidate:
-    """The row with the account that it goes to: the one that it names, else the only one that `--account` means."""
+    """The row with its account: the one that it names, else the only one that `--account` means."""
     if candidate.account in regions:
         return candidate
     only = next(iter(regions)) if len(regions) == 1 else adding_account(settings, word).name
@@ -144,7 +144,7 @@ def _counted(
 
 @contextmanager
 def _reported_when_cut_short(batch: Batch) -> Iterator[None]:
-    """Say on stderr what an import that broke off has written."""
+    """If the import fails, say on stderr what it has written."""
     try:
         yield
     except BaseException:
@@ -158,7 +158,7 @@ def _reported_when_cut_short(batch: Batch) -> Iterator[None]:
 
 
 def _print_json(rows: Iterable[PlannedRow], importer: Importer, batch: Batch | None) -> None:
-    """One object, written row by row."""
+    """Print one object, row by row."""
     click.echo('{\n  "rows": [', nl=False)
     for n, row in enumerate(rows):
         record = {
@@ -175,7 +175,7 @@ def _print_json(rows: Iterable[PlannedRow], importer: Importer, batch: Batch | N
 
 
 def _print_text(rows: Iterable[PlannedRow], importer: Importer, batch: Batch | None) -> None:
-    """A line for each row that changes something, then the totals."""
+    """Print a line for each row that is not the same, then the totals."""
     for row in rows:
         if row.verdict != "same" or row.reason:
             say(f"row {row.row:<6} {row.verdict.value:<10}  {_details(row)}")

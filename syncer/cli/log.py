@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 import click
 
 from syncer.cli.app import App, pass_app
-from syncer.cli.options import Number, example, json_option, limit_option
+from syncer.cli.options import Integer, example, json_option, limit_option
 from syncer.cli.output import count, local, say, to_json
 
 if TYPE_CHECKING:
@@ -27,15 +27,15 @@ LATEST = 20
 
 
 @click.command(epilog=example("syncer log", "syncer log --follow --json --after 1200"))
-@click.option("--after", metavar="SEQ", type=Number(min=0), help="Only entries after this number.")
+@click.option("--after", metavar="SEQ", type=Integer(min=0), help="Only entries after this number.")
 @limit_option
 @click.option("--follow", is_flag=True, help="Print new entries until ctrl-c.")
 @json_option
 @pass_app
 def log(app: App, after: int | None, limit: int | None, follow: bool, as_json: bool) -> None:
-    """What changed, from either side, in order; the newest entries, or those --after a number.
+    """Show what changed, from either side, in order: the newest entries, or those --after a number.
 
-    With --json one object per line, with the column names of change_log. Remember the last `seq`, and continue
+    --json prints one object per line, with the column names of change_log. Remember the last `seq`, and continue
     after it.
     """
     from syncer.store.read import feed
@@ -89,7 +89,7 @@ def _entries(db: ReadOnlyDatabase, after: int, *, follow: bool) -> Iterator[Entr
 
 
 def _warn_of_missing(after: int, first: int | None) -> None:
-    """A reader that continues from before the start of the log has missed entries."""
+    """Warn a reader that continues from before the start of the log."""
     if first is not None and after + 1 < first:
         say(
             f"syncer: entries {after + 1} to {first - 1} are no longer there (`retention.log`, or a forgotten "

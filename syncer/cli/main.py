@@ -32,13 +32,13 @@ from syncer.errors import (
 FAILED, USAGE, BUSY, CREDENTIALS, CONFIG = 1, 2, 75, 77, 78
 INTERRUPTED, READER_GONE = 130, 141
 
-#: Seconds that threads may take to end after everything else has.
+#: How long other threads may delay the exit, in seconds.
 LEAVE_BY: Final = 1.0
 
-#: What `--log-level` takes; the same as `syncer.logs.LEVELS`, which takes longer to import.
+#: What `--log-level` takes: `syncer.logs.LEVELS`, which is slow to import.
 LEVELS: Final = ("debug", "info", "warning", "error")
 
-#: Command -> what it does, so that help and completion import nothing. Its module has the same name.
+#: Command -> help, so that help and completion import nothing. The module of a command has its name.
 COMMANDS: Final = {
     "init": "Write a commented config to start from.",
     "config": "Check or show the config. Calls no vendor.",
@@ -49,17 +49,17 @@ COMMANDS: Final = {
     "contacts": "List, show and edit the contacts of the mirror.",
     "voicemails": "List, play and save voicemails, with the callers' names.",
     "calls": "List calls of both vendors, with names.",
-    "callbacks": "Who still waits for a call back.",
-    "queue": "The change queue: what goes upstream, and what waits for you.",
-    "held": "What a safety limit stopped in a pull.",
-    "console": "Who may use the page for people.",
-    "notify": "Test a target of notifications, or send again.",
+    "callbacks": "List who waits for a call back, and close or reopen numbers.",
+    "queue": "Show the changes on their way upstream, and decide about them.",
+    "held": "Show what a safety limit stopped in a pull, and approve or reject it.",
+    "console": "Invite people to the page, list sessions, and end them.",
+    "notify": "Test notification targets, or queue notifications again.",
     "publish": "Bring the published copies in PostgreSQL up to date now.",
     "verify": "Compare the mirror with upstream, row by row.",
     "why": "Show one person's history, and where the caller's name comes from.",
     "log": "Show what changed, from either side, in order.",
     "forget": "Remove a person from every table, and keep them out.",
-    "db": "The database: upgrade, check, backup, restore, adopt, rename-account.",
+    "db": "Upgrade, check, back up, restore or move the database, or rename an account in it.",
     "sandbox": "Run a sandbox of both vendors on loopback.",
     "demo": "Show the whole program against the sandbox.",
 }
@@ -73,7 +73,7 @@ class LazyGroup(click.Group):
     """A group whose subcommands are imported when they are called."""
 
     def list_commands(self, ctx: click.Context) -> list[str]:  # noqa: ARG002 - click's signature
-        """The names, in the order that a person needs them."""
+        """The commands, in the order in which people need them."""
         return list(COMMANDS)
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:  # noqa: ARG002 - likewise
@@ -98,7 +98,7 @@ class LazyGroup(click.Group):
             formatter.write_dl(list(COMMANDS.items()))
 
     def invoke(self, ctx: click.Context) -> Any:
-        """Run it; click itself would treat a closed pipe as a failure."""
+        """Run the command. click itself would treat a closed pipe as a failure."""
         try:
             return super().invoke(ctx)
         except BrokenPipeError as error:
@@ -186,7 +186,7 @@ def run(args: list[str] | None = None) -> int:
 
 
 def _open_standard_streams() -> None:
-    """If a parent closed stdout, the database must not get its descriptor and be printed into."""
+    """Open closed standard streams: otherwise the database could get the descriptor of stdout, and be printed into."""
     for number in (0, 1, 2):
         try:
             os.fstat(number)
@@ -203,7 +203,7 @@ def _complain(text: str) -> None:
 
 
 def _bug(app: App, error: Exception) -> None:
-    """Report a bug and its place, and none of the data."""
+    """Report a bug and where it is, without any data."""
     import traceback
 
     frames = traceback.extract_tb(error.__traceback__)
@@ -223,7 +223,7 @@ def main() -> NoReturn:
     """The entry point."""
     code = run()
     if threading.active_count() > 1:
-        # Python waits for threads at its end. One of a library may wait for a service, and nothing can cancel it.
+        # Python waits for all threads, and a library's thread that waits for a service cannot be cancelled.
         leave = threading.Timer(LEAVE_BY, os._exit, (code,))
         leave.daemon = True
         leave.start()

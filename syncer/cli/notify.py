@@ -1,4 +1,4 @@
-"""`syncer notify`: tests the targets of notifications, and queues again what was given up."""
+"""`syncer notify`: tests notification targets, and queues failed notifications again."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ name_argument = click.argument("name", required=False, type=WORDS)
 
 @click.group()
 def notify() -> None:
-    """Test a target of notifications, or send again."""
+    """Test notification targets, or queue notifications again."""
 
 
 @notify.command(epilog=example("syncer notify test", "syncer notify test desk"))
@@ -29,7 +29,7 @@ def notify() -> None:
 def test(ctx: click.Context, app: App, name: str | None) -> None:
     """Send a test to one target, or to all.
 
-    Exit 1 if one of them does not take it. Nothing is recorded, and nothing that waits is sent.
+    Exit 1 if one of them does not accept it. Nothing is recorded, and no waiting notification is sent.
     """
     settings = app.settings("error", credentials="sent")
     failed = run_async(_test(app, _targets(settings, name)))
@@ -37,7 +37,7 @@ def test(ctx: click.Context, app: App, name: str | None) -> None:
 
 
 async def _test(app: App, targets: tuple[NotifyTarget, ...]) -> int:
-    """Send the tests one after the other; how many failed."""
+    """Send the tests one after the other. Returns how many failed."""
     from syncer.clock import SystemClock
     from syncer.errors import RemoteError
     from syncer.sync.notify import connect, send_test

@@ -1,4 +1,4 @@
-"""Options and argument types that several commands share, and what `--account` means."""
+"""Options and argument types that several commands share, and what they select."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ LARGEST = 2**63 - 1
 
 
 def example(*lines: str) -> str:
-    """The end of a command's help."""
+    """The examples at the end of a command's help."""
     return "\b\nExample:\n" + "\n".join(f"  {line}" for line in lines)
 
 
@@ -44,7 +44,7 @@ class Words(click.ParamType[str]):
         return text
 
 
-class Number(click.IntRange):
+class Integer(click.IntRange):
     """An integer. One that SQLite cannot store becomes the nearest that it can: no row has that id either."""
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> int:
@@ -77,14 +77,14 @@ provider_option = click.option(
     type=click.Choice(["telecmi", "smartflo", "any"]),
     help="Which provider's; TeleCMI's by default.",
 )
-limit_option = click.option("--limit", metavar="N", type=Number(min=1), help="At most N.")
-number_argument = click.argument("number", metavar="N", type=Number())
-numbers_argument = click.argument("numbers", metavar="N...", nargs=-1, required=True, type=Number())
+limit_option = click.option("--limit", metavar="N", type=Integer(min=1), help="At most N.")
+number_argument = click.argument("number", metavar="N", type=Integer())
+numbers_argument = click.argument("numbers", metavar="N...", nargs=-1, required=True, type=Integer())
 who_argument = click.argument("who", type=WORDS)
 
 
 def search_option(of: str) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
-    """`--search TEXT` in the name, company or number of somebody."""
+    """`--search TEXT` in somebody's name, company or number."""
     return click.option(
         "--search", metavar="TEXT", type=WORDS, help=f"Words or digits in the {of} name, company or number."
     )
@@ -171,5 +171,5 @@ def named_targets(targets: Sequence[T], name: str | None, what: str, none: str) 
 
 
 def region_of(settings: Settings, account: str) -> str:
-    """How phone numbers of a TeleCMI account are read; the default for one that left the config."""
+    """The region of a TeleCMI account's phone numbers. The default if the account is not in the config any more."""
     return next((one.region for one in settings.telecmi if one.name == account), "IN")

@@ -1,6 +1,6 @@
-"""How commands print: JSON and CSV for programs, lines and tables for people, times, progress.
+"""Prints for programs (JSON, CSV) and for people (lines, tables, times, progress).
 
-Nothing that could steer a terminal gets out.
+Control characters never reach the terminal.
 """
 
 from __future__ import annotations
@@ -43,7 +43,7 @@ def emit_json(value: object) -> None:
 
 
 def to_json(value: object, indent: int | None = None) -> str:
-    """JSON in UTF-8 if stdout can encode that, with everything that could steer a terminal escaped."""
+    """JSON in UTF-8 if stdout can encode that, with control characters escaped."""
     text = json.dumps(value, ensure_ascii=False, indent=indent)
     encoding = getattr(sys.stdout, "encoding", None) or "utf-8"
     try:
@@ -54,7 +54,7 @@ def to_json(value: object, indent: int | None = None) -> str:
 
 
 def plain(value: object) -> str:
-    """A value on one line, with nothing that could steer a terminal. None is a dash."""
+    """A value on one line, without control characters. None is a dash."""
     if value is None or value == "":
         return "-"
     text = str(value)
@@ -75,7 +75,7 @@ def _encodable(text: str, stream: TextIO) -> str:
 
 
 def say_sentence(text: str) -> None:
-    """A clause as a sentence of its own."""
+    """Print a clause as a sentence."""
     say(f"{text[:1].upper()}{text[1:]}.")
 
 
@@ -140,7 +140,7 @@ def show_table(headers: Sequence[str], rows: Iterable[Sequence[object]], *, err:
 def _rich_table(
     headers: Sequence[str], rows: Sequence[Sequence[str]], widths: Sequence[int], err: bool
 ) -> bool:
-    """A table for a terminal, folded between words if possible, else anywhere; False if it is too narrow."""
+    """Print a table, folded between words if possible, else anywhere. Returns False if the terminal is too narrow."""
     from rich.console import Console
     from rich.table import Table
     from rich.text import Text
@@ -201,7 +201,7 @@ def local(stamp: str) -> str:
 
 
 def shown(rows: QueryPage, noun: str) -> str:
-    """How many rows are shown, of how many: `3 of 270 contacts`."""
+    """How many rows are shown: `270 contacts`, `3 of 270 contacts`."""
     if len(rows) == rows.total:
         return count(rows.total, noun)
     return f"{len(rows):,} of {count(rows.total, noun)}"

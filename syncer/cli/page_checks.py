@@ -1,4 +1,4 @@
-"""What `doctor` checks about the page for people: where it can be reached, and by whom."""
+"""Checks of `doctor` about the page: where it can be reached, and by whom."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ ABOUT = "page"
 
 
 def check_page(app: App, settings: Settings) -> Iterator[Finding]:
-    """Nothing, unless the page is on."""
+    """Check the page, if it is on."""
     from syncer.config.units import is_loopback
     from syncer.console.sessions import Sessions
 

@@ -1,4 +1,4 @@
-"""`syncer publish`: brings the published copies in PostgreSQL up to date now."""
+"""`syncer publish`: brings the published copies in PostgreSQL up to date."""
 
 from __future__ import annotations
 
@@ -20,14 +20,15 @@ if TYPE_CHECKING:
 
 @click.command(epilog=example("syncer publish", "syncer publish central --full"))
 @click.argument("name", required=False, type=WORDS)
-@click.option("--full", is_flag=True, help="Compare every row, and put right what was changed in the copy.")
+@click.option(
+    "--full", is_flag=True, help="Compare every row, and repair rows that were changed in the copy."
+)
 @pass_app
 @click.pass_context
 def publish(ctx: click.Context, app: App, name: str | None, full: bool) -> None:
     """Bring the published copies in PostgreSQL up to date now: one target, or all.
 
-    It makes the schema and its tables if they are missing. With --full it also takes a site over that was
-    published from another database.
+    Missing schemas and tables are created. --full also takes over a site that was published from another database.
     """
     from syncer.sync import jobs
 
@@ -66,12 +67,12 @@ def _show(run: Run) -> None:
 
 # -- verify --------------------------------------------------------------------------------------------
 
-#: Keys of rows that a person is shown of each kind; `--json` has them all.
+#: How many keys of each kind are shown. `--json` has them all.
 MOST_SHOWN = 20
 
 
 def verify_copy(settings: Settings, name: str, as_json: bool) -> int:
-    """Compare the mirror with one published copy, and show what differs; the exit code."""
+    """Compare the mirror with one published copy, and show what differs. Returns the exit code."""
     from syncer.sync.verify_copy import verify
 
     (spec,) = targets(settings, name)

@@ -1,4 +1,4 @@
-"""`syncer queue`: the changes on their way upstream, and what a person decides about them.
+"""`syncer queue`: shows the changes on their way upstream, and records what a person decides about them.
 
 `store/write/decisions.py` carries decisions out; the push sends.
 """
@@ -43,13 +43,13 @@ if TYPE_CHECKING:
     from syncer.store.db.connection import Connection
     from syncer.store.db.read_only import Reader, Record
 
-#: What `queue show` prints of a change, next to its fields.
+#: The columns of a change that `queue show` prints.
 DETAILS = ("account", "attempts", "created_at", "sent_at", "next_attempt_at", "settled_at", "last_error")
 
 
 @click.group()
 def queue() -> None:
-    """The change queue: what goes upstream, and what waits for you."""
+    """Show the changes on their way upstream, and decide about them."""
 
 
 @queue.command("list", epilog=example("syncer queue list", "syncer queue list --all --limit 20"))
@@ -59,7 +59,7 @@ def queue() -> None:
 @list_options
 @pass_app
 def list_(app: App, everything: bool, account: str | None, limit: int | None, form: str | None) -> None:
-    """What each change is, why it waits, and what to do. Only open changes, unless --all is given."""
+    """List open changes: what each one is, why it waits, and what to do."""
     from syncer.store.read import status_queries
 
     settings = app.settings()
@@ -83,7 +83,7 @@ def list_(app: App, everything: bool, account: str | None, limit: int | None, fo
 @json_option
 @pass_app
 def show(app: App, number: int, as_json: bool) -> None:
-    """One change: its local and upstream values. Of a conflict, all three sides."""
+    """Show one change: its local and upstream values. Of a conflict, all three sides."""
     from syncer.store.read import contact_queries, status_queries
 
     settings = app.settings()
@@ -137,7 +137,7 @@ def retry(app: App, numbers: tuple[int, ...]) -> None:
 @numbers_argument
 @pass_app
 def discard(app: App, numbers: tuple[int, ...]) -> None:
-    """Give changes up: the contacts show the upstream values again."""
+    """Give up changes: the contacts show the upstream values again."""
     from syncer.store.write import decisions
 
     _decide(app, numbers, lambda conn, number, region: decisions.discard(conn, number, app.stamp(), region))
@@ -153,7 +153,7 @@ def discard(app: App, numbers: tuple[int, ...]) -> None:
 )
 @pass_app
 def resolve(app: App, numbers: tuple[int, ...], keep: Literal["local", "remote"]) -> None:
-    """Settle conflicts, by the values that `queue show` shows."""
+    """Settle conflicts with the values that `queue show` shows."""
     from syncer.store.write import decisions
 
     _decide(
@@ -226,7 +226,7 @@ def show_change(change: Record, now: datetime, settings: Settings) -> None:
 
 
 def explain(change: Record, now: datetime) -> tuple[str, str]:
-    """Why a change is in its state, and what a person can do; '' when there is nothing to do."""
+    """Why a change is in its state, and what a person can do about it (may be empty)."""
     number, error = change["id"], change["last_error"]
     state = State(change["state"])
     later = change["next_attempt_at"]

@@ -1,4 +1,4 @@
-"""What `doctor` checks about recordings: their folder, its disk, and whether the files that should be there are."""
+"""Checks of `doctor` about recordings: their folder, its disk, and missing files."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ ABOUT = "audio"
 
 
 def check_audio(settings: Settings) -> Iterator[Finding]:
-    """Nothing, unless an account keeps recordings."""
+    """Check the recordings, if an account keeps any."""
     keeping = [account for account in settings.telecmi if account.audio.enabled]
     if not keeping:
         return
@@ -73,7 +73,7 @@ def _check_folder(root: Path) -> tuple[bool, Finding]:
 
 
 def _rows(settings: Settings) -> tuple[list[Kept], int]:
-    """What the database says is kept, and how many were given up."""
+    """The recordings that should be there, and how many were given up."""
     from syncer.store.db.read_only import ReadOnlyDatabase
     from syncer.store.db.revision import is_current
     from syncer.store.read import audio_queries

@@ -1,6 +1,6 @@
 """`doctor --report`: a file for a maintainer, about the machine, the mirror and the vendors' responses.
 
-It contains counts, kinds and our own messages, and no value of a response, no name, number, address, path or secret.
+It contains counts, types and our own messages, but no values, names, numbers, addresses, paths or secrets.
 """
 
 from __future__ import annotations
@@ -165,7 +165,7 @@ def _database(settings: Settings, stamp: str, hide: Callable[[str], str]) -> Ite
 def _figures(
     conn: Connection, path: Path, settings: Settings, stamp: str, hide: Callable[[str], str]
 ) -> Iterator[str]:
-    """The mirror in numbers, and each job's last run with its message."""
+    """The sizes of the mirror, and the last run of each job with its message."""
     from syncer.store.db import migrations
     from syncer.store.read import metric_queries, status_queries
 
@@ -196,7 +196,7 @@ def _figures(
 
 
 def _numbered(settings: Settings) -> Mapping[str, str]:
-    """Label -> what an account is called in the report: its name may be a company's."""
+    """Label -> the name of an account in the report. Its real name may be a company's."""
     counts: Counter[str] = Counter()
     out = {}
     for account in settings.accounts:
@@ -206,7 +206,7 @@ def _numbered(settings: Settings) -> Mapping[str, str]:
 
 
 def _hider(settings: Settings) -> Callable[[str], str]:
-    """Removes from our own messages what identifies people: paths, addresses, names of accounts."""
+    """A function that removes paths, addresses and names of accounts from our own messages."""
     words = dict(_numbered(settings))
     for account in settings.accounts:
         words[account.base_url] = "(address)"

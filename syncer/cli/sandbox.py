@@ -36,7 +36,7 @@ counted = click.IntRange(min=0)
 @click.command(
     epilog=example("syncer sandbox --port 9999 > sandbox.toml", "syncer --config sandbox.toml sync")
 )
-@click.option("--port", type=click.IntRange(0, 65535), default=0, help="0 (the default) takes any free one.")
+@click.option("--port", type=click.IntRange(0, 65535), default=0, help="0 (the default) takes any free port.")
 @click.option("--contacts", type=counted, default=250, show_default=True, help="In TeleCMI's directory.")
 @click.option("--voicemails", type=counted, default=60, show_default=True)
 @click.option("--smartflo", type=counted, default=60, show_default=True, help="Contacts of Smartflo.")
@@ -44,14 +44,14 @@ counted = click.IntRange(min=0)
 @click.option(
     "--calls", type=counted, default=0, show_default=True, help="Calls of each vendor, over 20 days."
 )
-@click.option("--seed", type=int, default=7, show_default=True, help="Another one invents other people.")
+@click.option("--seed", type=int, default=7, show_default=True, help="Another seed invents other people.")
 def sandbox(
     port: int, contacts: int, voicemails: int, smartflo: int, user_contacts: int, calls: int, seed: int
 ) -> None:
-    """A sandbox of TeleCMI and Smartflo on 127.0.0.1, until ctrl-c.
+    """Run a sandbox of TeleCMI and Smartflo on 127.0.0.1, until ctrl-c.
 
-    Prints a config to stdout, and its address to stderr. Its people are invented. The path /_sandbox/ shows its
-    state and requests, and controls its faults: see docs/sandbox.md.
+    It prints a config to stdout, and its address to stderr. All people in it are invented. The path /_sandbox/ shows
+    its state and requests, and controls its faults: see docs/sandbox.md.
     """
     from syncer.sandbox import World, serve
 

@@ -1,4 +1,4 @@
-"""`syncer status`: how fresh every job is, what waits, and whether requirements hold.
+"""`syncer status`: shows how fresh every job is and what waits, and checks requirements.
 
 It reads only the database, so it is correct even if the daemon died.
 """
@@ -31,17 +31,17 @@ STEP = 2.0
 #: What the daemon writes into its lock: its process and when it started.
 _SIGNED = re.compile(r"process (\d+), since (\S+) (\S+) UTC")
 
-#: What `status` says about a job, by its column in the database.
+#: The columns of a job that `status` shows.
 HEALTH = ("last_ok_at", "age_s", "last_complete_at", "outcome", "error", "paused_until", "running_since")
 
-#: The states in which a change waits for a person -> the commands that settle it.
+#: States in which a change waits for a person -> the commands that settle it.
 WAITING = {
     "conflict": "`syncer queue resolve N --keep local|remote`",
     "rejected": "`syncer queue retry N` or `syncer queue discard N`",
     "held": "`syncer queue approve N` or `syncer queue discard N`",
 }
 
-#: What `status` says of a published copy that nothing was published to.
+#: The state of a copy to which nothing was published yet.
 _NOT_PUBLISHED = dict.fromkeys(("seq", "published_at", "swept_at", "lag_s", "error"))
 
 _REQUIREMENT = re.compile(r"([a-z][a-z-]*)(?:\.([^<\s]+))?\s*<\s*(\S+)")
@@ -49,7 +49,7 @@ _REQUIREMENT = re.compile(r"([a-z][a-z-]*)(?:\.([^<\s]+))?\s*<\s*(\S+)")
 
 @dataclass(frozen=True, slots=True)
 class Requirement:
-    """`telecmi-voicemails<15m`: these jobs last succeeded less than that ago."""
+    """`telecmi-voicemails<15m`: each of these jobs must have succeeded within that time."""
 
     text: str
     specs: tuple[JobSpec, ...]
@@ -70,7 +70,7 @@ class Requirement:
     "--evidence",
     "with_evidence",
     is_flag=True,
-    help="How the last listing of each job ended, and what it proves.",
+    help="Show how the last listing of each job ended, and what it proves.",
 )
 @click.option("--watch", is_flag=True, help="Refresh it every 2 s, until ctrl-c.")
 @click.option("--quiet", is_flag=True, help="Print nothing: the exit code says whether each --require holds.")
@@ -85,7 +85,7 @@ def status(
     watch: bool,
     quiet: bool,
 ) -> None:
-    """How fresh every job is, whether a daemon runs, and what waits for you.
+    """Show how fresh every job is, whether a daemon runs, and what waits for you.
 
     With --require it prints nothing if all of them hold.
     """
@@ -149,7 +149,7 @@ def parse_requirement(text: str, specs: Sequence[JobSpec], known: Sequence[str])
 
 
 def failing(requirement: Requirement, jobs: Sequence[dict[str, Any]]) -> str | None:
-    """Why a requirement does not hold; None when it does."""
+    """Why a requirement does not hold, or None."""
     enabled = [spec for spec in requirement.specs if spec.enabled]
     if not enabled:
         return "the config has no such job, or disables it"
@@ -243,7 +243,7 @@ def gather(app: App, settings: Settings, specs: Sequence[JobSpec], now: datetime
 
 
 def _callbacks(conn: Reader, settings: Settings, now: datetime) -> dict[str, Any] | None:
-    """Who waits for a call back, and whether that can be trusted; None where no calls are pulled."""
+    """How many wait for a call back, and whether that can be trusted. None if no calls are pulled."""
     from syncer.store.read import call_queries
 
     found = proof.callback_proof(conn, settings, now)
@@ -260,7 +260,7 @@ def _callbacks(conn: Reader, settings: Settings, now: datetime) -> dict[str, Any
 
 
 def _daemon(settings: Settings) -> dict[str, Any] | None:
-    """The running daemon: its `pid` and `since`; None when there is none."""
+    """The `pid` of the running daemon, and `since` when it runs. None if there is none."""
     from syncer.locks import DAEMON, Locks
 
     signed = Locks(settings.database.path, "syncer status").held_by(DAEMON)
@@ -272,7 +272,7 @@ def _daemon(settings: Settings) -> dict[str, Any] | None:
 
 
 def _job(spec: JobSpec, row: dict[str, Any]) -> dict[str, Any]:
-    """A job with what `sync_health` and its last run say, if it has run."""
+    """A job with its columns of `sync_health` and of its last run, if it has run."""
     head = {"job": spec.job, "account": spec.account, "every_s": int(spec.every.total_seconds())}
     known = {name: row.get(name) for name in HEALTH}
     return head | known | {"stale": row.get("stale") != 0, "failures": row.get("failures", 0)}
@@ -356,7 +356,7 @@ def _trouble(job: dict[str, Any], now: datetime) -> Iterator[str]:
 
 
 def _outbox(target: dict[str, Any], now: datetime) -> str:
-    """What a target of notifications has got, and what it has not."""
+    """What waits for a target of notifications, was sent, and was given up."""
     text = f"Notifications to {target['target']}: "
     if target["queued"]:
         text += f"{target['queued']} wait{'s' if target['queued'] == 1 else ''} since {when(target['oldest_at'], now)}"
@@ -371,7 +371,7 @@ def _outbox(target: dict[str, Any], now: datetime) -> str:
 
 
 def _published(name: str, copy: dict[str, Any], now: datetime) -> str:
-    """How far a published copy is."""
+    """How far behind a published copy is."""
     if copy["published_at"] is None:
         return f"Published copy {name}: nothing was published yet (`syncer publish {name}`)."
     text = f"Published copy {name}: "

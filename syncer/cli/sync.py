@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from syncer.sync.run import Run
     from syncer.sync.verify import VerifyResult
 
-#: What is shown of a run.
+#: The fields of a run that are shown.
 COUNTS = ("job", "account", "outcome", "seen", "added", "changed", "removed", "requests")
 
 
@@ -46,7 +46,7 @@ def sync(
     dry_run: bool,
     as_json: bool,
 ) -> None:
-    """One pass now: all jobs, or the named ones.
+    """Make one pass now, of all jobs or the named ones.
 
     The jobs are telecmi-voicemails, telecmi-contacts, telecmi-user-contacts, telecmi-push and
     smartflo-contacts. Safe while the daemon runs. Changes that wait for a retry are tried now.
@@ -85,7 +85,7 @@ def _sync(settings: Settings, chosen: Sequence[JobSpec], full: bool, as_json: bo
 
 
 def show_runs(runs: Sequence[Run]) -> None:
-    """One line per run, then what went wrong and what to do about it."""
+    """Print one line per run, then what went wrong and what to do about it."""
     rows = [[getattr(run, name) for name in COUNTS] for run in runs]
     took = ["-" if run.seconds is None else f"{run.seconds:.1f} s" for run in runs]
     if rows:

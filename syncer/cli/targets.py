@@ -1,4 +1,4 @@
-"""What `doctor` checks about targets of notifications, published copies and doorbells."""
+"""Checks of `doctor` about notification targets, published copies and doorbells."""
 
 from __future__ import annotations
 
@@ -12,12 +12,12 @@ if TYPE_CHECKING:
     from syncer.config import Settings
     from syncer.config.targets import NotifyTarget, PublishTarget
 
-#: A doorbell key that is shorter could be guessed.
+#: Shorter doorbell keys could be guessed.
 SHORTEST_KEY = 16
 
 
 def check_doorbells(settings: Settings) -> Iterator[Finding]:
-    """Whether what rings can be heard."""
+    """Whether the doorbells are reachable, useful and hard to guess."""
     for account in settings.accounts:
         key = account.doorbell_key
         if key is None:
@@ -36,7 +36,7 @@ def check_doorbells(settings: Settings) -> Iterator[Finding]:
 
 
 async def check_targets(settings: Settings, *, network: bool) -> list[Finding]:
-    """How each target is reached; with `network`, whether its host takes connections. Nothing is sent."""
+    """How each target is reached. `network` also connects to its host. Nothing is sent."""
     from syncer.config.targets import NotifyTarget
 
     return [await _check(target, network) for target in settings.of(NotifyTarget)]
@@ -57,7 +57,7 @@ async def _check(target: NotifyTarget, network: bool) -> Finding:
 
 
 async def check_copies(settings: Settings) -> list[Finding]:
-    """Whether each published copy can be reached, and how far it is. Nothing is written there."""
+    """Whether each published copy can be reached, and has been published to. Nothing is written there."""
     from syncer.config.targets import PublishTarget
 
     return [await _check_copy(target) for target in settings.of(PublishTarget)]

@@ -1,4 +1,4 @@
-"""`syncer contacts undo`: takes an import, or any edits of contacts, back."""
+"""`syncer contacts undo`: undoes an import, or other edits of contacts."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import click
 
 from syncer.cli.app import App, pass_app
-from syncer.cli.options import WORDS, Number, example, json_option, region_of, since_stamp
+from syncer.cli.options import WORDS, Integer, example, json_option, region_of, since_stamp
 from syncer.cli.output import count, emit_json, local, say
 from syncer.errors import UsageError
 
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
         "syncer contacts undo --log 1200-1350",
     )
 )
-@click.argument("batch", type=Number(), required=False)
+@click.argument("batch", type=Integer(), required=False)
 @click.option(
     "--since", metavar="TIME", type=WORDS, help="All edits of the last 30m, or since a time (local)."
 )
@@ -37,7 +37,7 @@ if TYPE_CHECKING:
 )
 @click.option("--dry-run", is_flag=True, help="Only show what would be undone.")
 @click.option(
-    "--apply", "applying", is_flag=True, help="For --since and --log, which only show it otherwise."
+    "--apply", "applying", is_flag=True, help="Needed with --since and --log, which otherwise only show it."
 )
 @json_option
 @pass_app
@@ -50,9 +50,9 @@ def undo(
     applying: bool,
     as_json: bool,
 ) -> None:
-    """Take an import back (its BATCH), or edits of contacts since a time or in a part of the log.
+    """Undo an import (its BATCH), or edits of contacts since a time or in a part of the log.
 
-    A field that somebody changed since keeps its value and is named. Added contacts become deletes.
+    Fields that somebody changed since keep their values and are named. Added contacts become deletes.
     """
     from syncer.store.read import undo_queries
     from syncer.sync.undoing import Undoing

@@ -1,6 +1,6 @@
-"""What `doctor` asks the vendors: a login, and one cheap page of each enabled list.
+"""Checks of `doctor` that call the vendors: a login, and one cheap page of each enabled list.
 
-It uses the clients of a sync, so what works here works there. It discards what it reads.
+They use the clients of a sync, so what works here works there. What they read is discarded.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 #: Time limit per account, in seconds.
 PATIENCE = 20.0
 
-#: Clock skew, in seconds, from which to warn, and from which it is a problem.
+#: Clock skew, in seconds: from the first on it is a warning, from the second a problem.
 SKEWED, WRONG = 60, 3600
 
 #: Warn this many days before a password expires.
@@ -44,9 +44,9 @@ class _Account:
     now: Now
     findings: list[Finding] = field(default_factory=list)
     skewed: bool = False
-    given_up: bool = False  #: no answer: nothing more is asked
-    answered: int = 0  #: lists that were answered
-    rows: int = 0  #: rows that they listed, or counted
+    given_up: bool = False  #: no answer came, so nothing more is asked
+    answered: int = 0  #: how many lists were answered
+    rows: int = 0  #: how many rows they listed or counted
 
     @property
     def label(self) -> str:

@@ -1,4 +1,4 @@
-"""`syncer verify`: compares the mirror with upstream and says, row by row, what differs."""
+"""`syncer verify`: compares the mirror with upstream, row by row."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 #: The kinds of differences.
 PARTS = ("differences", "held", "kept", "waiting")
 
-#: Differences of one kind that a person is shown; `--json` has them all.
+#: How many differences of each kind are shown. `--json` has them all.
 MOST_SHOWN = 20
 
 
@@ -48,9 +48,9 @@ def verify(
     target: str | None,
     as_json: bool,
 ) -> None:
-    """Read all of upstream and say, row by row, what differs from the mirror. Writes nothing.
+    """Read all of upstream, and list row by row what differs from the mirror. Writes nothing.
 
-    Exit 0 only if nothing differs. Listed separately: local edits that are not pushed yet, what a safety limit or
+    Exit 0 only if nothing differs. Listed separately: local edits that are not pushed yet, rows that a safety limit or
     a person keeps, and voicemails that the vendor has deleted (these are not an error).
     """
     from syncer.sync.verify import verify as compare
@@ -119,7 +119,7 @@ def _text(row: Difference) -> str:
 
 
 def _named(row: Difference) -> str:
-    """The vendor's id of a row, and on a terminal its name, which should not end up in files."""
+    """The vendor's id of a row, and on a terminal its name: names should not end up in files."""
     name = plain(row.name) if row.name and row.name != row.key and sys.stdout.isatty() else None
     named = ", ".join(filter(None, (row.key, name)))
     return f" ({named})" if named else ""
@@ -146,5 +146,5 @@ def _as_json(one: VerifyResult) -> dict[str, object]:
 
 
 def _row_as_json(row: Difference) -> dict[str, object]:
-    """Everything but the name: a program has the ids, and its output ends up in logs."""
+    """A row without its name: a program has the ids, and its output may end up in logs."""
     return {name: value for name, value in asdict(row).items() if name != "name"}

@@ -1,4 +1,4 @@
-"""`syncer voicemails`: who left one, and when, and its recording."""
+"""`syncer voicemails`: lists voicemails, and plays and saves recordings."""
 
 from __future__ import annotations
 
@@ -59,9 +59,9 @@ def list_(
     limit: int | None,
     form: str | None,
 ) -> None:
-    """Newest first, with the caller's name from any provider's contacts.
+    """List voicemails, newest first, with the caller's name from any provider's contacts.
 
-    `audio` says what has become of the recording: kept, waiting, gone (never published), failed or expired.
+    `audio` is the state of the recording: kept, waiting, gone (never published), failed or expired.
     """
     from syncer.store.db import columns
     from syncer.store.read import contact_queries
@@ -106,7 +106,7 @@ def list_(
 @number_argument
 @pass_app
 def play(app: App, number: int) -> None:
-    """Play the recording of voicemail N, its row id, or print the path where there is no desktop."""
+    """Play the recording of voicemail N (its row id). Without a desktop, print its path."""
     from syncer.sync.recordings import Recordings
 
     settings = app.settings()
@@ -124,7 +124,9 @@ def play(app: App, number: int) -> None:
 
 @voicemails.command(epilog=example("syncer voicemails save 12 13 --to /tmp"))
 @numbers_argument
-@click.option("--to", "folder", metavar="DIR", type=FILE, help="The folder to copy into; else this one.")
+@click.option(
+    "--to", "folder", metavar="DIR", type=FILE, help="The folder to copy into. The current one by default."
+)
 @pass_app
 def save(app: App, numbers: tuple[int, ...], folder: Path | None) -> None:
     """Copy the recordings of voicemails, by row id, and print the paths. Never over an existing file."""

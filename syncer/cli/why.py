@@ -1,4 +1,4 @@
-"""`syncer why`: one person's story in order of time, and where the caller's name comes from."""
+"""`syncer why`: shows one person's history, and where the caller's name comes from."""
 
 from __future__ import annotations
 
@@ -27,11 +27,11 @@ if TYPE_CHECKING:
 @json_option
 @pass_app
 def why(app: App, who: str, as_json: bool) -> None:
-    """All that is known of one person, in order of time.
+    """Show all that is known about one person, in order of time.
 
-    WHO is a phone number, a contact_id, a row id, or a name that only one contact has. First seen and by which
-    listing, each edit and who made it, each request and its outcome, conflicts, calls, voicemails, and where the caller's
-    name comes from.
+    WHO is a phone number, a contact_id, a row id, or a name that only one contact has. Shows which listing saw the
+    person first, each edit and who made it, each request and its outcome, conflicts, calls, voicemails, and where the
+    caller's name comes from.
     """
     from syncer.store.read import story
     from syncer.store.read.story_words import sentence
@@ -56,7 +56,7 @@ def why(app: App, who: str, as_json: bool) -> None:
 
 
 def _person(conn: Reader, who: str, settings: Settings) -> Person:
-    """The one person that `who` means; UsageError, after showing who was found, when it is not one."""
+    """The one person that `who` means. Otherwise shows who was found, and raises UsageError."""
     from syncer.store.read import people
 
     if not who:
@@ -82,7 +82,7 @@ def _person(conn: Reader, who: str, settings: Settings) -> Person:
 
 
 def _show_name(known: Story) -> None:
-    """Who it is, and why the name is what it is."""
+    """Print who it is, and where the name comes from."""
     number = known.number or "a number that cannot be read"
     where = f", contact row {known.contact}" if known.contact else ""
     say(f"{plain(known.name) if known.name else 'No name is known'}: {number}{where}")
