@@ -21,22 +21,21 @@ from syncer.sync.registry import specs
 SCHEMA_LOCK = "schema"
 
 
-def open_database(settings: Settings, *, migrate: bool = True, path: Path | None = None) -> Database:
+def open_database(settings: Settings, *, path: Path | None = None) -> Database:
     """Open the database, upgrade it to this version, and store the jobs of the config.
 
     Raises StoreError, SchemaError.
     """
     db = Database(path or settings.database.path, group=settings.database.group)
     try:
-        if migrate:
-            if path is None:  # the first start after a kill
-                copies.clear_parts(db.path.parent)
-                copies.clear_parts(settings.backup.path)
-            migrations.upgrade(db)
-            register(db, settings)
-            canonical_ids.make_canonical(db)
-            read_marks(db, settings)
-            db.make_distinct()
+        if path is None:  # the first start after a kill
+            copies.clear_parts(db.path.parent)
+            copies.clear_parts(settings.backup.path)
+        migrations.upgrade(db)
+        register(db, settings)
+        canonical_ids.make_canonical(db)
+        read_marks(db, settings)
+        db.make_distinct()
     except BaseException:
         db.close()
         raise
@@ -56,7 +55,7 @@ def is_outdated(settings: Settings) -> bool:
     """Whether the database has an older schema, so Alembic has to upgrade it. A new one does not need Alembic."""
     if not settings.database.path.exists():
         return False
-    with open_database(settings, migrate=False) as db:
+    with Database(settings.database.path, group=settings.database.group) as db:
         if migrations.is_current(db):
             return False
         with db.read() as conn:

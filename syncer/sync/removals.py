@@ -68,7 +68,7 @@ async def apply_removals(
         kept = {one for one in waiting if one in turned or not shown(one[0])}
     live = await store.read(reconciler.live_count)
     filled = await store.read(reconciler.filled_counts, sorted({column for _, column in blanks}))
-    verdict = limits.decide_removals(
+    decision = limits.decide_removals(
         live=live,
         listed=reconciler.distinct,
         gone=sorted(row for row in gone if (row, "") not in kept),
@@ -78,28 +78,28 @@ async def apply_removals(
         rejected=decided.rejected,
         max_deletions=max_deletions,
     )
-    ready = [row for row in verdict.remove if row in noted or row in vanished or row in verdict.at_once]
-    first_time = [row for row in verdict.remove if row not in noted and row not in ready]
-    ready = await _still_absent(run, reconciler, ready, vanished | verdict.at_once, fetch_one)
+    ready = [row for row in decision.remove if row in noted or row in vanished or row in decision.at_once]
+    first_time = [row for row in decision.remove if row not in noted and row not in ready]
+    ready = await _still_absent(run, reconciler, ready, vanished | decision.at_once, fetch_one)
 
-    def finish(conn: Connection) -> str:
+    def apply(conn: Connection) -> tuple[int | None, str]:
         holds.clear_absences(conn, table, [*back, *ready])
         holds.note_absences(conn, table, first_time, run.at)
         reconciler.remove_all(conn, ready, run.at)
-        reconciler.write_deferred(conn, verdict.blanks)
-        done = [(row, "") for row in ready] + [one for one in verdict.blanks if one in decided.approved]
+        reconciler.write_deferred(conn, decision.blanks)
+        done = [(row, "") for row in ready] + [one for one in decision.blanks if one in decided.approved]
         holds.forget_decisions(conn, job, account, table, done + used_up)
-        now_held = kept.union(verdict.hold)
-        number = holds.update_open(conn, job, account, table, now_held, verdict.reason, run.at)
-        run.held = number if number is not None else run.held
-        return "" if number is None else holds.reason_of(conn, number)
+        now_held = kept.union(decision.hold)
+        held = holds.update_open(conn, job, account, table, now_held, decision.reason, run.at)
+        return held, "" if held is None else holds.reason_of(conn, held)
 
-    reason = await store.write(finish)
+    held, reason = await store.write(apply)
     run.removed += len(ready)
-    if reason:
+    if held is not None:
+        run.held = held
         run.incomplete(
             f"held for a person: {reason}; see `syncer held list`, then "
-            f"`syncer held approve {run.held}` or `syncer held reject {run.held}`",
+            f"`syncer held approve {held}` or `syncer held reject {held}`",
             held=True,
         )
 
