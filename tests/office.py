@@ -13,8 +13,8 @@ import math
 import os
 import sqlite3
 import tempfile
-from collections.abc import Awaitable, Callable, Sequence
-from contextlib import closing
+from collections.abc import Awaitable, Callable, Iterator, Sequence
+from contextlib import closing, contextmanager
 from datetime import UTC, datetime, timedelta
 from functools import cache
 from pathlib import Path
@@ -298,6 +298,13 @@ class Office:
             "smartflo_contacts", "smartflo_contact_groups", "change_queue", "change_log", "held",
         )  # fmt: skip
         return {name: self.sql(f"SELECT * FROM {name} ORDER BY 1") for name in tables}
+
+    @contextmanager
+    def unchanged(self) -> Iterator[None]:
+        """Check that what is done meanwhile changes nothing that people can see."""
+        before = self.everything()
+        yield
+        assert self.everything() == before
 
     def close(self) -> None:
         """Close the file."""

@@ -108,12 +108,8 @@ class Syncer:
 
     def sql(self, statement: str, *values: object) -> list[tuple[Any, ...]]:
         """As any SQLite client."""
-        conn = sqlite3.connect(self.database, timeout=5)
-        try:
-            with conn:
-                return conn.execute(statement, values).fetchall()
-        finally:
-            conn.close()
+        with closing(sqlite3.connect(self.database, timeout=5)) as conn, conn:
+            return conn.execute(statement, values).fetchall()
 
     def one(self, statement: str, *values: object) -> Any:
         return self.sql(statement, *values)[0][0]
@@ -151,14 +147,19 @@ def sandbox() -> Iterator[str]:
     process.stdout.close()
 
 
+def fill(folder: Path, url: str) -> None:
+    """Write a config, and sync once."""
+    config = folder / "syncer.toml"
+    config.write_text(CONFIG.format(url=url))
+    config.chmod(0o600)
+    assert run(["--config", str(config), "sync"]) == 0
+
+
 @pytest.fixture(scope="session")
 def template(sandbox: str, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder with a config and a mirror that was filled once."""
     folder = tmp_path_factory.mktemp("template")
-    config = folder / "syncer.toml"
-    config.write_text(CONFIG.format(url=sandbox))
-    config.chmod(0o600)
-    assert run(["--config", str(config), "sync"]) == 0
+    fill(folder, sandbox)
     return folder
 
 
@@ -221,11 +222,8 @@ class Filled:
 def filled(tmp_path_factory: pytest.TempPathFactory) -> Filled:
     """The small world's mirror, filled once; each test has a copy, and a world of its own."""
     made = Filled(tmp_path_factory.mktemp("small"), time.time())
-    config = made.folder / "syncer.toml"
     with running(small_world(made.at)) as url:
-        config.write_text(CONFIG.format(url=url))
-        config.chmod(0o600)
-        assert run(["--config", str(config), "sync"]) == 0
+        fill(made.folder, url)
     return made
 
 

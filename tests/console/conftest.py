@@ -28,6 +28,7 @@ from syncer.sync.env import Env, Store
 from syncer.sync.open_database import open_database
 from tests.daemon.test_listener import figures, well
 from tests.office import VirtualClock
+from tests.rows import insert
 
 ORIGIN = "http://127.0.0.1:9464"
 CONFIG: dict[str, Any] = {
@@ -110,28 +111,17 @@ class Desk:
     def contact(self, n: int = 1, first: str = "Asha", last: str = "Example", company: str = "Acme") -> int:
         """A contact that both sides agree on."""
         number = f"9192000{n:05d}"
+        then = self.at(days=30)
+        agreed = {
+            "account": "main", "contact_id": f"c-{n}", "phone_no": number, "phone_e164": f"+{number}",
+            "first_name": first, "last_name": last, "company": company,
+        }  # fmt: skip
         with Database(self.path) as db, db.write() as conn:
-            values = (
-                f"c-{n}",
-                number,
-                f"+{number}",
-                first,
-                last,
-                company,
-                self.at(days=30),
-                self.at(days=30),
+            row = insert(
+                conn, "telecmi_contacts", **agreed, first_seen_at=then, last_changed_at=then, raw="{}"
             )
-            row = conn.exec_driver_sql(
-                "INSERT INTO telecmi_contacts (account, contact_id, phone_no, phone_e164, first_name, last_name, company, "
-                "first_seen_at, last_changed_at, raw) VALUES ('main', ?, ?, ?, ?, ?, ?, ?, ?, '{}')",
-                values,
-            ).lastrowid
-            conn.exec_driver_sql(
-                "INSERT INTO contact_base (row_id, account, source, contact_id, phone_no, phone_e164, first_name, last_name, "
-                "company) VALUES (?, 'main', 'directory', ?, ?, ?, ?, ?, ?)",
-                (row, *values[:6]),
-            )
-        return int(row)
+            insert(conn, "contact_base", row_id=row, source="directory", **agreed)
+        return row
 
     def call(self, n: int = 1, kind: str = "missed", **ago: float) -> None:
         """A call of TeleCMI with somebody."""

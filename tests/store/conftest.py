@@ -5,6 +5,7 @@ from __future__ import annotations
 import shutil
 import sqlite3
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -90,13 +91,8 @@ class Mirror:
 
     def sql(self, statement: str, *values: object, pragmas: Sequence[str] = ()) -> list[tuple[Any, ...]]:
         """Run and commit what a person types."""
-        conn = self.client(*pragmas)
-        try:
-            rows = conn.execute(statement, values).fetchall()
-            conn.commit()
-        finally:
-            conn.close()
-        return rows
+        with closing(self.client(*pragmas)) as conn, conn:
+            return conn.execute(statement, values).fetchall()
 
     def refused(self, statement: str, *values: object, pragmas: Sequence[str] = ()) -> str:
         """The message of a refused statement, which must not change anything."""
@@ -113,13 +109,9 @@ class Mirror:
 
     def row(self, row_id: int, table: str = "telecmi_contacts") -> dict[str, Any]:
         """One row by its id, or {}."""
-        conn = self.client()
-        conn.row_factory = sqlite3.Row
-        try:
-            found = conn.execute(f"SELECT * FROM {table} WHERE id = ?", (row_id,)).fetchone()
-        finally:
-            conn.close()
-        return dict(found) if found else {}
+        with closing(self.client()) as conn:
+            conn.row_factory = sqlite3.Row
+            return dict(conn.execute(f"SELECT * FROM {table} WHERE id = ?", (row_id,)).fetchone() or {})
 
     def queue(self) -> list[tuple[Any, ...]]:
         """(contact_row, operation, state) of every change, in order."""
@@ -135,18 +127,10 @@ class Mirror:
 
     def everything(self) -> dict[str, list[tuple[Any, ...]]]:
         """All rows of all tables."""
-        conn = self.client()
-        conn.text_factory = bytes
-        try:
-            names = [
-                name.decode()
-                for (name,) in conn.execute(
-                    "SELECT name FROM sqlite_master WHERE type = 'table' AND name NOT LIKE 'sqlite%'"
-                )
-            ]
-            return {name: conn.execute(f"SELECT * FROM {name} ORDER BY 1").fetchall() for name in names}
-        finally:
-            conn.close()
+        tables = self.sql("SELECT name FROM sqlite_master WHERE type = 'table' AND name NOT LIKE 'sqlite%'")
+        with closing(self.client()) as conn:
+            conn.text_factory = bytes
+            return {name: conn.execute(f"SELECT * FROM {name} ORDER BY 1").fetchall() for (name,) in tables}
 
 
 @pytest.fixture(scope="session")

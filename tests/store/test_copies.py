@@ -168,10 +168,8 @@ def test_a_copy_with_a_log_of_its_own_is_restored_whole(
 
 
 def _newer(path: Path) -> None:
-    conn = sqlite3.connect(path)
-    conn.execute("UPDATE alembic_version SET version_num = '9999'")
-    conn.commit()
-    conn.close()
+    with contextlib.closing(sqlite3.connect(path)) as conn, conn:
+        conn.execute("UPDATE alembic_version SET version_num = '9999'")
 
 
 def _damaged(path: Path) -> None:
@@ -183,10 +181,8 @@ def _damaged(path: Path) -> None:
 
 def _foreign(path: Path) -> None:
     path.unlink()
-    conn = sqlite3.connect(path)
-    conn.execute("CREATE TABLE notes (x)")
-    conn.commit()
-    conn.close()
+    with contextlib.closing(sqlite3.connect(path)) as conn, conn:
+        conn.execute("CREATE TABLE notes (x)")
 
 
 @pytest.mark.parametrize(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import sqlite3
+from contextlib import closing
 
 import pytest
 
@@ -70,14 +71,12 @@ def test_a_cleared_field_is_logged_as_null_whichever_way_it_was_cleared(mirror: 
 
 def test_update_from_another_table(mirror: Mirror) -> None:
     row_id = mirror.contact()
-    conn = mirror.client()
-    conn.execute("CREATE TEMP TABLE sheet (contact_id TEXT, company TEXT)")
-    conn.execute("INSERT INTO sheet VALUES ('c-1', 'Example Traders')")
-    conn.execute(
-        "UPDATE telecmi_contacts SET company = s.company FROM sheet s WHERE s.contact_id = telecmi_contacts.contact_id"
-    )
-    conn.commit()
-    conn.close()
+    with closing(mirror.client()) as conn, conn:
+        conn.execute("CREATE TEMP TABLE sheet (contact_id TEXT, company TEXT)")
+        conn.execute("INSERT INTO sheet VALUES ('c-1', 'Example Traders')")
+        conn.execute(
+            "UPDATE telecmi_contacts SET company = s.company FROM sheet s WHERE s.contact_id = telecmi_contacts.contact_id"
+        )
     assert mirror.row(row_id)["company"] == "Example Traders"
     assert mirror.queue() == [(row_id, "update", "queued")]
 
@@ -237,13 +236,11 @@ def test_an_id_that_is_still_agreed_on_cannot_be_had(mirror: Mirror) -> None:
 
 
 def test_insert_tells_the_client_its_row(mirror: Mirror) -> None:
-    conn = mirror.client()
-    cursor = conn.execute("INSERT INTO telecmi_contacts (last_name) VALUES ('Rao')")
-    assert cursor.lastrowid == 1 and cursor.rowcount == 1
-    row = conn.execute("INSERT INTO telecmi_contacts (last_name) VALUES ('Rao') RETURNING id").fetchone()
-    assert row == (2,)
-    conn.commit()
-    conn.close()
+    with closing(mirror.client()) as conn, conn:
+        cursor = conn.execute("INSERT INTO telecmi_contacts (last_name) VALUES ('Rao')")
+        assert cursor.lastrowid == 1 and cursor.rowcount == 1
+        row = conn.execute("INSERT INTO telecmi_contacts (last_name) VALUES ('Rao') RETURNING id").fetchone()
+        assert row == (2,)
 
 
 # -- what may not be edited --------------------------------------------------------------------------
@@ -467,13 +464,11 @@ def test_a_savepoint_takes_back_its_part_alone(mirror: Mirror) -> None:
 
 def test_a_refusal_inside_a_transaction_leaves_the_rest_of_it(mirror: Mirror) -> None:
     row_id = mirror.contact()
-    conn = mirror.client()
-    conn.execute("UPDATE telecmi_contacts SET company = 'X'")
-    with pytest.raises(sqlite3.IntegrityError):
-        conn.execute("UPDATE telecmi_contacts SET contact_id = 'c-9'")
-    conn.execute("UPDATE telecmi_contacts SET job_title = 'Buyer'")
-    conn.commit()
-    conn.close()
+    with closing(mirror.client()) as conn, conn:
+        conn.execute("UPDATE telecmi_contacts SET company = 'X'")
+        with pytest.raises(sqlite3.IntegrityError):
+            conn.execute("UPDATE telecmi_contacts SET contact_id = 'c-9'")
+        conn.execute("UPDATE telecmi_contacts SET job_title = 'Buyer'")
     assert mirror.row(row_id)["job_title"] == "Buyer" and mirror.queue() == [(row_id, "update", "queued")]
 
 

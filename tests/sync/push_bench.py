@@ -122,6 +122,24 @@ class Bench(Office):
         self.at_step = lambda name: None
         return left[0] <= 0
 
+    def before_next(self, path: str, act: Callable[[], object]) -> None:
+        """Do something right before the next call of `path` arrives."""
+        _once(self.before_call, path, act)
+
+    def after_next(self, path: str, act: Callable[[], object]) -> None:
+        """Do something right after the next call of `path` was answered."""
+        _once(self.after_call, path, act)
+
+    def at_next(self, step: str, act: Callable[[], object]) -> None:
+        """Do something the next time that a push is at this step."""
+
+        def once(name: str) -> None:
+            if name == step:
+                self.at_step = lambda _: None
+                act()
+
+        self.at_step = once
+
     # -- a person at a keyboard
 
     def insert(self, **fields: Any) -> int:
@@ -203,12 +221,7 @@ class Bench(Office):
     def blind_after(self, path: str, times: int = 8) -> None:
         """After the next call of `path`, reading the directory fails `times` times."""
 
-        def begin(called: str, _: Any) -> None:
-            if called == path:
-                self.before_call.remove(begin)
-                self.fault(READ, "drop", times=times)
-
-        self.before_call.append(begin)
+        self.before_next(path, lambda: self.fault(READ, "drop", times=times))
 
     def lose_answer(self, path: str, applied: str) -> None:
         """Push, and lose the answer of a call that was applied ("after") or not ("before"). Nothing is read back."""
@@ -257,6 +270,15 @@ class Bench(Office):
         assert self.everything() == before
         assert self.writes(mark) == []
         assert not set(self.states()) & {"queued", "sending", "unknown"}, self.queue()
+
+
+def _once(watchers: list[Watcher], path: str, act: Callable[[], object]) -> None:
+    def once(called: str, _: Any) -> None:
+        if called == path:
+            watchers.remove(once)
+            act()
+
+    watchers.append(once)
 
 
 def person(n: int, **more: Any) -> dict[str, Any]:

@@ -9,9 +9,9 @@ from typing import Any
 import pytest
 
 from syncer.sync import jobs
-from syncer.sync.run import Run
 from tests.grid import sample
 from tests.office import Office
+from tests.sync.conftest import MakeOffice
 
 ROWS = 42  # in pages of six: the seventh is the last one with rows, and more of them than may just go
 
@@ -33,22 +33,16 @@ CALLS = {
     "groups": ListCall("smartflo-contacts", "/v1/contact/groups", "smartflo_contact_groups"),
 }
 
-#: Each kind of bad answer, with what else its fault takes.
+#: Each kind of bad answer, with what its fault takes.
 BAD: dict[str, dict[str, Any]] = {
-    "html200": {"kind": "html200"},
-    "html502": {"kind": "html502"},
-    "junk": {"kind": "junk"},
-    "half-json": {"kind": "half_json"},
-    "list": {"kind": "list"},
-    "object": {"kind": "object"},
-    "null": {"kind": "null"},
-    "code-only": {"kind": "code_only"},
-    "zero-rows": {"kind": "zero_rows"},
     "code500": {"kind": "code", "code": 500},
     "code400": {"kind": "code", "code": 400, "message": "Invalid request"},
-    "dropped": {"kind": "drop"},
-    "bad-token": {"kind": "bad_token"},
-}
+} | {
+    kind: {"kind": kind}
+    for kind in (
+        "html200", "html502", "junk", "half_json", "list", "object", "null", "code_only", "zero_rows", "drop", "bad_token",
+    )
+}  # fmt: skip
 
 
 @pytest.fixture(scope="module")
@@ -76,7 +70,7 @@ def test_failures_01_a_bad_answer_removes_nothing(seeded: Office, call: str, bad
     asked = CALLS[call]
     before = seeded.everything()
     # Voicemail has credentials of its own; of the others, another call accepts the token.
-    expected = 77 if (call, bad) == ("voicemail", "bad-token") else 1
+    expected = 77 if (call, bad) == ("voicemail", "bad_token") else 1
     seeded.fault(asked.path, times=None, match={"page": page}, **BAD[bad])
     for _ in range(2):
         runs = seeded.run(asked.job, full=True)
@@ -144,36 +138,25 @@ def test_a_listing_that_lacks_rows_which_are_there_when_asked_for_is_not_ok(seed
     assert seeded.one("SELECT count(*) FROM absences") == 0
 
 
-def _problem(run: Run) -> str:
-    return f"{run.outcome}: {run.problem}"
+def test_the_answer_to_a_first_listing_may_be_bad_too(make_office: MakeOffice) -> None:
+    office = make_office()
+    office.world.seed(contacts=5, voicemails=2, smartflo=3, user_contacts=2)
+    office.fault("*", "html200", times=None)
+    assert "ok" not in [run.outcome for run in office.run() if run.job != "telecmi-push"]
+    assert office.one("SELECT count(*) FROM contacts") == 0
+    office.world.faults.clear()
+    runs = office.run()
+    assert jobs.exit_code(runs) == 0, [(run.outcome, run.problem) for run in runs]
+    assert office.one("SELECT count(*) FROM telecmi_contacts WHERE contact_id IS NOT NULL") == 5
 
 
-def test_the_answer_to_a_first_listing_may_be_bad_too(tmp_path_factory: pytest.TempPathFactory) -> None:
-    office = Office(tmp_path_factory.mktemp("first"))
-    try:
-        office.world.seed(contacts=5, voicemails=2, smartflo=3, user_contacts=2)
-        office.fault("*", "html200", times=None)
-        assert "ok" not in [run.outcome for run in office.run() if run.job != "telecmi-push"]
-        assert office.one("SELECT count(*) FROM contacts") == 0
-        office.world.faults.clear()
-        runs = office.run()
-        assert jobs.exit_code(runs) == 0, [_problem(run) for run in runs]
-        assert office.one("SELECT count(*) FROM telecmi_contacts WHERE contact_id IS NOT NULL") == 5
-    finally:
-        office.close()
-
-
-def test_refused_credentials_are_never_no_records(tmp_path_factory: pytest.TempPathFactory) -> None:
-    office = Office(tmp_path_factory.mktemp("credentials"))
-    try:
-        office.world.seed(contacts=5, voicemails=2, smartflo=3, user_contacts=2)
-        assert jobs.exit_code(office.run()) == 0
-        before = office.everything()
-        office.fault("*", "bad_token", times=None)
+def test_refused_credentials_are_never_no_records(make_office: MakeOffice) -> None:
+    office = make_office()
+    office.world.seed(contacts=5, voicemails=2, smartflo=3, user_contacts=2)
+    assert jobs.exit_code(office.run()) == 0
+    office.fault("*", "bad_token", times=None)
+    with office.unchanged():
         for _ in range(2):
             runs = office.run(full=True)
             assert jobs.exit_code(runs) == 77
             assert all(run.outcome == "failed" for run in runs if run.job != "telecmi-push")
-        assert office.everything() == before
-    finally:
-        office.close()

@@ -11,6 +11,7 @@ import pytest
 
 from syncer.store.write import decisions, holds
 from tests.office import Office, forget_home
+from tests.sync.push_bench import person
 
 ROWS = 30
 
@@ -63,6 +64,9 @@ class Mirror:
         return self.office.directory()[self.office.row(row)["contact_id"]]
 
 
+Make = Callable[..., Mirror]
+
+
 @pytest.fixture(scope="module")
 def pulled(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The database after the first pull, for all tests of this module."""
@@ -77,21 +81,12 @@ def pulled(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def _office(folder: Path, **push: Any) -> Office:
     office = Office(folder, only=("telecmi-contacts",), telecmi={"push": {"deletes": True, **push}})
     for n in range(1, ROWS + 1):
-        office.world.contact_insert(
-            {
-                "phone_no": f"91920000{n:04d}",
-                "first_name": "Asha",
-                "last_name": f"Example {n}",
-                "company": f"Firm {n}",
-                "email_id": f"asha{n}@example.com",
-                "job_title": "Buyer",
-            }
-        )
+        office.world.contact_insert(person(n, company=f"Firm {n}"))
     return office
 
 
 @pytest.fixture
-def make(tmp_path: Path, pulled: Path) -> Iterator[Callable[..., Mirror]]:
+def make(tmp_path: Path, pulled: Path) -> Iterator[Make]:
     """Opens mirrors."""
     offices: list[Office] = []
 
@@ -110,7 +105,7 @@ def make(tmp_path: Path, pulled: Path) -> Iterator[Callable[..., Mirror]]:
 @pytest.mark.parametrize("decision", ["open", "rejected"])
 @pytest.mark.parametrize("edited", [1, ROWS])
 def test_an_edit_of_another_field_goes_upstream_and_blanks_nothing(
-    make: Callable[..., Mirror], path: str, decision: str, edited: int
+    make: Make, path: str, decision: str, edited: int
 ) -> None:
     mirror = make()
     mirror.hold(decision)
@@ -128,7 +123,7 @@ def test_an_edit_of_another_field_goes_upstream_and_blanks_nothing(
 @pytest.mark.parametrize("path", PATHS)
 @pytest.mark.parametrize("decision", ["open", "rejected"])
 def test_a_delete_goes_upstream_and_the_blank_brings_nothing_back(
-    make: Callable[..., Mirror], path: str, decision: str
+    make: Make, path: str, decision: str
 ) -> None:
     mirror = make()
     mirror.hold(decision)
@@ -142,9 +137,7 @@ def test_a_delete_goes_upstream_and_the_blank_brings_nothing_back(
 
 @pytest.mark.parametrize("path", PATHS)
 @pytest.mark.parametrize("decision", ["open", "rejected"])
-def test_an_edit_of_the_kept_field_itself_goes_upstream(
-    make: Callable[..., Mirror], path: str, decision: str
-) -> None:
+def test_an_edit_of_the_kept_field_itself_goes_upstream(make: Make, path: str, decision: str) -> None:
     mirror = make()
     mirror.hold(decision)
     mirror.edit(1, company="New Firm")
@@ -156,9 +149,7 @@ def test_an_edit_of_the_kept_field_itself_goes_upstream(
 
 @pytest.mark.parametrize("path", PATHS)
 @pytest.mark.parametrize("decision", ["open", "rejected"])
-def test_a_discarded_edit_brings_the_kept_value_back(
-    make: Callable[..., Mirror], path: str, decision: str
-) -> None:
+def test_a_discarded_edit_brings_the_kept_value_back(make: Make, path: str, decision: str) -> None:
     mirror = make()
     mirror.hold(decision)
     mirror.edit(1, company="New Firm")
@@ -170,9 +161,7 @@ def test_a_discarded_edit_brings_the_kept_value_back(
 
 @pytest.mark.parametrize("path", PATHS)
 @pytest.mark.parametrize("decision", ["open", "rejected"])
-def test_on_conflict_remote_does_not_decide_a_hold(
-    make: Callable[..., Mirror], path: str, decision: str
-) -> None:
+def test_on_conflict_remote_does_not_decide_a_hold(make: Make, path: str, decision: str) -> None:
     mirror = make(on_conflict="remote")
     mirror.hold(decision)
     mirror.edit(1, company="New Firm")
@@ -182,9 +171,7 @@ def test_on_conflict_remote_does_not_decide_a_hold(
 
 @pytest.mark.parametrize("path", ["by id", "by a listing"])
 @pytest.mark.parametrize("edited", [1, 3, ROWS])
-def test_a_lookup_blanks_nothing_that_no_pull_has_counted(
-    make: Callable[..., Mirror], path: str, edited: int
-) -> None:
+def test_a_lookup_blanks_nothing_that_no_pull_has_counted(make: Make, path: str, edited: int) -> None:
     mirror = make()
     mirror.blank_upstream()
     for row in range(1, edited + 1):
@@ -197,9 +184,7 @@ def test_a_lookup_blanks_nothing_that_no_pull_has_counted(
 
 
 @pytest.mark.parametrize("path", PATHS)
-def test_an_approved_blank_comes_with_the_next_pull_of_an_edited_row_too(
-    make: Callable[..., Mirror], path: str
-) -> None:
+def test_an_approved_blank_comes_with_the_next_pull_of_an_edited_row_too(make: Make, path: str) -> None:
     mirror = make()
     mirror.hold("open")
     mirror.edit(1, job_title="Seller")
@@ -212,9 +197,7 @@ def test_an_approved_blank_comes_with_the_next_pull_of_an_edited_row_too(
 
 
 @pytest.mark.parametrize("on_conflict", ["ask", "local", "remote"])
-def test_a_single_blank_is_merged_as_ever_once_a_pull_shows_it(
-    make: Callable[..., Mirror], on_conflict: str
-) -> None:
+def test_a_single_blank_is_merged_as_ever_once_a_pull_shows_it(make: Make, on_conflict: str) -> None:
     mirror = make(on_conflict=on_conflict)
     mirror.office.world.contact_update(mirror.office.row(1)["contact_id"], {"company": ""})
     mirror.edit(1, company="New Firm")
@@ -230,7 +213,7 @@ def test_a_single_blank_is_merged_as_ever_once_a_pull_shows_it(
 
 
 @pytest.mark.parametrize("path", PATHS)
-def test_a_rejection_that_is_used_up_keeps_nothing_any_more(make: Callable[..., Mirror], path: str) -> None:
+def test_a_rejection_that_is_used_up_keeps_nothing_any_more(make: Make, path: str) -> None:
     """Upstream showed the values again: what it blanks later is a new matter, and a conflict with an edit here."""
     mirror = make()
     mirror.hold("rejected")

@@ -31,11 +31,10 @@ def send_delete(bench: Bench, loss: str) -> None:
         case "accepted, not read back":
             bench.blind_after(DELETE)
         case "killed":
-            bench.at_step = lambda name: die() if name == "push: answered" else None
+            bench.at_next("push: answered", die)
     try:
         bench.push()
     except* KilledError:
-        bench.at_step = lambda name: None
         bench.restart()
     bench.world.faults.clear()
     assert set(bench.states()) <= {"unknown", "sending"}, bench.queue()
@@ -86,10 +85,9 @@ def test_brought_back_after_its_held_delete_was_approved(make_bench: Any, loss: 
 def test_brought_back_during_the_very_call(make_bench: Any, when: str, after: int) -> None:
     bench = make_bench()
     bench.delete(1)
-    watchers = bench.before_call if when == "before" else bench.after_call
-    watchers.append(lambda path, _: bench.back(1) if path == DELETE else None)
+    hook = bench.before_next if when == "before" else bench.after_next
+    hook(DELETE, lambda: bench.back(1))
     bench.push()
-    watchers.clear()
     bench.pull(after)
     is_on_both_sides(bench)
 
@@ -99,17 +97,8 @@ def test_brought_back_between_a_listing_and_what_it_settles(make_bench: Any) -> 
     bench = make_bench(deletes=False)
     bench.delete(1)
     bench.world.contact_delete(bench.ids[0])
-    pages = 0
-
-    def back(path: str, _: Any) -> None:
-        nonlocal pages
-        pages += path == READ
-        if pages == 1 and path == READ:
-            bench.back(1)
-
-    bench.after_call.append(back)
+    bench.after_next(READ, lambda: bench.back(1))
     bench.contacts()
-    bench.after_call.clear()
     is_on_both_sides(bench)
 
 

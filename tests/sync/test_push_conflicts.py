@@ -225,13 +225,7 @@ def test_conflicts_of_many_rows_are_one_each(bench: Bench) -> None:
 
 def race(bench: Bench, **fields: Any) -> None:
     """Somebody upstream is faster: between our look and our write."""
-
-    def faster(path: str, _: Any) -> None:
-        if path == UPDATE:
-            bench.before_call.clear()
-            bench.world.contact_update(bench.ids[0], fields)
-
-    bench.before_call.append(faster)
+    bench.before_next(UPDATE, lambda: bench.world.contact_update(bench.ids[0], fields))
 
 
 def test_the_race_on_another_field_is_taken_over(bench: Bench) -> None:
@@ -257,13 +251,7 @@ def test_the_race_on_the_same_field_is_the_window_that_remains(bench: Bench) -> 
 
 def test_what_comes_back_that_is_neither_base_nor_ours_opens_a_conflict(bench: Bench) -> None:
     bench.edit(1, company="Ours")
-
-    def slower(path: str, _: Any) -> None:
-        if path == UPDATE:
-            bench.after_call.clear()
-            bench.world.contact_update(bench.ids[0], {"company": "Theirs"})
-
-    bench.after_call.append(slower)
+    bench.after_next(UPDATE, lambda: bench.world.contact_update(bench.ids[0], {"company": "Theirs"}))
     bench.push()
     assert bench.upstream(1)["company"] == "Theirs"
     (conflict,) = [c for c in bench.queue() if c["state"] == "conflict"]
@@ -283,13 +271,7 @@ def test_upstream_changes_the_field_after_we_read_ours_back(bench: Bench) -> Non
 
 def test_upstream_deletes_the_contact_between_look_and_update(bench: Bench) -> None:
     bench.edit(1, company="Ours")
-
-    def faster(path: str, _: Any) -> None:
-        if path == UPDATE:
-            bench.before_call.clear()
-            bench.world.contact_delete(bench.ids[0])
-
-    bench.before_call.append(faster)
+    bench.before_next(UPDATE, lambda: bench.world.contact_delete(bench.ids[0]))
     for _ in range(3):
         bench.push()
         bench.clock.pass_(hours=1)

@@ -235,13 +235,7 @@ def test_row_16_three_bad_ones_among_a_hundred(bench: Bench) -> None:
 
 def test_row_17_a_refused_delete_among_many(make_bench: Any) -> None:
     bench = make_bench(telecmi={"push": {"deletes": True}, "max_deletions": "100%"})
-    bench.before_call.append(
-        lambda path, _: (
-            bench.world.contact_delete(bench.ids[1])
-            if path == DELETE and bench.ids[1] in bench.directory()
-            else None
-        )
-    )
+    bench.before_next(DELETE, lambda: bench.world.contact_delete(bench.ids[1]))
     bench.sql("DELETE FROM telecmi_contacts WHERE id <= 4")
     bench.push()
     assert bench.states() == ["done"] * 4, "upstream refused one id that it had just lost: gone is gone"
@@ -258,22 +252,14 @@ def test_row_18_an_edit_made_during_the_push_is_pushed_afterwards(
     row = bench.insert(**newcomer(1, company="First")) if operation == "add" else 1
     if operation == "update":
         bench.edit(1, company="First")
-    hooks = bench.before_call if when == "before" else bench.after_call
-
-    def meanwhile(path: str, body: Any) -> None:
-        if path in (ADD, UPDATE):
-            hooks.clear()
-            match what:
-                case "same field":
-                    bench.edit(row, company="Second")
-                case "other field":
-                    bench.edit(row, job_title="Second")
-                case "back again":
-                    bench.edit(row, company="Example Traders")
-                case _:
-                    bench.delete(row)
-
-    hooks.append(meanwhile)
+    meanwhile = {
+        "same field": lambda: bench.edit(row, company="Second"),
+        "other field": lambda: bench.edit(row, job_title="Second"),
+        "back again": lambda: bench.edit(row, company="Example Traders"),
+        "delete": lambda: bench.delete(row),
+    }[what]
+    hook = bench.before_next if when == "before" else bench.after_next
+    hook(ADD if operation == "add" else UPDATE, meanwhile)
     bench.push()
     assert bench.row(row)["contact_id"]
     bench.push()
@@ -294,38 +280,19 @@ def test_row_18_an_edit_made_during_the_push_is_pushed_afterwards(
     bench.is_settled()
 
 
-def test_row_18_an_edit_between_the_look_and_the_intent_is_part_of_what_is_sent(bench: Bench) -> None:
+@pytest.mark.parametrize(
+    ("company", "sent", "state"), [("Second", ["Second"], "done"), ("Example Traders", [], "discarded")]
+)
+def test_row_18_an_edit_between_the_look_and_the_intent_is_what_counts(
+    bench: Bench, company: str, sent: list[str], state: str
+) -> None:
     bench.edit(1, company="First")
-
-    def meanwhile(name: str) -> None:
-        if name == "push: decided":
-            bench.at_step = lambda _: None
-            bench.edit(1, company="Second")
-
-    bench.at_step = meanwhile
+    bench.at_next("push: decided", lambda: bench.edit(1, company=company))
     mark = bench.mark()
     bench.push()
     bench.push()
-    assert [body["contacts"][0]["company"] for _, body in bench.writes(mark)] == ["Second"], (
-        "the old one is not sent"
-    )
-    bench.quiet()
-
-
-def test_row_18_an_edit_undone_between_the_look_and_the_intent_sends_nothing(bench: Bench) -> None:
-    bench.edit(1, company="First")
-
-    def meanwhile(name: str) -> None:
-        if name == "push: decided":
-            bench.at_step = lambda _: None
-            bench.edit(1, company="Example Traders")
-
-    bench.at_step = meanwhile
-    mark = bench.mark()
-    bench.push()
-    bench.push()
-    assert bench.writes(mark) == []
-    bench.quiet("discarded")
+    assert [body["contacts"][0]["company"] for _, body in bench.writes(mark)] == sent, "the old one is not"
+    bench.quiet(state)
 
 
 # -- rows 19, 20, 24, 25
@@ -481,7 +448,6 @@ def test_row_25_a_database_restored_from_a_backup_pushes_no_old_value(
     migrations.backup(bench.db, backup)
     # What happened after it was taken.
     four = bench.ids[3]
-    bench.before_call.append(lambda path, body: None)
     bench.sql("UPDATE telecmi_contacts SET company = 'Example Traders' WHERE id = 4")
     bench.push()
     bench.edit(3, company="Example Traders")
@@ -541,13 +507,7 @@ def test_row_25_an_add_that_was_under_way_in_the_backup_is_not_sent_again(
 ) -> None:
     row = bench.insert(**newcomer(1))
     backup = tmp_path / "backup.db"
-
-    def copy(name: str) -> None:
-        if name == "push: intent":
-            migrations.backup(bench.db, backup)
-            bench.at_step = lambda _: None
-
-    bench.at_step = copy
+    bench.at_next("push: intent", lambda: migrations.backup(bench.db, backup))
     bench.push()
     bench.clock.pass_(days=7)
     bench.restore(backup)

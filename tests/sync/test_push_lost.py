@@ -44,6 +44,16 @@ def looked_twice_between_adds(bench: Bench, mark: int) -> bool:
     return True
 
 
+def never_hold_still(bench: Bench) -> None:
+    """New contacts appear during every listing."""
+
+    def grow(path: str, body: Any) -> None:
+        if path == READ and body.get("page_state"):
+            bench.world.contact_insert(person(900 + bench.mark()))
+
+    bench.before_call.append(grow)
+
+
 @pytest.mark.parametrize("kind", sorted(KINDS))
 @pytest.mark.parametrize("applied", ["before", "after"])
 def test_whatever_becomes_of_a_call_it_arrives_once(bench: Bench, kind: str, applied: str) -> None:
@@ -129,13 +139,7 @@ def test_a_lost_add_is_not_sent_again_on_the_word_of_a_listing_that_proves_nothi
         case "partial":
             bench.fault(READ, "http", times=None, match={"page": 2})
         case "drifted":
-            bench.before_call.append(
-                lambda path, body: (
-                    bench.world.contact_insert(person(900 + bench.mark()))
-                    if path == READ and body.get("page_state")
-                    else None
-                )
-            )
+            never_hold_still(bench)
         case "empty":
             bench.fault(READ, "zero_rows", times=None)
         case _:
@@ -150,12 +154,7 @@ def test_a_lost_add_is_adopted_from_a_listing_that_broke_off(make_bench: Any) ->
     bench.switch(order="reverse")
     row = bench.insert(**newcomer(1))
     bench.fault(ADD, "drop_after")
-
-    def breaks_off(path: str, _: Any) -> None:
-        if path == ADD:
-            bench.fault(READ, "http", times=None, match={"page": 2})
-
-    bench.before_call.append(breaks_off)
+    bench.before_next(ADD, lambda: bench.fault(READ, "http", times=None, match={"page": 2}))
     bench.push()
     assert bench.states() == ["done"], "presence in a partial listing is proof"
     assert bench.row(row)["contact_id"]
@@ -427,13 +426,7 @@ def test_a_vendor_that_cannot_count(make_bench: Any, count: str) -> None:
 def test_a_directory_that_never_holds_still(make_bench: Any) -> None:
     """New contacts appear during every listing: an add and an update still arrive, once."""
     bench = make_bench(contacts=120)
-    bench.before_call.append(
-        lambda path, body: (
-            bench.world.contact_insert(person(900 + bench.mark()))
-            if path == READ and body.get("page_state")
-            else None
-        )
-    )
+    never_hold_still(bench)
     row = bench.insert(**newcomer(1))
     bench.edit(1, company="New")
     mark = bench.mark()
@@ -454,12 +447,7 @@ def test_a_number_that_the_vendor_gained_between_look_and_add(bench: Bench, rule
     bench.switch(duplicate_rule=rule)
     row = bench.insert(**newcomer(1, company="Ours"))
     made: list[str] = []
-
-    def somebody(path: str, body: Any) -> None:
-        if path == ADD and not made:
-            made.append(bench.world.contact_insert(newcomer(1, company="Theirs")))
-
-    bench.before_call.append(somebody)
+    bench.before_next(ADD, lambda: made.append(bench.world.contact_insert(newcomer(1, company="Theirs"))))
     bench.push()
     assert bench.row(row)["contact_id"]
     phones = Counter(bench.phones())["919300000001"]

@@ -77,13 +77,11 @@ def test_a_change_that_was_settled_after_it_was_decided_on_does_not_go_out(tmp_p
         bench.edit(1, company="New")
         bench.edit(2, company="New")
 
-        def settle(name: str) -> None:
-            if name == "push: decided":
-                bench.at_step = lambda _: None
-                with bench.db.write() as conn:
-                    queue.move(conn, 1, Event.SHOWN, bench.env().stamp())
+        def settle() -> None:
+            with bench.db.write() as conn:
+                queue.move(conn, 1, Event.SHOWN, bench.env().stamp())
 
-        bench.at_step = settle
+        bench.at_next("push: decided", settle)
         mark = bench.mark()
         assert bench.push().outcome == "ok"
         assert [[one["contact_id"] for one in body["contacts"]] for _, body in bench.writes(mark)] == [

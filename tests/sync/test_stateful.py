@@ -301,7 +301,7 @@ class Both(RuleBasedStateMachine):
             path = "/v3/contact/delete"
             match end:
                 case "killed":
-                    self.bench.at_step = lambda step: die() if step == "push: answered" else None
+                    self.bench.at_next("push: answered", die)
                 case "not read back":
                     self.bench.blind_after(path)
                 case _:

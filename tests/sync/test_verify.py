@@ -6,6 +6,7 @@ import asyncio
 import json
 import sqlite3
 import time
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -21,13 +22,7 @@ from tests.office import LOGIN, unpaced
 def settings_for(url: str, folder: Path, **account: Any) -> Any:
     raw = {
         "database": {"url": "sqlite:///mirror.db"},
-        "telecmi": {
-            "main": {
-                "base_url": url,
-                **LOGIN,
-                **account,
-            }
-        },
+        "telecmi": {"main": {"base_url": url, **LOGIN, **account}},
     }
     return unpaced(settings_from(raw, folder, {}))
 
@@ -49,11 +44,13 @@ def installed(tmp_path: Path) -> Any:
 
 
 def dump(path: Path) -> list[str]:
-    conn = sqlite3.connect(path)
-    try:
+    with closing(sqlite3.connect(path)) as conn:
         return list(conn.iterdump())
-    finally:
-        conn.close()
+
+
+def edit(path: Path, statement: str) -> None:
+    with closing(sqlite3.connect(path)) as conn, conn:
+        conn.execute(statement)
 
 
 def test_verify_says_nothing_differs_and_writes_nothing(installed: Any) -> None:
@@ -87,10 +84,7 @@ def test_verify_names_each_row_that_differs(installed: Any) -> None:
 
 def test_verify_tells_waiting_edits_apart(installed: Any) -> None:
     settings, _, check = installed
-    conn = sqlite3.connect(settings.database.path)
-    conn.execute("UPDATE telecmi_contacts SET company = 'Here Only' WHERE id = 1")
-    conn.commit()
-    conn.close()
+    edit(settings.database.path, "UPDATE telecmi_contacts SET company = 'Here Only' WHERE id = 1")
     found = check()["telecmi-contacts"]
     assert not found.differences
     assert [(one.row_id, one.field, one.old) for one in found.waiting] == [(1, "company", "Here Only")]
@@ -106,11 +100,8 @@ def test_verify_of_a_failing_vendor_proves_nothing(installed: Any) -> None:
 
 def test_dry_run_changes_neither_side(installed: Any) -> None:
     settings, world, _ = installed
-    conn = sqlite3.connect(settings.database.path)
-    conn.execute("UPDATE telecmi_contacts SET company = 'Here Only' WHERE id = 1")
-    conn.execute("DELETE FROM telecmi_contacts WHERE id = 2")
-    conn.commit()
-    conn.close()
+    edit(settings.database.path, "UPDATE telecmi_contacts SET company = 'Here Only' WHERE id = 1")
+    edit(settings.database.path, "DELETE FROM telecmi_contacts WHERE id = 2")
     world.contact_insert({"phone_no": "919200099991", "first_name": "New", "last_name": "Person"})
     before, upstream = dump(settings.database.path), json.dumps(world.snapshot(), sort_keys=True)
     chosen = [s for s in registry.specs(settings) if s.enabled]
