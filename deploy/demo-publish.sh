@@ -1,5 +1,5 @@
 #!/bin/sh
-# The published copy at work: a sandbox of the vendors, a mirror, and a private PostgreSQL, all in a temporary folder.
+# Shows a published copy: a sandbox of the vendors, a mirror, and a private PostgreSQL, all in a temporary folder.
 # `make demo-publish` runs it. Nothing is left behind.
 set -eu
 

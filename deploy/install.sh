@@ -1,7 +1,7 @@
 #!/bin/sh
-# Installs syncer as a service of this machine, or brings an installed one to this version.
-# May be run again at any time: the config, the credentials and the database are left as they are.
-# With DESTDIR=/some/folder everything goes below that folder, and no user, no systemd is touched.
+# Installs syncer as a service, or upgrades an installed one to this version.
+# Can be run again at any time: config, credentials and database are kept.
+# With DESTDIR=/some/folder everything goes below that folder, and users and systemd are not touched.
 set -eu
 umask 022
 

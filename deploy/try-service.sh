@@ -1,7 +1,7 @@
 #!/bin/sh
-# Tries the service for real: boots a Debian of its own in systemd-nspawn, installs syncer in it with install.sh,
-# and goes through what an operator meets. Prints what it saw; exit 1 when anything was not as it should be.
-# Nothing outside of the container is changed, and no vendor is called: the sandbox stands in for both.
+# Tests the service: boots a Debian in systemd-nspawn, installs syncer in it with install.sh, and goes through an
+# operator's tasks. Prints each result, and exits 1 if anything is wrong.
+# Nothing outside the container is changed, and no vendor is called: the sandbox replaces both.
 set -eu
 umask 022
 
@@ -143,7 +143,7 @@ inside() {
     same "the folder of the database" "syncer:syncer 700" "$(mode_of /var/lib/syncer)"
     same "the credentials" "root:root 700" "$(mode_of /etc/syncer/credentials)"
 
-    step "2. What no restart can mend is not restarted"
+    step "2. What a restart cannot fix is not restarted"
     mark
     echo 'nonsense = 1' >/etc/syncer/config.toml
     systemctl start syncer >/tmp/out 2>&1 || true
@@ -215,7 +215,7 @@ print(len(json.load(sys.stdin)["telecmi"]["1111113"]["contacts"]))')" \
         -p LoadCredential=telecmi.main.password:/etc/syncer/credentials/telecmi.main.password \
         -p LoadCredential=smartflo.main.token:/etc/syncer/credentials/smartflo.main.token \
         /opt/syncer/bin/syncer --config /etc/syncer/config.toml run)"
-    holds "and told which process is there" grep -qF "process $pid" /tmp/said
+    holds "and names the process that runs" grep -qF "process $pid" /tmp/said
 
     step "7. kill -9 in the middle of a push"
     call POST /faults '{"kind":"hang","seconds":20,"match":{"path":"/v3/contact/update"},"applied":"after"}' >/dev/null
@@ -244,7 +244,7 @@ print(len(json.load(sys.stdin)["telecmi"]["1111113"]["contacts"]))')" \
     configure '[https]
 listen = 5'
     holds "systemctl reload, with a wrong config" systemctl reload syncer
-    until_so 10 "the mistake is told" told https
+    until_so 10 "the error is reported" told https
     until_so 5 "and that the old config stays" told "the old config stays"
     same "it is" active "$(property ActiveState)"
     configure '[backup]
@@ -275,7 +275,7 @@ path = "/var/lib/syncer/backups"'
     systemctl start syncer
     edit 7 'Specimen Foods'
     sql "DELETE FROM telecmi_contacts WHERE id = 9"
-    until_so 20 "the update was tried in vain" \
+    until_so 20 "the upgrade was tried and failed" \
         sh -c "[ \"\$(runuser -u syncer -- sqlite3 /var/lib/syncer/syncer.db 'SELECT attempts > 0 FROM change_queue WHERE id = 3')\" = 1 ]"
     newer
     mark

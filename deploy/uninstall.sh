@@ -1,7 +1,7 @@
 #!/bin/sh
-# Takes syncer off this machine: the service, the unit, the program. May be run again at any time.
-# The config, the credentials and the database stay, unless --purge is given.
-# With DESTDIR=/some/folder it undoes what install.sh did there, and touches no user and no systemd.
+# Removes the service, the unit and the program. Can be run again at any time.
+# Config, credentials and database are kept unless --purge is given.
+# With DESTDIR=/some/folder it undoes what install.sh did there, and does not touch users and systemd.
 set -eu
 
 say() { printf '%s\n' "$*"; }
