@@ -6,6 +6,7 @@ import pytest
 
 from syncer.errors import UsageError
 from syncer.store.db import integrity
+from syncer.store.db.read_only import raw
 from syncer.store.db.tables import metadata
 from syncer.store.write import accounts
 from tests.store.conftest import BEFORE, MakeMirror, Mirror
@@ -50,6 +51,33 @@ def test_every_table_with_an_account_is_renamed(mirror: Mirror) -> None:
         "reported",
     }
     assert covered == tables
+
+
+def test_renaming_grows_with_the_number_of_contacts_only(make_mirror: MakeMirror) -> None:
+    work = []
+    for count in (100, 200):
+        mirror = make_mirror(("office", True, True), ("chennai", True, True))
+        for account in ("office", "chennai"):
+            mirror.own(
+                "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < ?) "
+                "INSERT INTO telecmi_contacts (account, phone_no, phone_e164) "
+                "SELECT ?, 919200000000 + i, '+' || (919200000000 + i) FROM n",
+                count, account,
+            )  # fmt: skip
+        mirror.own(
+            "INSERT INTO contact_base (row_id, account, source, phone_no, phone_e164) "
+            "SELECT id, account, 'user_list', phone_no, phone_e164 FROM telecmi_contacts"
+        )
+        steps = [0]
+
+        def step(steps: list[int] = steps) -> None:
+            steps[0] += 1
+
+        with mirror.db.read() as conn:
+            raw(conn).set_progress_handler(step, 100)
+        assert rename(mirror)["merged"] == count
+        work.append(steps[0])
+    assert work[1] < 2.5 * work[0], work
 
 
 def test_all_rows_get_the_new_name(mirror: Mirror) -> None:

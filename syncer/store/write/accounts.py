@@ -262,17 +262,22 @@ class _Renaming:
         columns = (
             f"o.id, n.id, {_edited('o')}, {_edited('n')}, o.deleted_at IS NOT NULL, n.deleted_at IS NOT NULL"
         )
-        rows = "FROM telecmi_contacts o JOIN telecmi_contacts n ON o.account = ? AND n.account = ?"
-        accounts = (self.old, self.new)
-        seen = set[int]()
-        by_number = (
-            f"SELECT {columns} {rows} JOIN contact_base p ON p.row_id = o.id JOIN contact_base q ON q.row_id = n.id "
-            "AND (p.source = 'user_list' OR q.source = 'user_list') AND p.phone_e164 IS q.phone_e164 "
-            "AND (p.phone_e164 IS NOT NULL OR p.phone_no = q.phone_no) "
-            "WHERE o.deleted_at IS NULL AND n.deleted_at IS NULL"
+        by_id = (
+            f"SELECT {columns} FROM telecmi_contacts o JOIN telecmi_contacts n ON n.contact_id = o.contact_id "
+            "WHERE o.account = ? AND n.account = ?"
         )
-        for query in (f"SELECT {columns} {rows} AND n.contact_id = o.contact_id", by_number):
-            for found in tuples(self.conn, query, *accounts):
+        # CROSS JOIN makes SQLite look up each number, where it would compare each contact with all of the other name.
+        by_number = (
+            f"SELECT {columns} FROM telecmi_contacts o CROSS JOIN contact_base p ON p.row_id = o.id "
+            "CROSS JOIN contact_base q ON q.phone_e164 IS p.phone_e164 "
+            "AND (p.source = 'user_list' OR q.source = 'user_list') "
+            "AND (p.phone_e164 IS NOT NULL OR p.phone_no = q.phone_no) "
+            "CROSS JOIN telecmi_contacts n ON n.id = q.row_id AND n.account = q.account "
+            "WHERE o.account = ? AND q.account = ? AND o.deleted_at IS NULL AND n.deleted_at IS NULL"
+        )
+        seen = set[int]()
+        for query in (by_id, by_number):
+            for found in tuples(self.conn, query, self.old, self.new):
                 if not seen & {found[0], found[1]}:
                     seen |= {found[0], found[1]}
                     yield found
