@@ -1,4 +1,4 @@
-"""Time as an argument: the system's clock, or a test's.
+"""Clocks, passed as arguments: the system's, or a test's.
 
 Nothing else reads the wall clock. Deadlines use the monotonic clock.
 """

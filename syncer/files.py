@@ -51,7 +51,7 @@ NO_ROOM = "this process may open no more files: allow it more (`ulimit -n 1024`,
 def room() -> int:
     """How many more files this process may open."""
     try:
-        used = len(list(Path("/dev/fd").iterdir())) - 1  # but for the one that lists them
+        used = len(list(Path("/dev/fd").iterdir())) - 1  # one of them is open to list them
     except OSError as error:
         return 0 if error.errno in (errno.EMFILE, errno.ENFILE) else 1
     return resource.getrlimit(resource.RLIMIT_NOFILE)[0] - used
@@ -61,14 +61,14 @@ def room() -> int:
 
 
 def oddity(found: os.stat_result) -> str | None:
-    """Why a file is not a plain one with a single name (`a device`), or None."""
+    """What a file is if it is not a plain one with a single name (`a device`), else None."""
     if not stat.S_ISREG(found.st_mode):
         return _kind(found)
     return "a file with a second name (hard link)" if found.st_nlink > 1 else None
 
 
 def oddity_at(path: Path) -> str | None:
-    """The same for `path`; None also if there is nothing. Raises OSError."""
+    """What `path` is if it is not such a file. None also if nothing is there. Raises OSError."""
     try:
         return oddity(path.lstat())
     except (FileNotFoundError, NotADirectoryError):
@@ -97,19 +97,19 @@ def create(path: Path) -> int:
 
 
 def read(path: Path, most: int) -> bytes:
-    """The contents of a plain file, at most `most` bytes and one. Raises OSError."""
+    """The first `most` + 1 bytes of a plain file: one more shows that it is too large. Raises OSError."""
     with os.fdopen(open_plain(path, os.O_RDONLY), "rb") as file:
         return file.read(most + 1)
 
 
 def read_linked(path: Path, most: int) -> bytes:
-    """The same, following links, for files that a person wrote and the program only reads. Raises OSError."""
+    """Like `read`, but follows links: for files that a person wrote and the program only reads. Raises OSError."""
     with open_linked(path) as file:
         return file.read(most + 1)
 
 
 def open_linked(path: Path) -> BinaryIO:
-    """Open such a file. Raises OSError, also for a pipe or a device: it might never end."""
+    """Open a file, following links. Raises OSError, also for a pipe or a device, which might never end."""
     _insist_file(path.stat(), path)
     handle = os.open(path, os.O_RDONLY | _SAFELY)
     with closed_on_error(handle):
@@ -136,7 +136,7 @@ def rename_new(source: Path, target: Path) -> None:
 
 
 def link_new(source: Path, target: Path) -> None:
-    """The same in two steps, for file systems that cannot do it in one."""
+    """Like `rename_new`, in two steps, for file systems that cannot do it in one."""
     os.link(source, target)
     source.unlink()
 
@@ -152,7 +152,7 @@ def exchange(one: Path, other: Path) -> None:
 
 
 def exchange_in_steps(one: Path, other: Path) -> None:
-    """The same in three steps, for file systems without that."""
+    """Like `exchange`, in three steps, for file systems that cannot do it in one."""
     between = one.with_name(f"{one.name}.exchange")
     one.rename(between)
     other.rename(one)
@@ -269,7 +269,7 @@ def closed_on_error(handle: int) -> Iterator[None]:
 
 
 def _insist_file(found: os.stat_result, path: Path) -> None:
-    """For a file that is only read, a second name is harmless."""
+    """Refuse what is not a file. A second name is harmless for files that are only read."""
     _insist(None if stat.S_ISREG(found.st_mode) else _kind(found), path)
 
 
@@ -307,7 +307,7 @@ class Outsider:
 
     @property
     def remedy(self) -> str:
-        """The command that ends it."""
+        """The command that takes the permission away."""
         return f"chmod go-w {self.place}" if self.uid is None else f"chown root {self.place}"
 
     @property
@@ -361,7 +361,7 @@ def outsiders(path: Path, share: int = 0) -> list[Outsider]:
 
 
 def outsider(path: Path, share: int = 0) -> Outsider | None:
-    """The first of `outsiders` for root; None for all other users, who can harm only themselves."""
+    """For root, the first of `outsiders`. None for other users, who can harm only themselves."""
     return next(iter(outsiders(path, share)), None) if os.geteuid() == 0 else None
 
 

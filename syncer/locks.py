@@ -1,6 +1,6 @@
 """Locks between processes: one run of a job at a time, one daemon at a time.
 
-Files next to the database, locked with flock. The locks of a process that dies are released.
+They are files next to the database, locked with flock. The system releases the locks of a process that dies.
 """
 
 from __future__ import annotations

@@ -2,19 +2,11 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 import click
 
 from syncer.cli.app import App, pass_app
-from syncer.cli.options import WORDS, example, limit_option, list_options
+from syncer.cli.options import WORDS, example, limit_option, list_options, phone_argument, typed_number
 from syncer.cli.output import count, emit_list, say, show_table, shown, when
-from syncer.errors import UsageError
-
-if TYPE_CHECKING:
-    from syncer.config import Settings
-
-phone_argument = click.argument("phone", type=WORDS)
 
 
 @click.group()
@@ -88,7 +80,7 @@ def done(app: App, phone: str, note: str | None) -> None:
     from syncer.store.write import callbacks as marks
 
     settings = app.settings()
-    number = _number(settings, phone)
+    number = typed_number(settings, phone)
     with app.deciding(settings) as db, db.write() as conn:
         new = marks.done(conn, number, note=note, by="cli", at=app.stamp())
     say(f"{number} is closed." if new else f"{number} was closed by hand already.")
@@ -103,7 +95,7 @@ def reopen(app: App, phone: str) -> None:
     from syncer.store.write import callbacks as marks
 
     settings = app.settings()
-    number = _number(settings, phone)
+    number = typed_number(settings, phone)
     with app.deciding(settings) as db:
         with db.write() as conn:
             marks.reopen(conn, number, by="cli", at=app.stamp())
@@ -117,12 +109,3 @@ def reopen(app: App, phone: str) -> None:
         say(f"{number} waits again, since {when(waiting['first_at'], app.now())}: {missed}, {voicemails}.")
     else:
         say(f"{number}: the closing is taken back, and an older one still counts.")
-
-
-def _number(settings: Settings, phone: str) -> str:
-    from syncer.core.normalise import typed_e164
-
-    number = typed_e164(phone, settings.regions)
-    if number is None:
-        raise UsageError(f"{phone!r} cannot be read as a phone number: write it with its country code")
-    return number

@@ -8,9 +8,8 @@ from typing import TYPE_CHECKING
 import click
 
 from syncer.cli.app import App, pass_app
-from syncer.cli.options import WORDS, example, json_option
+from syncer.cli.options import example, json_option, phone_argument, typed_number
 from syncer.cli.output import count, emit_json, say
-from syncer.errors import UsageError
 
 if TYPE_CHECKING:
     from syncer.store.db.read_only import Reader
@@ -21,7 +20,7 @@ MOST_SHOWN = 20
 
 
 @click.command(epilog=example("syncer forget +919200000001 --yes"))
-@click.argument("phone", type=WORDS)
+@phone_argument
 @click.option("--yes", is_flag=True, help="Do not ask.")
 @json_option
 @pass_app
@@ -32,15 +31,12 @@ def forget(app: App, phone: str, yes: bool, as_json: bool) -> None:
     contain them: delete those too if the law requires it.
     """
     from syncer.config.targets import PublishTarget
-    from syncer.core.normalise import typed_e164
     from syncer.store.write import forget as removal
     from syncer.sync.recordings import Recordings
 
     settings = app.settings()
     regions = settings.regions
-    e164 = typed_e164(phone, regions)
-    if e164 is None:
-        raise UsageError("this phone number cannot be read: write it with its country code")
+    e164 = typed_number(settings, phone)
     with app.writing(settings) as db:
         if not yes:
             with db.read() as conn:

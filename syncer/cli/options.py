@@ -80,6 +80,7 @@ provider_option = click.option(
 limit_option = click.option("--limit", metavar="N", type=Integer(min=1), help="At most N.")
 number_argument = click.argument("number", metavar="N", type=Integer())
 numbers_argument = click.argument("numbers", metavar="N...", nargs=-1, required=True, type=Integer())
+phone_argument = click.argument("phone", type=WORDS)
 who_argument = click.argument("who", type=WORDS)
 
 
@@ -168,6 +169,16 @@ def named_targets(targets: Sequence[T], name: str | None, what: str, none: str) 
         known = ", ".join(target.name for target in targets)
         raise UsageError(f"there is no {what} {name!r}; the config has {known}")
     return found
+
+
+def typed_number(settings: Settings, phone: str) -> str:
+    """A phone number of the command line in E.164. UsageError if it cannot be read."""
+    from syncer.core.normalise import typed_e164
+
+    number = typed_e164(phone, settings.regions)
+    if number is None:
+        raise UsageError(f"{phone!r} cannot be read as a phone number: write it with its country code")
+    return number
 
 
 def region_of(settings: Settings, account: str) -> str:

@@ -29,11 +29,10 @@ def check_audio(settings: Settings) -> Iterator[Finding]:
     if not keeping:
         return
     root = settings.audio.path
-    usable, found = _check_folder(root)
-    yield found
-    if not usable:
+    yield (folder := _check_folder(root))
+    if folder.level == "problem":
         return
-    there = root if root.exists() else next(one for one in root.parents if one.exists())
+    there = next(one for one in (root, *root.parents) if one.exists())
     kept, given_up = _rows(settings)
     yield _check_room(
         there, sum(account.audio.max_size for account in keeping), sum(one.bytes for one in kept)
@@ -48,28 +47,28 @@ def check_audio(settings: Settings) -> Iterator[Finding]:
         yield Finding("note", ABOUT, text, fix)
 
 
-def _check_folder(root: Path) -> tuple[bool, Finding]:
+def _check_folder(root: Path) -> Finding:
     fix = "give it to the user that runs syncer (chown), or name another folder in audio.path"
     try:
         files.refuse_root(root, "audio.path")
         handle = files.open_folder(root)
     except ConfigError as error:
-        return False, Finding("problem", ABOUT, error.problems[0])
+        return Finding("problem", ABOUT, error.problems[0])
     except FileNotFoundError:
         above = next(one for one in root.parents if one.exists())
         if above.is_dir() and os.access(above, os.W_OK | os.X_OK):
-            return True, Finding("ok", ABOUT, f"the first run will create the folder {root}")
-        return False, Finding("problem", ABOUT, f"there is no folder {root}, and it cannot be created", fix)
+            return Finding("ok", ABOUT, f"the first run will create the folder {root}")
+        return Finding("problem", ABOUT, f"there is no folder {root}, and it cannot be created", fix)
     except OSError as error:
-        return False, Finding("problem", ABOUT, f"the folder {root} cannot be used: {error.strerror}", fix)
+        return Finding("problem", ABOUT, f"the folder {root} cannot be used: {error.strerror}", fix)
     mode = stat.S_IMODE(os.fstat(handle).st_mode)
     os.close(handle)
     if not os.access(root, os.W_OK | os.X_OK):
-        return False, Finding("problem", ABOUT, f"the folder {root} cannot be written by this user", fix)
+        return Finding("problem", ABOUT, f"the folder {root} cannot be written by this user", fix)
     if mode & 0o077:
         text = f"the folder {root} can be entered by others (mode {mode:o}): it holds what people said"
-        return True, Finding("warning", ABOUT, text, f"chmod 700 {root}")
-    return True, Finding("ok", ABOUT, f"the folder {root} can be written")
+        return Finding("warning", ABOUT, text, f"chmod 700 {root}")
+    return Finding("ok", ABOUT, f"the folder {root} can be written")
 
 
 def _rows(settings: Settings) -> tuple[list[Kept], int]:
