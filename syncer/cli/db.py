@@ -204,8 +204,9 @@ def _renamings(conn: Reader, settings: Settings, old: str, new: str) -> list[tup
     from syncer.store.write import accounts
 
     known = {account.label for account in settings.accounts}
-    vendor, _, rest = new.partition(".")
-    provider, name = (vendor, rest) if vendor in VENDORS and rest else ("", new)
+    provider, _, name = new.partition(".")
+    if provider not in VENDORS or not name:  # a name without a vendor
+        provider, name = "", new
     there = accounts.registered(conn)
     meant = [label for label in there if old in (label, label.partition(".")[2])]
     if not meant:
@@ -215,12 +216,15 @@ def _renamings(conn: Reader, settings: Settings, old: str, new: str) -> list[tup
         raise UsageError(
             f"{meant[0]} is in the config: give its section there the new name first, then run this again"
         )
-    if provider and (others := [label for label in left if label.partition(".")[0] != provider]):
-        raise UsageError(f"{others[0]} cannot become {new}: that is another vendor")
-    moves = [(label.partition(".")[0], label.partition(".")[2], name) for label in left]
-    for wanted in (f"{vendor}.{name}" for vendor, _, name in moves):
+    moves = []
+    for label in left:
+        vendor, _, old_name = label.partition(".")
+        wanted = f"{vendor}.{name}"
+        if provider not in ("", vendor):
+            raise UsageError(f"{label} cannot become {new}: that is another vendor")
         if wanted not in known:
             raise UsageError(f"the config has no account {wanted}: name the section [{wanted}] first")
+        moves.append((vendor, old_name, name))
     return moves
 
 

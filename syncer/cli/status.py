@@ -282,6 +282,15 @@ def _job(spec: JobSpec, row: dict[str, Any]) -> dict[str, Any]:
 
 
 def _show(found: dict[str, Any], now: datetime, *, with_evidence: bool) -> None:
+    _show_database(found, now)
+    say()
+    _show_jobs(found, now, with_evidence=with_evidence)
+    say()
+    _show_waiting(found, now)
+    _show_decisions(found)
+
+
+def _show_database(found: dict[str, Any], now: datetime) -> None:
     if found["schema"] is None:
         say_folded(
             f"The database {found['database']} does not exist yet: `syncer sync` creates and fills it."
@@ -295,7 +304,9 @@ def _show(found: dict[str, Any], now: datetime, *, with_evidence: bool) -> None:
     else:
         started = when(daemon["since"], now)
         say_folded(f"A daemon is running: process {daemon['pid'] or 'unknown'}, started {started}.")
-    say()
+
+
+def _show_jobs(found: dict[str, Any], now: datetime, *, with_evidence: bool) -> None:
     show_table(
         ("job", "account", "state", "last success", "every", "outcome", "listing"),
         (
@@ -314,7 +325,10 @@ def _show(found: dict[str, Any], now: datetime, *, with_evidence: bool) -> None:
     for job in found["jobs"]:
         for line in (*_trouble(job, now), *evidence.lines(job, now, everything=with_evidence)):
             say_folded(f"  {job['job']} of {job['account']}: {line}")
-    say()
+
+
+def _show_waiting(found: dict[str, Any], now: datetime) -> None:
+    """The queue, callbacks, notifications and published copies, a line each."""
     depth = [f"{number} {state}" for state, number in found["queue"].items() if state != "done" and number]
     say_folded(f"Queue: {', '.join(depth) or 'nothing waits'}; {found['queue']['done']} done.")
     if (waiting := found["callbacks"]) is not None:
@@ -325,6 +339,10 @@ def _show(found: dict[str, Any], now: datetime, *, with_evidence: bool) -> None:
         say_folded(_outbox(target, now))
     for name, copy in found["publish"].items():
         say_folded(_published(name, copy, now))
+
+
+def _show_decisions(found: dict[str, Any]) -> None:
+    """Holds, rows set aside and unknown accounts: a paragraph each."""
     for hold in found["held"]:
         number = hold["id"]
         say()
