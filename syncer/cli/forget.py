@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING
 
 import click
@@ -12,8 +12,9 @@ from syncer.cli.options import example, json_option, phone_argument, typed_numbe
 from syncer.cli.output import count, emit_json, say
 
 if TYPE_CHECKING:
+    from syncer.config.targets import PublishTarget
     from syncer.store.db.read_only import Reader
-    from syncer.store.write.forget import ForgetPreview, Rows
+    from syncer.store.write.forget import ForgetPreview, Removed, Rows
 
 #: Rows shown before the question.
 MOST_SHOWN = 20
@@ -47,7 +48,11 @@ def forget(app: App, phone: str, yes: bool, as_json: bool) -> None:
     if as_json:
         others = {"other_numbers": done.other_numbers, "mentioned": done.mentioned}
         emit_json({"removed": done.rows, **others, "sent": done.sent, "traces": done.traces})
-        return
+    else:
+        _show_done(done, settings.of(PublishTarget))
+
+
+def _show_done(done: Removed, copies: Iterable[PublishTarget]) -> None:
     for table, number in sorted(done.rows.items()):
         say(f"{table}: {count(number, 'row')} removed")
     if not done.rows:
@@ -64,7 +69,7 @@ def forget(app: App, phone: str, yes: bool, as_json: bool) -> None:
             "Free pages of the file may still contain traces, because another program was reading it or the disk "
             "is full: run this again later."
         )
-    for copy in settings.of(PublishTarget):
+    for copy in copies:
         say(f"{copy.label}: its next pass removes them there (`syncer publish {copy.name}` does at once)")
     say("They are kept out from now on. Nothing changed upstream. Older backups still contain them.")
 

@@ -102,12 +102,13 @@ def _show(entry: Entry, as_json: bool) -> None:
     if as_json:
         click.echo(to_json(asdict(entry)))
         return
-    who = "upstream" if entry.origin == "upstream" else "local"
     what = {"insert": "added", "delete": "removed"}.get(entry.kind)
     if what is None:
         what = f"{entry.field}: {_quoted(entry.old)} -> {_quoted(entry.new)}"
     by = f", by {entry.actor}" if entry.actor else ""
-    say(f"{entry.seq:>8}  {local(entry.at)}  {who:<8}  {entry.table_name} row {entry.row_id}  {what}{by}")
+    say(
+        f"{entry.seq:>8}  {local(entry.at)}  {entry.origin:<8}  {entry.table_name} row {entry.row_id}  {what}{by}"
+    )
 
 
 def _quoted(value: str | None) -> str:

@@ -159,8 +159,7 @@ def run(args: list[str] | None = None) -> int:
     except (click.Abort, KeyboardInterrupt):
         return INTERRUPTED
     except (ReaderGoneError, BrokenPipeError):
-        # What is still buffered would fail again when Python exits.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
+        _discard_output()
         return READER_GONE
     except ConfigError as error:
         for problem in error.problems:
@@ -176,7 +175,7 @@ def run(args: list[str] | None = None) -> int:
             _complain(f"{error.filename}: {error.strerror}")
         elif error.errno in (errno.ENOSPC, errno.EIO, errno.EBADF, errno.EDQUOT):
             _complain(f"the output could not be written: {error.strerror}")
-            os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
+            _discard_output()
         else:
             _bug(app, error)
         return FAILED
@@ -196,6 +195,11 @@ def _open_standard_streams() -> None:
         sys.stdout = Path(os.devnull).open("w", encoding="utf-8")  # noqa: SIM115 - lives as long as we do
     if sys.stderr is None:
         sys.stderr = Path(os.devnull).open("w", encoding="utf-8")  # noqa: SIM115 - lives as long as we do
+
+
+def _discard_output() -> None:
+    """Drop what is still buffered: writing it would fail again when Python exits."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
 
 
 def _complain(text: str) -> None:
