@@ -99,6 +99,12 @@ class Stage:
     async def _save(self, specs: list[JobSpec], seconds: float) -> None:
         self.paused |= {spec.job: seconds for spec in specs}
 
+    async def run(self, worker: Worker) -> None:
+        """Wake a worker, and wait for the end of its run."""
+        before = self.finished
+        await worker.wake()
+        await self.until(lambda: self.finished > before)
+
     async def until(self, true: Callable[[], object]) -> None:
         async with asyncio.timeout(5):
             while not true():
@@ -161,8 +167,7 @@ async def test_it_runs_when_woken_and_rests_for_the_rest_of_its_every(stage: Sta
     worker = stage.worker(script)
     await stage.settle()
     assert script.calls == 0
-    await worker.wake()
-    await stage.until(lambda: stage.finished)
+    await stage.run(worker)
     assert script.calls == 1
     assert stage.alarms == {"telecmi-push.main": 30.0}
 
@@ -215,9 +220,8 @@ async def test_a_failure_and_its_recovery_are_each_reported_once(stage: Stage) -
     script = Script(*[run_of(down, "failed")] * 4, run_of())
     worker = stage.worker(script)
     rests = []
-    for n in range(5):
-        await worker.wake()
-        await stage.until(lambda n=n: stage.finished == n + 1)
+    for _ in range(5):
+        await stage.run(worker)
         rests.append(stage.alarms["telecmi-push.main"])
         stage.ticks += 1000
     assert rests == [30, 60, 120, 120, 30]
@@ -244,9 +248,8 @@ async def test_an_edit_waits_a_little_for_a_push_that_fails(stage: Stage) -> Non
 async def test_what_a_person_has_to_decide_does_not_slow_a_job_down(stage: Stage) -> None:
     script = Script(run_of(outcome="incomplete"))
     worker = stage.worker(script)
-    for n in range(3):
-        await worker.wake()
-        await stage.until(lambda n=n: stage.finished == n + 1)
+    for _ in range(3):
+        await stage.run(worker)
         assert stage.alarms["telecmi-push.main"] == 30.0
     assert stage.log.said("warning") == ["incomplete"]
 
@@ -257,8 +260,7 @@ async def test_refused_credentials_pause_every_job_of_the_login_and_are_reported
     pull, push = Script(run_of(refusal, "failed")), Script(run_of())
     puller = stage.worker(pull, job="telecmi-contacts", credentials=shared)
     pusher = stage.worker(push, credentials=shared)
-    await puller.wake()
-    await stage.until(lambda: stage.finished == 1)
+    await stage.run(puller)
     assert stage.alarms == {"telecmi-contacts.main": 900.0, "telecmi-push.main": 900.0}
     assert stage.paused == {"telecmi-contacts": 900.0, "telecmi-push": 900.0}
     pusher.request()
@@ -268,15 +270,13 @@ async def test_refused_credentials_pause_every_job_of_the_login_and_are_reported
     stage.paused.clear()
     pusher.request()
     await stage.until(lambda: push.calls == 1)  # nothing to send, so nobody was asked, and nothing proven
-    await puller.wake()
-    await stage.until(lambda: stage.finished == 3)
+    await stage.run(puller)
     assert stage.alarms["telecmi-contacts.main"] == 1800.0
     assert [event[:27] for event in stage.log.said("warning")] == ["the credentials were refused"[:27]]
     stage.ticks += 1801
     stage.paused.clear()
     pull.ends = [run_of()]
-    await puller.wake()
-    await stage.until(lambda: stage.finished == 4)
+    await stage.run(puller)
     assert stage.log.said("info") == ["the credentials are accepted again"]
 
 
@@ -286,8 +286,7 @@ async def test_a_call_that_is_not_permitted_pauses_no_other_job(stage: Stage) ->
     puller = stage.worker(Script(run_of(denied, "failed")), job="telecmi-user-contacts", credentials=shared)
     push = Script(run_of())
     pusher = stage.worker(push, credentials=shared)
-    await puller.wake()
-    await stage.until(lambda: stage.finished == 1)
+    await stage.run(puller)
     assert stage.paused == {} and "telecmi-push.main" not in stage.alarms
     pusher.request()
     await stage.until(lambda: push.calls == 1)
@@ -314,8 +313,7 @@ async def test_a_lockout_is_waited_for(stage: Stage) -> None:
     until = NOW + timedelta(minutes=40)
     refusal = AuthError("smartflo.main", "/v1/auth/login", "locked", locked_until=until)
     worker = stage.worker(Script(run_of(refusal, "failed")))
-    await worker.wake()
-    await stage.until(lambda: stage.finished)
+    await stage.run(worker)
     assert stage.alarms["telecmi-push.main"] == 2405.0
 
 
@@ -323,8 +321,7 @@ async def test_a_persons_sync_that_succeeds_ends_the_pause(stage: Stage) -> None
     refusal = AuthError("telecmi.main", "/v2/user/login", "the login was refused")
     script = Script(run_of(refusal, "failed"), run_of(seen=1))
     worker = stage.worker(script)
-    await worker.wake()
-    await stage.until(lambda: stage.finished == 1)
+    await stage.run(worker)
     assert worker.paused
     stage.paused.clear()  # as a run of ours that ends well does
     worker.resume()
@@ -335,9 +332,8 @@ async def test_a_persons_sync_that_succeeds_ends_the_pause(stage: Stage) -> None
 async def test_a_bug_ends_the_run_loudly_once_and_the_worker_goes_on(stage: Stage) -> None:
     script = Script(TypeError("no"), TypeError("no"), AssertionError("neither"), run_of())
     worker = stage.worker(script)
-    for n in range(4):
-        await worker.wake()
-        await stage.until(lambda n=n: stage.finished == n + 1)
+    for _ in range(4):
+        await stage.run(worker)
         stage.ticks += 1000
     assert script.calls == 4
     assert len(stage.log.said("exception")) == 2  # one a kind
@@ -347,8 +343,7 @@ async def test_a_bug_ends_the_run_loudly_once_and_the_worker_goes_on(stage: Stag
 
 async def test_a_timeout_that_is_not_ours_is_a_bug(stage: Stage) -> None:
     worker = stage.worker(Script(TimeoutError()))
-    await worker.wake()
-    await stage.until(lambda: stage.finished)
+    await stage.run(worker)
     assert "bug" in worker.problem
 
 
@@ -357,15 +352,13 @@ async def test_a_run_that_hangs_is_ended_and_its_lock_is_free(stage: Stage) -> N
     script = Script()
     script.gate.clear()
     worker = stage.worker(script)
-    await worker.wake()
-    await stage.until(lambda: stage.finished == 1)
+    await stage.run(worker)
     assert stage.log.said("warning") == ["failing"]
     assert "no progress" in worker.problem
     assert stage.locks.held_by("telecmi-push.main") is None
     script.gate.set()
     stage.ticks += 1000
-    await worker.wake()
-    await stage.until(lambda: stage.finished == 2)
+    await stage.run(worker)
     assert worker.problem == ""
 
 
@@ -409,19 +402,16 @@ async def test_a_run_that_will_not_end_is_late(tmp_path: Path) -> None:
 async def test_a_database_in_trouble_is_no_end_of_the_worker(stage: Stage) -> None:
     script = Script(StoreError("the disk that holds the database is full"), run_of())
     worker = stage.worker(script)
-    await worker.wake()
-    await stage.until(lambda: stage.finished == 1)
+    await stage.run(worker)
     assert worker.problem == "the disk that holds the database is full"
     stage.ticks += 1000
-    await worker.wake()
-    await stage.until(lambda: stage.finished == 2)
+    await stage.run(worker)
     assert worker.problem == ""
 
 
 async def test_only_a_run_that_changed_something_is_worth_a_line(stage: Stage) -> None:
     worker = stage.worker(Script(run_of(), run_of(added=2)))
-    for n in range(2):
-        await worker.wake()
-        await stage.until(lambda n=n: stage.finished == n + 1)
+    for _ in range(2):
+        await stage.run(worker)
     assert stage.log.said("debug") == ["run finished"]
     assert stage.log.said("info") == ["run finished"]

@@ -7,14 +7,17 @@ import sqlite3
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing
 from pathlib import Path
-from typing import Any
+from typing import Any, Concatenate, ParamSpec, TypeVar
 
 import pytest
 
 from syncer.store.db import migrations
-from syncer.store.db.connection import Database
+from syncer.store.db.connection import Connection, Database
 from syncer.store.write import runs
 from tests.rows import insert
+
+P = ParamSpec("P")
+T = TypeVar("T")
 
 #: Any moment; what is stamped with it was there before the test.
 BEFORE = "2026-11-20T08:00:00.000Z"
@@ -32,8 +35,7 @@ class Mirror:
 
     def accounts(self, *accounts: tuple[str, bool, bool]) -> None:
         """Set the TeleCMI accounts: (name, mirrors its directory, push.deletes)."""
-        with self.db.write() as conn:
-            runs.register(conn, [], accounts)
+        self.write(runs.register, [], accounts)
 
     # -- ours
 
@@ -42,10 +44,19 @@ class Mirror:
         with self.db.write() as conn:
             return int(conn.exec_driver_sql(statement, values).lastrowid or 0)
 
+    def read(self, fn: Callable[Concatenate[Connection, P], T], *args: P.args, **kw: P.kwargs) -> T:
+        """Run `fn(connection, ...)` on a snapshot."""
+        with self.db.read() as conn:
+            return fn(conn, *args, **kw)
+
+    def write(self, fn: Callable[Concatenate[Connection, P], T], *args: P.args, **kw: P.kwargs) -> T:
+        """Run `fn(connection, ...)` in a transaction of the program."""
+        with self.db.write() as conn:
+            return fn(conn, *args, **kw)
+
     def insert(self, table: str, **columns: object) -> int:
         """A row as the program would store it. Returns its id."""
-        with self.db.write() as conn:
-            return insert(conn, table, **columns)
+        return self.write(insert, table, **columns)
 
     def contact(
         self,

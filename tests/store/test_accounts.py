@@ -34,8 +34,7 @@ def forget_office(mirror: Mirror) -> None:
 
 def rename(mirror: Mirror, provider: str = "telecmi") -> dict[str, int]:
     forget_office(mirror)
-    with mirror.db.write() as conn:
-        done = accounts.rename(conn, provider, "office", "chennai", LATER)
+    done = mirror.write(accounts.rename, provider, "office", "chennai", LATER)
     assert integrity.integrity_problems(mirror.db) == []
     assert mirror.one("SELECT count(*) FROM telecmi_contacts WHERE account = 'office'") == 0
     return done
@@ -264,8 +263,7 @@ def test_recordings_stay_with_their_voicemail_and_one_of_two_is_removed(mirror: 
             mirror.own(insert, row, state, path)
     forget_office(mirror)
     removed: list[str] = []
-    with mirror.db.write() as conn:
-        accounts.rename(conn, "telecmi", "office", "chennai", LATER, removed.extend)
+    mirror.write(accounts.rename, "telecmi", "office", "chennai", LATER, removed.extend)
     assert integrity.integrity_problems(mirror.db) == []
     assert removed == ["chennai/2026-11/a-2.mp3"]
     assert mirror.sql("SELECT voicemail, state, path FROM voicemail_audio ORDER BY 1") == [

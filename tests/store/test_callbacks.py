@@ -143,10 +143,8 @@ def test_any_client_may_mark_a_number_in_any_spelling(mirror: Mirror) -> None:
         "INSERT INTO callback_marks (phone_e164, note) VALUES ('092000 00001', 'called from my mobile')"
     )
     assert state(mirror) == [("open", 1, None, None)], "it is read once the program has run"
-    with mirror.db.read() as conn:
-        numbers = callbacks.unread_marks(conn, REGIONS)
-    with mirror.db.write() as conn:
-        callbacks.read_marks(conn, numbers)
+    numbers = mirror.read(callbacks.unread_marks, REGIONS)
+    mirror.write(callbacks.read_marks, numbers)
     assert state(mirror) == [("done", 0, "person", "called from my mobile")]
     assert mirror.sql('SELECT "by", marked_at > ? FROM callback_marks', at(1)) == [("sql", 1)]
 

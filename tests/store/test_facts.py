@@ -25,8 +25,7 @@ def pulled(tmp_path: Path) -> Office:
 
 
 def load(office: Office) -> dict[tuple[str, str], coverage.Facts]:
-    with office.db.read() as conn:
-        return coverage.load(conn, proof.wanted(registry.specs(office.settings), office.clock.now()))
+    return office.read(coverage.load, proof.wanted(registry.specs(office.settings), office.clock.now()))
 
 
 def test_the_vendors_time_shift_is_measured_from_the_file_names(pulled: Office) -> None:

@@ -83,12 +83,10 @@ def listing(
     """Take one full listing over, `size` rows a block."""
     reconciler = make(Context("main", at=AT, listed_twice=frozenset(known)))
     for at in range(0, len(rows), size):
-        with mirror.db.read() as conn:
-            reconciler.compare(conn, rows[at : at + size])
+        mirror.read(reconciler.compare, rows[at : at + size])
         with mirror.db.write() as conn:
             reconciler.write(conn)
-    with mirror.db.read() as conn:
-        reconciler.combine_copies(conn, is_full=True)
+    mirror.read(reconciler.combine_copies, is_full=True)
     with mirror.db.write() as conn:
         reconciler.write(conn)
         reconciler.write_deferred(conn, frozenset())

@@ -34,16 +34,14 @@ def test_the_sources_have_the_order_of_the_view_callbacks(mirror: Mirror) -> Non
     assert seen == [
         (tables[3], rows[3]), (tables[2], rows[2]), (tables[0], rows[0]), (tables[1], rows[1])
     ]  # fmt: skip
-    with mirror.db.read() as conn:
-        found = lookup_queries.find(conn, NUMBER)
+    found = mirror.read(lookup_queries.find, NUMBER)
     assert found is not None and (found.name, found.provider, found.table) == (
         None,
         "telecmi",
         "telecmi_contacts",
     )
     mirror.own(f"UPDATE telecmi_contacts SET deleted_at = '2026-11-22T08:00:00.000Z' WHERE id = {unnamed}")
-    with mirror.db.read() as conn:
-        assert lookup_queries.find(conn, NUMBER) is None
+    assert mirror.read(lookup_queries.find, NUMBER) is None
 
 
 def test_every_row_of_the_view_comes_once_and_by_name(mirror: Mirror) -> None:

@@ -39,8 +39,7 @@ def test_requests_that_may_be_under_way_are_kept_when_a_base_moves(mirror: Mirro
             mirror.insert(
                 "push_intents", change_id=change, row_id=row, operation="update", fields="{}", sent_at=NOW
             )
-    with mirror.db.write() as conn:
-        queue.drop_intents(conn, *rows[:2])
+    mirror.write(queue.drop_intents, *rows[:2])
     left = mirror.sql(
         "SELECT i.row_id, q.state FROM push_intents i JOIN change_queue q ON q.id = i.change_id ORDER BY i.id"
     )

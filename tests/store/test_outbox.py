@@ -28,8 +28,7 @@ def told(mirror: Mirror) -> Mirror:
 
 
 def wants(mirror: Mirror, *wanted: tuple[str, str, int]) -> None:
-    with mirror.db.write() as conn:
-        outbox.register(conn, wanted)
+    mirror.write(outbox.register, wanted)
 
 
 def queued(mirror: Mirror, target: str = "desk") -> list[tuple[Any, ...]]:
@@ -104,8 +103,7 @@ def test_a_call_whose_answer_is_listed_later_is_not_sent(told: Mirror) -> None:
         assert one is not None
         assert reading.data(conn, one) is not None
     call(told, "answered", "c1", at(minutes=5))
-    with told.db.read() as conn:
-        assert reading.data(conn, one) is None
+    assert told.read(reading.data, one) is None
 
 
 @pytest.mark.parametrize("state", ["conflict", "rejected", "held"])
@@ -138,8 +136,7 @@ def test_a_late_job_is_sent_once_and_its_recovery_once(told: Mirror) -> None:
     run = told.insert("sync_runs", job="telecmi-contacts", account="main", started_at=at())
 
     def note(*ran: str) -> int:
-        with told.db.write() as conn:
-            return outbox.note_late_jobs(conn, at(), {(job, "main") for job in ran})
+        return told.write(outbox.note_late_jobs, at(), {(job, "main") for job in ran})
 
     assert note("telecmi-push") == 0  # it never succeeded, and the other one has not run since the start
     assert [note("telecmi-contacts"), note("telecmi-contacts")] == [1, 0]
@@ -161,8 +158,7 @@ def test_a_late_job_that_the_config_drops_is_forgotten(told: Mirror) -> None:
 
 def test_what_waits_for_a_target_that_is_gone_is_given_up(told: Mirror) -> None:
     voicemail(told, "v1", at())
-    with told.db.read() as conn:
-        assert not outbox.is_registered(conn, [("phone", "held", 60)])
+    assert not told.read(outbox.is_registered, [("phone", "held", 60)])
     wants(told, ("phone", "held", 60))
     assert [state for *_, state in queued(told)] == ["dead"]
     with told.db.read() as conn:
@@ -182,14 +178,12 @@ def test_a_try_that_fails_and_one_that_works(told: Mirror) -> None:
     voicemail(told, "v1", at())
 
     def head() -> reading.Notification:
-        with told.db.read() as conn:
-            found = reading.head(conn, "desk")
+        found = told.read(reading.head, "desk")
         assert found is not None
         return found
 
     def due(now: datetime) -> tuple[int, str | None]:
-        with told.db.read() as conn:
-            return outbox.next_due(conn, "desk", now)
+        return told.read(outbox.next_due, "desk", now)
 
     assert due(NOW) == (1, None)
     first = head()
@@ -212,8 +206,7 @@ def test_a_try_that_fails_and_one_that_works(told: Mirror) -> None:
 
 def test_a_try_that_ends_after_its_target_is_gone_brings_nothing_back(told: Mirror) -> None:
     voicemail(told, "v1", at())
-    with told.db.read() as conn:
-        one = reading.head(conn, "desk")
+    one = told.read(reading.head, "desk")
     assert one is not None
     wants(told)
     with told.db.write() as conn:

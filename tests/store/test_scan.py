@@ -17,14 +17,11 @@ NOW = "2026-11-21T12:00:00.000Z"
 def run(mirror: Mirror, *, only_account: bool = True) -> ScanResult:
     """Heal and scan, as at a start; a second scan must find nothing more."""
     migrations.heal(mirror.db)
-    with mirror.db.read() as conn:
-        needed = scan.needed(conn, POLICY, only_account=only_account)
-    with mirror.db.write() as conn:
-        found = scan.scan(conn, POLICY, NOW, only_account=only_account)
+    needed = mirror.read(scan.needed, POLICY, only_account=only_account)
+    found = mirror.write(scan.scan, POLICY, NOW, only_account=only_account)
     assert needed or not found, "the scan mended what the look before it did not see"
     before = mirror.everything()
-    with mirror.db.write() as conn:
-        assert scan.scan(conn, POLICY, NOW, only_account=only_account) == ScanResult()
+    assert mirror.write(scan.scan, POLICY, NOW, only_account=only_account) == ScanResult()
     assert mirror.everything() == before
     return found
 
@@ -164,5 +161,4 @@ def test_other_accounts_are_left_alone(mirror: Mirror) -> None:
 def test_a_number_that_cannot_be_read_needs_no_scan_for_ever(mirror: Mirror) -> None:
     mirror.sql("INSERT INTO telecmi_contacts (phone_no, last_name) VALUES ('+91xxxxxx2999', 'Rao')")
     run(mirror)
-    with mirror.db.read() as conn:
-        assert not scan.needed(conn, POLICY, only_account=True)
+    assert not mirror.read(scan.needed, POLICY, only_account=True)

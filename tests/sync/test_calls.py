@@ -36,8 +36,7 @@ def state(office: Office, phone: str = PHONE) -> list[tuple[Any, ...]]:
 
 
 def proof(office: Office) -> CallbackProof:
-    with office.db.read() as conn:
-        found = callback_proof(conn, office.settings, office.clock.now())
+    found = office.read(callback_proof, office.settings, office.clock.now())
     assert found is not None
     return found
 

@@ -37,8 +37,7 @@ class Mirror:
         assert self.office.contacts().outcome == "incomplete"
         assert self.office.sql("SELECT rows FROM held WHERE decided_at IS NULL") == [(2 * ROWS,)]
         if decision != "open":
-            with self.office.db.write() as conn:
-                holds.decide(conn, 1, decision, self.at)
+            self.office.write(holds.decide, 1, decision, self.at)
 
     def edit(self, row: int, **fields: str) -> None:
         """A person edits a row."""
@@ -153,8 +152,7 @@ def test_a_discarded_edit_brings_the_kept_value_back(make: Make, path: str, deci
     mirror = make()
     mirror.hold(decision)
     mirror.edit(1, company="New Firm")
-    with mirror.office.db.write() as conn:
-        decisions.discard(conn, 1, mirror.at, "IN")
+    mirror.office.write(decisions.discard, 1, mirror.at, "IN")
     mirror.push(path)
     assert mirror.kept(1) == ("Firm 1", "asha1@example.com")
 
@@ -189,8 +187,7 @@ def test_an_approved_blank_comes_with_the_next_pull_of_an_edited_row_too(make: M
     mirror.hold("open")
     mirror.edit(1, job_title="Seller")
     mirror.push(path)
-    with mirror.office.db.write() as conn:
-        holds.decide(conn, 1, "approved", mirror.at)
+    mirror.office.write(holds.decide, 1, "approved", mirror.at)
     assert mirror.office.contacts().outcome == "ok"
     assert mirror.kept(1) == (None, None)
     assert mirror.upstream(1)["job_title"] == "Seller"

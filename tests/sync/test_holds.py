@@ -168,8 +168,7 @@ class Bench:
         """What a person says to the open hold."""
         (number, _), *more = self.held()
         assert not more, "at most one is open"
-        with self.office.db.write() as conn:
-            assert holds.decide(conn, number, decision, self.office.clock.now().isoformat()) is None
+        assert self.office.write(holds.decide, number, decision, self.office.clock.now().isoformat()) is None
 
 
 class Benches:
@@ -538,8 +537,7 @@ def test_two_lists_of_one_job_share_a_hold_and_lose_nothing_of_it(make_office: M
         KINDS["groups"].add(office, key)
     assert office.run(full=True)[0].outcome == "incomplete"
     assert office.sql("SELECT rows, decision FROM held") == [(10, None)]
-    with office.db.write() as conn:
-        holds.decide(conn, 1, "approved", office.clock.now().isoformat())
+    office.write(holds.decide, 1, "approved", office.clock.now().isoformat())
     run = office.run()[0]
     assert (run.outcome, run.removed) == ("ok", 10)
     assert office.one("SELECT count(*) FROM smartflo_contact_groups WHERE deleted_at IS NULL") == 20
@@ -559,8 +557,7 @@ def test_an_increment_does_not_close_a_hold(make_office: MakeOffice) -> None:
         assert (run.outcome, run.removed) == ("incomplete", 0)
         assert office.sql("SELECT id, rows FROM held") == [(1, 20)]
         office.clock.pass_(hours=1)
-    with office.db.write() as conn:
-        holds.decide(conn, 1, "approved", office.clock.now().isoformat())
+    office.write(holds.decide, 1, "approved", office.clock.now().isoformat())
     run = office.run()[0]
     assert (run.outcome, run.removed) == ("ok", 20)
 

@@ -78,8 +78,7 @@ def test_a_change_that_was_settled_after_it_was_decided_on_does_not_go_out(tmp_p
         bench.edit(2, company="New")
 
         def settle() -> None:
-            with bench.db.write() as conn:
-                queue.move(conn, 1, Event.SHOWN, bench.env().stamp())
+            bench.write(queue.move, 1, Event.SHOWN, bench.env().stamp())
 
         bench.at_next("push: decided", settle)
         mark = bench.mark()

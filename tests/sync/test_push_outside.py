@@ -127,8 +127,7 @@ def test_a_conflict_of_a_delete_invents_no_fields(office: Office) -> None:
 
     contact = office.row(3)["contact_id"]
     office.sql("DELETE FROM telecmi_contacts WHERE id = 3")
-    with office.db.write() as conn:
-        decisions.approve(conn, 1, office.env().stamp())
+    office.write(decisions.approve, 1, office.env().stamp())
     office.world.contact_update(contact, {"company": "Elsewhere"})
     office.push()
     change = office.change(1)

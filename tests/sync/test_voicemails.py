@@ -50,8 +50,7 @@ def have(office: Office, name: str) -> bool:
 
 def verified(office: Office) -> list[tuple[int, int]]:
     """The spans that were read whole, merged."""
-    with office.db.read() as conn:
-        spans = coverage.load_windows(conn, "main", "telecmi_voicemails")
+    spans = office.read(coverage.load_windows, "main", "telecmi_voicemails")
     assert len(spans) <= FEW, "spans of one day are joined"
     assert all(span.start < span.end for span in spans)
     return windows.union((span.start, span.end) for span in spans)

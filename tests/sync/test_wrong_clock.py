@@ -93,8 +93,7 @@ def _lost(site: Site) -> None:
 
 
 def _pushed(site: Site) -> None:
-    with site.db.read() as conn:
-        assert queue.next_due(conn, "main", site.clock.now()) == (1, None), "the daemon starts a push for it"
+    assert site.read(queue.next_due, "main", site.clock.now()) == (1, None), "the daemon starts a push for it"
     site.daemon("telecmi-push")
     assert site.states() == ["done"]
 
@@ -245,8 +244,7 @@ def _covered_again(site: Site) -> None:
 
 def _says_nothing_of_the_future(site: Site) -> None:
     now = site.clock.now()
-    with site.db.read() as conn:
-        known = coverage.load(conn, proof.wanted(registry.specs(site.settings), now))
+    known = site.read(coverage.load, proof.wanted(registry.specs(site.settings), now))
     covered = known["telecmi-voicemails", "main"]
     assert covered.covered_to is None or not lies_ahead(covered.covered_to, now)
     assert all(not lies_ahead(end, now) for _, end in covered.gaps)
@@ -259,8 +257,7 @@ def _no_false_coverage(site: Site) -> None:
     site.pass_(days=3)
     assert site.daemon("telecmi-voicemails").outcome == "ok"
     assert site.one("SELECT count(*) FROM telecmi_voicemails WHERE voicename = ?", left) == 1
-    with site.db.read() as conn:
-        known = coverage.load(conn, proof.wanted(registry.specs(site.settings), site.clock.now()))
+    known = site.read(coverage.load, proof.wanted(registry.specs(site.settings), site.clock.now()))
     assert known["telecmi-voicemails", "main"].gaps == []
 
 
