@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     "--format",
     "form",
     type=click.Choice(["csv", "xlsx", "vcard", "json"]),
-    help="Else by the file's name; csv without FILE.",
+    help="By default, what the file's name says, or csv without FILE.",
 )
 @provider_option
 @account_option

@@ -43,7 +43,10 @@ STEP = 1000
     "--apply", "applying", is_flag=True, help="Write what the plan says. Without it nothing changes."
 )
 @click.option(
-    "--format", "form", type=click.Choice(["csv", "xlsx", "vcard"]), help="Else by the file's name."
+    "--format",
+    "form",
+    type=click.Choice(["csv", "xlsx", "vcard"]),
+    help="By default, what the file's name says.",
 )
 @click.option(
     "--map",

@@ -31,7 +31,7 @@ def test(ctx: click.Context, app: App, name: str | None) -> None:
 
     Exit 1 if one of them does not accept it. Nothing is recorded, and no waiting notification is sent.
     """
-    settings = app.settings("error", credentials="sent")
+    settings = app.settings(logs="error", credentials="sent")
     failed = run_async(_test(app, _targets(settings, name)))
     ctx.exit(1 if failed else 0)
 

@@ -75,7 +75,7 @@ account_option = click.option(
 provider_option = click.option(
     "--provider",
     type=click.Choice(["telecmi", "smartflo", "any"]),
-    help="Which provider's; TeleCMI's by default.",
+    help="The contacts of this provider. TeleCMI by default.",
 )
 limit_option = click.option("--limit", metavar="N", type=Integer(min=1), help="At most N.")
 number_argument = click.argument("number", metavar="N", type=Integer())

@@ -32,7 +32,7 @@ def publish(ctx: click.Context, app: App, name: str | None, full: bool) -> None:
     """
     from syncer.sync import jobs
 
-    settings = app.settings("error", credentials="sent")
+    settings = app.settings(logs="error", credentials="sent")
     chosen = targets(settings, name)
     with progress_bars() as progress:
         runs = run_async(jobs.sync(settings, chosen, who="syncer publish", full=full, progress=progress))

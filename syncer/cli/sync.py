@@ -60,7 +60,7 @@ def sync(
 
 
 def choose(settings: Settings, names: Sequence[str], account: str | None) -> tuple[JobSpec, ...]:
-    """The named jobs; an unknown name is wrong usage."""
+    """The jobs to run. An unknown name is wrong usage."""
     from syncer.sync import registry
 
     try:
