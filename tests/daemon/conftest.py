@@ -170,6 +170,12 @@ requests_per_second = 500.0
 """
         )
 
+    def serve(self, extra: str = "", **more: str) -> int:
+        """Write a config in which the pages are on. Returns their port."""
+        port = free_port()
+        self.configure(extra=f'[http]\nlisten = "127.0.0.1:{port}"\n{extra}', **more)
+        return port
+
     def start(self, descriptors: int | None = None, **environ: str) -> subprocess.Popen[bytes]:
         """Start it, with at most so many file descriptors."""
 

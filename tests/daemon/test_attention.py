@@ -11,7 +11,7 @@ from syncer.config import Settings
 from syncer.store.db.connection import Database
 from syncer.store.read import attention
 from syncer.sync.open_database import open_database
-from tests.daemon.conftest import Daemon, Manager, Sandbox, free_port, until
+from tests.daemon.conftest import Daemon, Manager, Sandbox, until
 
 NOW = "2026-11-21T09:30:00.000Z"
 
@@ -107,15 +107,12 @@ def healthz(port: int) -> httpx.Response:
 def test_the_daemon_names_what_waits_once_and_again_after_no_restart(
     daemon: Daemon, sandbox: Sandbox, manager: Manager
 ) -> None:
-    port = free_port()
-    daemon.configure(extra=f'[http]\nlisten = "127.0.0.1:{port}"\n')
+    port = daemon.serve()
     process = daemon.start(NOTIFY_SOCKET=manager.address)
     until(lambda: manager.heard("STATUS=all 5 jobs are healthy"), "a first round")
     assert healthz(port).json()["attention"] == []
     contact = daemon.query("SELECT contact_id FROM telecmi_contacts WHERE id = 2")[0][0]
-    sandbox.control.post(
-        "/edit", json={"op": "contact.update", "contact_id": contact, "company": "Upstream Example"}
-    ).raise_for_status()
+    sandbox.edit(op="contact.update", contact_id=contact, company="Upstream Example")
     daemon.edit("UPDATE telecmi_contacts SET company = 'Local Example' WHERE id = 2")
     daemon.edit("UPDATE telecmi_contacts SET last_name = '' WHERE id = 3")
     daemon.edit("DELETE FROM telecmi_contacts WHERE id = 4")
@@ -152,11 +149,8 @@ def test_the_daemon_names_what_waits_once_and_again_after_no_restart(
 
 
 def test_a_maintenance_task_that_fails_is_named_and_leaves_the_daemon_well(daemon: Daemon) -> None:
-    port = free_port()
     (daemon.folder / "backups").write_text("a file where the folder should be")
-    daemon.configure(
-        extra=f'[http]\nlisten = "127.0.0.1:{port}"\n[backup]\nenabled = true\npath = "backups"\n'
-    )
+    port = daemon.serve('[backup]\nenabled = true\npath = "backups"\n')
     process = daemon.start()
     until(lambda: daemon.said("the backup failed"), "a backup that fails")
     daemon.wait_for_first_round()
@@ -168,8 +162,7 @@ def test_a_maintenance_task_that_fails_is_named_and_leaves_the_daemon_well(daemo
 
 
 def test_the_health_page_names_a_table_that_was_changed(daemon: Daemon) -> None:
-    port = free_port()
-    daemon.configure(extra=f'[http]\nlisten = "127.0.0.1:{port}"\n')
+    port = daemon.serve()
     process = daemon.start()
     daemon.wait_for_first_round()
     assert healthz(port).status_code == 200

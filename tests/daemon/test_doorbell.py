@@ -11,7 +11,7 @@ import pytest
 
 from syncer.core.secret import Secret
 from syncer.daemon.doorbell import GAP, Doorbell
-from tests.daemon.conftest import Daemon, Sandbox, free_port, until
+from tests.daemon.conftest import Daemon, Sandbox, until
 from tests.daemon.timeless import NOW, Time, live
 from tests.receiver import Receiver
 
@@ -59,10 +59,9 @@ def test_a_voicemail_is_reported_within_seconds_of_the_vendor_s_webhook(
     daemon: Daemon, sandbox: Sandbox, desk: Receiver
 ) -> None:
     """Though voicemails are pulled every ten minutes."""
-    port = free_port()
-    daemon.configure(
+    port = daemon.serve(
+        f'[notify.desk]\nwebhook = "{desk.url}"\non = ["voicemail"]\n',
         telecmi='doorbell_key = "a-long-doorbell-key"',
-        extra=f'[http]\nlisten = "127.0.0.1:{port}"\n[notify.desk]\nwebhook = "{desk.url}"\non = ["voicemail"]\n',
     )
     daemon.start()
     ring = f"http://127.0.0.1:{port}/doorbell/telecmi.main/a-long-doorbell-key"

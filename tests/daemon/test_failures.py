@@ -11,7 +11,7 @@ import sqlite3
 from collections import Counter
 from collections.abc import Callable, Coroutine
 from contextlib import closing
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -26,7 +26,7 @@ from syncer.sync import jobs
 from syncer.sync.env import Env
 from syncer.sync.registry import RESOURCES, JobSpec
 from syncer.sync.run import Run
-from tests.daemon.timeless import NOW, Process, Time, live
+from tests.daemon.timeless import NOW, Log, Process, Time, live
 from tests.office import LOGIN, unpaced
 
 MINUTE, HOUR = 60.0, 3600.0
@@ -34,28 +34,6 @@ DIRECTORY = "/v3/contact/get"
 
 #: All jobs that are on by default.
 JOBS = [resource.job for resource in RESOURCES if not resource.optional]
-
-
-@dataclass
-class Log:
-    """Keeps what was said, with the job that it was said of."""
-
-    lines: list[tuple[str, str, dict[str, Any]]] = field(default_factory=list)
-    bound: dict[str, Any] = field(default_factory=dict)
-
-    def bind(self, **values: Any) -> Log:
-        return Log(self.lines, self.bound | values)
-
-    def __getattr__(self, level: str) -> Callable[..., None]:
-        def say(event: str, **values: Any) -> None:
-            self.lines.append((level, event, self.bound | values))
-
-        return say
-
-    def said(self, event: str, job: str | None = None) -> list[dict[str, Any]]:
-        return [
-            values for _, said, values in self.lines if said == event and job in (None, values.get("job"))
-        ]
 
 
 @pytest.fixture

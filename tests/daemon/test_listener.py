@@ -261,8 +261,7 @@ def test_descriptors_are_left_for_the_jobs(descriptors: int, limit: int) -> None
 
 def test_a_crowd_stops_no_job(daemon: Daemon, sandbox: Sandbox) -> None:
     """With few descriptors, which clients could use up."""
-    port = free_port()
-    daemon.configure(extra=f'[http]\nlisten = "127.0.0.1:{port}"\n')
+    port = daemon.serve()
     process = daemon.start(64)
     daemon.wait_for_first_round()
     until(lambda: daemon.said("serving"), "the pages")

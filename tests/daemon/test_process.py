@@ -246,8 +246,7 @@ def monitor() -> Iterator[str]:
 
 
 def test_healthz_metrics_and_the_ping(daemon: Daemon, sandbox: Sandbox, monitor: str) -> None:
-    port = free_port()
-    daemon.configure(extra=f'[http]\nlisten = "127.0.0.1:{port}"\n[monitor]\nping_url = "{monitor}"\n')
+    port = daemon.serve(f'[monitor]\nping_url = "{monitor}"\n')
     sandbox.fault(kind="http", status=400, times=1000, match={"path": "/v1/contacts"})
     process = daemon.start()
     base = f"http://127.0.0.1:{port}"

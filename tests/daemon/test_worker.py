@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Awaitable, Callable
 from contextlib import asynccontextmanager
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any, cast
@@ -19,29 +19,11 @@ from syncer.locks import Locks
 from syncer.logs import Edges
 from syncer.sync.registry import RESOURCES, JobSpec
 from syncer.sync.run import Run
+from tests.daemon.timeless import Log
 
 pytestmark = pytest.mark.anyio
 
 NOW = datetime(2026, 11, 21, 9, 30, tzinfo=UTC)
-
-
-@dataclass
-class Log:
-    """Keeps what was said."""
-
-    lines: list[tuple[str, str, dict[str, Any]]] = field(default_factory=list)
-
-    def bind(self, **_: object) -> Log:
-        return self
-
-    def __getattr__(self, level: str) -> Callable[..., None]:
-        def say(event: str, **values: Any) -> None:
-            self.lines.append((level, event, values))
-
-        return say
-
-    def said(self, level: str) -> list[str]:
-        return [event for at, event, _ in self.lines if at == level]
 
 
 class Stage:
@@ -225,8 +207,8 @@ async def test_a_failure_and_its_recovery_are_each_reported_once(stage: Stage) -
         rests.append(stage.alarms["telecmi-push.main"])
         stage.ticks += 1000
     assert rests == [30, 60, 120, 120, 30]
-    assert stage.log.said("warning") == ["failing"]
-    assert stage.log.said("info") == ["recovered"]
+    assert stage.log.at("warning") == ["failing"]
+    assert stage.log.at("info") == ["recovered"]
     assert worker.problem == ""
 
 
@@ -251,7 +233,7 @@ async def test_what_a_person_has_to_decide_does_not_slow_a_job_down(stage: Stage
     for _ in range(3):
         await stage.run(worker)
         assert stage.alarms["telecmi-push.main"] == 30.0
-    assert stage.log.said("warning") == ["incomplete"]
+    assert stage.log.at("warning") == ["incomplete"]
 
 
 async def test_refused_credentials_pause_every_job_of_the_login_and_are_reported_once(stage: Stage) -> None:
@@ -272,12 +254,12 @@ async def test_refused_credentials_pause_every_job_of_the_login_and_are_reported
     await stage.until(lambda: push.calls == 1)  # nothing to send, so nobody was asked, and nothing proven
     await stage.run(puller)
     assert stage.alarms["telecmi-contacts.main"] == 1800.0
-    assert [event[:27] for event in stage.log.said("warning")] == ["the credentials were refused"[:27]]
+    assert [event[:27] for event in stage.log.at("warning")] == ["the credentials were refused"[:27]]
     stage.ticks += 1801
     stage.paused.clear()
     pull.ends = [run_of()]
     await stage.run(puller)
-    assert stage.log.said("info") == ["the credentials are accepted again"]
+    assert stage.log.at("info") == ["the credentials are accepted again"]
 
 
 async def test_a_call_that_is_not_permitted_pauses_no_other_job(stage: Stage) -> None:
@@ -336,7 +318,7 @@ async def test_a_bug_ends_the_run_loudly_once_and_the_worker_goes_on(stage: Stag
         await stage.run(worker)
         stage.ticks += 1000
     assert script.calls == 4
-    assert len(stage.log.said("exception")) == 2  # one a kind
+    assert len(stage.log.at("exception")) == 2  # one a kind
     assert worker.problem == ""
     assert stage.locks.held_by("telecmi-push.main") is None
 
@@ -353,7 +335,7 @@ async def test_a_run_that_hangs_is_ended_and_its_lock_is_free(stage: Stage) -> N
     script.gate.clear()
     worker = stage.worker(script)
     await stage.run(worker)
-    assert stage.log.said("warning") == ["failing"]
+    assert stage.log.at("warning") == ["failing"]
     assert "no progress" in worker.problem
     assert stage.locks.held_by("telecmi-push.main") is None
     script.gate.set()
@@ -413,5 +395,5 @@ async def test_only_a_run_that_changed_something_is_worth_a_line(stage: Stage) -
     worker = stage.worker(Script(run_of(), run_of(added=2)))
     for _ in range(2):
         await stage.run(worker)
-    assert stage.log.said("debug") == ["run finished"]
-    assert stage.log.said("info") == ["run finished"]
+    assert stage.log.at("debug") == ["run finished"]
+    assert stage.log.at("info") == ["run finished"]

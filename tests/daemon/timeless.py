@@ -11,6 +11,7 @@ import random
 import selectors
 import threading
 from collections.abc import Awaitable, Callable, Coroutine
+from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import Any, TypeVar
 
@@ -112,6 +113,32 @@ class Clock(SystemClock):
     def rand(self) -> float:
         """A number in [0, 1)."""
         return self._rng.random()
+
+
+@dataclass
+class Log:
+    """Keeps what was said, with the job that it was said of."""
+
+    lines: list[tuple[str, str, dict[str, Any]]] = field(default_factory=list)
+    bound: dict[str, Any] = field(default_factory=dict)
+
+    def bind(self, **values: Any) -> Log:
+        return Log(self.lines, self.bound | values)
+
+    def __getattr__(self, level: str) -> Callable[..., None]:
+        def say(event: str, **values: Any) -> None:
+            self.lines.append((level, event, self.bound | values))
+
+        return say
+
+    def said(self, event: str, job: str | None = None) -> list[dict[str, Any]]:
+        return [
+            values for _, said, values in self.lines if said == event and job in (None, values.get("job"))
+        ]
+
+    def at(self, level: str) -> list[str]:
+        """The events of a level."""
+        return [event for said, event, _ in self.lines if said == level]
 
 
 class Process:
