@@ -25,7 +25,7 @@ import httpx
 from syncer.config import Settings
 from syncer.config.load import settings_from
 from syncer.remote.tokens import TokenStore
-from syncer.sandbox import Fault, World, create_app
+from syncer.sandbox import World, create_app
 from syncer.store.db import migrations
 from syncer.store.db.connection import Connection, Database
 from syncer.sync import jobs, registry
@@ -50,7 +50,6 @@ class VirtualClock:
         self.slept: list[float] = []
 
     def now(self) -> datetime:
-        """Now."""
         return self.at
 
     async def sleep(self, seconds: float) -> None:
@@ -60,11 +59,9 @@ class VirtualClock:
         await asyncio.sleep(0)
 
     def rand(self) -> float:
-        """Not random."""
         return 0.5
 
     def pass_(self, **span: float) -> None:
-        """Let time pass."""
         self.at += timedelta(**span)
 
 
@@ -187,11 +184,9 @@ class Office:
         return self.within(lambda env: jobs.run_all(env, chosen, full=full, person=person))
 
     def contacts(self, *, full: bool = False) -> Run:
-        """Pull the directory once."""
         return self.run("telecmi-contacts", full=full)[0]
 
     def push(self, *, person: bool = True) -> Run:
-        """Push once."""
         return self.run("telecmi-push", person=person)[0]
 
     def scan(self) -> int:
@@ -241,11 +236,9 @@ class Office:
         return rows[0][0] if rows else None
 
     def row(self, row_id: int) -> dict[str, Any]:
-        """A contact by its row id."""
         return self._record("SELECT * FROM telecmi_contacts WHERE id = ?", row_id)
 
     def row_of(self, contact_id: str) -> int:
-        """The row id of a directory contact."""
         return int(self.one("SELECT id FROM telecmi_contacts WHERE contact_id = ?", contact_id))
 
     def change(self, number: int) -> dict[str, Any]:
@@ -262,7 +255,6 @@ class Office:
         return dict(zip(names, row, strict=True)) if row else {}
 
     def states(self) -> list[str]:
-        """The states of all changes, in order."""
         return [row[0] for row in self.sql("SELECT state FROM change_queue ORDER BY id")]
 
     # -- vendors
@@ -299,7 +291,6 @@ class Office:
     # -- what must always hold
 
     def log_size(self) -> int:
-        """How many entries the change log has."""
         return int(self.one("SELECT coalesce(max(seq), 0) FROM change_log"))
 
     def everything(self) -> dict[str, list[tuple[Any, ...]]]:
@@ -318,7 +309,6 @@ class Office:
         assert self.everything() == before
 
     def close(self) -> None:
-        """Close the file."""
         if self._client is not None:
             self._client[1].close()
             self._client = None
@@ -329,11 +319,3 @@ def unpaced(settings: Settings) -> Settings:
     """The same settings without a request budget, which would take real time."""
     accounts = tuple(dataclasses.replace(a, requests_per_second=math.inf) for a in settings.accounts)
     return dataclasses.replace(settings, accounts=accounts)
-
-
-def fields_of(row: dict[str, Any]) -> str:
-    """The fields of a queue row as text."""
-    return json.dumps(json.loads(row["fields"]), sort_keys=True) if row["fields"] else ""
-
-
-__all__ = ["MEMORY", "NOON", "Fault", "Office", "VirtualClock", "fields_of", "unpaced"]

@@ -21,7 +21,6 @@ class Received:
 
     @property
     def json(self) -> dict[str, Any]:
-        """The body, read."""
         found: dict[str, Any] = json.loads(self.content)
         return found
 

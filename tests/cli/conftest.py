@@ -93,7 +93,6 @@ class Syncer:
         return done
 
     def start(self, *args: str, config: bool = True, **more: Any) -> subprocess.Popen[str]:
-        """A real process."""
         head = ["--config", str(self.config)] if config else []
         kept = {name: value for name, value in os.environ.items() if not name.startswith("SYNCER_")}
         environ = kept | {"PYTHONPATH": str(ROOT), "LC_ALL": "C.UTF-8"} | self.env
@@ -107,7 +106,6 @@ class Syncer:
         return Done(process.returncode, out or "", err or "")
 
     def sql(self, statement: str, *values: object) -> list[tuple[Any, ...]]:
-        """As any SQLite client."""
         with closing(sqlite3.connect(self.database, timeout=5)) as conn, conn:
             return conn.execute(statement, values).fetchall()
 
@@ -196,7 +194,6 @@ class Upstream:
         return dict(found.fields) if found else {}
 
     def edit(self, row: int, **fields: str) -> None:
-        """Somebody upstream edits a contact."""
         contact_id = self.syncer.one("SELECT contact_id FROM telecmi_contacts WHERE id = ?", row)
         self.world.contact_update(contact_id, fields)
 

@@ -18,7 +18,6 @@ def lines(text: str) -> list[dict[str, Any]]:
 
 
 def edit(syncer: Syncer, row: int, company: str) -> None:
-    """A person edits a contact, as with any client."""
     syncer.sql("UPDATE telecmi_contacts SET company = ? WHERE id = ?", company, row)
 
 

@@ -33,7 +33,6 @@ from tests.cli.conftest import ROOT, Syncer
 
 
 def commands() -> list[tuple[str, ...]]:
-    """Every command, with its group."""
     context = click.Context(cli, info_name="syncer")
     out: list[tuple[str, ...]] = []
     for name in COMMANDS:

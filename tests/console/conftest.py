@@ -75,7 +75,6 @@ class Desk:
         )
 
     def sql(self, statement: str, *values: object) -> list[tuple[Any, ...]]:
-        """As any SQLite client."""
         with closing(sqlite3.connect(self.path, timeout=5)) as conn, conn:
             return conn.execute(statement, values).fetchall()
 
@@ -99,7 +98,6 @@ class Desk:
         self.close()
 
     def close(self) -> None:
-        """The database."""
         self._db.close()
 
     # -- what is in the mirror
@@ -133,7 +131,6 @@ class Desk:
         )
 
     def voicemail(self, n: int = 1, audio: bytes | None = None, **ago: float) -> int:
-        """A voicemail, and its recording."""
         at = self.at(**(ago or {"hours": 1}))
         with Database(self.path) as db, db.write() as conn:
             row = conn.exec_driver_sql(

@@ -42,7 +42,6 @@ class Site:
         self.url = f"http://127.0.0.1:{port}"
 
     def link(self, name: str = "Asha Example", role: Role = Role.APPROVE) -> str:
-        """A link to log in with."""
         return f"{self.url}/login/{self.desk.sessions.invite(name, role, timedelta(days=1))}"
 
 

@@ -88,7 +88,6 @@ class Visitor:
         self.page.goto(self.site.url + path)
 
     def press(self, what: Locator) -> None:
-        """Use a link or a button."""
         if self.way != "keyboard":
             what.click()
             return

@@ -20,7 +20,6 @@ def ago(**span: float) -> str:
 
 
 def change(operation: str = "update", state: str = "queued", number: int = 5, **more: Any) -> QueuedChange:
-    """A change of the queue."""
     return QueuedChange(number, "acc", 1, Operation(operation), State(state), **more)
 
 

@@ -29,12 +29,10 @@ CONTENT = ("name", "phone_number", "phone_e164", "created_at", "updated_at", "cu
 
 
 def stored(deleted: bool = False, **values: Any) -> Stored:
-    """A row of the mirror."""
     return Stored(7, values, json.dumps(values), "2026-11-20" if deleted else None)
 
 
 def row(deleted_at: str | None = None, raw: str | None = None, **values: Any) -> Row:
-    """A listed row."""
     return Row("7", values, raw or json.dumps(values), deleted_at)
 
 

@@ -77,7 +77,6 @@ class Sandbox:
         return [one for one in found if one["path"] == path]
 
     def edit(self, **operation: Any) -> None:
-        """Change what the vendors hold."""
         self.control.post("/edit", json=operation).raise_for_status()
 
     def calm(self) -> None:
@@ -202,7 +201,6 @@ requests_per_second = 500.0
         return process.wait(15), time.monotonic() - began
 
     def query(self, sql: str, *values: Any) -> list[Any]:
-        """Ask the database as any other program would."""
         if not self.database.exists():
             return []
         with contextlib.closing(sqlite3.connect(self.database, timeout=5)) as conn:
@@ -214,7 +212,6 @@ requests_per_second = 500.0
                 raise
 
     def edit(self, sql: str, *values: Any) -> None:
-        """Edit the database as any other program would."""
         with contextlib.closing(sqlite3.connect(self.database, timeout=5)) as conn, conn:
             conn.execute(sql, values)
 

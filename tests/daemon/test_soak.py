@@ -128,7 +128,6 @@ class Soak:
             chance.choice(choices)()
 
     def sql(self, statement: str, *values: object) -> list[tuple[Any, ...]]:
-        """As any SQLite client."""
         with closing(sqlite3.connect(self.path, timeout=5)) as conn, conn:
             return conn.execute(statement, values).fetchall()
 

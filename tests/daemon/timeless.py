@@ -111,7 +111,6 @@ class Clock(SystemClock):
         self._rng = rng
 
     def rand(self) -> float:
-        """A number in [0, 1)."""
         return self._rng.random()
 
 
@@ -137,7 +136,6 @@ class Log:
         ]
 
     def at(self, level: str) -> list[str]:
-        """The events of a level."""
         return [event for said, event, _ in self.lines if said == level]
 
 

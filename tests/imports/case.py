@@ -8,9 +8,6 @@ from dataclasses import dataclass, field
 from typing import Any
 from xml.sax.saxutils import escape, quoteattr
 
-#: A row of a plan: its number, the verdict, what it adds or changes, and more: `of`, `contact`, part of the `reason`.
-Expected = tuple[Any, ...]
-
 FIELDS = ("phone_no", "first_name", "last_name", "email_id", "company", "job_title")
 
 

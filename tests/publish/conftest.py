@@ -25,7 +25,6 @@ class Published(Office):
         super().__init__(folder, publish={"central": settings}, **more)
 
     def there(self, query: str, *values: object) -> list[tuple[Any, ...]]:
-        """What a query finds in the copy."""
         with self.server.connect() as conn:
             conn.execute(f'SET search_path TO "{self.schema}"')
             conn.execute("SET TIME ZONE 'UTC'")

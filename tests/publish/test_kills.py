@@ -52,7 +52,6 @@ def end(child: subprocess.Popen[str]) -> None:
 
 
 def kill(child: subprocess.Popen[str], seconds: float) -> None:
-    """Let a publisher live so long, and kill it."""
     begin(child, seconds)
     end(child)
 

@@ -129,7 +129,6 @@ def saying(content: bytes) -> Serve:
 
 
 async def silent(reader: asyncio.StreamReader, _: asyncio.StreamWriter) -> None:
-    """Never answers."""
     await read_request(reader)
     await asyncio.sleep(3600)
 

@@ -50,7 +50,6 @@ class Upstream:
         return self.post(f"/v2/{kind}", {**SECRET, **more})
 
     def records(self, **query: Any) -> httpx.Response:
-        """Smartflo's call records."""
         return self.smartflo("/v1/call/records", **query)
 
     def play(self, name: str, **more: Any) -> httpx.Response:
@@ -99,7 +98,6 @@ class Upstream:
         self.world.settings.change({"telecmi": switches})
 
     def switch(self, **switches: Any) -> None:
-        """Smartflo's switches."""
         self.world.settings.change({"smartflo": switches})
 
 

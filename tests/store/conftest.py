@@ -137,7 +137,6 @@ class Mirror:
         return int(self.one("SELECT active FROM sync_guard"))
 
     def everything(self) -> dict[str, list[tuple[Any, ...]]]:
-        """All rows of all tables."""
         tables = self.sql("SELECT name FROM sqlite_master WHERE type = 'table' AND name NOT LIKE 'sqlite%'")
         with closing(self.client()) as conn:
             conn.text_factory = bytes

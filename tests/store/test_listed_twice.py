@@ -35,13 +35,11 @@ def mine(time: int | None, *notes: Note, **values: str) -> Row:
 
 
 def contact(company: str, **values: str) -> Row:
-    """A contact of the directory."""
     fields = {"contact_id": "c-1", "phone_no": "919200000001", "company": company, **values}
     return Row("c-1", {**fields, "phone_e164": "+919200000001"}, json.dumps(fields))
 
 
 def heard(time: int, number: str) -> Row:
-    """A voicemail."""
     values = {"voicename": "v-1", "time": time, "from_number": number, "phone_e164": f"+{number}"}
     return Row("v-1", values, json.dumps(values))
 

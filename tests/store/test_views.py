@@ -27,7 +27,6 @@ def listed(mirror: Mirror, mobile: str = PHONE, e164: str | None = "", **more: o
 
 
 def flo(mirror: Mirror, **more: object) -> int:
-    """A Smartflo contact."""
     row = {
         "account": "shop", "smartflo_id": str(mirror.one("SELECT count(*) FROM smartflo_contacts")),
         "phone_number": PHONE, "phone_e164": f"+{PHONE}", "name": "Asha of Smartflo", "company_name": "Flo & Co",

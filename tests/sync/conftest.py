@@ -61,5 +61,4 @@ def make_bench(tmp_path: Path) -> Iterator[MakeBench]:
 
 @pytest.fixture
 def bench(make_bench: MakeBench) -> Bench:
-    """A bench with six contacts."""
     return make_bench()

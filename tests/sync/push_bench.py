@@ -150,16 +150,13 @@ class Bench(Office):
         return int(self.one("SELECT max(id) FROM telecmi_contacts"))
 
     def edit(self, row: int, **fields: Any) -> None:
-        """UPDATE fields of one contact."""
         sets = ", ".join(f"{name} = ?" for name in fields)
         self.sql(f"UPDATE telecmi_contacts SET {sets} WHERE id = ?", *fields.values(), row)
 
     def delete(self, row: int) -> None:
-        """DELETE one contact."""
         self.sql("DELETE FROM telecmi_contacts WHERE id = ?", row)
 
     def back(self, row: int) -> None:
-        """Bring a contact back."""
         self.sql("UPDATE telecmi_contacts SET deleted_at = NULL WHERE id = ?", row)
 
     def queue(self, row: int | None = None) -> list[dict[str, Any]]:
@@ -176,7 +173,6 @@ class Bench(Office):
         return str(change["last_error"])
 
     def states_of(self, row: int) -> list[str]:
-        """The states of a row's changes, in order."""
         return [change["state"] for change in self.queue(row)]
 
     def logged(self, row: int) -> set[Any]:
@@ -215,7 +211,6 @@ class Bench(Office):
     # -- an unkind vendor
 
     def switch(self, **switches: Any) -> None:
-        """Change settings of the sandbox's TeleCMI."""
         self.world.settings.change({"telecmi": switches})
 
     def blind_after(self, path: str, times: int = 8) -> None:
@@ -236,7 +231,6 @@ class Bench(Office):
         return self.directory()[self.row(row)["contact_id"]]
 
     def phones(self) -> list[str]:
-        """All numbers of the directory, sorted."""
         return sorted(one["phone_no"] for one in self.directory().values())
 
     # -- the rest

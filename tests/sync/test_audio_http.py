@@ -59,7 +59,6 @@ class Place:
                 )
 
     def run(self, patience: float = math.inf) -> Run:
-        """Fetch everything that waits."""
         chosen = registry.select(registry.specs(self.settings), ["telecmi-audio"], None)
 
         async def work() -> Run:

@@ -50,7 +50,6 @@ class Bed:
         return json.loads((self.folder / "result.json").read_text())
 
     def sql(self, statement: str, *values: object) -> list[tuple[Any, ...]]:
-        """What a person types into any SQLite client."""
         with closing(sqlite3.connect(self.folder / "mirror.db")) as conn, conn:
             return conn.execute(statement, values).fetchall()
 

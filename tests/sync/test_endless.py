@@ -31,7 +31,6 @@ class Endless(httpx.AsyncBaseTransport):
         self.rows = self.calls = 0
 
     async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
-        """The next page, whatever is asked for."""
         if request.url.path.endswith("/login"):
             return httpx.Response(200, json={"code": 200, "token": "t", "success": True, "access_token": "t"})
         listed: list[Any] = []
@@ -54,7 +53,6 @@ class Endless(httpx.AsyncBaseTransport):
 
 
 def run(office: Office, vendor: Endless, job: str) -> Run:
-    """Run one job against a vendor of its own."""
     office.network = vendor
     return office.run(job)[0]
 

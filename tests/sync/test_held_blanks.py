@@ -27,7 +27,6 @@ class Mirror:
         self.at = office.clock.now().isoformat()
 
     def blank_upstream(self) -> None:
-        """Somebody upstream empties two columns."""
         for column in ("company", "email_id"):
             self.office.world.contacts_blank(column)
 
@@ -40,7 +39,6 @@ class Mirror:
             self.office.write(holds.decide, 1, decision, self.at)
 
     def edit(self, row: int, **fields: str) -> None:
-        """A person edits a row."""
         names = ", ".join(f"{name} = ?" for name in fields)
         self.office.sql(f"UPDATE telecmi_contacts SET {names} WHERE id = ?", *fields.values(), row)
 
@@ -54,12 +52,10 @@ class Mirror:
             self.office.push()
 
     def kept(self, row: int) -> tuple[str, str]:
-        """The two columns of a row."""
         found = self.office.row(row)
         return found["company"], found["email_id"]
 
     def upstream(self, row: int) -> dict[str, Any]:
-        """What the directory holds of a row."""
         return self.office.directory()[self.office.row(row)["contact_id"]]
 
 
@@ -86,7 +82,6 @@ def _office(folder: Path, **push: Any) -> Office:
 
 @pytest.fixture
 def make(tmp_path: Path, pulled: Path) -> Iterator[Make]:
-    """Opens mirrors."""
     offices: list[Office] = []
 
     def open_(**push: Any) -> Mirror:

@@ -107,15 +107,12 @@ class Bench:
         self.taken: dict[str, Any] = {}  #: contacts of the directory that were removed
 
     def pull(self, *, full: bool = True) -> Run:
-        """One pull."""
         return self.office.run(full=full)[0]
 
     def living(self) -> int:
-        """Rows that live in the mirror."""
         return int(self.office.one(f"SELECT count(*) FROM {self.kind.table} WHERE deleted_at IS NULL"))
 
     def lives(self, key: Any) -> bool:
-        """Whether the row of this key lives."""
         query = f"SELECT deleted_at IS NULL FROM {self.kind.table} WHERE {self.kind.key} = ?"
         return bool(self.office.one(query, str(key)))
 
@@ -141,14 +138,12 @@ class Bench:
                 self.kind.add(self.office, self.number[key])
 
     def fill(self, key: Any) -> None:
-        """Somebody upstream fills the column again."""
         if self.kind is KINDS["v3"]:
             self.office.world.contact_update(key, {"company": f"Firm {self.number[key]}"})
         else:
             self.kind.add(self.office, self.number[key])
 
     def blank(self, keys: list[Any]) -> None:
-        """Somebody upstream empties a column."""
         for key in keys:
             self.kind.blank(self.office, key)
 
@@ -215,7 +210,6 @@ def large(request: pytest.FixtureRequest, benches: Benches) -> Bench:
 
 @pytest.fixture(params=["v3", "v2", "smartflo"])
 def bench(request: pytest.FixtureRequest, benches: Benches) -> Bench:
-    """A bench for each list."""
     return benches.make(request.param)
 
 

@@ -82,7 +82,6 @@ class Hostile(httpx.AsyncBaseTransport):
         self.lasting = "honest"
 
     async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
-        """Answer one call."""
         self.calls += 1
         body: dict[str, Any] = dict(request.url.params)
         if request.method == "POST":
@@ -192,7 +191,6 @@ class HostileOffice(Office):
     server: Hostile
 
     def pull(self) -> Run:
-        """One whole listing."""
         return self.run(JOBS[self.server.kind], full=True)[0]
 
     def mirrored(self, *, gone: bool = False) -> set[str]:
@@ -220,7 +218,6 @@ def blank(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def open_office(blank: Path, server: Hostile) -> HostileOffice:
-    """A new office in a folder of its own."""
     number = len(list(blank.parent.glob("hostile*")))
     folder = blank.parent / f"hostile{number}"
     folder.mkdir()

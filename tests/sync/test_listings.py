@@ -46,12 +46,10 @@ def office(make_office: MakeOffice) -> Office:
 
 
 def pull(office: Office, job: str) -> Run:
-    """One whole pull of one list."""
     return office.run(job, full=True)[0]
 
 
 def living(office: Office, job: str) -> int:
-    """Rows that live in a job's table."""
     return int(office.one(f"SELECT count(*) FROM {TABLES[job]} WHERE deleted_at IS NULL"))
 
 
@@ -86,7 +84,6 @@ def check(office: Office, job: str, *, deletions: bool = True, first: tuple[str,
 
 
 def notices(runs: list[Run]) -> list[str]:
-    """All notices of these runs."""
     return [text for run in runs for text in run.notices]
 
 

@@ -26,7 +26,6 @@ def make_bench(make_bench: Any) -> Any:
 
 
 def at_once(bench: Bench, *statements: str) -> None:
-    """What a person does in one transaction."""
     conn = bench.client()
     with conn:
         for statement in statements:

@@ -28,7 +28,6 @@ def office(make_office: MakeOffice) -> Office:
 
 
 def add(office: Office, number: int, **stamps: Any) -> int:
-    """A contact upstream."""
     return office.world.smartflo_upsert(
         number,
         {"phone_number": f"+9194000{number:05d}", "name": f"Ravi Iyer {number}", "contact_group_id": 1},
@@ -44,12 +43,10 @@ def pull(office: Office, *, full: bool = False) -> Run:
 
 
 def living(office: Office) -> int:
-    """Contacts that live in the mirror."""
     return int(office.one("SELECT count(*) FROM smartflo_contacts WHERE deleted_at IS NULL"))
 
 
 def cursor(office: Office) -> str:
-    """The job's cursor."""
     return str(office.one("SELECT cursor FROM sync_jobs WHERE job = 'smartflo-contacts'"))
 
 

@@ -64,7 +64,6 @@ class Numbers(RuleBasedStateMachine):
         return str(self.next_phone)
 
     def program(self, what: str) -> None:
-        """Let the program do something."""
         if what == "push":
             self.bench.push(person=False)
         elif what:

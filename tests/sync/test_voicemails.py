@@ -22,12 +22,10 @@ FEW = 90
 
 
 def open_office(make_office: MakeOffice, **job: Any) -> Office:
-    """An office that pulls voicemails only."""
     return make_office(only=("telecmi-voicemails",), telecmi={"voicemails": job})
 
 
 def now_ms(office: Office) -> int:
-    """The time, in epoch milliseconds."""
     return round(office.world.now() * 1000)
 
 
@@ -44,7 +42,6 @@ def pull(office: Office) -> Run:
 
 
 def have(office: Office, name: str) -> bool:
-    """Whether a voicemail arrived."""
     return bool(office.one("SELECT 1 FROM telecmi_voicemails WHERE voicename = ?", name))
 
 

@@ -49,12 +49,10 @@ class Site(Bench):
         self.run()
 
     def pass_(self, **span: float) -> None:
-        """Let time pass on both clocks."""
         self.clock.pass_(**span)
         self.right.pass_(**span)
 
     def set_clock(self, ahead: timedelta) -> None:
-        """Somebody sets the clock of this machine."""
         self.clock.at = self.right.at + ahead
 
     def daemon(self, job: str) -> Any:
