@@ -10,9 +10,7 @@ NUMBER = f"+{PHONE}"
 
 
 def test_the_sources_have_the_order_of_the_view_callbacks(mirror: Mirror) -> None:
-    mirror.own(
-        f"INSERT INTO callback_marks (phone_e164, marked_at) VALUES ('{NUMBER}', '2026-11-20T08:00:00.000Z')"
-    )
+    mirror.insert("callback_marks", phone_e164=NUMBER, marked_at="2026-11-20T08:00:00.000Z")
     mirror.own(
         f"INSERT INTO telecmi_voicemails (account, voicename, phone_e164, received_at) VALUES ('main', 'v', '{NUMBER}', "
         "'2026-11-21T08:00:00.000Z')"

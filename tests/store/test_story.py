@@ -45,24 +45,18 @@ def test_what_happens_to_a_row(mirror: Mirror) -> None:
     log(mirror, row, 3, "update", "upstream", "company", None, "Acme")
     seq = log(mirror, row, 4, "update", "local", "company", "Acme", "Beta")
     log(mirror, row, 5, "update", "local", "company", "Beta", "Gamma")
-    mirror.own(
-        f"INSERT INTO import_batches (file_name, format, by, created_at) VALUES ('a.csv', 'csv', 'asha', '{at(4)}')"
-    )
+    mirror.insert("import_batches", file_name="a.csv", format="csv", by="asha", created_at=at(4))
     mirror.own(f"INSERT INTO import_spans (batch, first_seq, last_seq) VALUES (1, {seq}, {seq})")
     log(mirror, row, 6, "delete", "local")
     log(mirror, row, 7, "update", "local", "deleted_at", at(6), None)
     log(mirror, row, 8, "delete", "upstream")
-    mirror.own(
-        f"INSERT INTO absences (table_name, row_id, noted_at) VALUES ('telecmi_contacts', {row}, '{at(9)}')"
-    )
+    mirror.insert("absences", table_name="telecmi_contacts", row_id=row, noted_at=at(9))
     for n, field in enumerate(("", "company")):
         held = mirror.own(
             "INSERT INTO held (job, account, reason, rows, created_at, decided_at, decision) "
             f"VALUES ('telecmi-contacts', 'main', 'too many', 1, '{at(10 + n)}', '{at(20 + n)}', 'rejected')"
         )
-        mirror.own(
-            f"INSERT INTO held_rows (held_id, table_name, row_id, field) VALUES ({held}, 'telecmi_contacts', {row}, '{field}')"
-        )
+        mirror.insert("held_rows", held_id=held, table_name="telecmi_contacts", row_id=row, field=field)
     assert [(event["kind"], sentence) for event, sentence in history(mirror)] == [
         ("first-seen", "first seen, by a listing of telecmi-contacts, run 1"),
         ("edited", 'company: (empty) -> "Acme", by upstream'),
@@ -100,9 +94,7 @@ def test_what_happens_to_its_changes(mirror: Mirror) -> None:
         row, "update", "conflict", created_at=at(17), last_error="both sides changed company",
         clashes='{"company": {"base": "A", "local": "B", "remote": ""}}',
     )  # fmt: skip
-    mirror.own(
-        f"INSERT INTO reported (kind, id, account, at) VALUES ('conflict', {conflict}, 'main', '{at(18)}')"
-    )
+    mirror.insert("reported", kind="conflict", id=conflict, account="main", at=at(18))
     found = history(mirror)
     assert [(event["at"][14:16], sentence) for event, sentence in found] == [
         ("00", "added by a local edit"),
@@ -146,14 +138,12 @@ def test_what_happens_with_the_number(mirror: Mirror) -> None:
         "INSERT INTO smartflo_calls (account, smartflo_id, direction, status, phone_e164, started_at, call_duration, agent_name) "
         f"VALUES ('shop', '1', 'outbound', 'answered', '{NUMBER}', '{at(5)}', 75, 'Devan')"
     )
-    mirror.own(
-        "INSERT INTO telecmi_calls (account, kind, cmiuid, phone_e164, started_at) "
-        f"VALUES ('main', 'missed', 'a', '{NUMBER}', '{at(6)}')"
+    mirror.insert(
+        "telecmi_calls", account="main", kind="missed", cmiuid="a", phone_e164=NUMBER, started_at=at(6)
     )
     for minute, reopens in ((7, 0), (8, 1)):
-        mirror.own(
-            "INSERT INTO callback_marks (phone_e164, note, by, marked_at, reopens) "
-            f"VALUES ('{NUMBER}', 'rang', 'cli', '{at(minute)}', {reopens})"
+        mirror.insert(
+            "callback_marks", phone_e164=NUMBER, note="rang", by="cli", marked_at=at(minute), reopens=reopens
         )
     assert [sentence for _, sentence in history(mirror)] == [
         "first seen, by a listing of telecmi-user-contacts",

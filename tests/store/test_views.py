@@ -20,10 +20,7 @@ def listed(mirror: Mirror, mobile: str = PHONE, e164: str | None = "", **more: o
         "account": "main", "mobile": mobile, "phone_e164": f"+{mobile}" if e164 == "" else e164,
         "name": "Asha of the list", **more,
     }  # fmt: skip
-    return mirror.own(
-        f"INSERT INTO telecmi_user_contacts ({', '.join(row)}) VALUES ({', '.join('?' * len(row))})",
-        *row.values(),
-    )
+    return mirror.insert("telecmi_user_contacts", **row)
 
 
 def flo(mirror: Mirror, **more: object) -> int:
@@ -32,10 +29,7 @@ def flo(mirror: Mirror, **more: object) -> int:
         "phone_number": PHONE, "phone_e164": f"+{PHONE}", "name": "Asha of Smartflo", "company_name": "Flo & Co",
         **more,
     }  # fmt: skip
-    return mirror.own(
-        f"INSERT INTO smartflo_contacts ({', '.join(row)}) VALUES ({', '.join('?' * len(row))})",
-        *row.values(),
-    )
+    return mirror.insert("smartflo_contacts", **row)
 
 
 def voicemail(mirror: Mirror, phone: str | None = f"+{PHONE}", account: str = "main") -> int:

@@ -144,8 +144,7 @@ class Bench(Office):
 
     def insert(self, **fields: Any) -> int:
         """INSERT a contact; its row id."""
-        names = ", ".join(fields)
-        marks = ", ".join("?" for _ in fields)
+        names, marks = ", ".join(fields), ", ".join("?" * len(fields))
         self.sql(f"INSERT INTO telecmi_contacts ({names}) VALUES ({marks})", *fields.values())
         return int(self.one("SELECT max(id) FROM telecmi_contacts"))
 
