@@ -257,6 +257,11 @@ class Office:
     def states(self) -> list[str]:
         return [row[0] for row in self.sql("SELECT state FROM change_queue ORDER BY id")]
 
+    def own(self, statement: str, *values: object) -> None:
+        """One statement of the program itself."""
+        with self.db.write() as conn:
+            conn.exec_driver_sql(statement, values)
+
     # -- vendors
 
     def directory(self) -> dict[str, dict[str, Any]]:

@@ -137,8 +137,7 @@ def test_a_lost_connection_is_made_again(frozen: Published) -> None:
 
 
 def test_nothing_is_published_from_a_copy_elsewhere(office: Published) -> None:
-    with office.db.write() as conn:
-        conn.exec_driver_sql("UPDATE home SET path = '/srv/elsewhere.db'")
+    office.own("UPDATE home SET path = '/srv/elsewhere.db'")
     [run] = office.run("publish")
     assert "it is a copy here and nothing is sent" in run.problem
 

@@ -47,6 +47,12 @@ def publish(office: Published, **how: Any) -> Any:
     return run
 
 
+def publish_equal(office: Published, **how: Any) -> None:
+    """A pass, after which the copy equals the mirror."""
+    publish(office, **how)
+    assert_equal(office)
+
+
 def written(office: Published) -> int:
     """Rows that PostgreSQL has written in this schema so far."""
     office.there("SELECT pg_stat_force_next_flush()")
@@ -91,8 +97,7 @@ def test_what_the_log_leaves_out_is_published(busy: Published) -> None:
         conn.exec_driver_sql("UPDATE telecmi_contacts SET raw = '{\"new\": 1}' WHERE id = 1")
         conn.exec_driver_sql("UPDATE change_log SET old = 'x' WHERE seq = 1")
         conn.exec_driver_sql("DELETE FROM change_log WHERE seq = 2")
-    publish(busy)
-    assert_equal(busy)
+    publish_equal(busy)
 
 
 def test_a_number_that_is_edited_is_one_contact_in_both_views(busy: Published) -> None:
@@ -109,15 +114,13 @@ def test_a_number_that_is_edited_is_one_contact_in_both_views(busy: Published) -
     assert busy.there("SELECT count(*) FROM telecmi_agreed_numbers") == [(1,)]
     assert_equal(busy)
     busy.run("telecmi-push", "telecmi-contacts")
-    publish(busy)
-    assert_equal(busy)
+    publish_equal(busy)
 
 
 def test_forget_reaches_the_copy(busy: Published) -> None:
     phone = busy.one("SELECT phone_e164 FROM telecmi_contacts WHERE phone_e164 IS NOT NULL")
     forget(busy.db, phone, "2026-11-21T12:00:00.000Z")
-    publish(busy)
-    assert_equal(busy)
+    publish_equal(busy)
     assert busy.there("SELECT count(*) FROM telecmi_contacts WHERE phone_e164 = %s", phone) == [(0,)]
 
 
@@ -140,8 +143,7 @@ def test_hands_in_the_copy_are_put_right(busy: Published) -> None:
 
 def test_a_view_that_was_dropped_comes_back(busy: Published) -> None:
     busy.there("DROP VIEW callbacks")
-    publish(busy, full=True)
-    assert_equal(busy)
+    publish_equal(busy, full=True)
 
 
 @pytest.mark.parametrize("side", ["mirror", "copy"])
@@ -179,8 +181,7 @@ def test_a_side_that_was_put_back_is_compared_whole(
     ):  # the comparison cannot begin, and is tried again
         blocker.execute(f"LOCK TABLE {busy.schema}.syncer_position IN SHARE MODE")
         assert busy.run("publish", person=False)[0].outcome == "failed"
-    publish(busy, person=False)
-    assert_equal(busy)
+    publish_equal(busy, person=False)
 
 
 def test_odd_values_are_published_and_found_equal(busy: Published) -> None:
@@ -230,12 +231,10 @@ def test_targets_that_begin_at_once_make_a_schema_each(tmp_path: Path, server: S
 
 def test_a_copy_ahead_of_a_mirror_that_was_put_back_in_mid_pass(busy: Published) -> None:
     """The backup was made while a pass ran, so that it knows what the pass called its result."""
-    with busy.db.write() as conn:
-        conn.exec_driver_sql("UPDATE publish_targets SET next_token = 'that pass'")
+    busy.own("UPDATE publish_targets SET next_token = 'that pass'")
     busy.there("UPDATE syncer_position SET token = 'that pass', mark = mark + 50, seq = seq + 50")
     busy.sql("UPDATE telecmi_contacts SET company = 'Acme' WHERE id = 1")
-    publish(busy, person=False)
-    assert_equal(busy)
+    publish_equal(busy, person=False)
 
 
 def test_two_sites_share_a_schema(tmp_path: Path, server: Server) -> None:
@@ -268,8 +267,7 @@ def test_one_site_has_one_source(tmp_path: Path, server: Server) -> None:
     [refused] = second.run("publish", person=False)
     assert refused.outcome == "failed" and "published from another database" in refused.problem
     assert_equal(first)
-    publish(second, full=True)
-    assert_equal(second)
+    publish_equal(second, full=True)
     [refused] = first.run("publish")
     assert "give one of them another `site`" in refused.problem
     [spec] = registry.select(registry.specs(first.settings), ["publish"], None)
@@ -280,11 +278,9 @@ def test_one_site_has_one_source(tmp_path: Path, server: Server) -> None:
 
 
 def test_a_migration_of_the_mirror_compares_everything(busy: Published) -> None:
-    with busy.db.write() as conn:
-        conn.exec_driver_sql("UPDATE publish_targets SET revision = '0007'")
+    busy.own("UPDATE publish_targets SET revision = '0007'")
     busy.there("UPDATE telecmi_contacts SET company = 'Elsewhere' WHERE id = 1")
-    publish(busy)
-    assert_equal(busy)
+    publish_equal(busy)
 
 
 def test_a_target_that_leaves_the_config_leaves_nothing_behind(busy: Published) -> None:
@@ -293,8 +289,7 @@ def test_a_target_that_leaves_the_config_leaves_nothing_behind(busy: Published) 
     busy.sql("UPDATE telecmi_contacts SET company = 'Quiet' WHERE id = 1")
     assert busy.sql("SELECT count(*) FROM publish_marks") == [(0,)]
     register(busy.db, settings)
-    publish(busy)
-    assert_equal(busy)
+    publish_equal(busy)
 
 
 def test_the_schema_is_what_the_tables_say(server: Server, office: Published) -> None:

@@ -398,8 +398,7 @@ def test_a_path_that_somebody_wrote_past_the_triggers_is_not_followed(office: Of
     pull(office)
     victim = office.path.parent / "victim"
     victim.write_text("stays")
-    with office.db.write() as conn:
-        conn.exec_driver_sql("UPDATE voicemail_audio SET path = '../victim', state = 'expired'")
+    office.own("UPDATE voicemail_audio SET path = '../victim', state = 'expired'")
     run = pull(office)
     assert isinstance(run.error, FolderError) and victim.read_text() == "stays"
 

@@ -60,12 +60,11 @@ def test_every_list_forgets(make_office: MakeOffice) -> None:
     assert office.one("SELECT count(*) FROM set_aside") == 1
     office.db.pragma("PRAGMA secure_delete = OFF")  # as most builds of SQLite have it, and Debian's has not
     for size in (100, 300, 20):  # older versions of a row lie about in the file's free space
-        with office.db.write() as conn:
-            conn.exec_driver_sql(
-                "UPDATE smartflo_contacts SET raw = json_object('a', 'Qwertz' || hex(zeroblob(?))) "
-                "WHERE smartflo_id = '77'",
-                (size,),
-            )
+        office.own(
+            "UPDATE smartflo_contacts SET raw = json_object('a', 'Qwertz' || hex(zeroblob(?))) "
+            "WHERE smartflo_id = '77'",
+            size,
+        )
     done = forget.forget(office.db, PHONE, AT)
     assert set(done.rows) >= {
         "telecmi_contacts", "telecmi_user_contacts", "telecmi_notes", "telecmi_voicemails",
@@ -140,8 +139,7 @@ def test_a_reader_in_the_way_is_reported(office: Office) -> None:
 
 def test_nobody_is_forgotten_while_a_change_of_theirs_is_being_sent(office: Office) -> None:
     office.sql("UPDATE telecmi_contacts SET company = 'New' WHERE phone_e164 = ?", PHONE)
-    with office.db.write() as conn:
-        conn.exec_driver_sql("UPDATE change_queue SET state = 'sending', fields = '{}'")
+    office.own("UPDATE change_queue SET state = 'sending', fields = '{}'")
     with pytest.raises(UsageError, match="being sent right now"):
         forget.forget(office.db, PHONE, AT)
     assert office.one("SELECT count(*) FROM telecmi_contacts WHERE phone_e164 = ?", PHONE) == 1

@@ -95,8 +95,7 @@ def test_a_private_target_is_sent_no_person(tmp_path: Path, desk: Receiver) -> N
 def test_what_is_gone_meanwhile_is_not_sent(tmp_path: Path, desk: Receiver) -> None:
     office = Told(tmp_path, {"desk": {"webhook": desk.url}})
     office.arrives()
-    with office.db.write() as conn:
-        conn.exec_driver_sql("DELETE FROM telecmi_voicemails")
+    office.own("DELETE FROM telecmi_voicemails")
     assert office.run("notify")[0].outcome == "ok"
     assert (office.outbox(), desk.got) == ([], [])
 
@@ -104,8 +103,7 @@ def test_what_is_gone_meanwhile_is_not_sent(tmp_path: Path, desk: Receiver) -> N
 def test_nothing_is_sent_from_a_copy_elsewhere(tmp_path: Path, desk: Receiver) -> None:
     office = Told(tmp_path, {"desk": {"webhook": desk.url}})
     office.arrives()
-    with office.db.write() as conn:
-        conn.exec_driver_sql("UPDATE home SET path = '/srv/elsewhere.db'")
+    office.own("UPDATE home SET path = '/srv/elsewhere.db'")
     [run] = office.run("notify")
     assert "it is a copy here and nothing is sent" in run.problem
     assert desk.got == []

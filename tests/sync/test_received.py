@@ -232,8 +232,9 @@ def test_many_older_rows_follow_block_by_block(office: Office, monkeypatch: pyte
 def test_a_kill_while_older_rows_follow_is_made_up_for(office: Office) -> None:
     name = leave(office, 600 * MINUTE, shift_ms=SHIFT)
     pull(office)
-    with office.db.write() as conn:  # the verdict is on record, the rows are not written yet
-        conn.exec_driver_sql("UPDATE voicemail_clocks SET clock = 'voicename', follows = 0")
+    office.own(
+        "UPDATE voicemail_clocks SET clock = 'voicename', follows = 0"
+    )  # the verdict is on record, the rows are not written yet
     pull(office)
     assert received_at(office, name) == utc_text((now_ms(office) - 600 * MINUTE) // 1000 * 1000)
 
