@@ -8,7 +8,7 @@ import stat
 from dataclasses import dataclass
 from pathlib import Path
 
-#: Kinds of things that are no plain file with one name. A device takes root to make.
+#: Kinds of things that are not a plain file with one name. Only root can make a device.
 KINDS = (
     "link to a file",
     "dangling link",

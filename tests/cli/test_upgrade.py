@@ -108,7 +108,7 @@ def contents(path: Path, *, without: str = "") -> dict[str, list[tuple[Any, ...]
 
 
 def guards(path: Path) -> list[tuple[str, str]]:
-    """Triggers, views and indexes, word by word, but for the two that know all columns of the contacts."""
+    """Triggers, views and indexes word by word, except the two that know all columns of the contacts."""
     with closing(sqlite3.connect(path)) as conn:
         kinds = "type IN ('trigger', 'view', 'index') AND sql IS NOT NULL"
         kinds += " AND name NOT IN ('telecmi_contacts_after_delete', 'telecmi_contacts_kept_whole')"

@@ -70,7 +70,7 @@ class Visitor:
         self.trouble: list[str] = []
         self.page.on(
             "console",
-            # A refused form, or a page that is not there, is no trouble of the page.
+            # A refused form or a missing page is not an error of the page.
             lambda said: (
                 self.trouble.append(said.text)
                 if said.type in ("error", "warning") and not re.search(r"status of (404|422)", said.text)

@@ -49,5 +49,5 @@ def local(*changes: QueuedChange, base: Fields | None = BASE, **more: Any) -> Lo
 
 
 def shown(**edits: str) -> DirectoryContact:
-    """What the directory shows: the base, but for these fields."""
+    """What the directory shows: the base, except for these fields."""
     return DirectoryContact("c-1", BASE._replace(**edits), "+919200000001", '{"v":2}')

@@ -147,7 +147,7 @@ def test_halves_are_the_window() -> None:
 def test_whatever_the_pauses_the_union_is_everything(
     steps: list[int], width: int, overlap: int, cut: int
 ) -> None:
-    """Runs at odd times, each broken off after `cut` windows, but for the last one."""
+    """Runs at odd times. Each but the last is cut off after `cut` windows."""
     now, since = NOW, NOW - 4 * DAY
     truth: list[tuple[int, int]] = []
     verified: list[Verified] = []

@@ -27,7 +27,7 @@ from tests.office import forget_home
 
 ROOT = Path(__file__).resolve().parent.parent.parent
 
-#: Nothing here waits longer than this; what is expected comes within a fraction of it, but on a busy machine.
+#: Seconds that anything here may take. Only a busy machine needs more than a fraction of it.
 PATIENCE = 45.0
 
 TELECMI = {
@@ -40,10 +40,10 @@ TELECMI = {
 
 
 def until(true: Callable[[], Any], what: str, patience: float = PATIENCE) -> Any:
-    """Wait until something is so, and give it back."""
+    """Wait until something is true, and return it."""
     end = time.monotonic() + patience
     while not (found := true()):
-        assert time.monotonic() < end, f"in vain: {what}"
+        assert time.monotonic() < end, f"not in time: {what}"
         time.sleep(0.02)
     return found
 
@@ -176,7 +176,7 @@ requests_per_second = 500.0
         return port
 
     def start(self, descriptors: int | None = None, **environ: str) -> subprocess.Popen[bytes]:
-        """Start it, with at most so many file descriptors."""
+        """Start it, with a limit on file descriptors."""
 
         def limit() -> None:
             if descriptors is not None:

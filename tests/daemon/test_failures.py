@@ -57,7 +57,7 @@ class House:
     process: Process
     world: World
     log: Log
-    begun: list[tuple[float, str]]  #: when (monotonic) a run of which job began
+    begun: list[tuple[float, str]]  #: when (monotonic) each run began, and of which job
     hangs: set[str]  #: jobs whose runs never end by themselves
 
     def runs(self, since: float) -> Counter[str]:
@@ -73,7 +73,7 @@ class House:
 
 
 async def until(true: Callable[[], bool]) -> None:
-    """Wait until it is so; not for ever."""
+    """Wait until it is so, for three hours at most."""
     async with asyncio.timeout(3 * HOUR):
         while not true():
             await asyncio.sleep(1)
@@ -164,7 +164,7 @@ def test_failures_21_a_job_that_hangs_leaves_its_lock_to_others_when_it_is_ended
     inside(settings, body)
 
 
-# -- row 22: a hang for ever, holding the lock -----------------------------------------------------------
+# -- row 22: a hang without end, holding the lock -----------------------------------------------------------
 
 
 def test_failures_22_one_byte_every_30_s_ends_at_the_deadline_and_the_lock_is_free(

@@ -1,4 +1,4 @@
-"""The daemon and recordings: one that is not published yet is tried by its own schedule, whatever `every` says."""
+"""The daemon and recordings: one that is not published yet is tried again on its own schedule, not on `every`."""
 
 from __future__ import annotations
 

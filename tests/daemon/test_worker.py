@@ -120,7 +120,7 @@ def run_of(error: SyncerError | None = None, outcome: str = "ok", **counts: int)
 
 
 class Script:
-    """Runs that end as written, the last one for ever; `gate` holds them up."""
+    """Runs that end as written; the last end repeats. `gate` holds them up."""
 
     def __init__(self, *ends: Run | Exception) -> None:
         self.ends = list(ends) or [run_of()]

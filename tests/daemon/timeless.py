@@ -210,5 +210,5 @@ class Process:
         self.db.close()
 
     def tasks_alive(self) -> bool:
-        """Whether everything that should go on for ever does."""
+        """Whether no task has ended that should not end."""
         return not any(task.done() for task in (self._looking, *self.runner.tasks))

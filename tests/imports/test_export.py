@@ -53,7 +53,7 @@ CONTACT = st.builds(Fields, PHONE, TEXT, TEXT, TEXT, TEXT, TEXT)
 
 
 def verdicts(contacts: list[Fields], form: str, folder: Path) -> list[str]:
-    """Write contacts and read them again: what becomes of each row."""
+    """Write contacts and import them again. Returns the plan of each row."""
     file = folder / "contacts"
     with file.open("wb") as sink:
         WRITERS[form]([Exported("telecmi", "main", one) for one in contacts], sink, False)

@@ -39,7 +39,7 @@ Handler = Callable[[httpx.Request], httpx.Response | Awaitable[httpx.Response]]
 
 @dataclass
 class Vendor:
-    """Answers from a script, the last one for ever; an exception in it is raised; remembers requests."""
+    """Answers from a script, whose last answer repeats. Raises an exception in it. Remembers requests."""
 
     script: list[Any]
     requests: list[httpx.Request] = field(default_factory=list)

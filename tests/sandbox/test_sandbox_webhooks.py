@@ -71,7 +71,7 @@ def hook(up: Upstream, door: Listener, **more: Any) -> Any:
 
 
 def sent(up: Upstream, count: int) -> dict[str, Any]:
-    """The first webhook once it has made so many requests."""
+    """The first webhook, once it has made this many requests."""
     end = time.monotonic() + 10
     while (found := up.control("GET", "webhooks").json()[0])["sent"] < count:
         assert time.monotonic() < end, found

@@ -41,7 +41,7 @@ def rename(mirror: Mirror, provider: str = "telecmi") -> dict[str, int]:
 
 
 def test_every_table_with_an_account_is_renamed(mirror: Mirror) -> None:
-    """Including tables that are added later: each has to say whose its rows are."""
+    """Including tables that are added later."""
     tables = {name for name, table in metadata.tables.items() if "account" in table.columns}
     covered = {
         *accounts._tables("telecmi"),

@@ -28,7 +28,7 @@ def settings_of(folder: Path, url: str) -> Settings:
 
 
 def work(order: dict[str, Any]) -> None:
-    """One life of the program: one run, so many hours from now."""
+    """One life of the program: one run, `hours` from now."""
     settings = settings_of(Path(order["folder"]), order["url"])
     chosen = registry.select(registry.specs(settings), ["telecmi-audio"], None)
     clock = VirtualClock(datetime.now(UTC) + timedelta(hours=order.get("hours", 0)))

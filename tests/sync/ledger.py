@@ -1,9 +1,8 @@
 """Who wrote what, on either side, and what must have become of it: the bookkeeping of the search.
 
-Every value that a person writes is unlike any other, so that it can be told whose it was. Each word
-knows whether it was written on clear ground (the other side had nothing to say that the writer could
-not know of): then nothing but a later word may stand in its place. What people do, and when the
-program runs, is left to `test_stateful`.
+Every value that a person writes is unique, so its writer is known. Each word records whether it was written on
+clear ground (the other side had no change that the writer could not see): then only a later word may replace it.
+What people do, and when the program runs, is left to `test_stateful`.
 """
 
 from __future__ import annotations
@@ -15,7 +14,7 @@ from typing import Any
 
 from tests.sync.push_bench import Bench
 
-#: The fields in which people write; a number is one person's for ever.
+#: The fields in which people write. A number stays with its person.
 FIELDS = ("company", "job_title", "email_id", "last_name")
 
 #: Nothing more happens to these by itself.
@@ -197,7 +196,7 @@ class Ledger:
         assert not twice, f"two rows of {twice}"
 
     def nobody_is_here_twice(self) -> None:
-        """Not as two living rows, but for numbers that a person gave away twice.
+        """Not as two live rows, except numbers that a person gave to two contacts.
 
         A row that waits for a person because another one holds its number is shown as that.
         """
@@ -213,7 +212,7 @@ class Ledger:
             seen[phone] = row
 
     def both_sides_agree(self, waiting: set[int]) -> None:
-        """But for rows that wait for a person."""
+        """Except for rows that wait for a person."""
         there = self.bench.directory()
         names = ("phone_no", "first_name", *FIELDS)
         here = {
@@ -257,7 +256,7 @@ class Ledger:
                 value = one.get(name) or ""
                 sides = [[w for w in words if w.here is here] for here in (True, False)]
                 allowed = {side[-1].value for side in sides if side}
-                if self.restored or person in self.given_up:  # what had reached upstream before stands there
+                if self.restored or person in self.given_up:  # an earlier word may have reached upstream
                     allowed |= {w.value for w in words}
                 if words[-1].sure:
                     allowed = {words[-1].value}

@@ -89,12 +89,12 @@ class Bench(Office):
         return env
 
     def pull(self, times: int) -> None:
-        """Pull the directory so many times."""
+        """Pull the directory, several times."""
         for _ in range(times):
             self.contacts()
 
     def later(self, times: int, *, person: bool = True, **pause: float) -> None:
-        """Push so many times, each after a pause."""
+        """Push several times, each after a pause."""
         for _ in range(times):
             self.clock.pass_(**pause)
             self.push(person=person)
@@ -106,7 +106,7 @@ class Bench(Office):
         return self.writes(mark)
 
     def push_killed_at(self, step: int, *, person: bool = True) -> bool:
-        """Push, and kill the process at so many steps. Returns whether it came that far."""
+        """Push, and kill the process at the n-th step. Returns whether it got there."""
         left = [step]
 
         def count(_: str) -> None:

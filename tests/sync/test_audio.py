@@ -24,7 +24,7 @@ JOBS = ("telecmi-voicemails", "telecmi-audio")
 
 
 def leave(office: Office, name: str, *, minutes: float = 5, caller: int = CALLER) -> str:
-    """Somebody leaves a voicemail, so many minutes ago."""
+    """Somebody left a voicemail some minutes ago."""
     at = office.clock.now() - timedelta(minutes=minutes)
     office.world.voicemail_insert(int(at.timestamp() * 1000), caller, name)
     return name

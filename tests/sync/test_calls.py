@@ -63,7 +63,7 @@ def test_all_calls_arrive_once_and_a_second_pull_writes_nothing(
     size = office.log_size()
     office.clock.pass_(minutes=10)
     assert [(run.outcome, run.added, run.changed) for run in office.run()] == [("ok", 0, 0)] * 2
-    assert office.log_size() == size == 180, "calls are told of as inserts alone"
+    assert office.log_size() == size == 180, "calls are logged as inserts only"
     assert (
         office.sql("SELECT source_table, source_id, direction, outcome, started_at, phone_e164 FROM calls")
         == shown

@@ -170,7 +170,7 @@ def another_number(bed: Bed) -> None:
 class Case:
     prepare: Callable[[Bed], None]
     states: tuple[str, ...]
-    least: int  #: commits and HTTP edges that such a push has at the very least
+    least: int  #: commits and HTTP edges that such a push has at least
     meanwhile: Callable[[Bed], None] = nothing  #: what a person does between the crash and the restart
 
     @property

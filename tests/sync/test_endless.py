@@ -24,7 +24,7 @@ LISTS = {
 
 
 class Endless(httpx.AsyncBaseTransport):
-    """A vendor whose list goes on for ever with rows that nobody has seen."""
+    """A vendor whose list never ends, and always has new rows."""
 
     def __init__(self, path: str, key: str, *, count: int | None, page: int = 500, weight: int = 0) -> None:
         self.path, self.key, self.count, self.page, self.weight = path, key, count, page, weight

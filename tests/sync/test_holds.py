@@ -167,7 +167,7 @@ class Bench:
 
 
 class Benches:
-    """Makes benches. The first pull of so many rows is done once a list, and its file copied after."""
+    """Makes benches. The first pull of each list is done once, and its file is copied."""
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
@@ -489,7 +489,7 @@ def test_a_row_that_is_there_when_asked_for_the_second_time_is_kept(benches: Ben
 
 @pytest.mark.parametrize("kind", ["v3", "smartflo", "groups"])
 def test_a_question_without_an_answer_removes_nothing_at_first(benches: Benches, kind: str) -> None:
-    """Twice missing, and the vendor fails when asked for the row: one more whole listing has to say so."""
+    """Twice missing, and the vendor fails when asked for the row: one more whole listing is needed."""
     bench = benches.make(kind, 20)
     (key,) = bench.take(1)
     assert bench.pull().outcome == "ok"

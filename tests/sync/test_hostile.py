@@ -300,7 +300,7 @@ def test_failures_13_one_goes_and_one_comes_in_mid_listing(blank: Path, kind: st
 def test_failures_13_a_row_that_is_passed_over_twice_is_not_gone(blank: Path, kind: str) -> None:
     """The first row goes and one comes at the end, just after the first page: the sixth slips through.
 
-    So it does in each listing, and the total is the same throughout: only the first page tells.
+    This happens in each listing, and the total stays the same: only the first page shows it.
     """
     server = Hostile(kind, 16)
     with closing(open_office(blank, server)) as office:
@@ -330,7 +330,7 @@ def test_failures_13_14_groups_that_two_listings_pass_over_are_asked_for(blank: 
 
 
 def test_a_count_that_promises_the_missing_rows_is_believed(blank: Path) -> None:
-    """Sixteen are counted and thirteen listed, all of a sudden and from then on: the three are not gone."""
+    """Suddenly sixteen are counted and thirteen listed, in each listing: the three are not gone."""
     server = Hostile("v2", 16)
     with closing(open_office(blank, server)) as office:
         office.pull()

@@ -142,7 +142,7 @@ TABLES = ("telecmi_contacts", "contact_base", "change_queue", "push_intents", "c
 
 
 def _content(path: Path) -> dict[str, list[tuple[Any, ...]]]:
-    """What the tables hold, but for the epochs, of which each block has one."""
+    """What the tables hold, without the epochs: each block has its own."""
     out = {}
     with Database(path, create=False) as db, db.read() as conn:
         for name in TABLES:

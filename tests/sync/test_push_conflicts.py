@@ -155,7 +155,7 @@ def test_a_conflict_opens_again_when_remote_moved_since_it_was_shown(bench: Benc
     bench.push()
     bench.run()
     if keep == "local":
-        assert bench.writes(mark) == [], "it was settled for another value than the one that stands there"
+        assert bench.writes(mark) == [], "it was settled for another value than upstream's"
         (conflict,) = [c for c in bench.queue() if c["state"] == "conflict"]
         assert json.loads(conflict["clashes"])["company"] == {
             "base": "Theirs", "local": "Ours", "remote": "Theirs 2"

@@ -308,7 +308,7 @@ def test_row_19_a_refusal_leaves_the_base_as_it_was(bench: Bench) -> None:
     bench.world.contact_update(bench.ids[0], {"job_title": "Upstream's"})
     bench.run()
     assert bench.row(1)["company"] == "Refused" and bench.row(1)["job_title"] == "Upstream's"
-    assert bench.states() == ["rejected"], "what upstream does elsewhere is no new try"
+    assert bench.states() == ["rejected"], "a change of another field upstream does not retry it"
     bench.world.contact_update(bench.ids[0], {"company": "Changed There"})
     bench.run()
     assert "conflict" in bench.states(), "both sides changed the field since the base"
@@ -466,7 +466,7 @@ def test_row_25_a_database_restored_from_a_backup_pushes_no_old_value(
         bench.clock.pass_(minutes=20)
     there = bench.directory()
     assert there[bench.ids[0]] == before[bench.ids[0]]
-    assert there[bench.ids[1]]["company"] == "Upstream's own", "an overtaken edit is no blind write"
+    assert there[bench.ids[1]]["company"] == "Upstream's own", "an overtaken edit is not written blindly"
     assert there[bench.ids[5]]["company"] == "Newer here", "no old value is sent"
     assert there[four]["company"] in ("Still open", "Example Traders")
     assert new_there in there and len(there) == len(before)

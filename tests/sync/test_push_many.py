@@ -92,7 +92,7 @@ def test_a_change_that_was_settled_after_it_was_decided_on_does_not_go_out(tmp_p
 
 @pytest.mark.parametrize("readable", [True, False])
 def test_reading_back_keeps_pace_with_sending(tmp_path: Path, readable: bool) -> None:
-    """Only so many wait to be read back, and all end `done`; what one reading misses, the next one shows."""
+    """At most `IN_FLIGHT` changes wait to be read back, and all end `done`. The next reading finds what one misses."""
     with closing(Bench(tmp_path, contacts=2 * IN_FLIGHT + 150)) as bench:
         bench.sql("UPDATE telecmi_contacts SET company = 'New'")
         most = 0

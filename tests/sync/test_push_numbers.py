@@ -137,7 +137,7 @@ def test_killed_at_each_step(make_bench: Any, what: str) -> None:
         bench.close()
         if finished:
             break
-    assert step >= 12, "so many steps a chain has at the very least"
+    assert step >= 12, "a chain has at least so many steps"
 
 
 def test_more_links_than_rounds_in_a_run(make_bench: Any) -> None:

@@ -325,7 +325,7 @@ def test_brought_back_after_the_delete_was_pushed(make_bench: Any) -> None:
     bench.push()
     bench.run()
     bench.back(1)
-    assert bench.pushed() == [("add", {"contacts": [person(1)]})], "it has to be added anew"
+    assert bench.pushed() == [("add", {"contacts": [person(1)]})], "it has to be added again"
     assert bench.row(1)["contact_id"] in bench.directory()
     assert bench.row(1)["contact_id"] != bench.ids[0]
     assert bench.one("SELECT count(*) FROM telecmi_contacts WHERE deleted_at IS NULL") == 6

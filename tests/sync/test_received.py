@@ -131,7 +131,7 @@ def test_what_was_proven_is_overturned_by_three_newer_proofs_in_a_row(office: Of
         office.clock.pass_(minutes=5)
         leave(office, shift_ms=SHIFT)
         pull(office)
-        pull(office)  # the same voicemail is no second proof
+        pull(office)  # the same voicemail proves nothing again
         assert clock(office) == ("voicename" if n == 2 else "time")
     assert received_at(office, first) == utc_text((now_ms(office) - 16 * MINUTE - SHIFT) // 1000 * 1000)
     assert logged_updates(office) == 0
@@ -171,7 +171,7 @@ def test_a_time_in_another_form_is_read(office: Office, form: str) -> None:
 
 @pytest.mark.parametrize("sent", ["soon", "2026-11-21 10:00:00", 0, 4_070_908_800_000, 4_070_908_800])
 def test_what_cannot_be_a_time_is_undated(office: Office, sent: Any) -> None:
-    """Also a stamp of the year 2099: it would be on top for ever, when that year has come, too."""
+    """Not even by a stamp of the year 2099, which would keep it on top of every list."""
     name = office.world.voicemail_insert(now_ms(office) - MINUTE, 919_200_000_001, "greeting.mp3", sent=sent)
     pull(office)
     assert received_at(office, name) is None

@@ -392,7 +392,7 @@ def test_updated_after_in_each_zone(office: Office, zone: str) -> None:
         assert asked_after(office, mark)
         assert living(office) == 21 + n
         office.clock.pass_(hours=2)
-    assert not told, "five and a half hours too many are no sign of a filter that is ignored"
+    assert not told, "five and a half hours too many do not mean that the filter is ignored"
 
 
 def test_a_filter_that_is_ignored_is_said_once(office: Office) -> None:
@@ -410,7 +410,7 @@ def test_a_filter_that_is_ignored_is_said_once(office: Office) -> None:
     assert office.log_size() == seq, "rows that did not change cost no write"
     office.world.smartflo_delete(7, hard=True)
     pull(office)
-    assert living(office) == 21, "and it is no whole listing for that"
+    assert living(office) == 21, "and it does not count as a whole listing"
 
 
 @pytest.mark.parametrize("reading", ["ignored", "refused"])
@@ -456,4 +456,4 @@ def test_a_limit_of_a_hundred_that_is_too_many(make_office: MakeOffice, over: st
     add(office, 30)
     mark = office.mark()
     assert (pull(office).notices, living(office)) == ([], 21)
-    assert all(request.status == 200 for request in office.world.requests(mark)), "it is not tried anew"
+    assert all(request.status == 200 for request in office.world.requests(mark)), "it is not tried again"
