@@ -2,32 +2,36 @@
 
 from __future__ import annotations
 
+import tempfile
 from collections.abc import Callable, Iterator
+from contextlib import ExitStack, closing
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import pytest
 
 from tests.office import Office
 from tests.sync.push_bench import Bench, person
 
+Opened = TypeVar("Opened", bound=Office)
 MakeOffice = Callable[..., Office]
+MakeBench = Callable[..., Bench]
+
+
+def opened(kind: type[Opened], folder: Path) -> Iterator[Callable[..., Opened]]:
+    """Open offices in folders of their own, and close them at the end."""
+    with ExitStack() as stack:
+
+        def make(**options: Any) -> Opened:
+            home = Path(tempfile.mkdtemp(dir=folder))
+            return stack.enter_context(closing(kind(home, **options)))
+
+        yield make
 
 
 @pytest.fixture
 def make_office(tmp_path: Path) -> Iterator[MakeOffice]:
-    """Open offices in folders of their own; they are closed at the end."""
-    offices: list[Office] = []
-
-    def make(**options: Any) -> Office:
-        folder = tmp_path / f"office{len(offices)}"
-        folder.mkdir()
-        offices.append(Office(folder, **options))
-        return offices[-1]
-
-    yield make
-    for office in offices:
-        office.close()
+    yield from opened(Office, tmp_path)
 
 
 @pytest.fixture
@@ -40,23 +44,9 @@ def office(make_office: MakeOffice) -> Office:
     return made
 
 
-MakeBench = Callable[..., Bench]
-
-
 @pytest.fixture
 def make_bench(tmp_path: Path) -> Iterator[MakeBench]:
-    """Open benches in folders of their own; they are closed at the end."""
-    benches: list[Bench] = []
-
-    def make(**options: Any) -> Bench:
-        folder = tmp_path / f"bench{len(benches)}"
-        folder.mkdir()
-        benches.append(Bench(folder, **options))
-        return benches[-1]
-
-    yield make
-    for bench in benches:
-        bench.close()
+    yield from opened(Bench, tmp_path)
 
 
 @pytest.fixture

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -18,13 +18,14 @@ from syncer.store.write.directory import DirectoryReconciler
 from syncer.store.write.reconciler import BLOCK, Context
 from syncer.sync.env import Store
 from tests.office import Office
+from tests.sync.conftest import MakeOffice
 
 AT = "2026-11-21T12:00:00.000Z"
 
 
 @pytest.fixture
-def office(tmp_path: Path) -> Iterator[Office]:
-    made = Office(tmp_path, only=("telecmi-contacts",), telecmi={"token": "sandbox-user-token"})
+def office(make_office: MakeOffice) -> Office:
+    made = make_office(only=("telecmi-contacts",), telecmi={"token": "sandbox-user-token"})
     for n in range(12):
         made.world.contact_insert(
             {
@@ -35,8 +36,7 @@ def office(tmp_path: Path) -> Iterator[Office]:
             }
         )
     made.contacts()
-    yield made
-    made.close()
+    return made
 
 
 class BusyStore(Store):

@@ -3,9 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterator
-from contextlib import closing
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -14,13 +11,13 @@ from syncer.core.queue import Event
 from syncer.store.write import queue
 from syncer.store.write.push_statements import BLOCK
 from syncer.sync.push import IN_FLIGHT
+from tests.sync.conftest import MakeBench
 from tests.sync.push_bench import READ, UPDATE, Bench
 
 
 @pytest.fixture
-def bench(tmp_path: Path) -> Iterator[Bench]:
-    with closing(Bench(tmp_path, contacts=BLOCK * 2 + 2)) as made:
-        yield made
+def bench(make_bench: MakeBench) -> Bench:
+    return make_bench(contacts=BLOCK * 2 + 2)
 
 
 def test_an_edit_made_while_the_directory_is_looked_at_is_what_goes_out(bench: Bench) -> None:
@@ -71,66 +68,66 @@ def test_an_edit_made_between_two_calls_is_what_goes_out(bench: Bench) -> None:
     bench.quiet()
 
 
-def test_a_change_that_was_settled_after_it_was_decided_on_does_not_go_out(tmp_path: Path) -> None:
+def test_a_change_that_was_settled_after_it_was_decided_on_does_not_go_out(make_bench: MakeBench) -> None:
     """As if a parallel pull had settled it: upstream already shows the value."""
-    with closing(Bench(tmp_path)) as bench:
-        bench.edit(1, company="New")
-        bench.edit(2, company="New")
+    bench = make_bench()
+    bench.edit(1, company="New")
+    bench.edit(2, company="New")
 
-        def settle() -> None:
-            bench.write(queue.move, 1, Event.SHOWN, bench.env().stamp())
+    def settle() -> None:
+        bench.write(queue.move, 1, Event.SHOWN, bench.env().stamp())
 
-        bench.at_next("push: decided", settle)
-        mark = bench.mark()
-        assert bench.push().outcome == "ok"
-        assert [[one["contact_id"] for one in body["contacts"]] for _, body in bench.writes(mark)] == [
-            [bench.ids[1]]
-        ]
-        assert bench.change(1)["attempts"] == 0
-        assert bench.states() == ["done", "done"]
+    bench.at_next("push: decided", settle)
+    mark = bench.mark()
+    assert bench.push().outcome == "ok"
+    assert [[one["contact_id"] for one in body["contacts"]] for _, body in bench.writes(mark)] == [
+        [bench.ids[1]]
+    ]
+    assert bench.change(1)["attempts"] == 0
+    assert bench.states() == ["done", "done"]
 
 
 @pytest.mark.parametrize("readable", [True, False])
-def test_reading_back_keeps_pace_with_sending(tmp_path: Path, readable: bool) -> None:
+def test_reading_back_keeps_pace_with_sending(make_bench: MakeBench, readable: bool) -> None:
     """At most `IN_FLIGHT` changes wait to be read back, and all end `done`. The next reading finds what one misses."""
-    with closing(Bench(tmp_path, contacts=2 * IN_FLIGHT + 150)) as bench:
-        bench.sql("UPDATE telecmi_contacts SET company = 'New'")
-        most = 0
+    bench = make_bench(contacts=2 * IN_FLIGHT + 150)
+    bench.sql("UPDATE telecmi_contacts SET company = 'New'")
+    most = 0
 
-        def count(name: str) -> None:
-            nonlocal most
-            if name in ("push: intent", "push: settled"):
-                most = max(most, bench.states().count("sending"))
-            if name == "push: noted" and not readable and not bench.steps.count("push: settled"):
-                bench.fault(READ, "drop", times=4)
-            if name == "push: settled" and bench.steps.count(name) == 1:
-                assert bench.states().count("done") == (IN_FLIGHT if readable else 0)
+    def count(name: str) -> None:
+        nonlocal most
+        if name in ("push: intent", "push: settled"):
+            most = max(most, bench.states().count("sending"))
+        if name == "push: noted" and not readable and not bench.steps.count("push: settled"):
+            bench.fault(READ, "drop", times=4)
+        if name == "push: settled" and bench.steps.count(name) == 1:
+            assert bench.states().count("done") == (IN_FLIGHT if readable else 0)
 
-        bench.at_step = count
-        run = bench.push()
-        assert run.outcome == "ok", run.problem
-        assert most == IN_FLIGHT
-        assert bench.steps.count("push: settled") == 3
-        assert set(bench.states()) == {"done"}
+    bench.at_step = count
+    run = bench.push()
+    assert run.outcome == "ok", run.problem
+    assert most == IN_FLIGHT
+    assert bench.steps.count("push: settled") == 3
+    assert set(bench.states()) == {"done"}
 
 
-def test_a_run_that_is_stopped_reads_nothing_back(tmp_path: Path) -> None:
+def test_a_run_that_is_stopped_reads_nothing_back(make_bench: MakeBench) -> None:
     """What was answered is put on record, and the next run looks it up; the end of the program waits for no listing."""
-    with closing(Bench(tmp_path, contacts=BLOCK * 2 + 2)) as bench:
-        bench.sql("UPDATE telecmi_contacts SET company = 'New'")
+    bench = make_bench(contacts=BLOCK * 2 + 2)
+    bench.sql("UPDATE telecmi_contacts SET company = 'New'")
 
-        def stop(name: str) -> None:
-            if bench.steps.count("push: answered") == 2:
-                raise asyncio.CancelledError
+    def stop(name: str) -> None:
+        if bench.steps.count("push: answered") == 2:
+            raise asyncio.CancelledError
 
-        bench.at_step = stop
-        mark = bench.mark()
-        assert bench.run("telecmi-push") == [], "it was stopped"
-        calls = bench.calls(mark)
-        assert calls[-1] == UPDATE, "no listing after the last call"
-        assert bench.one("SELECT count(*) FROM push_intents WHERE answer = 'accepted'") == BLOCK * 2
-        bench.at_step = lambda _: None
-        mark = bench.mark()
-        assert bench.push().outcome == "ok"
-        assert set(bench.states()) == {"done"}
-        assert sum(len(body["contacts"]) for _, body in bench.writes(mark)) == 2, "nothing is sent twice"
+    bench.at_step = stop
+    mark = bench.mark()
+    assert bench.run("telecmi-push") == [], "it was stopped"
+    calls = bench.calls(mark)
+    assert calls[-1] == UPDATE, "no listing after the last call"
+    assert bench.one("SELECT count(*) FROM push_intents WHERE answer = 'accepted'") == BLOCK * 2
+    bench.at_step = lambda _: None
+    mark = bench.mark()
+    assert bench.push().outcome == "ok"
+    assert set(bench.states()) == {"done"}
+    assert sum(len(body["contacts"]) for _, body in bench.writes(mark)) == 2, "nothing is sent twice"

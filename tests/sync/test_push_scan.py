@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-from contextlib import closing
-from pathlib import Path
-
 import pytest
 
+from tests.sync.conftest import MakeBench
 from tests.sync.push_bench import Bench, newcomer
 
 
@@ -63,15 +61,15 @@ def test_a_delete_without_triggers_comes_back_as_a_held_delete(bench: Bench) -> 
     bench.quiet()
 
 
-def test_a_delete_without_triggers_is_held_whatever_the_config_says(tmp_path: Path) -> None:
-    with closing(Bench(tmp_path, telecmi={"push": {"deletes": True}})) as bench:
-        without_triggers(bench, "DELETE FROM telecmi_contacts WHERE id = 1")
-        bench.restart()
-        bench.run()
-        assert bench.states() == ["held"]
-        bench.decide("discard", 1)
-        assert bench.row(1)["deleted_at"] is None
-        bench.quiet()
+def test_a_delete_without_triggers_is_held_whatever_the_config_says(make_bench: MakeBench) -> None:
+    bench = make_bench(telecmi={"push": {"deletes": True}})
+    without_triggers(bench, "DELETE FROM telecmi_contacts WHERE id = 1")
+    bench.restart()
+    bench.run()
+    assert bench.states() == ["held"]
+    bench.decide("discard", 1)
+    assert bench.row(1)["deleted_at"] is None
+    bench.quiet()
 
 
 def test_all_at_once_without_triggers(bench: Bench) -> None:

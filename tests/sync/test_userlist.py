@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from contextlib import closing
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -290,18 +288,17 @@ def test_both_lists_may_share_one_store(office: Office, shared: bool) -> None:
     assert office.log_size() == seq
 
 
-def test_a_contact_of_the_list_is_adopted_also_where_that_blanks_a_field(tmp_path: Path) -> None:
+def test_a_contact_of_the_list_is_adopted_also_where_that_blanks_a_field(make_office: MakeOffice) -> None:
     """The directory gains its number, without the address that the list has."""
-    jobs_ = ("telecmi-contacts", "telecmi-user-contacts")
-    with closing(Office(tmp_path, only=jobs_, telecmi={"token": "sandbox-user-token"})) as office:
-        office.world.contact_insert({"phone_no": "919200000001", "first_name": "Meera", "last_name": "Nair"})
-        office.world.user_contact_upsert(9200000042, {"name": "Asha Rao", "email": "asha@example.com"})
-        office.run()
-        row = office.one("SELECT id FROM telecmi_contacts WHERE phone_e164 = '+919200000042'")
-        there = office.world.contact_insert(
-            {"phone_no": "919200000042", "first_name": "Asha", "last_name": "Rao"}
-        )
-        office.run()
-        assert office.row(row)["contact_id"] == there
-        assert office.one("SELECT count(*) FROM telecmi_contacts WHERE phone_e164 = '+919200000042'") == 1
-        assert office.one("SELECT source FROM contact_base WHERE row_id = ?", row) == "directory"
+    office = make_office(only=(DIRECTORY, USERS), telecmi={"token": "sandbox-user-token"})
+    office.world.contact_insert({"phone_no": "919200000001", "first_name": "Meera", "last_name": "Nair"})
+    office.world.user_contact_upsert(9200000042, {"name": "Asha Rao", "email": "asha@example.com"})
+    office.run()
+    row = office.one("SELECT id FROM telecmi_contacts WHERE phone_e164 = '+919200000042'")
+    there = office.world.contact_insert(
+        {"phone_no": "919200000042", "first_name": "Asha", "last_name": "Rao"}
+    )
+    office.run()
+    assert office.row(row)["contact_id"] == there
+    assert office.one("SELECT count(*) FROM telecmi_contacts WHERE phone_e164 = '+919200000042'") == 1
+    assert office.one("SELECT source FROM contact_base WHERE row_id = ?", row) == "directory"
