@@ -531,6 +531,7 @@ class Both(RuleBasedStateMachine):
     def clock_ahead(self, pick: int, name: str, what: str, hours: float, program: str, then: str) -> None:
         """The clock is ahead for a while, and what is written down meanwhile lies far ahead afterwards."""
         self.bench.clock.pass_(hours=hours)
+        self.bench.world.skew_s -= 3600 * hours  # the vendor's clock is right
         if what == "delete":
             self.delete_here(self.choose(pick))
         else:
@@ -542,6 +543,7 @@ class Both(RuleBasedStateMachine):
         self.program(program)
         self.bench.world.faults.clear()
         self.bench.clock.pass_(hours=-hours)
+        self.bench.world.skew_s += 3600 * hours
         self.program(then)
 
     @rule(step=st.integers(1, 12), then=THEN)
