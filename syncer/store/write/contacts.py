@@ -7,8 +7,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import Connection, bindparam, delete, func, or_, select, update
-from sqlalchemy.dialects.sqlite import insert as upsert
+from sqlalchemy import Connection, delete, func, or_, select, update
 
 from syncer.core.contacts import Intent, Local, QueuedChange
 from syncer.core.model import FIELDS, Fields, OnConflict, Operation, State
@@ -16,7 +15,7 @@ from syncer.core.normalise import to_e164
 from syncer.core.numbers import PendingRelease
 from syncer.core.queue import WAITING
 from syncer.store.db import statements
-from syncer.store.db.read_only import first, tuples
+from syncer.store.db.read_only import first, records, tuples
 from syncer.store.db.tables import contact_base, push_intents, telecmi_contacts
 from syncer.store.write import changelog, queue
 
@@ -231,17 +230,21 @@ def save_base(
     epoch: int,
     phone_e164: str | None,
 ) -> None:
-    """Set the base of a row."""
-    values = {"account": account, "source": source, "contact_id": contact_id, "touched": epoch}
-    conn.execute(_SAVE_BASE, values | {"row_id": row_id, "phone_e164": phone_e164} | fields.asdict())
-
-
-_AGREED = ("account", "source", "contact_id", "touched", "phone_e164", *FIELDS)
-_SAVE_BASE = (
-    upsert(contact_base)
-    .values({name: bindparam(name) for name in ("row_id", *_AGREED)})
-    .on_conflict_do_update(index_elements=["row_id"], set_={name: bindparam(name) for name in _AGREED})
-)
+    """Set the base of a row. Only what differs is written: SQLite also writes the index of each column that is set."""
+    agreed = {
+        "account": account,
+        "source": source,
+        "contact_id": contact_id,
+        "touched": epoch,
+        "phone_e164": phone_e164,
+        **fields.asdict(),
+    }
+    there = records(conn, f"SELECT {', '.join(agreed)} FROM contact_base WHERE row_id = ?", row_id)
+    if there:
+        changed = {name: value for name, value in agreed.items() if value != there[0][name]}
+        statements.update_row(conn, contact_base, row_id, changed)
+    else:
+        statements.insert_rows(conn, contact_base, ("row_id", *agreed), [(row_id, *agreed.values())])
 
 
 def forget_base(conn: Connection, row_id: int) -> None:
