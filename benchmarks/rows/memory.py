@@ -41,8 +41,12 @@ def _line(what: str, peaks: list[float]) -> Line:
 
 
 def sizes(contacts: int) -> dict[str, Any]:
-    """The lists of a business. The user list is shorter, because it takes ten times as many requests."""
-    return {"directory": contacts, "users": contacts // 10, "smartflo": contacts}
+    """The lists of a business.
+
+    The user list is shorter, because it takes ten times as many requests. Smartflo gives no total, so a first listing of
+    more than 100,000 rows is taken for one without end.
+    """
+    return {"directory": contacts, "users": contacts // 10, "smartflo": min(contacts, 100_000)}
 
 
 def whole_config(port: int) -> dict[str, Any]:
