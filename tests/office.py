@@ -18,7 +18,7 @@ from contextlib import closing, contextmanager
 from datetime import UTC, datetime, timedelta
 from functools import cache
 from pathlib import Path
-from typing import Any, Concatenate, ParamSpec, TypeVar
+from typing import Any, TypeVar
 
 import httpx
 
@@ -27,13 +27,13 @@ from syncer.config.load import settings_from
 from syncer.remote.tokens import TokenStore
 from syncer.sandbox import World, create_app
 from syncer.store.db import migrations
-from syncer.store.db.connection import Connection, Database
+from syncer.store.db.connection import Database
 from syncer.sync import jobs, registry
 from syncer.sync.env import Env, build, disk_of
 from syncer.sync.open_database import open_database
 from syncer.sync.run import Run
+from tests.rows import OpenDatabase
 
-P = ParamSpec("P")
 T = TypeVar("T")
 
 NOON = datetime(2026, 11, 21, 12, 0, tzinfo=UTC)
@@ -115,7 +115,7 @@ LOGIN: dict[str, Any] = {
 }
 
 
-class Office:
+class Office(OpenDatabase):
     """One business: `world` is the vendors' data, `sql` what any SQLite client sees and does."""
 
     def __init__(
@@ -192,16 +192,6 @@ class Office:
     def scan(self) -> int:
         """The reconciliation scan, as every start of the program makes it."""
         return self.within(jobs.scan)
-
-    def read(self, fn: Callable[Concatenate[Connection, P], T], *args: P.args, **kw: P.kwargs) -> T:
-        """Run `fn(connection, ...)` on a snapshot."""
-        with self.db.read() as conn:
-            return fn(conn, *args, **kw)
-
-    def write(self, fn: Callable[Concatenate[Connection, P], T], *args: P.args, **kw: P.kwargs) -> T:
-        """Run `fn(connection, ...)` in a transaction of the program."""
-        with self.db.write() as conn:
-            return fn(conn, *args, **kw)
 
     def restart(self) -> None:
         """Simulate a restart of the process on the same file."""

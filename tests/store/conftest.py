@@ -7,17 +7,14 @@ import sqlite3
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing
 from pathlib import Path
-from typing import Any, Concatenate, ParamSpec, TypeVar
+from typing import Any
 
 import pytest
 
 from syncer.store.db import migrations
-from syncer.store.db.connection import Connection, Database
+from syncer.store.db.connection import Database
 from syncer.store.write import runs
-from tests.rows import insert
-
-P = ParamSpec("P")
-T = TypeVar("T")
+from tests.rows import OpenDatabase, insert
 
 #: Any moment; what is stamped with it was there before the test.
 BEFORE = "2026-11-20T08:00:00.000Z"
@@ -25,7 +22,7 @@ BEFORE = "2026-11-20T08:00:00.000Z"
 FIELDS = ("phone_no", "first_name", "last_name", "email_id", "company", "job_title")
 
 
-class Mirror:
+class Mirror(OpenDatabase):
     """A syncer database, and any SQLite client on it."""
 
     def __init__(self, path: Path) -> None:
@@ -43,16 +40,6 @@ class Mirror:
         """One statement of the program itself. Returns the new row's id."""
         with self.db.write() as conn:
             return int(conn.exec_driver_sql(statement, values).lastrowid or 0)
-
-    def read(self, fn: Callable[Concatenate[Connection, P], T], *args: P.args, **kw: P.kwargs) -> T:
-        """Run `fn(connection, ...)` on a snapshot."""
-        with self.db.read() as conn:
-            return fn(conn, *args, **kw)
-
-    def write(self, fn: Callable[Concatenate[Connection, P], T], *args: P.args, **kw: P.kwargs) -> T:
-        """Run `fn(connection, ...)` in a transaction of the program."""
-        with self.db.write() as conn:
-            return fn(conn, *args, **kw)
 
     def insert(self, table: str, **columns: object) -> int:
         """A row as the program would store it. Returns its id."""

@@ -230,9 +230,9 @@ def test_old_notifications_go_and_waiting_ones_stay(told: Mirror) -> None:
     told.own("UPDATE outbox SET state = 'sent' WHERE id = 1")
     told.own("UPDATE outbox SET state = 'dead' WHERE id = 2")
     with told.db.write() as conn:
-        assert outbox.forget_old(conn, at(), 10) == 0
-        assert outbox.forget_old(conn, at(seconds=-1), 1) == 1
-        assert outbox.forget_old(conn, at(seconds=-1), 10) == 1
+        assert outbox.delete_old(conn, at(), 10) == 0
+        assert outbox.delete_old(conn, at(seconds=-1), 1) == 1
+        assert outbox.delete_old(conn, at(seconds=-1), 10) == 1
     assert [state for *_, state in queued(told)] == ["queued"]
 
 

@@ -138,7 +138,7 @@ def _change(conn: Connection, row_id: int) -> int | None:
     return change
 
 
-def forget_old(conn: Connection, before: str, most: int) -> int:
+def delete_old(conn: Connection, before: str, most: int) -> int:
     """Delete at most `most` outcomes that are older than a time. Returns how many."""
     done = raw(conn).execute(
         "DELETE FROM published_edits WHERE request IN "

@@ -88,6 +88,6 @@ DELETE_OTHERS: Final = (
     delete_log,
     delete_changes,
     delete_holds,
-    outbox.forget_old,
-    copy_edits.forget_old,
+    outbox.delete_old,
+    copy_edits.delete_old,
 )

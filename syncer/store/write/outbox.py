@@ -92,7 +92,7 @@ def retry(conn: Connection, target: str) -> int:
     return changed.rowcount
 
 
-def forget_old(conn: Connection, before: str, most: int) -> int:
+def delete_old(conn: Connection, before: str, most: int) -> int:
     """Delete at most `most` settled notifications that were created before a time. Returns how many."""
     changed = raw(conn).execute(
         "DELETE FROM outbox WHERE id IN (SELECT id FROM outbox WHERE state <> 'queued' AND created_at < ? LIMIT ?)",
