@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import os
 import shutil
+import signal
 import sys
 import tempfile
 from collections.abc import Iterator
@@ -45,6 +46,9 @@ def keep_bytecode() -> None:
 
 
 use_memory()
+
+# A shell without job control starts background jobs with ctrl-c ignored, and the programs of the tests would inherit that.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 keep_bytecode()
 
 settings.register_profile("default", deadline=None)
