@@ -10,6 +10,7 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
+from itertools import chain
 from typing import Protocol, TypeAlias
 from urllib.parse import urlsplit
 
@@ -139,9 +140,9 @@ _TOO_DEEP = NotJson(f"an answer that is nested deeper than {DEEPEST} levels", re
 def _depth(value: Json | NotJson) -> int:
     """How deep objects and lists are nested, up to the limit."""
     level, depth = [value], 0
-    while depth <= DEEPEST and (level := [one for one in level if isinstance(one, dict | list)]):
+    while depth <= DEEPEST and (level := [one for one in level if isinstance(one, (dict, list))]):
         depth += 1
-        level = [one for outer in level for one in (outer.values() if isinstance(outer, dict) else outer)]
+        level = list(chain.from_iterable(one.values() if isinstance(one, dict) else one for one in level))
     return depth
 
 
