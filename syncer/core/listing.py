@@ -133,14 +133,16 @@ class Walk:
         """What to ask for next; False when the listing has ended."""
         return False if self._ended_by or self._error else self._position
 
-    def expects(self, page: int) -> bool:
-        """Whether a numbered page may be fetched before the pages in front of it have arrived.
+    def expects(self, position: int | str) -> bool:
+        """Whether a page may be fetched before `feed` has taken those in front of it.
 
-        True up to the total, and for one page more, which proves the end.
+        A numbered page up to the total, and one more, which proves the end. At a cursor, any that is new.
         """
-        if self._paging is not Paging.NUMBERED or not self.total or self._counts_pages or not self._largest:
+        if isinstance(position, str):
+            return self.next_position() is not False and position not in self._cursors
+        if not self.total or self._counts_pages or not self._largest:
             return False
-        return page <= -(-self.total // self._largest) + 1
+        return position <= -(-self.total // self._largest) + 1
 
     @property
     def rows(self) -> int:

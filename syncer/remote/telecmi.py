@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from functools import partial
 
-from syncer.core.model import FIELDS, Note, Page, Row, Value
+from syncer.core.model import FIELDS, Announce, Note, Page, Row, Value
 from syncer.core.normalise import to_e164, utc_text, written_like
 from syncer.core.received import StampSource, read_stamps, read_time, received_ms
 from syncer.errors import AuthError, BadAnswerError, PermissionDeniedError, RejectedError
@@ -99,19 +99,24 @@ class Telecmi:
 
     # -- lists -------------------------------------------------------------------------------------
 
-    async def fetch_directory_page(self, cursor: str | None, limit: int = 100) -> Page:
-        """A page of the organization's directory (v3, at most 100 rows). `cursor` None starts."""
+    async def fetch_directory_page(
+        self, cursor: str | None, limit: int = 100, announce: Announce | None = None
+    ) -> Page:
+        """A page of the organization's directory (v3, at most 100 rows). `cursor` None starts.
+
+        `announce` is awaited with the next cursor, if there are rows, before they are parsed.
+        """
         payload: dict[str, object] = {"limit": limit}
         if cursor:
             payload["page_state"] = cursor
         answer = await self._contact_call(DIRECTORY, payload)
         body, rows = self._list(answer, DIRECTORY, "contacts")
+        following = self._cursor(body.get("page_state"))
+        if announce and following and rows:
+            await announce(following)
+        total = read.count(body.get("count"))
         return read.read_page(
-            rows,
-            self._directory_row,
-            total=read.count(body.get("count")),
-            cursor=self._cursor(body.get("page_state")),
-            server_date=answer.server_date,
+            rows, self._directory_row, total=total, cursor=following, server_date=answer.server_date
         )
 
     async def fetch_contact(self, contact_id: str) -> Row | None:

@@ -8,19 +8,29 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Sequence
 from dataclasses import replace
+from typing import Protocol
 
 from syncer.core.limits import Extent, endless, low_disk
 from syncer.core.listing import Certificate, Walk
-from syncer.core.model import Page, Position, Row
+from syncer.core.model import Announce, Page, Position, Row
 from syncer.errors import AuthError, BadAnswerError, LowDiskError, RejectedError, RemoteError
 from syncer.store.write import runs
 from syncer.store.write.forget import mentions
 from syncer.store.write.reconciler import BLOCK, Reconciler
 from syncer.sync.run import Run
 
-Fetch = Callable[[Position], Awaitable[Page]]
+
+class Fetch(Protocol):
+    """Fetches a page. For a list with cursors, it awaits `announce` with the next one before it parses the rows."""
+
+    def __call__(self, position: Position, announce: Announce, /) -> Awaitable[Page]:
+        """The page. Raises RemoteError."""
+
+
+#: The turns of the event loop in which httpx sends a request.
+_TURNS = 8
 
 #: Rows that differ are written when there are `BLOCK` of them, or when the first has waited this many seconds.
 LONGEST_WAIT = 10.0
@@ -40,7 +50,7 @@ class _Prefetch:
         self._start(position)
         return await self._tasks.pop(position)
 
-    def ask_ahead(self) -> None:
+    async def ask_ahead(self) -> None:
         """Request the next page and, of a numbered list, further pages up to its total."""
         position = self._walk.next_position()
         if isinstance(position, bool):
@@ -51,16 +61,29 @@ class _Prefetch:
             if not self._walk.expects(position):
                 break
             self._start(position)
+        await self._send()
+
+    async def _announce(self, cursor: str) -> None:
+        """Request the next page of a list with cursors, at most one ahead."""
+        if not self._tasks and self._walk.expects(cursor):
+            self._start(cursor)
+            await self._send()
 
     def _start(self, position: Position) -> None:
         if position not in self._tasks:
-            self._tasks[position] = asyncio.ensure_future(self._fetch(position))
+            self._tasks[position] = asyncio.ensure_future(self._fetch(position, self._announce))
 
-    async def close(self) -> None:
+    async def _send(self) -> None:
+        """Let the requests go out before this thread is busy again."""
+        for _ in range(_TURNS):
+            await asyncio.sleep(0)
+
+    async def cancel(self) -> None:
         """Cancel the requests in flight, because the walk has ended."""
         for task in self._tasks.values():
             task.cancel()
         await asyncio.gather(*self._tasks.values(), return_exceptions=True)
+        self._tasks.clear()
 
 
 class _Sink:
@@ -122,11 +145,11 @@ async def read_listing(
     try:
         error = await _read_pages(run, reconciler, walk, pages, sink, label or run.job)
     finally:
-        await pages.close()
+        await pages.cancel()
     await sink.flush()
     if error is None and walk.wants_reread:
         try:
-            walk.close(await fetch(first))
+            walk.close(await pages.page(first))
         except AuthError:
             raise
         except RemoteError:
@@ -164,8 +187,7 @@ async def _read_pages(
             walk.fail(reason)
             return BadAnswerError(run.client().source, label, reason)
         walk.feed(page)
-        pages.ask_ahead()
-        await asyncio.sleep(0)  # lets the next request start before this page is compared
+        await pages.ask_ahead()
         await _set_aside(run, page)
         _notice_doubts(run, label, page)
         await sink.take(page.rows)

@@ -9,7 +9,7 @@ from functools import partial
 from syncer.core import cursor
 from syncer.core.due import has_passed
 from syncer.core.listing import Walk
-from syncer.core.model import Page, Paging, Position, Proof
+from syncer.core.model import Announce, Page, Paging, Position, Proof
 from syncer.core.normalise import utc_text
 from syncer.errors import AuthError, RejectedError, RemoteError, TransientError
 from syncer.store.db.connection import Connection
@@ -46,7 +46,7 @@ async def pull_smartflo(run: Run, source: SmartfloSource) -> None:
 
 
 async def _pull_groups(run: Run, source: SmartfloSource) -> None:
-    async def fetch(position: Position) -> Page:
+    async def fetch(position: Position, _: Announce) -> Page:
         assert isinstance(position, int)
         return await _limited(run, position, partial(source.client.fetch_groups_page, position))
 
@@ -113,7 +113,7 @@ class _ContactPages:
         """The vendor's clock, or ours if its responses have no date."""
         return utc_text(self._server_date or self._run.env.now())
 
-    async def fetch(self, position: Position) -> Page:
+    async def fetch(self, position: Position, _: Announce) -> Page:
         """One page."""
         assert isinstance(position, int)
         since = self._since

@@ -9,7 +9,7 @@ from datetime import datetime
 
 from syncer.config import TelecmiAccount
 from syncer.core.listing import Walk
-from syncer.core.model import Page, Paging, Position
+from syncer.core.model import Announce, Page, Paging, Position
 from syncer.store.db.tables import telecmi_contacts
 from syncer.store.write import contacts, queue
 from syncer.store.write.contacts import Policy
@@ -41,8 +41,9 @@ async def new_reconciler(
 def new_walk(run: Run, source: TelecmiSource) -> tuple[Walk, Fetch]:
     """The walk through the whole directory."""
 
-    async def fetch(position: Position) -> Page:
-        return await source.client.fetch_directory_page(position if isinstance(position, str) else None)
+    async def fetch(position: Position, announce: Announce) -> Page:
+        cursor = position if isinstance(position, str) else None
+        return await source.client.fetch_directory_page(cursor, announce=announce)
 
     return Walk(Paging.CURSOR, has_total=True, offset=known_offset(run, TABLE)), fetch
 

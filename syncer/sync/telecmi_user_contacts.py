@@ -6,7 +6,7 @@ from datetime import datetime
 
 from syncer.core.due import lies_ahead
 from syncer.core.listing import Walk
-from syncer.core.model import Page, Paging, Position
+from syncer.core.model import Announce, Page, Paging, Position
 from syncer.store.db.mirrors import USER_CONTACTS
 from syncer.store.write import runs, user_list
 from syncer.store.write.contacts import Policy
@@ -21,7 +21,7 @@ async def pull_user_contacts(run: Run, source: TelecmiSource) -> None:
     """Mirror the list. If the directory was read completely before, update the contacts that come only from the list."""
     account, store = source.account, run.env.store
 
-    async def fetch(position: Position) -> Page:
+    async def fetch(position: Position, _: Announce) -> Page:
         assert isinstance(position, int)
         return await source.client.fetch_user_contacts_page(position)
 

@@ -18,7 +18,7 @@ from syncer.config import Windowed
 from syncer.core import windows
 from syncer.core.due import has_passed
 from syncer.core.listing import Certificate, Walk
-from syncer.core.model import Page, Paging, Position, Proof
+from syncer.core.model import Announce, Page, Paging, Position, Proof
 from syncer.core.windows import AHEAD, HOUR, Window
 from syncer.errors import RemoteError
 from syncer.store.db.connection import Connection
@@ -210,7 +210,12 @@ async def verify_window(listing: WindowedList, window: Window, shown: Shown | No
 
 
 async def _fetch(
-    listing: WindowedList, window: Window, names: set[str], moments: list[datetime], position: Position
+    listing: WindowedList,
+    window: Window,
+    names: set[str],
+    moments: list[datetime],
+    position: Position,
+    _: Announce | None = None,
 ) -> Page:
     assert isinstance(position, int)
     # One millisecond early: it is not documented which ends of a window belong to it.

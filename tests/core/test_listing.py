@@ -249,6 +249,18 @@ def test_pages_that_may_be_asked_for_ahead() -> None:
     assert not empty.expects(1), "the size of a page is not known"
 
 
+def test_the_page_at_a_new_cursor_may_be_asked_for_ahead_until_the_list_ends() -> None:
+    walk = Walk(Paging.CURSOR, has_total=False)
+    assert walk.expects("a")
+    walk.feed(page(1, cursor="a"))
+    assert walk.expects("b") and not walk.expects("a"), "a list that goes in circles costs no request"
+    walk.feed(page(2))
+    assert not walk.expects("c"), "the list has ended"
+    failed = Walk(Paging.CURSOR, has_total=False)
+    failed.fail("the connection broke")
+    assert not failed.expects("a")
+
+
 def test_listings_of_the_same_pages_have_the_same_fingerprint() -> None:
     def walked(*digests: str) -> Walk:
         walk = numbered()

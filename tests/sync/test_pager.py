@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+import time
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import httpx
 import pytest
 
-from syncer.sandbox import World
+from syncer.core.model import Page
+from syncer.remote import rows as read
+from syncer.sandbox import World, running
 from syncer.sync.env import Store
 from syncer.sync.run import Run
 from tests.office import Office
@@ -103,6 +106,44 @@ def test_the_next_page_of_a_cursor_is_under_way_while_rows_are_written(make: Any
     before = events[:written]
     assert before.count(f"asked {DIRECTORY}") > before.count(f"answered {DIRECTORY}")
     assert events.count(f"asked {DIRECTORY}") == 10  # nine pages, and the first one again
+
+
+class Port(httpx.AsyncHTTPTransport):
+    """Real HTTP to a port of this machine, whatever the address says."""
+
+    def __init__(self, url: str) -> None:
+        super().__init__()
+        self.port = httpx.URL(url).port
+
+    async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
+        request.url = request.url.copy_with(port=self.port)
+        return await super().handle_async_request(request)
+
+
+def test_the_page_at_the_next_cursor_is_requested_before_rows_are_parsed(
+    make: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    office = make(in_the_directory, 500)
+    parse, pages = read.read_page, 0
+
+    def requests() -> int:
+        return sum(1 for entry in office.world.requests() if entry.path == DIRECTORY)
+
+    def while_the_vendor_answers(rows: Sequence[Any], *args: Any, **kw: Any) -> Page:
+        nonlocal pages
+        pages += 1
+        give_up = time.monotonic() + 5
+        while pages == 1 and requests() == 1 and time.monotonic() < give_up:
+            time.sleep(0.001)  # blocks this thread, so only a request that is already sent can arrive
+        assert requests() == 2 if pages == 1 else requests() <= pages + 1
+        return parse(rows, *args, **kw)
+
+    with running(office.world) as url:
+        office.network = Port(url)
+        monkeypatch.setattr(read, "read_page", while_the_vendor_answers)
+        run = office.contacts()
+    assert (run.outcome, run.seen) == ("ok", 500)
+    assert pages == requests() == 6  # five pages, and the first one again
 
 
 def test_what_came_before_a_page_that_fails_is_kept_and_what_came_after_it_is_not(make: Any) -> None:

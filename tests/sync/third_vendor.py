@@ -15,7 +15,7 @@ from syncer.config import Account, Job
 from syncer.config.keys import key, secret, table
 from syncer.config.units import parse_base_url
 from syncer.core.listing import Walk
-from syncer.core.model import Page, Paging, Position, Row
+from syncer.core.model import Announce, Page, Paging, Position, Row
 from syncer.core.normalise import to_e164
 from syncer.core.secret import Secret
 from syncer.remote import rows as read
@@ -95,7 +95,7 @@ def connect(api: ApiClient, account: AcmeAccount, tokens: object) -> Acme:
 
 
 async def pull_leads(run: Run, source: Source[AcmeAccount, Acme]) -> None:
-    async def fetch(position: Position) -> Page:
+    async def fetch(position: Position, _: Announce) -> Page:
         assert isinstance(position, int)
         return await source.client.fetch_page(position)
 
