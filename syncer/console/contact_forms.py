@@ -86,9 +86,10 @@ async def save(visit: Visit) -> Response:
     # A field that was not touched keeps its current value, which may have changed since the form was shown.
     was = {name: _shown(visit.form[f"was_{name}"]) for name in FIELDS if f"was_{name}" in visit.form}
     wanted = {name: value for name, value in typed.items() if was.get(name) != value}
+    touched = {name: text for name, text in was.items() if name in wanted}
     errors = _errors(wanted)
     if errors:
-        return await _form(visit, 422, row_id=row_id, typed=typed, errors=errors)
+        return await _form(visit, 422, row_id=row_id, typed=wanted, was=touched, errors=errors)
 
     def write(db: Database) -> bool:
         with db.edit() as conn, actors.acting(conn, visit.who.name):
@@ -97,7 +98,7 @@ async def save(visit: Visit) -> Response:
             if account is None:
                 raise UsageError("the account of this contact is not in the config, so no edit goes upstream")
             editing.refuse_deleted(conn, row)
-            _refuse_stale(was, row, wanted)
+            _refuse_stale(touched, row, wanted)
             differing = {name: value for name, value in wanted.items() if value != _shown(row[name])}
             changed = editing.changes(conn, account, row, differing)
             if changed:
@@ -110,7 +111,7 @@ async def save(visit: Visit) -> Response:
     try:
         changed = await visit.work.write(write)
     except UsageError as error:
-        return await _refused(visit, error, typed, row_id)
+        return await _refused(visit, error, wanted, row_id, touched)
     return redirect(f"/contacts/{row_id}", said="saved" if changed else "same")
 
 
@@ -185,24 +186,29 @@ def _account(visit: Visit) -> TelecmiAccount | None:
 
 
 async def _refused(
-    visit: Visit, error: UsageError, typed: Mapping[str, str], row_id: int | None = None
+    visit: Visit,
+    error: UsageError,
+    typed: Mapping[str, str],
+    row_id: int | None = None,
+    was: Mapping[str, str] | None = None,
 ) -> Response:
     """The form again, with what was typed and the reason of the refusal."""
     match error:
         case ChangedError(fields=fields):
             texts = {name: f"Somebody changed this meanwhile to “{now}”." for name, now in fields.items()}
-            return await _form(visit, 409, row_id=row_id, typed=typed, errors=texts)
+            rest = {name: text for name, text in (was or {}).items() if name not in fields}
+            return await _form(visit, 409, row_id=row_id, typed=typed, was=rest, errors=texts)
         case TakenError(holders=holders):
             name = people.of_contact(holders[0]).name or "one without a name"
             found = {"phone_no": f"Another contact has this number already: {name}."}
-            return await _form(visit, 422, row_id=row_id, typed=typed, errors=found, taken=holders[0]["id"])
-        case NumberError():
-            text = str(error).removeprefix("the phone number ")
             return await _form(
-                visit, 422, row_id=row_id, typed=typed, errors={"phone_no": f"This number {text}."}
+                visit, 422, row_id=row_id, typed=typed, was=was, errors=found, taken=holders[0]["id"]
             )
+        case NumberError():
+            found = {"phone_no": f"This number {str(error).removeprefix('the phone number ')}."}
+            return await _form(visit, 422, row_id=row_id, typed=typed, was=was, errors=found)
     text = str(error).partition(": `")[0]
-    return await _form(visit, 409, row_id=row_id, typed=typed, error=f"{upper_first(text)}.")
+    return await _form(visit, 409, row_id=row_id, typed=typed, was=was, error=f"{upper_first(text)}.")
 
 
 async def _form(
@@ -211,14 +217,17 @@ async def _form(
     *,
     row_id: int | None = None,
     typed: Mapping[str, str] | None = None,
+    was: Mapping[str, str] | None = None,
     errors: Mapping[str, str] | None = None,
     error: str = "",
     taken: int | None = None,
 ) -> Response:
+    """The form. `typed` are the fields that the reader changed, and `was` what they changed, if not the current values."""
+
     def read(conn: Reader) -> dict[str, Any]:
         row = None if row_id is None else _load(conn, row_id)
-        was = {name: _shown((row or {}).get(name)) for name in FIELDS}
-        return {"contact": row, "was": was, "values": was | dict(typed or {})}
+        now = {name: _shown((row or {}).get(name)) for name in FIELDS}
+        return {"contact": row, "was": now | dict(was or {}), "values": now | dict(typed or {})}
 
     return await visit.show(
         "contact_form.html",

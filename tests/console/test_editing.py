@@ -129,6 +129,43 @@ async def test_two_people_at_one_contact(make_desk: MakeDesk) -> None:
         assert fields(desk, row)["company"] == "Mine"
 
 
+@pytest.mark.parametrize(
+    "name, value, status", [("company", "Mine", 409), ("phone_no", "12", 422), ("last_name", "", 422)]
+)
+async def test_a_form_that_comes_back_overwrites_nothing_that_was_not_touched(
+    make_desk: MakeDesk, name: str, value: str, status: int
+) -> None:
+    async with make_desk() as desk:
+        row = desk.contact()
+        client = await desk.log_in(Role.EDIT)
+        shown = form_of(await client.get(f"/contacts/{row}/edit"))
+        desk.sql("UPDATE telecmi_contacts SET company = 'Theirs', job_title = 'Clerk' WHERE id = ?", row)
+        answer = await client.post(f"/contacts/{row}", data=shown | {name: value})
+        assert answer.status_code == status
+        again = form_of(answer) | {
+            "phone_no": shown["phone_no"],
+            "last_name": "Example",
+            "email_id": "asha@example.com",
+        }
+        assert (await client.post(f"/contacts/{row}", data=again)).status_code == 303
+        found = fields(desk, row)
+        assert (found["job_title"], found["email_id"]) == ("Clerk", "asha@example.com")
+        assert found["company"] == ("Mine" if name == "company" else "Theirs")
+
+
+async def test_a_form_that_came_back_for_one_field_still_reports_the_others(make_desk: MakeDesk) -> None:
+    async with make_desk() as desk:
+        row = desk.contact()
+        client = await desk.log_in(Role.EDIT)
+        shown = form_of(await client.get(f"/contacts/{row}/edit"))
+        desk.sql("UPDATE telecmi_contacts SET company = 'Theirs' WHERE id = ?", row)
+        answer = await client.post(f"/contacts/{row}", data=shown | {"company": "Mine", "phone_no": ""})
+        assert answer.status_code == 422
+        again = await client.post(f"/contacts/{row}", data=form_of(answer) | {"phone_no": shown["phone_no"]})
+        assert again.status_code == 409 and "changed this meanwhile to “Theirs”" in text_of(again)
+        assert fields(desk, row)["company"] == "Theirs"
+
+
 async def test_a_vendors_odd_text_does_not_stop_an_edit(make_desk: MakeDesk) -> None:
     """Browsers send no line breaks back, and the form drops blanks around a text."""
     async with make_desk() as desk:
