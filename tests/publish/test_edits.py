@@ -103,6 +103,24 @@ def test_refusals_are_in_the_row(office: Published) -> None:
     assert office.run("publish", person=False)[0].seen == 0
 
 
+def test_a_refused_edit_changes_nothing(office: Published) -> None:
+    """Here a trigger of somebody's own refuses the normalized number, which is written after the edit."""
+    office.sql(
+        "CREATE TRIGGER mine BEFORE UPDATE OF phone_e164 ON telecmi_contacts WHEN new.phone_e164 = '+919200077001' "
+        "BEGIN SELECT RAISE(ABORT, 'not this number'); END"
+    )
+    before = office.row(1)
+    edited = ask(office, "edit", contact_row=1, phone_no="9200077001", company="Acme")
+    added = ask(office, "add", phone_no="9200077001", first_name="Asha", last_name="Example")
+    other = ask(office, "edit", contact_row=2, company="Acme")
+    office.run("publish", person=False)
+    assert answer(office, edited) == ("refused", 1, None, "not this number")
+    assert answer(office, added) == ("refused", None, None, "not this number")
+    assert answer(office, other)[0] == "taken"
+    assert office.row(1) == before and office.sql("SELECT contact_row FROM change_queue") == [(2,)]
+    assert office.one("SELECT count(*) FROM telecmi_contacts WHERE phone_no = '919200077001'") == 0
+
+
 def test_other_sites_and_switched_off_edits_are_left(
     office: Published, tmp_path: Path, server: Server
 ) -> None:

@@ -81,8 +81,9 @@ def _apply(
     if decision.refusal:
         return EditOutcome(edit.id, "refused", row_id, None, decision.refusal)
     try:
-        row_id, note = _write(conn, edit, decision, contact)
-    except sqlite3.IntegrityError as error:  # a trigger refused the statement; the transaction goes on
+        with conn.begin_nested():  # an edit is several statements, and the last may be refused
+            row_id, note = _write(conn, edit, decision, contact)
+    except sqlite3.IntegrityError as error:  # by a trigger; the transaction goes on
         return EditOutcome(edit.id, "refused", row_id, None, str(error))
     return EditOutcome(edit.id, "taken", row_id, None if note else _change(conn, row_id), note)
 
