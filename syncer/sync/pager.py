@@ -29,7 +29,7 @@ class Fetch(Protocol):
         """The page. Raises RemoteError."""
 
 
-#: The turns of the event loop in which httpx sends a request.
+#: In this many turns of the event loop, httpx has sent the head and the body of a request.
 _TURNS = 8
 
 #: Rows that differ are written when there are `BLOCK` of them, or when the first has waited this many seconds.
@@ -50,7 +50,7 @@ class _Prefetch:
         self._start(position)
         return await self._tasks.pop(position)
 
-    async def ask_ahead(self) -> None:
+    def ask_ahead(self) -> None:
         """Request the next page and, of a numbered list, further pages up to its total."""
         position = self._walk.next_position()
         if isinstance(position, bool):
@@ -61,22 +61,17 @@ class _Prefetch:
             if not self._walk.expects(position):
                 break
             self._start(position)
-        await self._send()
 
     async def _announce(self, cursor: str) -> None:
-        """Request the next page of a list with cursors, at most one ahead."""
+        """Request the page at the next cursor, and return when it is sent. At most one is requested ahead."""
         if not self._tasks and self._walk.expects(cursor):
             self._start(cursor)
-            await self._send()
+            for _ in range(_TURNS):
+                await asyncio.sleep(0)
 
     def _start(self, position: Position) -> None:
         if position not in self._tasks:
             self._tasks[position] = asyncio.ensure_future(self._fetch(position, self._announce))
-
-    async def _send(self) -> None:
-        """Let the requests go out before this thread is busy again."""
-        for _ in range(_TURNS):
-            await asyncio.sleep(0)
 
     async def cancel(self) -> None:
         """Cancel the requests in flight, because the walk has ended."""
@@ -187,7 +182,8 @@ async def _read_pages(
             walk.fail(reason)
             return BadAnswerError(run.client().source, label, reason)
         walk.feed(page)
-        await pages.ask_ahead()
+        pages.ask_ahead()
+        await asyncio.sleep(0)  # lets the next request start before this page is compared
         await _set_aside(run, page)
         _notice_doubts(run, label, page)
         await sink.take(page.rows)
