@@ -14,7 +14,8 @@ from syncer.config import Settings
 from syncer.console.render import Templates
 from syncer.console.sessions import Grant, Sessions
 from syncer.console.work import Work
-from syncer.core.console import SPAN, Attempts, from_the_page
+from syncer.core.access import admit
+from syncer.core.console import ATTEMPTS, SPAN, from_the_page
 
 COOKIE: Final = "syncer_session"
 
@@ -41,7 +42,7 @@ class Login:
         self._pages = pages
         self._settings = settings
         self._mono = mono
-        self._attempts: dict[str, Attempts] = {}
+        self._attempts: dict[str, tuple[float, ...]] = {}  #: by address: when it tried wrong links
 
     def routes(self) -> list[BaseRoute]:
         """`/login`, `/login/TOKEN` and `/logout`."""
@@ -117,7 +118,7 @@ class Login:
 
     def _barred(self, request: Request) -> Response | None:
         """A 429 response for an address that tried too many wrong links."""
-        if not self._attempts.get(_address(request), Attempts()).barred(self._mono()):
+        if admit(self._attempts.get(_address(request), ()), self._mono(), ATTEMPTS, SPAN) is not None:
             return None
         text = "Too many links that do not exist were tried from your address. Wait a minute and try again."
         response = self._page("plain.html", 429, title="Too many attempts", text=text)
@@ -126,7 +127,8 @@ class Login:
 
     def _wrong_link(self, request: Request) -> Response:
         address = _address(request)
-        self._attempts[address] = self._attempts.pop(address, Attempts()).another(self._mono())
+        tried = self._attempts.pop(address, ())
+        self._attempts[address] = admit(tried, self._mono(), ATTEMPTS, SPAN) or tried
         while len(self._attempts) > _ADDRESSES:
             del self._attempts[next(iter(self._attempts))]
         text = (

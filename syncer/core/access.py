@@ -53,13 +53,13 @@ def holder(digests: Mapping[str, bytes], key: str | None) -> str | None:
     return found if key else None
 
 
-def admit(recent: tuple[float, ...], now: float) -> tuple[float, ...] | None:
-    """The times of the requests that count, including this one; None if it is one too many.
+def admit(recent: tuple[float, ...], now: float, most: int, span: float) -> tuple[float, ...] | None:
+    """The times of the requests that count, including this one; None if it is more than `most` within `span` seconds.
 
     `recent` are the times of earlier requests, in seconds of a monotonic clock. A refused request does not count.
     """
-    kept = tuple(at for at in recent if at > now - SPAN)
-    return None if len(kept) >= MOST else (*kept, now)
+    kept = tuple(at for at in recent if at > now - span)
+    return None if len(kept) >= most else (*kept, now)
 
 
 def unusable(key: str) -> str | None:

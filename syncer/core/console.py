@@ -46,25 +46,6 @@ def unusable_name(name: str) -> str | None:
     return None
 
 
-@dataclass(frozen=True, slots=True)
-class Attempts:
-    """When an address tried wrong links, in seconds of a monotonic clock."""
-
-    at: tuple[float, ...] = ()
-
-    def recent(self, now: float) -> tuple[float, ...]:
-        """The attempts that still count."""
-        return tuple(one for one in self.at if one > now - SPAN)
-
-    def barred(self, now: float) -> bool:
-        """Whether the address has to wait."""
-        return len(self.recent(now)) >= ATTEMPTS
-
-    def another(self, now: float) -> Attempts:
-        """With one more attempt."""
-        return Attempts((*self.recent(now), now))
-
-
 def from_the_page(fetch_site: str | None, origin: str | None, host: str, url: str | None = None) -> bool:
     """Whether a request that changes something was sent by a page of this site.
 

@@ -102,7 +102,7 @@ class Lookups:
                 401,
                 headers={**_FRESH, "WWW-Authenticate": 'Basic realm="syncer"'},  # phones wait to be asked
             )
-        recent = access.admit(self._recent.get(name, ()), self._mono())
+        recent = access.admit(self._recent.get(name, ()), self._mono(), access.MOST, access.SPAN)
         if recent is None:
             text = f"More than {access.MOST} requests in a second.\n"
             return PlainTextResponse(text, 429, headers={**_FRESH, "Retry-After": "1"})

@@ -51,16 +51,19 @@ def test_an_empty_key_is_nobody_even_if_one_is_known() -> None:
 
 
 def test_twenty_requests_in_any_second() -> None:
+    def admit(recent: tuple[float, ...], now: float) -> tuple[float, ...] | None:
+        return access.admit(recent, now, access.MOST, access.SPAN)
+
     recent: tuple[float, ...] = ()
     for n in range(access.MOST):
-        found = access.admit(recent, n / 100)
+        found = admit(recent, n / 100)
         assert found is not None
         recent = found
-    assert access.admit(recent, 0.99) is None
-    later = access.admit(recent, 1.0)  # the first has left the second, the other 19 have not
+    assert admit(recent, 0.99) is None
+    later = admit(recent, 1.0)  # the first has left the second, the other 19 have not
     assert later is not None and len(later) == access.MOST
-    assert access.admit(later, 1.001) is None
-    assert access.admit(later, 9.0) == (9.0,)
+    assert admit(later, 1.001) is None
+    assert admit(later, 9.0) == (9.0,)
 
 
 @pytest.mark.parametrize(

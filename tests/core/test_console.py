@@ -5,10 +5,7 @@ from __future__ import annotations
 import pytest
 
 from syncer.core.console import (
-    ATTEMPTS,
     LONGEST,
-    SPAN,
-    Attempts,
     Role,
     Span,
     asked_span,
@@ -46,16 +43,6 @@ def test_a_token_is_kept_as_a_hash_whatever_it_holds() -> None:
 )
 def test_names(name: str, reason: str | None) -> None:
     assert unusable_name(name) == reason
-
-
-def test_an_address_that_guesses_has_to_wait() -> None:
-    attempts = Attempts()
-    for n in range(ATTEMPTS):
-        assert not attempts.barred(float(n))
-        attempts = attempts.another(float(n))
-    assert attempts.barred(float(ATTEMPTS))
-    assert not attempts.barred(SPAN)
-    assert attempts.another(SPAN + 5).at == (6.0, 7.0, 8.0, 9.0, SPAN + 5)
 
 
 @pytest.mark.parametrize(
