@@ -32,7 +32,7 @@ def upgrade(app: App) -> None:
 
     An older database is backed up first, next to it. Missing triggers and views are restored.
     """
-    from syncer.store.db import migrations
+    from syncer.store.db import migrations, revision
     from syncer.store.db.connection import Database
     from syncer.sync.open_database import register
 
@@ -46,7 +46,7 @@ def upgrade(app: App) -> None:
 
     for line in under_schema_lock(settings, work):
         say_sentence(line)
-    say(f"The database {settings.database.path} is at schema {migrations.HEAD}.")
+    say(f"The database {settings.database.path} is at schema {revision.HEAD}.")
 
 
 @db.command(epilog=example("syncer db check"))
@@ -55,13 +55,13 @@ def upgrade(app: App) -> None:
 @click.pass_context
 def check(ctx: click.Context, app: App, as_json: bool) -> None:
     """Check the whole file; exit 1 if something is wrong."""
-    from syncer.store.db import integrity, migrations
+    from syncer.store.db import integrity, revision
     from syncer.store.db.connection import Database
 
     settings = app.settings()
     path = settings.database.path
     with Database(path, group=settings.database.group, create=False) as opened:
-        if not migrations.is_current(opened):
+        if not revision.is_current(opened):
             findings = ["its schema is older than this version: `syncer db upgrade`"]
         else:
             try:
@@ -84,14 +84,14 @@ def check(ctx: click.Context, app: App, as_json: bool) -> None:
 @pass_app
 def backup(app: App, path: Path) -> None:
     """Copy the database to PATH while it is in use, never over an existing file."""
-    from syncer.store.db import migrations
+    from syncer.store.db import copies, revision
     from syncer.store.db.connection import Database
 
     settings = app.settings()
     files.refuse_root(path.parent, "the command")
     with Database(settings.database.path, group=settings.database.group, create=False) as opened:
-        migrations.is_current(opened)  # also refuses one from a newer version
-        migrations.backup(opened, path)
+        revision.is_current(opened)  # also refuses one from a newer version
+        copies.backup(opened, path)
     say(f"Copied {settings.database.path} to {path} ({path.stat().st_size:,} bytes).")
 
 

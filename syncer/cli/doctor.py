@@ -263,15 +263,15 @@ def check_database(settings: Settings) -> Iterator[Finding]:
 
 def _inside(settings: Settings) -> Iterator[Finding]:
     """Check what is in the file (structure, triggers, accounts), and that it can be written."""
-    from syncer.store.db import home, integrity, migrations, schema_diff
+    from syncer.store.db import home, integrity, revision, schema_diff
     from syncer.store.db.connection import Database
     from syncer.store.write import accounts
 
     path = settings.database.path
     with Database(path, group=settings.database.group, create=False, busy_timeout=BUSY) as db:
-        if not migrations.is_current(db):
+        if not revision.is_current(db):
             with db.read() as conn:
-                state = "empty" if migrations.current(conn) is None else "older than this version"
+                state = "empty" if revision.current(conn) is None else "older than this version"
             yield Finding(
                 "warning", "database", f"{path.name} is {state}", "run `syncer db upgrade`, or a sync"
             )
@@ -300,7 +300,7 @@ def _inside(settings: Settings) -> Iterator[Finding]:
     for stray in strays:
         yield Finding("problem" if stray.changes else "warning", stray.label, str(stray), stray.advice)
     if not guards:
-        yield Finding("ok", "database", f"{path.name} is intact, schema {migrations.HEAD}, triggers in place")
+        yield Finding("ok", "database", f"{path.name} is intact, schema {revision.HEAD}, triggers in place")
 
 
 def check_sqlite(settings: Settings) -> Iterator[Finding]:

@@ -141,7 +141,7 @@ def _where(account: Account) -> str:
 
 
 def _database(settings: Settings, stamp: str, hide: Callable[[str], str]) -> Iterator[str]:
-    from syncer.store.db import migrations
+    from syncer.store.db import revision
     from syncer.store.db.connection import Database
 
     yield "== The database"
@@ -152,7 +152,7 @@ def _database(settings: Settings, stamp: str, hide: Callable[[str], str]) -> Ite
         return
     try:
         with Database(path, group=settings.database.group, create=False) as db:
-            if not migrations.is_current(db):
+            if not revision.is_current(db):
                 yield "its schema is older than this version"
             else:
                 with db.read() as conn:
@@ -166,11 +166,11 @@ def _figures(
     conn: Connection, path: Path, settings: Settings, stamp: str, hide: Callable[[str], str]
 ) -> Iterator[str]:
     """The sizes of the mirror, and the last run of each job with its message."""
-    from syncer.store.db import migrations
+    from syncer.store.db import revision
     from syncer.store.read import metric_queries, status_queries
 
     now = datetime.fromisoformat(stamp)
-    yield f"schema {migrations.HEAD}"
+    yield f"schema {revision.HEAD}"
     for name, _, size in metric_queries.file_sizes(path):
         yield f"{name}: {size / 1024**2:,.1f} MiB"
     for table, rows in status_queries.row_counts(conn).items():

@@ -16,7 +16,7 @@ from syncer.clock import Clock, SystemClock
 from syncer.config import Settings
 from syncer.errors import AuthError, SchemaError, StoreBusyError, StoreError
 from syncer.locks import Locks
-from syncer.store.db import home, migrations
+from syncer.store.db import copies, home
 from syncer.store.db.connection import Database
 from syncer.store.read import feed
 from syncer.store.write import scan as scanning
@@ -176,7 +176,7 @@ async def on_a_copy(
         copy = folder / "copy.db"
         if settings.database.path.exists():
             with Database(settings.database.path, create=False, checkpoints=False) as original:
-                migrations.backup(original, copy)
+                copies.backup(original, copy)
             copy_key(settings.database.path, copy)
         db = open_database(settings, path=copy)
         try:

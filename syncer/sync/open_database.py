@@ -11,7 +11,7 @@ from syncer.clock import SystemClock
 from syncer.config import Settings
 from syncer.config.targets import NotifyTarget, PublishTarget
 from syncer.core.normalise import utc_text
-from syncer.store.db import copies, home, migrations
+from syncer.store.db import copies, home, migrations, revision
 from syncer.store.db.connection import Database
 from syncer.store.write import callbacks, canonical_ids, outbox, publishing, runs
 from syncer.store.write.runs import JobRow
@@ -56,10 +56,10 @@ def is_outdated(settings: Settings) -> bool:
     if not settings.database.path.exists():
         return False
     with Database(settings.database.path, group=settings.database.group) as db:
-        if migrations.is_current(db):
+        if revision.is_current(db):
             return False
         with db.read() as conn:
-            return migrations.current(conn) is not None
+            return revision.current(conn) is not None
 
 
 async def upgrade_apart(config: Path, environ: Mapping[str, str] | None = None) -> None:

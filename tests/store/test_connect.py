@@ -20,7 +20,7 @@ import sqlalchemy.exc
 from sqlalchemy.exc import DBAPIError, SQLAlchemyError
 
 from syncer.errors import SchemaError, StoreBusyError, StoreError, UsageError
-from syncer.store.db import connection, migrations, sqlite_errors
+from syncer.store.db import connection, copies, migrations, revision, sqlite_errors
 from syncer.store.db.connection import Database, map_error
 from syncer.store.db.read_only import ReadOnlyDatabase
 from tests.rows import insert
@@ -122,7 +122,7 @@ def test_one_of_the_group_opens_the_file_without_owning_it(open_folder: Path) ->
         os.setegid(65534)
         try:
             with powerless(), Database(path, group=group) as second:
-                assert migrations.is_current(second)
+                assert revision.is_current(second)
                 with second.write():
                     pass
         finally:
@@ -193,11 +193,11 @@ def test_a_read_only_file_is_reported(open_folder: Path) -> None:
         with pytest.raises(StoreError, match="owner and mode"):
             Database(path)
         with Database(path, create=False) as db:
-            assert migrations.is_current(db)
+            assert revision.is_current(db)
             with pytest.raises(StoreError, match="cannot be written"), db.write():
                 pytest.fail("a read-only file was written")
         with ReadOnlyDatabase(path) as looking:
-            assert migrations.is_current(looking)
+            assert revision.is_current(looking)
 
 
 def test_an_inaccessible_folder_is_reported(open_folder: Path) -> None:
@@ -305,7 +305,7 @@ def test_a_full_disk_is_reported_and_survived(tmp_path: Path, fresh_file: Path) 
             with pytest.raises(StoreError, match="is full"):
                 fill(db)
             with pytest.raises(StoreError, match="full"):
-                migrations.backup(db, _ballast(disk) / "copy.db")
+                copies.backup(db, _ballast(disk) / "copy.db")
             assert not (disk / "copy.db").exists() and not list(disk.glob("copy*"))
             (disk / "ballast").unlink()
             fill(db, 5)
@@ -464,13 +464,13 @@ def test_a_backup_is_taken_while_others_write(mirror: Mirror, tmp_path: Path) ->
         mirror.contact(f"9192000{n:05}", contact_id=f"c-{n}")
     child = subprocess.Popen([sys.executable, "-c", WRITING, str(mirror.path)], stdout=subprocess.PIPE)
     assert child.stdout is not None and child.stdout.readline() == b"writing\n"
-    copies = [tmp_path / f"copy{n}.db" for n in range(3)]
-    for copy in copies:
-        migrations.backup(mirror.db, copy)
+    backups = [tmp_path / f"copy{n}.db" for n in range(3)]
+    for copy in backups:
+        copies.backup(mirror.db, copy)
     child.kill()
     child.wait()
     child.stdout.close()
-    for copy in copies:
+    for copy in backups:
         assert mode(copy) == 0o600
         with Database(copy) as db:
             assert db.pragma("PRAGMA integrity_check") == [("ok",)] and migrations.upgrade(db) == []
@@ -484,13 +484,13 @@ def test_a_backup_never_goes_over_a_file(mirror: Mirror, tmp_path: Path) -> None
     for content in (b"", b"precious"):
         there.write_bytes(content)
         with pytest.raises(StoreError, match="exists already"):
-            migrations.backup(mirror.db, there)
+            copies.backup(mirror.db, there)
         assert there.read_bytes() == content
     with pytest.raises(StoreError, match="exists already"):
-        migrations.backup(mirror.db, mirror.path)
+        copies.backup(mirror.db, mirror.path)
     (tmp_path / "link.db").symlink_to(tmp_path / "nowhere.db")
     with pytest.raises(StoreError, match="exists already"):
-        migrations.backup(mirror.db, tmp_path / "link.db")
+        copies.backup(mirror.db, tmp_path / "link.db")
 
 
 @pytest.mark.parametrize(
@@ -498,14 +498,14 @@ def test_a_backup_never_goes_over_a_file(mirror: Mirror, tmp_path: Path) -> None
 )
 def test_a_backup_may_have_any_name(mirror: Mirror, tmp_path: Path, name: str) -> None:
     mirror.contact()
-    migrations.backup(mirror.db, tmp_path / name)
+    copies.backup(mirror.db, tmp_path / name)
     with Database(tmp_path / name) as db, db.read() as conn:
         assert conn.exec_driver_sql("SELECT count(*) FROM telecmi_contacts").scalar() == 1
 
 
 def test_a_backup_into_a_missing_folder_is_reported(mirror: Mirror, tmp_path: Path) -> None:
     with pytest.raises(StoreError, match="cannot be written: No such file"):
-        migrations.backup(mirror.db, tmp_path / "none" / "copy.db")
+        copies.backup(mirror.db, tmp_path / "none" / "copy.db")
 
 
 def test_a_migration_is_preceded_by_a_backup(mirror: Mirror) -> None:

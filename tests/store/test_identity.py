@@ -18,7 +18,7 @@ import pytest
 
 from syncer.errors import StoreError
 from syncer.locks import Locks
-from syncer.store.db import identity, migrations
+from syncer.store.db import copies, identity, migrations
 from syncer.store.db.connection import Database
 from syncer.store.db.read_only import ReadOnlyDatabase, first
 from syncer.sync.open_database import SCHEMA_LOCK
@@ -29,7 +29,7 @@ from tests.rows import insert
 
 def by_syncer(path: Path, copy: Path) -> None:
     with Database(path, create=False) as db:
-        migrations.backup(db, copy)
+        copies.backup(db, copy)
 
 
 def by_vacuum(path: Path, copy: Path) -> None:

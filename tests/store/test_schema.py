@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from syncer.errors import SchemaError
-from syncer.store.db import integrity, migrations, triggers, views
+from syncer.store.db import integrity, migrations, revision, triggers, views
 from syncer.store.db.connection import Database
 from tests.store.conftest import Mirror
 
@@ -56,13 +56,13 @@ def test_the_revisions_are_the_files() -> None:
         for path in folder.glob("*.py")
         if (match := re.search(r'^revision = "(.+)"', path.read_text(), re.M))
     }
-    assert sorted(found) == list(migrations.REVISIONS)
+    assert sorted(found) == list(revision.REVISIONS)
 
 
 def test_a_fresh_file_is_whole(fresh_file: Path, tmp_path: Path) -> None:
     shutil.copy(fresh_file, tmp_path / "m.db")
     with Database(tmp_path / "m.db") as db:
-        assert migrations.is_current(db)
+        assert revision.is_current(db)
         assert integrity.integrity_problems(db) == []
         assert db.pragma("PRAGMA journal_mode") == [("wal",)]
         with db.read() as conn:
@@ -174,7 +174,7 @@ def test_a_lost_table_is_reported_and_not_created_again(mirror: Mirror) -> None:
 def test_a_database_from_a_newer_version_is_refused_and_left_alone(mirror: Mirror) -> None:
     mirror.sql("UPDATE alembic_version SET version_num = '0099'")
     before = mirror.everything()
-    for act in (migrations.upgrade, migrations.is_current):
+    for act in (migrations.upgrade, revision.is_current):
         with pytest.raises(SchemaError, match="newer version"):
             act(mirror.db)
     assert mirror.everything() == before

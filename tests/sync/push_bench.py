@@ -11,7 +11,7 @@ from typing import Any, Literal
 
 import httpx
 
-from syncer.store.db import migrations
+from syncer.store.db import copies
 from syncer.store.write import decisions
 from syncer.sync.env import Env
 from syncer.sync.open_database import open_database
@@ -72,7 +72,7 @@ class Bench(Office):
         self.ids = [self.world.contact_insert(person(n)) for n in range(1, contacts + 1)]
         if contacts and ready is None:
             self.run()
-            migrations.backup(self.db, folder / "pulled.db")
+            copies.backup(self.db, folder / "pulled.db")
             forget_home(folder / "pulled.db")
             _pulled[kind] = (folder / "pulled.db").read_bytes()
 

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from syncer.store.db import migrations
+from syncer.store.db import copies
 from syncer.sync import jobs
 from tests.sync.push_bench import ADD, DELETE, READ, UPDATE, Bench, newcomer, person
 
@@ -445,7 +445,7 @@ def test_row_25_a_database_restored_from_a_backup_pushes_no_old_value(
     bench.edit(5, job_title="Old title")  # queued; upstream changed another field
     added = bench.insert(**newcomer(1))  # queued add, pushed since
     backup = tmp_path / "backup.db"
-    migrations.backup(bench.db, backup)
+    copies.backup(bench.db, backup)
     # What happened after it was taken.
     four = bench.ids[3]
     bench.sql("UPDATE telecmi_contacts SET company = 'Example Traders' WHERE id = 4")
@@ -483,7 +483,7 @@ def test_row_25_a_database_restored_from_a_backup_pushes_no_old_value(
 
 def test_row_25_a_backup_without_open_edits_pushes_nothing(bench: Bench, tmp_path: Path) -> None:
     backup = tmp_path / "backup.db"
-    migrations.backup(bench.db, backup)
+    copies.backup(bench.db, backup)
     for row in range(1, 7):
         bench.edit(row, company=f"New {row}", phone_no=f"92000 0009{row}")
     bench.insert(**newcomer(1))
@@ -507,7 +507,7 @@ def test_row_25_an_add_that_was_under_way_in_the_backup_is_not_sent_again(
 ) -> None:
     row = bench.insert(**newcomer(1))
     backup = tmp_path / "backup.db"
-    bench.at_next("push: intent", lambda: migrations.backup(bench.db, backup))
+    bench.at_next("push: intent", lambda: copies.backup(bench.db, backup))
     bench.push()
     bench.clock.pass_(days=7)
     bench.restore(backup)

@@ -21,7 +21,7 @@ from hypothesis import HealthCheck, Phase, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
-from syncer.store.db import migrations
+from syncer.store.db import copies
 from tests.office import MEMORY
 from tests.sync.ledger import FIELDS, SETTLED, Ledger
 from tests.sync.push_bench import READ, WRITE_CALLS, Bench, KilledError, die, person
@@ -603,7 +603,7 @@ class Both(RuleBasedStateMachine):
     @rule()
     def back_up(self) -> None:
         target = self.folder / "backup.db"
-        migrations.backup(self.bench.db, target)
+        copies.backup(self.bench.db, target)
         rows = {row: self.ledger.of_row(row) for (row,) in self.bench.sql("SELECT id FROM telecmi_contacts")}
         self.backup = (target, rows, self.ledger.tick)
 

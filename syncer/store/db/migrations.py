@@ -18,20 +18,8 @@ from syncer.store.db import callback_triggers, objects, schema_diff, triggers, v
 from syncer.store.db.connection import Database
 from syncer.store.db.copies import backup
 from syncer.store.db.identity import stamp
-from syncer.store.db.revision import HEAD, REVISIONS, current, is_current
+from syncer.store.db.revision import HEAD, current, is_current
 from syncer.store.db.tables import metadata
-
-__all__ = [
-    "HEAD",
-    "REVISIONS",
-    "backup",
-    "backup_before_upgrade",
-    "current",
-    "heal",
-    "is_current",
-    "migrations_folder",
-    "upgrade",
-]
 
 
 def migrations_folder() -> Path:
