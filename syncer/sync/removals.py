@@ -6,7 +6,7 @@ tombstones.
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Iterable
+from collections.abc import Awaitable, Callable
 
 from syncer.core import limits
 from syncer.core.listing import Certificate
@@ -50,11 +50,12 @@ async def apply_removals(
     listing says otherwise, or shows the row again.
     """
     store, job, account, table = run.env.store, run.job, run.account, reconciler.table
+    lookup = _Lookup(run, reconciler, fetch_one)
     partial = certificate.verdict is Proof.PARTIAL
     shown, blanks = reconciler.shows, reconciler.blanks
     vanished = set() if partial else reconciler.vanishing
     noted = await store.read(holds.noted_absences, table)
-    proven = await _proven(run, reconciler, certificate, unseen, noted, fetch_one)
+    proven = await lookup.proven(certificate, unseen, noted)
     gone = set(proven or ()) | vanished
     decided = await store.read(holds.decided, job, account, table)
     waiting = await store.read(holds.open_rows, job, account, table)
@@ -66,21 +67,20 @@ async def apply_removals(
     kept: set[tuple[int, str]] = set()
     if not (whole and certificate.complete and proven is not None):
         kept = {one for one in waiting if one in turned or not shown(one[0])}
-    live = await store.read(reconciler.live_count)
-    filled = await store.read(reconciler.filled_counts, sorted({column for _, column in blanks}))
     decision = limits.decide_removals(
-        live=live,
+        live=await store.read(reconciler.live_count),
         listed=reconciler.distinct,
         gone=sorted(row for row in gone if (row, "") not in kept),
         blanks=[one for one in blanks if one not in kept and (not partial or one in decided.approved)],
-        filled=filled,
+        filled=await store.read(reconciler.filled_counts, sorted({column for _, column in blanks})),
         approved=decided.approved,
         rejected=decided.rejected,
         max_deletions=max_deletions,
     )
-    ready = [row for row in decision.remove if row in noted or row in vanished or row in decision.at_once]
-    first_time = [row for row in decision.remove if row not in noted and row not in ready]
-    ready = await _still_absent(run, reconciler, ready, vanished | decision.at_once, fetch_one)
+    certain = vanished | decision.at_once
+    first_time = [row for row in decision.remove if row not in noted and row not in certain]
+    ready = [row for row in decision.remove if row in noted or row in certain]
+    ready = await lookup.still_absent(ready, certain)
 
     def apply(conn: Connection) -> tuple[int | None, str]:
         holds.clear_absences(conn, table, [*back, *ready])
@@ -104,88 +104,78 @@ async def apply_removals(
         )
 
 
-async def _proven(
-    run: Run,
-    reconciler: Reconciler,
-    certificate: Certificate,
-    unseen: list[int],
-    noted: set[int],
-    fetch_one: FetchOne | None,
-) -> list[int] | None:
-    """The rows that a listing proves to be absent; None: it proves nothing.
+class _Lookup:
+    """Asks the vendor for rows by their id, if it has such a call."""
 
-    A sample of the rows that are missing for the first time is asked for even after a complete listing. If the
-    vendor has them, the listing was cut short in a way that nothing else shows.
-    """
-    if certificate.complete:
-        fresh = [row for row in unseen if row not in noted][:MOST_SAMPLED]
-        answers = await _answers(run, reconciler, fresh, fetch_one)
-        if True in answers.values():
-            _lacks_rows(run)
+    def __init__(self, run: Run, reconciler: Reconciler, fetch_one: FetchOne | None) -> None:
+        self.run = run
+        self.reconciler = reconciler
+        self.fetch_one = fetch_one
+
+    async def proven(self, certificate: Certificate, unseen: list[int], noted: set[int]) -> list[int] | None:
+        """The rows that a listing proves to be absent; None: it proves nothing.
+
+        A sample of the rows that are missing for the first time is asked for even after a complete listing. If the
+        vendor has them, the listing was cut short in a way that nothing else shows.
+        """
+        if certificate.complete:
+            fresh = [row for row in unseen if row not in noted][:MOST_SAMPLED]
+            answers = await self._answers(fresh)
+            if True in answers.values():
+                self._lacks_rows()
+                return None
+            return unseen
+        if certificate.verdict is Proof.PARTIAL or certificate.rows == 0 or len(unseen) > MOST_DOUBTED:
             return None
-        return unseen
-    if certificate.verdict is Proof.PARTIAL or certificate.rows == 0 or len(unseen) > MOST_DOUBTED:
-        return None
-    answers = await _answers(run, reconciler, unseen, fetch_one)
-    return [row for row in unseen if answers.get(row) is False]
+        answers = await self._answers(unseen)
+        return [row for row in unseen if answers.get(row) is False]
 
+    async def still_absent(self, ready: list[int], certain: set[int]) -> list[int]:
+        """Ask for each row by its id before it becomes a tombstone.
 
-async def _still_absent(
-    run: Run, reconciler: Reconciler, ready: list[int], certain: set[int], fetch_one: FetchOne | None
-) -> list[int]:
-    """Ask for each row by its id before it becomes a tombstone.
+        Without an answer, the row waits for the next listing, unless the vendor never answers such requests.
+        """
+        doubtful = [row for row in ready if row not in certain]
+        if self.fetch_one is None or not doubtful:
+            return ready
+        answers = await self._answers(doubtful[:MOST_ASKED])
+        kept = {row for row, there in answers.items() if there}
+        if kept:
+            self._lacks_rows()
+        if self.run.state.notes.get("unanswered", {}).get(self.reconciler.table, 0) < UNANSWERED:
+            kept.update(row for row, there in answers.items() if there is None)
+        kept.update(doubtful[MOST_ASKED:])
+        return [row for row in ready if row not in kept]
 
-    Without an answer, the row waits for the next listing, unless the vendor never answers such requests.
-    """
-    doubtful = [row for row in ready if row not in certain]
-    if fetch_one is None or not doubtful:
-        return ready
-    answers = await _answers(run, reconciler, doubtful[:MOST_ASKED], fetch_one)
-    kept = {row for row, there in answers.items() if there}
-    if kept:
-        _lacks_rows(run)
-    if run.state.notes.get("unanswered", {}).get(reconciler.table, 0) < UNANSWERED:
-        kept.update(row for row, there in answers.items() if there is None)
-    kept.update(doubtful[MOST_ASKED:])
-    return [row for row in ready if row not in kept]
+    def _lacks_rows(self) -> None:
+        self.run.incomplete("the listing lacks rows that are there when asked for by their id; they are kept")
 
+    async def _answers(self, rows: list[int]) -> dict[int, bool | None]:
+        """Whether the vendor has each row; None: the answer proves nothing."""
+        if self.fetch_one is None or not rows:
+            return {}
+        keys = await self.run.env.store.read(self.reconciler.keys, rows)
+        answers = {row: await self._is_there(self.fetch_one, keys.get(row)) for row in rows}
+        self._learn_unanswered(all(there is None for there in answers.values()))
+        return answers
 
-def _lacks_rows(run: Run) -> None:
-    run.incomplete("the listing lacks rows that are there when asked for by their id; they are kept")
+    async def _is_there(self, fetch_one: FetchOne, key: str | None) -> bool | None:
+        if key is None:
+            return None
+        try:
+            row = await fetch_one(key)
+        except AuthError:
+            raise
+        except RemoteError as error:
+            self.run.log.debug("a row could not be asked for by its id", call=error.call)
+            return None
+        return row is not None and row.deleted_at is None
 
-
-async def _answers(
-    run: Run, reconciler: Reconciler, rows: Iterable[int], fetch_one: FetchOne | None
-) -> dict[int, bool | None]:
-    if fetch_one is None:
-        return {}
-    rows = list(rows)
-    keys = await run.env.store.read(reconciler.keys, rows)
-    answers = {row: await _is_there(run, fetch_one, keys.get(row)) for row in rows}
-    if answers:
-        _learn_unanswered(run, reconciler.table, all(there is None for there in answers.values()))
-    return answers
-
-
-def _learn_unanswered(run: Run, table: str, failed: bool) -> None:
-    """Count the runs in a row in which no request by id was answered (once per run)."""
-    notes = run.state.notes.setdefault("unanswered", {})
-    if not failed:
-        notes.pop(table, None)
-    elif table not in run.unanswered:
-        notes[table] = min(notes.get(table, 0) + 1, UNANSWERED)
-        run.unanswered.add(table)
-
-
-async def _is_there(run: Run, fetch_one: FetchOne, key: str | None) -> bool | None:
-    """Whether the vendor has the row; None: the answer proves nothing."""
-    if key is None:
-        return None
-    try:
-        row = await fetch_one(key)
-    except AuthError:
-        raise
-    except RemoteError as error:
-        run.log.debug("a row could not be asked for by its id", call=error.call)
-        return None
-    return row is not None and row.deleted_at is None
+    def _learn_unanswered(self, failed: bool) -> None:
+        """Count the runs in a row in which no request by id was answered (once per run)."""
+        table, notes = self.reconciler.table, self.run.state.notes.setdefault("unanswered", {})
+        if not failed:
+            notes.pop(table, None)
+        elif table not in self.run.unanswered:
+            notes[table] = min(notes.get(table, 0) + 1, UNANSWERED)
+            self.run.unanswered.add(table)
