@@ -49,8 +49,7 @@ class Locks:
             os.close(handle)
             return None
         since = datetime.now(UTC).strftime("%Y-%m-%d %H:%M:%S")
-        os.ftruncate(handle, 0)
-        os.pwrite(handle, f"{self._who}, process {os.getpid()}, since {since} UTC".encode(), 0)
+        _sign(handle, f"{self._who}, process {os.getpid()}, since {since} UTC")
         return handle
 
     def _open(self, name: str) -> int:
@@ -67,7 +66,7 @@ class Locks:
 
     def release(self, handle: int) -> None:
         """Release a lock."""
-        os.ftruncate(handle, 0)
+        _sign(handle, "")
         os.close(handle)
 
     def holder(self, name: str) -> str:
@@ -113,3 +112,10 @@ class Locks:
         finally:
             for handle in handles:
                 self.release(handle)
+
+
+def _sign(handle: int, text: str) -> None:
+    """Write who has a lock into its file. A full disk may refuse that, and the lock holds without it."""
+    with contextlib.suppress(OSError):
+        os.ftruncate(handle, 0)
+        os.pwrite(handle, text.encode(), 0)

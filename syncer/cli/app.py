@@ -148,14 +148,17 @@ def new_file(path: Path) -> Iterator[BinaryIO]:
 
     UsageError if it exists or cannot be written.
     """
-    with os.fdopen(_create(path), "wb") as file:
-        try:
+    handle = _create(path)
+    try:
+        with os.fdopen(handle, "wb") as file:
             yield file
             file.flush()
             os.fsync(file.fileno())
-        except BaseException:
-            path.unlink(missing_ok=True)
-            raise
+    except BaseException as error:
+        path.unlink(missing_ok=True)
+        if isinstance(error, OSError):
+            raise UsageError(f"{path} cannot be written: {error.strerror}") from None
+        raise
 
 
 def _create(path: Path) -> int:

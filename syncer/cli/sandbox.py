@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import errno
+
 import click
 
 from syncer.cli.options import example
@@ -61,6 +63,8 @@ def sandbox(
     try:
         serve(port, world, on_ready=_announce)
     except OSError as error:
+        if error.errno not in (errno.EADDRINUSE, errno.EACCES):
+            raise  # of the output
         raise UsageError(f"port {port} cannot be used: {error.strerror}; try another, or 0 for any") from None
 
 

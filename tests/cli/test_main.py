@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import fcntl
 import os
 import resource
@@ -29,6 +30,7 @@ from syncer.errors import (
     StoreError,
     UsageError,
 )
+from syncer.locks import Locks
 from tests.cli.conftest import ROOT, Syncer
 
 
@@ -354,6 +356,41 @@ def test_output_to_a_full_disk_is_reported(syncer: Syncer) -> None:
     with Path("/dev/full").open("w") as full:
         done = syncer.process("contacts", "list", "--json", stdout=full)
     assert done.code == 1 and "No space left" in one_sentence(done.err)
+
+
+def test_a_full_disk_is_reported_of_the_file_that_it_concerns(
+    syncer: Syncer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(*_: object) -> None:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    with monkeypatch.context() as patched:
+        patched.setattr(os, "fsync", full)
+        copy = syncer.folder / "people.csv"
+        done = syncer("contacts", "export", str(copy))
+    assert (done.code, one_sentence(done.err)) == (
+        1,
+        f"syncer: {copy} cannot be written: No space left on device",
+    )
+    assert not copy.exists()
+    with Path("/dev/full").open("w") as output:
+        done = syncer.process("sandbox", config=False, stdout=output)
+    assert done.code == 1 and "the output could not be written: No space left" in one_sentence(done.err)
+
+
+def test_a_lock_holds_where_its_holder_cannot_be_written_down(
+    syncer: Syncer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(*_: object) -> None:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    monkeypatch.setattr(os, "pwrite", full)
+    locks = Locks(syncer.database, "a test")
+    handle = locks.try_acquire("schema")
+    assert handle is not None and locks.try_acquire("schema") is None
+    assert locks.holder("schema") == "another process"
+    locks.release(handle)
+    assert syncer.ok("sync", "telecmi-push").out
 
 
 def test_a_closed_stdout_never_ends_up_in_the_database(syncer: Syncer) -> None:
