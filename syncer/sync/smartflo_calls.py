@@ -5,11 +5,7 @@ from __future__ import annotations
 from datetime import datetime
 
 from syncer.core.model import Page
-from syncer.core.normalise import utc_text
-from syncer.core.windows import Window
-from syncer.store.db.connection import Connection
 from syncer.store.db.mirrors import SMARTFLO_CALLS
-from syncer.store.write import mirror
 from syncer.sync.run import Run
 from syncer.sync.vendors import Sample, SmartfloSource
 from syncer.sync.windowed import pull_windows, sample_span
@@ -34,11 +30,6 @@ class SmartfloCallList(WindowedList):
     async def fetch(self, start: int, end: int, page: int) -> Page:
         """See `WindowedList`."""
         return await self.source.client.fetch_calls_page(start, end, page)
-
-    def count_known(self, conn: Connection, window: Window) -> int:
-        """See `WindowedList`."""
-        span = (utc_text(window.start), utc_text(window.end))
-        return mirror.count_between(conn, SMARTFLO_CALLS, self.run.account, "started_at", *span)
 
 
 async def pull_calls(run: Run, source: SmartfloSource) -> None:

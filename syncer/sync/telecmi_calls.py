@@ -5,12 +5,9 @@ from __future__ import annotations
 from datetime import datetime
 
 from syncer.core.model import Page
-from syncer.core.windows import Window
 from syncer.errors import AuthError, RemoteError, TransientError
 from syncer.remote.telecmi import CALLS
-from syncer.store.db.connection import Connection
 from syncer.store.db.mirrors import TELECMI_CALLS
-from syncer.store.write import mirror
 from syncer.sync.run import Run
 from syncer.sync.vendors import Sample, TelecmiSource
 from syncer.sync.windowed import pull_windows, sample_span
@@ -44,11 +41,6 @@ class TelecmiCallList(WindowedList):
     async def fetch(self, start: int, end: int, page: int) -> Page:
         """See `WindowedList`."""
         return await self.source.client.fetch_calls_page(self.kind, start, end, page)
-
-    def count_known(self, conn: Connection, window: Window) -> int:
-        """See `WindowedList`."""
-        span = (window.start, window.end)
-        return mirror.count_between(conn, TELECMI_CALLS, self.run.account, "time", *span, self.scope)
 
 
 async def pull_calls(run: Run, source: TelecmiSource) -> None:

@@ -5,10 +5,7 @@ from __future__ import annotations
 from datetime import datetime
 
 from syncer.core.model import Page
-from syncer.core.windows import Window
-from syncer.store.db.connection import Connection
 from syncer.store.db.mirrors import VOICEMAILS
-from syncer.store.write import mirror
 from syncer.store.write.received import ClockState
 from syncer.store.write.received import load as load_clocks
 from syncer.sync import received
@@ -34,10 +31,6 @@ class VoicemailList(WindowedList):
         """See `WindowedList`."""
         clock = self.clocks.evidence.clock
         return await self.source.client.fetch_voicemails_page(start, end, page, clock)
-
-    def count_known(self, conn: Connection, window: Window) -> int:
-        """See `WindowedList`."""
-        return mirror.count_between(conn, VOICEMAILS, self.run.account, "time", window.start, window.end)
 
     async def rows_changed(self) -> None:
         """See `WindowedList`."""

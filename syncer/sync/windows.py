@@ -24,6 +24,7 @@ from syncer.errors import RemoteError
 from syncer.store.db.connection import Connection
 from syncer.store.db.mirrors import Mirror
 from syncer.store.write import runs
+from syncer.store.write.mirror import count_between
 from syncer.store.write.reconciler import BLOCK
 from syncer.sync import pull
 from syncer.sync.pager import read_listing
@@ -80,9 +81,9 @@ class WindowedList(ABC):
     async def fetch(self, start: int, end: int, page: int) -> Page:
         """A page (from 1) of the rows that the vendor dates from `start` to `end`, in epoch milliseconds."""
 
-    @abstractmethod
     def count_known(self, conn: Connection, window: Window) -> int:
         """How many rows of a window the mirror has."""
+        return count_between(conn, self.mirror, self.run.account, window.start, window.end, self.scope)
 
     async def rows_changed(self) -> None:  # noqa: B027 - most lists have nothing to do
         """Called after existing rows were written."""

@@ -8,6 +8,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Final
 
+from syncer.core.normalise import utc_text
+
 #: Why most direct writes are refused.
 READ_ONLY: Final = "it mirrors what the vendor shows"
 
@@ -37,6 +39,10 @@ class Mirror:
     derived: frozenset[str] = frozenset()  #: columns that are only set in new rows
     advice: str = READ_ONLY  #: what the refusal of a direct write says
     editable: bool = False  #: people write to it, and `core/contacts.py` decides about its listed rows
+
+    def span(self, since_ms: int, until_ms: int) -> tuple[int, int] | tuple[str, str]:
+        """A time span in the form of `dated_by`."""
+        return (since_ms, until_ms) if self.dated_by == "time" else (utc_text(since_ms), utc_text(until_ms))
 
 
 CONTACTS: Final = Mirror(

@@ -10,7 +10,6 @@ from sqlalchemy import Connection, select, text
 from syncer.core.contacts import QueuedChange
 from syncer.core.merge import dirty_fields
 from syncer.core.model import FIELDS, Operation
-from syncer.core.normalise import utc_text
 from syncer.core.queue import SETTLED
 from syncer.store.db.mirrors import MIRRORS
 from syncer.store.db.tables import (
@@ -150,8 +149,7 @@ def unlisted(
 ) -> list[str]:
     """The vendor's ids of rows in a time span that upstream did not show, for tables that keep such rows."""
     mirror = MIRRORS[table]
-    span = (since_ms, until_ms)
-    low, high = span if mirror.dated_by == "time" else map(utc_text, span)
+    low, high = mirror.span(since_ms, until_ms)
     query = text(
         f"SELECT {mirror.key} FROM {table} WHERE account = :account AND deleted_at IS NULL "
         f"AND {mirror.dated_by} >= :since AND {mirror.dated_by} < :until ORDER BY {mirror.dated_by}"

@@ -236,15 +236,14 @@ def count_between(
     conn: Connection,
     mirror: Mirror,
     account: str,
-    column: str,
-    low: int | str,
-    high: int | str,
+    since_ms: int,
+    until_ms: int,
     scope: Mapping[str, str] = MappingProxyType({}),
 ) -> int:
-    """How many live rows of an account have `column` in [low, high)."""
+    """How many live rows of an account, or of the part that `scope` selects, are in a time span."""
     query = (
         f"SELECT count(*) FROM {mirror.name} "
-        f"WHERE account = ? AND deleted_at IS NULL AND {column} >= ? AND {column} < ?"
+        f"WHERE account = ? AND deleted_at IS NULL AND {mirror.dated_by} >= ? AND {mirror.dated_by} < ?"
         + "".join(f" AND {name} = ?" for name in scope)
     )
-    return int(first(conn, query, account, low, high, *scope.values()))
+    return int(first(conn, query, account, *mirror.span(since_ms, until_ms), *scope.values()))
