@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from itertools import islice
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -86,13 +85,13 @@ def _write(
 ) -> tuple[int | None, int]:
     """Write the edits, except to contacts deleted meanwhile. Returns the batch and how many contacts changed."""
     from syncer.core.import_plan import PlannedRow, Verdict
+    from syncer.store.db.read_only import chunks
     from syncer.store.read import contact_queries
     from syncer.store.write import imports
 
     batch = imports.Batch("contacts edit", "edit", "cli", app.stamp())
-    rest = iter(ids)
     with app.writing(settings) as db:
-        while some := list(islice(rest, TRANSACTION)):
+        for some in chunks(ids, TRANSACTION):
             with db.edit() as conn:
                 plan: list[tuple[str, PlannedRow]] = []
                 for row_id in some:

@@ -7,12 +7,12 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from itertools import islice
 from typing import NamedTuple
 
 from syncer.core.import_plan import PlannedRow, RowKey, Verdict, decide, key_of, usable
 from syncer.core.import_rows import Candidate
 from syncer.store.db.connection import Connection, Database
+from syncer.store.db.read_only import chunks
 from syncer.store.read.import_queries import ContactLookup
 from syncer.store.write import imports
 from syncer.store.write.contacts import fill_phones
@@ -67,8 +67,7 @@ class Importer:
         for block in self._blocks():
             with self._db.read() as conn:
                 plan = self._decide(conn, lookup, block)
-            rest = iter(plan)
-            while some := list(islice(rest, TRANSACTION)):
+            for some in chunks(plan, TRANSACTION):
                 if any(planned.verdict in (Verdict.ADD, Verdict.UPDATE) for _, planned in some):
                     some = self._write(lookup, batch, [work for work, _ in some])
                 for _, planned in some:
@@ -104,8 +103,7 @@ class Importer:
             rank = usable(one)
             if (key.e164 or key.written) and rank > self._counting.get(key, (-1, 0))[0]:
                 self._counting[key] = rank, one.row
-        rows = iter(self._rows)
-        while some := list(islice(rows, BLOCK)):
+        for some in chunks(self._rows, BLOCK):
             yield [self._work(one) for one in some]
 
     def _work(self, candidate: Candidate) -> _Work:

@@ -14,6 +14,7 @@ from syncer.core.limits import low_disk
 from syncer.errors import BadAnswerError, LowDiskError, RejectedError, TransientError
 from syncer.remote.telecmi_play import NOT_PUBLISHED, PLAY
 from syncer.store.db.connection import Connection
+from syncer.store.db.read_only import chunks
 from syncer.store.write import audio
 from syncer.store.write.audio import AudioFile, AudioRow
 from syncer.sync.recordings import Part, Recordings
@@ -239,8 +240,8 @@ class _Fetcher:
 
     async def _write_in_blocks(self, write: Callable[..., None], ids: Sequence[int], *more: object) -> None:
         """Write to many rows in short transactions, so people can edit in between."""
-        for begin in range(0, len(ids), audio.BLOCK):
-            await self.store.write(write, ids[begin : begin + audio.BLOCK], *more)
+        for block in chunks(ids, audio.BLOCK):
+            await self.store.write(write, block, *more)
 
 
 def _count(number: int) -> str:

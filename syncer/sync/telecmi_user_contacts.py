@@ -8,9 +8,9 @@ from syncer.core.due import lies_ahead
 from syncer.core.listing import Walk
 from syncer.core.model import Announce, Page, Paging, Position
 from syncer.store.db.mirrors import USER_CONTACTS
+from syncer.store.db.read_only import chunks
 from syncer.store.write import runs, user_list
 from syncer.store.write.contacts import Policy
-from syncer.store.write.queue import chunks
 from syncer.store.write.reconciler import BLOCK
 from syncer.sync import pull, telecmi_contacts
 from syncer.sync.run import Run

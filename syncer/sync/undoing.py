@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterator, Sequence
 
 from syncer.core.undo import Undo, undo
 from syncer.store.db.connection import Connection, Database
+from syncer.store.db.read_only import chunks
 from syncer.store.read import undo_queries
 from syncer.store.read.undo_queries import History, Span
 from syncer.store.write import actors, imports
@@ -23,7 +24,7 @@ class Undoing:
         self._region_of = region_of
         with db.read() as conn:
             rows = undo_queries.contacts(conn, spans)
-        self._blocks = [rows[n : n + TRANSACTION] for n in range(0, len(rows), TRANSACTION)]
+        self._blocks = list(chunks(rows, TRANSACTION))
 
     def plan(self) -> Iterator[Undo]:
         """What would happen to each contact. Contacts that need no change are left out."""

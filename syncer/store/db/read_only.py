@@ -12,8 +12,9 @@ import sqlite3
 from collections.abc import Callable, Iterable, Iterator, Sized
 from contextlib import AbstractContextManager
 from functools import partial
+from itertools import islice
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Protocol, TypeAlias
+from typing import TYPE_CHECKING, Any, Protocol, TypeAlias, TypeVar
 
 from syncer import files
 from syncer.store.db import sqlite_errors
@@ -21,6 +22,8 @@ from syncer.store.db.identity import LOG, beside, put_foreign_log_aside
 
 if TYPE_CHECKING:
     from sqlalchemy import Connection
+
+T = TypeVar("T")
 
 #: A connection to read from, of this module or of a `Database`.
 Reader: TypeAlias = "sqlite3.Connection | Connection"
@@ -33,6 +36,9 @@ BUSY_TIMEOUT = 10.0
 
 #: How much of the file a connection keeps in memory.
 CACHE_KB = 8000
+
+#: The most values in one IN list. SQLite's limit is far higher, but it plans short lists better.
+CHUNK = 400
 
 #: How many of SQLite's instructions run between two checks of the time: about 1 ms.
 _STEPS = 20_000
@@ -201,3 +207,10 @@ def sql_function(conn: Reader, name: str, takes: int, function: Callable[..., bo
 def placeholders(values: Sized) -> str:
     """`?, ?, ?`: one per value, for an IN."""
     return ", ".join("?" * len(values))
+
+
+def chunks(values: Iterable[T], size: int = CHUNK) -> Iterator[list[T]]:
+    """Split values into lists that fit into one statement, or of another `size`."""
+    rest = iter(values)
+    while block := list(islice(rest, size)):
+        yield block

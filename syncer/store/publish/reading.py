@@ -7,14 +7,11 @@ from dataclasses import dataclass, field
 
 from syncer.core.model import Value
 from syncer.core.published import Kind, converted
-from syncer.store.db.read_only import Reader, first, placeholders, tuples
+from syncer.store.db.read_only import Reader, chunks, first, placeholders, tuples
 from syncer.store.publish.tables import LOG, PUBLISHED, Published
 
 #: Rows of a published table, with the values of its columns.
 Rows = list[tuple[Value, ...]]
-
-#: The most values in an IN.
-_MOST = 900
 
 
 @dataclass(slots=True)
@@ -43,8 +40,7 @@ def _read(conn: Reader, published: Published, rest: str, *values: object) -> Row
 def rows_of(conn: Reader, published: Published, keys: Sequence[Value]) -> Rows:
     """The rows with these keys that exist."""
     found: Rows = []
-    for start in range(0, len(keys), _MOST):
-        some = keys[start : start + _MOST]
+    for some in chunks(keys):
         found += _read(conn, published, f'WHERE t."{published.key}" IN ({placeholders(some)})', *some)
     return found
 

@@ -12,6 +12,7 @@ from syncer.core.merge import dirty_fields
 from syncer.core.model import FIELDS, Operation
 from syncer.core.queue import SETTLED
 from syncer.store.db.mirrors import MIRRORS
+from syncer.store.db.read_only import chunks
 from syncer.store.db.tables import (
     absences,
     change_queue,
@@ -24,7 +25,6 @@ from syncer.store.read import feed, status_queries
 from syncer.store.read.feed import Entry
 from syncer.store.write import contacts
 from syncer.store.write.contacts import Policy
-from syncer.store.write.queue import chunks
 
 
 @dataclass(frozen=True, slots=True)

@@ -15,7 +15,7 @@ from syncer.core.normalise import to_e164
 from syncer.core.numbers import PendingRelease
 from syncer.core.queue import WAITING
 from syncer.store.db import statements
-from syncer.store.db.read_only import first, records, tuples
+from syncer.store.db.read_only import chunks, first, records, tuples
 from syncer.store.db.tables import contact_base, push_intents, telecmi_contacts
 from syncer.store.write import changelog, queue
 
@@ -87,13 +87,13 @@ def _local(
 
 def load_rows(conn: Connection, ids: Iterable[int]) -> dict[int, Local]:
     """Contacts by row id."""
-    found = (one for block in queue.chunks(ids) for one in _load(conn, BY_ID, json.dumps(block)))
+    found = (one for block in chunks(ids) for one in _load(conn, BY_ID, json.dumps(block)))
     return {one.row_id: one for one in found}
 
 
 def load_by_contact_id(conn: Connection, account: str, ids: Iterable[str]) -> dict[str, Local]:
     """Contacts by the directory's id."""
-    blocks = queue.chunks(ids)
+    blocks = chunks(ids)
     found = (one for block in blocks for one in _load(conn, BY_CONTACT_ID, account, json.dumps(block)))
     return {one.contact_id or "": one for one in found}
 
@@ -105,7 +105,7 @@ def load_adopters(conn: Connection, account: str, phones: Iterable[str]) -> dict
     including those that were restored after upstream had deleted them. The oldest of several rows counts.
     """
     out: dict[str, Local] = {}
-    for block in queue.chunks(phones):
+    for block in chunks(phones):
         senders = select(push_intents.c.phone_e164, push_intents.c.row_id).where(
             push_intents.c.operation == Operation.ADD, push_intents.c.phone_e164.in_(block)
         )

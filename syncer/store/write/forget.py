@@ -26,6 +26,7 @@ from syncer.core.normalise import phone_digits, to_e164
 from syncer.errors import StoreError, UsageError
 from syncer.store.db.connection import Database
 from syncer.store.db.mirrors import MIRRORS, Mirror
+from syncer.store.db.read_only import chunks
 from syncer.store.db.tables import (
     absences,
     callback_marks,
@@ -45,7 +46,6 @@ from syncer.store.db.tables import (
     voicemail_audio,
 )
 from syncer.store.write import holds
-from syncer.store.write.queue import chunks
 
 
 def _people() -> dict[Table, Mirror]:

@@ -26,10 +26,9 @@ from syncer.core.rows import (
 )
 from syncer.store.db import statements
 from syncer.store.db.mirrors import Mirror
-from syncer.store.db.read_only import first, tuples
+from syncer.store.db.read_only import chunks, first, tuples
 from syncer.store.db.tables import metadata, telecmi_notes
 from syncer.store.write import changelog
-from syncer.store.write.queue import chunks
 from syncer.store.write.reconciler import Context, Deferred, Reconciler, StoredMatch
 
 

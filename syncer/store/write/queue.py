@@ -21,9 +21,6 @@ from syncer.store.db import statements
 from syncer.store.db.read_only import first, raw, tuples
 from syncer.store.db.tables import change_queue
 
-#: The most values in one IN list. SQLite's limit is far higher, but it plans short lists better.
-CHUNK = 400
-
 _DROP_INTENTS = """
     DELETE FROM push_intents WHERE row_id IN (SELECT value FROM json_each(?)) AND NOT EXISTS (
         SELECT 1 FROM change_queue q
@@ -51,18 +48,6 @@ _INTENTS_OF_ROWS = (
 _PUSHED = """
     SELECT contact_row, fields FROM change_queue WHERE contact_row IN (SELECT value FROM json_each(?))
         AND state = 'done' AND settled_at BETWEEN ? AND ? AND fields IS NOT NULL"""
-
-
-def chunks(ids: Iterable[Any], size: int = CHUNK) -> Iterable[list[Any]]:
-    """Split ids into lists that fit into one statement."""
-    block: list[Any] = []
-    for one in ids:
-        block.append(one)
-        if len(block) == size:
-            yield block
-            block = []
-    if block:
-        yield block
 
 
 def _as_change(row: Sequence[Any]) -> QueuedChange:

@@ -14,9 +14,8 @@ from sqlalchemy.dialects.sqlite import insert as upsert
 from syncer.core.model import SetAside
 from syncer.core.windows import Verified
 from syncer.store.db import statements
-from syncer.store.db.read_only import tuples
+from syncer.store.db.read_only import chunks, tuples
 from syncer.store.db.tables import set_aside, sync_jobs, sync_runs, telecmi_accounts, windows
-from syncer.store.write.queue import chunks
 
 #: How many rows that could not be parsed are kept per job and account.
 MOST_SET_ASIDE = 1000
