@@ -37,6 +37,7 @@ from syncer.cli.options import (
 )
 from syncer.cli.output import emit_json, emit_list, say, show_record, show_table, shown
 from syncer.cli.undo import undo
+from syncer.core.model import REQUIRED
 from syncer.errors import UsageError
 
 if TYPE_CHECKING:
@@ -140,7 +141,7 @@ def add(app: App, /, account: str | None, **given: str | None) -> None:
     settings = app.settings()
     target = adding_account(settings, account)
     fields = {column: given[option] or "" for option, column in OPTIONS.items()}
-    missing = [SWITCH[name] for name in editing.REQUIRED if not fields[name]]
+    missing = [SWITCH[name] for name in REQUIRED if not fields[name]]
     if missing:
         raise click.UsageError(
             f"upstream takes no contact without {' and '.join(missing)}: add that; nothing was changed"
@@ -184,14 +185,13 @@ def edit(
 ) -> None:
     """Change fields of a contact, or of several: those need --apply. WHO is a phone number, a contact_id or a row id."""
     from syncer.cli.bulk_edit import edit_several, several
-    from syncer.sync import editing
 
     wanted = {OPTIONS[option]: value for option, value in given.items() if value is not None}
     if not wanted:
         raise click.UsageError(f"nothing to change was given; use one of {', '.join(SWITCH.values())}")
     settings = app.settings()
     accounts = telecmi_accounts(settings, account)
-    empty = [SWITCH[name] for name in editing.REQUIRED if wanted.get(name) == ""]
+    empty = [SWITCH[name] for name in REQUIRED if wanted.get(name) == ""]
     if empty:
         raise UsageError(f"upstream takes no contact without {' and '.join(empty)}; nothing was changed")
     if len(who) != 1 or search is not None:

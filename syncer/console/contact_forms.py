@@ -12,7 +12,7 @@ from syncer.config import TelecmiAccount
 from syncer.console.forms import problem
 from syncer.console.visit import NotFoundError, PageRoute, Visit, redirect
 from syncer.core.console import Role
-from syncer.core.model import FIELDS
+from syncer.core.model import FIELDS, REQUIRED
 from syncer.core.wording import upper_first
 from syncer.errors import UsageError
 from syncer.store.db.connection import Database
@@ -139,7 +139,7 @@ def _errors(typed: Mapping[str, str]) -> dict[str, str]:
     """Field -> what is wrong with it."""
     found = {}
     for name, value in typed.items():
-        if not value and name in editing.REQUIRED:
+        if not value and name in REQUIRED:
             found[name] = f"Write the {LABELS[name].lower()}: the vendor takes no contact without it."
         elif text := problem(value):
             found[name] = text
@@ -234,7 +234,7 @@ async def _form(
         read,
         status,
         labels=LABELS,
-        required=editing.REQUIRED,
+        required=REQUIRED,
         errors=errors or {},
         error=error,
         taken=taken,

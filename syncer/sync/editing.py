@@ -6,16 +6,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any, Final
+from typing import Any
 
 from syncer.config import TelecmiAccount
 from syncer.core.normalise import phone_digits, phone_problem, same, spelled_alike, to_e164
 from syncer.errors import UsageError
 from syncer.store.db.read_only import Reader, Record
 from syncer.store.read import contact_queries, status_queries
-
-#: Upstream accepts no contact without these.
-REQUIRED: Final = ("phone_no", "first_name", "last_name")
 
 
 class NumberError(UsageError):
