@@ -179,8 +179,3 @@ def typed_number(settings: Settings, phone: str) -> str:
     if number is None:
         raise UsageError(f"{phone!r} cannot be read as a phone number: write it with its country code")
     return number
-
-
-def region_of(settings: Settings, account: str) -> str:
-    """The region of a TeleCMI account's phone numbers. The default if the account is not in the config any more."""
-    return next((one.region for one in settings.telecmi if one.name == account), "IN")

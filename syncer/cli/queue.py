@@ -21,7 +21,6 @@ from syncer.cli.options import (
     list_options,
     number_argument,
     numbers_argument,
-    region_of,
     telecmi_accounts,
 )
 from syncer.cli.output import (
@@ -171,7 +170,7 @@ def _decide(app: App, numbers: Sequence[int], decision: Callable[[Connection, in
         for number in numbers:
             with db.write() as conn, actors.deciding(conn, number, actors.CLI):
                 change = status_queries.load_change(conn, number)
-                result = decision(conn, number, region_of(settings, change["account"] if change else ""))
+                result = decision(conn, number, settings.region_of(change["account"] if change else ""))
             say_sentence(result)
 
 
@@ -180,25 +179,11 @@ def _decide(app: App, numbers: Sequence[int], decision: Callable[[Connection, in
 
 def note_touched(conn: Reader, changes: Iterable[Record], settings: Settings) -> None:
     """Add to each change the fields that it is about, `touched`: `show_change` names them."""
-    for change in changes:
-        change["touched"] = _touched(conn, change, settings)
-
-
-def _touched(conn: Reader, change: Record, settings: Settings) -> list[str]:
-    from syncer.core.merge import dirty_fields
-    from syncer.core.model import Fields
     from syncer.store.read import contact_queries
 
-    if change["fields"]:
-        return [name for name in FIELDS if name in json.loads(change["fields"])]
-    if change["operation"] != "update":
-        return []
-    contact = contact_queries.load_contact(conn, change["contact_row"])
-    base = contact_queries.upstream_values(conn, change["contact_row"])
-    if contact is None or base is None:
-        return []
-    region = region_of(settings, change["account"])
-    return list(dirty_fields(Fields.of(base), Fields.of(contact), region))
+    for change in changes:
+        region = settings.region_of(change["account"])
+        change["touched"] = contact_queries.changed_fields(conn, change, region)
 
 
 def show_change(change: Record, now: datetime, settings: Settings) -> None:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import click
 
 from syncer.cli.app import App, pass_app
-from syncer.cli.options import WORDS, Integer, example, json_option, region_of, since_stamp
+from syncer.cli.options import WORDS, Integer, example, json_option, since_stamp
 from syncer.cli.output import count, emit_json, local, say
 from syncer.errors import UsageError
 
@@ -69,7 +69,7 @@ def undo(
         with db.read() as conn:
             spans = _spans(conn, batch, stamp, span)
             gone = 0 if batch is None else undo_queries.missing(conn, spans)
-        undoing = Undoing(db, spans, lambda account: region_of(settings, account))
+        undoing = Undoing(db, spans, settings.region_of)
         done = list(undoing.apply(batch, app.stamp) if acts else undoing.plan())
     if as_json:
         emit_json({"batch": batch, "applied": acts, "missing": gone, "rows": [_record(one) for one in done]})

@@ -67,6 +67,10 @@ class Settings:
         """The regions for numbers that belong to no account: those of all accounts, each once."""
         return tuple(dict.fromkeys(account.region for account in self.accounts))
 
+    def region_of(self, account: str) -> str:
+        """The region of a TeleCMI account's phone numbers. The default if the account is not in the config any more."""
+        return next((one.region for one in self.telecmi if one.name == account), "IN")
+
     def of(self, model: type[N]) -> tuple[N, ...]:
         """The accounts at one vendor, or the targets of one kind."""
         return tuple(one for one in (*self.accounts, *self.targets) if isinstance(one, model))

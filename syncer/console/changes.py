@@ -12,8 +12,7 @@ from starlette.responses import Response
 from syncer.console.render import marked
 from syncer.console.visit import NotFoundError, PageRoute, Visit, redirect
 from syncer.core.console import Role
-from syncer.core.merge import dirty_fields
-from syncer.core.model import FIELDS, Fields, State
+from syncer.core.model import FIELDS, State
 from syncer.core.wording import upper_first
 from syncer.errors import UsageError
 from syncer.store.db.connection import Connection, Database
@@ -36,7 +35,8 @@ async def show_list(visit: Visit) -> Response:
     def read(conn: Reader) -> dict[str, Any]:
         found = page_queries.list_changes(conn, number)
         for row in found.rows:
-            row |= {"why": why(row), "fields": changed_fields(conn, row, _region(visit, row))}
+            region = visit.settings.region_of(row["account"])
+            row |= {"why": why(row), "fields": contact_queries.changed_fields(conn, row, region)}
         return {"slice": found}
 
     return await visit.show("queue.html", read)
@@ -69,10 +69,6 @@ def _load(conn: Reader, number: int) -> Record:
     if change is None:
         raise NotFoundError("There is no change with this number.")
     return change
-
-
-def _region(visit: Visit, change: Record) -> str:
-    return next((one.region for one in visit.settings.telecmi if one.name == change["account"]), "IN")
 
 
 async def resolve(visit: Visit) -> Response:
@@ -119,7 +115,7 @@ async def _decide(visit: Visit, said: str, decision: Decision) -> Response:
     def write(db: Database) -> None:
         with db.write() as conn, actors.deciding(conn, number, visit.who.name):
             change = _load(conn, number)
-            decision(conn, change, _region(visit, change))
+            decision(conn, change, visit.settings.region_of(change["account"]))
 
     try:
         await visit.work.write(write)
@@ -149,17 +145,6 @@ def _local_and_base(conn: Reader, change: Record) -> tuple[Record, Record]:
     return contact_queries.load_contact(conn, row_id) or {}, contact_queries.upstream_values(
         conn, row_id
     ) or {}
-
-
-def changed_fields(conn: Reader, change: Record, region: str) -> list[str]:
-    """The fields of a change, as far as they are known before it is sent."""
-    if change["fields"]:
-        known = json.loads(change["fields"])
-        return [name for name in FIELDS if name in known]
-    contact, base = _local_and_base(conn, change)
-    if change["operation"] != "update" or not contact or not base:
-        return []
-    return list(dirty_fields(Fields.of(base), Fields.of(contact), region))
 
 
 def sides(conn: Reader, change: Record) -> list[dict[str, Any]]:

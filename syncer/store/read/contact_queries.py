@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Iterable, Mapping, Sequence
 
-from syncer.core.model import FIELDS
+from syncer.core.merge import dirty_fields
+from syncer.core.model import FIELDS, Fields
 from syncer.core.normalise import to_e164
 from syncer.store.db.columns import columns
 from syncer.store.db.read_only import QueryPage, Reader, Record, first, page, placeholders, records
@@ -137,6 +139,19 @@ def upstream_values(conn: Reader, row_id: int) -> Record | None:
     """The base of a contact, or None if it was never upstream."""
     query = f"SELECT {columns('contact_base')} FROM contact_base WHERE row_id = ? AND source <> 'gone'"
     return next(iter(records(conn, query, row_id)), None)
+
+
+def changed_fields(conn: Reader, change: Record, region: str) -> list[str]:
+    """The fields of a change of the queue, as far as they are known before it is sent."""
+    if change["fields"]:
+        known = json.loads(change["fields"])
+        return [name for name in FIELDS if name in known]
+    if change["operation"] != "update":
+        return []
+    contact, base = load_contact(conn, change["contact_row"]), upstream_values(conn, change["contact_row"])
+    if contact is None or base is None:
+        return []
+    return list(dirty_fields(Fields.of(base), Fields.of(contact), region))
 
 
 # -- voicemails --------------------------------------------------------------------------------------
