@@ -46,6 +46,7 @@ class Session:
         self._margin = margin
         self._log_in = log_in
         self._logging_in = asyncio.Lock()
+        self._refused_login: AuthError | None = None  #: the last one
 
     async def call(self, name: str, send: Send, prove: Send, *, of_record: int | None = None) -> Answer:
         """Make a call. If the token is refused, try another one, and once that of a new login.
@@ -53,9 +54,10 @@ class Session:
         This may repeat a write: refused credentials mean that it was not applied. If another call, `prove`, accepts
         the token and this one refuses it twice, the refusal is about the call. Then PermissionDeniedError is raised
         without a login, because repeated logins lock an account out. A refusal with the code `of_record` is about the
-        call the first time.
+        call the first time. A login that was refused meanwhile, for another call, is not repeated.
         """
-        token, is_fresh = await self._token(name)
+        before = self._refused_login
+        token, is_fresh = await self._token(name, before)
         proven = ""
         while True:
             try:
@@ -76,12 +78,12 @@ class Session:
             if is_fresh:
                 self._store.clear(self._source, refused=token)
                 raise AuthError(self._source, name, f"{refusal.text}, also right after a fresh login")
-            token, is_fresh = await self._another(name, token)
+            token, is_fresh = await self._another(name, token, before)
 
     async def login(self, name: str) -> None:
         """Log in, even if there is a good token."""
         kept = self._kept()
-        await self._another(name, kept.text if kept else None)
+        await self._another(name, kept.text if kept else None, self._refused_login)
 
     def _kept(self) -> Token | None:
         return self._store.get(self._source, *self.credentials)
@@ -89,7 +91,7 @@ class Session:
     def _usable(self, kept: Token | None) -> bool:
         return kept is not None and kept.usable(self._api.now(), self._margin)
 
-    async def _token(self, name: str) -> tuple[str, bool]:
+    async def _token(self, name: str, before: AuthError | None) -> tuple[str, bool]:
         """The token to start with, and whether it is from a login just now."""
         if self._given and not self._given_refused:
             return self._given, False
@@ -97,10 +99,13 @@ class Session:
         if kept is not None and self._usable(kept):
             self.days_left = kept.days_left
             return kept.text, False
-        return await self._another(name, kept.text if kept else None)
+        return await self._another(name, kept.text if kept else None, before)
 
-    async def _another(self, name: str, refused: str | None) -> tuple[str, bool]:
-        """A token other than `refused`: one that another process has stored, or one of a new login (True)."""
+    async def _another(self, name: str, refused: str | None, before: AuthError | None) -> tuple[str, bool]:
+        """A token other than `refused`: one that another process has stored, or one of a new login (True).
+
+        `before` is the last refused login when the call began: a newer one counts for this call, too.
+        """
         if not all(self.credentials):
             text = "the token was refused" if refused else "there is no token"
             text += f", and there is no login to get another: set a valid token, or {self._keys}"
@@ -109,7 +114,13 @@ class Session:
             kept = self._kept()
             is_fresh = kept is None or kept.text == refused or not self._usable(kept)
             if kept is None or is_fresh:
-                kept = await self._log_in(name)
+                if self._refused_login is not None and self._refused_login is not before:
+                    raise self._refused_login
+                try:
+                    kept = await self._log_in(name)
+                except AuthError as refusal:
+                    self._refused_login = refusal
+                    raise
                 self._store.put(self._source, kept, *self.credentials)
         # Without a login, the config's token is tried again: the vendor may have refused it by mistake.
         self._given_refused = self._given_refused or refused == self._given

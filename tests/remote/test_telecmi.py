@@ -469,6 +469,26 @@ async def test_a_refused_login_is_an_auth_error_and_tried_once() -> None:
     assert vendor.paths == ["/v2/user/login"] and caught.value.call == "/v2/user/login"
 
 
+@pytest.mark.parametrize("token", [None, "given"])
+async def test_a_login_that_was_refused_counts_for_every_call_that_was_under_way(token: str | None) -> None:
+    logins: list[str] = []
+
+    async def refusing(request: httpx.Request) -> httpx.Response:
+        late = json.loads(request.content).get("page_state") == "late"
+        await asyncio.sleep(0.1 if late else 0.01)  # late: the login has been refused by then
+        if request.url.path == "/v2/user/login":
+            logins.append(request.url.path)
+        return NO_TOKEN
+
+    client = telecmi(refusing, token=token)
+    for times in (1, 2):  # later calls log in again: the password may have been repaired
+        calls = [client.fetch_directory_page(cursor) for cursor in ("a", "b", "late", "c")]
+        refusals = await asyncio.gather(*calls, return_exceptions=True)
+        assert [type(one) for one in refusals] == [AuthError] * 4
+        assert all("the login was refused (404)" in str(one) for one in refusals)
+        assert len(logins) == times
+
+
 async def test_a_refused_token_without_a_login() -> None:
     vendor = Vendor([NO_TOKEN])
     with pytest.raises(AuthError, match="set a valid token"):
