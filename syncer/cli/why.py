@@ -38,9 +38,8 @@ def why(app: App, who: str, as_json: bool) -> None:
     from syncer.sync import registry
 
     settings = app.settings()
-    jobs = {table: resource.job for resource in registry.RESOURCES for table in resource.tables}
     with app.query(settings) as conn:
-        known = story.load(conn, _person(conn, who, settings), jobs)
+        known = story.load(conn, _person(conn, who, settings), registry.jobs_by_table())
     if as_json:
         head = {name: getattr(known, name) for name in ("number", "contact", "name", "name_from")}
         emit_json(head | {"sources": [asdict(one) for one in known.sources], "events": known.events})

@@ -62,8 +62,7 @@ async def who(visit: Visit) -> Response:
 
 
 def _known(conn: Reader, person: Person) -> dict[str, Any]:
-    jobs = {table: resource.job for resource in registry.RESOURCES for table in resource.tables}
-    found = story.load(conn, person, jobs)
+    found = story.load(conn, person, registry.jobs_by_table())
     number = person.number
     linked = (
         one.row for one in found.sources if one.table == "telecmi_contacts" and one.row != person.contact

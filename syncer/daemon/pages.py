@@ -124,7 +124,7 @@ class Pages:
         from syncer.daemon.listener import Server
         from syncer.daemon.lookup import Lookups
 
-        jobs = {table: resource.job for resource in registry.RESOURCES for table in resource.tables}
+        jobs = registry.jobs_by_table()
         self._lookups = Lookups(lambda: self._env().settings, jobs, lambda: self._env().now(), self._log)
         more: list[BaseRoute] = [web.doorbell(self._ring), *self._lookups.routes()]
         if http.console and self._open_console is not None:

@@ -191,6 +191,11 @@ def job_names() -> tuple[str, ...]:
     return tuple(resource.job for resource in RESOURCES)
 
 
+def jobs_by_table() -> dict[str, str]:
+    """By mirror: the job that fills it."""
+    return {table: resource.job for resource in RESOURCES for table in resource.tables}
+
+
 @dataclass(frozen=True, slots=True)
 class JobSpec:
     """One job of one account or target, as the config has it."""
