@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import Final
 
+from syncer.core.queue import OPEN
 from syncer.store.db.mirrors import MIRRORS
 
 _MIRRORED: Final = ("first_seen_at", "last_changed_at", "deleted_at", "raw")
@@ -57,6 +58,9 @@ TABLES: Final = frozenset(COLUMNS) | frozenset(MIRRORS) | {
     "import_spans", "notify_targets", "outbox", "stale_jobs", "publish_targets", "publish_marks",
     "published_edits",
 }  # fmt: skip
+
+#: The states of an open change, for an IN.
+OPEN_STATES: Final = ", ".join(f"'{state}'" for state in sorted(OPEN))
 
 
 def columns(table: str, called: str = "", but: Iterable[str] = ()) -> str:

@@ -4,9 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from syncer.core.queue import SETTLED
-from syncer.store.db.columns import columns
-from syncer.store.db.read_only import Reader, first, placeholders, tuples
+from syncer.store.db.columns import OPEN_STATES, columns
+from syncer.store.db.read_only import Reader, first, tuples
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,5 +64,5 @@ def entries(conn: Reader, after: int, limit: int | None = None) -> list[Entry]:
 
 def pending(conn: Reader, account: str) -> int:
     """How many local changes of an account are not upstream yet."""
-    query = f"SELECT count(*) FROM change_queue WHERE account = ? AND state NOT IN ({placeholders(SETTLED)})"
-    return int(first(conn, query, account, *(state.value for state in SETTLED)))
+    query = f"SELECT count(*) FROM change_queue WHERE account = ? AND state IN ({OPEN_STATES})"
+    return int(first(conn, query, account))

@@ -8,8 +8,7 @@ from syncer.core.import_plan import Holder, Matches, RowKey
 from syncer.core.import_rows import written_number
 from syncer.core.model import FIELDS, Fields
 from syncer.core.normalise import to_e164
-from syncer.core.queue import OPEN
-from syncer.store.db.columns import COLUMNS
+from syncer.store.db.columns import COLUMNS, OPEN_STATES
 from syncer.store.db.read_only import Reader, Record, placeholders, records, tuples
 from syncer.store.read.feed import last_seq
 
@@ -86,9 +85,9 @@ class ContactLookup:
         rows = list(gone.values())
         query = (
             f"SELECT DISTINCT contact_row FROM change_queue WHERE operation = 'delete' "
-            f"AND state IN ({placeholders(OPEN)}) AND contact_row IN ({placeholders(rows)})"
+            f"AND state IN ({OPEN_STATES}) AND contact_row IN ({placeholders(rows)})"
         )
-        waiting = {row for (row,) in tuples(conn, query, *(state.value for state in OPEN), *rows)}
+        waiting = {row for (row,) in tuples(conn, query, *rows)}
         return {key: row for key, row in gone.items() if row in waiting}
 
 

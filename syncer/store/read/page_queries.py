@@ -12,11 +12,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final
 
-from syncer.core.queue import OPEN
 from syncer.store.db.call_sql import FULL_NAME
 from syncer.store.db.call_views import calls_sql
-from syncer.store.db.columns import columns
-from syncer.store.db.read_only import Reader, Record, placeholders, records, tuples
+from syncer.store.db.columns import OPEN_STATES, columns
+from syncer.store.db.read_only import Reader, Record, records, tuples
 from syncer.store.read.call_queries import CALLBACKS, CONTACT_OF, load_calls
 from syncer.store.read.status_queries import name_of
 
@@ -274,12 +273,11 @@ _CHANGES: Final = (
 
 def list_changes(conn: Reader, number: int) -> Slice:
     """Open changes, oldest first. The ones that wait for a person come before all others."""
-    states = tuple(state.value for state in OPEN)
     query = (
-        f"{_CHANGES} WHERE q.state IN ({placeholders(states)}) "
+        f"{_CHANGES} WHERE q.state IN ({OPEN_STATES}) "
         f"ORDER BY q.state NOT IN ('conflict', 'rejected', 'held'), q.id LIMIT {SIZE + 1} OFFSET {_span(number)[0]}"
     )
-    return _cut(records(conn, query, *states), number)
+    return _cut(records(conn, query), number)
 
 
 def held_version(conn: Reader, hold: int) -> str:

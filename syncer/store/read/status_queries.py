@@ -6,8 +6,7 @@ import json
 from collections.abc import Sequence
 
 from syncer.core.model import State
-from syncer.core.queue import OPEN
-from syncer.store.db.columns import COLUMNS, columns
+from syncer.store.db.columns import COLUMNS, OPEN_STATES, columns
 from syncer.store.db.mirrors import MIRRORS
 from syncer.store.db.read_only import QueryPage, Reader, Record, first, page, placeholders, records, tuples
 
@@ -90,8 +89,7 @@ def list_changes(
         where.append(f"q.account IN ({placeholders(accounts)})")
         values += accounts
     if not settled:
-        where.append(f"q.state IN ({placeholders(OPEN)})")
-        values += [state.value for state in OPEN]
+        where.append(f"q.state IN ({OPEN_STATES})")
     found = page(conn, _CHANGE, f"{_CHANGES} WHERE {' AND '.join(where)}", "q.id DESC", values, limit)
     found.reverse()
     return found

@@ -7,15 +7,14 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from syncer.core.model import FIELDS
-from syncer.core.queue import OPEN
+from syncer.core.wording import count
 from syncer.errors import UsageError
+from syncer.store.db.columns import OPEN_STATES
 from syncer.store.db.mirrors import MIRRORS, USER_CONTACTS
 from syncer.store.db.read_only import Reader, first, raw, tuples
 
 if TYPE_CHECKING:
     from sqlalchemy import Connection
-
-_OPEN = ", ".join(f"'{state.value}'" for state in sorted(OPEN))
 
 #: TeleCMI tables that are not mirrors.
 _TELECMI_TABLES = ("telecmi_notes", "change_queue", "contact_base", "voicemail_clocks")
@@ -45,7 +44,9 @@ def _counted(provider: str) -> dict[str, str]:
         if mirror.vendor == provider and mirror.number is not None and mirror is not USER_CONTACTS
     }
     if provider == "telecmi":
-        out["open change"] = f"SELECT count(*) FROM change_queue WHERE state IN ({_OPEN}) AND account = ?"
+        out["open change"] = (
+            f"SELECT count(*) FROM change_queue WHERE state IN ({OPEN_STATES}) AND account = ?"
+        )
     return out
 
 
@@ -78,9 +79,7 @@ class Stray:
         return self.counts.get("open change", 0)
 
     def __str__(self) -> str:
-        held = ", ".join(
-            f"{number:,} {what}{'' if number == 1 else 's'}" for what, number in self.counts.items()
-        )
+        held = ", ".join(count(number, what) for what, number in self.counts.items())
         never = "; its changes are never sent" if self.changes else ""
         return f"{self.label} is not in the config, and the database has {held} of it{never}"
 
@@ -308,7 +307,7 @@ def _edited(row: str) -> str:
     """SQL: whether a contact has edits that are not settled upstream."""
     differs = " OR ".join(f"COALESCE({row}.{name}, '') <> b.{name}" for name in FIELDS)
     return (
-        f"(EXISTS (SELECT 1 FROM change_queue WHERE contact_row = {row}.id AND state IN ({_OPEN})) "
+        f"(EXISTS (SELECT 1 FROM change_queue WHERE contact_row = {row}.id AND state IN ({OPEN_STATES})) "
         f"OR EXISTS (SELECT 1 FROM push_intents WHERE row_id = {row}.id) "
         f"OR ({row}.deleted_at IS NULL AND NOT EXISTS (SELECT 1 FROM contact_base b WHERE b.row_id = {row}.id "
         f"AND b.source <> 'gone' AND NOT ({differs}))))"

@@ -15,6 +15,7 @@ from syncer.core.normalise import to_e164
 from syncer.core.numbers import PendingRelease
 from syncer.core.queue import WAITING
 from syncer.store.db import statements
+from syncer.store.db.columns import OPEN_STATES
 from syncer.store.db.read_only import chunks, first, records, tuples
 from syncer.store.db.tables import contact_base, push_intents, telecmi_contacts
 from syncer.store.write import changelog, queue
@@ -39,7 +40,7 @@ def _query(condition: str) -> str:
     columns = [f"c.{name}" for name in ("id", "account", "contact_id", "phone_e164", "deleted_at", "raw")]
     columns += ["b.source", "b.touched", *(f"c.{name}" for name in FIELDS), *(f"b.{name}" for name in FIELDS)]
     return (
-        f"SELECT EXISTS (SELECT 1 FROM change_queue q WHERE q.contact_row = c.id AND q.state IN ({queue.OPEN_STATES})), "
+        f"SELECT EXISTS (SELECT 1 FROM change_queue q WHERE q.contact_row = c.id AND q.state IN ({OPEN_STATES})), "
         f"EXISTS (SELECT 1 FROM push_intents i WHERE i.row_id = c.id), {', '.join(columns)} "
         f"FROM telecmi_contacts c LEFT JOIN contact_base b ON b.row_id = c.id WHERE {condition}"
     )
@@ -163,7 +164,7 @@ def pending_releases(conn: Connection, account: str, region: str) -> dict[str, P
 _GIVES_UP = f"""
     SELECT {{number}}, c.id, c.deleted_at IS NOT NULL, c.phone_e164, q.id AS change, q.state, q.clashes
     FROM change_queue q JOIN telecmi_contacts c ON c.id = q.contact_row JOIN {{source}}
-    WHERE q.account = ? AND q.state IN ({queue.OPEN_STATES}) AND {{number}} IS NOT NULL
+    WHERE q.account = ? AND q.state IN ({OPEN_STATES}) AND {{number}} IS NOT NULL
         AND (q.operation = 'delete') = (c.deleted_at IS NOT NULL)
         AND (c.deleted_at IS NOT NULL OR c.phone_e164 IS NOT {{number}})"""
 _LEAVING = (

@@ -26,6 +26,7 @@ from syncer.core.normalise import to_e164
 from syncer.core.rows import Bits, differing_fields, same_raw
 from syncer.core.upstream_delete import decide_upstream_delete
 from syncer.store.db import statements
+from syncer.store.db.columns import OPEN_STATES
 from syncer.store.db.mirrors import CONTACTS
 from syncer.store.db.read_only import raw, tuples
 from syncer.store.db.tables import telecmi_contacts
@@ -48,7 +49,7 @@ def _turned_blank(known: Mapping[str, Local], rows: Sequence[Row]) -> list[int]:
 #: All that a listing without changes reads of stored contacts; the last column is 1 if nothing is under way.
 _KNOWN = f"""
 SELECT c.contact_id, c.id, c.raw, c.deleted_at IS NULL AND b.source = 'directory' AND NOT EXISTS (
-    SELECT 1 FROM change_queue q WHERE q.contact_row = c.id AND q.state IN ({queue.OPEN_STATES}))
+    SELECT 1 FROM change_queue q WHERE q.contact_row = c.id AND q.state IN ({OPEN_STATES}))
 FROM telecmi_contacts c LEFT JOIN contact_base b ON b.row_id = c.id
 WHERE c.account = ? AND c.contact_id IN (SELECT value FROM json_each(?))
 """

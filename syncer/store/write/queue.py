@@ -16,8 +16,9 @@ from syncer.core.merge import Clash
 from syncer.core.model import Operation, State
 from syncer.core.normalise import utc_text
 from syncer.core.push import LONGEST_RETRY
-from syncer.core.queue import OPEN, SETTLED, Event, advance
+from syncer.core.queue import SETTLED, Event, advance
 from syncer.store.db import statements
+from syncer.store.db.columns import OPEN_STATES
 from syncer.store.db.read_only import first, raw, tuples
 from syncer.store.db.tables import change_queue
 
@@ -35,8 +36,6 @@ _CHANGE = ("id", "account", "contact_row", "operation", "state", "fields", "clas
 
 #: All ids are one JSON parameter, so SQLite prepares each statement only once.
 _CHANGES = f"SELECT {', '.join(_CHANGE)} FROM change_queue WHERE id IN (SELECT value FROM json_each(?))"
-#: The states of an open change, for an IN.
-OPEN_STATES = ", ".join(f"'{state}'" for state in sorted(OPEN))
 _OPEN_OF_ROWS = (
     f"SELECT {', '.join(_CHANGE)} FROM change_queue "
     f"WHERE contact_row IN (SELECT value FROM json_each(?)) AND state IN ({OPEN_STATES}) ORDER BY id"
