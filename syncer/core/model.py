@@ -20,7 +20,7 @@ REQUIRED = ("phone_no", "first_name", "last_name")
 #: Where a listing continues: a page number (from 1) or a cursor; None is the start.
 Position: TypeAlias = int | str | None
 
-#: Is told the next cursor of a listing before the rows in front of it are parsed.
+#: Called with the next cursor of a listing, before the rows of its page are parsed.
 Announce: TypeAlias = Callable[[str], Awaitable[None]]
 
 

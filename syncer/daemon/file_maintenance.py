@@ -88,12 +88,10 @@ def wal_size(db: Database) -> int:
 
 
 def shrink_wal(db: Database) -> bool:
-    """Write a large log back into the database and truncate it, if no other program prevents it.
+    """Write the log back into the database and truncate it, if no other program prevents it.
 
     False if it is still large: some program keeps an old snapshot open.
     """
-    if wal_size(db) <= LARGE_WAL:
-        return True
     # First without waiting: while a truncating checkpoint waits for a reader, nobody can write.
     _, log, done = db.pragma("PRAGMA wal_checkpoint(PASSIVE)")[0]
     if log != done:

@@ -169,7 +169,7 @@ class JobRunner:
         now = self.env.now()
         for worker, due in self._due.items():
             if due is not None and not worker.running and not time_left(due, now, LONGEST_RETRY):
-                self._due[worker] = None  # once; after the run, `look` sets the next time
+                self._due[worker] = None  # once; after the run, `check` sets the next time
                 worker.request()
 
     def ring(self, label: str) -> None:

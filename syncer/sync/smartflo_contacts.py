@@ -14,7 +14,7 @@ from syncer.core.normalise import utc_text
 from syncer.errors import AuthError, RejectedError, RemoteError, TransientError
 from syncer.store.db.connection import Connection
 from syncer.store.db.mirrors import SMARTFLO_CONTACTS, SMARTFLO_GROUPS
-from syncer.store.write import holds, mirror
+from syncer.store.write import holds
 from syncer.sync import pull, registry
 from syncer.sync.run import Run
 from syncer.sync.vendors import Sample, SmartfloSource
@@ -69,10 +69,11 @@ async def _pull_contacts(run: Run, source: SmartfloSource) -> None:
         or has_passed(full_every, state.last_full_at, run.env.now())
     )
     whole = run.full or full_due or await _held_or_approved(run)
+    reconciler = pull.new_reconciler(run, SMARTFLO_CONTACTS)
     pages = _ContactPages(run, source, None if whole else state.cursor)
     certificate = await pull.pull(
         run,
-        pull.new_reconciler(run, SMARTFLO_CONTACTS),
+        reconciler,
         Walk(Paging.NUMBERED, has_total=False, asked=100),
         pages.fetch,
         max_deletions=source.account.max_deletions,
@@ -80,7 +81,7 @@ async def _pull_contacts(run: Run, source: SmartfloSource) -> None:
         fetch_one=source.client.fetch_contact,
     )
     if not whole:
-        live = await run.env.store.read(mirror.live_count, SMARTFLO_CONTACTS, run.account)
+        live = await run.env.store.read(reconciler.live_count)
         left_out = certificate.verdict is not Proof.PARTIAL and certificate.distinct < live
         _learn_filter(run, pages.older, left_out=left_out)
     if run.full and not full_due:

@@ -11,6 +11,7 @@ from collections.abc import Callable, Sequence
 
 from syncer.core.audio import AudioState, Expiry, after_try, all_stay, expired, folder_of, path_of
 from syncer.core.limits import low_disk
+from syncer.core.wording import count
 from syncer.errors import BadAnswerError, LowDiskError, RejectedError, TransientError
 from syncer.remote.telecmi_play import NOT_PUBLISHED, PLAY
 from syncer.store.db.connection import Connection
@@ -71,7 +72,7 @@ class _Fetcher:
     async def plan(self) -> None:
         """Say what would be fetched."""
         waiting = await self.store.read(audio.due, self.account, self.env.now(), everything=True)
-        self.run.plan = [f"would fetch {_count(len(waiting))}"] if waiting else []
+        self.run.plan = [f"would fetch {count(len(waiting), 'recording')}"] if waiting else []
 
     async def fetch_all(self) -> None:
         """Fetch what is due, within the limits of age and size."""
@@ -108,12 +109,12 @@ class _Fetcher:
     def _report(self) -> None:
         if self.given_up:
             self.run.notice(
-                f"{_count(self.given_up)} given up after three days: the vendor never published them, or never "
+                f"{count(self.given_up, 'recording')} given up after three days: the vendor never published them, or never "
                 "sent them whole; syncer sync telecmi-audio --full asks for them again"
             )
         if self.problems:
             self.run.incomplete(
-                f"{len(self.problems)} of {_count(self.run.seen)} could not be fetched this time, to be tried again: "
+                f"{len(self.problems)} of {count(self.run.seen, 'recording')} could not be fetched this time, to be tried again: "
                 f"{self.problems[-1]}"
             )
 
@@ -242,7 +243,3 @@ class _Fetcher:
         """Write to many rows in short transactions, so people can edit in between."""
         for block in chunks(ids, audio.BLOCK):
             await self.store.write(write, block, *more)
-
-
-def _count(number: int) -> str:
-    return f"{number:,} recording{'' if number == 1 else 's'}"

@@ -14,13 +14,13 @@ from syncer.store.db.read_only import Reader, tuples
 
 _SOURCES = f"""
 SELECT 'telecmi', c.account, {FULL_NAME.format("c")}, c.company, 'telecmi_contacts', c.id, 1
-FROM telecmi_contacts c WHERE c.phone_e164 = :number AND c.deleted_at IS NULL
+FROM telecmi_contacts c WHERE c.phone_e164 = ?1 AND c.deleted_at IS NULL
 UNION ALL
 SELECT 'telecmi', u.account, u.name, NULL, 'telecmi_user_contacts', u.id, 2
-FROM telecmi_user_contacts u WHERE u.phone_e164 = :number AND u.deleted_at IS NULL
+FROM telecmi_user_contacts u WHERE u.phone_e164 = ?1 AND u.deleted_at IS NULL
 UNION ALL
 SELECT 'smartflo', s.account, s.name, s.company_name, 'smartflo_contacts', s.id, 3
-FROM smartflo_contacts s WHERE s.phone_e164 = :number AND s.deleted_at IS NULL
+FROM smartflo_contacts s WHERE s.phone_e164 = ?1 AND s.deleted_at IS NULL
 ORDER BY 7, 6"""
 
 
@@ -38,7 +38,7 @@ class NameSource:
 
 def sources(conn: Reader, number: str) -> list[NameSource]:
     """All live rows with this number (E.164), in order of precedence."""
-    found = tuples(conn, _SOURCES.replace(":number", "?"), number, number, number)
+    found = tuples(conn, _SOURCES, number)
     return [
         NameSource(provider, account, name or None, company or None, table, row)
         for provider, account, name, company, table, row, _ in found

@@ -225,12 +225,6 @@ class MirrorReconciler(Reconciler):
         changelog.removed(conn, self.table, row_id, at)
 
 
-def live_count(conn: Connection, mirror: Mirror, account: str) -> int:
-    """How many live rows an account has."""
-    query = f"SELECT count(*) FROM {mirror.name} WHERE account = ? AND deleted_at IS NULL"
-    return int(first(conn, query, account))
-
-
 def count_between(
     conn: Connection,
     mirror: Mirror,
