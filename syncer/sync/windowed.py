@@ -26,11 +26,6 @@ from syncer.sync.windows import (
     Shown,
     WindowedList,
     epoch_ms,
-    is_cut,
-    list_window,
-    no_news,
-    note_widest,
-    verify_window,
 )
 
 #: The most old windows that one run reads again.
@@ -121,18 +116,18 @@ async def _read_window(listing: WindowedList, window: Window) -> bool:
     if window.end - window.start > listing.width + stretched:
         return await _read_in_pieces(listing, window)
     if listing.counts and window.why == "new" and not listing.run.full:  # `verify` reads everything as well
-        shown = await no_news(listing, window)
+        shown = await listing.no_news(window)
         if shown is not None:
             listing.read.append(shown.certificate)
             listing.shown += len(shown.names)
             await _save(listing, window, shown.began, shown.certificate.distinct)
             return True
-    shown = await list_window(listing, window)
+    shown = await listing.list_window(window)
     if isinstance(shown.error, RejectedError) and shown.nothing and window.end - window.start > NARROWEST:
         halves = [await _read_window(listing, half) for half in windows.split(window, 2)]
-        note_widest(listing, window)
+        listing.note_widest(window)
         return all(halves)
-    if await verify_window(listing, window, shown) is None or await is_cut(listing, window, shown.names):
+    if await listing.verify_window(window, shown) is None or await listing.is_cut(window, shown.names):
         return False
     if window.why == "new" and window.start % listing.width == 0:  # the only window that is read in each run
         await _watch(listing, window, shown)
@@ -148,7 +143,7 @@ async def _read_window(listing: WindowedList, window: Window) -> bool:
 
 async def _read_in_pieces(listing: WindowedList, window: Window) -> bool:
     pieces = windows.cells(window.start, window.end, listing.width)
-    read = [await verify_window(listing, Window(*piece, window.why)) for piece in reversed(pieces)]
+    read = [await listing.verify_window(Window(*piece, window.why)) for piece in reversed(pieces)]
     whole = [one for one in read if one is not None]
     if len(whole) < len(read):
         return False
