@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 import time
 from collections.abc import Iterator
 from dataclasses import asdict
@@ -60,7 +61,7 @@ def log(app: App, after: int | None, limit: int | None, follow: bool, as_json: b
             say(
                 f"{count(older, 'older entry', 'older entries')}: see --limit, or `syncer log --after 0` for all."
             )
-        for entry in islice(_entries(db, at, follow=follow), limit):
+        for entry in islice(_entries(db, at, follow=follow), limit and min(limit, sys.maxsize)):
             _show(entry, as_json)
             at = entry.seq
         with db.read() as conn:

@@ -44,13 +44,22 @@ class Words(click.ParamType[str]):
         return text
 
 
+class Number(int):
+    """An integer. One that SQLite cannot store is the nearest that it can there: no row has that id either."""
+
+    def __conform__(self, protocol: object) -> int:
+        """What SQLite gets."""
+        return max(-LARGEST, min(int(self), LARGEST))
+
+
 class Integer(click.IntRange):
-    """An integer. One that SQLite cannot store becomes the nearest that it can: no row has that id either."""
+    """A `Number` within bounds."""
+
+    name = "integer"
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> int:
         """The integer."""
-        number: int = super().convert(value, param, ctx)
-        return max(-LARGEST, min(number, LARGEST))
+        return Number(super().convert(value, param, ctx))
 
 
 class File(click.ParamType[Path]):

@@ -6,7 +6,7 @@ import errno
 
 import click
 
-from syncer.cli.options import example
+from syncer.cli.options import Integer, example
 from syncer.cli.output import say
 from syncer.errors import UsageError
 
@@ -32,13 +32,13 @@ requests_per_second = 200.0
 calls = {{ enabled = true }}
 """
 
-counted = click.IntRange(min=0)
+counted = Integer(min=0)
 
 
 @click.command(
     epilog=example("syncer sandbox --port 9999 > sandbox.toml", "syncer --config sandbox.toml sync")
 )
-@click.option("--port", type=click.IntRange(0, 65535), default=0, help="0 (the default) takes any free port.")
+@click.option("--port", type=Integer(0, 65535), default=0, help="0 (the default) takes any free port.")
 @click.option("--contacts", type=counted, default=250, show_default=True, help="In TeleCMI's directory.")
 @click.option("--voicemails", type=counted, default=60, show_default=True)
 @click.option("--smartflo", type=counted, default=60, show_default=True, help="Contacts of Smartflo.")

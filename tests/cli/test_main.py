@@ -268,6 +268,12 @@ def test_a_number_may_be_larger_than_those_of_sqlite(syncer: Syncer, args: list[
     syncer.ok(*args, "1" * 30)
 
 
+def test_a_number_is_shown_as_it_was_typed(syncer: Syncer) -> None:
+    for command in (["queue", "show"], ["held", "approve"], ["contacts", "undo"], ["voicemails", "save"]):
+        assert "1" * 30 in syncer(*command, "1" * 30).err
+    assert "'x' is not a valid integer.\n" in syncer("queue", "show", "x").err
+
+
 def test_without_a_config_it_says_where_it_looked(empty: Syncer) -> None:
     empty.config.unlink()
     done = empty.process("status", config=False)
