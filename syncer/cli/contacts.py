@@ -169,7 +169,7 @@ def add(app: App, /, account: str | None, **given: str | None) -> None:
     "--apply",
     "applying",
     is_flag=True,
-    help="Write the edits of several contacts. Otherwise they are only shown.",
+    help="Write the edits of several contacts, or of those found. Otherwise they are only shown.",
 )
 @field_options
 @account_option
@@ -183,7 +183,10 @@ def edit(
     account: str | None,
     **given: str | None,
 ) -> None:
-    """Change fields of a contact, or of several: those need --apply. WHO is a phone number, a contact_id or a row id."""
+    """Change fields of a contact, or of several or those found by --search: these need --apply.
+
+    WHO is a phone number, a contact_id or a row id.
+    """
     from syncer.cli.bulk_edit import edit_several, several
 
     wanted = {OPTIONS[option]: value for option, value in given.items() if value is not None}
@@ -197,11 +200,9 @@ def edit(
     if len(who) != 1 or search is not None:
         with app.query(settings) as conn:
             rows = several(conn, who, search, accounts)
-        if len(rows) > 1:
-            edit_several(app, settings, rows, wanted, applying=applying)
-            return
-        who = (f"id:{rows[0]['id']}",)
-    _edit_one(app, settings, accounts, who[0], wanted)
+        edit_several(app, settings, rows, wanted, applying=applying)
+    else:
+        _edit_one(app, settings, accounts, who[0], wanted)
 
 
 def _edit_one(

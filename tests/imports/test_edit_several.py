@@ -35,8 +35,12 @@ def test_several_contacts_are_shown_first_and_changed_with_apply(syncer: Syncer)
 def test_contacts_are_found_by_search(syncer: Syncer) -> None:
     shown = syncer.ok("contacts", "edit", "--search", "9200000006", "--company", "Acme Example").out
     assert "2 of 2 contacts would change" in shown
-    one = syncer.ok("contacts", "edit", "--search", "asha", "--company", "One Example").out
-    assert "Contact row 1 was changed: company." in one  # one needs no plan
+    before = companies(syncer)
+    args = ("contacts", "edit", "--search", "asha", "--company", "One Example")
+    one = syncer.ok(*args).out
+    assert "1 of 1 contact would change. Nothing was changed" in one and companies(syncer) == before
+    assert "Batch 1: 1 contact changed" in syncer.ok(*args, "--apply").out
+    assert companies(syncer) == before | {1: "One Example"}
 
 
 @pytest.mark.parametrize(
