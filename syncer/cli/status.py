@@ -331,10 +331,10 @@ def _show_waiting(found: dict[str, Any], now: datetime) -> None:
     """The queue, callbacks, notifications and published copies, a line each."""
     depth = [f"{number} {state}" for state, number in found["queue"].items() if state != "done" and number]
     say_folded(f"Queue: {', '.join(depth) or 'nothing waits'}; {found['queue']['done']} done.")
-    if (waiting := found["callbacks"]) is not None:
-        say_folded(_waiting_callers(waiting, now))
     for change in found["waiting"]:
         say_folded(f"  {_waiting(change)}")
+    if (waiting := found["callbacks"]) is not None:
+        say_folded(_waiting_callers(waiting, now))
     for target in found["outbox"]:
         say_folded(_outbox(target, now))
     for name, copy in found["publish"].items():

@@ -95,6 +95,12 @@ def test_status_says_who_waits_and_whether_that_is_all(called: Syncer) -> None:
     assert "The lists behind it are verified up to" in called.ok("callbacks", "list").out
 
 
+def test_status_shows_changes_that_wait_below_the_queue(called: Syncer) -> None:
+    called.sql("DELETE FROM telecmi_contacts WHERE id = 4")
+    out = called.ok("status").out
+    assert out.index("Queue: 1 held") < out.index("change 1, held") < out.index("Callbacks:")
+
+
 def test_forget_reaches_calls_and_marks(called: Syncer) -> None:
     called.ok("callbacks", "done", PHONE, "--note", "a secret")
     removed = called.ok("forget", PHONE, "--yes", "--json").json["removed"]
