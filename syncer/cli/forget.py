@@ -10,6 +10,7 @@ import click
 from syncer.cli.app import App, pass_app
 from syncer.cli.options import example, json_option, phone_argument, typed_number
 from syncer.cli.output import count, emit_json, say
+from syncer.errors import UsageError
 
 if TYPE_CHECKING:
     from syncer.config.targets import PublishTarget
@@ -42,7 +43,7 @@ def forget(app: App, phone: str, yes: bool, as_json: bool) -> None:
         if not yes:
             with db.read() as conn:
                 _show(conn, removal.find(conn, e164, regions), e164)
-            click.confirm(f"Remove all of this from {settings.database.path.name}?", abort=True, err=True)
+            _ask(f"Remove all of this from {settings.database.path.name}, and keep them out?")
         remove = Recordings(settings.audio.path).remove
         done = removal.forget(db, e164, app.stamp(), regions=regions, remove_files=remove)
     if as_json:
@@ -50,6 +51,17 @@ def forget(app: App, phone: str, yes: bool, as_json: bool) -> None:
         emit_json({"removed": done.rows, **others, "sent": done.sent, "traces": done.traces})
     else:
         _show_done(done, settings.of(PublishTarget))
+
+
+def _ask(question: str) -> None:
+    """UsageError unless a person says yes."""
+    try:
+        agreed = click.confirm(question, err=True)
+    except click.Abort:
+        say(err=True)  # the line of the question has no end yet
+        raise UsageError("nothing was removed: nobody answered; --yes removes without asking") from None
+    if not agreed:
+        raise UsageError("nothing was removed")
 
 
 def _show_done(done: Removed, copies: Iterable[PublishTarget]) -> None:
@@ -79,7 +91,8 @@ def _show(conn: Reader, found: ForgetPreview, e164: str) -> None:
     from syncer.store.read import status_queries
 
     listed = [(table, row_id) for table, ids in found.rows.items() for row_id in ids]
-    say(f"{count(len(listed), 'row')} with the number {e164}, of now or earlier:", err=True)
+    end = ":" if listed else "."
+    say(f"{count(len(listed), 'row')} with the number {e164}, of now or earlier{end}", err=True)
     for table, row_id in listed[:MOST_SHOWN]:
         name = status_queries.name_of(conn, table, row_id)
         say(f"  {table} row {row_id}" + (f": {name}" if name else ""), err=True)

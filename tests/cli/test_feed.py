@@ -104,9 +104,12 @@ def test_forget(upstream: Upstream) -> None:
     syncer.ok("sync")
     assert "Forgetme" in syncer.ok("contacts", "list").out
     assert syncer("forget", "not a number", "--yes").code == 1
-    asked = syncer("forget", "092000 88888")
-    assert asked.code != 0, "it asks first, and nobody answers"
+    asked = syncer.process("forget", "092000 88888", stdin=subprocess.DEVNULL)
+    assert asked.code == 1 and "nothing was removed: nobody answered" in asked.err
     assert re.search("telecmi_contacts row [0-9]+: Asha Forgetme", asked.err) and asked.out == ""
+    with syncer.start("forget", "092000 88888", stdin=subprocess.PIPE) as refused:
+        _, err = refused.communicate("n\n", timeout=20)
+    assert refused.returncode == 1 and err.endswith("syncer: nothing was removed\n")
     assert "Forgetme" in syncer.ok("contacts", "list").out
     done = syncer.ok("forget", "092000 88888", "--yes")
     assert "telecmi_contacts: 1 row removed" in done.out
