@@ -9,7 +9,7 @@ import click
 
 from syncer.cli.app import App, pass_app, require_open_files, run_async
 from syncer.cli.options import WORDS, account_option, example, json_option
-from syncer.cli.output import emit_json, progress_bars, say, show_table
+from syncer.cli.output import count, emit_json, progress_bars, say, show_table
 from syncer.errors import AuthError, RemoteError, TransientError, UsageError
 
 if TYPE_CHECKING:
@@ -48,15 +48,16 @@ def sync(
 ) -> None:
     """Make one pass now, of all jobs or the named ones.
 
-    The jobs are telecmi-voicemails, telecmi-contacts, telecmi-user-contacts, telecmi-push and
-    smartflo-contacts. Safe while the daemon runs. Changes that wait for a retry are tried now.
+    The jobs are telecmi-voicemails, telecmi-calls, telecmi-audio, telecmi-contacts, telecmi-user-contacts,
+    telecmi-push, smartflo-contacts, smartflo-calls, notify and publish. Those that the config does not enable are
+    left out. Safe while the daemon runs. Changes that wait for a retry are tried now.
     """
     require_open_files()
     settings = app.settings(logs="error", credentials="sent")
     chosen = choose(settings, jobs, account)
     if dry_run:
         ctx.exit(_dry_run(settings, chosen, full, as_json))
-    ctx.exit(_sync(settings, chosen, full, as_json))
+    ctx.exit(_sync(app, settings, chosen, full, as_json))
 
 
 def choose(settings: Settings, names: Sequence[str], account: str | None) -> tuple[JobSpec, ...]:
@@ -69,7 +70,8 @@ def choose(settings: Settings, names: Sequence[str], account: str | None) -> tup
         raise click.UsageError(str(error)) from None
 
 
-def _sync(settings: Settings, chosen: Sequence[JobSpec], full: bool, as_json: bool) -> int:
+def _sync(app: App, settings: Settings, chosen: Sequence[JobSpec], full: bool, as_json: bool) -> int:
+    from syncer.store.read import status_queries
     from syncer.sync import jobs
 
     with progress_bars() as progress:
@@ -81,6 +83,12 @@ def _sync(settings: Settings, chosen: Sequence[JobSpec], full: bool, as_json: bo
     show_runs(runs)
     if not runs:
         say("No job is enabled; see `enabled` in the config.")
+    elif code == 0:
+        with app.query(settings) as conn:
+            counts = status_queries.queue_counts(conn)
+        if waiting := counts["conflict"] + counts["rejected"] + counts["held"]:
+            say()
+            say(f"{count(waiting, 'change')} cannot go upstream before you decide: see `syncer queue list`.")
     return code
 
 
@@ -94,7 +102,8 @@ def show_runs(runs: Sequence[Run]) -> None:
     for run in runs:
         if run.problem:
             say()
-            say(f"{run.job} of {run.account} is {run.outcome}: {run.problem}")
+            said_so = "failed" if run.outcome == "failed" else f"is {run.outcome}"
+            say(f"{run.job} of {run.account} {said_so}: {run.problem}")
             advice = advise(run)
             if advice and advice not in said:
                 say(f"  {advice}")

@@ -118,7 +118,7 @@ class _Account:
 def _fix(error: RemoteError, base_url: str, label: str) -> str:
     match error:
         case TransientError():
-            return f"is {base_url} reachable from here? Try: curl -v {base_url}"
+            return f"the vendor is in trouble, or not reachable from here; try: curl -v {base_url}"
         case BadAnswerError():
             return (
                 f"does base_url below [{label}] lead to the vendor, and not to a proxy's or provider's page? If it "

@@ -69,7 +69,9 @@ def callback_proof(conn: Reader, settings: Settings, now: datetime) -> CallbackP
             case Doubt.UNREAD:
                 doubts.append(f"{name} was not read yet")
             case Doubt.FAILED:
-                doubts.append(f"the last run of {name} ended {outcome}")
+                doubts.append(
+                    f"the last run of {name} {'failed' if outcome == 'failed' else f'was {outcome}'}"
+                )
             case Doubt.LATE:
                 doubts.append(f"{name} was last read completely {span(late or 0.0)} ago")
             case Doubt.GAPS:

@@ -28,7 +28,8 @@ def test_list_says_what_why_and_what_to_do(upstream: Upstream) -> None:
     clash = conflict(upstream, 3)
     syncer.sql("DELETE FROM telecmi_contacts WHERE id = 4")
     syncer.sql("INSERT INTO telecmi_contacts (phone_no, first_name) VALUES ('9200000001', 'Asha')")
-    syncer.ok("sync", "telecmi-push")
+    out = syncer.ok("sync", "telecmi-push").out
+    assert out.endswith("3 changes cannot go upstream before you decide: see `syncer queue list`.\n")
     syncer.sql("UPDATE telecmi_contacts SET job_title = 'Owner' WHERE id = 5")
     out = syncer.ok("queue", "list").out
     rejected, held = (

@@ -58,9 +58,11 @@ def test_a_dry_run_changes_nothing(upstream: Upstream) -> None:
 
 def test_a_failure_is_reported_with_what_to_do(upstream: Upstream) -> None:
     upstream.world.faults.add({"path": "/v2/voicemail", "kind": "html200", "times": 100})
-    done = upstream.syncer("sync", "telecmi-voicemails")
+    upstream.world.faults.add({"path": "/v3/contact/get", "kind": "http", "status": 503, "times": 100})
+    done = upstream.syncer("sync", "telecmi-voicemails", "telecmi-contacts")
     assert done.code == 1
-    assert "telecmi-voicemails of main is " in done.out and "What to do" in done.out
+    assert "telecmi-voicemails of main is incomplete: " in done.out and "What to do" in done.out
+    assert "telecmi-contacts of main failed: " in done.out
     assert "Traceback" not in done.err
 
 
