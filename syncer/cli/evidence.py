@@ -66,7 +66,7 @@ def lines(job: dict[str, Any], now: datetime, *, everything: bool) -> Iterator[s
     if job.get("covered_from"):
         yield f"read completely from {local(job['covered_from'])} to {local(job['covered_to'])}"
     if job.get("unread_s"):
-        yield f"catching up, newest first: {span(job['unread_s'])} of voicemail time is not read yet"
+        yield f"catching up, newest first: {span(job['unread_s'])} are not read yet"
     for start, end in job.get("gaps", [])[::-1][:3]:
         yield f"not read yet: {local(start)} to {local(end)}"
     if everything:

@@ -169,7 +169,7 @@ def _kept(app: App, settings: Settings, recordings: Recordings, numbers: Iterabl
 def _why(row: Record) -> str:
     match row["state"]:
         case None:
-            return "recordings are off; add audio = { enabled = true } to the account, then `syncer sync`"
+            return "it was not looked for yet: `syncer sync telecmi-audio` does that, if the account has audio = { enabled = true }"
         case "waiting":
             why = f"({row['last_error']})" if row["last_error"] else "at the next run of telecmi-audio"
             return f"it is to be fetched {why}"

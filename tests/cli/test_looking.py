@@ -54,7 +54,7 @@ def test_status_shows_how_it_knows(syncer: Syncer) -> None:
 def test_status_says_how_far_a_catch_up_is(syncer: Syncer) -> None:
     syncer.as_program("DELETE FROM windows WHERE start_ms < (SELECT max(start_ms) FROM windows)")
     shown = syncer.ok("status").out
-    assert "catching up, newest first: " in shown and "of voicemail time is not read yet" in shown
+    assert "catching up, newest first: " in shown and "d are not read yet" in shown
     assert "not read yet: 20" in shown
 
 

@@ -116,7 +116,7 @@ def test_what_is_not_here_is_not_played(heard: Upstream, tmp_path: Path) -> None
         syncer.as_program(f"UPDATE voicemail_audio SET state = '{state}'")
         assert says in refused("play", str(first))
     syncer.as_program("DELETE FROM voicemail_audio")
-    assert "recordings are off" in refused("play", str(first))
+    assert "`syncer sync telecmi-audio` does that, if" in refused("play", str(first))
 
 
 def test_forget_removes_the_file(heard: Upstream) -> None:
