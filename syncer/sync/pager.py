@@ -142,6 +142,8 @@ async def read_listing(
     finally:
         await pages.cancel()
     await sink.flush()
+    if isinstance(error, AuthError):
+        raise error
     if error is None and walk.wants_reread:
         try:
             walk.close(await pages.page(first))
@@ -164,9 +166,6 @@ async def _read_pages(
         assert position is not True
         try:
             page = await pages.page(position)
-        except AuthError:
-            await sink.flush()
-            raise
         except RemoteError as error:
             if isinstance(error, RejectedError) and walk.past_the_end():
                 walk.refuse_past_end()

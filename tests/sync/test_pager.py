@@ -162,3 +162,24 @@ def test_a_listing_that_ends_early_lets_go_of_what_it_asked_for(make: Any) -> No
     office.world.settings.change({"telecmi.count_mode": "off_by_one"})
     line, _, run = pull(office, "telecmi-user-contacts")
     assert run.seen == 95 and line.flying == 0
+
+
+def test_refused_credentials_let_go_of_what_was_asked_for_before_rows_are_written(make: Any) -> None:
+    office = make(in_the_list, 495, concurrency=2)
+    office.fault(USER_LIST, "expire_token", match={"page": 4})
+    office.fault(USER_LIST, "hang", match={"page": 5}, seconds=0.05)
+    office.fault("/v2/user/login", "bad_token", times=None)
+
+    class SlowStore(RecordingStore):
+        async def apply(self, fn: Any, *args: Any, **kw: Any) -> Any:
+            self.events.append("writes")
+            await asyncio.sleep(0.1)
+            return await super().apply(fn, *args, **kw)
+
+    office.at_start = lambda env: setattr(env, "store", SlowStore(env.store, events))
+    events: list[str] = []
+    office.network = Line(office.network, events)
+    run = office.run("telecmi-user-contacts")[0]
+    assert run.outcome == "failed" and "the login was refused" in run.problem
+    assert office.one("SELECT count(*) FROM telecmi_user_contacts") == 30
+    assert events[events.index("writes") :] == ["writes", "wrote"]
