@@ -96,6 +96,25 @@ def create(path: Path) -> int:
     return os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
 
 
+def write_new(path: Path, text: str) -> None:
+    """Write a new file (see `create`), and flush it to disk. Raises OSError."""
+    with os.fdopen(create(path), "w", encoding="utf-8") as file:
+        file.write(text)
+        file.flush()
+        os.fsync(file.fileno())
+
+
+def replace(path: Path, part: Path, text: str) -> None:
+    """Write `part`, then rename it to `path`, so that a kill leaves either the old file or the new one.
+
+    Raises OSError.
+    """
+    part.unlink(missing_ok=True)
+    write_new(part, text)
+    part.replace(path)
+    to_disk(path.parent)
+
+
 def read(path: Path, most: int) -> bytes:
     """The first `most` + 1 bytes of a plain file: one more shows that it is too large. Raises OSError."""
     with os.fdopen(open_plain(path, os.O_RDONLY), "rb") as file:
@@ -171,9 +190,9 @@ def _renameat2(source: Path, target: Path, flags: int) -> None:
         raise OSError(number, os.strerror(number), str(target))
 
 
-def sync_folder(path: Path) -> None:
-    """Flush a folder to disk, so that a rename inside it survives a power cut. Raises OSError."""
-    handle = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+def to_disk(path: Path) -> None:
+    """Flush a file, or a folder with the renames inside it, so that it survives a power cut. Raises OSError."""
+    handle = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
     try:
         os.fsync(handle)
     finally:

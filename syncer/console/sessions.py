@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import contextlib
 import json
-import os
 import secrets
 import time
 from collections.abc import Callable, Iterator
@@ -169,12 +168,7 @@ class Sessions:
         text = json.dumps({"version": 1, "entries": [asdict(one) for one in entries]}, ensure_ascii=False)
         part = self.path.with_name(f".{self.path.name}.new")
         try:
-            part.unlink(missing_ok=True)
-            with os.fdopen(files.create(part), "w", encoding="utf-8") as file:
-                file.write(text)
-                file.flush()
-                os.fsync(file.fileno())
-            part.replace(self.path)
+            files.replace(self.path, part, text)
         except OSError as error:
             raise StoreError(
                 f"the file {self.path.name} of the page's sessions cannot be written ({error.strerror}): "

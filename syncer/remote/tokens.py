@@ -207,13 +207,7 @@ class TokenStore:
         content = {"version": _VERSION, "salt": self._salt, "accounts": self._entries}
         fresh = path.with_name(f"{path.name}.{os.getpid()}.new")
         try:
-            fresh.unlink(missing_ok=True)
-            with os.fdopen(files.create(fresh), "w", encoding="utf-8") as file:
-                json.dump(content, file)
-                file.flush()
-                os.fsync(file.fileno())
-            fresh.replace(path)
-            files.sync_folder(path.parent)
+            files.replace(path, fresh, json.dumps(content))
             self._seen = _version(path.lstat())
         except OSError as error:
             self._warn_unwritable(error)

@@ -132,7 +132,7 @@ class Recordings:
         """Rename a finished part to its final path, durably. Raises FolderError."""
         with _as_folder_error(part.path.parent):
             part.path.rename(self.file(path))
-            files.sync_folder(part.path.parent)
+            files.to_disk(part.path.parent)
 
     def is_whole(self, path: str, size: int, sha256: str | None = None) -> bool:
         """Whether the file exists with this size and, if given, this checksum. Raises FolderError."""
@@ -201,4 +201,4 @@ def _make_folder(folder: Path) -> None:
     new = [one for one in (folder, *folder.parents) if not one.exists()]
     files.make_folder(folder)
     for one in new:
-        files.sync_folder(one.parent)
+        files.to_disk(one.parent)

@@ -45,9 +45,9 @@ def backup(db: Database, target: Path, *, checked: bool = False) -> None:
                     f"a backup of {db.path.name} is damaged ({damage}), and so may the database be: "
                     "run `syncer db check`; no older backup was removed"
                 )
-            _to_disk(part)
+            files.to_disk(part)  # VACUUM INTO does not
             files.rename_new(part, target)
-            _to_disk(target.parent)
+            files.to_disk(target.parent)
     except FileExistsError:
         raise StoreError(f"{target} exists already: name a file that does not") from None
     except OSError as error:
@@ -97,15 +97,6 @@ def _damage(copy: Path) -> str | None:
     return None if found == ["ok"] else found[0]
 
 
-def _to_disk(path: Path) -> None:
-    """Flush a file to the disk, which VACUUM INTO does not do."""
-    handle = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)
-
-
 # -- restoring
 
 
@@ -121,7 +112,7 @@ def restore(source: Path, database: Path, group: str | None) -> Path | None:
         with _part_of(database) as part:
             _copy(source, part)
             _require_restorable(source, part)
-            _to_disk(part)
+            files.to_disk(part)
             _settle(database, group)
             with _unused(database):
                 return _put_in_place(part, database)
@@ -201,5 +192,5 @@ def _put_in_place(part: Path, database: Path) -> Path | None:
         files.exchange(aside, database)
     else:
         files.rename_new(part, database)
-    _to_disk(database.parent)
+    files.to_disk(database.parent)
     return aside if there else None

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import hashlib
 import hmac
-import os
 import re
 import secrets
 from collections import Counter
@@ -86,10 +85,7 @@ def load_key(database: Path, *, create: bool) -> bytes | None:
 
 def _write_key(path: Path, key: bytes) -> None:
     try:
-        with os.fdopen(files.create(path), "w") as file:
-            file.write(key.hex())
-            file.flush()
-            os.fsync(file.fileno())
+        files.write_new(path, key.hex())
     except OSError as error:
         raise StoreError(f"the key file {path.name} cannot be written: {error.strerror}") from None
 
