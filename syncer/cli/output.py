@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING, TextIO
 
 import click
 
-from syncer.core.wording import count, moment, seconds_since, span
+from syncer.core.wording import count, moment, seconds_since, span, upper_first
 
 if TYPE_CHECKING:
     from syncer.store.db.read_only import QueryPage
@@ -76,7 +76,7 @@ def _encodable(text: str, stream: TextIO) -> str:
 
 def say_sentence(text: str) -> None:
     """Print a clause as a sentence."""
-    say(f"{text[:1].upper()}{text[1:]}.")
+    say(f"{upper_first(text)}.")
 
 
 def say_folded(text: str) -> None:

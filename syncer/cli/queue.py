@@ -35,6 +35,7 @@ from syncer.cli.output import (
     when,
 )
 from syncer.core.model import FIELDS, State
+from syncer.core.wording import upper_first
 from syncer.errors import UsageError
 
 if TYPE_CHECKING:
@@ -240,7 +241,7 @@ def explain(change: Record, now: datetime) -> tuple[str, str]:
         case State.CONFLICT:
             why = error or "both sides changed the same field"
             return (
-                f"{why[:1].upper()}{why[1:]}.",
+                f"{upper_first(why)}.",
                 f"See `syncer queue show {number}`, then `syncer queue resolve {number} --keep local|remote`.",
             )
         case State.HELD:

@@ -105,7 +105,6 @@ async def sync(
     who: str = "syncer sync",
     full: bool = False,
     progress: Progress = no_progress,
-    clock: Clock | None = None,
 ) -> list[Run]:
     """One pass now, for a person. Takes all locks first; otherwise raises LockedError without doing anything."""
     prepare(settings, chosen)
@@ -118,7 +117,7 @@ async def sync(
         # In another thread, so pages keep coming while rows are written.
         executor = ThreadPoolExecutor(1, thread_name_prefix="database")
         try:
-            env = build(settings, db, clock or SystemClock(), executor=executor)
+            env = build(settings, db, SystemClock(), executor=executor)
             env.progress = progress
             try:
                 return await run_all(env, chosen, full=full, person=True)
@@ -168,7 +167,7 @@ async def on_a_copy(
     work: Callable[[Env], Awaitable[T]],
     *,
     progress: Progress,
-    clock: Clock | None,
+    clock: Clock | None = None,
 ) -> T:
     """Do `work` on a temporary copy of the database."""
     folder = Path(tempfile.mkdtemp(prefix="syncer-copy-"))

@@ -10,7 +10,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
-from syncer.clock import Clock
 from syncer.config import Settings, TelecmiAccount, Windowed
 from syncer.core.windows import AHEAD
 from syncer.store.read import feed, verify_diff
@@ -58,7 +57,6 @@ async def verify(
     chosen: Sequence[JobSpec],
     *,
     progress: Progress = no_progress,
-    clock: Clock | None = None,
 ) -> list[VerifyResult]:
     """Read upstream completely and report what differs. Raises what opening the database raises."""
 
@@ -66,7 +64,7 @@ async def verify(
         await scan(env)  # finds edits that no trigger saw
         return [await _verify(env, spec) for spec in chosen if spec.resource.tables]
 
-    return await on_a_copy(settings, work, progress=progress, clock=clock)
+    return await on_a_copy(settings, work, progress=progress)
 
 
 async def _verify(env: Env, spec: JobSpec) -> VerifyResult:

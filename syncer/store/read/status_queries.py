@@ -6,6 +6,7 @@ import json
 from collections.abc import Sequence
 
 from syncer.core.model import State
+from syncer.store.db.call_sql import FULL_NAME
 from syncer.store.db.columns import COLUMNS, OPEN_STATES, columns
 from syncer.store.db.mirrors import MIRRORS
 from syncer.store.db.read_only import QueryPage, Reader, Record, first, page, placeholders, records, tuples
@@ -63,7 +64,7 @@ def queue_counts(conn: Reader) -> dict[str, int]:
 
 _CHANGE = (
     f"SELECT {columns('change_queue', 'q')}, "
-    "trim(COALESCE(c.first_name, '') || ' ' || COALESCE(c.last_name, '')) AS contact_name, "
+    f"{FULL_NAME.format('c')} AS contact_name, "
     "c.phone_no AS contact_phone, c.deleted_at AS contact_deleted_at"
 )
 _CHANGES = "FROM change_queue q LEFT JOIN telecmi_contacts c ON c.id = q.contact_row"
