@@ -93,8 +93,8 @@ def doctor(ctx: click.Context, app: App, as_json: bool, report_path: Path | None
 def check_locally(app: App, settings: Settings, *, network: bool) -> Iterator[Finding]:
     """Make all checks except those that ask the vendors."""
     from syncer.cli.page_checks import check_page
-    from syncer.cli.recordings import check_audio
-    from syncer.cli.targets import check_copies, check_doorbells, check_targets
+    from syncer.cli.recording_checks import check_audio
+    from syncer.cli.target_checks import check_copies, check_doorbells, check_targets
 
     yield from check_config(settings)
     yield from check_secrets(settings)
@@ -331,7 +331,7 @@ async def check_upstream(
 
     `shapes` requests full pages, and records their shapes.
     """
-    from syncer.cli.upstream import check_account
+    from syncer.cli.vendor_checks import check_account
     from syncer.clock import SystemClock
     from syncer.config import Account
     from syncer.remote import client
