@@ -66,7 +66,7 @@ async def check_copies(settings: Settings) -> list[Finding]:
 async def _check_copy(target: PublishTarget) -> Finding:
     from syncer.clock import SystemClock
     from syncer.errors import AuthError, RemoteError, SchemaError
-    from syncer.sync.apart import PATIENCE, cut_off
+    from syncer.sync.copy_thread import PATIENCE, cut_off
     from syncer.sync.publish import connect
 
     copy = connect(target, SystemClock()).client

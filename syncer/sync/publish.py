@@ -19,14 +19,14 @@ from syncer.errors import RejectedError
 from syncer.store.db import home
 from syncer.store.db.read_only import Reader
 from syncer.store.db.revision import HEAD
-from syncer.store.publish import edits, listening, passing
+from syncer.store.publish import edits, listening, publish_pass
 from syncer.store.publish.copy import Copy, CopyAddress, Position
 from syncer.store.publish.reading import newest, pending
 from syncer.store.write import copy_edits, publishing
 from syncer.store.write.copy_edits import EditOutcome
 from syncer.store.write.publishing import TargetState
-from syncer.sync import apart
-from syncer.sync.apart import cut_off
+from syncer.sync import copy_thread
+from syncer.sync.copy_thread import cut_off
 from syncer.sync.run import Run
 from syncer.sync.vendors import Source
 
@@ -62,7 +62,7 @@ async def publish(run: Run, source: PublishSource) -> None:
 
 
 async def _publish(run: Run, target: PublishTarget, copy: Copy) -> None:
-    store, silence = run.env.store, apart.PATIENCE if run.person else apart.SILENCE
+    store, silence = run.env.store, copy_thread.PATIENCE if run.person else copy_thread.SILENCE
     source = await store.read(source_of)
     known = await store.read(publishing.load, target.name)
     position = await cut_off(copy, silence, copy.open)
@@ -84,7 +84,7 @@ async def _publish(run: Run, target: PublishTarget, copy: Copy) -> None:
     def progress(rows: int) -> None:
         loop.call_soon_threadsafe(run.env.progress, run.job, run.account, rows, None)
 
-    todo = passing.Pass(
+    todo = publish_pass.Pass(
         source,
         token,
         at,
@@ -93,7 +93,7 @@ async def _publish(run: Run, target: PublishTarget, copy: Copy) -> None:
         run.env.forgotten,
         run.env.settings.regions,
     )
-    done = await cut_off(copy, silence, passing.publish, store.db.path, copy, position, todo, progress)
+    done = await cut_off(copy, silence, publish_pass.publish, store.db.path, copy, position, todo, progress)
     await store.write(publishing.finish, target.name, token, (done.mark, done.seq), at, swept=sweep)
     run.seen, run.changed, run.removed = run.seen + done.rows, done.written, done.removed
     if sweep and not whole and (done.written or done.removed):

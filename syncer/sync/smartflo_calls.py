@@ -6,10 +6,10 @@ from datetime import datetime
 
 from syncer.core.model import Page
 from syncer.store.db.mirrors import SMARTFLO_CALLS
+from syncer.sync.pull_windows import pull_windows, sample_span
 from syncer.sync.run import Run
 from syncer.sync.vendors import Sample, SmartfloSource
-from syncer.sync.windowed import pull_windows, sample_span
-from syncer.sync.windows import CLOCKS_DIFFER, WindowedList
+from syncer.sync.windowed_list import CLOCKS_DIFFER, WindowedList
 
 
 class SmartfloCallList(WindowedList):

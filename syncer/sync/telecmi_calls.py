@@ -8,10 +8,10 @@ from syncer.core.model import Page
 from syncer.errors import AuthError, RemoteError, TransientError
 from syncer.remote.telecmi import CALLS
 from syncer.store.db.mirrors import TELECMI_CALLS
+from syncer.sync.pull_windows import pull_windows, sample_span
 from syncer.sync.run import Run
 from syncer.sync.vendors import Sample, TelecmiSource
-from syncer.sync.windowed import pull_windows, sample_span
-from syncer.sync.windows import CLOCKS_DIFFER, WindowedList
+from syncer.sync.windowed_list import CLOCKS_DIFFER, WindowedList
 
 _WORDS = {
     "answered": "answered calls",

@@ -9,10 +9,10 @@ from syncer.store.db.mirrors import VOICEMAILS
 from syncer.store.write.received import ClockState
 from syncer.store.write.received import load as load_clocks
 from syncer.sync import received
+from syncer.sync.pull_windows import pull_windows, sample_span
 from syncer.sync.run import Run
 from syncer.sync.vendors import Sample, TelecmiSource
-from syncer.sync.windowed import pull_windows, sample_span
-from syncer.sync.windows import WindowedList, epoch_ms
+from syncer.sync.windowed_list import WindowedList, epoch_ms
 
 
 class VoicemailList(WindowedList):

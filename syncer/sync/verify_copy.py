@@ -14,7 +14,7 @@ from syncer.store.db.read_only import ReadOnlyDatabase
 from syncer.store.db.revision import is_current
 from syncer.store.publish.comparing import blocks
 from syncer.store.publish.copy import Copy
-from syncer.sync.apart import PATIENCE, cut_off
+from syncer.sync.copy_thread import PATIENCE, cut_off
 from syncer.sync.env import Progress
 from syncer.sync.publish import check_source, connect, source_of
 from syncer.sync.registry import JobSpec

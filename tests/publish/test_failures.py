@@ -12,7 +12,7 @@ import pytest
 from syncer.config.load import settings_from
 from syncer.errors import ConfigError
 from syncer.store.publish import copy as copies
-from syncer.sync import apart, jobs, registry
+from syncer.sync import copy_thread, jobs, registry
 from syncer.sync.env import Env
 from tests.postgres import Server
 from tests.publish.conftest import Published
@@ -98,7 +98,7 @@ def frozen(office: Published) -> Published:
 
 
 def test_a_target_that_hangs_is_cut_off(frozen: Published, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(apart, "PATIENCE", 0.3)
+    monkeypatch.setattr(copy_thread, "PATIENCE", 0.3)
     with frozen.server.connect() as blocker, blocker.transaction():
         blocker.execute(f"LOCK TABLE {frozen.schema}.syncer_position IN ACCESS EXCLUSIVE MODE")
         problem, code = told(frozen)
@@ -109,7 +109,7 @@ def test_a_target_that_hangs_is_cut_off(frozen: Published, monkeypatch: pytest.M
 def test_a_server_that_was_stopped_by_hand_hangs_nobody(
     frozen: Published, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(apart, "PATIENCE", 0.3)
+    monkeypatch.setattr(copy_thread, "PATIENCE", 0.3)
     monkeypatch.setitem(copies._OPTIONS, "connect_timeout", "2")
     postmaster = int((frozen.server.data / "postmaster.pid").read_text().split()[0])
     os.kill(postmaster, signal.SIGSTOP)

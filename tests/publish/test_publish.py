@@ -14,7 +14,7 @@ from syncer.errors import RejectedError
 from syncer.store.db import migrations
 from syncer.store.publish import schema
 from syncer.store.write.forget import forget
-from syncer.sync import apart, jobs, registry
+from syncer.sync import copy_thread, jobs, registry
 from syncer.sync.env import no_progress
 from syncer.sync.open_database import register
 from syncer.sync.verify_copy import verify
@@ -174,7 +174,7 @@ def test_a_side_that_was_put_back_is_compared_whole(
             saved[0][3],
             saved[0][1],
         )
-    monkeypatch.setattr(apart, "SILENCE", 0.3)
+    monkeypatch.setattr(copy_thread, "SILENCE", 0.3)
     with (
         server.connect() as blocker,
         blocker.transaction(),

@@ -1,6 +1,6 @@
 """Reads one time window of a list until its count and rows agree, and checks that wide windows are not cut short.
 
-`windowed.py` decides which windows are read and records them.
+`pull_windows.py` decides which windows are read and records them.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 """One run over a list that is read in time windows. Each window is verified and recorded separately.
 
-`core/windows.py` decides which windows to read, and `windows.py` reads one.
+`core/windows.py` decides which windows to read, and `windowed_list.py` reads one.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from syncer.store.read import coverage
 from syncer.store.write import runs
 from syncer.sync import pull
 from syncer.sync.vendors import Sample
-from syncer.sync.windows import (
+from syncer.sync.windowed_list import (
     CLOCKS_DIFFER,
     NARROWEST,
     Shown,
