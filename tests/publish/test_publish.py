@@ -124,6 +124,23 @@ def test_forget_reaches_the_copy(busy: Published) -> None:
     assert busy.there("SELECT count(*) FROM telecmi_contacts WHERE phone_e164 = %s", phone) == [(0,)]
 
 
+def test_a_number_that_called_is_forgotten_here_and_in_the_copy(busy: Published) -> None:
+    phone = busy.one("SELECT phone_e164 FROM callback_numbers")
+    at = "2026-11-21T12:00:00.000Z"
+    forget(busy.db, phone, at)
+    files = b"".join(one.read_bytes() for one in busy.path.parent.glob(f"{busy.path.name}*") if one.is_file())
+    assert phone.encode() not in files, "also while a copy still has it"
+    publish_equal(busy)
+    busy.sql("INSERT INTO callback_marks (phone_e164, note) VALUES (?, 'again')", phone)
+    publish(busy)
+    ask = "INSERT INTO contact_edits (site, action, phone_no, first_name) VALUES ('main', 'edit', %s, 'Asha')"
+    busy.there(ask, phone)
+    forget(busy.db, phone, at)
+    publish_equal(busy)
+    for table in ("callback_numbers", "callback_marks", "contact_edits"):
+        assert busy.there(f"SELECT * FROM {table} t WHERE t::text LIKE %s", f"%{phone}%") == [], table
+
+
 def test_hands_in_the_copy_are_put_right(busy: Published) -> None:
     busy.there("UPDATE telecmi_contacts SET company = 'Elsewhere', raw = '{}' WHERE id = 1")
     busy.there("DELETE FROM telecmi_contacts WHERE id = 2")

@@ -31,7 +31,7 @@ from syncer.store.db.column_types import id_, int_, mirror_columns, one_of, tabl
 
 #: All tables, including those of the other modules `*_tables.py`.
 metadata = column_types.metadata
-callback_marks = call_tables.callback_marks
+callback_marks, callback_numbers = call_tables.callback_marks, call_tables.callback_numbers
 voicemail_audio = audio_tables.voicemail_audio
 import_batches, import_spans = import_tables.import_batches, import_tables.import_spans
 outbox = outbox_tables.outbox

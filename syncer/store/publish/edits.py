@@ -1,14 +1,12 @@
-"""Takes and answers edits that people write into a published copy, and removes those of forgotten people."""
+"""Takes and answers edits that people write into a published copy."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from typing import Final
 
 from syncer.core.copy_edits import CopyEdit
 from syncer.core.model import FIELDS
-from syncer.core.normalise import to_e164
-from syncer.store.db.read_only import Reader, first
 from syncer.store.publish.copy import Copy
 from syncer.store.write.copy_edits import EditOutcome
 
@@ -58,31 +56,3 @@ def _edit(
 ) -> CopyEdit:
     fields = dict(zip(FIELDS, values, strict=True))
     return CopyEdit(number, request, account, action, contact_row, contact_id, fields)
-
-
-def remove_forgotten(
-    conn: Reader | None, copy: Copy, forgotten: Callable[[str | None], bool], regions: Sequence[str]
-) -> None:
-    """Remove edits with the number of a forgotten person. With `conn`, also those of contacts that no longer exist."""
-    table = copy.table("contact_edits")
-    with copy.transaction() as there:
-        rows = copy.run(
-            there,
-            f"SELECT id, phone_no, contact_row, contact_id FROM {table} WHERE site = %s",
-            copy.place.site,
-        ).all()
-        ids = [
-            number
-            for number, phone, row, contact in rows
-            if (conn is not None and _is_gone(conn, row, contact))
-            or (phone and any(forgotten(to_e164(phone, region)) for region in regions))
-        ]
-        if ids:
-            copy.run(there, f"DELETE FROM {table} WHERE id = ANY(%s)", ids)
-
-
-def _is_gone(conn: Reader, row: int | None, contact: str | None) -> bool:
-    if row is None and contact is None:
-        return False
-    column, value = ("id", row) if row is not None else ("contact_id", contact)
-    return not first(conn, f"SELECT EXISTS (SELECT 1 FROM telecmi_contacts WHERE {column} = ?)", value)

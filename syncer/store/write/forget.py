@@ -16,8 +16,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeAlias
 
-from sqlalchemy import ColumnElement, Connection, Select, Table, and_, delete, func, or_, select
-from sqlalchemy.dialects.sqlite import insert as upsert
+from sqlalchemy import ColumnElement, Connection, Select, Table, and_, delete, func, insert, or_, select
 
 from syncer import files
 from syncer.core.model import State
@@ -29,6 +28,7 @@ from syncer.store.db.read_only import chunks
 from syncer.store.db.tables import (
     absences,
     callback_marks,
+    callback_numbers,
     change_log,
     change_queue,
     contact_base,
@@ -36,6 +36,7 @@ from syncer.store.db.tables import (
     held_rows,
     metadata,
     outbox,
+    publish_marks,
     push_intents,
     set_aside,
     telecmi_contacts,
@@ -175,7 +176,9 @@ def forget(
             mentioned = _mentioned(conn, e164, regions)
             # Before the commit: a row without its file is harmless, a file without its row is not.
             remove_files(recordings)
-            conn.execute(upsert(forgotten).values(digest=_digest(key, e164), at=at).on_conflict_do_nothing())
+            # Inserted again for a number that was forgotten before, because published copies follow the insert.
+            conn.execute(delete(forgotten).where(forgotten.c.digest == _digest(key, e164)))
+            conn.execute(insert(forgotten).values(digest=_digest(key, e164), at=at))
         traces = not _compact(db)
     finally:
         db.pragma("PRAGMA secure_delete = OFF")
@@ -285,6 +288,9 @@ def _remove(conn: Connection, rows: Rows, e164: str, regions: Sequence[str]) -> 
     aside = conn.execute(select(set_aside.c.id, set_aside.c.raw)).all()
     drop(set_aside, set_aside.c.id.in_([one.id for one in aside if _names(one.raw, e164, regions)]))
     holds.recount(conn)
+    # The only marks with a number. A pass removes these rows of a copy when it finds that somebody was forgotten.
+    numbers = and_(publish_marks.c.table_name == callback_numbers.name, publish_marks.c.row_key == e164)
+    conn.execute(delete(publish_marks).where(numbers))
     return gone
 
 
