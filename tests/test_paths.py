@@ -114,7 +114,8 @@ def keep_token(home: Path) -> None:
 def keep_out(home: Path) -> None:
     with Database(home / "mirror.db") as db:
         forget.forget(db, "+919200000001", "2026-11-21T09:30:00.000Z")
-        forget.keeper(db)
+        with db.read() as conn:
+            forget.Forgotten(db.path).among(conn, ())
     forget.copy_key(home / "mirror.db", home / "copy.db")
 
 

@@ -20,6 +20,7 @@ from syncer.logs import get_logger, register_secret
 from syncer.remote.client import ApiClient
 from syncer.remote.tokens import TokenStore
 from syncer.store.db.connection import Connection, Database
+from syncer.store.write.forget import Forgotten
 from syncer.sync import registry
 from syncer.sync.vendors import Source
 
@@ -109,8 +110,11 @@ class Env:
     disk: Callable[[Path], tuple[int, int]] = disk_of
     #: Runs file operations outside of the event loop.
     in_thread: Callable[..., Awaitable[Any]] = asyncio.to_thread
-    #: Whether a number was forgotten; loaded again for each run.
-    forgotten: Callable[[str | None], bool] = field(default=lambda _: False)
+
+    @property
+    def forgotten(self) -> Forgotten:
+        """Tells which numbers were forgotten."""
+        return Forgotten(self.store.db.path)
 
     def now(self) -> datetime:
         """The wall clock."""

@@ -16,7 +16,7 @@ from syncer.store.db.read_only import chunks
 from syncer.store.read.import_queries import ContactLookup
 from syncer.store.write import imports
 from syncer.store.write.contacts import fill_phones
-from syncer.store.write.forget import keeper
+from syncer.store.write.forget import Forgotten
 
 #: How many rows are looked up at once, and the most that are written in one transaction.
 BLOCK, TRANSACTION = 1000, 100
@@ -43,7 +43,6 @@ class Importer:
         self._rows = rows
         self._regions = regions
         self._stamp = stamp
-        self._is_forgotten = keeper(db)
         self._counting: dict[
             RowKey, tuple[int, int]
         ] = {}  #: how usable the row is that counts, and its number
@@ -95,7 +94,7 @@ class Importer:
         ]
 
     def _lookup(self, conn: Connection) -> ContactLookup:
-        return ContactLookup(conn, self._regions, self._is_forgotten)
+        return ContactLookup(conn, self._regions, Forgotten(self._db.path).among)
 
     def _blocks(self) -> Iterator[list[_Work]]:
         for one in self._rows:

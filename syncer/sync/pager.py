@@ -14,10 +14,11 @@ from typing import TypeAlias
 
 from syncer.core.limits import Extent, endless, low_disk
 from syncer.core.listing import Certificate, Walk
-from syncer.core.model import Announce, Page, Position, Row
+from syncer.core.model import Announce, Page, Position, Row, SetAside
 from syncer.errors import AuthError, BadAnswerError, LowDiskError, RejectedError, RemoteError
+from syncer.store.db.connection import Connection
 from syncer.store.write import runs
-from syncer.store.write.forget import mentions
+from syncer.store.write.forget import numbers_in
 from syncer.store.write.reconciler import BLOCK, Reconciler
 from syncer.sync.run import Run
 
@@ -198,12 +199,16 @@ async def _set_aside(run: Run, page: Page) -> None:
     """Store the rows that could not be parsed."""
     env = run.env
     regions = env.settings.regions
-    kept = [row for row in page.set_aside if not mentions(row.raw, env.forgotten, regions)]
-    if not kept:
+    if not page.set_aside:
         return
     require_room(run)
+
+    def save(conn: Connection) -> tuple[list[SetAside], int]:
+        kept = [row for row in page.set_aside if not env.forgotten.among(conn, numbers_in(row.raw, regions))]
+        return kept, runs.save_set_aside(conn, run.job, run.account, kept, env.stamp())
+
+    kept, new = await env.store.write(save)
     run.set_aside.update(runs.digest_of(row) for row in kept)
-    new = await env.store.write(runs.save_set_aside, run.job, run.account, kept, env.stamp())
     if new:
         reasons = sorted({row.reason for row in kept})
         run.notice(f"{new} rows could not be understood and were set aside: {'; '.join(reasons[:3])}")

@@ -90,7 +90,7 @@ async def _publish(run: Run, target: PublishTarget, copy: Copy) -> None:
         at,
         sweep,
         put_back,
-        run.env.forgotten,
+        run.env.forgotten.among,
         run.env.settings.regions,
     )
     done = await cut_off(copy, silence, publish_pass.publish, store.db.path, copy, position, todo, progress)
@@ -130,7 +130,7 @@ async def _take_edits(run: Run, target: PublishTarget, copy: Copy, silence: floa
 
     def write(given: list[CopyEdit]) -> list[EditOutcome]:
         """Called in the thread of the copy, which waits while the database's thread writes."""
-        work = env.store.edit(copy_edits.apply, given, target.name, regions, env.forgotten, env.stamp())
+        work = env.store.edit(copy_edits.apply, given, target.name, regions, env.forgotten.among, env.stamp())
         return asyncio.run_coroutine_threadsafe(work, loop).result()
 
     while taken := await cut_off(copy, silence, edits.take, copy, write, env.stamp()):

@@ -31,7 +31,7 @@ def context_of(run: Run, table: str) -> Context:
         at=run.at,
         ignored=frozenset(notes.get("volatile", {}).get(table, [])),
         listed_twice=frozenset(notes.get("listed_twice", {}).get(table, [])),
-        forgotten=run.env.forgotten,
+        forgotten=run.env.forgotten.among,
     )
 
 

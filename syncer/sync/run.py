@@ -17,7 +17,6 @@ from syncer.errors import AuthError, BadAnswerError, RemoteError, StoreError, Sy
 from syncer.remote.client import ApiClient, counted
 from syncer.store.read import feed
 from syncer.store.write import callbacks, runs
-from syncer.store.write.forget import keeper
 from syncer.store.write.runs import JobState
 from syncer.sync.env import Env
 
@@ -106,7 +105,7 @@ async def perform(run: Run, work: Callable[[Run], Awaitable[None]]) -> None:
     token = counted.set([0])
     try:
         run.at = env.stamp()
-        env.forgotten = await env.store.call(lambda: keeper(env.store.db))
+        await env.store.read(env.forgotten.among, ())  # a lost key ends the run before it begins
         await env.store.write(_begin, run)
         await work(run)
     except SyncerError as error:

@@ -5,13 +5,16 @@ from __future__ import annotations
 import re
 import sqlite3
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from syncer.errors import StoreError, UsageError
+from syncer.store.db.connection import Database
 from syncer.store.write import forget
 from tests.office import Office
 from tests.sync.conftest import MakeOffice
+from tests.sync.push_bench import person
 
 PHONE = "+919200000003"
 AT = "2026-11-21T12:00:00.000Z"
@@ -121,6 +124,60 @@ def test_a_hold_counts_what_is_left_of_it(make_office: MakeOffice) -> None:
         forget.forget(office.db, number, AT)
     assert office.sql("SELECT rows, decision FROM held") == [(0, "superseded")]
     assert office.run(full=True)[0].outcome == "ok"
+
+
+@pytest.mark.parametrize(
+    "job",
+    [
+        "telecmi-contacts",
+        "telecmi-user-contacts",
+        "telecmi-voicemails",
+        "telecmi-calls",
+        "smartflo-contacts",
+        "smartflo-calls",
+    ],
+)
+def test_nobody_comes_back_with_a_run_that_began_before(make_office: MakeOffice, job: str) -> None:
+    calls = {"calls": {"enabled": True}}
+    office = make_office(only=(job,), telecmi=calls, smartflo={"token": "sandbox-token", **calls})
+    world, now = office.world, round(office.world.now() * 1000) - 60_000
+    world.contact_insert({"phone_no": "919200000003", "first_name": "Zyx", "last_name": "Qwertz"})
+    world.user_contact_upsert("9200000003", {"name": "Zyx Qwertz"})
+    world.user().contacts.append({"mobile": None, "name": "Zyx Qwertz", "info": "92000-00003", "time": 1})
+    world.smartflo_upsert(77, {"phone_number": "+919200000003", "name": "Zyx Qwertz"})
+    world.voicemail_insert(now, 919_200_000_003)
+    world.call_insert("missed", 919_200_000_003, now)
+    world.smartflo_call_insert("+919200000003", now)
+
+    left = [PHONE]
+
+    def forgets(path: str, asked: dict[str, Any], answer: Any) -> Any:
+        if left and PHONE[3:] in str(answer):
+            with Database(office.path) as db:
+                forget.forget(db, left.pop(), AT)
+        return answer
+
+    office.rewrite = forgets
+    [run] = office.run(full=True)
+    assert run.outcome == "ok" and not left, run.problem
+    assert not re.search("9200000003|92000-00003|Qwertz", dump(office.path))
+
+
+def test_nobody_comes_back_who_was_compared_before(office: Office) -> None:
+    """A row that differs waits to be written until there are enough, or until the listing ends."""
+    for n in range(50, 200):
+        office.world.contact_insert(person(n))
+    answers = iter((False, True))
+
+    def forgets(path: str, asked: dict[str, Any], answer: Any) -> Any:
+        if next(answers, False):
+            with Database(office.path) as db:
+                forget.forget(db, "+919200000050", AT)
+        return answer
+
+    office.rewrite = forgets
+    assert office.contacts().outcome == "ok"
+    assert "Rao50" not in dump(office.path)
 
 
 def test_a_reader_in_the_way_is_reported(office: Office) -> None:

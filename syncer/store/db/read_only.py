@@ -31,6 +31,9 @@ Reader: TypeAlias = "sqlite3.Connection | Connection"
 #: A row: column -> value.
 Record: TypeAlias = dict[str, Any]
 
+#: Those of some numbers (E.164) that were forgotten, as the connection sees it.
+AreForgotten: TypeAlias = "Callable[[Reader, Iterable[str | None]], set[str]]"
+
 #: How many seconds a statement waits for another program's write transaction.
 BUSY_TIMEOUT = 10.0
 

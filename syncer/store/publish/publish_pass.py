@@ -10,7 +10,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-from syncer.store.db.read_only import ReadOnlyDatabase
+from syncer.store.db.read_only import AreForgotten, ReadOnlyDatabase
 from syncer.store.publish import forgetting, reading, schema
 from syncer.store.publish.comparing import blocks
 from syncer.store.publish.copy import Copy, Position
@@ -29,7 +29,7 @@ class Pass:
     at: str
     whole: bool  #: compare every row
     put_back: bool  #: the copy may have been restored from a backup
-    forgotten: Callable[[str | None], bool]  #: whether a number belongs to a forgotten person
+    forgotten: AreForgotten
     regions: tuple[str, ...]  #: for numbers without a country code
 
 
@@ -67,7 +67,7 @@ def publish(
                 return done
             if changes.forgotten:
                 with db.read() as conn:
-                    forgetting.remove_forgotten(conn, copy, todo.forgotten, todo.regions)
+                    forgetting.remove_forgotten(conn, copy, todo.forgotten, todo.regions, orphans=True)
             done.add(*copy.apply(changes, before, todo.token, todo.at))
             before, done.mark, done.seq = todo.token, changes.mark, changes.seq
             done.rows += changes.count
@@ -86,7 +86,7 @@ def _compare_all(db: ReadOnlyDatabase, copy: Copy, todo: Pass, progress: Callabl
     with copy.transaction() as there:
         schema.ensure_views(there, copy.place.schema)
     with db.read() as conn:
-        forgetting.remove_forgotten(conn if forgotten else None, copy, todo.forgotten, todo.regions)
+        forgetting.remove_forgotten(conn, copy, todo.forgotten, todo.regions, orphans=forgotten)
     for block in blocks(db, copy):
         done.rows += block.count
         if block.rows or block.gone:

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 
 from syncer.core.import_plan import Holder, Matches, RowKey
 from syncer.core.import_rows import written_number
 from syncer.core.model import FIELDS, Fields
 from syncer.core.normalise import to_e164
 from syncer.store.db.columns import COLUMNS, OPEN_STATES
-from syncer.store.db.read_only import Reader, Record, placeholders, records, tuples
+from syncer.store.db.read_only import AreForgotten, Reader, Record, placeholders, records, tuples
 from syncer.store.read.feed import last_seq
 
 _SIX = ", ".join(FIELDS)
@@ -23,11 +23,9 @@ class ContactLookup:
     Contacts without `phone_e164` are read once, at the start: there are few, and no index finds them.
     """
 
-    def __init__(
-        self, conn: Reader, regions: Mapping[str, str], is_forgotten: Callable[[str | None], bool]
-    ) -> None:
+    def __init__(self, conn: Reader, regions: Mapping[str, str], forgotten: AreForgotten) -> None:
         self._regions = regions
-        self._forgotten = is_forgotten
+        self._forgotten = forgotten
         self._unread: dict[RowKey, list[int]] = {}
         self._seq = last_seq(conn)
         self._read(tuples(conn, f"{_UNREAD} AND account IN ({placeholders(regions)}) ORDER BY id", *regions))
@@ -70,12 +68,12 @@ class ContactLookup:
         query = f"SELECT id, {_SIX} FROM telecmi_contacts WHERE deleted_at IS NULL AND phone_e164 IS NULL AND id IN "
         for row_id, *six in tuples(conn, f"{query}({placeholders(unread)})", *unread):
             live.setdefault(unread[row_id], []).append(_holder(row_id, six))
-        pending = self._pending_deletes(conn, gone)
+        pending, forgotten = self._pending_deletes(conn, gone), self._forgotten(conn, numbers)
         return {
             key: Matches(
                 sorted(live.get(key, ())),
                 pending.get(key),
-                key.e164 is not None and self._forgotten(key.e164),
+                key.e164 in forgotten,
             )
             for key in wanted
         }

@@ -6,7 +6,7 @@
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 from sqlalchemy import Connection
@@ -14,7 +14,7 @@ from sqlalchemy import Connection
 from syncer.core.copy_edits import CopyEdit, Decision, Target, account_of, decide
 from syncer.core.model import FIELDS
 from syncer.core.normalise import to_e164
-from syncer.store.db.read_only import first, raw, records, tuples
+from syncer.store.db.read_only import AreForgotten, first, raw, records, tuples
 from syncer.store.read import contact_queries
 from syncer.store.write import actors, edits
 
@@ -35,7 +35,7 @@ def apply(
     given: Iterable[CopyEdit],
     target: str,
     regions: Mapping[str, str],
-    forgotten: Callable[[str | None], bool],
+    forgotten: AreForgotten,
     at: str,
 ) -> list[EditOutcome]:
     """Apply edits within a transaction of `Database.edit`. One that was applied before gets the same answer again."""
@@ -66,7 +66,7 @@ def _record(conn: Connection, edit: CopyEdit, target: str, answer: EditOutcome, 
 
 
 def _apply(
-    conn: Connection, edit: CopyEdit, regions: Mapping[str, str], forgotten: Callable[[str | None], bool]
+    conn: Connection, edit: CopyEdit, regions: Mapping[str, str], forgotten: AreForgotten
 ) -> EditOutcome:
     contact = None if edit.action == "add" else _target(conn, edit)
     account = account_of(edit, regions, contact)
@@ -77,7 +77,7 @@ def _apply(
     if account and e164:
         holders = contact_queries.holders(conn, account, e164, region, but=row_id)
         holder = holders[0]["id"] if holders else None
-    decision = decide(edit, regions, contact, holder, forgotten(e164))
+    decision = decide(edit, regions, contact, holder, bool(forgotten(conn, [e164])))
     if decision.refusal:
         return EditOutcome(edit.id, "refused", row_id, None, decision.refusal)
     try:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import hmac
+import json
 import re
 import secrets
 from collections import Counter
@@ -24,7 +25,7 @@ from syncer.core.normalise import phone_digits, to_e164
 from syncer.errors import StoreError, UsageError
 from syncer.store.db.connection import Database
 from syncer.store.db.mirrors import MIRRORS, Mirror
-from syncer.store.db.read_only import chunks
+from syncer.store.db.read_only import Reader, chunks, first, tuples
 from syncer.store.db.tables import (
     absences,
     callback_marks,
@@ -101,28 +102,34 @@ def _digest(key: bytes, e164: str) -> str:
     return hmac.new(key, e164.encode(), hashlib.sha256).hexdigest()
 
 
-def keeper(db: Database) -> Callable[[str | None], bool]:
-    """A function that tells whether a number (E.164) was forgotten.
+@dataclass(frozen=True, slots=True)
+class Forgotten:
+    """Tells which numbers were forgotten. Ask in the transaction that writes: `forget` does not wait for a run."""
 
-    Raises StoreError if people were forgotten and the key is lost: continuing would bring them back.
-    """
-    with db.read() as conn:
-        digests = frozenset(conn.execute(select(forgotten.c.digest)).scalars())
-    if not digests:
-        return lambda _: False
-    key = load_key(db.path, create=False)
-    if key is None:
-        raise StoreError(
-            f"people were forgotten, and the key file {key_path(db.path).name} is missing: restore it "
-            "from a backup, else they would come back"
-        )
-    return lambda e164: e164 is not None and _digest(key, e164) in digests
+    database: Path
+
+    def among(self, conn: Reader, numbers: Iterable[str | None]) -> set[str]:
+        """Those of some numbers (E.164) that were forgotten.
+
+        Raises StoreError if people were forgotten and the key is lost: continuing would bring them back.
+        """
+        if not first(conn, "SELECT EXISTS (SELECT 1 FROM forgotten)"):
+            return set()
+        key = load_key(self.database, create=False)
+        if key is None:
+            raise StoreError(
+                f"people were forgotten, and the key file {key_path(self.database).name} is missing: restore it "
+                "from a backup, else they would come back"
+            )
+        digests = {_digest(key, number): number for number in set(numbers) if number is not None}
+        query = "SELECT digest FROM forgotten WHERE digest IN (SELECT value FROM json_each(?))"
+        return {digests[digest] for (digest,) in tuples(conn, query, json.dumps(list(digests)))}
 
 
-def mentions(raw: str, forgotten: Callable[[str | None], bool], regions: Iterable[str]) -> bool:
-    """Whether a text contains the number of a forgotten person, in any usual spelling."""
-    found = set(_NUMBERS.findall(raw)) | set(_DIGITS.findall(raw))
-    return any(forgotten(to_e164(one, region)) for one in found for region in regions)
+def numbers_in(text: str, regions: Iterable[str]) -> set[str]:
+    """The numbers that a text contains in any usual spelling, in E.164."""
+    found = set(_NUMBERS.findall(text)) | set(_DIGITS.findall(text))
+    return {e164 for one in found for region in regions if (e164 := to_e164(one, region)) is not None}
 
 
 #: By table: rows, oldest first.
@@ -354,7 +361,7 @@ def _sent_notifications(conn: Connection, rows: Rows) -> dict[str, int]:
 
 
 def _names(text: str | None, e164: str, regions: Iterable[str]) -> bool:
-    return bool(text) and mentions(str(text), lambda found: found == e164, regions)
+    return e164 in numbers_in(str(text or ""), regions)
 
 
 def _mentioned(conn: Connection, e164: str, regions: Sequence[str]) -> Rows:

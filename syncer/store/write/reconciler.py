@@ -8,7 +8,7 @@ from __future__ import annotations
 import json
 from abc import ABC, abstractmethod
 from collections import Counter
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -17,7 +17,7 @@ from sqlalchemy import Connection
 from syncer.core.model import Row
 from syncer.core.rows import Bits, combine, same_raw
 from syncer.store.db.mirrors import Mirror
-from syncer.store.db.read_only import first, tuples
+from syncer.store.db.read_only import AreForgotten, first, tuples
 
 #: The most rows in one write transaction, so that a person who edits waits only briefly.
 BLOCK = 100
@@ -34,7 +34,7 @@ class Context:
     at: str = ""  #: UTC text, when the run started
     ignored: frozenset[str] = frozenset()  #: vendor fields that change on every read
     listed_twice: frozenset[str] = frozenset()  #: ids that the last listings showed more than once
-    forgotten: Callable[[str | None], bool] = lambda _: False  #: whether a number was forgotten
+    forgotten: AreForgotten = lambda *_: set()  #: which numbers were forgotten
 
 
 class StoredMatch(NamedTuple):
@@ -112,9 +112,10 @@ class Reconciler(ABC):
         """Compare rows with the mirror, and put those that differ into `pending`."""
         self.rows += len(rows)
         known = self._look_up(conn, rows)
+        forgotten = self.context.forgotten(conn, (phone_of(row) for row in rows if row.key not in known))
         for row in rows:
             there = known.get(row.key)
-            if there is None and (row.deleted_at or self.context.forgotten(phone_of(row))):
+            if there is None and (row.deleted_at or phone_of(row) in forgotten):
                 self.distinct += 1
             elif row.key in self.context.listed_twice or row.key in self.copies:
                 self._add_copy(row, there)
@@ -157,7 +158,11 @@ class Reconciler(ABC):
 
     def write(self, conn: Connection) -> None:
         """Write one block of what is pending."""
-        self._write(conn, [self.pending.pop(key) for key in list(self.pending)[:BLOCK]])
+        rows = [self.pending.pop(key) for key in list(self.pending)[:BLOCK]]
+        if forgotten := self.context.forgotten(conn, map(phone_of, rows)):  # perhaps since they were compared
+            known = self._look_up(conn, rows)
+            rows = [row for row in rows if row.key in known or phone_of(row) not in forgotten]
+        self._write(conn, rows)
 
     def combine_copies(self, conn: Connection, *, is_full: bool) -> None:
         """Combine the copies of each row that was listed more than once, and put those that differ into `pending`.
