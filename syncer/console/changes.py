@@ -67,7 +67,7 @@ async def _show(visit: Visit, status: int = 200, error: str = "") -> Response:
 def _load(conn: Reader, number: int) -> Record:
     change = status_queries.load_change(conn, number)
     if change is None:
-        raise NotFoundError("There is no change with this number.")
+        raise NotFoundError(f"There is no change {number}.")
     return change
 
 

@@ -165,7 +165,7 @@ def _shown(value: str | None) -> str:
 def _load(conn: Reader, row_id: int) -> Record:
     row = contact_queries.load_contact(conn, row_id)
     if row is None:
-        raise NotFoundError("There is no contact with this number.")
+        raise NotFoundError(f"There is no contact with the row id {row_id}.")
     return row
 
 

@@ -37,7 +37,7 @@ async def show(visit: Visit) -> Response:
     def read(conn: Reader) -> dict[str, Any]:
         row = contact_queries.load_contact(conn, row_id)
         if row is None:
-            raise NotFoundError("There is no contact with this number.")
+            raise NotFoundError(f"There is no contact with the row id {row_id}.")
         changes = status_queries.list_changes(conn, contact=row_id)
         return {"contact": row, "changes": changes} | _known(conn, people.of_contact(row))
 

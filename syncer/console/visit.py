@@ -75,6 +75,9 @@ class Visit:
 
         def make(conn: Reader) -> str:
             found = dict(read(conn)) if read else {}
+            listed = found.get("slice")
+            if listed is not None and listed.number > 1 and not listed.rows:
+                raise NotFoundError(f"This list ends before page {listed.number}.")
             return self.pages.page(template, **self.frame(conn), **{**context, **found})
 
         return HTMLResponse(await self.work.read(make), status)

@@ -176,6 +176,10 @@ async def test_lists_are_turned_page_by_page(make_desk: MakeDesk) -> None:
         assert seen == [f"+9192000{n:05d}" for n in range(120)]
         for odd in ("page=0", "page=-1", "page=x", "page=9999999", "page=٣"):
             assert (await client.get(f"/calls?{odd}")).status_code == 200
+        for path in ("/calls?page=4", "/contacts?page=200", "/callbacks?page=2"):
+            past = await client.get(path)
+            assert past.status_code == 404 and "This list ends before page" in text_of(past)
+        assert "There is no contact with the row id 77." in text_of(await client.get("/contacts/77"))
 
 
 async def test_one_person_shows_all_of_why(make_desk: MakeDesk) -> None:
