@@ -61,12 +61,16 @@ def text_of(file: BinaryIO, name: str) -> TextIO:
     head = file.read(8)
     if head.startswith(_ZIP):
         raise UsageError(
-            f"{name} is a workbook or another zip file, not text: use --format xlsx if it is a workbook"
+            f"{name} is a workbook or another zip file, not text: use --format xlsx if it is a workbook; nothing was changed"
         )
     if head.startswith(_OLE):
-        raise UsageError(f"{name} is an Office file in an old format, not text: save it as .xlsx or .csv")
+        raise UsageError(
+            f"{name} is an Office file in an old format, not text: save it as .xlsx or .csv; nothing was changed"
+        )
     if head.startswith(_PDF):
-        raise UsageError(f"{name} is a PDF, not text: export the contacts as .csv, .xlsx or .vcf")
+        raise UsageError(
+            f"{name} is a PDF, not text: export the contacts as .csv, .xlsx or .vcf; nothing was changed"
+        )
     marked = next((encoding for mark, encoding in _BOMS if head.startswith(mark)), None)
     for encoding in (marked,) if marked else ("utf-8", "cp1252"):
         line = _undecodable(file, name, encoding)

@@ -79,9 +79,17 @@ def _text(value: object) -> str:
 
 def _guard(file: BinaryIO, name: str) -> None:
     """Raise UsageError if it is not a workbook, is encrypted, or unpacks to far more than a list of contacts."""
-    if file.read(8) == _OLE:
+    head = file.read(8)
+    if not head:
+        raise UsageError(f"{name} is empty; nothing was changed")
+    if head == _OLE:
         raise UsageError(
             f"{name} is encrypted, or a workbook in the old .xls format: save it as .xlsx without a password; "
+            "nothing was changed"
+        )
+    if not head.startswith(b"PK"):
+        raise UsageError(
+            f"{name} is not a workbook, whatever its name says: if it is CSV or vCard, add --format csv or vcard; "
             "nothing was changed"
         )
     file.seek(0)

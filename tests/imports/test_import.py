@@ -281,7 +281,8 @@ GOOD = workbook(["Name", "Phone"], ["Nila Example", 9200000045])
         ("a.csv", encrypted(), "an Office file in an old format"),
         ("a.csv", b"\xff\xfeN\0a", "what its byte order mark says"),
         ("a.xlsx", encrypted(), "is encrypted, or a workbook in the old .xls format"),
-        ("a.xlsx", b"Name,Phone\n", "cannot be read as a workbook (BadZipFile)"),
+        ("a.xlsx", b"", "is empty"),
+        ("a.xlsx", b"Name,Phone\n", "is not a workbook, whatever its name says: if it is CSV or vCard, add --format"),
         ("a.xlsx", GOOD[: len(GOOD) // 2], "cannot be read as a workbook (BadZipFile)"),
         ("a.xlsx", bomb(), "would unpack to far more than a list of contacts"),
         ("a.xlsx", workbook(["Name", "Phone"], before="<!DOCTYPE x>"), "declares entities"),
@@ -297,6 +298,7 @@ def test_a_bad_file_gets_a_sentence(
     path.write_bytes(content)
     done = reading("contacts", "import", str(path), "--apply")
     assert (done.code, done.out) == (1, "") and said in done.err, done
+    assert done.err.endswith("; nothing was changed\n")
 
 
 def import_of(syncer: Syncer, path: Path, *args: str) -> Done:
