@@ -100,7 +100,7 @@ def _faults_of_all(
             for name in placeholders(account):
                 yield (
                     f"{account.label}.{name} is still the placeholder of the example; write the real one, "
-                    "or remove the key."
+                    f"or remove the key, or all of [{account.label}] if you do not use this vendor."
                 )
 
 

@@ -504,7 +504,7 @@ def test_a_backup_may_have_any_name(mirror: Mirror, tmp_path: Path, name: str) -
 
 
 def test_a_backup_into_a_missing_folder_is_reported(mirror: Mirror, tmp_path: Path) -> None:
-    with pytest.raises(StoreError, match="cannot be written: No such file"):
+    with pytest.raises(StoreError, match="cannot be written: there is no folder"):
         copies.backup(mirror.db, tmp_path / "none" / "copy.db")
 
 

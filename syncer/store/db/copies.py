@@ -50,6 +50,8 @@ def backup(db: Database, target: Path, *, checked: bool = False) -> None:
             files.to_disk(target.parent)
     except FileExistsError:
         raise StoreError(f"{target} exists already: name a file that does not") from None
+    except FileNotFoundError:
+        raise StoreError(f"{target} cannot be written: there is no folder {target.parent}") from None
     except OSError as error:
         raise StoreError(f"{target} cannot be written: {error.strerror}") from None
 

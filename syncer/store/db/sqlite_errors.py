@@ -56,7 +56,7 @@ _CODES: dict[int, tuple[type[StoreError], str]] = {
     ),
     sqlite3.SQLITE_CANTOPEN: (
         StoreError,
-        "the database {name} cannot be opened: check that its folder exists and may be written",
+        "the database {name} cannot be opened: check the owner and mode of it and its folder",
     ),
     sqlite3.SQLITE_TOOBIG: (StoreError, "a value is too long for the database {name}"),
     sqlite3.SQLITE_NOTADB: (SchemaError, BROKEN),
