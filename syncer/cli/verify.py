@@ -63,6 +63,9 @@ def verify(
 
         ctx.exit(verify_copy(settings, target, as_json))
     chosen = choose(settings, jobs, account)
+    for spec in chosen:
+        if spec.job in jobs and not spec.resource.tables:
+            raise click.UsageError(f"{spec.job} pulls no list, so there is nothing to compare")
     with progress_bars() as progress:
         found = run_async(compare(settings, chosen, progress=progress))
     same = all(one.same for one in found)

@@ -196,3 +196,5 @@ def test_refused_credentials(upstream: Upstream) -> None:
 def test_wrong_usage(syncer: Syncer) -> None:
     assert syncer("verify", "telecmi-nothing").code == 2
     assert syncer("verify", "--account", "nobody").code == 2
+    done = syncer("verify", "telecmi-contacts", "telecmi-push")
+    assert done.code == 2 and "telecmi-push pulls no list, so there is nothing to compare" in done.err
