@@ -334,6 +334,21 @@ async def test_calls_keep_to_the_budget_and_waiting_is_not_the_calls_fault() -> 
     assert the_client.requests == 11 and the_client.waits > 0.5
 
 
+async def test_a_call_that_is_cancelled_while_it_waits_for_the_budget_is_neither_sent_nor_counted() -> None:
+    the_client = api(vendor := Vendor([OK]), requests_per_second=2.5, concurrency=1)
+    began = time.monotonic()
+    await the_client.call(READ)
+    waiting = asyncio.create_task(the_client.call(READ))
+    await asyncio.sleep(0.01)
+    waiting.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await waiting
+    assert len(vendor.requests) == the_client.requests == 1
+    await the_client.call(READ)
+    assert len(vendor.requests) == the_client.requests == 2
+    assert 0.39 <= time.monotonic() - began < 0.8, "it takes the turn of the one that was cancelled"
+
+
 async def test_no_more_at_once_than_allowed() -> None:
     running = most = 0
 

@@ -77,6 +77,23 @@ def test_a_list_that_goes_on_for_ever_is_ended(make_office: MakeOffice, job: str
     assert office.one(f"SELECT count(*) FROM {table} WHERE deleted_at IS NOT NULL") == 0
 
 
+@pytest.mark.parametrize("counts", [True, False])
+def test_the_same_rows_at_ever_new_cursors_end_after_one_request_more_than_needed(
+    make_office: MakeOffice, counts: bool
+) -> None:
+    office = make_office(telecmi={"token": "a-token"})
+
+    class Repeating(Endless):
+        def row(self, n: int) -> dict[str, Any]:
+            return super().row(n % 500)
+
+    vendor = Repeating("/v3/contact/get", "contacts", count=500 if counts else None)
+    done = run(office, vendor, "telecmi-contacts")
+    assert done.outcome == "ok" and office.one("SELECT count(*) FROM telecmi_contacts") == 500
+    # One page, two that repeat it, the first one again, and at most one that was asked for ahead.
+    assert vendor.calls in (4, 5) and done.requests == vendor.calls
+
+
 def test_a_list_that_really_is_so_long_is_read_within_a_few_runs(make_office: MakeOffice) -> None:
     office = make_office()
 
