@@ -1,6 +1,6 @@
-"""A stand-in for TeleCMI and Smartflo on loopback: their documented APIs, switches and faults.
+"""A stand-in for TeleCMI and Smartflo on loopback: their documented APIs, with settings and faults.
 
-It imports nothing else of this program, so that it is evidence of its own.
+It imports nothing else of this program, so it cannot share its errors.
 """
 
 from syncer.sandbox.app import create_app

@@ -1,7 +1,4 @@
-"""`python -m syncer.sandbox`: serves a seeded world and prints its base URL when it is ready.
-
-The serving is left to `server`.
-"""
+"""`python -m syncer.sandbox`: serves a seeded world and prints its base URL when it is ready."""
 
 from __future__ import annotations
 
@@ -13,7 +10,7 @@ from syncer.sandbox.world import World
 
 
 def main() -> int:
-    """Read the arguments, fill a world, serve it until a signal ends it."""
+    """Fill a world as the arguments say, and serve it until a signal."""
     parser = argparse.ArgumentParser(
         prog="python -m syncer.sandbox", description="A stand-in for TeleCMI and Smartflo on 127.0.0.1."
     )

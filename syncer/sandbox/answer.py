@@ -1,6 +1,6 @@
-"""What a call answers, before it becomes HTTP, and how lists are cut into pages.
+"""Answers to calls before they become HTTP, and the division of lists into pages.
 
-What stands in an answer is left to the vendors' modules, sending it to `app`.
+The modules of the vendors say what an answer contains, and `app` sends it.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ class Answer:
     media: str = "application/json"
 
     def rendered(self) -> bytes:
-        """The body as it goes over the wire."""
+        """The body as bytes."""
         return b"".join(self.pieces())
 
     def pieces(self) -> Iterator[bytes]:
@@ -54,7 +54,7 @@ class Answer:
 
 
 class Refused(Exception):
-    """A call that ends in an error code of the vendor's."""
+    """A call that is answered with an error code of the vendor."""
 
     def __init__(self, code: int, text: str) -> None:
         self.code = code
@@ -71,7 +71,7 @@ def numbered(
     repeat_page: float | None,
     past_end: str,
 ) -> Sequence[T] | None:
-    """The rows of a numbered page (from 1); None when the page is past the end and that is an error."""
+    """The rows of a numbered page (from 1); None if a page past the end is an error."""
     wanted = page - 1 if repeat_page and page > repeat_page else page
     start, end = _cut(wanted, size, short_page)
     if start < len(rows) or wanted == 1:
@@ -97,23 +97,23 @@ def _cut(page: int, size: int, short_page: float | None) -> tuple[int, int]:
 
 @dataclass(frozen=True, slots=True)
 class Cursor:
-    """What a `page_state` holds: where a listing stands."""
+    """The content of a `page_state`: where a listing continues."""
 
     began: int  #: epoch ms of the listing's first page
-    page: int  #: the number of the page that it leads to
-    offset: int  #: how many rows were given before it
-    after: int | None = None  #: `seq` of the last row given, when cursors keep to rows
-    again: bool = False  #: the page before is to be served a second time
-    tail: bool = False  #: it leads to nothing but an empty page
+    page: int  #: the number of the next page
+    offset: int  #: how many rows came before it
+    after: int | None = None  #: `seq` of the last row, if cursors remember rows
+    again: bool = False  #: the previous page is sent again
+    tail: bool = False  #: the next page is empty
 
     def text(self) -> str:
-        """As it is handed out: nothing that a client should understand."""
+        """The cursor as opaque text."""
         packed = json.dumps(list(asdict(self).values()), separators=(",", ":"))
         return base64.urlsafe_b64encode(packed.encode()).decode()
 
     @classmethod
     def read(cls, text: object) -> Cursor:
-        """Back from `text()`; `Refused` when it is none of ours."""
+        """Read a cursor that `text` wrote. Raises `Refused` for any other text."""
         try:
             values = json.loads(base64.urlsafe_b64decode(str(text).encode()))
             return cls(*values)

@@ -1,7 +1,7 @@
-"""The ASGI application: both vendors' paths, and the control path beside them.
+"""The ASGI application: both vendors' paths, and the control path.
 
-What a call answers is left to `telecmi` and `smartflo`, a broken answer to `broken`, the control path
-to `control`, the network to `server`.
+`telecmi` and `smartflo` answer calls, `broken` makes broken answers, `control` has the control path, and `server`
+does the networking.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ _CALLS = frozenset(telecmi.CALLS) | frozenset(smartflo.CALLS)
 
 
 def create_app(world: World) -> Starlette:
-    """Both vendors over `world`. Runs under a server and in process (`httpx.ASGITransport`) alike."""
+    """Both vendors over `world`, for a server or in process (`httpx.ASGITransport`)."""
 
     async def vendor(request: Request) -> Response:
         return await _Exchange(world, request, await request.body()).response()
@@ -46,7 +46,7 @@ def create_app(world: World) -> Starlette:
 
 
 class _Exchange:
-    """One request to a vendor, and what comes of it."""
+    """One request to a vendor, and its response."""
 
     def __init__(self, world: World, request: Request, raw: bytes) -> None:
         self.world = world
@@ -71,7 +71,7 @@ class _Exchange:
         )
 
     async def response(self) -> Response:
-        """Answer it, through the fault that it meets if there is one."""
+        """The response, with the effect of a fault if one applies."""
         settings = self.world.settings
         delay = settings.telecmi.delay_s if self.telecmi_side else settings.smartflo.delay_s
         if delay:
@@ -85,7 +85,7 @@ class _Exchange:
         return telecmi.page_of(self.params) if self.telecmi_side else smartflo.page_of(self.params)
 
     def _answer(self) -> Answer:
-        """The true answer; a write is applied by it."""
+        """The answer without faults. Applies a write."""
         with self.world.lock:
             if (self.method, self.path) not in _CALLS:
                 allowed = [method for method, path in sorted(_CALLS) if path == self.path]
@@ -126,7 +126,7 @@ class _Exchange:
         return Answer({"success": False, "message": text}, status, headers)
 
     def _faulty(self, fault: Fault) -> Response:
-        """What the client gets through a fault; a write is applied or not as the rule says."""
+        """The response under a fault. The rule says whether a write is applied."""
         self.entry.fault = fault.kind
         first = fault.applied == "after" or fault.kind == "drop_after"
         writes = self.path in telecmi.WRITES
@@ -183,7 +183,7 @@ class _Exchange:
         return lambda: self._sent(self._answer())
 
     def _sent(self, answer: Answer, size: int | None = None) -> Response:
-        """The answer, or as many bytes of it."""
+        """The answer, or its first `size` bytes."""
         code = answer.body.get("code") if isinstance(answer.body, dict) else None
         self._close(answer.status, code if size is None else None)
         headers = {**answer.headers, **self._date()}

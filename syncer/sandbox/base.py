@@ -1,6 +1,6 @@
 """The sandbox's accounts, tokens, clock and request journal.
 
-What somebody upstream may do to the data by hand is left to `world`.
+`world` has the operations that change the data as somebody upstream would.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ APP_ID = 1111113
 SECRET = "sandbox-secret"  # noqa: S105 - invented, good on loopback only
 USER_ID = "101_1111113"
 PASSWORD = "sandbox-password"  # noqa: S105 - invented, good on loopback only
-#: A ready user token of TeleCMI.
+#: A TeleCMI user token that is valid from the start.
 USER_TOKEN = "sandbox-user-token"  # noqa: S105 - invented, good on loopback only
 EMAIL = "ops@example.com"
 #: A permanent token of Smartflo.
@@ -71,35 +71,35 @@ class Base:
     # Time and names
 
     def now(self) -> float:
-        """The world's time, epoch seconds."""
+        """The time in the sandbox, in epoch seconds."""
         return self._clock() + self.skew_s
 
     def advance(self, seconds: float) -> float:
-        """Move the world's time; the new one."""
+        """Move the time forward, and return it."""
         with self.lock:
             self.skew_s += seconds
             return self.now()
 
     def tick(self) -> int:
-        """A number that was never given before."""
+        """A number that was not returned before."""
         return next(self._numbers)
 
     def _uuid(self) -> str:
         return str(uuid.uuid5(uuid.NAMESPACE_OID, f"syncer-sandbox-{self.tick()}"))
 
     def new_token(self, prefix: str) -> str:
-        """A fresh token; the same ones in the same order for each world."""
+        """A new token. Every world has the same ones in the same order."""
         return f"{prefix}-{self._uuid()}"
 
     # Accounts
 
     def add_organization(self, app_id: int, secret: str = SECRET) -> Organization:
-        """Another TeleCMI app id, with a directory of its own."""
+        """Add a TeleCMI app id, with its own directory."""
         with self.lock:
             return self.organizations.setdefault(app_id, Organization(app_id, secret))
 
     def add_user(self, user_id: str, password: str = PASSWORD, *, token: str | None = None) -> User:
-        """Another TeleCMI user (`<extension>_<app id>`); `token` makes a ready token that stays valid."""
+        """Add a TeleCMI user (`<extension>_<app id>`). `token` is a token that never expires."""
         with self.lock:
             user = User(user_id, password, name=f"User {user_id.partition('_')[0]}")
             self.add_organization(user.app_id).users[user_id] = user
@@ -108,14 +108,14 @@ class Base:
             return user
 
     def org(self, app_id: int | None = None) -> Organization:
-        """An organization; without an id the sandbox's own."""
+        """An organization; by default the first one."""
         found = self.organizations.get(APP_ID if app_id is None else app_id)
         if found is None:
             raise EditError(f"no organization {app_id}")
         return found
 
     def user(self, user_id: str | None = None) -> User:
-        """A user; without an id the sandbox's own."""
+        """A user; by default the first one."""
         wanted = USER_ID if user_id is None else user_id
         for organization in self.organizations.values():
             if wanted in organization.users:
@@ -123,7 +123,7 @@ class Base:
         raise EditError(f"no user {wanted}")
 
     def expire_tokens(self, vendor: str | None = None) -> int:
-        """End all tokens (permanent ones too) of `telecmi`, of `smartflo`, or of both; how many."""
+        """End all tokens (permanent ones too) of `telecmi`, of `smartflo`, or of both. Returns how many."""
         with self.lock:
             ended = 0
             for name, tokens in (("telecmi", self.telecmi_tokens), ("smartflo", self.smartflo_tokens)):
@@ -138,19 +138,19 @@ class Base:
     def open_request(
         self, method: str, path: str, body: Any, query: dict[str, str] | None, auth: str | None
     ) -> Request:
-        """Note a request that has come in; secrets are taken out of what is kept."""
+        """Record a request, without its secrets."""
         with self.lock:
             entry = Request(next(self._requests), self.now(), method, path, _clean(body), _clean(query), auth)
             self.journal.append(entry)
             return entry
 
     def requests(self, after: int = 0) -> list[Request]:
-        """The journal, oldest first, from behind entry `after`."""
+        """The entries of the journal after entry `after`, oldest first."""
         with self.lock:
             return [entry for entry in self.journal if entry.n > after]
 
     def over_rate(self, account: str, per_s: float | None) -> bool:
-        """Whether an account's call is one too many in this second; counts it when it is not."""
+        """Whether an account makes too many calls within a second. Counts the call if not."""
         with self.lock:
             recent = self._recent.setdefault(account, deque())
             now = self.now()
@@ -163,7 +163,7 @@ class Base:
 
 
 def known_fields(fields: Mapping[str, Any], names: tuple[str, ...]) -> dict[str, Any]:
-    """A copy of the fields; raises `EditError` when one of them is not among `names`."""
+    """A copy of the fields. Raises `EditError` if one of them is not in `names`."""
     strange = sorted(set(fields) - set(names))
     if strange:
         raise EditError(f"unknown field {', '.join(strange)}; known are {', '.join(names)}")

@@ -1,6 +1,6 @@
 """Answers that are broken in transit: cut, slow, dropped, or not the vendor's at all.
 
-Whether a request meets a fault is left to `faults`.
+`faults` decides whether a request has one.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ _HTML = b"<!DOCTYPE html><html><head><title>%s</title></head><body><h1>%s</h1></
 
 
 def canned(fault: Fault, path: str) -> Answer | None:
-    """The answer that a fault always gives; None for those that need the true one, or none at all."""
+    """The answer of a fault that always gives the same one; None for other faults."""
     telecmi_side = not path.startswith("/v1/")
     media = "audio/mpeg" if path == "/v2/play" else "application/json"
     match fault.kind:
@@ -74,7 +74,7 @@ def _error(code: int, text: str, telecmi_side: bool) -> dict[str, Any]:
 
 
 class Dropping(Response):
-    """No answer: the connection closes, after the first pieces of an answer if there are any."""
+    """Closes the connection without an answer, or after a part of one."""
 
     def __init__(
         self,
@@ -91,7 +91,7 @@ class Dropping(Response):
         self.headers["content-length"] = str(length)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Send what there is to send, then close."""
+        """Send the part, then close."""
         for n, piece in enumerate(self.part):
             if not n:
                 await send({"type": "http.response.start", "status": 200, "headers": self.raw_headers})
@@ -100,7 +100,7 @@ class Dropping(Response):
 
 
 class Dripping(Response):
-    """An answer a few bytes at a time; it ends early, with a drop, after `at_most` seconds."""
+    """Sends an answer a few bytes at a time, and drops it after `at_most` seconds."""
 
     def __init__(self, answer: Answer, fault: Fault, headers: Headers = None) -> None:
         self.fault = fault
@@ -109,7 +109,7 @@ class Dripping(Response):
         self.headers["content-length"] = str(answer.length())
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Send slowly, until the client has had enough."""
+        """Send slowly, until the client disconnects."""
         await send({"type": "http.response.start", "status": self.status_code, "headers": self.raw_headers})
         left = self.answer.length()
         spent = 0.0
@@ -127,7 +127,7 @@ class Dripping(Response):
 
 
 class Hanging(Response):
-    """Silence, and then whatever `then` makes."""
+    """Waits, then sends what `then` returns."""
 
     def __init__(self, seconds: float, then: Callable[[], Response]) -> None:
         self.seconds = seconds
@@ -135,7 +135,7 @@ class Hanging(Response):
         super().__init__()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Wait, unless the client leaves before."""
+        """Wait, unless the client disconnects."""
         if await gone_within(receive, self.seconds):
             await drop(scope, receive)
         else:
@@ -146,7 +146,7 @@ Headers = Mapping[str, str] | None
 
 
 async def gone_within(receive: Receive, seconds: float) -> bool:
-    """Wait so long; whether the client left meanwhile."""
+    """Wait. Returns whether the client disconnected."""
     try:
         async with asyncio.timeout(seconds):
             while (await receive())["type"] != "http.disconnect":
@@ -157,7 +157,7 @@ async def gone_within(receive: Receive, seconds: float) -> bool:
 
 
 async def drop(scope: Scope, receive: Receive, *, reset: bool = False) -> None:
-    """Close the request's connection; raises `Dropped` where there is none."""
+    """Close the connection of a request. Raises `Dropped` if it has none."""
     close = scope.get("extensions", {}).get(DROP)
     if close is None:
         raise Dropped("the connection was dropped on purpose")

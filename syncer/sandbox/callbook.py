@@ -1,6 +1,6 @@
-"""Calls that come in and go out, as the people who make them: records of both vendors.
+"""Adds incoming and outgoing calls to the records of both vendors.
 
-What the vendors' APIs list of them is left to `calls` and `smartflo`, ringing to `webhooks`.
+`calls` and `smartflo` list them, and `webhooks` reports them.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ _AGENT = 919200099101
 #: Seconds that an answered call rings first.
 _RING_S = 6
 
-#: What may be set on a call record of TeleCMI, and of Smartflo.
+#: The fields of a call record that can be set: TeleCMI's, and Smartflo's.
 CALL_FIELDS = ("from", "to", "billedsec", "agent", "name", "notes", "filename", "rate", "record")
 SMARTFLO_CALL_FIELDS = (
     "call_id",
@@ -45,7 +45,7 @@ SMARTFLO_CALL_FIELDS = (
 
 
 class CallBook(Base):
-    """The calls of both vendors, and what somebody does to them by hand.
+    """The calls of both vendors, and operations on them.
 
     Times are epoch milliseconds, and now unless they are given. `phone` is the number of the other side.
     """
@@ -64,7 +64,7 @@ class CallBook(Base):
         app_id: int | None = None,
         ring: bool = True,
     ) -> str:
-        """Make a call of TeleCMI; its id. Calls of several kinds may share one `cmiuid`.
+        """Add a call of TeleCMI, and return its id. Calls of several kinds may share one `cmiuid`.
 
         `sent` is what `time` says instead, `visible_at` (epoch seconds) when the record is listed at the
         earliest. `ring` calls the webhooks.
@@ -117,7 +117,7 @@ class CallBook(Base):
         fields: Mapping[str, Any] | None = None,
         ring: bool = True,
     ) -> int | str:
-        """Make a call of Smartflo; its id. The rest is as in `call_insert`."""
+        """Add a call of Smartflo, and return its id. See `call_insert`."""
         if status not in ("answered", "missed"):
             raise EditError("status must be answered or missed")
         with self.lock:
@@ -138,7 +138,7 @@ class CallBook(Base):
         return number
 
     def calls_expire(self, before: int) -> int:
-        """Both vendors drop the records of calls that began before then; how many."""
+        """Delete the records of calls that began before a time, at both vendors. Returns how many."""
         with self.lock:
             lists = [calls for org in self.organizations.values() for calls in org.calls.values()]
             return sum(calls.expire(before) for calls in [*lists, self.smartflo.calls])
@@ -163,7 +163,7 @@ def _telecmi_row(
 
 
 def _telecmi_push(org: Organization, kind: str, row: Mapping[str, Any]) -> dict[str, Any]:
-    """What the vendor posts of a call; it spells some names differently there."""
+    """What the vendor's webhook sends about a call. Some names differ from those of the list."""
     direction, status = ("outbound", kind[4:]) if kind.startswith("out") else ("inbound", kind)
     named = {"cmiuuid": row["cmiuid"], "answeredsec": row["billedsec"], "user": row.get("agent")}
     kept = {name: row[name] for name in ("time", "from", "to", "filename") if name in row}

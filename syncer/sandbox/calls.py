@@ -1,6 +1,6 @@
 """TeleCMI's four lists of call records (`/v2/answered`, `/v2/missed`, `/v2/out_answered`, `/v2/out_missed`).
 
-What the pages leave open follows `settings.TelecmiSettings`; the error envelope is left to `telecmi`.
+`settings.TelecmiSettings` says what the documentation does not; `telecmi` makes the error envelope.
 """
 
 from __future__ import annotations
@@ -25,12 +25,12 @@ if TYPE_CHECKING:
     from syncer.sandbox.world import World
 
 _LIMIT = 20
-#: What an answered record has and a missed one lacks.
+#: The fields that only answered records have.
 _ANSWERED_ONLY = ("agent", "filename", "notes", "rate")
 
 
 def listing(kind: str) -> Callable[[World, Params], Params]:
-    """The call that lists the records of one kind: the last 24 h unless both dates are sent."""
+    """The call that lists the records of one kind: by default of the last 24 h."""
 
     def records(world: World, body: Params) -> Params:
         need(world, body, ("appid", "secret"), ("start_date", "end_date", "page", "limit"))

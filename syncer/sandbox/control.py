@@ -1,6 +1,6 @@
-"""The control path: look at the world, switch it, break it, edit it, as JSON under `/_sandbox/`.
+"""The control path, `/_sandbox/`: shows and changes state, settings and faults, as JSON.
 
-Everything here is a plain method of `world` too; nothing of it belongs to a vendor's API.
+Everything here is also a method of `World`. None of it is part of a vendor's API.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ Operations = dict[str, Callable[..., Any]]
 
 
 def operations(world: World) -> Operations:
-    """Each operation by its name, with the method that does it."""
+    """The method of each operation, by name."""
     return {
         "contact.insert": world.contact_insert,
         "contact.update": world.contact_update,
@@ -54,10 +54,10 @@ def operations(world: World) -> Operations:
 
 
 def edit(world: World, op: dict[str, Any]) -> Any:
-    """Do one operation (`{"op": name, ...arguments}`); raises `EditError`.
+    """Run one operation (`{"op": name, ...arguments}`). Raises `EditError`.
 
-    `from` may stand for `caller`, `id` for the id that the operation takes, and fields of the row may
-    stand beside the arguments instead of in `fields`.
+    `from` is accepted for `caller`, and `id` for the id that the operation takes. Fields of the row may be next to the
+    arguments instead of in `fields`.
     """
     known = operations(world)
     name = op.get("op")

@@ -1,6 +1,6 @@
-"""How TeleCMI's directory takes a batch of adds, updates or deletes: checks, duplicates, what is applied.
+"""Applies batches of adds, updates and deletes to TeleCMI's directory: checks, duplicates, refusals.
 
-Who may send one, and the limits of its size, are left to `telecmi`.
+`telecmi` checks who sends a batch, and its size.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ class _RowRefused(Refused):
 
 
 def add(world: World, org: Organization, rows: Sequence[Any]) -> None:
-    """New contacts; `Refused` 400 (validation) or 409 (duplicate within the organization)."""
+    """Add contacts. Raises `Refused`: 400 (validation) or 409 (duplicate within the organization)."""
     phones = _phones(world, org)
 
     def one(row: Any) -> Undo:
@@ -57,7 +57,7 @@ def add(world: World, org: Organization, rows: Sequence[Any]) -> None:
 
 
 def update(world: World, org: Organization, rows: Sequence[Any]) -> None:
-    """New values for the named fields of contacts; `Refused` 400 or 409."""
+    """Change the named fields of contacts. Raises `Refused`: 400 or 409."""
     phones = _phones(world, org)
 
     def one(row: Any) -> Undo:
@@ -108,7 +108,7 @@ def update(world: World, org: Organization, rows: Sequence[Any]) -> None:
 
 
 def delete(world: World, org: Organization, contact_ids: Sequence[Any]) -> None:
-    """Take contacts out of the directory; `Refused` 400."""
+    """Delete contacts. Raises `Refused`: 400."""
 
     def one(contact_id: Any) -> Undo:
         if not isinstance(contact_id, str) or not contact_id:
@@ -143,7 +143,7 @@ def delete(world: World, org: Organization, contact_ids: Sequence[Any]) -> None:
 
 
 def _apply(world: World, rows: Sequence[Any], one: Callable[[Any], Undo]) -> None:
-    """Judge the rows one by one as the directory grows; what stays after a refusal is switched."""
+    """Apply the rows one by one. A setting says what remains after a refusal."""
     mode = world.settings.telecmi.batch_on_refusal
     undo: list[Undo] = []
     first: tuple[int, _RowRefused] | None = None
@@ -176,7 +176,7 @@ def _unknown_id(world: World) -> Undo:
 
 
 def _phones(world: World, org: Organization) -> dict[str, str]:
-    """The numbers that are taken, each with its contact_id."""
+    """The numbers in use, each with its contact_id."""
     rule = world.settings.telecmi.duplicate_rule
     taken: dict[str, str] = {}
     for contact in org.contacts.values():
@@ -203,7 +203,7 @@ def _check_fields(world: World, row: Any, *, allowed: tuple[str, ...]) -> None:
 
 
 def _digits(phone: str) -> str:
-    """The digits of a number; nothing when there is anything but digits, blanks, `+`, `-` in it."""
+    """The digits of a number; "" if it has other characters than digits, blanks, `+`, `-` and brackets."""
     return re.sub(r"\D", "", phone) if re.fullmatch(r"[+\d\s()-]*", phone) else ""
 
 
@@ -222,7 +222,7 @@ def _clears(world: World, name: str, value: object) -> bool:
 
 
 def _stored(world: World, name: str, value: Any) -> Any:
-    """What is kept of a value that came in."""
+    """A value as it is stored."""
     respell = world.settings.telecmi.respell
     if not isinstance(value, str) or not respell:
         return value

@@ -1,6 +1,6 @@
-"""Failing on purpose: which request a rule meets, and how often.
+"""Faults: which requests a rule applies to, and how often.
 
-What each kind then does to the answer is left to `broken`.
+`broken` makes the broken answers.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ KINDS: dict[str, str] = {
 
 
 class FaultError(ValueError):
-    """A rule that cannot be used; `problems` holds one sentence each."""
+    """A rule that cannot be used. `problems` has a sentence for each problem."""
 
     def __init__(self, problems: list[str]) -> None:
         self.problems = problems
@@ -46,7 +46,7 @@ class FaultError(ValueError):
 
 
 class Dropped(ConnectionError):
-    """A connection that was dropped on purpose, where there is none to close.
+    """Stands for a dropped connection where there is none to close.
 
     Over real HTTP the client sees its connection closed. In process (`httpx.ASGITransport`) this is
     raised through the transport instead.
@@ -55,25 +55,25 @@ class Dropped(ConnectionError):
 
 @dataclass(slots=True)
 class Fault:
-    """One rule. The first rule that meets a request acts on it."""
+    """One rule. The first rule that matches a request is applied."""
 
     kind: str
     path: str = "*"  #: which paths, `*` and `?` as in file names
     method: str | None = None
-    nth: int | None = None  #: only the n-th request (from 1) that meets the rest; None: each
-    page: int | None = None  #: only that page of a listing, through a cursor too
+    nth: int | None = None  #: only the n-th request (from 1) that matches otherwise; None: each
+    page: int | None = None  #: only that page of a listing, also by cursor
     contains: str | None = None  #: only requests whose body or query holds this text
-    times: int | None = 1  #: how often it acts; None: for ever
-    applied: str = "before"  #: `before`: a write is not applied; `after`: it is, and then the fault
+    times: int | None = 1  #: how often it is applied; None: always
+    applied: str = "before"  #: `before`: a write is not applied; `after`: it is applied first
     code: int = 500
     message: str = "Internal server error"
     status: int = 503
     retry_after: float | None = None
     seconds: float = 30.0
     at_most: float = 120.0
-    bytes: int = 1  #: how many a drip lets through at a time
+    bytes: int = 1  #: how many a drip sends at a time
     reset: bool = False
-    seen: int = 0  #: requests that met the match so far
+    seen: int = 0  #: requests that matched so far
     acted: int = 0
 
     @classmethod
@@ -108,7 +108,7 @@ class Fault:
         return cls(**given)
 
     def meets(self, method: str, path: str, page: int, text: str) -> bool:
-        """Whether it acts on this request; counts it when all but `nth` and `times` fits."""
+        """Whether it applies to this request. Counts the request if all but `nth` and `times` match."""
         if self.times is not None and self.acted >= self.times:
             return False
         if not fnmatch.fnmatchcase(path, self.path) or (self.method or method).upper() != method:
@@ -129,29 +129,29 @@ class Fault:
 
 
 class Faults:
-    """The rules that stand, oldest first."""
+    """The rules, oldest first."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
         self._rules: list[Fault] = []
 
     def add(self, *rules: Fault | Mapping[str, Any]) -> None:
-        """Add rules at the end; raises `FaultError` and adds none when one is unfit."""
+        """Add rules at the end. Raises `FaultError`, and adds none, if one cannot be used."""
         made = [rule if isinstance(rule, Fault) else Fault.of(rule) for rule in rules]
         with self._lock:
             self._rules.extend(made)
 
     def clear(self) -> None:
-        """Forget all rules."""
+        """Remove all rules."""
         with self._lock:
             self._rules.clear()
 
     def rules(self) -> list[Fault]:
-        """Those that stand, spent ones too."""
+        """All rules, including those that no longer apply."""
         with self._lock:
             return list(self._rules)
 
     def take(self, method: str, path: str, page: int, text: str) -> Fault | None:
-        """The rule that acts on this request, if one does."""
+        """The rule that applies to this request, or None."""
         with self._lock:
             return next((rule for rule in self._rules if rule.meets(method, path, page, text)), None)

@@ -1,6 +1,6 @@
-"""What TeleCMI's calls share: reading parameters, credentials, pages, `count`.
+"""What TeleCMI's calls have in common: parameters, credentials, pages, `count`.
 
-What each call does is left to `telecmi`, `voicemail` and `calls`.
+The calls themselves are in `telecmi`, `voicemail` and `calls`.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ Params = dict[str, Any]
 
 
 def need(world: World, params: Params, required: tuple[str, ...], optional: tuple[str, ...]) -> None:
-    """Refuse what lacks a parameter or has one that is not documented."""
+    """Refuse a request without a required parameter, or with one that is not documented."""
     missing = [name for name in required if params.get(name) in (None, "")]
     if missing:
         raise Refused(400, f"parameter missing: {', '.join(missing)}")
@@ -35,14 +35,14 @@ def need(world: World, params: Params, required: tuple[str, ...], optional: tupl
 
 
 def find_user(world: World, user_id: object) -> User | None:
-    """The user of this id, in whichever organization."""
+    """The user with this id, in any organization."""
     if not isinstance(user_id, str):
         return None
     return next((o.users[user_id] for o in world.organizations.values() if user_id in o.users), None)
 
 
 def authenticated(world: World, body: Params, optional: tuple[str, ...]) -> User:
-    """The user whose token came along; the token is looked at before the other parameters are."""
+    """The user whose token was sent. The token is checked before the other parameters."""
     if body.get("token") in (None, ""):
         raise Refused(400, "parameter missing: token")
     token = world.telecmi_tokens.get(str(body["token"]))
@@ -54,7 +54,7 @@ def authenticated(world: World, body: Params, optional: tuple[str, ...]) -> User
 
 
 def by_secret(world: World, params: Params, *, refused: int) -> Organization:
-    """The organization that `appid` and `secret` open; `refused` is the code when they do not."""
+    """The organization of `appid` and `secret`. `refused` is the code for wrong ones."""
     appid = params["appid"]
     if isinstance(appid, bool) or not isinstance(appid, int):
         raise Refused(400, "appid must be a number")
@@ -89,7 +89,7 @@ def window(world: World, body: Params) -> tuple[int, int]:
 
 
 def numbered_page(world: World, rows: Sequence[Any], page: int, size: int) -> Sequence[Any]:
-    """The rows of a numbered page, as the switches cut it."""
+    """The rows of a numbered page, by the settings."""
     settings = world.settings.telecmi
     part = numbered(
         rows,
@@ -105,7 +105,7 @@ def numbered_page(world: World, rows: Sequence[Any], page: int, size: int) -> Se
 
 
 def ordered(world: World, rows: list[Any]) -> list[Any]:
-    """The rows in the order that is switched on."""
+    """The rows in the order of the settings."""
     match world.settings.telecmi.order:
         case "reverse":
             return rows[::-1]
@@ -116,13 +116,13 @@ def ordered(world: World, rows: list[Any]) -> list[Any]:
 
 
 def shuffle(world: World, rows: list[Any]) -> list[Any]:
-    """The rows shuffled, anew for each request."""
+    """The rows shuffled, differently for each request."""
     random.Random(f"{world.settings.telecmi.shuffle_seed}:{world.tick()}").shuffle(rows)
     return rows
 
 
 def with_count(answer: Params, mode: str, total: int, given: int) -> Params:
-    """Put the total into an answer, as truly as `mode` wants."""
+    """Put the total into an answer, right or wrong as `mode` says."""
     match mode:
         case "exact":
             answer["count"] = total

@@ -1,6 +1,6 @@
-"""Plainly invented people, the same ones for the same seed.
+"""Invented people, the same ones for the same seed.
 
-Where they are put (which list, which vendor) is left to `world`.
+`seeding` puts them into the lists.
 """
 
 from __future__ import annotations
@@ -103,7 +103,7 @@ _JOBS = ("Owner", "Buyer", "Accountant", "Manager", "Engineer", "Dispatcher", "R
 
 @dataclass(frozen=True, slots=True)
 class Person:
-    """Somebody who does not exist."""
+    """An invented person."""
 
     digits: str  #: the phone number: ten digits, without the country code
     first_name: str
@@ -115,18 +115,18 @@ class Person:
 
     @property
     def name(self) -> str:
-        """First and last name in one."""
+        """The first and last name."""
         return f"{self.first_name} {self.last_name}"
 
 
 def number(n: int) -> str:
-    """The n-th invented number (from 0): ten digits, `92000xxxxx` for the first 100,000, none twice."""
+    """The n-th invented number (from 0): ten digits, `92000xxxxx` for the first 100,000. All differ."""
     block, rest = divmod(n, 100_000)
     return str(9_200_000_000 + block * 100_000 + (rest * 7_919 + 12_345) % 100_000)
 
 
 def people(seed: int, start: int, count: int) -> list[Person]:
-    """`count` people; their numbers are those from `start` on, the rest follows from the seed."""
+    """`count` people with the numbers from `start` on. The seed decides everything else."""
     chance = random.Random(f"{seed}:{start}")
     made = []
     for n in range(start, start + count):

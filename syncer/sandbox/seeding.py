@@ -1,6 +1,6 @@
 """Fills a world with invented people, their contacts, calls and lists.
 
-The people are left to `people`, the keeping to `world`.
+`people` invents the people, and `world` stores the rows.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ _NOTES = ("Asked for a call back.", "Wants the price list.", "Prefers mornings."
 
 
 def fill(world: World, contacts: int, voicemails: int, smartflo: int, user_contacts: int, seed: int) -> None:
-    """Add so many of each; the same world at the same time gets the same rows for the same seed."""
+    """Add this many of each. The rows depend only on the world, its time and the seed."""
     chance = random.Random(seed)
     now = world.now()
     directory = world.invent(contacts, seed)
@@ -109,7 +109,7 @@ def _fill_smartflo(world: World, count: int, seed: int, shared: list[Any], now: 
 
 
 def fill_calls(world: World, telecmi: int, smartflo: int, days: float, seed: int) -> None:
-    """Add so many calls of each vendor over the last days, with the people of the lists and some strangers.
+    """Add this many calls of each vendor over the last days, with the people of the lists and some strangers.
 
     More than half of the missed calls are called back later, unless that would be after now.
     """
@@ -131,7 +131,7 @@ def fill_calls(world: World, telecmi: int, smartflo: int, days: float, seed: int
 
 
 def _callers(world: World) -> list[str]:
-    """The ten-digit numbers of everybody in a list of either vendor, none twice."""
+    """The ten-digit numbers of everybody in a list of either vendor, each once."""
     org = world.org()
     phones = [c.fields.get("phone_no") for c in org.contacts.values()]
     phones += [row["mobile"] for user in org.users.values() for row in user.contacts]

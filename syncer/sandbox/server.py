@@ -1,6 +1,6 @@
-"""Serves the sandbox on loopback, and can really close a connection in mid-answer.
+"""Serves the sandbox on loopback, and can close a connection in the middle of an answer.
 
-What is served is left to `app`.
+`app` is the application.
 """
 
 from __future__ import annotations
@@ -24,10 +24,10 @@ from syncer.sandbox.world import World
 
 
 class Protocol(H11Protocol):
-    """uvicorn's HTTP/1.1, with a way for the application to close the connection under an answer."""
+    """uvicorn's HTTP/1.1 that lets the application close the connection during an answer."""
 
     def connection_made(self, transport: BaseTransport) -> None:
-        """Hand each request of this connection the function that closes it."""
+        """Give each request the function that closes its connection."""
         super().connection_made(transport)  # type: ignore[arg-type]
         inner = self.app
 
@@ -48,14 +48,14 @@ class Protocol(H11Protocol):
 
 
 class _Server(uvicorn.Server):
-    """uvicorn's server that tells when it listens."""
+    """uvicorn's server that reports when it listens."""
 
     def __init__(self, config: uvicorn.Config, ready: Callable[[], None]) -> None:
         super().__init__(config)
         self._ready = ready
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
-        """Start, then say so."""
+        """Start, then report it."""
         await super().startup(sockets)
         self._ready()
 
@@ -91,7 +91,7 @@ def _listen(port: int) -> socket.socket:
 
 
 def serve(port: int, world: World, *, on_ready: Callable[[int], None]) -> None:
-    """Serve on 127.0.0.1 until SIGTERM or SIGINT; port 0 takes any free one.
+    """Serve on 127.0.0.1 until SIGTERM or SIGINT; port 0 is any free one.
 
     Calls `on_ready` with the port once requests are taken. Raises `OSError` when the port is not free.
     """
@@ -115,7 +115,7 @@ def serve(port: int, world: World, *, on_ready: Callable[[int], None]) -> None:
 
 @contextlib.contextmanager
 def running(world: World, port: int = 0) -> Iterator[str]:
-    """Serve from a thread of this process while the block runs; gives the base URL."""
+    """Serve from a thread of this process within the block, at the base URL that it yields."""
     with contextlib.closing(_listen(port)) as listener:
         ready = threading.Event()
         server = _server(world, ready.set)

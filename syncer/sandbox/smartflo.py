@@ -1,7 +1,7 @@
 """Smartflo's documented calls over the world's state: login, contacts, contact groups, call records.
 
-The facts are those of the vendor's pages (`docs.smartflo.tatatelebusiness.com/reference/`); what they
-leave open follows `settings.SmartfloSettings`. HTTP and faults are left to `app`.
+By the vendor's documentation (`docs.smartflo.tatatelebusiness.com/reference/`), and by `settings.SmartfloSettings`
+where that does not say. `app` does HTTP and faults.
 """
 
 from __future__ import annotations
@@ -110,7 +110,7 @@ def groups(world: World, params: Params, authorization: str | None) -> Params:
 
 
 def call_records(world: World, params: Params, authorization: str | None) -> Params:
-    """`GET /v1/call/records`: newest first; the dates are IST wall time, and all calls count without them."""
+    """`GET /v1/call/records`: newest first. The dates are IST wall time; by default all calls are listed."""
     _authenticate(world, authorization)
     settings = world.settings.smartflo
     _known(world, params, ("from_date", "to_date", "page", "limit"))
@@ -136,13 +136,13 @@ def _wall_time(world: World, params: Params, name: str, default: int) -> int:
 
 
 def _typed(row: Params, how: str) -> Params:
-    """A fresh row, with durations as text where that is switched on."""
+    """A copy of the row, with durations as text if the settings say so."""
     if how == "strings":
         return row | {name: str(row[name]) for name in ("call_duration", "answered_seconds")}
     return dict(row)
 
 
-#: (method, path) of every call, with what does it.
+#: (method, path) of every call, with its function.
 CALLS: dict[tuple[str, str], Callable[[World, Params, str | None], Params]] = {
     ("POST", "/v1/auth/login"): login,
     ("GET", "/v1/contacts"): contacts,
@@ -152,7 +152,7 @@ CALLS: dict[tuple[str, str], Callable[[World, Params, str | None], Params]] = {
 
 
 def call(world: World, method: str, path: str, params: Params, authorization: str | None) -> Answer:
-    """What a documented call answers."""
+    """The answer to a documented call."""
     try:
         return Answer(CALLS[method, path](world, params, authorization))
     except _Refused as refused:
@@ -168,7 +168,7 @@ def bad_credential(world: World, path: str) -> Answer:
 
 
 def page_of(params: Mapping[str, Any]) -> int:
-    """The number of the page that a request asks for."""
+    """The number of the requested page."""
     page = str(params.get("page", "1"))
     return int(page) if page.isdecimal() else 0
 
@@ -181,7 +181,7 @@ def stamp(at: float | None, offset: str) -> str | None:
 
 
 def contact_row(contact: SmartfloContact, offset: str) -> Params:
-    """A contact as a row of the answer, before the switches on rows."""
+    """A contact as a row of the answer, before the settings for rows are applied."""
     stamps = {
         name: stamp(getattr(contact, name), offset) for name in ("created_at", "updated_at", "deleted_at")
     }
@@ -189,7 +189,7 @@ def contact_row(contact: SmartfloContact, offset: str) -> Params:
 
 
 def group_row(group: SmartfloGroup, offset: str) -> Params:
-    """A group as a row of the answer, before the switches on rows."""
+    """A group as a row of the answer, before the settings for rows are applied."""
     stamps = {
         name: stamp(getattr(group, name), offset) for name in ("created_at", "updated_at", "deleted_at")
     }
@@ -230,7 +230,7 @@ def _size(world: World, params: Params) -> int:
 
 
 def _updated(world: World, rows: list[Row], params: Params) -> list[Row]:
-    """Those that `updated_after` lets through. Wall time is read in the zone that is switched on."""
+    """The rows that match `updated_after`. A setting says in which zone it is read."""
     settings = world.settings.smartflo
     text = params.get("updated_after")
     if not text or not settings.updated_after_honoured:

@@ -1,6 +1,6 @@
-"""Recordings: bytes that follow from the file name, of any size, made piece by piece.
+"""Recordings of any size, made piece by piece. The file name decides the bytes.
 
-Who may fetch which one, and when, is left to `voicemail`.
+`voicemail` decides who may fetch which one, and when.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ _QUIET = bytes(126 + (n & 3) for n in range(256))
 
 @dataclass(frozen=True, slots=True)
 class Sound:
-    """One recording; the same name, kind and size always give the same bytes."""
+    """One recording. The same name, kind and size always give the same bytes."""
 
     name: str
     kind: str  #: `mp3`, `id3`, `wav` or `noise`
@@ -30,7 +30,7 @@ class Sound:
 
     @classmethod
     def of(cls, name: str, kind: str = "by_name", size: float | None = None) -> Sound:
-        """The recording of a name; `by_name` and None let the name decide the kind and the size."""
+        """The recording of a name. With `by_name` and None, the name decides the kind and the size."""
         if kind == "by_name":
             kind = "wav" if name.endswith(".wav") else "mp3"
         if size is None:
@@ -38,7 +38,7 @@ class Sound:
         return cls(name, kind, int(size))
 
     def pieces(self) -> Iterator[bytes]:
-        """All of it in order, never much at a time."""
+        """The bytes, in small pieces."""
         left = self.size
         for piece in itertools.chain([self._header()], self._body()):
             yield piece[:left]
@@ -47,7 +47,7 @@ class Sound:
                 return
 
     def sha256(self) -> str:
-        """The checksum of the whole, in hex."""
+        """The checksum, in hex."""
         digest = hashlib.sha256()
         for piece in self.pieces():
             digest.update(piece)

@@ -1,6 +1,6 @@
-"""What the two vendors hold, as plain records.
+"""The data of the two vendors, as plain records.
 
-Who may see or change it is left to `telecmi` and `smartflo`; edits from outside to `world`.
+`telecmi` and `smartflo` have the calls that read and change it, and `world` the operations from outside.
 """
 
 from __future__ import annotations
@@ -13,11 +13,11 @@ from typing import Any
 
 #: The six fields of a directory contact, in the vendor's order.
 FIELDS = ("phone_no", "first_name", "last_name", "email_id", "company", "job_title")
-#: Those that every contact must have.
+#: The required ones.
 REQUIRED = ("phone_no", "first_name", "last_name")
-#: What may stand in a row of a user's list (v2), besides `notes`.
+#: The fields of a row of a user's list (v2), except `notes`.
 USER_FIELDS = ("agent", "inet_no", "name", "mobile", "email", "info", "tag", "status", "time", "remindme")
-#: What may be set on a Smartflo contact, and on a group.
+#: The fields that can be set of a Smartflo contact, and of a group.
 SMARTFLO_FIELDS = (
     "contact_group_id",
     "contact_group_name",
@@ -43,7 +43,7 @@ CALL_KINDS = ("answered", "missed", "out_answered", "out_missed")
 
 
 def phone_key(value: object, rule: str = "e164") -> str | None:
-    """What two spellings of one number have in common under a `duplicate_rule`; None: nothing."""
+    """What all spellings of one number have in common under a `duplicate_rule`; None: nothing."""
     if rule == "none":
         return None
     return str(value) if rule == "exact" else _last_ten(str(value))
@@ -62,20 +62,22 @@ class Contact:
     contact_id: str
     seq: int  #: its place in the order of insertion
     fields: dict[str, Any]  #: the six; an optional one may be missing
-    visible_at: float = 0.0  #: epoch seconds from which on it shows
-    hidden_lists: int = 0  #: listings that still begin without it
+    visible_at: float = 0.0  #: epoch seconds from which it is shown
+    hidden_lists: int = 0  #: listings that still start without it
     gone_at: float | None = None  #: deleted, but shown until then
-    lag: list[tuple[float, dict[str, Any]]] = field(default_factory=list)  #: (until, what shows until then)
+    lag: list[tuple[float, dict[str, Any]]] = field(
+        default_factory=list
+    )  #: (until, the fields shown until then)
 
     def shown(self, now: float) -> dict[str, Any]:
-        """The fields that a reader gets at that time."""
+        """The fields that are shown at a time."""
         self.lag = [(until, old) for until, old in self.lag if until > now]
         return self.lag[0][1] if self.lag else self.fields
 
 
 @dataclass(slots=True)
 class User:
-    """A user of TeleCMI: a login, and a contact list (v2) of one's own."""
+    """A user of TeleCMI: a login, and a contact list (v2)."""
 
     user_id: str
     password: str
@@ -92,12 +94,12 @@ class User:
 class Voicemail:
     """A voicemail of an organization."""
 
-    received_ms: int  #: when it was truly left
-    caller: int | str  #: `from`: a number, or a text when masked
+    received_ms: int  #: when it was really left
+    caller: int | str  #: `from`: a number, or a text if it is masked
     voicename: str
-    visible_at: float = 0.0  #: epoch seconds from which on it is listed
-    shift_ms: int | None = None  #: what `time` is late by; None: what the switch says
-    sent: int | float | str | None = None  #: what `time` reads instead, whatever the voicemail is filtered by
+    visible_at: float = 0.0  #: epoch seconds from which it is listed
+    shift_ms: int | None = None  #: how far `time` is ahead; None: as the settings say
+    sent: int | float | str | None = None  #: sent as `time` instead; not used for filtering
     asked: int = 0  #: requests for its recording so far
 
 
@@ -107,17 +109,17 @@ class Call:
 
     time_ms: int  #: when it began
     row: dict[str, Any]  #: as the vendor documents it
-    visible_at: float = 0.0  #: epoch seconds from which on it is listed
+    visible_at: float = 0.0  #: epoch seconds from which it is listed
 
 
 class CallRecords:
-    """Call records in order of time; those of one moment in order of insertion."""
+    """Call records in order of time, then of insertion."""
 
     def __init__(self) -> None:
         self.calls: list[Call] = []
 
     def add(self, call: Call) -> None:
-        """Put a call in its place."""
+        """Insert a call."""
         insort(self.calls, call, key=_began)
 
     def between(self, start_ms: float, end_ms: float, now: float, late_s: float) -> list[Call]:
@@ -132,7 +134,7 @@ class CallRecords:
         return [c for c in self.calls[first:last] if max(c.visible_at, c.time_ms / 1000 + late_s) <= now]
 
     def expire(self, before_ms: int) -> int:
-        """Remove what began before that time; how many calls it was."""
+        """Remove calls that began before a time. Returns how many."""
         gone = bisect_left(self.calls, before_ms, key=_began)
         del self.calls[:gone]
         return gone
@@ -149,7 +151,7 @@ class Organization:
     app_id: int
     secret: str
     contacts: dict[str, Contact] = field(default_factory=dict)
-    held_back: dict[str, Contact] = field(default_factory=dict)  #: those that do not show yet
+    held_back: dict[str, Contact] = field(default_factory=dict)  #: those that are not shown yet
     gone: list[Contact] = field(default_factory=list)  #: deleted, may still be shown for a while
     users: dict[str, User] = field(default_factory=dict)
     voicemails: list[Voicemail] = field(default_factory=list)
@@ -158,19 +160,19 @@ class Organization:
     )
 
     def hold_back(self, contact: Contact, visible_at: float, lists: int) -> None:
-        """Let a new contact show from then on (epoch seconds), and after so many listings without it."""
+        """Hide a new contact until a time (epoch seconds) and for this many listings."""
         contact.visible_at = visible_at
         # The listing that begins next counts as the first one without it.
         contact.hidden_lists = lists + 1 if lists else 0
         self.held_back[contact.contact_id] = contact
 
     def begin_listing(self) -> None:
-        """A listing begins: what waits for listings comes one step nearer."""
+        """Count a listing, for contacts that are hidden for some listings."""
         for contact in self.held_back.values():
             contact.hidden_lists = max(0, contact.hidden_lists - 1)
 
     def visible(self, now: float, *, listing: bool) -> list[Contact]:
-        """The contacts that show at that time, oldest first."""
+        """The contacts that are shown at a time, oldest first."""
         self.gone = [c for c in self.gone if c.gone_at is not None and c.gone_at > now]
         self.held_back = {
             contact_id: c
@@ -231,7 +233,7 @@ class Smartflo:
 
 @dataclass(slots=True)
 class Request:
-    """One entry of the request journal; secrets are left out of it."""
+    """One entry of the request journal, without secrets."""
 
     n: int
     at: float
@@ -240,7 +242,7 @@ class Request:
     body: Any = None  #: the JSON body
     query: dict[str, str] | None = None
     auth: str | None = None  #: the scheme of the Authorization header, never its value
-    status: int | None = None  #: HTTP status; None while it runs, or when nothing was answered
+    status: int | None = None  #: HTTP status; None while it runs, or without an answer
     code: Any = None  #: `code` of the answer's JSON, if it has one
     fault: str | None = None
     done_at: float | None = None

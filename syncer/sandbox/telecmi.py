@@ -1,8 +1,7 @@
 """TeleCMI's documented calls over the world's state: logins and both contact lists.
 
-The facts are those of the vendor's pages (`doc.telecmi.com/chub/docs/`); what they leave open follows
-`settings.TelecmiSettings`. HTTP and faults are left to `app`, the writes' rules to `directory`,
-voicemails to `voicemail`, call records to `calls`.
+By the vendor's documentation (`doc.telecmi.com/chub/docs/`), and by `settings.TelecmiSettings` where that does not
+say. `app` does HTTP and faults, `directory` applies writes, `voicemail` has voicemails, `calls` call records.
 """
 
 from __future__ import annotations
@@ -101,7 +100,7 @@ def contacts(world: World, body: Params) -> Params:
 
 
 def _start(world: World, rows: Sequence[Contact], cursor: Cursor) -> int:
-    """Where a cursor leads to among the rows of this moment."""
+    """Where a cursor continues in the current rows."""
     order = world.settings.telecmi.order
     if cursor.after is None or order == "shuffled":
         return cursor.offset
@@ -120,7 +119,7 @@ def _with_cursor(
     given: int,
     take: int,
 ) -> None:
-    """Say where the listing goes on, or that it ends here, in the way that is switched on."""
+    """Add the next cursor, or the end of the listing, as the settings say."""
     settings = world.settings.telecmi
     keyset = settings.cursor_kind == "keyset" and settings.order != "shuffled"
 
@@ -181,7 +180,7 @@ def delete(world: World, body: Params) -> Params:
     return {"code": 200, world.settings.telecmi.message_key: "Contact deleted successfully"}
 
 
-#: (method, path) of every call, with what does it.
+#: (method, path) of every call, with its function.
 CALLS: dict[tuple[str, str], Callable[[World, Params], Answer | Params]] = {
     ("POST", "/v2/user/login"): login,
     ("POST", "/v2/user/contact/get"): user_contacts,
@@ -193,9 +192,9 @@ CALLS: dict[tuple[str, str], Callable[[World, Params], Answer | Params]] = {
     ("GET", "/v2/play"): play,
     **{("POST", path): answers for path, answers in calls.LISTS.items()},
 }
-#: Those that change the directory.
+#: The calls that change the directory.
 WRITES = frozenset({"/v3/contact/add", "/v3/contact/update", "/v3/contact/delete"})
-#: What a list call calls its rows.
+#: The key of the rows of each list call.
 ROWS = {
     "/v2/user/contact/get": "contacts",
     "/v3/contact/get": "contacts",
@@ -218,7 +217,7 @@ def bad_credential(path: str) -> Refused:
 
 
 def refusal(world: World, refused: Refused) -> Answer:
-    """An error in the envelope that is switched on."""
+    """An error, in the envelope that the settings say."""
     settings = world.settings.telecmi
     body: Params = {"code": refused.code}
     match settings.message_shape:
@@ -232,14 +231,14 @@ def refusal(world: World, refused: Refused) -> Answer:
 
 
 def account(world: World, params: Params) -> str:
-    """Whose calls a request counts among."""
+    """The account whose calls a request counts as."""
     token = world.telecmi_tokens.get(str(params.get("token")))
     owner = token.owner if token else str(params.get("id", params.get("appid", "")))
     return owner.rpartition("_")[2]
 
 
 def page_of(params: Params) -> int:
-    """The number of the page that a request asks for, through its cursor too."""
+    """The number of the requested page, also by cursor."""
     if state := params.get("page_state"):
         try:
             return Cursor.read(state).page
@@ -250,7 +249,7 @@ def page_of(params: Params) -> int:
 
 
 def _user_rows(world: World, user: User) -> list[Params]:
-    """A user's list; with one store for both it shows the whole directory too."""
+    """A user's list. If both lists are one store, it also has the whole directory."""
     rows = list(user.contacts)
     if world.settings.telecmi.shared_store:
         there = {phone_key(row["mobile"]) for row in rows}

@@ -1,6 +1,6 @@
-"""TeleCMI's voicemails and their sound (pages `voicemail` and `play-record`).
+"""TeleCMI's voicemails and their recordings (pages `voicemail` and `play-record`).
 
-What they leave open follows `settings.TelecmiSettings`; the error envelope is left to `telecmi`.
+`settings.TelecmiSettings` says what these do not; `telecmi` makes the error envelope.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
 
 def voicemail(world: World, body: Params) -> Params:
-    """`POST /v2/voicemail` (page `voicemail`): ten a page, the last 24 h unless both dates are sent."""
+    """`POST /v2/voicemail` (page `voicemail`): ten a page, by default of the last 24 h."""
     need(world, body, ("appid", "secret"), ("start_date", "end_date", "page"))
     org = by_secret(world, body, refused=401)
     settings = world.settings.telecmi
@@ -87,6 +87,6 @@ def play(world: World, query: Params) -> Answer | Params:
 
 
 def recording(world: World, voicename: str) -> Sound:
-    """The recording of that name, as the switches want it."""
+    """The recording of a name, by the settings."""
     settings = world.settings.telecmi
     return Sound.of(voicename, settings.audio_kind, settings.audio_bytes)

@@ -1,6 +1,6 @@
 """Calls an address on each new call and voicemail, as the vendors do: unsigned, perhaps lost or repeated.
 
-Which events there are is left to `callbook` and `world`. Only addresses on loopback are called.
+The events come from `callbook` and `world`. Only addresses on loopback are called.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ _PATIENCE_S = 5.0
 
 
 class WebhookError(ValueError):
-    """A webhook that cannot be used; `problems` holds one sentence each."""
+    """A webhook that cannot be used. `problems` has a sentence for each problem."""
 
     def __init__(self, problems: list[str]) -> None:
         self.problems = problems
@@ -33,7 +33,7 @@ class WebhookError(ValueError):
 
 @dataclass(slots=True)
 class Webhook:
-    """One address, and what it is called for."""
+    """One address, and the events that it is called for."""
 
     url: str
     vendor: str | None = None  #: `telecmi` or `smartflo`; None: both
@@ -43,7 +43,7 @@ class Webhook:
     times: int = 1  #: how often each event is sent
     lose_every: int | None = None  #: every n-th event is lost; 1: all of them; None: none
     delay_s: float = 0.0  #: seconds between the event and the request
-    events: int = 0  #: events that it was meant to be called for
+    events: int = 0  #: events so far that it is called for
     lost: int = 0
     sent: int = 0  #: requests made
     answers: deque[Any] = field(
@@ -52,7 +52,7 @@ class Webhook:
 
     @classmethod
     def of(cls, rule: Mapping[str, Any]) -> Webhook:
-        """From JSON; raises `WebhookError`."""
+        """From JSON. Raises `WebhookError`."""
         known = {f.name for f in fields(cls)} - {"events", "lost", "sent", "answers"}
         problems = [f"unknown key of a webhook: {key}" for key in sorted(set(rule) - known)]
         if not _on_loopback(rule.get("url")):
@@ -81,7 +81,7 @@ class Webhook:
         return cls(**rule)
 
     def as_json(self) -> dict[str, Any]:
-        """All of it, fit for JSON; of the address only the host, since its path may hold a key."""
+        """For JSON. Of the address only the host, since the path may contain a key."""
         parts = urlsplit(self.url)
         return {**asdict(self), "url": f"{parts.scheme}://{parts.netloc}/...", "answers": list(self.answers)}
 
@@ -97,7 +97,7 @@ def _on_loopback(url: object) -> bool:
 
 
 class Webhooks:
-    """The addresses, and the requests that wait to be made; one at a time, in order of their moment."""
+    """The addresses and the waiting requests, which are made one at a time, in order of time."""
 
     def __init__(self) -> None:
         self._changed = threading.Condition()
@@ -107,25 +107,25 @@ class Webhooks:
         self._running = False
 
     def add(self, *rules: Mapping[str, Any]) -> None:
-        """Add webhooks; raises `WebhookError` and adds none when one is unfit."""
+        """Add webhooks. Raises `WebhookError`, and adds none, if one cannot be used."""
         made = [Webhook.of(rule) for rule in rules]
         with self._changed:
             self._hooks.extend(made)
 
     def clear(self) -> None:
-        """Remove all webhooks, and what waits to be sent."""
+        """Remove all webhooks and waiting requests."""
         with self._changed:
             self._hooks.clear()
             self._due.clear()
             self._changed.notify()
 
     def as_json(self) -> list[dict[str, Any]]:
-        """Each webhook with what became of it."""
+        """Each webhook with its results."""
         with self._changed:
             return [hook.as_json() for hook in self._hooks]
 
     def ring(self, vendor: str, events: Iterable[str], record: Mapping[str, Any]) -> None:
-        """Call every address that waits for one of these events; returns at once."""
+        """Call every address for one of these events, in the background."""
         wanted = set(events)
         with self._changed:
             for hook in self._hooks:
@@ -144,7 +144,7 @@ class Webhooks:
             self._changed.notify()
 
     def _deliver(self) -> None:
-        """Make the requests that are due, until none is left."""
+        """Make the waiting requests when they are due, until there are none."""
         while True:
             with self._changed:
                 while self._due and (wait := self._due[0][0] - time.monotonic()) > 0:
@@ -160,7 +160,7 @@ class Webhooks:
 
 
 def _request(hook: Webhook, record: Mapping[str, Any]) -> int | str:
-    """Make one request; its status, or the kind of error that it ended with."""
+    """Make one request. Returns its status, or the kind of its error."""
     parts = urlsplit(hook.url)
     form = urlencode({name: value for name, value in record.items() if value is not None})
     query = "&".join(part for part in (parts.query, form if hook.method == "GET" else "") if part)

@@ -1,6 +1,6 @@
-"""Everything that both vendors hold, and what somebody upstream can do to it by hand.
+"""All data of both vendors, and operations that change it as somebody upstream would.
 
-No HTTP here: the calls of the vendors' APIs are left to `telecmi` and `smartflo`, phone calls to `callbook`.
+Without HTTP: `telecmi` and `smartflo` have the calls of the APIs, and `callbook` phone calls.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ from syncer.sandbox.webhooks import EVENTS
 
 
 class World(CallBook):
-    """The whole sandbox: what `base` keeps, and what somebody upstream does to it by hand.
+    """The whole sandbox: the state of `base`, and operations on it.
 
     Every method may be called from any thread.
     """
@@ -39,7 +39,7 @@ class World(CallBook):
     # The directory (v3), as somebody upstream
 
     def contact_insert(self, fields: Mapping[str, Any], *, app_id: int | None = None) -> str:
-        """Put a contact into the directory, unchecked; its new contact_id."""
+        """Add a contact to the directory, unchecked. Returns its contact_id."""
         with self.lock:
             return self.new_contact(self.org(app_id), known_fields(fields, FIELDS)).contact_id
 
@@ -57,13 +57,13 @@ class World(CallBook):
             self._contact(contact_id, app_id).fields.update(known_fields(fields, FIELDS))
 
     def contact_delete(self, contact_id: str, *, app_id: int | None = None) -> None:
-        """Take a contact out of the directory."""
+        """Delete a contact of the directory."""
         with self.lock:
             self._contact(contact_id, app_id)
             del self.org(app_id).contacts[contact_id]
 
     def contact_delete_share(self, share: float, *, seed: int = 1, app_id: int | None = None) -> list[str]:
-        """Take that share (0 to 1) of the directory away, at random; the ids."""
+        """Delete this share (0 to 1) of the directory, at random. Returns the ids."""
         with self.lock:
             org = self.org(app_id)
             doomed = random.Random(seed).sample(sorted(org.contacts), round(len(org.contacts) * share))
@@ -74,7 +74,7 @@ class World(CallBook):
     def contacts_blank(
         self, field: str, *, share: float = 1.0, seed: int = 1, app_id: int | None = None
     ) -> int:
-        """Empty one field in that share of the directory; how many contacts it was."""
+        """Blank one field in this share of the directory. Returns the number of contacts."""
         with self.lock:
             known_fields({field: ""}, FIELDS)
             org = self.org(app_id)
@@ -100,9 +100,9 @@ class World(CallBook):
         user_id: str | None = None,
         twice: bool = False,
     ) -> None:
-        """Save a contact in a user's list; `mobile` is ten digits. `notes` are added to those there.
+        """Save a contact in a user's list. `mobile` is ten digits; `notes` are added to the existing ones.
 
-        `twice` makes a second row of the same number. `time` becomes now unless it is given.
+        `twice` adds a second row of the same number. `time` is now by default.
         """
         with self.lock:
             user = self.user(user_id)
@@ -124,7 +124,7 @@ class World(CallBook):
                 self.new_contact(org, shared)
 
     def user_contact_delete(self, mobile: int | str, *, user_id: str | None = None) -> None:
-        """Take a number out of a user's list."""
+        """Delete a number of a user's list."""
         with self.lock:
             user = self.user(user_id)
             left = [row for row in user.contacts if row["mobile"] != int(mobile)]
@@ -146,9 +146,9 @@ class World(CallBook):
         app_id: int | None = None,
         ring: bool = True,
     ) -> str:
-        """Leave a voicemail at `time` (ms, the truth; None: now). Its name.
+        """Leave a voicemail at `time` (ms, the real time; None: now). Returns its name.
 
-        It is listed from `visible_at` (epoch seconds); `sent` is what the listing says instead of the
+        It is listed from `visible_at` (epoch seconds); `sent` is listed instead of the
         time. `ring` calls the webhooks.
         """
         with self.lock:
@@ -163,7 +163,7 @@ class World(CallBook):
         return name
 
     def voicemail_delete(self, voicename: str, *, app_id: int | None = None) -> None:
-        """Take a voicemail away."""
+        """Delete a voicemail."""
         with self.lock:
             org = self.org(app_id)
             left = [v for v in org.voicemails if v.voicename != voicename]
@@ -174,7 +174,7 @@ class World(CallBook):
     # Smartflo, as somebody upstream
 
     def group_upsert(self, group_id: int | None = None, fields: Mapping[str, Any] | None = None) -> int:
-        """Make or change a contact group; its id."""
+        """Add or change a contact group. Returns its id."""
         with self.lock:
             known = known_fields(fields or {}, GROUP_FIELDS)
             if group_id is None or group_id not in self.smartflo.groups:
@@ -197,10 +197,10 @@ class World(CallBook):
         created_at: float | None = None,
         visible_at: float = 0.0,
     ) -> int:
-        """Make or change a Smartflo contact; its id.
+        """Add or change a Smartflo contact. Returns its id.
 
-        Stamps (epoch seconds) become now unless they are given; `visible_at` lets it show later than
-        its stamp says. A deleted contact comes back.
+        Stamps (epoch seconds) are now by default. It is listed from `visible_at`, which may be later than its stamp. A
+        deleted contact is restored.
         """
         with self.lock:
             known = known_fields(fields or {}, SMARTFLO_FIELDS)
@@ -235,7 +235,7 @@ class World(CallBook):
     # All of it
 
     def snapshot(self) -> dict[str, Any]:
-        """Everything that upstream holds (hidden rows too), as fresh plain data fit for JSON."""
+        """All data of both vendors, including hidden rows, as plain data for JSON."""
         with self.lock:
             telecmi = {
                 str(org.app_id): {
@@ -276,25 +276,25 @@ class World(CallBook):
         calls: int = 0,
         smartflo_calls: int = 0,
     ) -> None:
-        """Fill the world with invented people; more of them each time it is called."""
+        """Add invented people."""
         with self.lock:
             fill(self, contacts, voicemails, smartflo, user_contacts, seed)
             fill_calls(self, calls, smartflo_calls, 20.0, seed)
 
     def calls_seed(self, telecmi: int = 0, smartflo: int = 0, *, days: float = 20.0, seed: int = 7) -> None:
-        """Add so many calls of the people that are there, over the last days; no webhook is called."""
+        """Add this many calls of the existing people over the last days, without calling webhooks."""
         with self.lock:
             fill_calls(self, telecmi, smartflo, days, seed)
 
     def ring(self, vendor: str = "telecmi", event: str = "missed", *, times: int = 1) -> None:
-        """Call the webhooks though nothing happened."""
+        """Call the webhooks although nothing happened."""
         if event not in EVENTS or vendor not in ("telecmi", "smartflo"):
             raise EditError(f"vendor must be telecmi or smartflo, and event one of {', '.join(EVENTS)}")
         for _ in range(times):
             self.webhooks.ring(vendor, {event}, {"type": "cdr", "status": event})
 
     def invent(self, count: int, seed: int) -> list[people.Person]:
-        """People whose numbers nobody has yet."""
+        """New people, whose numbers are not in use."""
         with self.lock:
             start, self._people = self._people, self._people + count
             return people.people(seed, start, count)
