@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable, Collection, Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
@@ -101,9 +101,10 @@ def import_(
             _reported_when_cut_short(batch),
         ):
             importer = Importer(db, spool, regions, app.stamp)
-            rows = importer.apply(batch) if applying else importer.plan()
-            rows = _counted(rows, partial(progress, "importing", file.name), spool.rows)
-            (_print_json if as_json else _print_text)(rows, importer, batch if applying else None)
+            # Closed before the database: a plan that is cut short still reads from it.
+            with closing(importer.apply(batch) if applying else importer.plan()) as planned:
+                rows = _counted(planned, partial(progress, "importing", file.name), spool.rows)
+                (_print_json if as_json else _print_text)(rows, importer, batch if applying else None)
 
 
 def _mapping(maps: Iterable[str], form: str) -> dict[str, str]:

@@ -6,7 +6,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Generator, Iterable, Iterator, Mapping
 from typing import NamedTuple
 
 from syncer.core.import_plan import PlannedRow, RowKey, Verdict, decide, key_of, usable
@@ -48,7 +48,7 @@ class Importer:
         ] = {}  #: how usable the row is that counts, and its number
         self.counts: Counter[Verdict] = Counter()
 
-    def plan(self) -> Iterator[PlannedRow]:
+    def plan(self) -> Generator[PlannedRow, None, None]:
         """What would happen to each row, in the order of the file."""
         with self._db.read() as conn:
             lookup = self._lookup(conn)
@@ -56,7 +56,7 @@ class Importer:
                 for _, planned in self._decide(conn, lookup, block):
                     yield self._counted(planned)
 
-    def apply(self, batch: imports.Batch) -> Iterator[PlannedRow]:
+    def apply(self, batch: imports.Batch) -> Generator[PlannedRow, None, None]:
         """Write the rows, and yield what happened to each. Stopping early leaves a batch that is written in part."""
         with self._db.write() as conn:
             for account, region in self._regions.items():

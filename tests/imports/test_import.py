@@ -157,6 +157,17 @@ def test_an_import_that_is_stopped_leaves_a_batch_that_can_be_undone(syncer: Syn
     assert syncer.one("SELECT count(*) FROM telecmi_contacts WHERE deleted_at IS NULL AND id > 8") == 0
 
 
+@pytest.mark.parametrize("more", [[], ["--json"]], ids=["text", "json"])
+def test_a_plan_into_a_closed_pipe_ends_quietly(reading: Syncer, tmp_path: Path, more: list[str]) -> None:
+    path = tmp_path / "people.csv"
+    path.write_text(PEOPLE)
+    reader, writer = os.pipe()
+    os.close(reader)
+    done = reading.process("contacts", "import", str(path), *more, stdout=writer)
+    os.close(writer)
+    assert (done.code, done.err) == (141, "")
+
+
 def test_forgotten_people_do_not_come_back(syncer: Syncer) -> None:
     syncer.ok("forget", "+919200000001", "--yes")
     rows = syncer.ok("contacts", "import", write(syncer, PEOPLE), "--json").json["rows"]
