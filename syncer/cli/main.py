@@ -124,7 +124,7 @@ class LazyGroup(click.Group):
 @click.version_option(__version__, message="syncer %(version)s")
 @click.pass_obj
 def cli(app: App, config: Path | None, log_level: str | None) -> None:
-    """Keeps TeleCMI and Smartflo contacts and voicemails in SQLite, in sync both ways."""
+    """Keeps TeleCMI and Smartflo contacts, voicemails and calls in SQLite, with contacts in sync both ways."""
     app.config = config
     app.log_level = log_level.lower() if log_level else None
 
