@@ -46,6 +46,8 @@ class RemoteError(SyncerError):
     personal data, and `code` the vendor's own number (400, 409, ...) if it sent one.
     """
 
+    sent: bool = True  #: whether the request may have been processed; see TransientError
+
     def __init__(self, source: str, call: str, text: str, *, code: int | None = None) -> None:
         self.source = source
         self.call = call
@@ -57,8 +59,8 @@ class RemoteError(SyncerError):
 class TransientError(RemoteError):
     """Temporary: never arrived, refused because of load (429), or a read with a broken answer.
 
-    `retry_after` is what the vendor asked for, in seconds, or None. `sent`: whether the request may have been
-    processed (False: it never arrived, or was refused unread).
+    `retry_after` is what the vendor asked for, in seconds, or None. Unless `sent`, the request never arrived, or was
+    refused unread.
     """
 
     def __init__(

@@ -305,7 +305,7 @@ class ApiClient:
             check(call, answer)
         except RemoteError as error:
             again = isinstance(error, TransientError)
-            if isinstance(error, TransientError) and not error.sent:
+            if not error.sent:
                 self._slow_down(began)
             elif isinstance(error, BadAnswerError) and isinstance(answer.body, NotJson):
                 again = answer.ok and not answer.body.refused and call.sink is None

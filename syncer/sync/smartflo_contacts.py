@@ -11,7 +11,7 @@ from syncer.core.due import has_passed
 from syncer.core.listing import Walk
 from syncer.core.model import Announce, Page, Paging, Position, Proof
 from syncer.core.normalise import utc_text
-from syncer.errors import AuthError, RejectedError, RemoteError, TransientError
+from syncer.errors import AuthError, RejectedError, RemoteError
 from syncer.store.db.connection import Connection
 from syncer.store.db.mirrors import SMARTFLO_CONTACTS, SMARTFLO_GROUPS
 from syncer.store.write import holds
@@ -38,7 +38,7 @@ async def pull_smartflo(run: Run, source: SmartfloSource) -> None:
     except AuthError:
         raise
     except RemoteError as error:
-        if isinstance(error, TransientError) and not error.sent:
+        if not error.sent:
             raise  # the vendor cannot be reached
         run.problem = f"{error.source} {error.call}: {run.problem}"
     await _pull_contacts(run, source)

@@ -129,7 +129,7 @@ class _Fetcher:
                     raise self._bad("the recording is shorter than it says itself")
                 await self._keep(row, part)
         except (TransientError, RejectedError, BadAnswerError) as error:
-            if isinstance(error, TransientError) and not error.sent:
+            if not error.sent:
                 raise
             published = not (isinstance(error, RejectedError) and error.code == NOT_PUBLISHED)
             if published:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import datetime
 
 from syncer.core.model import Page
-from syncer.errors import AuthError, RemoteError, TransientError
+from syncer.errors import AuthError, RemoteError
 from syncer.remote.telecmi import CALLS
 from syncer.store.db.mirrors import TELECMI_CALLS
 from syncer.sync.pull_windows import pull_windows, sample_span
@@ -52,7 +52,7 @@ async def pull_calls(run: Run, source: TelecmiSource) -> None:
         except AuthError:
             raise
         except RemoteError as error:
-            if isinstance(error, TransientError) and not error.sent:
+            if not error.sent:
                 raise  # the vendor cannot be reached
             failed = failed or error
     if failed is not None:
