@@ -340,7 +340,7 @@ async def check_upstream(
 
     full = shapes is not None
     if shapes is not None:
-        client.heard.set(shapes.take)
+        client.response_hook.set(shapes.take)
     # A client needs a database, but none of these calls uses what is in it.
     with (
         tempfile.TemporaryDirectory(prefix="syncer-doctor-") as folder,

@@ -49,7 +49,7 @@ class Matches:
     """What the mirror has for the key of a row."""
 
     holders: Sequence[Holder] = ()  #: live contacts, the oldest first
-    leaving: int | None = None  #: a deleted contact whose delete is not upstream yet
+    pending_delete: int | None = None  #: a deleted contact whose delete is not upstream yet
     forgotten: bool = False  #: the person was forgotten, and must not come back
 
 
@@ -102,9 +102,11 @@ def decide(candidate: Candidate, key: RowKey, known: Matches, region: str, other
     if holders:
         changes = _changes(candidate, holders[0])
         return _checked(PlannedRow(row, Verdict.UPDATE, changes, None, _left_out(candidate), holders[0].id))
-    if known.leaving is not None:
-        reason = f"contact {known.leaving} has this number, and its delete is not upstream yet"
-        return PlannedRow(row, Verdict.DUPLICATE, of=known.leaving, reason=reason, contact=known.leaving)
+    if known.pending_delete is not None:
+        reason = f"contact {known.pending_delete} has this number, and its delete is not upstream yet"
+        return PlannedRow(
+            row, Verdict.DUPLICATE, of=known.pending_delete, reason=reason, contact=known.pending_delete
+        )
     return _add(candidate, key, known)
 
 

@@ -41,11 +41,13 @@ LAST_CHANCE = 3.0
 SLOWEST = 16_000
 
 #: Counts the requests of one run and its tasks. `ApiClient.requests` counts those of all jobs of the account.
-counted: ContextVar[list[int] | None] = ContextVar("counted", default=None)
+request_counter: ContextVar[list[int] | None] = ContextVar("request_counter", default=None)
 
 #: Called with the source, the call's name and the answer, before the answer is checked. Applies to this task and the
 #: tasks that it starts.
-heard: ContextVar[Callable[[str, str, Answer], None] | None] = ContextVar("heard", default=None)
+response_hook: ContextVar[Callable[[str, str, Answer], None] | None] = ContextVar(
+    "response_hook", default=None
+)
 
 #: The monotonic time at which the run of this task has to end.
 _deadline: ContextVar[float | None] = ContextVar("syncer_deadline", default=None)
@@ -274,7 +276,7 @@ class ApiClient:
         if limit <= 0:
             return _Failed(self._out_of_time(call), again=False)
         self.requests += 1
-        counter = counted.get()
+        counter = request_counter.get()
         if counter is not None:
             counter[0] += 1
         began = _clock()
@@ -296,9 +298,9 @@ class ApiClient:
                 )
             sent = not isinstance(caught, _NEVER_SENT) and not this.connecting
             return self._unsent_or_unsure(call, sent, self._words(caught))
-        listener = heard.get()
-        if listener is not None:
-            listener(self.source, call.name, answer)
+        hook = response_hook.get()
+        if hook is not None:
+            hook(self.source, call.name, answer)
         if answer.status == 407 and (call.sink is None or not isinstance(answer.body, dict)):
             return self._unsent_or_unsure(call, False, "the proxy refused (407)")
         try:

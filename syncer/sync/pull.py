@@ -49,17 +49,17 @@ async def pull(
     fetch: Fetch,
     *,
     max_deletions: float,
-    whole: bool = True,
+    is_full: bool = True,
     fetch_one: FetchOne | None = None,
 ) -> Certificate:
-    """Read a full list (or, with `whole` off, an increment) and apply its removals."""
+    """Read a full list (or, with `is_full` off, an increment) and apply its removals."""
     store, table = run.env.store, reconciler.table
     pending = await store.read(feed.pending, run.account)  # a push may be running in another process
     certificate, error = await read_listing(run, reconciler, walk, fetch)
-    run.add_listing(table, certificate, whole=whole)
+    run.add_listing(table, certificate, is_full=is_full)
     unseen: list[int] = []
     deleted: list[int] = []
-    if whole and certificate.verdict is not Proof.PARTIAL:
+    if is_full and certificate.verdict is not Proof.PARTIAL:
         unseen, deleted = await store.read(reconciler.unseen)
         learn_offset(run, table, walk, len(unseen))
     if certificate.complete and certificate.rows and deleted:
@@ -72,11 +72,11 @@ async def pull(
             unseen=unseen,
             max_deletions=max_deletions,
             fetch_one=fetch_one,
-            whole=whole,
+            is_full=is_full,
         )
     finally:
         count(run, reconciler)
-    learn_copies(run, reconciler, is_full=whole and certificate.complete)
+    learn_copies(run, reconciler, is_full=is_full and certificate.complete)
     if certificate.complete and not pending:
         await watch_quiescence(run, table, walk.fingerprint, reconciler.wrote)
     learn_volatile(run, table, reconciler.volatile, reconciler.rows)

@@ -114,11 +114,11 @@ async def _decide(
     run, store, account = push.run, push.run.env.store, push.source.account
     policy = telecmi_contacts.policy_of(account)
     many = await store.read(push_statements.too_many_deletes, account.name, account.max_deletions)
-    leaving = await store.read(contacts.pending_releases, account.name, account.region)
+    releases = await store.read(contacts.pending_releases, account.name, account.region)
 
     def work(conn: Connection, block: Sequence[Due]) -> tuple[int, list[PushDecision]]:
         decisions = push_statements.decide_all(
-            conn, block, observations, policy, run.env.now(), leaving=leaving, too_many_deletes=many
+            conn, block, observations, policy, run.env.now(), releases=releases, too_many_deletes=many
         )
         return push_statements.carry_out(conn, decisions, policy, run.env.stamp(), push.retry_at), decisions
 
@@ -317,8 +317,8 @@ async def _holder_in_words(push: PushRun, row: int, number: str) -> str:
     holder = await store.read(contacts.upstream_phone_owner, account.name, number, row)
     if holder is None:
         return ""
-    leaving = await store.read(contacts.pending_releases, account.name, account.region)
-    return held_text(row, number, holder, leaving)
+    releases = await store.read(contacts.pending_releases, account.name, account.region)
+    return held_text(row, number, holder, releases)
 
 
 def _refusal_in_words(send: Send, refusal: RejectedError, holder: str) -> str:

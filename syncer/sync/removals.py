@@ -41,11 +41,11 @@ async def apply_removals(
     unseen: list[int],
     max_deletions: float,
     fetch_one: FetchOne | None,
-    whole: bool,
+    is_full: bool,
 ) -> None:
     """Decide and apply the removals and blanks of a listing.
 
-    `unseen` are live rows that it did not show (empty for an incremental listing, which is not `whole`). A listing
+    `unseen` are live rows that it did not show (empty for an incremental listing, with `is_full` off). A listing
     that ended early removes nothing and blanks only what a person approved. Rows stay held until a full, complete
     listing says otherwise, or shows the row again.
     """
@@ -65,7 +65,7 @@ async def apply_removals(
     if not (gone or reconciler.deferred or back or used_up or waiting):
         return
     kept: set[tuple[int, str]] = set()
-    if not (whole and certificate.complete and proven is not None):
+    if not (is_full and certificate.complete and proven is not None):
         kept = {one for one in waiting if one in turned or not shown(one[0])}
     decision = limits.decide_removals(
         live=await store.read(reconciler.live_count),

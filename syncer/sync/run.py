@@ -14,7 +14,7 @@ from typing import Any
 from syncer.core.listing import Certificate, worst
 from syncer.core.model import Proof
 from syncer.errors import AuthError, BadAnswerError, RemoteError, StoreError, SyncerError
-from syncer.remote.client import ApiClient, counted
+from syncer.remote.client import ApiClient, request_counter
 from syncer.store.read import feed
 from syncer.store.write import callbacks, runs
 from syncer.store.write.runs import JobState
@@ -80,10 +80,10 @@ class Run:
         """The certificate that proves least."""
         return worst(self.listings.values())
 
-    def add_listing(self, table: str, certificate: Certificate, *, whole: bool) -> None:
-        """Add a listing's certificate. `whole`: it was read fully, not as an increment."""
+    def add_listing(self, table: str, certificate: Certificate, *, is_full: bool) -> None:
+        """Add a listing's certificate. `is_full`: it was read fully, not as an increment."""
         self.listings[table] = certificate
-        self.is_full = self.is_full and whole
+        self.is_full = self.is_full and is_full
         if certificate.verdict is Proof.PARTIAL:
             self.incomplete(certificate.reason)
 
@@ -102,7 +102,7 @@ class Run:
 async def perform(run: Run, work: Callable[[Run], Awaitable[None]]) -> None:
     """Record the start, do the work, record the end. Our own errors are recorded and not raised."""
     env = run.env
-    token = counted.set([0])
+    token = request_counter.set([0])
     try:
         run.at = env.stamp()
         await env.store.read(env.forgotten.among, ())  # a lost key ends the run before it begins
@@ -115,11 +115,11 @@ async def perform(run: Run, work: Callable[[Run], Awaitable[None]]) -> None:
         raise
     finally:
         await _close(run)
-        counted.reset(token)
+        request_counter.reset(token)
 
 
 async def _close(run: Run) -> None:
-    run.requests = sum(counted.get() or ())
+    run.requests = sum(request_counter.get() or ())
     if not run.id:
         return
     try:

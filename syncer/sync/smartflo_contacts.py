@@ -68,19 +68,19 @@ async def _pull_contacts(run: Run, source: SmartfloSource) -> None:
         or state.last_full_at is None
         or has_passed(full_every, state.last_full_at, run.env.now())
     )
-    whole = run.full or full_due or await _held_or_approved(run)
+    is_full = run.full or full_due or await _held_or_approved(run)
     reconciler = pull.new_reconciler(run, SMARTFLO_CONTACTS)
-    pages = _ContactPages(run, source, None if whole else state.cursor)
+    pages = _ContactPages(run, source, None if is_full else state.cursor)
     certificate = await pull.pull(
         run,
         reconciler,
         Walk(Paging.NUMBERED, has_total=False, asked=100),
         pages.fetch,
         max_deletions=source.account.max_deletions,
-        whole=whole,
+        is_full=is_full,
         fetch_one=source.client.fetch_contact,
     )
-    if not whole:
+    if not is_full:
         live = await run.env.store.read(reconciler.live_count)
         left_out = certificate.verdict is not Proof.PARTIAL and certificate.distinct < live
         _learn_filter(run, pages.older, left_out=left_out)
@@ -91,7 +91,7 @@ async def _pull_contacts(run: Run, source: SmartfloSource) -> None:
     if certificate.verdict is not Proof.PARTIAL:
         state.notes.pop("drifted", None)
         state.cursor = cursor.advance(state.cursor, [pages.newest], pages.server_now)
-        if whole:
+        if is_full:
             state.last_full_at = run.at
 
 

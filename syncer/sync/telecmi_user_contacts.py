@@ -32,8 +32,8 @@ async def pull_user_contacts(run: Run, source: TelecmiSource) -> None:
     certificate = await pull.pull(run, reconciler, walk, fetch, max_deletions=account.max_deletions)
     known = await store.read(runs.load_job, telecmi_contacts.JOB, account.name)
     done = known.last_complete_at
-    whole = done is not None and (done <= began or lies_ahead(done, run.env.now()))
-    if account.contacts.enabled and certificate.complete and whole:
+    directory_was_read = done is not None and (done <= began or lies_ahead(done, run.env.now()))
+    if account.contacts.enabled and certificate.complete and directory_was_read:
         policy = telecmi_contacts.policy_of(account)
         wrote = await _update_contacts(run, policy)
         await pull.watch_quiescence(run, f"{telecmi_contacts.TABLE} of the list", walk.fingerprint, wrote)

@@ -309,6 +309,6 @@ def test_a_number_that_cannot_be_read_means_the_contact_that_has_it_so() -> None
 
 
 def test_a_contact_whose_delete_waits_is_not_added_again() -> None:
-    found = plan(ASHA, leaving=7)
+    found = plan(ASHA, pending_delete=7)
     reason = "contact 7 has this number, and its delete is not upstream yet"
     assert found == PlannedRow(9, Verdict.DUPLICATE, of=7, reason=reason, contact=7)

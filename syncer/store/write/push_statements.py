@@ -105,14 +105,14 @@ _UNAPPROVED = """
 def decide_all(
     conn: Connection,
     due: Sequence[Due],
-    looks: Mapping[int, Observation],
+    observations: Mapping[int, Observation],
     policy: Policy,
     now: datetime,
     *,
-    leaving: Mapping[str, PendingRelease],
+    releases: Mapping[str, PendingRelease],
     too_many_deletes: bool,
 ) -> list[PushDecision]:
-    """Decide each change. `looks` is by contact row, `leaving` by number."""
+    """Decide each change. `observations` is by contact row, `releases` by number."""
     pairs = _load(conn, due)
     updates = {change.contact_row for change, _ in pairs if change.operation is Operation.UPDATE}
     holders = {}
@@ -124,10 +124,10 @@ def decide_all(
     facts = PushFacts(
         now=now,
         region=policy.region,
-        observations=looks,
+        observations=observations,
         phone_owners=holders,
         pushed=queue.pushed_within(conn, updates, DAY, now),
-        releases=leaving,
+        releases=releases,
         too_many_deletes=too_many_deletes,
     )
     return push.decide_all(pairs, facts)
