@@ -18,7 +18,7 @@ from syncer.core.import_rows import (
     pick_number,
     written_number,
 )
-from syncer.core.model import Fields
+from syncer.core.model import FIELDS, Fields
 
 #: Role of a column -> its headers in the form of `_plain`, the best first.
 _HEADERS: dict[str, tuple[str, ...]] = {
@@ -133,7 +133,8 @@ def read_row(columns: Columns, row: int, cells: Sequence[str]) -> Candidate | No
     else:
         given, surname, one_name = names(first("first"), first("middle"), first("last"), first("full"))
     title = values[places["job_title"][0]] if "job_title" in places else ""
-    email = first("email_id").split(_SEVERAL)[0].strip()
+    emails = (part.strip() for n in places.get("email_id", ()) for part in _parts(columns, n, values))
+    email = next(filter(None, emails), "")
     fields = Fields(phone, given, surname, email, first("company"), job_title(title))
     return Candidate(row, fields, one_name, others, first("account"))
 
@@ -143,5 +144,10 @@ def _numbers(columns: Columns, n: int, values: Sequence[str]) -> list[LabelledNu
     preferred = label.startswith("*")
     return [
         LabelledNumber(written_number(part), label.lstrip("* "), preferred)
-        for part in values[n].split(_SEVERAL)
+        for part in _parts(columns, n, values)
     ]
+
+
+def _parts(columns: Columns, n: int, values: Sequence[str]) -> list[str]:
+    """The values of a cell. In the columns of `contacts export` it is always one."""
+    return [values[n]] if columns.header[n] in FIELDS else values[n].split(_SEVERAL)

@@ -87,6 +87,14 @@ def test_what_is_exported_is_imported_as_the_same(form: str, tmp_path: Path) -> 
     check()
 
 
+@pytest.mark.parametrize("form", ["csv", "vcard", "xlsx"])
+def test_several_values_in_one_field_are_exported_and_imported_as_one(form: str, tmp_path: Path) -> None:
+    """Google's exports separate them like this, and somebody may have loaded one into the vendor's portal."""
+    emails = Fields("919200000001", "Asha", "Example", "asha@example.com ::: a@example.com")
+    numbers = Fields("9200000002 ::: 9200000003", "Ravi", "Sample")
+    assert verdicts([emails, numbers], form, tmp_path) == ["same", "same"]
+
+
 @pytest.mark.parametrize("name", ["all.csv", "all.xlsx", "all.vcf"])
 def test_a_whole_mirror_is_the_same_row_by_row(reading: Syncer, tmp_path: Path, name: str) -> None:
     file = tmp_path / name
