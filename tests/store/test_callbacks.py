@@ -153,6 +153,8 @@ def test_any_client_may_mark_a_number_in_any_spelling(mirror: Mirror) -> None:
     ("statement", "advice"),
     [
         ("INSERT INTO callback_marks (phone_e164) VALUES (' ')", "is empty"),
+        ("REPLACE INTO callback_marks (id, phone_e164) VALUES (1, '+919200000002')", "REPLACE is refused"),
+        ("INSERT INTO callback_marks (id, phone_e164) VALUES (9223372036854775807, '1')", "leave it out"),
         ("UPDATE callback_marks SET note = 'x'", "take it back with `syncer callbacks reopen`"),
         ("DELETE FROM callback_marks", "stays on record"),
         ("DELETE FROM callback_numbers", "callback_marks"),

@@ -50,6 +50,9 @@ _DEPENDS = {
     "telecmi_voicemails": "phone_e164, received_at, deleted_at",
 }
 
+#: What `NEW.id` is before an INSERT that names none. A chosen one may take the place of a mark, or be the greatest of all.
+_NO_ID = -1
+
 _ADVICE = "a mark stays on record; take it back with `syncer callbacks reopen`, or add another one"
 
 
@@ -96,9 +99,12 @@ def expected() -> dict[str, str]:
     out[
         "callback_marks_typed_check"
     ] = f"""CREATE TRIGGER callback_marks_typed_check BEFORE INSERT ON callback_marks
-WHEN {PEOPLE} AND trim(NEW.phone_e164) = ''
+WHEN {PEOPLE}
 BEGIN
-    SELECT RAISE(ABORT, 'callback_marks.phone_e164 is empty: write the number that was called back');
+    SELECT RAISE(ABORT, 'callback_marks.phone_e164 is empty: write the number that was called back')
+    WHERE trim(NEW.phone_e164) = '';
+    SELECT RAISE(ABORT, 'callback_marks.id: leave it out; {_ADVICE} (REPLACE is refused, too)')
+    WHERE NEW.id <> {_NO_ID};
 END"""
     out[
         "callback_marks_typed"
