@@ -72,8 +72,9 @@ class Page:
 
     @property
     def weight(self) -> int:
-        """How many characters of JSON its rows have."""
-        return sum(len(row.raw) for row in self.rows) + sum(len(row.raw) for row in self.set_aside)
+        """How many characters its rows have as JSON, and its cursor."""
+        rows = sum(len(row.raw) for row in self.rows) + sum(len(row.raw) for row in self.set_aside)
+        return rows + len(self.cursor or "")
 
 
 class Paging(StrEnum):

@@ -26,8 +26,11 @@ LISTS = {
 class Endless(httpx.AsyncBaseTransport):
     """A vendor whose list never ends, and always has new rows."""
 
-    def __init__(self, path: str, key: str, *, count: int | None, page: int = 500, weight: int = 0) -> None:
+    def __init__(
+        self, path: str, key: str, *, count: int | None, page: int = 500, weight: int = 0, cursor: int = 0
+    ) -> None:
         self.path, self.key, self.count, self.page, self.weight = path, key, count, page, weight
+        self.cursor = cursor  #: how long each cursor is
         self.rows = self.calls = 0
 
     async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
@@ -38,7 +41,12 @@ class Endless(httpx.AsyncBaseTransport):
             self.calls += 1
             listed = [self.row(self.rows + n) for n in range(self.page)]
             self.rows += self.page
-        body = {"code": 200, self.key: listed, "page_state": str(self.rows), "size": len(listed)}
+        body = {
+            "code": 200,
+            self.key: listed,
+            "size": len(listed),
+            "page_state": f"{self.rows:0{self.cursor}}",
+        }
         if self.count is not None:
             body["count"] = self.count if listed else 0
         return httpx.Response(200, content=json.dumps(body).encode())
@@ -124,6 +132,23 @@ def test_heavy_rows_end_a_list_long_before_it_is_long(make_office: MakeOffice) -
     assert "the listing does not end" in done.problem
     assert vendor.rows * vendor.weight < 1.2 * limits.LONG
     assert office.path.stat().st_size < 200_000_000
+
+
+@pytest.mark.parametrize(
+    ("cursor", "calls", "rows", "reason"),
+    [
+        (3_000_000, 15, 1300, "the listing does not end: 1,400 rows (42."),
+        (9_000_000, 2, 0, "a page of 9.0 MB, more than 8.0 MB"),
+    ],
+)
+def test_cursors_of_megabytes_end_a_list(
+    make_office: MakeOffice, cursor: int, calls: int, rows: int, reason: str
+) -> None:
+    office = make_office()
+    vendor = Endless("/v3/contact/get", "contacts", count=100_000, page=100, cursor=cursor)
+    done = run(office, vendor, "telecmi-contacts")
+    assert done.outcome == "incomplete" and reason in done.problem
+    assert vendor.calls <= calls and office.one("SELECT count(*) FROM telecmi_contacts") == rows
 
 
 def test_a_disk_that_is_nearly_full_takes_no_more_rows_and_edits_go_on(make_office: MakeOffice) -> None:
