@@ -115,7 +115,9 @@ def since_stamp(app: App, text: str) -> str:
 
     try:
         since = parse_since(text)
-        return utc_text(since if isinstance(since, datetime) else app.now() - since)
+        # A date begins at midnight here, where the times of all lists are local as well.
+        at = since.replace(tzinfo=None).astimezone() if isinstance(since, datetime) else app.now() - since
+        return utc_text(at)
     except (ValueError, OverflowError) as error:
         raise click.UsageError(f"--since {error}") from None
 

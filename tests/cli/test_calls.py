@@ -41,6 +41,16 @@ def test_calls_of_both_vendors_newest_first(called: Syncer) -> None:
     assert "withheld" in out and "2 of 3 calls." in out
 
 
+def test_a_date_begins_at_local_midnight(called: Syncer) -> None:
+    called.env["TZ"] = "Asia/Kolkata"
+    called.as_program(
+        "UPDATE telecmi_calls SET started_at = '2026-11-20T18:29:59.000Z' WHERE cmiuid = 'a'",
+        "UPDATE telecmi_calls SET started_at = '2026-11-20T18:30:00.000Z' WHERE cmiuid = 'b'",
+    )
+    rows = called.process("calls", "list", "--since", "2026-11-21", "--json").json
+    assert [row["started_at"] for row in rows] == ["2026-11-21T11:00:00.000Z", "2026-11-20T18:30:00.000Z"]
+
+
 def test_a_number_is_closed_and_taken_back(called: Syncer) -> None:
     (row,) = called.ok("callbacks", "list", "--json").json
     assert (row["phone_e164"], row["missed"], row["state"]) == (PHONE, 1, "open")
