@@ -174,8 +174,8 @@ fi
 cat <<'TEXT'
 
 Installed. What is left to do, as root:
-  1. edit /etc/syncer/config.toml                    accounts, credentials, what is to be mirrored
+  1. edit /etc/syncer/config.toml                    accounts, credentials, and what to mirror
   2. sudo -u syncer syncer doctor                    says what is wrong, and how to fix it
   3. systemctl enable --now syncer                   starts it, now and at each boot
-  4. systemctl status syncer; journalctl -u syncer   how it is
+  4. systemctl status syncer; journalctl -u syncer   whether it works, and its log
 TEXT

@@ -44,7 +44,11 @@ def console() -> None:
     )
 )
 @click.option(
-    "--name", required=True, metavar="NAME", type=WORDS, help="Whose actions are recorded under this name."
+    "--name",
+    required=True,
+    metavar="NAME",
+    type=WORDS,
+    help="Who it is for. Actions are recorded under this name.",
 )
 @click.option(
     "--role",

@@ -48,9 +48,13 @@ def sync(
 ) -> None:
     """Make one pass now, of all jobs or the named ones.
 
-    The jobs are telecmi-voicemails, telecmi-calls, telecmi-audio, telecmi-contacts, telecmi-user-contacts,
-    telecmi-push, smartflo-contacts, smartflo-calls, notify and publish. Those that the config does not enable are
-    left out. Safe while the daemon runs. Changes that wait for a retry are tried now.
+    \b
+    The jobs, as far as the config enables them:
+      telecmi-voicemails     telecmi-calls     telecmi-audio     telecmi-contacts
+      telecmi-user-contacts  telecmi-push      smartflo-contacts smartflo-calls
+      notify                 publish
+
+    Safe while the daemon runs. Changes that wait for a retry are tried now.
     """
     require_open_files()
     settings = app.settings(logs="error", credentials="sent")
