@@ -332,6 +332,8 @@ class Outsider:
     @property
     def advice(self) -> str:
         """What root may do about it."""
+        if self.uid is None and self.mode & stat.S_ISVTX:  # such as /tmp, which everybody needs
+            return f"Make a folder of root's own in it (mkdir -m 700 {self.place / 'syncer'})"
         if self.uid is None:
             return f"Where nobody needs that, end it ({self.remedy})"
         user = _user(self.uid) or f"'#{self.uid}'"

@@ -221,8 +221,9 @@ def test_root_refuses_the_folder_of_others(
 @as_root
 def test_root_refuses_a_folder_where_others_may_put_new_files(place: Path) -> None:
     place.chmod(0o1777)
-    with pytest.raises(ConfigError):
+    with pytest.raises(ConfigError) as caught:
         files.refuse_root(place, KEY)
+    assert f"mkdir -m 700 {place}/syncer" in str(caught.value) and "chmod" not in str(caught.value)
     files.refuse_root(place / "root's own", KEY)
 
 
