@@ -276,11 +276,11 @@ def by_the_rule(row: dict[str, str | None], search: str) -> bool:
     values = [value.casefold() for value in row.values() if value]
     if all(any(word in value for value in values) for word in search.casefold().split()):
         return True
-    digits = "".join(sign for sign in search if sign.isdecimal())
+    digits = "".join(sign for sign in search if sign.isdecimal()).lstrip("0")
     if len(digits) < 3 or not all(sign.isdecimal() or sign.isspace() or sign in "+().-" for sign in search):
         return False
     bare = ["".join(sign for sign in value if sign.isdecimal()) for value in values]
-    return any(digits.lstrip("0") in value for value in bare)
+    return any(digits in value for value in bare)
 
 
 def person(**fields: str) -> dict[str, str | None]:

@@ -17,6 +17,7 @@ from syncer.store.db.call_views import calls_sql
 from syncer.store.db.columns import OPEN_STATES, columns
 from syncer.store.db.read_only import Reader, Record, records, tuples
 from syncer.store.read.call_queries import CALLBACKS, CONTACT_OF, load_calls
+from syncer.store.read.searching import digits_of
 from syncer.store.read.status_queries import name_of
 
 #: Rows on a page, and the last page that can be opened. Older rows are found by searching.
@@ -46,15 +47,6 @@ def _span(number: int) -> tuple[int, int]:
 
 
 # -- searching ---------------------------------------------------------------------------------------------
-
-#: The characters of phone numbers.
-_PHONE = re.compile(r"[+\d\s().\-]+")
-
-
-def digits_of(search: str) -> str | None:
-    """The digits of a search for a phone number, without leading zeros, or None if it is not one."""
-    digits = re.sub(r"\D", "", search).lstrip("0") if _PHONE.fullmatch(search) else ""
-    return digits if len(digits) >= 3 else None
 
 
 def _like(word: str) -> str:

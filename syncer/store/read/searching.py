@@ -26,12 +26,17 @@ def searching(conn: Reader, search: str | None, searched: Sequence[str]) -> Iter
         yield f" AND found_by_search({', '.join(f'CAST({name} AS BLOB)' for name in searched)})"
 
 
+def digits_of(search: str) -> str | None:
+    """The digits of a search for a phone number, without leading zeros, or None if it is not one."""
+    digits = re.sub(r"\D", "", search).lstrip("0") if _PHONE_SIGNS.fullmatch(search) else ""
+    return digits if len(digits) >= 3 else None
+
+
 def _matcher(search: str) -> Callable[..., bool]:
     """A function that checks the values of a row. It is in Python because SQLite ignores case only for ASCII."""
     words = search.casefold().split()
-    digits = re.sub(r"\D", "", search) if _PHONE_SIGNS.fullmatch(search) else ""
-    # Without leading zeros, zeros alone would be empty and match every value.
-    number = re.compile(r"\D*".join(digits.lstrip("0"))) if len(digits) >= 3 else None
+    digits = digits_of(search)
+    number = re.compile(r"\D*".join(digits)) if digits else None
 
     def match(*values: bytes | None) -> bool:
         found = [value for value in values if value]
