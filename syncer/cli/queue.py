@@ -242,7 +242,8 @@ def explain(change: Record, now: datetime) -> tuple[str, str]:
             why = error or "both sides changed the same field"
             return (
                 f"{upper_first(why)}.",
-                f"See `syncer queue show {number}`, then `syncer queue resolve {number} --keep local|remote`.",
+                f"`syncer queue resolve {number} --keep local|remote` settles it; `syncer queue show {number}` "
+                "compares the values.",
             )
         case State.HELD:
             return (
