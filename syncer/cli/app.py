@@ -110,11 +110,8 @@ class App:
         """Open the database for writing: created, migrated, with the accounts of the config in it."""
         from syncer.sync.open_database import open_database
 
-        db = under_schema_lock(settings, lambda: open_database(settings))
-        try:
+        with under_schema_lock(settings, lambda: open_database(settings)) as db:
             yield db
-        finally:
-            db.close()
 
 
 def _unread_marks(db: ReadOnlyDatabase, settings: Settings) -> bool:

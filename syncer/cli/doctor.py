@@ -346,8 +346,7 @@ async def check_upstream(
         tempfile.TemporaryDirectory(prefix="syncer-doctor-") as folder,
         Database(Path(folder) / "none.db") as db,
     ):
-        env = build(settings, db, SystemClock())
-        try:
+        async with contextlib.aclosing(build(settings, db, SystemClock())) as env:
             found = await asyncio.gather(
                 *(
                     check_account(source, app.now, full=full)
@@ -355,6 +354,4 @@ async def check_upstream(
                     if isinstance(source.account, Account) and label not in without
                 )
             )
-        finally:
-            await env.aclose()
     return [finding for findings in found for finding in findings]

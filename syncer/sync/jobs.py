@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import asyncio
-import shutil
 import tempfile
 from collections.abc import Awaitable, Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import aclosing
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
@@ -115,17 +115,10 @@ async def sync(
         async with locks.hold([SCHEMA_LOCK]):
             db = open_database(settings)
         # In another thread, so pages keep coming while rows are written.
-        executor = ThreadPoolExecutor(1, thread_name_prefix="database")
-        try:
-            env = build(settings, db, SystemClock(), executor=executor)
-            env.progress = progress
-            try:
+        with db, ThreadPoolExecutor(1, thread_name_prefix="database") as executor:
+            async with aclosing(build(settings, db, SystemClock(), executor=executor)) as env:
+                env.progress = progress
                 return await run_all(env, chosen, full=full, person=True)
-            finally:
-                await env.aclose()
-        finally:
-            executor.shutdown()
-            db.close()
 
 
 @dataclass(frozen=True, slots=True)
@@ -170,27 +163,18 @@ async def on_a_copy(
     clock: Clock | None = None,
 ) -> T:
     """Do `work` on a temporary copy of the database."""
-    folder = Path(tempfile.mkdtemp(prefix="syncer-copy-"))
-    try:
-        copy = folder / "copy.db"
+    with tempfile.TemporaryDirectory(prefix="syncer-copy-", ignore_cleanup_errors=True) as folder:
+        copy = Path(folder) / "copy.db"
         if settings.database.path.exists():
             with Database(settings.database.path, create=False, checkpoints=False) as original:
                 copies.backup(original, copy)
             copy_key(settings.database.path, copy)
-        db = open_database(settings, path=copy)
-        try:
-            env = build(settings, db, clock or SystemClock())
-            env.progress = progress
-            for source in env.sources.values():
-                source.set_patience(PATIENCE)
-            try:
+        with open_database(settings, path=copy) as db:
+            async with aclosing(build(settings, db, clock or SystemClock())) as env:
+                env.progress = progress
+                for source in env.sources.values():
+                    source.set_patience(PATIENCE)
                 return await work(env)
-            finally:
-                await env.aclose()
-        finally:
-            db.close()
-    finally:
-        shutil.rmtree(folder, ignore_errors=True)
 
 
 async def _plan(env: Env, spec: JobSpec, *, full: bool) -> Planned:

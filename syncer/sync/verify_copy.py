@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import closing
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -48,10 +49,9 @@ class CopyResult:
 async def verify(settings: Settings, spec: JobSpec, progress: Progress) -> CopyResult:
     """Compare all rows under the lock of the publish job. Raises RemoteError, LockedError."""
     assert isinstance(spec.config, PublishTarget)
-    copy: Copy = connect(spec.config, SystemClock()).client
     locks = Locks(settings.database.path, "syncer verify", settings.database.group)
     async with locks.hold([spec.lock]):
-        try:
+        with closing(connect(spec.config, SystemClock()).client) as copy:
             position = await cut_off(copy, PATIENCE, copy.open, make=False)
             if position is None:
                 raise UsageError(
@@ -60,8 +60,6 @@ async def verify(settings: Settings, spec: JobSpec, progress: Progress) -> CopyR
             with ReadOnlyDatabase(settings.database.path) as db, db.read() as conn:
                 check_source(spec.config, position, source_of(conn))
             return await cut_off(copy, PATIENCE, _compare, settings.database.path, copy, spec, progress)
-        finally:
-            copy.close()
 
 
 def _compare(path: Path, copy: Copy, spec: JobSpec, progress: Progress) -> CopyResult:

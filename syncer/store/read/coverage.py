@@ -36,10 +36,10 @@ class Facts:
     held: int = 0  #: rows and values that wait for a person
     unknown: int = 0  #: changes whose outcome is not known
     updated_after_honoured: bool | None = None  #: Smartflo's filter; None: not seen yet
-    covered_from: str | None = None  #: voicemails: the span that was read completely
+    covered_from: str | None = None  #: lists in time windows: the span that was read completely
     covered_to: str | None = None
-    gaps: list[tuple[str, str]] = field(default_factory=list)  #: voicemails: spans never read, oldest first
-    unread_s: int = 0  #: voicemails: the total length of `gaps`, in seconds
+    gaps: list[tuple[str, str]] = field(default_factory=list)  #: likewise: spans never read, oldest first
+    unread_s: int = 0  #: likewise: the total length of `gaps`, in seconds
     time_shift_minutes: int | None = None  #: voicemails: how far `time` is ahead of the file names
 
 

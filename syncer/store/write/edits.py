@@ -59,9 +59,5 @@ def set_numbers(conn: Connection, numbers: Iterable[tuple[str, int]]) -> None:
 
 def as_any_client(path: Path, statement: str, *values: object) -> list[tuple[Any, ...]]:
     """Run one statement on a connection of its own, like any SQLite client. For the demo."""
-    conn = sqlite3.connect(path, timeout=10)
-    try:
-        with conn:
-            return conn.execute(statement, values).fetchall()
-    finally:
-        conn.close()
+    with contextlib.closing(sqlite3.connect(path, timeout=10)) as conn, conn:
+        return conn.execute(statement, values).fetchall()
