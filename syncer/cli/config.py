@@ -71,7 +71,7 @@ def effective(settings: Settings) -> dict[str, dict[str, Any]]:
         }
     for target in settings.targets:
         tables[target.label] = _named(settings, target)
-    tables["http"] = {"listen": _listen(settings.http)}
+    tables["http"] = _http(settings.http)
     tables["monitor"] = {"ping_url": {"from": "the config"} if monitor.ping_url else None}
     tables["backup"] = _written(settings.backup)
     tables["audio"] = _written(settings.audio)
@@ -97,11 +97,16 @@ def _named(settings: Settings, one: Named) -> dict[str, Any]:
     return table
 
 
-def _listen(http: Http | None) -> str | None:
+def _http(http: Http | None) -> dict[str, Any]:
     if http is None:
-        return None
+        return {"listen": None}
     host, port = http.address
-    return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
+    return {
+        "listen": f"[{host}]:{port}" if ":" in host else f"{host}:{port}",
+        "hosts": None if http.hosts is None else sorted(http.hosts),
+        "console": http.console,
+        "url": http.url,
+    }
 
 
 def _written(value: Any) -> Any:

@@ -73,7 +73,8 @@ def test_check_names_every_problem(empty: Syncer) -> None:
 def test_show_gives_every_setting_and_no_secret(
     empty: Syncer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    more = '[http]\nlisten = "[::1]:9464"\n[monitor]\nping_url = "https://ping.example.com/key-in-it"\n'
+    more = '[http]\nlisten = "[::1]:9464"\nhosts = ["Sync.example.com", "[::1]"]\nconsole = true\n'
+    more += 'url = "https://sync.example.com"\n[monitor]\nping_url = "https://ping.example.com/key-in-it"\n'
     more += '[telecmi."shop.4"]\napp_id = 7\nsecret_file = "own"\nvoicemails = { since = "2026-01-31" }\n'
     more += 'user_id = "1_7"\nmax_deletions = "2.5%"\n'
     empty.config.write_text(empty.config.read_text() + more)
