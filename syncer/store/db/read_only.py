@@ -156,6 +156,11 @@ def records(conn: Reader, query: str, *values: object) -> list[Record]:
     return [dict(zip(names, row, strict=True)) for row in cursor]
 
 
+def record(conn: Reader, query: str, *values: object) -> Record | None:
+    """The first row of a query as a record, or None if there is no row."""
+    return next(iter(records(conn, query, *values)), None)
+
+
 class QueryPage(list[Record]):
     """A page of a list, with the total number of rows."""
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from syncer.store.db.columns import columns
-from syncer.store.db.read_only import Reader, Record, first, placeholders, records, tuples
+from syncer.store.db.read_only import Reader, Record, first, placeholders, record, tuples
 
 _OF_ACCOUNT = "FROM voicemail_audio a JOIN telecmi_voicemails v ON v.id = a.voicemail"
 
@@ -32,7 +32,7 @@ def recording(conn: Reader, voicemail: int) -> Record | None:
     query = (
         f"{select} FROM telecmi_voicemails v LEFT JOIN voicemail_audio a ON a.voicemail = v.id WHERE v.id = ?"
     )
-    return next(iter(records(conn, query, voicemail)), None)
+    return record(conn, query, voicemail)
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,7 +10,7 @@ from syncer.core.merge import dirty_fields
 from syncer.core.model import FIELDS, Fields
 from syncer.core.normalise import to_e164
 from syncer.store.db.columns import columns
-from syncer.store.db.read_only import QueryPage, Reader, Record, first, page, placeholders, records
+from syncer.store.db.read_only import QueryPage, Reader, Record, first, page, placeholders, record, records
 from syncer.store.read.searching import searching
 
 #: A phone number as in the column `phone_e164`.
@@ -132,13 +132,13 @@ def holders(conn: Reader, account: str, e164: str, region: str, *, but: int | No
 
 def load_contact(conn: Reader, row_id: int) -> Record | None:
     """One row of `telecmi_contacts`."""
-    return next(iter(records(conn, f"{_CONTACTS} WHERE id = ?", row_id)), None)
+    return record(conn, f"{_CONTACTS} WHERE id = ?", row_id)
 
 
 def upstream_values(conn: Reader, row_id: int) -> Record | None:
     """The base of a contact, or None if it was never upstream."""
     query = f"SELECT {columns('contact_base')} FROM contact_base WHERE row_id = ? AND source <> 'gone'"
-    return next(iter(records(conn, query, row_id)), None)
+    return record(conn, query, row_id)
 
 
 def changed_fields(conn: Reader, change: Record, region: str) -> list[str]:

@@ -9,7 +9,7 @@ from syncer.core.import_rows import written_number
 from syncer.core.model import FIELDS, Fields
 from syncer.core.normalise import to_e164
 from syncer.store.db.columns import COLUMNS, OPEN_STATES
-from syncer.store.db.read_only import AreForgotten, Reader, Record, placeholders, records, tuples
+from syncer.store.db.read_only import AreForgotten, Reader, Record, placeholders, record, records, tuples
 from syncer.store.read.feed import last_seq
 
 _SIX = ", ".join(FIELDS)
@@ -104,7 +104,7 @@ def list_batches(conn: Reader) -> list[Record]:
 
 def load_batch(conn: Reader, batch: int) -> Record | None:
     """One import."""
-    return next(iter(records(conn, f"{_BATCHES} WHERE id = ?", batch)), None)
+    return record(conn, f"{_BATCHES} WHERE id = ?", batch)
 
 
 def spans(conn: Reader, batch: int) -> list[tuple[int, int]]:

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from syncer.store.db.call_sql import FULL_NAME
-from syncer.store.db.read_only import Reader, Record, records, tuples
+from syncer.store.db.read_only import Reader, Record, record, records, tuples
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,13 +27,13 @@ class Notification:
 
 def head(conn: Reader, target: str) -> Notification | None:
     """The next notification to send to a target."""
-    rows = records(
+    row = record(
         conn,
         "SELECT id, target, event, table_name, row_id, attempts, first_attempt_at, next_attempt_at, created_at, last_error "
         "FROM outbox WHERE target = ? AND state = 'queued' ORDER BY id LIMIT 1",
         target,
     )
-    return Notification(**rows[0]) if rows else None
+    return Notification(**row) if row else None
 
 
 _CALL: Final = (
@@ -67,13 +67,13 @@ _DATA: Final = {
 def data(conn: Reader, one: Notification) -> dict[str, Any] | None:
     """What is known about the row now, without empty values. None if there is nothing left to say."""
     if one.event == "missed-call":
-        rows = records(conn, _CALL, one.table_name, one.row_id)
+        row = record(conn, _CALL, one.table_name, one.row_id)
     else:
-        rows = records(conn, _DATA[one.table_name], one.row_id)
-    if not rows:
+        row = record(conn, _DATA[one.table_name], one.row_id)
+    if row is None:
         return None
     return {"table": one.table_name, "id": one.row_id} | {
-        key: value for key, value in rows[0].items() if value not in (None, "")
+        key: value for key, value in row.items() if value not in (None, "")
     }
 
 

@@ -15,7 +15,7 @@ from typing import Final
 from syncer.store.db.call_sql import FULL_NAME
 from syncer.store.db.call_views import calls_sql
 from syncer.store.db.columns import OPEN_STATES, columns
-from syncer.store.db.read_only import Reader, Record, records, tuples
+from syncer.store.db.read_only import Reader, Record, record, records, tuples
 from syncer.store.read.call_queries import CALLBACKS, CONTACT_OF, load_calls
 from syncer.store.read.searching import digits_of
 from syncer.store.read.status_queries import name_of
@@ -230,7 +230,7 @@ def kept_audio(conn: Reader, voicemail: int) -> Record | None:
         "SELECT a.path, a.bytes, a.sha256, a.media_type FROM voicemail_audio a JOIN telecmi_voicemails v "
         "ON v.id = a.voicemail WHERE a.voicemail = ? AND a.state = 'kept' AND v.deleted_at IS NULL"
     )
-    return next(iter(records(conn, query, voicemail)), None)
+    return record(conn, query, voicemail)
 
 
 # -- one person ----------------------------------------------------------------------------------------------

@@ -9,7 +9,17 @@ from syncer.core.model import State
 from syncer.store.db.call_sql import FULL_NAME
 from syncer.store.db.columns import COLUMNS, OPEN_STATES, columns
 from syncer.store.db.mirrors import MIRRORS
-from syncer.store.db.read_only import QueryPage, Reader, Record, first, page, placeholders, records, tuples
+from syncer.store.db.read_only import (
+    QueryPage,
+    Reader,
+    Record,
+    first,
+    page,
+    placeholders,
+    record,
+    records,
+    tuples,
+)
 
 # -- jobs --------------------------------------------------------------------------------------------
 
@@ -98,7 +108,7 @@ def list_changes(
 
 def load_change(conn: Reader, number: int) -> Record | None:
     """One change, with the contact's name."""
-    return next(iter(records(conn, f"{_CHANGE} {_CHANGES} WHERE q.id = ?", number)), None)
+    return record(conn, f"{_CHANGE} {_CHANGES} WHERE q.id = ?", number)
 
 
 #: The documented columns of `change_queue`.

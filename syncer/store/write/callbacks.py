@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from syncer.errors import UsageError
-from syncer.store.db.read_only import Reader, Record, raw, records
+from syncer.store.db.read_only import Reader, Record, raw, record, records
 
 if TYPE_CHECKING:
     from sqlalchemy import Connection
@@ -31,12 +31,12 @@ def read_marks(conn: Connection, numbers: Mapping[int, str]) -> None:
 
 
 def _load(conn: Reader, number: str) -> Record:
-    found = records(conn, "SELECT state, closed_by, note FROM callbacks WHERE phone_e164 = ?", number)
-    if not found:
+    found = record(conn, "SELECT state, closed_by, note FROM callbacks WHERE phone_e164 = ?", number)
+    if found is None:
         raise UsageError(
             f"nobody waits at {number}: there is no missed call and no voicemail from this number"
         )
-    return found[0]
+    return found
 
 
 def done(conn: Connection, number: str, *, note: str | None, by: str, at: str) -> bool:

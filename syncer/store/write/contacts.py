@@ -16,7 +16,7 @@ from syncer.core.numbers import PendingRelease
 from syncer.core.queue import WAITING
 from syncer.store.db import statements
 from syncer.store.db.columns import OPEN_STATES
-from syncer.store.db.read_only import chunks, first, records, tuples
+from syncer.store.db.read_only import chunks, first, record, tuples
 from syncer.store.db.tables import contact_base, push_intents, telecmi_contacts
 from syncer.store.write import changelog, queue
 
@@ -240,9 +240,9 @@ def save_base(
         "phone_e164": phone_e164,
         **fields.asdict(),
     }
-    there = records(conn, f"SELECT {', '.join(agreed)} FROM contact_base WHERE row_id = ?", row_id)
+    there = record(conn, f"SELECT {', '.join(agreed)} FROM contact_base WHERE row_id = ?", row_id)
     if there:
-        changed = {name: value for name, value in agreed.items() if value != there[0][name]}
+        changed = {name: value for name, value in agreed.items() if value != there[name]}
         statements.update_row(conn, contact_base, row_id, changed)
     else:
         statements.insert_rows(conn, contact_base, ("row_id", *agreed), [(row_id, *agreed.values())])
