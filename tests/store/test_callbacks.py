@@ -149,6 +149,13 @@ def test_any_client_may_mark_a_number_in_any_spelling(mirror: Mirror) -> None:
     assert mirror.sql('SELECT "by", marked_at > ? FROM callback_marks', at(1)) == [("sql", 1)]
 
 
+def test_a_client_that_chooses_the_id_may_mark_a_number(mirror: Mirror) -> None:
+    """Some GUI clients name the next id when a row is added."""
+    telecmi(mirror, "missed", PHONE, 1, "a")
+    mirror.sql("INSERT INTO callback_marks (id, phone_e164) VALUES (1, ?)", PHONE)
+    assert state(mirror) == [("done", 0, "person", None)]
+
+
 @pytest.mark.parametrize(
     ("statement", "advice"),
     [

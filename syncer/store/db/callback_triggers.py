@@ -9,7 +9,7 @@ from __future__ import annotations
 from sqlalchemy import Connection
 
 from syncer.store.db.call_sql import ANSWERED_SMARTFLO, ANSWERED_TELECMI, INBOUND_SMARTFLO, MISSED_TELECMI
-from syncer.store.db.guard_sql import ENTER, LEAVE, NOW, PEOPLE
+from syncer.store.db.guard_sql import ENTER, ID_ROOM, LEAVE, NOW, PEOPLE
 from syncer.store.db.read_only import raw
 
 #: Rows of the number that wait, or have waited, for a call back.
@@ -49,9 +49,6 @@ _DEPENDS = {
     "smartflo_calls": "phone_e164, direction, status, started_at",
     "telecmi_voicemails": "phone_e164, received_at, deleted_at",
 }
-
-#: What `NEW.id` is before an INSERT that names none. A chosen one may take the place of a mark, or be the greatest of all.
-_NO_ID = -1
 
 _ADVICE = "a mark stays on record; take it back with `syncer callbacks reopen`, or add another one"
 
@@ -103,8 +100,10 @@ WHEN {PEOPLE}
 BEGIN
     SELECT RAISE(ABORT, 'callback_marks.phone_e164 is empty: write the number that was called back')
     WHERE trim(NEW.phone_e164) = '';
-    SELECT RAISE(ABORT, 'callback_marks.id: leave it out; {_ADVICE} (REPLACE is refused, too)')
-    WHERE NEW.id <> {_NO_ID};
+    SELECT RAISE(ABORT, 'callback_marks.id is taken: leave it out; {_ADVICE} (REPLACE is refused, too)')
+    WHERE EXISTS (SELECT 1 FROM callback_marks WHERE id = NEW.id);
+    SELECT RAISE(ABORT, 'callback_marks.id is far beyond the greatest one: leave it out')
+    WHERE NEW.id > {ID_ROOM} + (SELECT COALESCE(max(id), 0) FROM callback_marks);
 END"""
     out[
         "callback_marks_typed"

@@ -1,4 +1,4 @@
-"""SQL that triggers share: the clock, and the guard that separates people's writes from the program's."""
+"""What triggers share: the clock, the guard that separates people's writes from the program's, and a limit of ids."""
 
 from __future__ import annotations
 
@@ -9,6 +9,9 @@ NOW: Final = "strftime('%Y-%m-%dT%H:%M:%fZ','now')"
 
 #: True for everybody's writes except the program's own.
 PEOPLE: Final = "COALESCE((SELECT active FROM sync_guard WHERE id = 1), 0) = 0"
+
+#: How far beyond the greatest id a person may choose one. The greatest possible id would stop all inserts.
+ID_ROOM: Final = 1_000_000
 
 # Plain UPDATEs: an outer OR REPLACE would turn an upsert here into REPLACE, and the epoch would be lost.
 ENTER: Final = "UPDATE sync_guard SET active = 1 WHERE id = 1;"

@@ -15,7 +15,7 @@ from sqlalchemy import Connection
 
 from syncer.core.model import FIELDS
 from syncer.store.db import callback_triggers, objects, outbox_triggers, publish_triggers, read_only_triggers
-from syncer.store.db.guard_sql import ENTER, LEAVE, NOW, PEOPLE
+from syncer.store.db.guard_sql import ENTER, ID_ROOM, LEAVE, NOW, PEOPLE
 from syncer.store.db.tables import metadata, telecmi_contacts
 
 _ADVICE = (
@@ -35,9 +35,6 @@ _FIXED = {
 
 #: Columns that are NULL if empty: a client's '' is changed to NULL.
 _NULLABLE = ("contact_id", "phone_e164", "first_seen_at", "last_changed_at", "deleted_at", "raw")
-
-#: How far beyond the greatest id a person may choose one. The greatest possible id would stop all inserts.
-_ID_ROOM = 1_000_000
 
 #: Matches a character outside ASCII. Most values have none and need no further check.
 _FOREIGN = "'*[^' || char(1) || '-' || char(127) || ']*'"
@@ -156,7 +153,7 @@ def _insert_checks() -> list[str]:
             "and leave id out of an INSERT (REPLACE is refused, too)",
         ),
         _refuse(
-            f"NEW.id > {_ID_ROOM} + (SELECT COALESCE(max(id), 0) FROM telecmi_contacts)",
+            f"NEW.id > {ID_ROOM} + (SELECT COALESCE(max(id), 0) FROM telecmi_contacts)",
             "telecmi_contacts.id is far beyond the greatest one: leave id out of an INSERT",
         ),
         _refuse(
