@@ -61,10 +61,16 @@ def account_of(edit: CopyEdit, regions: Mapping[str, str], target: Target | None
 
 
 def decide(
-    edit: CopyEdit, regions: Mapping[str, str], target: Target | None, holder: int | None, forgotten: bool
+    edit: CopyEdit,
+    regions: Mapping[str, str],
+    target: Target | None,
+    holder: int | None,
+    forgotten: bool,
+    *,
+    replaced: bool = False,
 ) -> Decision:
     """Check an edit. `regions` are those of the accounts with a mirrored directory, by account; `holder` is another
-    live contact with the given number."""
+    live contact with the given number. `replaced`: the edit may be older than a restore, and name another row."""
     account = account_of(edit, regions, target)
     if account is None:
         return Decision(refusal=f"account is needed: there are {', '.join(sorted(regions)) or 'none'}")
@@ -73,7 +79,7 @@ def decide(
     if edit.action == "add":
         if edit.contact_row is not None or edit.contact_id is not None:
             return Decision(refusal="an add names neither contact_row nor contact_id")
-    elif refusal := _wrong_target(edit, target):
+    elif refusal := _wrong_target(edit, target, replaced=replaced):
         return Decision(refusal=refusal)
     if edit.action == "delete":
         return Decision(account)
@@ -95,9 +101,14 @@ def decide(
     return Decision(account, fields)
 
 
-def _wrong_target(edit: CopyEdit, target: Target | None) -> str:
+def _wrong_target(edit: CopyEdit, target: Target | None, *, replaced: bool) -> str:
     if edit.contact_row is None and edit.contact_id is None:
         return "contact_row or contact_id is needed"
+    if replaced and edit.contact_id is None:
+        return (
+            f"the mirror or the copy was replaced since, and contact row {edit.contact_row} may be somebody else: look "
+            "it up again, or name the contact_id"
+        )
     if target is None:
         return "no contact has this contact_row or contact_id"
     if edit.account is not None and edit.account != target.account:

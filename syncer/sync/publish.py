@@ -68,16 +68,19 @@ async def _publish(run: Run, target: PublishTarget, copy: Copy) -> None:
     position = await cut_off(copy, silence, copy.open)
     if not run.full:
         check_source(target, position, source)
+    replaced = position is not None and (
+        position.source != source or await _was_put_back(run, position, known)
+    )
     if target.edits and position is not None:
-        await _take_edits(run, target, copy, silence)
-    put_back = position is not None and await _was_put_back(run, position, known)
+        await _take_edits(run, target, copy, silence, replaced=replaced)
+    put_back = replaced or (position is not None and position.mark is None)  # it was never complete
     whole = run.full or position is None or put_back or known.revision != HEAD
     sweep = whole or known.swept_at is None or has_passed(SWEEP, known.swept_at, run.env.now())
     if not sweep and position is not None and not await store.read(pending, position.mark or 0, position.seq):
         return
     token, at = f"{run.at}/{run.id}", run.env.stamp()
     # A copy that is not known to be ours is accepted after a complete comparison.
-    before = position.token if position is not None and not whole else None
+    before = position.token if position is not None and not replaced else None
     await store.write(publishing.begin, target.name, before, token)
     loop = asyncio.get_running_loop()
 
@@ -103,11 +106,10 @@ async def _publish(run: Run, target: PublishTarget, copy: Copy) -> None:
 
 
 async def _was_put_back(run: Run, position: Position, known: TargetState) -> bool:
-    """Whether the copy was never complete, or one of the sides was restored from a backup."""
-    return (
-        position.mark is None
-        or not is_known(position.token, (known.token, known.next_token))
-        or is_ahead((position.mark, position.seq), await run.env.store.read(newest))
+    """Whether one of the sides was restored from a backup."""
+    return not is_known(position.token, (known.token, known.next_token)) or (
+        position.mark is not None
+        and is_ahead((position.mark, position.seq), await run.env.store.read(newest))
     )
 
 
@@ -123,14 +125,22 @@ def check_source(target: PublishTarget, position: Position | None, source: str) 
         )
 
 
-async def _take_edits(run: Run, target: PublishTarget, copy: Copy, silence: float) -> None:
+async def _take_edits(run: Run, target: PublishTarget, copy: Copy, silence: float, *, replaced: bool) -> None:
     """Apply what people wrote into the copy's `contact_edits` to the mirror, in order, as their edits."""
     env, loop = run.env, asyncio.get_running_loop()
     regions = {one.name: one.region for one in env.settings.telecmi if one.contacts.enabled}
 
     def write(given: list[CopyEdit]) -> list[EditOutcome]:
         """Called in the thread of the copy, which waits while the database's thread writes."""
-        work = env.store.edit(copy_edits.apply, given, target.name, regions, env.forgotten.among, env.stamp())
+        work = env.store.edit(
+            copy_edits.apply,
+            given,
+            target.name,
+            regions,
+            env.forgotten.among,
+            env.stamp(),
+            replaced=replaced,
+        )
         return asyncio.run_coroutine_threadsafe(work, loop).result()
 
     while taken := await cut_off(copy, silence, edits.take, copy, write, env.stamp()):

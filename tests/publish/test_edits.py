@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import random
+import shutil
 import threading
 from collections.abc import Iterator
 from pathlib import Path
@@ -11,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from syncer.errors import StoreError
+from syncer.errors import StoreError, TransientError
 from syncer.store.publish import listening
 from syncer.store.publish.copy import CopyAddress
 from syncer.store.write import copy_edits
@@ -140,12 +141,12 @@ def test_a_kill_between_both_commits_applies_an_edit_once(
     number = ask(office, "add", phone_no="9200077001", first_name="Asha", last_name="Example")
     real = copy_edits.apply
 
-    def applied_and_cut_off(*args: Any) -> Any:
+    def applied_and_cut_off(*args: Any, **how: Any) -> Any:
         with office.server.connect() as conn:
             conn.execute(
                 "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name = 'syncer'"
             )
-        return real(*args)
+        return real(*args, **how)
 
     with monkeypatch.context() as patched:
         patched.setattr("syncer.sync.publish.copy_edits.apply", applied_and_cut_off)
@@ -166,7 +167,7 @@ def test_an_edit_that_could_not_be_written_stays_new(
     number = ask(office, "edit", contact_row=1, company="Acme")
     with monkeypatch.context() as patched:
 
-        def full(*_: Any) -> Any:
+        def full(*_: Any, **how: Any) -> Any:
             raise StoreError("the disk is full")
 
         patched.setattr("syncer.sync.publish.copy_edits.apply", full)
@@ -187,6 +188,56 @@ def test_an_edit_that_somebody_still_holds_is_passed_over(office: Published) -> 
     assert answer(office, held)[0] == "new"
     office.run("publish", person=False)
     assert answer(office, held)[0] == "taken"
+
+
+@pytest.mark.parametrize("how", ["restored", "taken over"])
+def test_an_edit_by_row_is_only_for_the_mirror_that_it_was_written_to(
+    office: Published, tmp_path: Path, server: Server, how: str
+) -> None:
+    """The ids of rows are local: another mirror, or a restored one, may have somebody else under them."""
+    office.close()
+    shutil.copy(office.path, tmp_path / "saved.db")
+    office.restart()
+    office.world.contact_insert({"phone_no": "919200077001", "last_name": "Example"})
+    office.run()
+    [first, second, *_] = office.directory()
+    by_row = ask(office, "edit", contact_row=office.row_of(first), company="Acme")
+    by_both = ask(office, "edit", contact_row=office.row_of(second), contact_id=second, company="Acme")
+    by_id = ask(office, "edit", contact_id=second, job_title="Buyer")
+    added = ask(office, "add", phone_no="92000 77002", first_name="Asha", last_name="Example")
+    office.close()
+    if how == "restored":
+        shutil.copy(tmp_path / "saved.db", office.path)
+        office.restart()
+    else:
+        (tmp_path / "other").mkdir()
+        office = Published(
+            tmp_path / "other", server, schema=office.schema, target={"edits": True}, world=office.world
+        )
+        office.run("telecmi-contacts")
+    [run] = office.run("publish", full=how == "taken over")
+    assert run.outcome == "ok", run.problem
+    state, _, _, note = answer(office, by_row)
+    assert state == "refused" and "may be somebody else" in (note or "")
+    assert [answer(office, one)[0] for one in (by_both, by_id, added)] == ["taken"] * 3
+    again = ask(office, "edit", contact_row=office.row_of(first), company="Acme")
+    office.run("publish")
+    assert answer(office, again)[0] == "taken"
+
+
+def test_a_full_pass_that_broke_off_refuses_no_edit(
+    office: Published, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with monkeypatch.context() as patched:
+
+        def lost(*_: Any) -> Any:
+            raise TransientError("publish.central", "publish", "the connection was lost")
+
+        patched.setattr("syncer.store.publish.publish_pass.publish", lost)
+        assert office.run("publish", full=True)[0].outcome == "failed"
+    edit = ask(office, "edit", contact_row=1, company="Acme")
+    office.run("publish")
+    assert answer(office, edit)[0] == "taken"
 
 
 def test_forget_reaches_edits(office: Published) -> None:

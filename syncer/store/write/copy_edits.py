@@ -37,14 +37,19 @@ def apply(
     regions: Mapping[str, str],
     forgotten: AreForgotten,
     at: str,
+    *,
+    replaced: bool = False,
 ) -> list[EditOutcome]:
-    """Apply edits within a transaction of `Database.edit`. One that was applied before gets the same answer again."""
+    """Apply edits within a transaction of `Database.edit`. One that was applied before gets the same answer again.
+
+    `replaced`: the rows of contacts may have other ids than when the edits were written.
+    """
     answers = []
     with actors.acting(conn, f"publish.{target}"):
         for edit in given:
             answer = _known(conn, edit)
             if answer is None:
-                answer = _apply(conn, edit, regions, forgotten)
+                answer = _apply(conn, edit, regions, forgotten, replaced=replaced)
                 _record(conn, edit, target, answer, at)
             answers.append(answer)
     return answers
@@ -66,7 +71,12 @@ def _record(conn: Connection, edit: CopyEdit, target: str, answer: EditOutcome, 
 
 
 def _apply(
-    conn: Connection, edit: CopyEdit, regions: Mapping[str, str], forgotten: AreForgotten
+    conn: Connection,
+    edit: CopyEdit,
+    regions: Mapping[str, str],
+    forgotten: AreForgotten,
+    *,
+    replaced: bool,
 ) -> EditOutcome:
     contact = None if edit.action == "add" else _target(conn, edit)
     account = account_of(edit, regions, contact)
@@ -77,7 +87,8 @@ def _apply(
     if account and e164:
         holders = contact_queries.holders(conn, account, e164, region, but=row_id)
         holder = holders[0]["id"] if holders else None
-    decision = decide(edit, regions, contact, holder, bool(forgotten(conn, [e164])))
+    known = bool(forgotten(conn, [e164]))
+    decision = decide(edit, regions, contact, holder, known, replaced=replaced)
     if decision.refusal:
         return EditOutcome(edit.id, "refused", row_id, None, decision.refusal)
     try:
