@@ -10,6 +10,7 @@ import click
 from syncer.cli.app import App, pass_app
 from syncer.cli.options import example, json_option, phone_argument, typed_number
 from syncer.cli.output import count, emit_json, say
+from syncer.core.wording import some
 from syncer.errors import UsageError
 
 if TYPE_CHECKING:
@@ -115,5 +116,4 @@ def _show_other_numbers(others: Mapping[str, Rows], *, err: bool = False) -> Non
 
 
 def _rows(table: str, ids: Sequence[int]) -> str:
-    some = ", ".join(str(one) for one in ids[:5]) + (", ..." if len(ids) > 5 else "")
-    return f"{table}: {count(len(ids), 'row')} ({some})"
+    return f"{table}: {count(len(ids), 'row')} ({some(ids, 5)})"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import UTC, datetime
 
 
@@ -33,6 +34,11 @@ def seconds_since(stamp: str, now: datetime) -> float | None:
 def upper_first(text: str) -> str:
     """The text with a capital letter, to begin a sentence."""
     return f"{text[:1].upper()}{text[1:]}"
+
+
+def some(values: Sequence[object], most: int) -> str:
+    """The first values of a list: `1, 2, 3, ...`."""
+    return ", ".join(map(str, values[:most])) + (", ..." if len(values) > most else "")
 
 
 def count(number: int, noun: str, plural: str | None = None) -> str:

@@ -6,7 +6,7 @@ from datetime import UTC, datetime
 
 import pytest
 
-from syncer.core.wording import count, moment, seconds_since, span, upper_first
+from syncer.core.wording import count, moment, seconds_since, some, span, upper_first
 
 
 @pytest.mark.parametrize(
@@ -28,6 +28,10 @@ def test_how_long_ago_a_stored_time_was() -> None:
 
 def test_sentences_begin_with_a_capital_letter() -> None:
     assert [upper_first(text) for text in ("", "a row", "éa", "Done")] == ["", "A row", "Éa", "Done"]
+
+
+def test_the_first_of_many() -> None:
+    assert [some(rows, 2) for rows in ([1], [1, 2], [1, 2, 3])] == ["1", "1, 2", "1, 2, ..."]
 
 
 def test_counts() -> None:

@@ -9,6 +9,7 @@ import sqlite3
 
 from sqlalchemy import Connection, Integer, insert, text
 
+from syncer.core.wording import some
 from syncer.errors import StoreError
 from syncer.store.db import schema_diff, triggers, views
 from syncer.store.db.connection import Database
@@ -36,9 +37,8 @@ def guard_problems(conn: Connection) -> list[str]:
     out = found.in_words()
     if lost := triggers.broken(conn):
         number = "1 trigger is" if len(lost) == 1 else f"{len(lost)} triggers are"
-        names = ", ".join(lost[:3]) + (", ..." if len(lost) > 3 else "")
         out.append(
-            f"{number} missing or altered ({names}), so that edits may go unnoticed: `syncer db upgrade` puts them back"
+            f"{number} missing or altered ({some(lost, 3)}), so that edits may go unnoticed: `syncer db upgrade` puts them back"
         )
     if stale := views.missing(conn):
         out.append(f"views are missing or altered ({', '.join(stale)}): `syncer db upgrade` puts them back")
@@ -143,6 +143,5 @@ def integrity_problems(db: Database) -> list[str]:
     with db.read() as conn:
         for finding, query in _PROBLEM_QUERIES.items():
             if ids := conn.execute(text(query)).scalars().all():
-                listed = ", ".join(map(str, ids[:_MOST])) + (", ..." if len(ids) > _MOST else "")
-                out.append(f"{finding}: {len(ids)} ({listed})")
+                out.append(f"{finding}: {len(ids)} ({some(ids, _MOST)})")
     return out + own_trigger_problems(db)

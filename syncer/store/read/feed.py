@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from syncer.core.wording import some
 from syncer.store.db.columns import OPEN_STATES, columns
 from syncer.store.db.read_only import Reader, first, tuples
 
@@ -50,8 +51,7 @@ def summary(conn: Reader, after: int) -> list[str]:
     words = {"insert": "add", "update": "change", "delete": "remove"}
     out = []
     for (table, kind), ids in sorted(rows.items()):
-        some = ", ".join(str(i) for i in ids[:5]) + (", ..." if len(ids) > 5 else "")
-        named = "" if kind == "insert" else f" (row {some})"
+        named = "" if kind == "insert" else f" (row {some(ids, 5)})"
         out.append(f"would {words[kind]} {len(ids)} {'row' if len(ids) == 1 else 'rows'} of {table}{named}")
     return out
 

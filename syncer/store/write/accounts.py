@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from syncer.core.model import FIELDS
-from syncer.core.wording import count
+from syncer.core.wording import count, some
 from syncer.errors import UsageError
 from syncer.store.db.columns import OPEN_STATES
 from syncer.store.db.mirrors import MIRRORS, USER_CONTACTS
@@ -243,9 +243,9 @@ class _Renaming:
             else:
                 drops[new] = old
         if stuck:
-            listed = ", ".join(f"{old} and {new}" for old, new in stuck[:5])
+            rows = some([f"{old} and {new}" for old, new in stuck], 5)
             raise UsageError(
-                f"{len(stuck)} contacts were edited under both names (rows {listed}{', ...' if len(stuck) > 5 else ''}): "
+                f"{len(stuck)} contacts were edited under both names (rows {rows}): "
                 f"send the edits of {self.new} first (`syncer sync telecmi-push --account telecmi.{self.new}`), or take "
                 "them back (`syncer queue discard`), then run this again; nothing was changed"
             )
