@@ -96,7 +96,7 @@ def _decide(app: App, numbers: Sequence[int], decision: Literal["approved", "rej
     settings = app.settings()
     said = {
         "approved": "goes at the next listing that still shows the same (`syncer sync`)",
-        "rejected": "stays as it is",
+        "rejected": "stays as it is, and the job recovers at its next listing (`syncer sync`)",
     }
     with app.deciding(settings) as db:
         for number in numbers:

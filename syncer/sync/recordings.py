@@ -186,7 +186,7 @@ def _as_folder_error(folder: Path) -> Iterator[None]:
         yield
     except OSError as error:
         raise FolderError(
-            f"the audio folder {folder} cannot be used ({error.strerror}); check audio.path"
+            f"the audio folder {folder} cannot be used ({error.strerror}); check audio.path and its disk"
         ) from None
 
 
