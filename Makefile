@@ -16,7 +16,7 @@ PACKAGE := pyproject.toml syncer/__init__.py
 .PHONY: help demo demo-publish test lint format coverage mutants soak bench audit pins datasette clean
 
 help: ## list the targets
-	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/make \1	\2/p' $(firstword $(MAKEFILE_LIST)) | expand -t 16
+	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/make \1	\2/p' $(firstword $(MAKEFILE_LIST)) | expand -t 20
 
 demo: $(VENV)/.ready-run ## the whole program against a sandbox of both vendors
 	@$(BIN)/syncer demo
