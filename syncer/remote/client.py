@@ -207,7 +207,7 @@ class ApiClient:
             self.patience -= lost
             if pause is None or self.patience <= 0 or spent >= self._give_up_after:
                 raise got.error from None
-            await self._pause_for(call, pause)
+            await self.sleep(pause)
             attempt += 1
 
     def _limit(self, call: Call, spent: float) -> float:
@@ -215,18 +215,14 @@ class ApiClient:
         return min(limit, max(self.patience, LAST_CHANCE))
 
     def _pause(self, attempt: int, error: RemoteError) -> float | None:
-        """Seconds until the next attempt, or None if the vendor asks for a longer wait than a run allows."""
+        """Seconds until the next attempt, or None if it would come too late or the vendor asks for too long a wait."""
         pause = backoff(attempt, self._rand())
-        asked = error.retry_after if isinstance(error, TransientError) else None
-        if asked is None:
-            return pause
-        return None if asked > LONGEST_PAUSE else max(pause, asked)
-
-    async def _pause_for(self, call: Call, pause: float) -> None:
+        if isinstance(error, TransientError) and error.retry_after is not None:
+            if error.retry_after > LONGEST_PAUSE:
+                return None
+            pause = max(pause, error.retry_after)
         end = _deadline.get()
-        if end is not None and _clock() + pause >= end:
-            raise self._out_of_time(call)
-        await self.sleep(pause)
+        return pause if end is None or _clock() + pause < end else None
 
     async def _wait_for_turn(self, call: Call) -> None:
         """Take a slot, which the caller releases, and wait for the budget."""

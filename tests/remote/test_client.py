@@ -383,11 +383,11 @@ async def test_a_run_deadline_ends_a_call_under_way_and_the_pauses_between() -> 
     with pytest.raises(OutcomeUnknownError):
         async with the_client.deadline(0.05):
             await the_client.call(WRITE)
-    with pytest.raises(TransientError):
+    with pytest.raises(TransientError, match="no complete answer within"):
         async with the_client.deadline(0.05), the_client.deadline(60):
             await the_client.call(READ)
     clock = Clock()
-    with pytest.raises(TransientError):
+    with pytest.raises(TransientError, match="HTTP 503"):
         async with (failing := api(Vendor([answer({}, 503)]), clock)).deadline(0.1):
             await failing.call(READ)
     assert clock.slept == []
