@@ -75,7 +75,7 @@ async def add(visit: Visit) -> Response:
 async def edit(visit: Visit) -> Response:
     """The form of a contact. A deleted one redirects to its page."""
     row_id = visit.row_id()
-    row = await visit.work.read(lambda conn: _load(conn, row_id))
+    row = await visit.work.read(lambda conn: load_contact(conn, row_id))
     return redirect(f"/contacts/{row_id}") if row["deleted_at"] else await _form(visit, row_id=row_id)
 
 
@@ -93,7 +93,7 @@ async def save(visit: Visit) -> Response:
 
     def write(db: Database) -> bool:
         with db.edit() as conn, actors.acting(conn, visit.who.name):
-            row = _load(conn, row_id)
+            row = load_contact(conn, row_id)
             account = next((one for one in visit.settings.telecmi if one.name == row["account"]), None)
             if account is None:
                 raise UsageError("the account of this contact is not in the config, so no edit goes upstream")
@@ -121,7 +121,7 @@ async def delete(visit: Visit) -> Response:
 
     def write(db: Database) -> None:
         with db.edit() as conn, actors.acting(conn, visit.who.name):
-            row = _load(conn, row_id)
+            row = load_contact(conn, row_id)
             editing.refuse_undeletable(conn, row)
             edits.delete_contact(conn, row_id)
 
@@ -162,7 +162,8 @@ def _shown(value: str | None) -> str:
     return re.sub(r"[\r\n]+", " ", value or "").strip()
 
 
-def _load(conn: Reader, row_id: int) -> Record:
+def load_contact(conn: Reader, row_id: int) -> Record:
+    """A contact of TeleCMI's directory; raises NotFoundError."""
     row = contact_queries.load_contact(conn, row_id)
     if row is None:
         raise NotFoundError(f"There is no contact with the row id {row_id}.")
@@ -225,7 +226,7 @@ async def _form(
     """The form. `typed` are the fields that the reader changed, and `was` what they changed, if not the current values."""
 
     def read(conn: Reader) -> dict[str, Any]:
-        row = None if row_id is None else _load(conn, row_id)
+        row = None if row_id is None else load_contact(conn, row_id)
         now = {name: _shown((row or {}).get(name)) for name in FIELDS}
         return {"contact": row, "was": now | dict(was or {}), "values": now | dict(typed or {})}
 

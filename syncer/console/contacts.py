@@ -6,12 +6,12 @@ from typing import Any
 
 from starlette.responses import Response
 
-from syncer.console.contact_forms import LABELS
+from syncer.console.contact_forms import LABELS, load_contact
 from syncer.console.visit import NotFoundError, PageRoute, Visit
 from syncer.core.normalise import typed_e164
 from syncer.core.wording import upper_first
 from syncer.store.db.read_only import Reader
-from syncer.store.read import contact_queries, page_queries, people, status_queries, story
+from syncer.store.read import page_queries, people, status_queries, story
 from syncer.store.read.people import Person
 from syncer.store.read.story_words import sentence
 from syncer.sync import registry
@@ -35,9 +35,7 @@ async def show(visit: Visit) -> Response:
     row_id = visit.row_id()
 
     def read(conn: Reader) -> dict[str, Any]:
-        row = contact_queries.load_contact(conn, row_id)
-        if row is None:
-            raise NotFoundError(f"There is no contact with the row id {row_id}.")
+        row = load_contact(conn, row_id)
         changes = status_queries.list_changes(conn, contact=row_id)
         return {"contact": row, "changes": changes} | _known(conn, people.of_contact(row))
 

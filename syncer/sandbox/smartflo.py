@@ -90,7 +90,7 @@ def contacts(world: World, params: Params, authorization: str | None) -> Params:
         found = [c for c in found if str(c.fields["contact_group_id"]) == wanted]
     found = _updated(world, found, params)
     part = _page(world, found, params, size)
-    return _envelope(world, params, size, [contact_row(c, settings.stamp_offset) for c in part])
+    return _envelope(world, params, size, [row_of(c, settings.stamp_offset) for c in part])
 
 
 def groups(world: World, params: Params, authorization: str | None) -> Params:
@@ -106,7 +106,7 @@ def groups(world: World, params: Params, authorization: str | None) -> Params:
         found = [g for g in found if str(g.id) == wanted]
     found = _updated(world, found, params)
     part = _page(world, found, params, size)
-    return _envelope(world, params, size, [group_row(g, settings.group_stamp_offset) for g in part])
+    return _envelope(world, params, size, [row_of(g, settings.group_stamp_offset) for g in part])
 
 
 def call_records(world: World, params: Params, authorization: str | None) -> Params:
@@ -180,20 +180,10 @@ def stamp(at: float | None, offset: str) -> str | None:
     return datetime.fromtimestamp(at, IST if offset == "+0530" else UTC).strftime("%Y-%m-%dT%H:%M:%S%z")
 
 
-def contact_row(contact: SmartfloContact, offset: str) -> Params:
-    """A contact as a row of the answer, before the settings for rows are applied."""
-    stamps = {
-        name: stamp(getattr(contact, name), offset) for name in ("created_at", "updated_at", "deleted_at")
-    }
-    return {"id": contact.id, **contact.fields, **stamps}
-
-
-def group_row(group: SmartfloGroup, offset: str) -> Params:
-    """A group as a row of the answer, before the settings for rows are applied."""
-    stamps = {
-        name: stamp(getattr(group, name), offset) for name in ("created_at", "updated_at", "deleted_at")
-    }
-    return {"id": group.id, **group.fields, **stamps}
+def row_of(item: SmartfloContact | SmartfloGroup, offset: str) -> Params:
+    """A contact or a group as a row of the answer, before the settings for rows are applied."""
+    stamps = {name: stamp(getattr(item, name), offset) for name in ("created_at", "updated_at", "deleted_at")}
+    return {"id": item.id, **item.fields, **stamps}
 
 
 def _authenticate(world: World, authorization: str | None) -> None:

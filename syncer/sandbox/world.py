@@ -14,7 +14,7 @@ from syncer.sandbox import people
 from syncer.sandbox.base import EMAIL, EditError, known_fields
 from syncer.sandbox.callbook import CallBook
 from syncer.sandbox.seeding import fill, fill_calls
-from syncer.sandbox.smartflo import contact_row, group_row
+from syncer.sandbox.smartflo import row_of
 from syncer.sandbox.state import (
     FIELDS,
     GROUP_FIELDS,
@@ -259,8 +259,8 @@ class World(CallBook):
                 for org in self.organizations.values()
             }
             smartflo = {
-                "contacts": [contact_row(c, "+0000") for c in self.smartflo.contacts.values()],
-                "groups": [group_row(g, "+0530") for g in self.smartflo.groups.values()],
+                "contacts": [row_of(c, "+0000") for c in self.smartflo.contacts.values()],
+                "groups": [row_of(g, "+0530") for g in self.smartflo.groups.values()],
                 "calls": [{**c.row, "visible_at": c.visible_at} for c in self.smartflo.calls.calls],
             }
             whole: dict[str, Any] = json.loads(json.dumps({"telecmi": telecmi, "smartflo": smartflo}))
