@@ -309,16 +309,14 @@ def _decide_delete(
     if local.source == "user_list":
         text = "the contact is in the user's own list only, and TeleCMI has no call to delete it there: it comes back"
         return _refuse(change, text, revive=True)
+    if local.contact_id is None and not local.open(State.SENDING, State.UNKNOWN):
+        return _give_up(change, "it never reached upstream")
+    if local.contact_id is not None and observed.gone:
+        return _gone(change)
     if change.state in (State.HELD, State.CONFLICT):
-        if observed.gone and local.contact_id is not None:
-            return _gone(change)
         return Wait(change, "waits for a person")
     if local.contact_id is None:
-        if local.open(State.SENDING, State.UNKNOWN):
-            return Wait(change, "waits until its lost add is settled")
-        return _give_up(change, "it never reached upstream")
-    if observed.gone:
-        return _gone(change)
+        return Wait(change, "waits until its lost add is settled")
     if not observed.seen:
         return Wait(change, "waits for a look into the directory")
     if not local.deleted:

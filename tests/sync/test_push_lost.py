@@ -237,6 +237,18 @@ def test_a_delete_of_a_contact_whose_add_was_lost(make_bench: Any, applied: str,
     bench.is_settled()
 
 
+@pytest.mark.parametrize(("applied", "state"), [("before", "discarded"), ("after", "held")])
+def test_a_held_delete_of_a_contact_whose_add_was_lost_waits_only_if_it_arrived(
+    bench: Bench, applied: str, state: str
+) -> None:
+    row = bench.insert(**newcomer(1))
+    bench.lose_answer(ADD, applied)
+    bench.delete(row)
+    bench.later(4, hours=2)
+    assert bench.one("SELECT state FROM change_queue WHERE operation = 'delete'") == state
+    assert bench.row(row)["deleted_at"]
+
+
 def test_upstreams_edit_beats_the_delete_of_a_contact_whose_add_was_lost(make_bench: Any) -> None:
     """Nobody has seen that value locally, so it must not be deleted with the contact."""
     bench = make_bench(telecmi={"push": {"deletes": True}})
