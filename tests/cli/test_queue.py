@@ -103,7 +103,7 @@ def test_retry_and_approve_of_the_wrong_state_say_why(syncer: Syncer) -> None:
     assert done.code == 1 and f"`syncer queue approve {held}`" in done.err
     syncer.ok("queue", "approve", held)
     done = syncer("queue", "approve", held)
-    assert done.code == 1 and "not held" in done.err
+    assert done.code == 1 and f"the state of change {held} is queued, not held" in done.err
 
 
 def test_numbers_before_a_wrong_one_are_carried_out(syncer: Syncer) -> None:

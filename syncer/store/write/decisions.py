@@ -57,7 +57,9 @@ def approve(conn: Connection, number: int, at: str) -> str:
     """Approve a held delete."""
     change, local = _load(conn, number)
     if change.state is not State.HELD:
-        raise UsageError(f"change {number} is {change.state}, not held: there is nothing to approve")
+        raise UsageError(
+            f"the state of change {number} is {change.state}, not held: there is nothing to approve"
+        )
     queue.move(conn, number, Event.APPROVE, at, approved=1, last_error=None, next_attempt_at=None)
     return f"the delete of contact row {local.row_id} goes upstream at the next push"
 
