@@ -70,11 +70,24 @@ def undo(
             spans = _spans(conn, batch, stamp, span)
             gone = 0 if batch is None else undo_queries.missing(conn, spans)
         undoing = Undoing(db, spans, settings.region_of)
-        done = list(undoing.apply(batch, app.stamp) if acts else undoing.plan())
+        done = _apply(undoing.apply(batch, app.stamp)) if acts else list(undoing.plan())
     if as_json:
         emit_json({"batch": batch, "applied": acts, "missing": gone, "rows": [_record(one) for one in done]})
         return
     _print(done, gone, acts, batch)
+
+
+def _apply(undone: Iterable[Undo]) -> list[Undo]:
+    """Undo, and return what was done. If that fails, say on stderr how far it has got."""
+    done: list[Undo] = []
+    try:
+        done.extend(undone)  # keeps what came before an error
+    except BaseException:
+        if done:
+            text = f"The undo broke off: {count(len(done), 'contact')} so far. Run it again for the rest."
+            say(text, err=True)
+        raise
+    return done
 
 
 def _stamp(app: App, text: str) -> str:

@@ -157,6 +157,23 @@ def test_an_import_that_is_stopped_leaves_a_batch_that_can_be_undone(syncer: Syn
     assert syncer.one("SELECT count(*) FROM telecmi_contacts WHERE deleted_at IS NULL AND id > 8") == 0
 
 
+def test_an_undo_that_breaks_off_says_how_far_it_has_got(syncer: Syncer) -> None:
+    rows = [f"Nila,Example {n},92000{n:05}" for n in range(100, 400)]
+    applied(syncer, "\n".join(["First Name,Last Name,Phone", *rows]))
+    left = "SELECT count(*) FROM telecmi_contacts WHERE deleted_at IS NULL AND id > 8"
+    middle = syncer.one("SELECT id FROM telecmi_contacts WHERE phone_no = '919200000350'")
+    syncer.sql(
+        f"CREATE TRIGGER theirs BEFORE DELETE ON telecmi_contacts WHEN OLD.id = {middle} "
+        "BEGIN SELECT RAISE(ABORT, 'stopped'); END"
+    )
+    done = syncer("contacts", "undo", "1")
+    assert done.code == 1 and "The undo broke off: 200 contacts so far." in done.err
+    assert syncer.one(left) == 100
+    syncer.sql("DROP TRIGGER theirs")
+    assert "100 contacts: 100 delete" in syncer.ok("contacts", "undo", "1").out
+    assert syncer.one(left) == 0
+
+
 @pytest.mark.parametrize("more", [[], ["--json"]], ids=["text", "json"])
 def test_a_plan_into_a_closed_pipe_ends_quietly(reading: Syncer, tmp_path: Path, more: list[str]) -> None:
     path = tmp_path / "people.csv"
