@@ -136,3 +136,12 @@ def test_the_account() -> None:
     assert account_of(edit("add"), TWO, None) is None
     assert account_of(edit("add", account="branch"), TWO, None) == "branch"
     assert account_of(edit(), TWO, target(account="branch")) == "branch"
+
+
+def test_after_a_restore_a_row_alone_names_nobody() -> None:
+    by_row = decide(edit(company="Acme"), ONE, target(), None, False, replaced=True)
+    assert "contact row 7 may be somebody else" in by_row.refusal
+    by_id = decide(edit(company="Acme", contact_id="c7"), ONE, target(), None, False, replaced=True)
+    assert by_id == Decision("main", {"company": "Acme"})
+    added = edit("add", phone_no="9200000002", first_name="Dev", last_name="Sen")
+    assert not decide(added, ONE, None, None, False, replaced=True).refusal
