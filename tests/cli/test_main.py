@@ -364,14 +364,16 @@ def test_output_to_a_full_disk_is_reported(syncer: Syncer) -> None:
     assert done.code == 1 and "No space left" in one_sentence(done.err)
 
 
+def disk_full(*_: object) -> None:
+    """A call on a full disk."""
+    raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+
 def test_a_full_disk_is_reported_of_the_file_that_it_concerns(
     syncer: Syncer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def full(*_: object) -> None:
-        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
-
     with monkeypatch.context() as patched:
-        patched.setattr(os, "fsync", full)
+        patched.setattr(os, "fsync", disk_full)
         copy = syncer.folder / "people.csv"
         done = syncer("contacts", "export", str(copy))
     assert (done.code, one_sentence(done.err)) == (
@@ -387,10 +389,7 @@ def test_a_full_disk_is_reported_of_the_file_that_it_concerns(
 def test_a_lock_holds_where_its_holder_cannot_be_written_down(
     syncer: Syncer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def full(*_: object) -> None:
-        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
-
-    monkeypatch.setattr(os, "pwrite", full)
+    monkeypatch.setattr(os, "pwrite", disk_full)
     locks = Locks(syncer.database, "a test")
     handle = locks.try_acquire("schema")
     assert handle is not None and locks.try_acquire("schema") is None

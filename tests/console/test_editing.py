@@ -110,12 +110,18 @@ async def test_a_wrong_field_comes_back_with_what_was_typed(
         assert desk.sql("SELECT count(*) FROM telecmi_contacts") == [(2,)]
 
 
+async def changed_by_others(desk: Desk) -> tuple[int, httpx.AsyncClient, dict[str, str]]:
+    """A contact, a person's client, and the form that it shows, which is out of date."""
+    row = desk.contact()
+    client = await desk.log_in(Role.EDIT)
+    shown = form_of(await client.get(f"/contacts/{row}/edit"))
+    desk.sql("UPDATE telecmi_contacts SET company = 'Theirs', job_title = 'Clerk' WHERE id = ?", row)
+    return row, client, shown
+
+
 async def test_two_people_at_one_contact(make_desk: MakeDesk) -> None:
     async with make_desk() as desk:
-        row = desk.contact()
-        client = await desk.log_in(Role.EDIT)
-        shown = form_of(await client.get(f"/contacts/{row}/edit"))
-        desk.sql("UPDATE telecmi_contacts SET company = 'Theirs', job_title = 'Clerk' WHERE id = ?", row)
+        row, client, shown = await changed_by_others(desk)
         other = await client.post(f"/contacts/{row}", data=shown | {"email_id": "asha@example.com"})
         assert other.status_code == 303 and fields(desk, row)["company"] == "Theirs", (
             "what was not touched stays"
@@ -136,10 +142,7 @@ async def test_a_form_that_comes_back_overwrites_nothing_that_was_not_touched(
     make_desk: MakeDesk, name: str, value: str, status: int
 ) -> None:
     async with make_desk() as desk:
-        row = desk.contact()
-        client = await desk.log_in(Role.EDIT)
-        shown = form_of(await client.get(f"/contacts/{row}/edit"))
-        desk.sql("UPDATE telecmi_contacts SET company = 'Theirs', job_title = 'Clerk' WHERE id = ?", row)
+        row, client, shown = await changed_by_others(desk)
         answer = await client.post(f"/contacts/{row}", data=shown | {name: value})
         assert answer.status_code == status
         again = form_of(answer) | {
@@ -155,10 +158,7 @@ async def test_a_form_that_comes_back_overwrites_nothing_that_was_not_touched(
 
 async def test_a_form_that_came_back_for_one_field_still_reports_the_others(make_desk: MakeDesk) -> None:
     async with make_desk() as desk:
-        row = desk.contact()
-        client = await desk.log_in(Role.EDIT)
-        shown = form_of(await client.get(f"/contacts/{row}/edit"))
-        desk.sql("UPDATE telecmi_contacts SET company = 'Theirs' WHERE id = ?", row)
+        row, client, shown = await changed_by_others(desk)
         answer = await client.post(f"/contacts/{row}", data=shown | {"company": "Mine", "phone_no": ""})
         assert answer.status_code == 422
         again = await client.post(f"/contacts/{row}", data=form_of(answer) | {"phone_no": shown["phone_no"]})
