@@ -106,8 +106,8 @@ def show_runs(runs: Sequence[Run]) -> None:
     for run in runs:
         if run.problem:
             say()
-            said_so = "failed" if run.outcome == "failed" else f"is {run.outcome}"
-            say(f"{run.job} of {run.account} {said_so}: {run.problem}")
+            ended = "failed" if run.outcome == "failed" else f"is {run.outcome}"
+            say(f"{run.job} of {run.account} {ended}: {run.problem}")
             advice = advise(run)
             if advice and advice not in said:
                 say(f"  {advice}")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
@@ -19,9 +19,6 @@ REQUIRED = ("phone_no", "first_name", "last_name")
 
 #: Where a listing continues: a page number (from 1) or a cursor; None is the start.
 Position: TypeAlias = int | str | None
-
-#: Called with the next cursor of a listing, before the rows of its page are parsed.
-Announce: TypeAlias = Callable[[str], Awaitable[None]]
 
 
 @dataclass(frozen=True, slots=True)

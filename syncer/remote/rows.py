@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from datetime import datetime
 from typing import TypeAlias
 
@@ -21,6 +21,9 @@ from syncer.remote.wire import Answer, Json
 
 #: Parses a row of one kind: `(row, its raw JSON)`. Raises UnreadableRowError.
 ReadRow: TypeAlias = Callable[[Mapping[str, Json], str], Row]
+
+#: Called with the next cursor of a listing, before the rows of its page are parsed.
+Announce: TypeAlias = Callable[[str], Awaitable[None]]
 
 #: SQLite's largest integer.
 _LARGEST = 2**63 - 1

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from functools import partial
 
-from syncer.core.model import FIELDS, Announce, Note, Page, Row, Value
+from syncer.core.model import FIELDS, Note, Page, Row, Value
 from syncer.core.normalise import to_e164, utc_text, written_like
 from syncer.core.received import StampSource, read_stamps, read_time, received_ms
 from syncer.errors import AuthError, BadAnswerError, PermissionDeniedError, RejectedError
@@ -16,7 +16,7 @@ from syncer.remote import rows as read
 from syncer.remote.client import ApiClient
 from syncer.remote.error_text import named_field, with_vendor_text
 from syncer.remote.response_errors import broken, misshapen, overloaded, raise_for_status
-from syncer.remote.rows import UnreadableRowError
+from syncer.remote.rows import Announce, UnreadableRowError
 from syncer.remote.session import Session
 from syncer.remote.telecmi_play import PLAY, check_recording, recording_call
 from syncer.remote.tokens import LONGEST_LIFE, Token, TokenStore

@@ -14,8 +14,9 @@ from typing import TypeAlias
 
 from syncer.core.limits import Extent, endless, low_disk
 from syncer.core.listing import Certificate, Walk
-from syncer.core.model import Announce, Page, Position, Row, SetAside
+from syncer.core.model import Page, Position, Row, SetAside
 from syncer.errors import AuthError, BadAnswerError, LowDiskError, RejectedError, RemoteError
+from syncer.remote.rows import Announce
 from syncer.store.db.connection import Connection
 from syncer.store.write import runs
 from syncer.store.write.forget import numbers_in

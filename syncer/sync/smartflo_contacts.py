@@ -9,9 +9,10 @@ from functools import partial
 from syncer.core import cursor
 from syncer.core.due import has_passed
 from syncer.core.listing import Walk
-from syncer.core.model import Announce, Page, Paging, Position, Proof
+from syncer.core.model import Page, Paging, Position, Proof
 from syncer.core.normalise import utc_text
 from syncer.errors import AuthError, RejectedError, RemoteError
+from syncer.remote.rows import Announce
 from syncer.store.db.connection import Connection
 from syncer.store.db.mirrors import SMARTFLO_CONTACTS, SMARTFLO_GROUPS
 from syncer.store.write import holds

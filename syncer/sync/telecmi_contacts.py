@@ -9,7 +9,8 @@ from datetime import datetime
 
 from syncer.config import TelecmiAccount
 from syncer.core.listing import Walk
-from syncer.core.model import Announce, Page, Paging, Position
+from syncer.core.model import Page, Paging, Position
+from syncer.remote.rows import Announce
 from syncer.store.db.tables import telecmi_contacts
 from syncer.store.write import contacts, queue
 from syncer.store.write.contacts import Policy

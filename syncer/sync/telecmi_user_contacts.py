@@ -6,7 +6,8 @@ from datetime import datetime
 
 from syncer.core.due import lies_ahead
 from syncer.core.listing import Walk
-from syncer.core.model import Announce, Page, Paging, Position
+from syncer.core.model import Page, Paging, Position
+from syncer.remote.rows import Announce
 from syncer.store.db.mirrors import USER_CONTACTS
 from syncer.store.db.read_only import chunks
 from syncer.store.write import runs, user_list

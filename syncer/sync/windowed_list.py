@@ -18,9 +18,10 @@ from syncer.config import Windowed
 from syncer.core import windows
 from syncer.core.due import has_passed
 from syncer.core.listing import Certificate, Walk
-from syncer.core.model import Announce, Page, Paging, Position, Proof
+from syncer.core.model import Page, Paging, Position, Proof
 from syncer.core.windows import AHEAD, HOUR, Window
 from syncer.errors import RemoteError
+from syncer.remote.rows import Announce
 from syncer.store.db.connection import Connection
 from syncer.store.db.mirrors import Mirror
 from syncer.store.write import runs

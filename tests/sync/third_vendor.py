@@ -15,12 +15,13 @@ from syncer.config import Account, Job
 from syncer.config.keys import key, secret, table
 from syncer.config.units import parse_base_url
 from syncer.core.listing import Walk
-from syncer.core.model import Announce, Page, Paging, Position, Row
+from syncer.core.model import Page, Paging, Position, Row
 from syncer.core.normalise import to_e164
 from syncer.core.secret import Secret
 from syncer.remote import rows as read
 from syncer.remote.client import ApiClient
 from syncer.remote.response_errors import raise_for_status
+from syncer.remote.rows import Announce
 from syncer.remote.wire import Call, Json
 from syncer.store.db.column_types import id_, mirror_columns, text_
 from syncer.store.db.column_types import table as database_table
